@@ -1,4 +1,4 @@
-"""What a complete test run prints first: how long it takes here, and what it leaves out."""
+"""The lines that a complete test run prints first: expected duration and skipped tests."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,93 +12,105 @@ from tests.skab_files import skab_missing
 
 _CACHE_KEY = "sensorwatch/seconds"
 _TYPICAL_SECONDS = 600
-"""Of a complete run with a real Kafka on two cores."""
+"""The duration of a complete run with a real Kafka on two cores."""
 
 
 @dataclass(frozen=True, slots=True)
-class Need:
-    """What some tests need and this machine may not have."""
+class Prerequisite:
+    """A program or data set that some tests need and that this machine may lack."""
 
-    tests: str
-    missing: str | None
-    """Why it is missing; None if it is there."""
-    required: bool = False
-    """Whether the tests fail without it; otherwise they are skipped."""
+    needed_by: str
+    missing_reason: str | None
+    """Why the program or data set is missing; None if it is there."""
+    is_required: bool = False
+    """Whether the tests fail without the program or data set; otherwise they are skipped."""
 
 
-def needs() -> list[Need]:
-    """Look at this machine and return the needs of all tests."""
+def prerequisites() -> list[Prerequisite]:
+    """Return the prerequisites of all tests, with the reason for each that is missing here."""
     required = kafka_required()
     return [
-        Need("tests on a real Kafka", kafka_missing(), required),
-        Need("tests with a proxy before Kafka", java_missing(), required),
-        Need("tests with a real Prometheus", prometheus_missing(), required),
-        Need("tests on the SKAB files", skab_missing()),
+        Prerequisite("tests on a real Kafka", kafka_missing(), required),
+        Prerequisite("tests with a proxy before Kafka", java_missing(), required),
+        Prerequisite("tests with a real Prometheus", prometheus_missing(), required),
+        Prerequisite("tests on the SKAB files", skab_missing()),
     ]
 
 
 def is_complete(config: pytest.Config) -> bool:
-    """Say whether a run covers all test files, as that of `make test` does."""
-    from_settings = config.args_source is pytest.Config.ArgsSource.TESTPATHS
-    return from_settings and not config.getoption("keyword")
+    """Say whether a run covers all test files, as `make test` does."""
+    covers_test_paths = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    return covers_test_paths and not config.getoption("keyword")
 
 
 def announcement(config: pytest.Config) -> list[str]:
     """Return the lines that a complete run prints before its first test."""
     expression = config.getoption("markexpr")
-    return lines(expression, _seconds_by_expression(config).get(expression), needs())
+    return announcement_lines(
+        expression, _seconds_by_expression(config).get(expression), prerequisites()
+    )
 
 
 def remember_duration(config: pytest.Config, seconds: float) -> None:
-    """Keep the duration of a complete run for the announcement of the next one."""
+    """Store the duration of a complete run for the announcement of the next run."""
     cache = _cache(config)
     if cache is not None:
-        known = {**_seconds_by_expression(config), config.getoption("markexpr"): seconds}
-        cache.set(_CACHE_KEY, known)
+        seconds_by_expression = {
+            **_seconds_by_expression(config),
+            config.getoption("markexpr"): seconds,
+        }
+        cache.set(_CACHE_KEY, seconds_by_expression)
 
 
-def lines(expression: str, seconds: float | None, all_needs: Iterable[Need]) -> list[str]:
-    """Word an announcement.
+def announcement_lines(
+    expression: str, seconds: float | None, all_prerequisites: Iterable[Prerequisite]
+) -> list[str]:
+    """Return the lines of an announcement.
 
     `expression`: the marker expression that selects tests, or empty; `seconds`: the duration of the
     last complete run with this expression, or None.
     """
     return [
-        f"time: {_time(expression, seconds)}",
-        *(_missing(need) for need in all_needs if need.missing is not None),
+        f"time: {_duration_text(expression, seconds)}",
+        *(
+            _missing_line(prerequisite)
+            for prerequisite in all_prerequisites
+            if prerequisite.missing_reason is not None
+        ),
         f"deselected: every test that does not match -m '{expression}'"
         if expression
         else "deselected: no test",
     ]
 
 
-def _time(expression: str, seconds: float | None) -> str:
+def _duration_text(expression: str, seconds: float | None) -> str:
     if seconds is not None:
-        return f"{_minutes(seconds)}, as the last such run here"
+        return f"{_rounded_duration(seconds)}, as the last such run here"
     if expression:
         return "not measured here yet"
-    return f"{_minutes(_TYPICAL_SECONDS)} on two cores; not measured here yet"
+    return f"{_rounded_duration(_TYPICAL_SECONDS)} on two cores; not measured here yet"
 
 
-def _minutes(seconds: float) -> str:
+def _rounded_duration(seconds: float) -> str:
     if seconds < 90:
         return f"about {seconds:.0f} seconds"
     return f"about {seconds / 60:.0f} minutes"
 
 
-def _missing(need: Need) -> str:
-    if need.required:
-        return f"fails: {need.tests}: {need.missing}, and {REQUIRE_VARIABLE} is set"
-    return f"skipped: {need.tests}: {need.missing}"
+def _missing_line(prerequisite: Prerequisite) -> str:
+    reason = f"{prerequisite.needed_by}: {prerequisite.missing_reason}"
+    if prerequisite.is_required:
+        return f"fails: {reason}, and {REQUIRE_VARIABLE} is set"
+    return f"skipped: {reason}"
 
 
 def _seconds_by_expression(config: pytest.Config) -> dict[str, float]:
     cache = _cache(config)
-    known: dict[str, float] = {} if cache is None else cache.get(_CACHE_KEY, {})
-    return known
+    seconds_by_expression: dict[str, float] = {} if cache is None else cache.get(_CACHE_KEY, {})
+    return seconds_by_expression
 
 
 def _cache(config: pytest.Config) -> pytest.Cache | None:
-    """Return the folder that pytest keeps between runs; None for a run without one."""
-    # The attribute itself is missing if the plugin is switched off (-p no:cacheprovider).
+    """Return the cache that pytest keeps between runs; None if pytest runs without a cache."""
+    # With `-p no:cacheprovider`, `config` has no attribute `cache`.
     return getattr(config, "cache", None)

@@ -1,4 +1,4 @@
-"""The fixtures that any test may ask for: real brokers, shared or its own, and imitated ones."""
+"""The fixtures for all tests: real Kafka brokers, mock clusters and the embedded broker."""
 
 import os
 import time
@@ -20,46 +20,47 @@ from tests.brokers.ports import free_port
 from tests.brokers.proxy import KafkaProxy
 from tests.brokers.real_kafka import kafka_missing, kafka_required, own_server, shared_server
 
-# In CI the same examples each time, so that a change is judged by itself; elsewhere new ones.
+# In CI, hypothesis generates the same examples in every run, so that only a change of the code can
+# make a test fail. Elsewhere it generates new examples.
 settings.register_profile("ci", derandomize=True, deadline=None)
 settings.register_profile("here", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "here")
 
-_missing = cache(kafka_missing)
-_start = pytest.StashKey[float]()
+_kafka_missing = cache(kafka_missing)
+_start_key = pytest.StashKey[float]()
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
-    """Announce a complete run: how long it takes here, and what it leaves out."""
+    """Return the lines that announce a complete run: expected duration and skipped tests."""
     return announcement.announcement(config) if announcement.is_complete(config) else []
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Note when the run starts."""
-    session.config.stash[_start] = time.monotonic()
+    """Store the start time of the run."""
+    session.config.stash[_start_key] = time.monotonic()
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Remember how long a complete run took. A worker of xdist sees only a part of the run."""
+    """Store how long a complete run took, except in a worker of xdist, which runs only a part."""
     config = session.config
-    in_worker = hasattr(config, "workerinput")
-    if exitstatus == pytest.ExitCode.OK and announcement.is_complete(config) and not in_worker:
-        announcement.remember_duration(config, time.monotonic() - config.stash[_start])
+    is_worker = hasattr(config, "workerinput")
+    if exitstatus == pytest.ExitCode.OK and announcement.is_complete(config) and not is_worker:
+        announcement.remember_duration(config, time.monotonic() - config.stash[_start_key])
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Assign the tests on a real Kafka to one worker of xdist, and coverage to the quick tests.
 
-    Tests of one group run in one worker, in order: they share one broker, and two of them never put
-    it under load at the same time. A tracer would nearly double the time of slow tests and of tests
-    with many generated examples, for few more lines.
+    The tests of one group run in one worker, in order. So two tests never put the shared broker
+    under load at the same time. Measuring coverage would nearly double the time of slow tests and
+    of tests with many generated examples, and would cover only few more lines.
     """
     for item in items:
-        on_kafka = item.get_closest_marker("broker") is not None
-        if on_kafka:
+        needs_kafka = item.get_closest_marker("broker") is not None
+        if needs_kafka:
             item.add_marker(pytest.mark.xdist_group("broker"))
-        if on_kafka or item.get_closest_marker("slow") is not None or _is_generated(item):
+        if needs_kafka or item.get_closest_marker("slow") is not None or _is_generated(item):
             item.add_marker(pytest.mark.no_cover)
 
 
@@ -70,7 +71,7 @@ def _is_generated(item: pytest.Item) -> bool:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Escape lone surrogates in captured text: a worker of xdist cannot send them and ends."""
+    """Escape lone surrogates in captured text, because they would crash a worker of xdist."""
     report = yield
     report.sections = [
         (name, text.encode(errors="backslashreplace").decode()) for name, text in report.sections
@@ -79,27 +80,27 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip, saying why, what needs a real broker where none can be had; fail where one must be."""
+    """Skip a test that needs a real broker if none can run, or fail it if a broker is required."""
     if item.get_closest_marker("broker") is None:
         return
-    reason = _missing()
+    reason = _kafka_missing()
     if reason is not None:
-        _without_broker(reason)
+        _skip_or_fail(reason)
 
 
-def _without_broker(reason: str) -> None:
+def _skip_or_fail(reason: str) -> None:
     if kafka_required():
         pytest.fail(f"{reason}, and SENSORWATCH_REQUIRE_KAFKA is set", pytrace=False)
     pytest.skip(reason)
 
 
 @contextmanager
-def _running(make: Callable[[Path], Server], home: Path) -> Iterator[Kafka]:
-    """Run the server that `make` gives for `home`; skip or fail where none can be had."""
+def _run_server(make_server: Callable[[Path], Server], data_dir: Path) -> Iterator[Kafka]:
+    """Run the server that `make_server(data_dir)` returns; skip or fail if none can run."""
     try:
-        broker = Kafka(make(home))
+        broker = Kafka(make_server(data_dir))
     except BrokerMissing as error:
-        _without_broker(str(error))
+        _skip_or_fail(str(error))
         raise
     try:
         yield broker.start()
@@ -109,26 +110,26 @@ def _running(make: Callable[[Path], Server], home: Path) -> Iterator[Kafka]:
 
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
-    """Give the real Kafka that the whole run shares; use topics of your own, never kill it."""
-    with _running(shared_server, tmp_path_factory.mktemp("kafka")) as broker:
+    """Return the real Kafka of the test run. A test creates its own topics and never kills it."""
+    with _run_server(shared_server, tmp_path_factory.mktemp("kafka")) as broker:
         yield broker
 
 
 @pytest.fixture
 def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
-    """Give a real Kafka of this test's own, which it may kill and start again."""
-    with _running(own_server, tmp_path_factory.mktemp("own-kafka")) as broker:
+    """Return a real Kafka for one test, which the test may kill and start again."""
+    with _run_server(own_server, tmp_path_factory.mktemp("own-kafka")) as broker:
         yield broker
 
 
 @pytest.fixture(scope="session")
 def proxied_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Kafka, KafkaProxy]]:
-    """Give a real Kafka whose clients all pass a proxy, and the proxy; it runs from the jars."""
+    """Return a real Kafka and the proxy that its clients connect through. Kafka runs from jars."""
     port = free_port()
     try:
         server = JarServer(tmp_path_factory.mktemp("proxied-kafka"), advertised_port=port)
     except BrokerMissing as error:
-        _without_broker(str(error))
+        _skip_or_fail(str(error))
         raise
     broker = Kafka(server)
     with KafkaProxy(port=port, upstream=server.port) as proxy:
@@ -140,11 +141,11 @@ def proxied_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Ka
 
 @pytest.fixture
 def kafka_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaCluster]:
-    """Give three real brokers of this test's own, which it may kill; they run from the jars."""
+    """Return three real brokers for one test, which the test may kill. They run from jars."""
     try:
         cluster = KafkaCluster(ClusterServer(tmp_path_factory.mktemp("kafka-cluster")))
     except BrokerMissing as error:
-        _without_broker(str(error))
+        _skip_or_fail(str(error))
         raise
     try:
         cluster.start()
@@ -155,13 +156,13 @@ def kafka_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaClu
 
 @pytest.fixture
 def mock_cluster() -> Iterator[MockCluster]:
-    """Return a mock cluster for one test, which injects errors."""
+    """Return a mock cluster for one test, which can inject errors into it."""
     with MockCluster() as cluster:
         yield cluster
 
 
 @pytest.fixture
 def embedded_broker() -> Iterator[EmbeddedBroker]:
-    """Give the embedded broker that `sensorwatch demo` runs on, fresh and empty."""
+    """Return the embedded broker of `sensorwatch demo`, newly started and without topics."""
     with EmbeddedBroker() as broker:
         yield broker

@@ -1,4 +1,4 @@
-"""A small candidate with memory, trained with the default plan."""
+"""A small candidate that uses the memory, trained with the default feature plan."""
 
 from functools import cache
 
@@ -10,23 +10,23 @@ from sensorwatch.common.runtime.setting_keys import TrainerSettings
 from sensorwatch.trainer.training import train
 from tests.reading_builders import START, a_schema
 
-KNOWN = 8
-"""Number of sensors in training: sensor-00, sensor-01 and so on."""
+TRAINED_SENSORS = 8
+"""The number of sensors in the training data: sensor-00, sensor-01 and so on."""
 STEP = 10_000_000
-"""Microseconds between two rows of a sensor."""
+"""The time between two rows of a sensor, in microseconds."""
 MIN_ROWS = 20
 
 
 @cache
 def a_forecast_candidate(*, seed: int = 7, rows: int = 1_600, trees: int = 10) -> Candidate:
-    """Return a small candidate with the default plan, trained on normally distributed noise."""
+    """Return a small candidate with the default feature plan, trained on Gaussian noise."""
     random = np.random.default_rng(seed)
-    number = np.arange(rows, dtype=np.int64)
+    row_number = np.arange(rows, dtype=np.int64)
     readings = Readings(
-        number,
-        START - STEP * (rows // KNOWN) + STEP * (number // KNOWN),
-        (number % KNOWN).astype(np.int32),
-        tuple(f"sensor-{sensor:02d}" for sensor in range(KNOWN)),
+        row_number,
+        START - STEP * (rows // TRAINED_SENSORS) + STEP * (row_number // TRAINED_SENSORS),
+        (row_number % TRAINED_SENSORS).astype(np.int32),
+        tuple(f"sensor-{sensor:02d}" for sensor in range(TRAINED_SENSORS)),
         random.normal(size=(rows, 3)),
         np.empty((rows, 0)),
     )

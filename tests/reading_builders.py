@@ -18,12 +18,12 @@ from sensorwatch.common.scoring.features import compute_features
 
 DEFAULT_SCHEMA = Path(__file__).parents[1] / "schemas" / "default.toml"
 START = 1_735_689_600_000_000
-"""2025-01-01T00:00:00Z in microseconds."""
+"""The time 2025-01-01T00:00:00Z, in microseconds since 1970."""
 MINUTE = 60_000_000
 NORMAL = (0.0, 0.0, 0.0)
-"""x1, x2, x3 of a row that is normal for `a_detector` at any time."""
+"""The values of x1, x2 and x3 of a row that `a_detector` always scores as normal."""
 ANOMALOUS = (9.0, 9.0, 9.0)
-"""x1, x2, x3 of a row that is anomalous for `a_detector` at any time."""
+"""The values of x1, x2 and x3 of a row that `a_detector` always scores as anomalous."""
 
 
 @cache
@@ -35,7 +35,7 @@ def a_schema() -> Schema:
 def some_readings(
     rows: int = 400, *, seed: int = 7, sensors: int = 2, signals: int = 3
 ) -> Readings:
-    """Return normal readings, one a minute, the sensors in turn.
+    """Return normal readings: one row a minute, from each sensor in turn.
 
     The signals have mean 0 and standard deviation 1.
     """
@@ -44,7 +44,7 @@ def some_readings(
         np.arange(rows, dtype=np.int64),
         START + MINUTE * np.arange(rows, dtype=np.int64),
         (np.arange(rows) % sensors).astype(np.int32),
-        tuple(f"s{number}" for number in range(sensors)),
+        tuple(f"s{sensor_number}" for sensor_number in range(sensors)),
         random.normal(size=(rows, signals)),
         np.empty((rows, 0)),
     )

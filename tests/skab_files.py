@@ -1,4 +1,4 @@
-"""The paths of the SKAB files, public data that is not part of the repository."""
+"""The paths of the SKAB files: public data (Skoltech Anomaly Benchmark) outside the repository."""
 
 import os
 from pathlib import Path

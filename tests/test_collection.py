@@ -1,8 +1,8 @@
-"""Which tests share a worker of xdist, and which ones coverage measures."""
+"""The pytest hooks choose which tests share a worker of xdist and which count for coverage."""
 
 import pytest
 
-TESTS = """
+TEST_SOURCE = """
     import pytest
     from hypothesis import given
     from hypothesis.strategies import integers
@@ -21,26 +21,30 @@ TESTS = """
 
 
 @pytest.fixture
-def items(pytester: pytest.Pytester) -> list[pytest.Item]:
-    """One test of each kind, collected with the hooks of ours."""
+def collected_tests(pytester: pytest.Pytester) -> list[pytest.Item]:
+    """Return one test of each kind, collected with the pytest hooks of this repository."""
     pytester.makeini("[pytest]\nmarkers =\n  broker\n  slow")
     pytester.makeconftest("from tests.conftest import *")
-    pytester.makepyfile(TESTS)
-    actual, _ = pytester.inline_genitems()
-    return actual
+    pytester.makepyfile(TEST_SOURCE)
+    collected_items, _ = pytester.inline_genitems()
+    return collected_items
 
 
-def marked(items: list[pytest.Item], marker: str) -> list[str]:
-    """The names of the tests that have a marker."""
-    return [item.name for item in items if item.get_closest_marker(marker) is not None]
+def names_with_marker(collected_tests: list[pytest.Item], marker: str) -> list[str]:
+    """Return the names of the tests that have a marker."""
+    return [item.name for item in collected_tests if item.get_closest_marker(marker) is not None]
 
 
-def test_one_worker_runs_all_tests_on_a_real_kafka(items: list[pytest.Item]) -> None:
-    groups = [mark.args for item in items for mark in item.iter_markers("xdist_group")]
+def test_one_worker_runs_all_tests_on_a_real_kafka(collected_tests: list[pytest.Item]) -> None:
+    groups = [mark.args for item in collected_tests for mark in item.iter_markers("xdist_group")]
 
-    assert marked(items, "xdist_group") == ["test_on_kafka"]
+    assert names_with_marker(collected_tests, "xdist_group") == ["test_on_kafka"]
     assert groups == [("broker",)]
 
 
-def test_coverage_is_measured_in_quick_tests_only(items: list[pytest.Item]) -> None:
-    assert marked(items, "no_cover") == ["test_on_kafka", "test_slow", "test_generated"]
+def test_coverage_is_measured_in_quick_tests_only(collected_tests: list[pytest.Item]) -> None:
+    assert names_with_marker(collected_tests, "no_cover") == [
+        "test_on_kafka",
+        "test_slow",
+        "test_generated",
+    ]

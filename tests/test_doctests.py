@@ -1,4 +1,4 @@
-"""The examples in docstrings run and print what they claim."""
+"""Every docstring example prints the output that the docstring shows."""
 
 import doctest
 from importlib import import_module
@@ -11,14 +11,14 @@ MODULES = (
     "sensorwatch.notebook.detector",
     "sensorwatch.notebook.registry",
 )
-"""The modules with examples."""
+"""The modules whose docstrings contain examples."""
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_the_examples_of_a_module_are_correct(name: str) -> None:
+@pytest.mark.parametrize("module", MODULES)
+def test_the_examples_of_a_module_are_correct(module: str) -> None:
     flags = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 
-    result = doctest.testmod(import_module(name), optionflags=flags)
+    result = doctest.testmod(import_module(module), optionflags=flags)
 
     assert result.attempted > 0
     assert result.failed == 0

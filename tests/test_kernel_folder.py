@@ -1,4 +1,7 @@
-"""A user that can write no folder still compiles, into a folder that no other user can prepare."""
+"""A user without a writable folder compiles kernels into a private temporary folder.
+
+No other user can create that folder beforehand or write to it.
+"""
 
 import logging
 import os
@@ -15,15 +18,16 @@ from sensorwatch.common import kernel_folder as module
 from sensorwatch.common.kernel_folder import PRIVATE_FOLDER_VARIABLE, kernel_folder
 
 ROOT = Path(__file__).parents[1]
-NOBODY = 65_534
-# Python itself may be in a folder of root: import, and compile once, as root.
+NOBODY_UID = 65_534
+# The user `nobody` may be unable to read the folder of Python. So the script imports numba and
+# compiles once while it is still root.
 BECOME_NOBODY = f"""
 import os
 import numba, numpy
 numba.njit(lambda column: column.sum())(numpy.ones(1))
 os.setgroups([])
-os.setgid({NOBODY})
-os.setuid({NOBODY})
+os.setgid({NOBODY_UID})
+os.setuid({NOBODY_UID})
 """
 USE_A_KERNEL = """
 import os
@@ -35,10 +39,11 @@ print(os.environ.get("SENSORWATCH_PRIVATE_KERNELS"))
 
 
 @pytest.fixture
-def unwritable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder of sources; it, NUMBA_CACHE_DIR and the user's cache folder cannot be written.
+def unwritable_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Return a folder of sources for which only a private temporary folder can store kernels.
 
-    Not even by root: a file is in the place of each folder.
+    `__pycache__` in the sources, NUMBA_CACHE_DIR and the user's cache folder are files, so not even
+    root can write into them.
     """
     sources, file = tmp_path / "sources", tmp_path / "file"
     sources.mkdir()
@@ -56,114 +61,120 @@ def unwritable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
 
 
 def warnings_in(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [one.getMessage() for one in caplog.records if one.levelno == logging.WARNING]
+    return [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
 
 
-def test_the_first_writable_folder_is_taken(
-    unwritable: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_first_writable_folder_is_used(
+    unwritable_sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user"))
-    user = kernel_folder(unwritable)
-    (unwritable / "__pycache__").unlink()
+    user_folder = kernel_folder(unwritable_sources)
+    (unwritable_sources / "__pycache__").unlink()
     module._own_folder.cache_clear()
-    beside = kernel_folder(unwritable)
+    pycache_folder = kernel_folder(unwritable_sources)
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "numba"))
-    named = kernel_folder(unwritable)
+    numba_folder = kernel_folder(unwritable_sources)
 
-    assert user is not None
-    assert user.parent == tmp_path / "user" / "sensorwatch"
-    assert beside == unwritable / "__pycache__"
-    assert named is not None
-    assert named.parent == tmp_path / "numba"
+    assert user_folder is not None
+    assert user_folder.parent == tmp_path / "user" / "sensorwatch"
+    assert pycache_folder == unwritable_sources / "__pycache__"
+    assert numba_folder is not None
+    assert numba_folder.parent == tmp_path / "numba"
 
 
-def test_without_a_writable_folder_a_private_one_is_made_with_one_warning(
-    unwritable: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+def test_without_a_writable_folder_a_private_folder_is_made_with_one_warning(
+    unwritable_sources: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    folder = kernel_folder(unwritable)
-    again = kernel_folder(unwritable)
-    other = kernel_folder(unwritable / "__pycache__")
+    folder = kernel_folder(unwritable_sources)
+    second_folder = kernel_folder(unwritable_sources)
+    other_sources_folder = kernel_folder(unwritable_sources / "__pycache__")
 
     assert folder is not None
-    assert folder == again
-    private = folder.parent
-    assert private.parent == tmp_path
-    assert other is not None
-    assert other.parent == private
-    status = private.stat()
+    assert folder == second_folder
+    private_folder = folder.parent
+    assert private_folder.parent == tmp_path
+    assert other_sources_folder is not None
+    assert other_sources_folder.parent == private_folder
+    status = private_folder.stat()
     assert (stat.S_IMODE(status.st_mode), status.st_uid) == (0o700, os.geteuid())
     (warning,) = warnings_in(caplog)
-    for needed in (str(unwritable / "__pycache__"), "NUMBA_CACHE_DIR", "sensorwatch warmup"):
-        assert needed in warning
+    for expected_text in (
+        str(unwritable_sources / "__pycache__"),
+        "NUMBA_CACHE_DIR",
+        "sensorwatch warmup",
+    ):
+        assert expected_text in warning
 
 
 def test_a_child_process_shares_the_private_folder_without_a_warning(
-    unwritable: Path, caplog: pytest.LogCaptureFixture
+    unwritable_sources: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    folder = kernel_folder(unwritable)
+    folder = kernel_folder(unwritable_sources)
     caplog.clear()
-    module._make_private_folder.cache_clear()  # as in a process that begins
+    module._make_private_folder.cache_clear()  # a new process starts with an empty cache
 
-    assert kernel_folder(unwritable) == folder
+    assert kernel_folder(unwritable_sources) == folder
     assert warnings_in(caplog) == []
 
 
-@pytest.mark.parametrize("prepared", ["open_to_all", "link", "gone"])
+@pytest.mark.parametrize("preparation", ["open_to_all", "link", "missing"])
 def test_a_folder_that_another_user_could_have_prepared_is_not_used(
-    unwritable: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prepared: str
+    unwritable_sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, preparation: str
 ) -> None:
-    named = tmp_path / "prepared"
-    if prepared == "open_to_all":
-        named.mkdir()
-        named.chmod(0o777)
-    elif prepared == "link":
+    prepared_folder = tmp_path / "prepared"
+    if preparation == "open_to_all":
+        prepared_folder.mkdir()
+        prepared_folder.chmod(0o777)
+    elif preparation == "link":
         target = tmp_path / "target"
         target.mkdir(mode=0o700)
-        named.symlink_to(target)
-    monkeypatch.setenv(PRIVATE_FOLDER_VARIABLE, str(named))
+        prepared_folder.symlink_to(target)
+    monkeypatch.setenv(PRIVATE_FOLDER_VARIABLE, str(prepared_folder))
 
-    folder = kernel_folder(unwritable)
+    folder = kernel_folder(unwritable_sources)
 
     assert folder is not None
-    assert folder.parent != named
+    assert folder.parent != prepared_folder
 
 
 def test_a_folder_of_another_user_is_not_used(
-    unwritable: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    unwritable_sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    named = tmp_path / "prepared"
-    named.mkdir(mode=0o700)
-    monkeypatch.setenv(PRIVATE_FOLDER_VARIABLE, str(named))
+    prepared_folder = tmp_path / "prepared"
+    prepared_folder.mkdir(mode=0o700)
+    monkeypatch.setenv(PRIVATE_FOLDER_VARIABLE, str(prepared_folder))
     owner = os.geteuid()
     monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
 
-    assert kernel_folder(unwritable) is None
+    assert kernel_folder(unwritable_sources) is None
 
 
 def test_a_private_folder_that_was_replaced_is_not_used_again(
-    unwritable: Path, tmp_path: Path
+    unwritable_sources: Path, tmp_path: Path
 ) -> None:
-    folder = kernel_folder(unwritable)
+    folder = kernel_folder(unwritable_sources)
     assert folder is not None
     folder.parent.rmdir()
     folder.parent.mkdir()
     folder.parent.chmod(0o777)
 
-    assert kernel_folder(unwritable) is None
+    assert kernel_folder(unwritable_sources) is None
 
 
-def test_without_a_temporary_folder_there_is_none_and_one_warning(
-    unwritable: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_without_a_temporary_folder_kernels_have_no_folder_and_one_warning_is_logged(
+    unwritable_sources: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(unwritable / "missing"))
+    monkeypatch.setattr(tempfile, "tempdir", str(unwritable_sources / "missing"))
 
-    assert kernel_folder(unwritable) is None
-    assert kernel_folder(unwritable) is None
+    assert kernel_folder(unwritable_sources) is None
+    assert kernel_folder(unwritable_sources) is None
     assert len(warnings_in(caplog)) == 1
 
 
-def as_nobody(numba_cache_dir: Path | None, home: Path) -> "subprocess.CompletedProcess[str]":
-    """Use a kernel in a process that becomes a user without any folder."""
+def use_a_kernel_as_nobody(
+    numba_cache_dir: Path | None, home: Path
+) -> "subprocess.CompletedProcess[str]":
+    """Use a kernel in a process that changes to the user `nobody`, which owns no folder."""
     environment = {"PATH": os.environ["PATH"], "HOME": str(home), "PYTHONPATH": str(ROOT)}
     if numba_cache_dir is not None:
         environment["NUMBA_CACHE_DIR"] = str(numba_cache_dir)
@@ -185,17 +196,26 @@ def needs_another_user() -> None:
 @pytest.mark.usefixtures("needs_another_user")
 @pytest.mark.parametrize("used_by_root", [False, True])
 def test_a_service_account_compiles_with_one_warning(tmp_path: Path, *, used_by_root: bool) -> None:
-    """Installed by root and run by a user without a home folder; root has used NUMBA_CACHE_DIR."""
-    named = None
+    """Root installs the package, and a user without a home folder runs it.
+
+    If `used_by_root`, root has compiled into NUMBA_CACHE_DIR before.
+    """
+    numba_cache_dir = None
     if used_by_root:
-        named = tmp_path / "numba"
-        environment = {**os.environ, "NUMBA_CACHE_DIR": str(named), "PYTHONPATH": str(ROOT)}
+        numba_cache_dir = tmp_path / "numba"
+        environment = {
+            **os.environ,
+            "NUMBA_CACHE_DIR": str(numba_cache_dir),
+            "PYTHONPATH": str(ROOT),
+        }
         subprocess.run([sys.executable, "-c", USE_A_KERNEL], env=environment, check=True)
-        assert list(named.iterdir())
+        assert list(numba_cache_dir.iterdir())
 
-    done = as_nobody(named, tmp_path / "missing")
+    process = use_a_kernel_as_nobody(numba_cache_dir, tmp_path / "missing")
 
-    assert done.returncode == 0, done.stderr
-    assert len(done.stderr.splitlines()) == 1
-    assert "`sensorwatch warmup`" in done.stderr
-    assert not Path(done.stdout.strip()).exists(), "removed when the process ended"
+    assert process.returncode == 0, process.stderr
+    assert len(process.stderr.splitlines()) == 1
+    assert "`sensorwatch warmup`" in process.stderr
+    assert not Path(process.stdout.strip()).exists(), (
+        "the private folder was not removed when the process ended"
+    )

@@ -1,4 +1,4 @@
-"""Kernels are compiled once, and again after any file with kernels changed."""
+"""Kernels are compiled once, and again after a change of any file with kernels."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ import pytest
 from sensorwatch.common import kernel_cache, kernels
 
 ROOT = Path(__file__).parents[1]
-READ = """
+USE_A_KERNEL = """
 import numpy as np
 from sensorwatch.common.kernels import is_cached
 from sensorwatch.common.model.tails import fit_tail, look_up_rarities, rarity
@@ -22,7 +22,7 @@ print(look_up_rarities.stats.cache_hits.total())
 """
 
 
-def test_a_change_in_any_source_makes_all_kernels_new(
+def test_a_change_in_any_source_makes_all_kernels_compile_again(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
@@ -38,77 +38,79 @@ def test_a_change_in_any_source_makes_all_kernels_new(
     assert not kernels.is_cached(_a_kernel())
 
 
-def test_every_file_with_kernels_is_a_source() -> None:
-    parts = ("api", "common", "consumer", "producer", "sensorwatch", "trainer")
-    files = [path for part in parts for path in (ROOT / part).rglob("*.py")]
-    with_kernels = {
+def test_every_file_with_kernels_is_part_of_the_source_stamp() -> None:
+    folders = ("api", "common", "consumer", "producer", "sensorwatch", "trainer")
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    files_with_kernels = {
         path
         for path in files
         if "common.kernels import" in path.read_text(encoding="utf-8")
         and "is_cached" not in path.read_text(encoding="utf-8")
     }
 
-    assert len(with_kernels) > 15
-    assert with_kernels <= {path.resolve() for path in kernel_cache.kernel_sources()}
+    assert len(files_with_kernels) > 15
+    assert files_with_kernels <= {path.resolve() for path in kernel_cache.kernel_sources()}
 
 
-def test_importing_every_kernel_looks_at_no_source_and_at_no_folder(tmp_path: Path) -> None:
+def test_importing_every_kernel_reads_no_source_and_no_folder(tmp_path: Path) -> None:
     code = """
 import sensorwatch.common.ledger.account, sensorwatch.common.rows.csv_chunk
 import sensorwatch.common.scoring.explanation, sensorwatch.trainer.training
 from sensorwatch.common import kernel_cache, kernel_folder
-for looked in (kernel_cache.source_stamp, kernel_folder._own_folder):
-    print(looked.cache_info().misses)
+for cached in (kernel_cache.source_stamp, kernel_folder._own_folder):
+    print(cached.cache_info().misses)
 """
     assert _output_of(code, tmp_path) == "0\n0"
     assert list(tmp_path.iterdir()) == []
 
 
-def test_inlined_kernels_count_no_references() -> None:
+def test_an_inlined_kernel_computes_the_correct_result() -> None:
     @kernels.inlined_kernel
-    def first(row):  # type: ignore[no-untyped-def]
+    def first_value(row):  # type: ignore[no-untyped-def]
         return row[0]
 
     @kernels.kernel
-    def total(rows):  # type: ignore[no-untyped-def]
-        actual = 0.0
+    def sum_of_first_values(rows):  # type: ignore[no-untyped-def]
+        result = 0.0
         for row in range(len(rows)):
-            actual += first(rows[row])
-        return actual
+            result += first_value(rows[row])
+        return result
 
-    assert total(np.arange(6.0).reshape(3, 2)) == 0.0 + 2.0 + 4.0
+    assert sum_of_first_values(np.arange(6.0).reshape(3, 2)) == 0.0 + 2.0 + 4.0
 
 
-def test_a_second_process_loads_what_the_first_compiled(tmp_path: Path) -> None:
-    assert _output_of(READ, tmp_path) == "False 0"
-    assert _output_of(READ, tmp_path) == "True 1"
+def test_a_second_process_loads_the_kernels_that_the_first_process_compiled(tmp_path: Path) -> None:
+    assert _output_of(USE_A_KERNEL, tmp_path) == "False 0"
+    assert _output_of(USE_A_KERNEL, tmp_path) == "True 1"
 
 
 @pytest.mark.parametrize("content", [b"", b"\0" * 100])
 @pytest.mark.parametrize("suffix", ["nbi", "nbc"])
-def test_damaged_files_are_compiled_again(tmp_path: Path, suffix: str, content: bytes) -> None:
-    """What a crash or a full disk leaves behind must not end every later start."""
-    _output_of(READ, tmp_path)
+def test_kernels_with_damaged_cache_files_are_compiled_again(
+    tmp_path: Path, suffix: str, content: bytes
+) -> None:
+    """Cache files that a crash or a full disk left incomplete must not stop later processes."""
+    _output_of(USE_A_KERNEL, tmp_path)
     for path in tmp_path.rglob(f"*.{suffix}"):
         path.write_bytes(content)
 
-    _output_of(READ, tmp_path)
+    _output_of(USE_A_KERNEL, tmp_path)
 
-    assert _output_of(READ, tmp_path) == "True 1"
+    assert _output_of(USE_A_KERNEL, tmp_path) == "True 1"
 
 
-def _output_of(code: str, cache: Path) -> str:
-    environment = {**os.environ, "NUMBA_CACHE_DIR": str(cache), "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
+def _output_of(code: str, cache_dir: Path) -> str:
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(cache_dir), "PYTHONPATH": str(ROOT)}
+    process = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
+    assert process.returncode == 0, process.stderr
+    return process.stdout.strip()
 
 
 def _a_kernel() -> Any:
     @kernels.kernel
-    def one():  # type: ignore[no-untyped-def]
+    def kernel_without_arguments():  # type: ignore[no-untyped-def]
         return 1
 
-    return one
+    return kernel_without_arguments

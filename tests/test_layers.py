@@ -1,4 +1,7 @@
-"""The direction of imports is the design's: never sideways, never upward, no circles."""
+"""Every package imports only packages of the layers below it, and no imports form a circle.
+
+In this file, *package* also means a module with its own entry in ALLOWED_IMPORTS.
+"""
 
 import ast
 from pathlib import Path
@@ -6,81 +9,98 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGE = "sensorwatch"
-LINKED = ("api", "common", "consumer", "producer", "trainer")
-"""The folders at the top that are links in the package."""
-BASE = {f"{PACKAGE}.common.{name}" for name in ("errors", "escaping", "kernels", "pydantic_errors")}
-"""The modules that every room may use."""
+ROOT_PACKAGE = "sensorwatch"
+LINKED_FOLDERS = ("api", "common", "consumer", "producer", "trainer")
+"""The top-level folders that the package `sensorwatch` contains as symbolic links."""
+BASE_MODULES = {
+    f"{ROOT_PACKAGE}.common.{name}" for name in ("errors", "escaping", "kernels", "pydantic_errors")
+}
+"""The modules that every package may import."""
 
 
-def _common(*names: str) -> set[str]:
-    return {f"{PACKAGE}.common.{name}" for name in names}
+def _packages_of_common(*names: str) -> set[str]:
+    return {f"{ROOT_PACKAGE}.common.{name}" for name in names}
 
 
-MODEL = _common("rows", "row_executor") | BASE
-SCORING = MODEL | _common("model")
-LEDGER = SCORING | _common("scoring")
-COMMON = LEDGER | _common(
+BELOW_MODEL = _packages_of_common("rows", "row_executor") | BASE_MODULES
+BELOW_SCORING = BELOW_MODEL | _packages_of_common("model")
+BELOW_LEDGER = BELOW_SCORING | _packages_of_common("scoring")
+ALL_OF_COMMON = BELOW_LEDGER | _packages_of_common(
     "kafka", "ledger", "parquet", "registry", "runtime", "simulation", "tables"
 )
-MAY_IMPORT = {
-    f"{PACKAGE}.common.errors": set[str](),
-    f"{PACKAGE}.common.escaping": set[str](),
-    f"{PACKAGE}.common.kernel_folder": set[str](),
-    f"{PACKAGE}.common.kernel_cache": _common("kernel_folder"),
-    f"{PACKAGE}.common.kernels": _common("kernel_cache"),
-    f"{PACKAGE}.common.pydantic_errors": set[str](),
-    f"{PACKAGE}.common.row_executor": set[str](),
-    f"{PACKAGE}.common.rows": BASE | _common("row_executor"),
-    f"{PACKAGE}.common.parquet": BASE | _common("rows"),
-    f"{PACKAGE}.common.tables": BASE | _common("rows", "parquet"),
-    f"{PACKAGE}.common.simulation": BASE | _common("rows"),
-    f"{PACKAGE}.common.model": MODEL,
-    f"{PACKAGE}.common.scoring": SCORING,
-    f"{PACKAGE}.common.ledger": LEDGER,
-    f"{PACKAGE}.common.registry": LEDGER,
-    f"{PACKAGE}.common.kafka": LEDGER | _common("ledger"),
-    f"{PACKAGE}.common.runtime": LEDGER | _common("kernel_cache", "kernel_folder"),
-    **{f"{PACKAGE}.{part}": COMMON for part in LINKED if part != "common"},
-    PACKAGE: COMMON
-    | _common("kernel_cache")
-    | {f"{PACKAGE}.{part}" for part in LINKED if part != "common"},
-    "benchmarks": COMMON | {f"{PACKAGE}.trainer"},
+ALLOWED_IMPORTS = {
+    f"{ROOT_PACKAGE}.common.errors": set[str](),
+    f"{ROOT_PACKAGE}.common.escaping": set[str](),
+    f"{ROOT_PACKAGE}.common.kernel_folder": set[str](),
+    f"{ROOT_PACKAGE}.common.kernel_cache": _packages_of_common("kernel_folder"),
+    f"{ROOT_PACKAGE}.common.kernels": _packages_of_common("kernel_cache"),
+    f"{ROOT_PACKAGE}.common.pydantic_errors": set[str](),
+    f"{ROOT_PACKAGE}.common.row_executor": set[str](),
+    f"{ROOT_PACKAGE}.common.rows": BASE_MODULES | _packages_of_common("row_executor"),
+    f"{ROOT_PACKAGE}.common.parquet": BASE_MODULES | _packages_of_common("rows"),
+    f"{ROOT_PACKAGE}.common.tables": BASE_MODULES | _packages_of_common("rows", "parquet"),
+    f"{ROOT_PACKAGE}.common.simulation": BASE_MODULES | _packages_of_common("rows"),
+    f"{ROOT_PACKAGE}.common.model": BELOW_MODEL,
+    f"{ROOT_PACKAGE}.common.scoring": BELOW_SCORING,
+    f"{ROOT_PACKAGE}.common.ledger": BELOW_LEDGER,
+    f"{ROOT_PACKAGE}.common.registry": BELOW_LEDGER,
+    f"{ROOT_PACKAGE}.common.kafka": BELOW_LEDGER | _packages_of_common("ledger"),
+    f"{ROOT_PACKAGE}.common.runtime": BELOW_LEDGER
+    | _packages_of_common("kernel_cache", "kernel_folder"),
+    **{
+        f"{ROOT_PACKAGE}.{folder}": ALL_OF_COMMON for folder in LINKED_FOLDERS if folder != "common"
+    },
+    ROOT_PACKAGE: ALL_OF_COMMON
+    | _packages_of_common("kernel_cache")
+    | {f"{ROOT_PACKAGE}.{folder}" for folder in LINKED_FOLDERS if folder != "common"},
+    "benchmarks": ALL_OF_COMMON | {f"{ROOT_PACKAGE}.trainer"},
 }
-"""The rooms that each room may import."""
-PURE_ROOMS = tuple(
-    f"{PACKAGE}.common.{room}" for room in ("rows", "model", "scoring", "ledger", "simulation")
+"""For each package, the packages that it may import."""
+PURE_PACKAGES = tuple(
+    f"{ROOT_PACKAGE}.common.{package}"
+    for package in ("rows", "model", "scoring", "ledger", "simulation")
 )
 LIBRARIES_WITH_IO = {
     *("aiohttp", "confluent_kafka", "fastapi", "fsspec", "httpx", "joblib", "pickle"),
     *("prometheus_client", "random", "requests", "rich", "shelve", "socket", "sqlite3"),
     *("subprocess", "threading", "time", "typer", "uvicorn"),
 }
-"""The libraries that no pure room may use."""
-EXECUTES_ON_LOAD = {"cloudpickle", "dill", "joblib", "marshal", "pickle", "shelve", "sklearn"}
-ROOMS_OF_SERVICES = (
-    *PURE_ROOMS,
-    *(f"{PACKAGE}.{room}" for room in ("api", "consumer", "common.kafka", "common.runtime")),
+"""The libraries that packages of pure computation may not import."""
+CODE_LOADING_LIBRARIES = {
+    "cloudpickle",
+    "dill",
+    "joblib",
+    "marshal",
+    "pickle",
+    "shelve",
+    "sklearn",
+}
+SERVICE_PACKAGES = (
+    *PURE_PACKAGES,
+    *(
+        f"{ROOT_PACKAGE}.{package}"
+        for package in ("api", "consumer", "common.kafka", "common.runtime")
+    ),
 )
 
 
 def sources() -> list[Path]:
-    """Return every source file of the package and the benchmarks once, links not followed."""
-    folders = (*LINKED, PACKAGE, "benchmarks")
+    """Return every source file of the package and the benchmarks once, without following links."""
+    folders = (*LINKED_FOLDERS, ROOT_PACKAGE, "benchmarks")
     return sorted(file for folder in folders for file in (ROOT / folder).rglob("*.py"))
 
 
 def module_of(path: Path) -> str:
     """Return the dotted name under which a source file is imported."""
     name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-    return f"{PACKAGE}.{name}" if name.split(".")[0] in LINKED else name
+    return f"{ROOT_PACKAGE}.{name}" if name.split(".")[0] in LINKED_FOLDERS else name
 
 
-def folder_of(room: str) -> Path:
-    return ROOT / room.removeprefix(f"{PACKAGE}.").replace(".", "/")
+def folder_of(package: str) -> Path:
+    return ROOT / package.removeprefix(f"{ROOT_PACKAGE}.").replace(".", "/")
 
 
-def imported(module: str, text: str) -> set[str]:
+def imported_modules(module: str, text: str) -> set[str]:
     """Return the dotted name of every module that `text` imports, also inside functions."""
     names = set()
     for node in ast.walk(ast.parse(text)):
@@ -89,82 +109,96 @@ def imported(module: str, text: str) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             base = module.split(".")[: -node.level] if node.level else []
             origin = ".".join([*base, *([node.module] if node.module else [])])
-            # `from sensorwatch.common import rows` names a room.
+            # In `from sensorwatch.common import rows`, the imported name is itself a package.
             names |= {origin, *(f"{origin}.{alias.name}" for alias in node.names)}
     return names
 
 
-def room_of(module: str) -> str | None:
-    """Return the room of a module; None for libraries and for `sensorwatch.common` itself."""
+def package_of(module: str) -> str | None:
+    """Return the package of a module; None for libraries and for `sensorwatch.common` itself."""
     parts = module.split(".")
     for length in (3, 2, 1):
-        room = ".".join(parts[:length])
-        if len(parts) >= length and room in MAY_IMPORT and room != PACKAGE:
-            return room
-    in_command = parts[0] == PACKAGE and parts[1:2] != ["common"]
-    return PACKAGE if in_command else None
+        package = ".".join(parts[:length])
+        if len(parts) >= length and package in ALLOWED_IMPORTS and package != ROOT_PACKAGE:
+            return package
+    is_in_command_line = parts[0] == ROOT_PACKAGE and parts[1:2] != ["common"]
+    return ROOT_PACKAGE if is_in_command_line else None
 
 
-def breaches(module: str, text: str) -> set[str]:
-    """Return the rooms that a module imports and may not import."""
-    own = room_of(module)
-    if own is None:
+def forbidden_imports(module: str, text: str) -> set[str]:
+    """Return the packages that a module imports but may not import."""
+    own_package = package_of(module)
+    if own_package is None:
         return set()
-    rooms = {room for name in imported(module, text) if (room := room_of(name)) is not None}
-    # `from sensorwatch import Detector` reads the public names, which any benchmark may do.
-    return rooms - MAY_IMPORT[own] - {own}
+    packages = {
+        package
+        for name in imported_modules(module, text)
+        if (package := package_of(name)) is not None
+    }
+    # `from sensorwatch import Detector` imports a public name, which every benchmark may do.
+    return packages - ALLOWED_IMPORTS[own_package] - {own_package}
 
 
-def test_only_the_benchmark_of_speed_takes_anything_from_the_tests() -> None:
-    """The benchmark needs their real Kafka; installed code must not depend on tests."""
-    actual = {
+def test_only_the_speed_benchmark_imports_tests() -> None:
+    """The speed benchmark uses the Kafka of the tests. Installed code must not import tests."""
+    modules_that_import_tests = {
         module
         for path in sources()
-        if "tests" in libraries(module := module_of(path), path.read_text(encoding="utf-8"))
+        if "tests" in top_level_imports(module := module_of(path), path.read_text(encoding="utf-8"))
     }
 
-    assert {module.rpartition(".")[0] for module in actual} <= {"benchmarks.speed"}
+    assert {module.rpartition(".")[0] for module in modules_that_import_tests} <= {
+        "benchmarks.speed"
+    }
 
 
-def libraries(module: str, text: str) -> set[str]:
-    return {name.split(".")[0] for name in imported(module, text)}
+def top_level_imports(module: str, text: str) -> set[str]:
+    return {name.split(".")[0] for name in imported_modules(module, text)}
 
 
 @pytest.mark.parametrize("path", sources(), ids=module_of)
-def test_imports_point_downward(path: Path) -> None:
-    assert breaches(module_of(path), path.read_text(encoding="utf-8")) == set()
+def test_a_module_imports_only_allowed_packages(path: Path) -> None:
+    assert forbidden_imports(module_of(path), path.read_text(encoding="utf-8")) == set()
 
 
-def test_every_room_has_its_place_in_the_order() -> None:
-    rooms = {room for path in sources() if (room := room_of(module_of(path))) is not None}
+def test_the_allowed_imports_list_every_package() -> None:
+    packages = {
+        package for path in sources() if (package := package_of(module_of(path))) is not None
+    }
 
-    assert rooms == set(MAY_IMPORT)
-
-
-def test_the_order_has_no_circle() -> None:
-    placed: set[str] = set()
-    while placed != set(MAY_IMPORT):
-        ready = {room for room in set(MAY_IMPORT) - placed if MAY_IMPORT[room] <= placed}
-        assert ready, f"a circle among {set(MAY_IMPORT) - placed}"
-        placed |= ready
+    assert packages == set(ALLOWED_IMPORTS)
 
 
-@pytest.mark.parametrize("room", PURE_ROOMS)
-def test_a_pure_room_touches_nothing_of_the_world(room: str) -> None:
-    for path in folder_of(room).rglob("*.py"):
-        actual = libraries(module_of(path), path.read_text(encoding="utf-8"))
-        assert actual & LIBRARIES_WITH_IO == set(), path.name
+def test_the_allowed_imports_form_no_circle() -> None:
+    checked_packages: set[str] = set()
+    while checked_packages != set(ALLOWED_IMPORTS):
+        next_packages = {
+            package
+            for package in set(ALLOWED_IMPORTS) - checked_packages
+            if ALLOWED_IMPORTS[package] <= checked_packages
+        }
+        assert next_packages, (
+            f"imports form a circle among {set(ALLOWED_IMPORTS) - checked_packages}"
+        )
+        checked_packages |= next_packages
 
 
-@pytest.mark.parametrize("room", ROOMS_OF_SERVICES)
-def test_nothing_that_serves_imports_what_executes_on_load(room: str) -> None:
-    for path in folder_of(room).rglob("*.py"):
-        actual = libraries(module_of(path), path.read_text(encoding="utf-8"))
-        assert actual & EXECUTES_ON_LOAD == set(), path.name
+@pytest.mark.parametrize("package", PURE_PACKAGES)
+def test_a_pure_package_imports_no_library_with_io(package: str) -> None:
+    for path in folder_of(package).rglob("*.py"):
+        imports = top_level_imports(module_of(path), path.read_text(encoding="utf-8"))
+        assert imports & LIBRARIES_WITH_IO == set(), path.name
+
+
+@pytest.mark.parametrize("package", SERVICE_PACKAGES)
+def test_no_package_of_a_service_imports_a_library_that_executes_code_on_load(package: str) -> None:
+    for path in folder_of(package).rglob("*.py"):
+        imports = top_level_imports(module_of(path), path.read_text(encoding="utf-8"))
+        assert imports & CODE_LOADING_LIBRARIES == set(), path.name
 
 
 @pytest.mark.parametrize(
-    ("module", "text", "rooms"),
+    ("module", "text", "packages"),
     [
         ("common.rows.fields", "import sensorwatch.common.model.forest", {"common.model"}),
         ("common.rows.fields", "from sensorwatch.common import scoring", {"common.scoring"}),
@@ -188,18 +222,22 @@ def test_nothing_that_serves_imports_what_executes_on_load(room: str) -> None:
         ("consumer.loop", "from sensorwatch.common.registry.champion import Champion", set()),
     ],
 )
-def test_an_import_in_the_wrong_direction_is_seen(module: str, text: str, rooms: set[str]) -> None:
-    expected = {f"{PACKAGE}.{room}" for room in rooms}
+def test_an_import_in_the_wrong_direction_is_found(
+    module: str, text: str, packages: set[str]
+) -> None:
+    expected = {f"{ROOT_PACKAGE}.{package}" for package in packages}
 
-    assert breaches(f"{PACKAGE}.{module}", text) == expected
+    assert forbidden_imports(f"{ROOT_PACKAGE}.{module}", text) == expected
 
 
-def test_an_import_of_the_command_from_a_service_is_seen() -> None:
-    assert breaches(f"{PACKAGE}.api.app", "import sensorwatch.cli") == {PACKAGE}
+def test_an_import_of_the_command_line_from_a_service_is_found() -> None:
+    assert forbidden_imports(f"{ROOT_PACKAGE}.api.app", "import sensorwatch.cli") == {ROOT_PACKAGE}
 
 
 def test_the_strict_parser_never_imports_its_optimisation() -> None:
     for name in ("strict_parsing", "fields", "instants", "schema", "cells"):
         file = ROOT / "common" / "rows" / f"{name}.py"
-        names = imported(f"{PACKAGE}.common.rows.{name}", file.read_text(encoding="utf-8"))
+        names = imported_modules(
+            f"{ROOT_PACKAGE}.common.rows.{name}", file.read_text(encoding="utf-8")
+        )
         assert not {module for module in names if ".rows.fast" in module}, name

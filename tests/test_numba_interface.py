@@ -1,9 +1,9 @@
-"""What `common/kernel_cache.py` relies on of numba's private interface.
+"""The parts of numba's private interface that `common/kernel_cache.py` uses are unchanged.
 
-Before numba's upper bound in pyproject.toml is raised, run these tests with the new version. If one
-fails, compare numba/core/dispatcher.py and numba/core/caching.py of both versions: how
-`Dispatcher.compile` asks its cache, what an index file holds, and which methods a locator has.
-Then check by hand that a changed source compiles again (tests/test_kernels.py does the rest).
+Before numba's upper bound in pyproject.toml is raised, run these tests with the new version. If a
+test fails, compare numba/core/dispatcher.py and numba/core/caching.py of both versions. Compare how
+`Dispatcher.compile` calls its cache, what an index file contains, and which methods a locator has.
+Then check by hand that a kernel compiles again after a change of its source.
 """
 
 import inspect
@@ -24,43 +24,45 @@ from sensorwatch.common.kernel_cache import KernelCache, _FileCache, _Locator
 
 
 def test_the_locked_numba_is_the_newest_minor_version_that_is_allowed() -> None:
-    """A newer one may change what is private, so it is allowed after a check only."""
+    """A newer minor version may change private functions, so it is allowed only after a check."""
     text = (Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8")
-    required = map(Requirement, tomllib.loads(text)["project"]["dependencies"])
-    (bound,) = [one.specifier for one in required if one.name == "numba"]
+    requirements = map(Requirement, tomllib.loads(text)["project"]["dependencies"])
+    (version_range,) = [
+        requirement.specifier for requirement in requirements if requirement.name == "numba"
+    ]
     major, minor = version("numba").split(".")[:2]
 
-    assert bound.contains(version("numba"))
-    assert not bound.contains(f"{major}.{int(minor) + 1}.0")
+    assert version_range.contains(version("numba"))
+    assert not version_range.contains(f"{major}.{int(minor) + 1}.0")
 
 
-def test_a_dispatcher_keeps_its_cache_where_kernels_replace_it() -> None:
-    compiled: Any = njit(lambda: 1)
+def test_a_dispatcher_stores_its_cache_in_the_attribute_that_kernels_replace() -> None:
+    compiled_function: Any = njit(lambda: 1)
 
-    assert isinstance(compiled._cache, caching.NullCache), (
+    assert isinstance(compiled_function._cache, caching.NullCache), (
         "numba's Dispatcher no longer has its cache in `_cache`: see kernels._compiled"
     )
 
 
-def test_a_dispatcher_asks_its_cache_for_what_ours_has_only() -> None:
-    asked = set(re.findall(r"self\._cache\.(\w+)", inspect.getsource(dispatcher)))
+def test_a_dispatcher_calls_only_methods_that_the_kernel_cache_has() -> None:
+    called_methods = set(re.findall(r"self\._cache\.(\w+)", inspect.getsource(dispatcher)))
 
-    assert asked == {"cache_path", "flush", "load_overload", "save_overload"}
-    assert asked <= {*vars(KernelCache)}, "numba asks a cache for more: see KernelCache"
+    assert called_methods == {"cache_path", "flush", "load_overload", "save_overload"}
+    assert called_methods <= {*vars(KernelCache)}, "numba calls a method that KernelCache lacks"
 
 
-def test_a_locator_has_no_method_that_ours_lacks() -> None:
+def test_a_locator_of_numba_has_no_method_that_the_kernel_locator_lacks() -> None:
     methods = {
         *caching._CacheLocator.__abstractmethods__,
         *("ensure_cache_path", "from_function"),
     }
 
-    assert methods <= {*vars(_Locator)}, "numba asks a locator for more: see _Locator"
+    assert methods <= {*vars(_Locator)}, "numba calls a method that _Locator lacks"
 
 
-def test_numba_asks_a_cache_and_a_locator_the_way_that_ours_answer() -> None:
-    """The calls of the dispatcher, the stamp in the index, the locators of a cache."""
-    asked: dict[str, tuple[Any, str]] = {
+def test_numba_calls_a_cache_and_a_locator_as_the_kernel_cache_expects() -> None:
+    """The sources of numba contain the expected calls of the cache and of the locator."""
+    expected_calls: dict[str, tuple[Any, str]] = {
         "Dispatcher": (dispatcher.Dispatcher.compile, "_cache.load_overload(sig, self.targetctx)"),
         "Dispatcher again": (dispatcher.Dispatcher.compile, "_cache.save_overload(sig, cres)"),
         "CacheImpl": (caching.CacheImpl.__init__, "self._locator_classes"),
@@ -68,27 +70,27 @@ def test_numba_asks_a_cache_and_a_locator_the_way_that_ours_answer() -> None:
         "Cache again": (caching.Cache.__init__, "locator.get_source_stamp()"),
         "the index": (caching.IndexDataCacheFile._load_index, "stamp != self._source_stamp"),
     }
-    for where, (function, call) in asked.items():
+    for caller, (function, call) in expected_calls.items():
         assert call in inspect.getsource(function), (
-            f"{where}: numba no longer has `{call}`: see common/kernel_cache.py"
+            f"{caller}: numba no longer has `{call}`: see common/kernel_cache.py"
         )
     assert issubclass(_FileCache._impl_class, CompileResultCacheImpl)
     assert FunctionCache._impl_class is CompileResultCacheImpl
 
 
-def test_what_is_kept_is_used_by_a_dispatcher_that_begins(
+def test_a_new_dispatcher_loads_the_compiled_code_of_another_dispatcher(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The whole way once: compiled, saved, and loaded instead of compiled."""
+    """The first dispatcher compiles and saves. The second dispatcher loads the saved code."""
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
 
-    def twice(column):  # type: ignore[no-untyped-def]
+    def doubled(column):  # type: ignore[no-untyped-def]
         return column * 2.0
 
-    first, second = njit(twice), njit(twice)
-    for compiled in (first, second):
-        compiled._cache = KernelCache(twice)
-        assert compiled(np.ones(1)).tolist() == [2.0]
+    first_dispatcher, second_dispatcher = njit(doubled), njit(doubled)
+    for kernel_dispatcher in (first_dispatcher, second_dispatcher):
+        kernel_dispatcher._cache = KernelCache(doubled)
+        assert kernel_dispatcher(np.ones(1)).tolist() == [2.0]
 
-    assert first.stats.cache_misses.total() == 1
-    assert second.stats.cache_hits.total() == 1
+    assert first_dispatcher.stats.cache_misses.total() == 1
+    assert second_dispatcher.stats.cache_hits.total() == 1

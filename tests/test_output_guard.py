@@ -1,4 +1,7 @@
-"""Only two modules write to the terminal; all others print through them, so texts are escaped."""
+"""Only two modules write to the terminal. All other modules print through them.
+
+The two modules escape control characters in texts.
+"""
 
 import ast
 from collections.abc import Iterator
@@ -7,52 +10,57 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PARTS = ("api", "common", "consumer", "producer", "sensorwatch", "trainer")
-WRITERS = {"common/runtime/printing.py", "common/runtime/console.py"}
-ALLOWED = {
-    # Rows as a program reads them from a pipe; on a terminal they are escaped.
+SOURCE_FOLDERS = ("api", "common", "consumer", "producer", "sensorwatch", "trainer")
+MODULES_THAT_ESCAPE = {"common/runtime/printing.py", "common/runtime/console.py"}
+ALLOWED_OUTPUTS = {
+    # `produce` writes unchanged rows into a pipe; on a terminal it escapes the rows.
     "producer/produce_run.py": {"sys.stdout.buffer"},
-    # A logging handler: its formatters escape.
+    # The formatters of the logging handler escape each log line.
     "common/runtime/logs.py": {"sys.stderr"},
 }
-PRINTERS = {"print", "typer.echo", "typer.secho", "click.echo", "click.secho", "rich.print"}
+PRINT_FUNCTIONS = {"print", "typer.echo", "typer.secho", "click.echo", "click.secho", "rich.print"}
 STREAMS = {"sys.stdout", "sys.stderr", "sys.stdout.buffer", "sys.stderr.buffer"}
-HARMLESS_ON_STREAMS = {"isatty", "flush", "fileno"}
-RICH_TEXTS = {"rich.console.Console", "rich.text.Text", "rich.print"}
-CAPTIONS = {"title", "subtitle", "caption"}
-"""rich reads markup in these, on any console, unless they are a Text."""
+HARMLESS_STREAM_METHODS = {"isatty", "flush", "fileno"}
+RAW_RICH_NAMES = {"rich.console.Console", "rich.text.Text", "rich.print"}
+CAPTION_ARGUMENTS = {"title", "subtitle", "caption"}
+"""The arguments in which rich interprets markup, on any console, unless the value is a Text."""
 
 
 def sources() -> list[Path]:
-    """Every source file once: the links in sensorwatch/ lead to the folders beside it."""
-    files = (path for part in PARTS for path in (ROOT / part).rglob("*.py"))
+    """Return every source file once, although links in sensorwatch/ also lead to the folders."""
+    files = (path for folder in SOURCE_FOLDERS for path in (ROOT / folder).rglob("*.py"))
     return sorted({path.resolve() for path in files})
 
 
 def raw_output(text: str) -> set[str]:
-    """Each way in which a source writes to the terminal past the modules that escape."""
+    """Return the expressions of a source that write to the terminal without escaping."""
     tree = ast.parse(text)
-    return {*_printers(tree), *_streams(tree), *_rich_imports(tree), *_captions(tree)}
+    return {
+        *_print_calls(tree),
+        *_raw_streams(tree),
+        *_rich_imports(tree),
+        *_unescaped_captions(tree),
+    }
 
 
 def _calls(tree: ast.AST) -> Iterator[ast.Call]:
     return (node for node in ast.walk(tree) if isinstance(node, ast.Call))
 
 
-def _printers(tree: ast.AST) -> Iterator[str]:
-    return (name for call in _calls(tree) if (name := ast.unparse(call.func)) in PRINTERS)
+def _print_calls(tree: ast.AST) -> Iterator[str]:
+    return (name for call in _calls(tree) if (name := ast.unparse(call.func)) in PRINT_FUNCTIONS)
 
 
-def _streams(tree: ast.AST) -> Iterator[str]:
-    """Yield the standard streams that are used for more than a question about them."""
-    asked = {
+def _raw_streams(tree: ast.AST) -> Iterator[str]:
+    """Yield the standard streams that a source uses for more than a call of a harmless method."""
+    harmless_ids = {
         id(node.value)
         for node in ast.walk(tree)
-        if isinstance(node, ast.Attribute) and node.attr in {*HARMLESS_ON_STREAMS, "buffer"}
+        if isinstance(node, ast.Attribute) and node.attr in {*HARMLESS_STREAM_METHODS, "buffer"}
     }
     for node in ast.walk(tree):
-        is_asked = not isinstance(node, ast.Attribute) or id(node) in asked
-        if not is_asked and (name := ast.unparse(node)) in STREAMS:
+        is_harmless = not isinstance(node, ast.Attribute) or id(node) in harmless_ids
+        if not is_harmless and (name := ast.unparse(node)) in STREAMS:
             yield name
 
 
@@ -60,15 +68,17 @@ def _rich_imports(tree: ast.AST) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module:
             names = {f"{node.module}.{alias.name}" for alias in node.names}
-            yield from names & (RICH_TEXTS | PRINTERS)
+            yield from names & (RAW_RICH_NAMES | PRINT_FUNCTIONS)
 
 
-def _captions(tree: ast.AST) -> Iterator[str]:
+def _unescaped_captions(tree: ast.AST) -> Iterator[str]:
     for call in _calls(tree):
         for keyword in call.keywords if ast.unparse(call.func) in {"Panel", "Table"} else ():
             value = keyword.value
             is_text = isinstance(value, ast.Call) and ast.unparse(value.func) == "styled"
-            if keyword.arg in CAPTIONS and not (is_text or isinstance(value, ast.Constant)):
+            if keyword.arg in CAPTION_ARGUMENTS and not (
+                is_text or isinstance(value, ast.Constant)
+            ):
                 yield f"{keyword.arg}={ast.unparse(value)}"
 
 
@@ -79,14 +89,15 @@ def test_every_source_prints_only_through_the_modules_that_escape() -> None:
     }
 
     assert {
-        name: raw
-        for name, ways in outputs.items()
-        if name not in WRITERS and (raw := ways - ALLOWED.get(name, set()))
+        name: raw_expressions
+        for name, expressions in outputs.items()
+        if name not in MODULES_THAT_ESCAPE
+        and (raw_expressions := expressions - ALLOWED_OUTPUTS.get(name, set()))
     } == {}
 
 
 @pytest.mark.parametrize(
-    ("text", "ways"),
+    ("text", "expressions"),
     [
         ("print(name)", {"print"}),
         ("def f():\n    print(f'{name}', file=other)", {"print"}),
@@ -104,5 +115,5 @@ def test_every_source_prints_only_through_the_modules_that_escape() -> None:
         ("screen.print(name)", set()),
     ],
 )
-def test_a_raw_output_is_seen(text: str, ways: set[str]) -> None:
-    assert raw_output(text) == ways
+def test_a_raw_output_is_found(text: str, expressions: set[str]) -> None:
+    assert raw_output(text) == expressions

@@ -1,4 +1,4 @@
-"""Words that tired readers of this project stay out of its prose and names."""
+"""Words that readers of this project found unclear do not appear in its prose and names."""
 
 import ast
 import io
@@ -10,39 +10,48 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-SOURCES = ("api", "benchmarks", "common", "consumer", "producer", "sensorwatch", "tests", "trainer")
-GENERATED = {"quality.md", "performance-measured.md"}
-THIS = Path(__file__)
+SOURCE_FOLDERS = (
+    "api",
+    "benchmarks",
+    "common",
+    "consumer",
+    "producer",
+    "sensorwatch",
+    "tests",
+    "trainer",
+)
+GENERATED_PAGES = {"quality.md", "performance-measured.md"}
+THIS_FILE = Path(__file__)
 
-PROSE = re.compile(
+UNCLEAR_PHRASES = re.compile(
     r"\b(anew|whoever|whomever|nobody|somebody|likewise|seldom|sooner|whatever|told|tells?|"
     r"stands|stood|so many|for want of|goes on|went on|apart from|nothing that|is there no more|"
     r"no bit)\b",
     re.IGNORECASE,
 )
-"""Words and phrases with a plainer equivalent; see CONTRIBUTING.md."""
-HELD = re.compile(r"(?<![`\"'.\w])held\b(?! (value|values|back|out))", re.IGNORECASE)
-"""Only a *held value* is a term; see the glossary in DESIGN.md."""
-CODE = re.compile(r"`[^`]*`|\{[^}]*\}")
-"""Code in prose and in f-strings keeps its names."""
-NAMES = {
+"""Words and phrases that have a plainer equivalent; see CONTRIBUTING.md."""
+HELD_OUTSIDE_TERM = re.compile(r"(?<![`\"'.\w])held\b(?! (value|values|back|out))", re.IGNORECASE)
+"""The word *held* outside its only allowed phrase, the glossary term *held value*."""
+CODE_IN_PROSE = re.compile(r"`[^`]*`|\{[^}]*\}")
+"""Code in prose and in f-strings, in which these words are allowed."""
+UNCLEAR_NAME_WORDS = {
     *("alone", "anew", "apart", "crew", "found", "habit", "looks", "plainly", "stands"),
     *("strangers", "tell", "tells", "told", "whole"),
 }
-"""Identifiers, and first or last words of identifiers, that explain nothing."""
+"""Words that say nothing if they are both the first and the last word of an identifier."""
 
 
 def python_files() -> list[Path]:
-    files = (file for folder in SOURCES for file in (ROOT / folder).rglob("*.py"))
-    return sorted(file for file in files if file != THIS)
+    files = (file for folder in SOURCE_FOLDERS for file in (ROOT / folder).rglob("*.py"))
+    return sorted(file for file in files if file != THIS_FILE)
 
 
 def documents() -> list[Path]:
     pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / ".github").rglob("*.md")]
-    return sorted(page for page in pages if page.name not in GENERATED)
+    return sorted(page for page in pages if page.name not in GENERATED_PAGES)
 
 
-def label(path: Path) -> str:
+def relative_path(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
@@ -65,12 +74,12 @@ def prose_of_markdown(text: str) -> Iterator[tuple[int, str]]:
             yield number, line
 
 
-def riddles(lines: Iterator[tuple[int, str]]) -> list[str]:
+def unclear_lines(lines: Iterator[tuple[int, str]]) -> list[str]:
     return [
         f"line {number}: {match.group(0)!r} in {line.strip()!r}"
         for number, line in lines
-        for pattern in (PROSE, HELD)
-        if (match := pattern.search(CODE.sub("", line)))
+        for pattern in (UNCLEAR_PHRASES, HELD_OUTSIDE_TERM)
+        if (match := pattern.search(CODE_IN_PROSE.sub("", line)))
     ]
 
 
@@ -89,39 +98,39 @@ def defined_names(text: str) -> Iterator[tuple[int, str]]:
                 yield node.lineno, name
 
 
-def is_riddle(name: str) -> bool:
+def is_unclear_name(name: str) -> bool:
     words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)
-    return bool(words) and {words[0].lower(), words[-1].lower()} <= NAMES
+    return bool(words) and {words[0].lower(), words[-1].lower()} <= UNCLEAR_NAME_WORDS
 
 
-@pytest.mark.parametrize("file", python_files(), ids=label)
+@pytest.mark.parametrize("file", python_files(), ids=relative_path)
 def test_comments_and_messages_use_plain_words(file: Path) -> None:
-    assert riddles(prose_of_python(file.read_text(encoding="utf-8"))) == []
+    assert unclear_lines(prose_of_python(file.read_text(encoding="utf-8"))) == []
 
 
-@pytest.mark.parametrize("page", documents(), ids=label)
+@pytest.mark.parametrize("page", documents(), ids=relative_path)
 def test_documents_use_plain_words(page: Path) -> None:
-    assert riddles(prose_of_markdown(page.read_text(encoding="utf-8"))) == []
+    assert unclear_lines(prose_of_markdown(page.read_text(encoding="utf-8"))) == []
 
 
-@pytest.mark.parametrize("file", python_files(), ids=label)
+@pytest.mark.parametrize("file", python_files(), ids=relative_path)
 def test_names_use_plain_words(file: Path) -> None:
     names = defined_names(file.read_text(encoding="utf-8"))
 
-    assert [f"line {line}: {name}" for line, name in names if is_riddle(name)] == []
+    assert [f"line {line}: {name}" for line, name in names if is_unclear_name(name)] == []
 
 
 @pytest.mark.parametrize(
     "line", ["# the digest begins anew", "# as told by a test", "# what is held there"]
 )
-def test_a_riddle_is_seen(line: str) -> None:
-    assert riddles(iter([(1, line)]))
+def test_an_unclear_word_is_found(line: str) -> None:
+    assert unclear_lines(iter([(1, line)]))
 
 
-def test_a_held_value_is_a_term() -> None:
-    assert not riddles(iter([(1, "# a held value stays, and so does `held`")]))
+def test_the_term_held_value_is_allowed() -> None:
+    assert not unclear_lines(iter([(1, "# a held value stays, and so does `held`")]))
 
 
 @pytest.mark.parametrize("name", ["found", "_told", "Whole", "tells_all_told"])
-def test_a_name_that_riddles_is_seen(name: str) -> None:
-    assert is_riddle(name)
+def test_an_unclear_name_is_found(name: str) -> None:
+    assert is_unclear_name(name)

@@ -1,4 +1,4 @@
-"""The files that a contributor relies on agree: workflow, hooks, Makefile, templates, coverage."""
+"""Workflow, hooks, Makefile, templates and coverage settings do not contradict each other."""
 
 import re
 import tomllib
@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 MAKEFILE = (ROOT / "Makefile").read_text()
 CI_RUN = (ROOT / ".ci" / "run").read_text()
-FOR_CONTRIBUTORS = [
+CONTRIBUTOR_FILES = [
     *(ROOT / name for name in ("CONTRIBUTING.md", "SECURITY.md", ".pre-commit-config.yaml")),
     *sorted((ROOT / ".github").rglob("*.md")),
 ]
@@ -27,67 +27,69 @@ def read_yaml(name: str) -> dict[str, Any]:
     return document
 
 
-def the_job() -> dict[str, Any]:
-    """The only job of the workflow."""
+def workflow_job() -> dict[str, Any]:
+    """Return the only job of the workflow."""
     (job,) = read_yaml(".github/workflows/ci.yml")["jobs"].values()
-    actual: dict[str, Any] = job
-    return actual
+    typed_job: dict[str, Any] = job
+    return typed_job
 
 
 def step_using(action: str) -> dict[str, Any]:
-    """The settings of the step that uses an action."""
-    (step,) = [step for step in the_job()["steps"] if action in step.get("uses", "")]
+    """Return the settings of the workflow step that uses an action."""
+    (step,) = [step for step in workflow_job()["steps"] if action in step.get("uses", "")]
     settings: dict[str, Any] = step["with"]
     return settings
 
 
-def verbs() -> set[str]:
-    """The verbs of the Makefile."""
+def make_targets() -> set[str]:
+    """Return the names of the documented targets of the Makefile."""
     return set(re.findall(r"^([a-z-]+):.*##", MAKEFILE, re.MULTILINE))
 
 
-def test_the_workflow_runs_what_ci_runs_everywhere_and_nothing_else() -> None:
-    commands = [step["run"] for step in the_job()["steps"] if "run" in step]
+def test_the_workflow_runs_only_the_ci_script_which_runs_make_check() -> None:
+    commands = [step["run"] for step in workflow_job()["steps"] if "run" in step]
 
     assert commands == [".ci/run"]
     assert "make check" in CI_RUN
     assert re.search(r"^check: lint types test\b", MAKEFILE, re.MULTILINE)
 
 
-def test_the_workflow_tests_every_python_that_the_package_names() -> None:
+def test_the_workflow_tests_every_python_version_of_the_package() -> None:
     prefix = "Programming Language :: Python :: 3."
-    named = {text for text in PROJECT["project"]["classifiers"] if text.startswith(prefix)}
-    tested = the_job()["strategy"]["matrix"]["python"]
+    classifiers = {text for text in PROJECT["project"]["classifiers"] if text.startswith(prefix)}
+    tested_versions = workflow_job()["strategy"]["matrix"]["python"]
 
-    assert {f"Programming Language :: Python :: {version}" for version in tested} == named
-    assert PROJECT["project"]["requires-python"] == f">={tested[0]}"
+    assert {
+        f"Programming Language :: Python :: {version}" for version in tested_versions
+    } == classifiers
+    assert PROJECT["project"]["requires-python"] == f">={tested_versions[0]}"
     assert step_using("setup-python")["python-version"] == "${{ matrix.python }}"
 
 
-def test_the_workflow_outlasts_the_script_that_it_runs() -> None:
+def test_the_timeout_of_the_workflow_exceeds_the_timeout_of_its_script() -> None:
     (minutes,) = re.findall(r"timeout .*\b(\d+)m make check", CI_RUN)
 
-    assert the_job()["timeout-minutes"] > int(minutes)
+    assert workflow_job()["timeout-minutes"] > int(minutes)
 
 
 def test_the_workflow_caches_the_folder_of_kafkas_jars(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     cache = step_using("actions/cache")
-    (keyed,) = re.findall(r"hashFiles\('(.+)'\)", cache["key"])
+    (key_file,) = re.findall(r"hashFiles\('(.+)'\)", cache["key"])
 
     assert f"~/{jars._cache().parent.relative_to(Path.home())}" in cache["path"].split()
-    assert (ROOT / keyed).is_file()
+    assert (ROOT / key_file).is_file()
 
 
 def test_the_workflow_uploads_the_coverage_that_the_tests_write() -> None:
-    uploaded = step_using("upload-artifact")["path"]
+    uploaded_file = step_using("upload-artifact")["path"]
 
-    assert uploaded == "coverage.xml"
+    assert uploaded_file == "coverage.xml"
     assert re.search(r"pytest .*--cov --cov-report xml\b", MAKEFILE, re.MULTILINE)
-    assert f"/{uploaded}" in (ROOT / ".gitignore").read_text().split()
+    assert f"/{uploaded_file}" in (ROOT / ".gitignore").read_text().split()
 
 
-def test_hooks_run_verbs_of_the_makefile_so_their_versions_are_locked() -> None:
+def test_hooks_run_targets_of_the_makefile_with_locked_versions() -> None:
     (repository,) = read_yaml(".pre-commit-config.yaml")["repos"]
     entries = [hook["entry"].split() for hook in repository["hooks"]]
 
@@ -95,25 +97,25 @@ def test_hooks_run_verbs_of_the_makefile_so_their_versions_are_locked() -> None:
     assert [(entry[0], entry[-1]) for entry in entries] == [("make", "lint"), ("make", "types")]
 
 
-@pytest.mark.parametrize("path", FOR_CONTRIBUTORS, ids=lambda path: path.name)
-def test_every_verb_and_every_link_for_contributors_exists(path: Path) -> None:
+@pytest.mark.parametrize("path", CONTRIBUTOR_FILES, ids=lambda path: path.name)
+def test_every_make_target_and_link_for_contributors_exists(path: Path) -> None:
     text = path.read_text()
-    named = set(re.findall(r"`make ([a-z-]+)", text))
+    named_targets = set(re.findall(r"`make ([a-z-]+)", text))
     links = [link.partition("#")[0] for link in re.findall(r"\]\(([^)]+)\)", text)]
 
-    assert named <= verbs()
+    assert named_targets <= make_targets()
     assert [link for link in links if not (path.parent / link).exists()] == []
 
 
-def test_coverage_leaves_out_what_numba_compiles() -> None:
+def test_coverage_leaves_out_the_functions_that_numba_compiles() -> None:
     (rule,) = PROJECT["tool"]["coverage"]["report"]["exclude_also"]
 
     for decorator in (kernel, inlined_kernel):
-        assert re.search(rule, f"@{decorator.__name__}\ndef one(): ...", re.MULTILINE)
-    assert not re.search(rule, "@cache\ndef one(): ...", re.MULTILINE)
+        assert re.search(rule, f"@{decorator.__name__}\ndef function(): ...", re.MULTILINE)
+    assert not re.search(rule, "@cache\ndef function(): ...", re.MULTILINE)
 
 
-def test_coverage_has_a_floor_and_measures_folders_that_exist() -> None:
+def test_coverage_has_a_minimum_and_measures_existing_folders() -> None:
     coverage = PROJECT["tool"]["coverage"]
 
     assert coverage["report"]["fail_under"] > 0

@@ -1,4 +1,4 @@
-"""A file read in batches gives the same rows as one read row by row."""
+"""Reading a file in batches gives the same rows as reading the file row by row."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,11 +20,11 @@ from tests.reading_builders import a_schema as shipped_schema
 from tests.reading_builders import some_readings
 from tests.trainer.training_builders import write_rows
 
-NAMES = ("timestamp", "sensor_id", "x1", "x2", "note")
+COLUMN_NAMES = ("timestamp", "sensor_id", "x1", "x2", "note")
 
 
 def a_schema(**changes: Any) -> Schema:
-    plain = {
+    plain_schema = {
         "time": {"field": "timestamp", "naive_zone": "UTC"},
         "key": {"field": "sensor_id", "optional": True},
         "signals": [
@@ -32,7 +32,7 @@ def a_schema(**changes: Any) -> Schema:
             {"name": "x2", "missing": "hold_last"},
         ],
     }
-    return schema_from_plain(plain | changes)
+    return schema_from_plain(plain_schema | changes)
 
 
 SCHEMAS = (
@@ -47,74 +47,78 @@ SCHEMAS = (
     a_schema(context=[{"name": "note"}]),
 )
 
-good = st.sampled_from(["2025-01-01T00:00:00Z", "2025-01-01 00:00:01", "1735689600000"])
-odd_time = st.sampled_from(["", " ", "2025-01-01", "2025-02-30T00:00:00Z", "soon", "1e9", "ÿ"])
-name = st.sampled_from(["a", "b", "s-1", "007", "", " a", "a ", "ä", "x" * 201, "\x7f", "a\tb"])
-cell = st.sampled_from(
+valid_times = st.sampled_from(["2025-01-01T00:00:00Z", "2025-01-01 00:00:01", "1735689600000"])
+unusual_times = st.sampled_from(["", " ", "2025-01-01", "2025-02-30T00:00:00Z", "soon", "1e9", "ÿ"])
+names = st.sampled_from(["a", "b", "s-1", "007", "", " a", "a ", "ä", "x" * 201, "\x7f", "a\tb"])
+cells = st.sampled_from(
     ["1", "-2.5", "0.1", "-0", "1e2", "3.141592653589793", "", " ", " 4", "5 ", "nan", "inf",
      "1e39", "101", "x", "1_0", "٣", '"6"', '"7\n8"', "9\r", "\0", "+1", ".5", "6.", "1,5"]
 )  # fmt: skip
-usual = st.tuples(good, st.sampled_from("abc"), st.sampled_from(["1", "0.25"]), cell, name)
-line = st.one_of(
-    usual,
-    st.tuples(good | odd_time, name, cell, cell, name),
-    st.lists(cell, max_size=7).map(tuple),
+well_formed_lines = st.tuples(
+    valid_times, st.sampled_from("abc"), st.sampled_from(["1", "0.25"]), cells, names
 )
-ends = st.sampled_from(["\n", "\r\n", "\n\n", "\r"])
+lines_of_cells = st.one_of(
+    well_formed_lines,
+    st.tuples(valid_times | unusual_times, names, cells, cells, names),
+    st.lists(cells, max_size=7).map(tuple),
+)
+line_ends = st.sampled_from(["\n", "\r\n", "\n\n", "\r"])
 
 
-def content_of(schema: Schema, lines: list[tuple[tuple[str, ...], str]], last: str) -> bytes:
+def content_of(schema: Schema, lines: list[tuple[tuple[str, ...], str]], last_line: str) -> bytes:
     delimiter = schema.csv.delimiter
-    text = "".join(delimiter.join(cells) + end for cells, end in lines)
-    return (delimiter.join(NAMES) + "\n" + text + last).encode()
+    text = "".join(delimiter.join(line_cells) + line_end for line_cells, line_end in lines)
+    return (delimiter.join(COLUMN_NAMES) + "\n" + text + last_line).encode()
 
 
-def outcome(batch: Batch) -> tuple[Any, ...]:
-    """A batch as values that can be compared, to the bit."""
+def batch_values(batch: Batch) -> tuple[Any, ...]:
+    """Return a batch as a tuple of values that can be compared bit by bit."""
     readings, rejections = batch
     ids = [readings.sensor_ids[number] for number in readings.sensor.tolist()]
     arrays = (readings.index, readings.event_time, readings.values, readings.context)
     return (*(array.tobytes() for array in arrays), ids, readings.sensor_ids, rejections)
 
 
-def both(content: bytes, schema: Schema) -> tuple[Any, Any]:
-    """What the two ways to read a file make of it."""
+def read_fast_and_strictly(content: bytes, schema: Schema) -> tuple[Any, Any]:
+    """Return the results of the fast and of the strict reader for a file."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "rows.csv"
         path.write_bytes(content)
         return (
-            answer(lambda: join_batches(read_batches(path, schema), schema)),
-            answer(lambda: collect_rows(read_rows(path, schema), schema)),
+            read_result(lambda: join_batches(read_batches(path, schema), schema)),
+            read_result(lambda: collect_rows(read_rows(path, schema), schema)),
         )
 
 
-def answer(read: Callable[[], Batch]) -> tuple[Any, ...]:
-    """What a way to read a file makes of it, or how it refuses it."""
+def read_result(reader: Callable[[], Batch]) -> tuple[Any, ...]:
+    """Return the rows that a reader reads, or the error with which it refuses the file."""
     try:
-        return outcome(read())
+        return batch_values(reader())
     except DataError as error:
         return ("refused", str(error))
 
 
 @pytest.fixture(scope="module", autouse=True)
 def small_chunks() -> Iterator[None]:
-    """Chunks end in the middle of lines."""
-    before, tables._CHUNK_BYTES = tables._CHUNK_BYTES, 64
+    """Read files in chunks of 64 bytes, so that chunks end in the middle of lines."""
+    previous_bytes, tables._CHUNK_BYTES = tables._CHUNK_BYTES, 64
     yield
-    tables._CHUNK_BYTES = before
+    tables._CHUNK_BYTES = previous_bytes
 
 
 @given(
     st.sampled_from(SCHEMAS),
-    st.lists(st.tuples(line, ends), max_size=12),
+    st.lists(st.tuples(lines_of_cells, line_ends), max_size=12),
     st.sampled_from(["", "a,b"]),
 )
 def test_fast_and_strict_readers_agree(
-    schema: Schema, lines: list[tuple[tuple[str, ...], str]], last: str
+    schema: Schema, lines: list[tuple[tuple[str, ...], str]], last_line: str
 ) -> None:
-    batches, strict = both(content_of(schema, lines, last), schema)
+    fast_result, strict_result = read_fast_and_strictly(
+        content_of(schema, lines, last_line), schema
+    )
 
-    assert batches == strict
+    assert fast_result == strict_result
 
 
 @given(st.binary(max_size=60))
@@ -124,17 +128,19 @@ def test_fast_and_strict_readers_agree(
 @example(b"timestamp,x1,x2,x2\n")
 @example(b"timestamp,x1\n")
 def test_fast_and_strict_readers_agree_on_any_file(content: bytes) -> None:
-    batches, strict = both(content, a_schema())
+    fast_result, strict_result = read_fast_and_strictly(content, a_schema())
 
-    assert batches == strict
+    assert fast_result == strict_result
 
 
-def test_usual_lines_need_no_strict_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_well_formed_lines_need_no_strict_reader(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     readings = some_readings(200)
     path = write_rows(tmp_path / "rows.csv", readings)
 
     def fail(*_: object, **__: object) -> Any:
-        raise AssertionError("a usual line was read strictly")
+        raise AssertionError("the strict reader read a well-formed line")
 
     monkeypatch.setattr(
         "sensorwatch.common.rows.csv_chunk.ChunkReader._read_strictly", lambda *_: iter(())
@@ -147,11 +153,11 @@ def test_usual_lines_need_no_strict_reader(tmp_path: Path, monkeypatch: pytest.M
 
 
 @given(st.integers(0, 250), st.integers(1, 90))
-def test_batches_are_cut_and_joined_without_a_trace(first: int, at_once: int) -> None:
+def test_joining_cut_batches_restores_the_original_batch(head_rows: int, batch_rows: int) -> None:
     schema = shipped_schema()
-    complete: Batch = (some_readings(200), [])
+    original: Batch = (some_readings(200), [])
 
-    some, rest = split_batches(cut_batches([complete], at_once), first)
+    head, tail = split_batches(cut_batches([original], batch_rows), head_rows)
 
-    assert sum(len(part[0]) for part in some) == min(first, 200)
-    assert outcome(join_batches([*some, *rest], schema)) == outcome(complete)
+    assert sum(len(batch[0]) for batch in head) == min(head_rows, 200)
+    assert batch_values(join_batches([*head, *tail], schema)) == batch_values(original)

@@ -1,4 +1,4 @@
-"""Files become rows: CSV and Parquet, good lines and bad ones."""
+"""The readers of CSV and Parquet files return readings for valid rows and rejections for others."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -33,35 +33,39 @@ def a_file(folder: Path, content: str | bytes, name: str = "rows.csv") -> Path:
     return path
 
 
-def outcome(path: Path, schema: Schema) -> tuple[list[float], list[Rejection]]:
+def read_file(path: Path, schema: Schema) -> tuple[list[float], list[Rejection]]:
     readings, rejections = collect_rows(read_rows(path, schema), schema)
     return readings.values.ravel().tolist(), rejections
 
 
-def test_rows_of_a_csv_come_in_order_with_the_schemas_delimiter(tmp_path: Path) -> None:
-    """A byte order mark, blank lines, blanks after delimiters and quotes are all tolerated."""
+def test_a_csv_is_read_in_order_with_the_delimiter_of_the_schema(tmp_path: Path) -> None:
+    """The reader accepts a byte order mark, blank lines, blanks after delimiters, and quotes."""
     text = '\ufefftimestamp; "x1"\r\n2025-01-01T00:00:00Z; 1.5\r\n\r\n"2025-01-01T00:00:01Z";2\r\n'
     path = a_file(tmp_path, text)
 
-    assert outcome(path, a_schema(delimiter=";")) == ([1.5, 2.0], [])
+    assert read_file(path, a_schema(delimiter=";")) == ([1.5, 2.0], [])
 
 
-def test_a_line_too_long_to_be_a_row_costs_only_that_line(tmp_path: Path) -> None:
+def test_a_line_that_is_too_long_is_rejected_and_later_lines_are_read(tmp_path: Path) -> None:
     lines = ["timestamp,x1", "2025-01-01T00:00:00Z," + "1" * 200_000, "2025-01-01T00:00:01Z,2"]
 
-    values, rejections = outcome(a_file(tmp_path, "\n".join(lines)), a_schema())
+    values, rejections = read_file(a_file(tmp_path, "\n".join(lines)), a_schema())
 
     assert values == [2.0]
-    assert [(bad.index, bad.reason) for bad in rejections] == [(0, Reason.TOO_LARGE)]
+    assert [(rejection.index, rejection.reason) for rejection in rejections] == [
+        (0, Reason.TOO_LARGE)
+    ]
 
 
-def test_bytes_that_are_no_utf8_spoil_only_their_cell(tmp_path: Path) -> None:
+def test_bytes_that_are_not_utf8_reject_only_their_row(tmp_path: Path) -> None:
     content = b"timestamp,sensor_id,x1\n2025-01-01T00:00:00Z,\xff,1\n2025-01-01T00:00:01Z,b,2\n"
 
-    values, rejections = outcome(a_file(tmp_path, content), a_schema())
+    values, rejections = read_file(a_file(tmp_path, content), a_schema())
 
     assert values == [2.0]
-    assert [(bad.index, bad.reason) for bad in rejections] == [(0, Reason.BAD_KEY)]
+    assert [(rejection.index, rejection.reason) for rejection in rejections] == [
+        (0, Reason.BAD_KEY)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -83,14 +87,14 @@ def test_a_file_without_the_wanted_header_is_refused(
     assert str(path) in str(failure.value)
 
 
-@pytest.mark.parametrize("name", ["nowhere.csv", "nowhere.parquet"])
-def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ["missing.csv", "missing.parquet"])
+def test_the_error_names_a_missing_file(tmp_path: Path, name: str) -> None:
     with pytest.raises(DataError, match=name):
         next(read_rows(tmp_path / name, a_schema()))
 
 
-def test_a_file_that_is_no_parquet_is_named(tmp_path: Path) -> None:
-    path = a_file(tmp_path, b"nothing of the kind", "rows.parquet")
+def test_the_error_names_a_file_that_is_not_parquet(tmp_path: Path) -> None:
+    path = a_file(tmp_path, b"not a Parquet file", "rows.parquet")
 
     with pytest.raises(DataError, match="cannot be read as Parquet"):
         next(read_rows(path, a_schema()))
@@ -105,16 +109,18 @@ def test_parquet_without_pyarrow_says_what_to_install(
         next(read_rows(tmp_path / "rows.parquet", a_schema()))
 
 
-@pytest.mark.parametrize("form", ["rfc3339", "epoch_s", "epoch_ms", "%d.%m.%Y %H:%M:%S.%f"])
+@pytest.mark.parametrize("time_format", ["rfc3339", "epoch_s", "epoch_ms", "%d.%m.%Y %H:%M:%S.%f"])
 @pytest.mark.parametrize("zone", [None, UTC, timezone(timedelta(hours=5))])
 def test_a_timestamp_column_of_parquet_is_the_same_instant_in_every_declared_format(
-    tmp_path: Path, form: str, zone: timezone | None
+    tmp_path: Path, time_format: str, zone: timezone | None
 ) -> None:
-    moment = INSTANT.replace(tzinfo=None) if zone is None else INSTANT.astimezone(zone)
+    timestamp = INSTANT.replace(tzinfo=None) if zone is None else INSTANT.astimezone(zone)
     path = tmp_path / "rows.parquet"
-    frame = pandas.DataFrame({"timestamp": [moment], "sensor_id": [None], "x1": [0.1], "no": [1]})
+    frame = pandas.DataFrame(
+        {"timestamp": [timestamp], "sensor_id": [None], "x1": [0.1], "no": [1]}
+    )
     frame.to_parquet(path)
-    schema = a_schema(format=form)
+    schema = a_schema(format=time_format)
 
     readings, rejections = collect_rows(read_rows(path, schema), schema)
 
@@ -124,7 +130,7 @@ def test_a_timestamp_column_of_parquet_is_the_same_instant_in_every_declared_for
     assert readings.values.tolist() == [[0.1]]
 
 
-def test_a_csv_and_a_parquet_of_one_table_give_the_same_readings(tmp_path: Path) -> None:
+def test_a_csv_and_a_parquet_file_of_one_table_give_the_same_rows(tmp_path: Path) -> None:
     frame = pandas.DataFrame(
         {
             "timestamp": ["2025-01-01T00:00:00Z", "2025-01-01T00:00:01Z", "later"],

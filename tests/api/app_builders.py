@@ -1,4 +1,4 @@
-"""Applications with small models, and what one says to them."""
+"""Builders of API applications with small models, and helpers that send requests to them."""
 
 import json
 import threading
@@ -21,11 +21,11 @@ from tests.reading_builders import a_candidate
 
 ROW = {"timestamp": "2025-01-01T00:00:00", "x1": 0.1, "x2": 0.2, "x3": 0.3}
 ANOMALY = {**ROW, "x1": 9.0, "x2": 9.0, "x3": 9.0}
-JSON = {"Content-Type": "application/json"}
+JSON_HEADERS = {"Content-Type": "application/json"}
 
 
 def a_registry(path: Path) -> Registry:
-    """A registry whose champion of "default" is `a_candidate()`."""
+    """Return a registry in which `a_candidate()` is the champion of the model "default"."""
     registry = Registry(path)
     add_version(registry)
     return registry
@@ -39,15 +39,15 @@ def add_version(registry: Registry, *, seed: int = 7) -> str:
 
 
 class Client(httpx.Client):
-    """Speaks HTTP, over a socket, to an application that runs in a thread of this process."""
+    """An HTTP client of an application that runs in a thread of this process."""
 
     service: Service
-    """What the application holds."""
+    """The service object of the application, with its model and its metrics."""
 
 
 @contextmanager
 def a_client(registry: Path, **api: Any) -> Iterator[Client]:
-    """Serve a new application and give a client for it; `api`: settings of the table [api]."""
+    """Start an application and return a client of it; `api`: settings of the table [api]."""
     settings = Settings.model_validate({"registry": {"path": registry}, "api": api})
     app = create_app(lambda: settings)
     config = uvicorn.Config(app, log_config=None, access_log=False, http=CoalescingProtocol)
@@ -74,18 +74,18 @@ def wait_until(condition: Callable[[], bool], *, seconds: float = 30) -> None:
         time.sleep(0.005)
 
 
-def predict(client: Client, *rows: object, query: str = "") -> httpx.Response:
-    """Ask for these rows' scores."""
+def post_rows(client: Client, *rows: object, query: str = "") -> httpx.Response:
+    """Send rows to `/predict` and return the response."""
     return client.post(f"/predict{query}", json={"rows": rows})
 
 
-def text(value: object) -> bytes:
-    """JSON as a careless client writes it: NaN, Infinity and lone surrogates left as they are."""
+def json_bytes(value: object) -> bytes:
+    """Return a value as JSON that may contain NaN, Infinity and lone surrogates."""
     return json.dumps(value).encode()
 
 
-def problem(response: httpx.Response) -> dict[str, Any]:
-    """The problem that a response is, with its status."""
+def problem_details(response: httpx.Response) -> dict[str, Any]:
+    """Return the problem details (RFC 9457) of a response, after a check of the required fields."""
     assert response.headers["content-type"] == "application/problem+json", response.text
     body: dict[str, Any] = response.json()
     assert body["status"] == response.status_code
@@ -95,15 +95,17 @@ def problem(response: httpx.Response) -> dict[str, Any]:
     return body
 
 
-def pointers(response: httpx.Response) -> list[tuple[str, str | None]]:
-    """The pointer and reason of each error of a problem."""
-    return [(error["pointer"], error.get("reason")) for error in problem(response)["errors"]]
+def error_pointers(response: httpx.Response) -> list[tuple[str, str | None]]:
+    """Return the JSON pointer and the reason of each error in the problem details of a response."""
+    return [
+        (error["pointer"], error.get("reason")) for error in problem_details(response)["errors"]
+    ]
 
 
-def metric(client: Client, line: str) -> float:
-    """The value of a metric's line, given up to the value."""
-    for actual in client.get("/metrics").text.splitlines():
-        name, _, value = actual.rpartition(" ")
-        if name == line:
+def metric_value(client: Client, series: str) -> float:
+    """Return a value from `/metrics`; `series`: name and labels of the metric, as printed there."""
+    for line in client.get("/metrics").text.splitlines():
+        name, _, value = line.rpartition(" ")
+        if name == series:
             return float(value)
-    raise AssertionError(f"no {line} in /metrics")
+    raise AssertionError(f"no {series} in /metrics")

@@ -8,7 +8,7 @@ from tests.api.app_builders import Client, a_client, a_registry
 
 @pytest.fixture(scope="session")
 def registry_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A registry with the champion of `a_candidate()`; never change it."""
+    """Return the path of a registry with a champion. All tests share it; no test may change it."""
     path = tmp_path_factory.mktemp("api") / "registry"
     a_registry(path)
     return path
@@ -16,6 +16,6 @@ def registry_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def client(registry_path: Path) -> Iterator[Client]:
-    """A client of an application with that champion."""
+    """Return a client of an application that serves the champion in `registry_path`."""
     with a_client(registry_path) as client:
         yield client

@@ -20,10 +20,10 @@ def encoded_headers(headers: dict[str, str]) -> dict[bytes, bytes]:
 def client_with_key(
     registry_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Client]:
-    """An application that asks for KEY."""
-    file = tmp_path_factory.mktemp("key") / "key"
-    file.write_text(KEY + "\n", encoding="utf-8")
-    with apps.a_client(registry_path, api_key_file=str(file)) as client:
+    """Return a client of an application that requires the API key KEY."""
+    key_file = tmp_path_factory.mktemp("key") / "key"
+    key_file.write_text(KEY + "\n", encoding="utf-8")
+    with apps.a_client(registry_path, api_key_file=str(key_file)) as client:
         yield client
 
 
@@ -34,12 +34,13 @@ def client_with_key(
 def test_a_request_with_the_key_is_answered(
     client_with_key: Client, headers: dict[str, str]
 ) -> None:
-    encoded = encoded_headers(headers)
+    request_headers = encoded_headers(headers)
 
     assert (
-        client_with_key.post("/predict", json={"rows": [ROW]}, headers=encoded).status_code == 200
+        client_with_key.post("/predict", json={"rows": [ROW]}, headers=request_headers).status_code
+        == 200
     )
-    assert client_with_key.get("/model", headers=encoded).status_code == 200
+    assert client_with_key.get("/model", headers=request_headers).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -57,41 +58,41 @@ def test_a_request_with_the_key_is_answered(
 def test_a_request_without_the_key_is_a_problem(
     client_with_key: Client, headers: dict[str, str]
 ) -> None:
-    encoded = encoded_headers(headers)
+    request_headers = encoded_headers(headers)
 
     for response in (
-        client_with_key.post("/predict", json={"rows": [ROW]}, headers=encoded),
-        client_with_key.get("/model", headers=encoded),
-        client_with_key.get("/v2/models/default", headers=encoded),
-        client_with_key.post("/v2/models/default/infer", content=b"", headers=encoded),
+        client_with_key.post("/predict", json={"rows": [ROW]}, headers=request_headers),
+        client_with_key.get("/model", headers=request_headers),
+        client_with_key.get("/v2/models/default", headers=request_headers),
+        client_with_key.post("/v2/models/default/infer", content=b"", headers=request_headers),
     ):
         assert response.status_code == HTTPStatus.UNAUTHORIZED
         assert response.headers["www-authenticate"].startswith("Bearer")
-        apps.problem(response)
+        apps.problem_details(response)
 
 
 @pytest.mark.parametrize(
     "path", ["/health", "/livez", "/readyz", "/metrics", "/docs", "/v2/models/default/ready"]
 )
-def test_what_machines_probe_stays_open(client_with_key: Client, path: str) -> None:
+def test_probes_and_metrics_need_no_key(client_with_key: Client, path: str) -> None:
     assert client_with_key.get(path).status_code == 200
 
 
-def test_the_served_schema_is_told_only_with_the_key(client_with_key: Client) -> None:
+def test_the_openapi_document_shows_the_schema_only_with_the_key(client_with_key: Client) -> None:
     assert "maximum" not in client_with_key.get("/openapi.json").text.split('"schemas"')[0]
-    with_key = client_with_key.get("/openapi.json", headers=encoded_headers({"X-API-Key": KEY}))
-    assert '"x1"' in with_key.text
-    assert with_key.json()["paths"]["/predict"]["post"]["security"]
+    response = client_with_key.get("/openapi.json", headers=encoded_headers({"X-API-Key": KEY}))
+    assert '"x1"' in response.text
+    assert response.json()["paths"]["/predict"]["post"]["security"]
 
 
-def test_a_key_file_that_cannot_be_used_is_named(tmp_path: Path) -> None:
-    empty = tmp_path / "empty"
-    empty.write_text(" \n")
+def test_the_error_names_a_key_file_that_cannot_be_used(tmp_path: Path) -> None:
+    empty_file = tmp_path / "empty"
+    empty_file.write_text(" \n")
 
-    for path in (empty, tmp_path / "missing", tmp_path):
+    for path in (empty_file, tmp_path / "missing", tmp_path):
         with pytest.raises(SettingsError, match=rf"api_key_file names {path}, which"):
             read_key(str(path))
 
 
-def test_without_a_key_file_no_key_is_asked_for() -> None:
+def test_without_a_key_file_no_key_is_required() -> None:
     assert read_key("") is None

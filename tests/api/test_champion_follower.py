@@ -14,7 +14,7 @@ from tests.api.app_builders import ANOMALY, ROW, Client
 
 @pytest.fixture
 def manual_polling(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The champion is looked for only where a test says so."""
+    """Disable polling, so that the application looks for a new champion only if a test says so."""
     monkeypatch.setattr("sensorwatch.api.champion_follower.POLL_INTERVAL_SECONDS", 3600)
 
 
@@ -24,20 +24,20 @@ def fast_polling(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def served_version_id(client: Client) -> str:
-    return str(apps.predict(client, ROW).json()["model_version"])
+    return str(apps.post_rows(client, ROW).json()["model_version"])
 
 
-def test_without_a_model_it_lives_is_not_ready_and_picks_one_up(
+def test_without_a_model_the_api_is_live_but_not_ready_until_a_model_appears(
     tmp_path: Path, fast_polling: None
 ) -> None:
     with apps.a_client(tmp_path) as client:
         assert client.get("/livez").status_code == 200
         for path in ("/readyz", "/model"):
-            refused = client.get(path)
-            assert refused.status_code == HTTPStatus.SERVICE_UNAVAILABLE
-            assert 'model "default"' in apps.problem(refused)["detail"]
-            assert str(tmp_path) not in refused.text
-        assert apps.predict(client, ROW).status_code == HTTPStatus.SERVICE_UNAVAILABLE
+            refusal = client.get(path)
+            assert refusal.status_code == HTTPStatus.SERVICE_UNAVAILABLE
+            assert 'model "default"' in apps.problem_details(refusal)["detail"]
+            assert str(tmp_path) not in refusal.text
+        assert apps.post_rows(client, ROW).status_code == HTTPStatus.SERVICE_UNAVAILABLE
         health = client.get("/health").json()
         assert (health["status"], health["model_version"]) == ("no_model", None)
 
@@ -46,118 +46,118 @@ def test_without_a_model_it_lives_is_not_ready_and_picks_one_up(
 
         assert served_version_id(client) == registry.aliases("default")["champion"]
         assert client.get("/health").json()["status"] == "ok"
-        assert apps.metric(client, "sensorwatch_model_reload_last_success") == 1
+        assert apps.metric_value(client, "sensorwatch_model_reload_last_success") == 1
 
 
-def test_it_follows_the_champion_without_a_restart(tmp_path: Path, fast_polling: None) -> None:
+def test_the_api_follows_the_champion_without_a_restart(tmp_path: Path, fast_polling: None) -> None:
     registry = apps.a_registry(tmp_path)
-    first = registry.aliases("default")["champion"]
+    first_version = registry.aliases("default")["champion"]
     with apps.a_client(tmp_path) as client:
-        assert served_version_id(client) == first
+        assert served_version_id(client) == first_version
 
-        second = apps.add_version(registry, seed=8)
-        apps.wait_until(lambda: served_version_id(client) == second)
-        assert client.get("/model").json()["id"] == second
-        assert client.get("/health").json()["model_version"] == second
+        second_version = apps.add_version(registry, seed=8)
+        apps.wait_until(lambda: served_version_id(client) == second_version)
+        assert client.get("/model").json()["id"] == second_version
+        assert client.get("/health").json()["model_version"] == second_version
 
         registry.rollback("default", who="test", why="test")
-        apps.wait_until(lambda: served_version_id(client) == first)
+        apps.wait_until(lambda: served_version_id(client) == first_version)
 
 
-def test_a_damaged_champion_never_replaces_the_last_good_one(
+def test_a_damaged_champion_does_not_replace_the_last_loaded_version(
     tmp_path: Path, manual_polling: None
 ) -> None:
     registry = apps.a_registry(tmp_path)
-    good = registry.aliases("default")["champion"]
+    good_version = registry.aliases("default")["champion"]
     with apps.a_client(tmp_path) as client:
-        bad = apps.add_version(registry, seed=8)
-        arrays = tmp_path / "default" / "versions" / bad / "arrays.npz"
-        arrays.chmod(0o600)
-        arrays.write_bytes(arrays.read_bytes()[:-1] + b"?")
+        damaged_version = apps.add_version(registry, seed=8)
+        arrays_file = tmp_path / "default" / "versions" / damaged_version / "arrays.npz"
+        arrays_file.chmod(0o600)
+        arrays_file.write_bytes(arrays_file.read_bytes()[:-1] + b"?")
 
         client.service.follower.look()
 
-        assert served_version_id(client) == good
+        assert served_version_id(client) == good_version
         health = client.get("/health").json()
-        assert (health["status"], health["model_version"]) == ("degraded", good)
+        assert (health["status"], health["model_version"]) == ("degraded", good_version)
         assert client.get("/readyz").status_code == 200
-        assert apps.metric(client, "sensorwatch_model_reload_last_success") == 0
+        assert apps.metric_value(client, "sensorwatch_model_reload_last_success") == 0
 
         registry.rollback("default", who="test", why="test")
         client.service.follower.look()
 
         assert client.get("/health").json()["status"] == "ok"
-        assert apps.metric(client, "sensorwatch_model_reload_last_success") == 1
+        assert apps.metric_value(client, "sensorwatch_model_reload_last_success") == 1
 
 
 class PredictionGate:
-    """Holds every prediction between its start and its scores."""
+    """Blocks every prediction after its start until a test sets `release`."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.reached, self.opened = threading.Event(), threading.Event()
+        self.started, self.release = threading.Event(), threading.Event()
         monkeypatch.setattr("sensorwatch.api.request_formats.predict", self._predict)
 
     def _predict(self, *args: Any, **kwargs: Any) -> Prediction:
-        self.reached.set()
-        assert self.opened.wait(30)
+        self.started.set()
+        assert self.release.wait(30)
         return real_predict(*args, **kwargs)
 
 
 class BackgroundRequest:
-    """A request on a thread of its own."""
+    """A request to `/predict` that runs in its own thread."""
 
     def __init__(self, client: Client, *rows: object) -> None:
         self._client, self._rows = client, rows
-        self._answers: list[httpx.Response] = []
-        self._thread = threading.Thread(target=self._ask)
+        self._responses: list[httpx.Response] = []
+        self._thread = threading.Thread(target=self._send)
         self._thread.start()
 
-    def _ask(self) -> None:
-        self._answers.append(apps.predict(self._client, *self._rows))
+    def _send(self) -> None:
+        self._responses.append(apps.post_rows(self._client, *self._rows))
 
-    def answer(self) -> httpx.Response:
-        """Wait for the answer."""
+    def wait_for_response(self) -> httpx.Response:
+        """Wait for the response and return it."""
         self._thread.join()
-        return self._answers[0]
+        return self._responses[0]
 
 
-def test_a_request_sees_one_version_though_the_champion_moves_meanwhile(
+def test_a_request_uses_one_version_even_if_the_champion_changes_meanwhile(
     tmp_path: Path, manual_polling: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     registry = apps.a_registry(tmp_path)
-    first = registry.aliases("default")["champion"]
+    first_version = registry.aliases("default")["champion"]
     with apps.a_client(tmp_path) as client:
-        before = apps.predict(client, ROW, ANOMALY).json()
+        response_before = apps.post_rows(client, ROW, ANOMALY).json()
         gate = PredictionGate(monkeypatch)
-        asking = BackgroundRequest(client, ROW, ANOMALY)
-        gate.reached.wait(30)
+        pending_request = BackgroundRequest(client, ROW, ANOMALY)
+        gate.started.wait(30)
 
-        second = apps.add_version(registry, seed=8)
+        second_version = apps.add_version(registry, seed=8)
         client.service.follower.look()
-        gate.opened.set()
+        gate.release.set()
 
-        assert asking.answer().json() == before
-        assert before["model_version"] == first
-        after = apps.predict(client, ROW, ANOMALY).json()
-        assert after["model_version"] == second
-        assert after["rows"][0]["raw_score"] != before["rows"][0]["raw_score"]
+        assert pending_request.wait_for_response().json() == response_before
+        assert response_before["model_version"] == first_version
+        response_after = apps.post_rows(client, ROW, ANOMALY).json()
+        assert response_after["model_version"] == second_version
+        assert response_after["rows"][0]["raw_score"] != response_before["rows"][0]["raw_score"]
 
 
-def test_other_requests_are_answered_while_one_is_scored(
+def test_other_requests_are_answered_while_a_request_is_scored(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate = PredictionGate(monkeypatch)
-    asking = BackgroundRequest(client, *[ROW] * 1_000)
-    gate.reached.wait(30)
+    pending_request = BackgroundRequest(client, *[ROW] * 1_000)
+    gate.started.wait(30)
 
     statuses = [client.get(path).status_code for path in ("/livez", "/readyz", "/health")]
-    gate.opened.set()
+    gate.release.set()
 
     assert statuses == [200, 200, 200]
-    assert asking.answer().status_code == 200
+    assert pending_request.wait_for_response().status_code == 200
 
 
-def test_it_is_not_live_once_it_follows_nobody(
+def test_the_api_is_not_live_after_the_champion_follower_failed(
     tmp_path: Path, fast_polling: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail() -> None:
@@ -171,4 +171,4 @@ def test_it_is_not_live_once_it_follows_nobody(
 
         response = client.get("/livez")
         assert response.status_code == HTTPStatus.SERVICE_UNAVAILABLE
-        apps.problem(response)
+        apps.problem_details(response)

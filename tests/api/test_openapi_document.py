@@ -23,9 +23,9 @@ from tests.reading_builders import a_detector
 
 @pytest.fixture(scope="module")
 def document(client: Client) -> dict[str, Any]:
-    """The OpenAPI document as it is served."""
-    actual: dict[str, Any] = client.get("/openapi.json").json()
-    return actual
+    """Return the OpenAPI document that the application serves."""
+    openapi_document: dict[str, Any] = client.get("/openapi.json").json()
+    return openapi_document
 
 
 def validator_of(document: dict[str, Any], name: str) -> jsonschema.Draft202012Validator:
@@ -41,36 +41,40 @@ def predict_body_of(document: dict[str, Any]) -> dict[str, Any]:
 
 def schema_references(node: object) -> list[str]:
     if isinstance(node, dict):
-        own = [node["$ref"]] if isinstance(node.get("$ref"), str) else []
-        return own + [ref for value in node.values() for ref in schema_references(value)]
+        references = [node["$ref"]] if isinstance(node.get("$ref"), str) else []
+        return references + [
+            reference for value in node.values() for reference in schema_references(value)
+        ]
     return (
-        [ref for value in node for ref in schema_references(value)]
+        [reference for value in node for reference in schema_references(value)]
         if isinstance(node, list)
         else []
     )
 
 
-def test_the_document_is_whole(document: dict[str, Any]) -> None:
+def test_the_document_is_complete_and_its_references_exist(document: dict[str, Any]) -> None:
     assert document["openapi"].startswith("3.1")
-    wanted = {"/predict", "/model", "/health", "/livez", "/readyz", "/metrics"}
-    assert wanted <= set(document["paths"])
+    expected_paths = {"/predict", "/model", "/health", "/livez", "/readyz", "/metrics"}
+    assert expected_paths <= set(document["paths"])
     assert schema_references(document)
-    for ref in schema_references(document):
+    for reference in schema_references(document):
         node: Any = document
-        for part in ref.removeprefix("#/").split("/"):
-            node = node[part]
+        for key in reference.removeprefix("#/").split("/"):
+            node = node[key]
     for schema in document["components"]["schemas"].values():
         jsonschema.Draft202012Validator.check_schema(schema)
 
 
-def test_the_example_is_scored_as_it_stands(client: Client, document: dict[str, Any]) -> None:
+def test_the_example_request_of_the_document_is_scored(
+    client: Client, document: dict[str, Any]
+) -> None:
     response = client.post("/predict", json=predict_body_of(document)["example"])
 
     assert response.status_code == 200
     assert response.json()["scored"] == 1
 
 
-def test_the_body_s_schema_is_that_of_the_served_model(document: dict[str, Any]) -> None:
+def test_the_document_contains_the_row_schema_of_the_served_model(document: dict[str, Any]) -> None:
     schema = jsonschema.Draft202012Validator(predict_body_of(document)["schema"])
 
     assert schema.is_valid({"rows": [ROW]})
@@ -81,10 +85,10 @@ def test_the_body_s_schema_is_that_of_the_served_model(document: dict[str, Any])
 
 
 @pytest.mark.parametrize("query", ["", "?signals=all", "?on_error=skip"])
-def test_answers_are_as_documented(client: Client, document: dict[str, Any], query: str) -> None:
+def test_answers_match_the_document(client: Client, document: dict[str, Any], query: str) -> None:
     rows = [ROW, ANOMALY, {}] if "skip" in query else [ROW, ANOMALY]
 
-    response = apps.predict(client, *rows, query=query)
+    response = apps.post_rows(client, *rows, query=query)
 
     assert response.status_code == 200
     validator_of(document, "PredictAnswer").validate(response.json())
@@ -92,22 +96,22 @@ def test_answers_are_as_documented(client: Client, document: dict[str, Any], que
 
 
 @pytest.mark.parametrize("query", ["", "?on_error=x"])
-def test_problems_are_as_documented(client: Client, document: dict[str, Any], query: str) -> None:
-    response = apps.predict(client, {}, 5, query=query)
+def test_problems_match_the_document(client: Client, document: dict[str, Any], query: str) -> None:
+    response = apps.post_rows(client, {}, 5, query=query)
 
     assert response.status_code == 422
     validator_of(document, "ProblemModel").validate(response.json())
     validator_of(document, "ProblemModel").validate(client.get("/nothing").json())
 
 
-def test_the_document_can_be_had_without_starting_the_application() -> None:
+def test_the_document_is_available_without_starting_the_application() -> None:
     document = create_app().openapi()
 
     assert predict_body_of(document)["example"] == {"rows": [ROW]}
     assert "ProblemModel" in document["components"]["schemas"]
 
 
-def test_the_page_shows_the_document(client: Client) -> None:
+def test_the_docs_page_links_to_the_document(client: Client) -> None:
     page = client.get("/docs")
 
     assert page.headers["content-type"].startswith("text/html")
@@ -137,25 +141,27 @@ CONTEXT = (
         TimeField(format="%Y-%m-%dT%H:%M:%S%z"),
     ],
 )
-def test_every_schema_s_example_is_a_row_of_it(
+def test_the_example_row_of_a_schema_is_valid_and_is_parsed(
     time: TimeField, key: KeyField | None, unknown: UnknownFields
 ) -> None:
     schema = Schema(time=time, key=key, signals=SIGNALS, context=CONTEXT, unknown_fields=unknown)
     row = example_row(schema, [0.5, 2.0, 3.0, 4.0])
 
-    declared = row_schema(schema)
-    readings, rejections = parse([apps.text(row)], schema)
+    row_json_schema = row_schema(schema)
+    readings, rejections = parse([apps.json_bytes(row)], schema)
 
-    jsonschema.Draft202012Validator(declared).validate(row)
+    jsonschema.Draft202012Validator(row_json_schema).validate(row)
     assert rejections == []
     assert readings.values.tolist() == [[0.5, 2.0]]
     assert readings.context.tolist() == [[3.0, 4.0]]
-    more = jsonschema.Draft202012Validator(declared).is_valid({**row, "more": 1})
-    assert more == (unknown is UnknownFields.IGNORE)
+    allows_unknown_field = jsonschema.Draft202012Validator(row_json_schema).is_valid(
+        {**row, "more": 1}
+    )
+    assert allows_unknown_field == (unknown is UnknownFields.IGNORE)
 
 
 @pytest.mark.parametrize(
-    ("change", "valid"),
+    ("changes", "is_valid"),
     [
         ({"b": None}, True),
         ({"b": ...}, True),
@@ -167,21 +173,23 @@ def test_every_schema_s_example_is_a_row_of_it(
         ({"b": "high"}, False),
     ],
 )
-def test_what_may_be_missing_is_said_to_be(change: dict[str, Any], *, valid: bool) -> None:
+def test_the_row_json_schema_allows_missing_values_as_the_parser_does(
+    changes: dict[str, Any], *, is_valid: bool
+) -> None:
     schema = Schema(signals=SIGNALS, context=CONTEXT)
-    row = example_row(schema, [0.5, 2.0, 3.0, 4.0]) | change
+    row = example_row(schema, [0.5, 2.0, 3.0, 4.0]) | changes
     row = {name: value for name, value in row.items() if value is not ...}
 
-    assert jsonschema.Draft202012Validator(row_schema(schema)).is_valid(row) is valid
-    assert len(parse([apps.text(row)], schema)[0]) == int(valid)
+    assert jsonschema.Draft202012Validator(row_schema(schema)).is_valid(row) is is_valid
+    assert len(parse([apps.json_bytes(row)], schema)[0]) == int(is_valid)
 
 
-def test_the_tensors_of_a_model_are_its_signals_and_context() -> None:
+def test_the_model_metadata_lists_time_key_signals_and_context() -> None:
     schema = Schema(key=KeyField(), signals=SIGNALS, context=CONTEXT)
 
-    actual = metadata("pump", replace(a_detector(), schema=schema))["inputs"]
+    inputs = metadata("pump", replace(a_detector(), schema=schema))["inputs"]
 
-    assert {column["name"]: column["datatype"] for column in actual} == {
+    assert {column["name"]: column["datatype"] for column in inputs} == {
         "timestamp": "BYTES",
         "sensor_id": "BYTES",
         "in.a": "FP64",

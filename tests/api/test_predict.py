@@ -25,17 +25,21 @@ ROWS = st.lists(
 )
 
 
-def test_the_documented_request_works_as_it_stands(client: Client) -> None:
+def test_the_documented_request_is_scored(client: Client) -> None:
     body = '{"rows":[{"timestamp":"2025-01-01T00:00:00","x1":0.1,"x2":0.2,"x3":0.3}]}'
 
-    response = client.post("/predict", content=body, headers=apps.JSON)
+    response = client.post("/predict", content=body, headers=apps.JSON_HEADERS)
 
     assert response.status_code == 200
     assert response.headers["content-type"] == "application/json"
-    answered = response.json()
-    assert answered["model_version"].startswith("default-0001-")
-    assert (answered["scored"], answered["anomalies"], answered["rejected"]) == (1, 0, 0)
-    [row] = answered["rows"]
+    response_body = response.json()
+    assert response_body["model_version"].startswith("default-0001-")
+    assert (response_body["scored"], response_body["anomalies"], response_body["rejected"]) == (
+        1,
+        0,
+        0,
+    )
+    [row] = response_body["rows"]
     assert row["index"] == 0
     assert row["sensor_id"] == "default"
     assert row["event_time"] == "2025-01-01T00:00:00Z"
@@ -45,48 +49,50 @@ def test_the_documented_request_works_as_it_stands(client: Client) -> None:
     assert "signals" not in row
 
 
-def test_an_anomalous_row_tells_its_signals_beside_their_range(client: Client) -> None:
-    response = apps.predict(client, ROW, ANOMALY)
+def test_an_anomalous_row_lists_its_signals_with_their_expected_range(client: Client) -> None:
+    response = apps.post_rows(client, ROW, ANOMALY)
 
-    normal, anomalous = response.json()["rows"]
+    normal_row, anomalous_row = response.json()["rows"]
     assert response.json()["anomalies"] == 1
-    assert "signals" not in normal
-    assert anomalous["is_anomaly"] is True
-    assert anomalous["anomaly_score"] > 1.0
-    assert anomalous["severity"] in ("warning", "major", "critical")
-    assert sorted(signal["name"] for signal in anomalous["signals"]) == ["x1", "x2", "x3"]
-    shares = [signal["attribution"] for signal in anomalous["signals"]]
-    assert shares == sorted(shares, reverse=True)
-    assert abs(sum(shares) - 1.0) <= 1e-9
-    for signal in anomalous["signals"]:
+    assert "signals" not in normal_row
+    assert anomalous_row["is_anomaly"] is True
+    assert anomalous_row["anomaly_score"] > 1.0
+    assert anomalous_row["severity"] in ("warning", "major", "critical")
+    assert sorted(signal["name"] for signal in anomalous_row["signals"]) == ["x1", "x2", "x3"]
+    attributions = [signal["attribution"] for signal in anomalous_row["signals"]]
+    assert attributions == sorted(attributions, reverse=True)
+    assert abs(sum(attributions) - 1.0) <= 1e-9
+    for signal in anomalous_row["signals"]:
         assert signal["actual"] == 9.0
         assert signal["direction"] == "high"
         assert signal["held"] is False
         assert signal["expected_low"] < signal["expected"] < signal["expected_high"] < 9.0
 
 
-def test_every_row_tells_its_signals_when_asked(client: Client) -> None:
-    response = apps.predict(client, ROW, ANOMALY, query="?signals=all")
+def test_signals_all_lists_the_signals_of_every_row(client: Client) -> None:
+    response = apps.post_rows(client, ROW, ANOMALY, query="?signals=all")
 
-    directions = [[s["direction"] for s in row["signals"]] for row in response.json()["rows"]]
+    directions = [
+        [signal["direction"] for signal in row["signals"]] for row in response.json()["rows"]
+    ]
     assert directions == [["within"] * 3, ["high"] * 3]
 
 
-def test_rows_keep_their_order_over_many_slices(client: Client) -> None:
+def test_many_rows_keep_their_order(client: Client) -> None:
     rows = [{**ROW, "sensor_id": str(number)} for number in range(1203)]
     rows[1100] |= ANOMALY
 
-    answered = apps.predict(client, *rows).json()
+    response_body = apps.post_rows(client, *rows).json()
 
-    assert answered["scored"] == 1203
-    assert [row["index"] for row in answered["rows"]] == list(range(1203))
-    assert [row["sensor_id"] for row in answered["rows"]] == [str(n) for n in range(1203)]
-    assert [row["index"] for row in answered["rows"] if row["is_anomaly"]] == [1100]
+    assert response_body["scored"] == 1203
+    assert [row["index"] for row in response_body["rows"]] == list(range(1203))
+    assert [row["sensor_id"] for row in response_body["rows"]] == [str(n) for n in range(1203)]
+    assert [row["index"] for row in response_body["rows"] if row["is_anomaly"]] == [1100]
 
 
 @settings(max_examples=25, deadline=None)
 @given(ROWS)
-def test_scores_have_the_same_bits_as_on_the_topic(rows: list[dict[str, object]]) -> None:
+def test_api_and_consumer_compute_bit_identical_scores(rows: list[dict[str, object]]) -> None:
     detector = a_detector()
     payloads = [json.dumps(row).encode() for row in rows]
     outcome = process(payloads, detector, detector.empty_memory())
@@ -94,13 +100,15 @@ def test_scores_have_the_same_bits_as_on_the_topic(rows: list[dict[str, object]]
     prediction = predict(
         json.dumps({"rows": rows}).encode(), detector, received=2**60, max_rows=100
     )
-    answered = json.loads(
+    response_body = json.loads(
         encode_response(prediction, detector, on_error=OnError.REJECT, signals=Signals.ALL)
     )
 
     for name in ("raw_score", "anomaly_score", "p_value"):
-        over_http = np.asarray([row[name] for row in answered["rows"]])
+        api_scores = np.asarray([row[name] for row in response_body["rows"]])
         expected = getattr(outcome.detections, name)
-        assert over_http.view(np.uint64).tolist() == expected.view(np.uint64).tolist()
-    assert [row["is_anomaly"] for row in answered["rows"]] == outcome.detections.is_anomaly.tolist()
-    assert all(math.isfinite(row["raw_score"]) for row in answered["rows"])
+        assert api_scores.view(np.uint64).tolist() == expected.view(np.uint64).tolist()
+    assert [
+        row["is_anomaly"] for row in response_body["rows"]
+    ] == outcome.detections.is_anomaly.tolist()
+    assert all(math.isfinite(row["raw_score"]) for row in response_body["rows"])

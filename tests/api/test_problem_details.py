@@ -14,7 +14,7 @@ JSON_VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=20,
 )
-FIELDS = st.sampled_from([*ROW, "sensor_id", "more"])
+FIELD_NAMES = st.sampled_from([*ROW, "sensor_id", "more"])
 
 
 @pytest.mark.parametrize(
@@ -26,35 +26,35 @@ FIELDS = st.sampled_from([*ROW, "sensor_id", "more"])
         ("BREW", "/health", HTTPStatus.METHOD_NOT_ALLOWED),
     ],
 )
-def test_paths_and_methods_that_are_not_there_are_problems(
+def test_unknown_paths_and_methods_are_problems(
     client: Client, method: str, path: str, status: HTTPStatus
 ) -> None:
     response = client.request(method, path)
 
     assert response.status_code == status
-    assert path in apps.problem(response)["detail"]
+    assert path in apps.problem_details(response)["detail"]
     assert ("allow" in response.headers) == (status is HTTPStatus.METHOD_NOT_ALLOWED)
 
 
 @pytest.mark.parametrize(
-    ("query", "where"),
+    ("query", "expected_pointer"),
     [
         ("?on_error=ignore", "#/query/on_error"),
         ("?signals=none", "#/query/signals"),
         ("?onerror=skip", "#/query/onerror"),
     ],
 )
-def test_query_parameters_that_are_not_there_are_named(
-    client: Client, query: str, where: str
+def test_the_error_names_an_unknown_query_parameter_or_value(
+    client: Client, query: str, expected_pointer: str
 ) -> None:
-    response = apps.predict(client, ROW, query=query)
+    response = apps.post_rows(client, ROW, query=query)
 
     assert response.status_code == HTTPStatus.UNPROCESSABLE_ENTITY
-    assert apps.pointers(response) == [(where, None)]
+    assert apps.error_pointers(response) == [(expected_pointer, None)]
 
 
 @pytest.mark.parametrize(
-    ("body", "where"),
+    ("body", "expected_pointer"),
     [
         (b"", "#"),
         (b"{", "#"),
@@ -70,41 +70,45 @@ def test_query_parameters_that_are_not_there_are_named(
         (b'{"rows":' + b"[" * 100_000 + b"]" * 100_000 + b"}", "#"),
     ],
 )
-def test_a_body_without_rows_is_a_problem(client: Client, body: bytes, where: str) -> None:
-    response = client.post("/predict", content=body, headers=apps.JSON)
+def test_a_body_without_rows_is_a_problem(
+    client: Client, body: bytes, expected_pointer: str
+) -> None:
+    response = client.post("/predict", content=body, headers=apps.JSON_HEADERS)
 
     assert response.status_code == HTTPStatus.UNPROCESSABLE_ENTITY
-    assert apps.pointers(response) == [(where, None)]
+    assert apps.error_pointers(response) == [(expected_pointer, None)]
     assert "wanted" in response.json()["detail"]
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.binary(max_size=200) | st.binary(max_size=60).map(lambda b: b'{"rows":[' + b + b"]}"))
+@given(
+    st.binary(max_size=200) | st.binary(max_size=60).map(lambda rows: b'{"rows":[' + rows + b"]}")
+)
 def test_any_bytes_get_scores_or_a_problem(client: Client, body: bytes) -> None:
-    answered_or_refused(client.post("/predict", content=body, headers=apps.JSON))
+    assert_scores_or_problem(client.post("/predict", content=body, headers=apps.JSON_HEADERS))
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.lists(st.dictionaries(FIELDS, JSON_VALUES).map(lambda row: ROW | row) | JSON_VALUES))
+@given(st.lists(st.dictionaries(FIELD_NAMES, JSON_VALUES).map(lambda row: ROW | row) | JSON_VALUES))
 def test_any_json_rows_get_scores_or_a_problem(client: Client, rows: list[Any]) -> None:
-    answered_or_refused(
-        client.post("/predict", content=apps.text({"rows": rows}), headers=apps.JSON)
+    assert_scores_or_problem(
+        client.post("/predict", content=apps.json_bytes({"rows": rows}), headers=apps.JSON_HEADERS)
     )
-    skipped = client.post(
-        "/predict?on_error=skip", content=apps.text({"rows": rows}), headers=apps.JSON
+    response_with_skip = client.post(
+        "/predict?on_error=skip", content=apps.json_bytes({"rows": rows}), headers=apps.JSON_HEADERS
     )
-    answered_or_refused(skipped)
-    if skipped.status_code == 200:
-        assert [row["index"] for row in skipped.json()["rows"]] == list(range(len(rows)))
+    assert_scores_or_problem(response_with_skip)
+    if response_with_skip.status_code == 200:
+        assert [row["index"] for row in response_with_skip.json()["rows"]] == list(range(len(rows)))
 
 
-def answered_or_refused(response: Any) -> None:
+def assert_scores_or_problem(response: Any) -> None:
     if response.status_code != 200:
         assert 400 <= response.status_code < 500
-        apps.problem(response)
+        apps.problem_details(response)
 
 
-def test_a_failure_of_ours_is_a_problem_without_its_cause(
+def test_the_problem_of_an_internal_error_does_not_show_the_cause(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object, **__: object) -> None:
@@ -112,13 +116,13 @@ def test_a_failure_of_ours_is_a_problem_without_its_cause(
 
     monkeypatch.setattr("sensorwatch.api.request_formats.predict", fail)
 
-    response = apps.predict(client, ROW)
+    response = apps.post_rows(client, ROW)
 
     assert response.status_code == HTTPStatus.INTERNAL_SERVER_ERROR
-    assert "secret" not in str(apps.problem(response))
+    assert "secret" not in str(apps.problem_details(response))
 
 
-def test_pointers_follow_the_standard_s_own_examples() -> None:
+def test_pointers_follow_the_examples_of_the_json_pointer_standard() -> None:
     assert pointer() == "#"
     assert pointer("foo", 0) == "#/foo/0"
     assert pointer("") == "#/"

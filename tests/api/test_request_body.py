@@ -14,7 +14,7 @@ MAX_BYTES = 2_000
 
 @pytest.fixture(scope="module")
 def limited_client(registry_path: Path) -> Iterator[Client]:
-    """An application that takes 3 rows and MAX_BYTES at a time."""
+    """Return a client of an application that accepts up to 3 rows and MAX_BYTES bytes a request."""
     with apps.a_client(registry_path, max_rows=3, max_bytes=MAX_BYTES) as client:
         yield client
 
@@ -28,39 +28,47 @@ def padded_body(size: int) -> bytes:
     return json.dumps({"rows": [ROW]}).encode().ljust(size)
 
 
-def test_as_many_rows_as_allowed_are_scored_and_one_more_is_refused(limited_client: Client) -> None:
-    assert apps.predict(limited_client, *[ROW] * 3).status_code == 200
+def test_the_maximum_of_rows_is_scored_and_one_more_row_is_refused(limited_client: Client) -> None:
+    assert apps.post_rows(limited_client, *[ROW] * 3).status_code == 200
 
-    refused = apps.predict(limited_client, *[ROW] * 4)
+    refusal = apps.post_rows(limited_client, *[ROW] * 4)
 
-    assert refused.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-    assert "4 rows in one request, at most 3" in apps.problem(refused)["detail"]
-
-
-def test_as_many_bytes_as_allowed_are_read_and_one_more_is_refused(limited_client: Client) -> None:
-    fits = limited_client.post("/predict", content=padded_body(MAX_BYTES), headers=apps.JSON)
-    refused = limited_client.post("/predict", content=padded_body(MAX_BYTES + 1), headers=apps.JSON)
-
-    assert fits.status_code == 200
-    assert refused.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-    assert f"longer than {MAX_BYTES} bytes" in apps.problem(refused)["detail"]
+    assert refusal.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    assert "4 rows in one request, at most 3" in apps.problem_details(refusal)["detail"]
 
 
-def test_bytes_are_counted_as_they_come_where_no_length_is_declared(limited_client: Client) -> None:
-    fits = limited_client.post(
-        "/predict", content=body_in_chunks(padded_body(MAX_BYTES)), headers=apps.JSON
+def test_the_maximum_of_bytes_is_read_and_one_more_byte_is_refused(limited_client: Client) -> None:
+    accepted_response = limited_client.post(
+        "/predict", content=padded_body(MAX_BYTES), headers=apps.JSON_HEADERS
     )
-    refused = limited_client.post(
-        "/predict", content=body_in_chunks(padded_body(10**7), 65_536), headers=apps.JSON
+    refusal = limited_client.post(
+        "/predict", content=padded_body(MAX_BYTES + 1), headers=apps.JSON_HEADERS
     )
 
-    assert "content-length" not in fits.request.headers
-    assert fits.status_code == 200
-    assert refused.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-    apps.problem(refused)
+    assert accepted_response.status_code == 200
+    assert refusal.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    assert f"longer than {MAX_BYTES} bytes" in apps.problem_details(refusal)["detail"]
 
 
-def test_a_declared_length_is_refused_before_a_byte_of_it_came(limited_client: Client) -> None:
+def test_a_body_without_a_declared_length_is_limited_while_it_is_read(
+    limited_client: Client,
+) -> None:
+    accepted_response = limited_client.post(
+        "/predict", content=body_in_chunks(padded_body(MAX_BYTES)), headers=apps.JSON_HEADERS
+    )
+    refusal = limited_client.post(
+        "/predict", content=body_in_chunks(padded_body(10**7), 65_536), headers=apps.JSON_HEADERS
+    )
+
+    assert "content-length" not in accepted_response.request.headers
+    assert accepted_response.status_code == 200
+    assert refusal.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    apps.problem_details(refusal)
+
+
+def test_a_declared_length_that_is_too_large_is_refused_before_the_body_arrives(
+    limited_client: Client,
+) -> None:
     head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n"
 
     with socket.create_connection(
@@ -75,7 +83,7 @@ def test_a_declared_length_is_refused_before_a_byte_of_it_came(limited_client: C
 @pytest.mark.parametrize(
     "content_type", ["text/plain", "application/x-www-form-urlencoded", "application/jsonx", ""]
 )
-def test_a_body_that_is_declared_as_something_else_is_refused(
+def test_a_body_with_another_content_type_than_json_is_refused(
     client: Client, content_type: str
 ) -> None:
     headers = {"Content-Type": content_type}
@@ -83,7 +91,7 @@ def test_a_body_that_is_declared_as_something_else_is_refused(
     response = client.post("/predict", content=padded_body(200), headers=headers)
 
     assert response.status_code == HTTPStatus.UNSUPPORTED_MEDIA_TYPE
-    assert "application/json" in apps.problem(response)["detail"]
+    assert "application/json" in apps.problem_details(response)["detail"]
 
 
 @pytest.mark.parametrize(
@@ -95,22 +103,22 @@ def test_a_body_that_is_declared_as_something_else_is_refused(
         {"Content-Type": "application/vnd.rows+json", "Content-Encoding": "identity"},
     ],
 )
-def test_the_ways_to_declare_json_are_taken(client: Client, headers: dict[str, str]) -> None:
+def test_all_content_types_for_json_are_accepted(client: Client, headers: dict[str, str]) -> None:
     response = client.post("/predict", content=padded_body(200), headers=headers)
 
     assert response.status_code == 200
 
 
 def test_an_encoded_body_is_refused(client: Client) -> None:
-    headers = {**apps.JSON, "Content-Encoding": "gzip"}
+    headers = {**apps.JSON_HEADERS, "Content-Encoding": "gzip"}
 
     response = client.post("/predict", content=padded_body(200), headers=headers)
 
     assert response.status_code == HTTPStatus.UNSUPPORTED_MEDIA_TYPE
-    assert "gzip" in apps.problem(response)["detail"]
+    assert "gzip" in apps.problem_details(response)["detail"]
 
 
-def test_a_body_that_does_not_come_is_not_waited_for_forever(
+def test_a_request_times_out_if_its_body_does_not_arrive(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sensorwatch.api.request_body.BODY_SECONDS", 0.05)
@@ -123,24 +131,26 @@ def test_a_body_that_does_not_come_is_not_waited_for_forever(
         assert connection.recv(100).startswith(b"HTTP/1.1 408 ")
 
 
-def test_a_client_that_leaves_in_the_middle_does_no_harm(client: Client) -> None:
+def test_a_client_that_disconnects_within_a_body_does_not_affect_other_requests(
+    client: Client,
+) -> None:
     head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{"
-    line = 'sensorwatch_http_requests_total{handler="/predict",method="POST",status="400"}'
+    series = 'sensorwatch_http_requests_total{handler="/predict",method="POST",status="400"}'
 
     with socket.create_connection((client.base_url.host, client.base_url.port or 0)) as connection:
         connection.sendall(head)
 
-    apps.wait_until(lambda: line in client.get("/metrics").text)
-    assert apps.predict(client, ROW).status_code == 200
+    apps.wait_until(lambda: series in client.get("/metrics").text)
+    assert apps.post_rows(client, ROW).status_code == 200
 
 
-def test_too_many_waiting_requests_are_sent_away(
+def test_a_request_is_refused_if_too_many_requests_wait(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sensorwatch.api.service.MAX_QUEUED_REQUESTS", 0)
 
-    response = apps.predict(client, ROW)
+    response = apps.post_rows(client, ROW)
 
     assert response.status_code == HTTPStatus.SERVICE_UNAVAILABLE
     assert response.headers["retry-after"] == "1"
-    apps.problem(response)
+    apps.problem_details(response)

@@ -4,52 +4,55 @@ from sensorwatch.api.write_coalescing import CoalescingTransport
 
 
 class RecordingTransport(asyncio.Transport):
-    """Remembers what was sent."""
+    """A transport that records the bytes of each write."""
 
     def __init__(self) -> None:
-        super().__init__({"peername": "somebody"})
-        self.sent: list[bytes] = []
+        super().__init__({"peername": "a peer"})
+        self.sent_data: list[bytes] = []
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        self.sent.append(bytes(data))
+        self.sent_data.append(bytes(data))
 
     def close(self) -> None:
-        self.sent.append(b"closed")
+        self.sent_data.append(b"closed")
 
 
-def sent_packets(*turns: list[bytes], close: bool = False) -> list[bytes]:
-    """What is sent where this is written, turn by turn of the event loop."""
+def sent_packets(*iterations: list[bytes], close: bool = False) -> list[bytes]:
+    """Return the packets that the transport sends.
+
+    `iterations`: for each iteration of the event loop, the data that is written in this iteration.
+    """
 
     async def write() -> list[bytes]:
         transport = RecordingTransport()
-        coalescing = CoalescingTransport(transport, asyncio.get_running_loop())
-        for turn in turns:
-            for data in turn:
-                coalescing.write(data)
+        coalescing_transport = CoalescingTransport(transport, asyncio.get_running_loop())
+        for iteration in iterations:
+            for data in iteration:
+                coalescing_transport.write(data)
             if close:
-                coalescing.close()
+                coalescing_transport.close()
             await asyncio.sleep(0)
-        return transport.sent
+        return transport.sent_data
 
     return asyncio.run(write())
 
 
-def test_head_and_body_are_sent_at_once() -> None:
+def test_head_and_body_are_sent_in_one_packet() -> None:
     assert sent_packets([b"head ", b"body", b""]) == [b"head body"]
 
 
-def test_every_turn_of_the_loop_sends_what_it_wrote() -> None:
+def test_every_iteration_of_the_event_loop_sends_its_data_in_one_packet() -> None:
     assert sent_packets([b"first"], [], [b"se", b"cond"]) == [b"first", b"second"]
 
 
-def test_what_was_written_before_the_end_is_sent_before_it() -> None:
+def test_data_written_before_close_is_sent_before_the_connection_closes() -> None:
     assert sent_packets([b"last"], close=True) == [b"last", b"closed"]
 
 
-def test_everything_else_is_the_transports_own() -> None:
-    async def asked() -> object:
+def test_other_methods_are_those_of_the_wrapped_transport() -> None:
+    async def peer_name() -> object:
         return CoalescingTransport(RecordingTransport(), asyncio.get_running_loop()).get_extra_info(
             "peername"
         )
 
-    assert asyncio.run(asked()) == "somebody"
+    assert asyncio.run(peer_name()) == "a peer"

@@ -27,27 +27,27 @@ class CommandResult:
 def sensorwatch(
     *args: str | Path, folder: Path | None = None, environ: Mapping[str, str] | None = None
 ) -> CommandResult:
-    """Run a command in a new process, without the SENSORWATCH__ settings of this one.
+    """Run a command in a new process, without the SENSORWATCH__ settings of this process.
 
-    `folder`: the working folder; None: the project's root.
+    `folder`: the working folder; None: the root folder of the project.
     """
-    inherited = {
+    environment = {
         name: value for name, value in os.environ.items() if not name.startswith("SENSORWATCH__")
     }
-    ended = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "sensorwatch", *map(str, args)],
         cwd=folder or ROOT,
-        env={**inherited, "PYTHONPATH": str(ROOT), **(environ or {})},
+        env={**environment, "PYTHONPATH": str(ROOT), **(environ or {})},
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
-    return CommandResult(ended.returncode, ended.stdout, ended.stderr)
+    return CommandResult(process.returncode, process.stdout, process.stderr)
 
 
 def run_in_process(*args: str | Path, folder: Path | None = None) -> CommandResult:
-    """Run a command as `sensorwatch` does, without the cost of a new Python process."""
+    """Run a command as `sensorwatch` does, but in this process, which is faster."""
     out, err = io.StringIO(), io.StringIO()
     with (
         contextlib.chdir(folder or ROOT),

@@ -1,4 +1,4 @@
-"""Tests of the command line's help, version and table of commands."""
+"""Tests of the help, the version and the table of commands."""
 
 import importlib.util
 import subprocess
@@ -9,13 +9,14 @@ import pytest
 from sensorwatch.cli import COMMANDS, load_command
 from tests.commands.command_runner import ROOT, sensorwatch
 
-HEAVY = (
+HEAVY_LIBRARIES = (
     *("confluent_kafka", "fastapi", "numba", "numpy", "pandas", "prometheus_client"),
     *("pyarrow", "scipy", "sklearn", "uvicorn"),
 )
-"""Libraries that take long to import. typer itself imports pydantic."""
-# Calls `--help` and a mistyped option of every command and subcommand, and prints what they import.
-# In one process, because a library that one call imports is missing from the list of none.
+"""Libraries that take long to import. pydantic is not one of them, because typer imports it."""
+# A script that runs every command and subcommand with `--help` and with an unknown option. After
+# each run, it prints the heavy libraries that have been imported so far. All runs share a process,
+# which is faster.
 IMPORTS_OF_HELP = f"""
 import contextlib, io, sys
 from sensorwatch.__main__ import main
@@ -25,7 +26,7 @@ def call(*arguments):
     sys.argv = ["sensorwatch", *arguments]
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         code = main()
-    print(*arguments, code, *sorted({set(HEAVY)!r} & set(sys.modules)))
+    print(*arguments, code, *sorted({set(HEAVY_LIBRARIES)!r} & set(sys.modules)))
 
 for name in COMMANDS:
     inner_names = getattr(load_command(name), "commands", ())
@@ -36,7 +37,7 @@ for name in COMMANDS:
 
 
 def test_help_and_usage_errors_of_every_command_import_no_heavy_library() -> None:
-    ended = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", IMPORTS_OF_HELP],
         cwd=ROOT,
         capture_output=True,
@@ -44,7 +45,7 @@ def test_help_and_usage_errors_of_every_command_import_no_heavy_library() -> Non
         check=True,
     )
 
-    lines = ended.stdout.splitlines()
+    lines = result.stdout.splitlines()
     assert len(lines) > 2 * len(COMMANDS)
     for line in lines:
         assert line.endswith((" --help 0", " --no-such-option 2")), line
@@ -54,18 +55,18 @@ def test_help_lists_every_command_without_importing_any() -> None:
     code = (
         "import sys\nfrom sensorwatch.__main__ import main\n"
         "sys.argv = ['sensorwatch', '--help']\ncode = main()\n"
-        f"heavy = { ({*HEAVY, 'pydantic'})!r}\n"
+        f"heavy = { ({*HEAVY_LIBRARIES, 'pydantic'})!r}\n"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)\nsys.exit(code)"
     )
 
-    ended = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
     )
 
-    assert (ended.returncode, ended.stderr) == (0, "")
+    assert (result.returncode, result.stderr) == (0, "")
     for name, entry in COMMANDS.items():
-        assert name in ended.stdout
-        assert entry.help.split()[0] in ended.stdout
+        assert name in result.stdout
+        assert entry.help.split()[0] in result.stdout
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
@@ -76,25 +77,25 @@ def test_every_command_of_the_table_exists_and_has_a_help_text(name: str) -> Non
     assert load_command(name).help
 
 
-def test_the_version_is_printed() -> None:
-    ended = sensorwatch("--version")
+def test_the_option_version_prints_the_version() -> None:
+    result = sensorwatch("--version")
 
-    assert ended.code == 0
-    assert ended.out.startswith("sensorwatch ")
-
-
-def test_without_a_command_the_help_is_shown() -> None:
-    ended = sensorwatch()
-
-    assert ended.code == 2
-    assert "Usage: sensorwatch" in ended.out + ended.err
-    assert "error" not in ended.err
+    assert result.code == 0
+    assert result.out.startswith("sensorwatch ")
 
 
-def test_a_mistyped_command_is_an_error_that_suggests_the_nearest() -> None:
-    ended = sensorwatch("trian")
+def test_the_command_line_without_a_command_prints_the_help() -> None:
+    result = sensorwatch()
 
-    assert (ended.code, ended.out) == (2, "")
-    assert ended.err == (
+    assert result.code == 2
+    assert "Usage: sensorwatch" in result.out + result.err
+    assert "error" not in result.err
+
+
+def test_the_error_for_a_mistyped_command_suggests_a_similar_command() -> None:
+    result = sensorwatch("trian")
+
+    assert (result.code, result.out) == (2, "")
+    assert result.err == (
         "error: No such command 'trian'. Did you mean 'train'? (see `sensorwatch --help`)\n"
     )

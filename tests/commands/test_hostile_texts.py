@@ -20,26 +20,29 @@ from sensorwatch.common.ledger.account import Account, SnapshotRef, open_account
 from sensorwatch.common.runtime.command_line import run
 from sensorwatch.consumer.publishing.events import EventType
 from sensorwatch.demo.embedded_broker import EmbeddedBroker
-from tests.commands.test_tail import a_closing, a_signal, an_event
+from tests.commands.test_tail import a_closing_event, a_signal, an_event
 from tests.demo.test_screens import CONTROL_SEQUENCE, Terminal
 from tests.registry.forging import NAME, a_registry, edit_manifest, folder_of
 from tests.runtime.test_printing import is_safe
 
 HOSTILE = "\x1b[2J\x07\t\r\n\x7f\x85\x9b31m\u202e\u2066\u200b\u2028\ufeff\u3164[red]:bomb:"
-VISIBLE = r"\x1b[2J"
+ESCAPED = r"\x1b[2J"
 FILE_NAME = HOSTILE + "\udcff"
-"""With a byte that is not UTF-8."""
+"""A file name that also contains a byte that is not UTF-8."""
 
-Command = Callable[..., str]
+RunCommand = Callable[..., str]
 
 
 @pytest.fixture
-def printed(
+def run_command(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfdbinary: pytest.CaptureFixture[bytes],
-) -> Command:
-    """Run a command in a folder with a schema; return its output after a check of each byte."""
+) -> RunCommand:
+    """Return a function that runs a command in a folder with a schema and returns its output.
+
+    The function asserts that the output contains no control character.
+    """
     monkeypatch.chdir(tmp_path)
     write_schema(tmp_path / "schemas" / "default.toml", signal="x1")
 
@@ -53,7 +56,7 @@ def printed(
 
 
 def assert_safe(output: bytes) -> str:
-    """Return an output as text; line feeds and tabs are its only control characters."""
+    """Return an output as text; fail if it has control characters except line feeds and tabs."""
     assert not {byte for byte in output if byte < 0x20 or byte == 0x7F} - {0x09, 0x0A}
     text = output.decode()
     assert is_safe(text.replace("\n", "").replace("\t", "")), text
@@ -61,8 +64,8 @@ def assert_safe(output: bytes) -> str:
 
 
 @pytest.fixture
-def topics(monkeypatch: pytest.MonkeyPatch) -> Iterator[Producer]:
-    """A producer on a broker with all topics, as configured."""
+def topic_producer(monkeypatch: pytest.MonkeyPatch) -> Iterator[Producer]:
+    """Return a producer for an embedded broker that has all topics and is set as the broker."""
     with EmbeddedBroker() as broker:
         for name in ("sensors", "anomalies", "sensors.dlq", "ledger", "state"):
             broker.create_topic(name)
@@ -78,38 +81,40 @@ def topics(monkeypatch: pytest.MonkeyPatch) -> Iterator[Producer]:
         producer.close()
 
 
-def send(producer: Producer, topic: str, value: bytes, kind: str = "") -> None:
-    producer.produce(topic, value, HOSTILE, partition=0, headers=[("ce_type", kind.encode())])
+def send(producer: Producer, topic: str, value: bytes, event_type: str = "") -> None:
+    producer.produce(topic, value, HOSTILE, partition=0, headers=[("ce_type", event_type.encode())])
     assert producer.flush(10) == 0
 
 
 @pytest.mark.embedded
 @pytest.mark.parametrize("options", [(), ("--json",)], ids=["lines", "json"])
-def test_tail(topics: Producer, printed: Command, options: tuple[str, ...]) -> None:
+def test_tail_escapes_hostile_events(
+    topic_producer: Producer, run_command: RunCommand, options: tuple[str, ...]
+) -> None:
     signals = [
         a_signal(HOSTILE, 20.0, HOSTILE, attribution=0.5, held=True),
         a_signal(HOSTILE, 20.0, HOSTILE),
     ]
     fields = ("event_id", "sensor_id", "event_time", "model_version", "severity", "unknown")
-    texts = dict.fromkeys(fields, f"{HOSTILE}\x00")
+    hostile_fields = dict.fromkeys(fields, f"{HOSTILE}\x00")
     episode = {"id": HOSTILE, "rows": 2}
     event = json.loads(an_event(status=HOSTILE, signals=signals, episode=episode))
-    closing = json.loads(a_closing())
+    closing_event = json.loads(a_closing_event())
     values = [
-        (json.dumps(event | texts, ensure_ascii=False).encode(), EventType.DETECTED),
-        (json.dumps(closing | texts).encode(), EventType.CLOSED),
+        (json.dumps(event | hostile_fields, ensure_ascii=False).encode(), EventType.DETECTED),
+        (json.dumps(closing_event | hostile_fields).encode(), EventType.CLOSED),
         (HOSTILE.encode() + b"\x00\xff\x9b\xc3", HOSTILE),
     ]
-    for value, kind in values:
-        send(topics, "anomalies", value, kind)
+    for value, event_type in values:
+        send(topic_producer, "anomalies", value, event_type)
 
-    shown = printed("tail", "--from-beginning", "--max", "3", *options)
+    output = run_command("tail", "--from-beginning", "--max", "3", *options)
 
-    assert len(shown.splitlines()) == 3
-    assert (VISIBLE if not options else r"\u001b[2J") in shown
+    assert len(output.splitlines()) == 3
+    assert (ESCAPED if not options else r"\u001b[2J") in output
 
 
-LEDGER_AND_STATE = [
+LEDGER_AND_STATE_COMMANDS = [
     ("ledger", "show", "--history"),
     ("ledger", "show", "--json"),
     ("ledger", "verify"),
@@ -121,9 +126,9 @@ LEDGER_AND_STATE = [
 
 
 @pytest.mark.embedded
-@pytest.mark.parametrize("command", LEDGER_AND_STATE, ids=" ".join)
-def test_ledger_and_state(
-    topics: Producer, printed: Command, command: tuple[str, ...], tmp_path: Path
+@pytest.mark.parametrize("command", LEDGER_AND_STATE_COMMANDS, ids=" ".join)
+def test_ledger_and_state_commands_escape_hostile_records(
+    topic_producer: Producer, run_command: RunCommand, command: tuple[str, ...], tmp_path: Path
 ) -> None:
     a_registry(tmp_path)
     snapshot = Snapshot(
@@ -142,22 +147,26 @@ def test_ledger_and_state(
         manifest_message(snapshot, "state", [0]),
         ledger_message("ledger", HOSTILE, snapshot.source, account, Cause.OPENED),
     ):
-        send(topics, message.topic, message.value or b"")
-    commit(account)
+        send(topic_producer, message.topic, message.value or b"")
+    commit_offset(account)
 
-    assert "1b[2J" in printed(*command, "--group", HOSTILE)
+    assert "1b[2J" in run_command(*command, "--group", HOSTILE)
 
 
-def commit(account: Account) -> None:
+def commit_offset(account: Account) -> None:
     address = os.environ["SENSORWATCH__KAFKA__BOOTSTRAP_SERVERS"]
     consumer = Consumer({"bootstrap.servers": address, "group.id": HOSTILE})
-    at = TopicPartition("sensors", 0, account.next_offset, metadata=to_metadata(account))
-    consumer.commit(offsets=[at], asynchronous=False)
+    committed_offset = TopicPartition(
+        "sensors", 0, account.next_offset, metadata=to_metadata(account)
+    )
+    consumer.commit(offsets=[committed_offset], asynchronous=False)
     consumer.close()
 
 
 @pytest.mark.embedded
-def test_topics_check(topics: Producer, printed: Command) -> None:
+def test_topics_check_escapes_hostile_records(
+    topic_producer: Producer, run_command: RunCommand
+) -> None:
     text = json.dumps(HOSTILE)
     for value in (
         HOSTILE.encode(),
@@ -166,13 +175,13 @@ def test_topics_check(topics: Producer, printed: Command) -> None:
         f'{{"sensor_id": {text}, "timestamp": {text}, "x1": {text}}}'.encode(),
         f'{{"sensor_id": {text}, "timestamp": "2025-01-01T00:00:00Z", "x1": 1}}'.encode(),
     ):
-        send(topics, "sensors", value)
+        send(topic_producer, "sensors", value)
 
-    assert "rejected" in printed("topics", "check")
+    assert "rejected" in run_command("topics", "check")
 
 
 def write_schema(path: Path, *, signal: str) -> None:
-    """Write a schema of one signal, with hostile name, unit and fields."""
+    """Write a schema with one signal; the schema's name and the unit are hostile."""
     path.parent.mkdir(exist_ok=True)
     path.write_text(
         f"""\
@@ -188,31 +197,31 @@ unit = {json.dumps(HOSTILE)}
     )
 
 
-def test_models(printed: Command, tmp_path: Path) -> None:
+def test_models_commands_escape_hostile_manifests(run_command: RunCommand, tmp_path: Path) -> None:
     registry = a_registry(tmp_path, versions=2)
-    first, second = registry.version_ids(NAME)
-    registry.promote(NAME, second, who=HOSTILE, why=HOSTILE, force=HOSTILE)
-    registry.attach_report(NAME, second, {"passed": True, HOSTILE: HOSTILE})
-    edit_manifest(folder_of(tmp_path, second), make_hostile)
-    (folder_of(tmp_path, first) / FILE_NAME).write_text(HOSTILE)
+    first_version, second_version = registry.version_ids(NAME)
+    registry.promote(NAME, second_version, who=HOSTILE, why=HOSTILE, force=HOSTILE)
+    registry.attach_report(NAME, second_version, {"passed": True, HOSTILE: HOSTILE})
+    edit_manifest(folder_of(tmp_path, second_version), add_hostile_texts)
+    (folder_of(tmp_path, first_version) / FILE_NAME).write_text(HOSTILE)
 
-    assert VISIBLE in printed("models", "audit")
-    assert r"\u001b[2J" in printed("models", "audit", "--json")
-    assert r"\u001b[2J" in printed("models", "show", second)
+    assert ESCAPED in run_command("models", "audit")
+    assert r"\u001b[2J" in run_command("models", "audit", "--json")
+    assert r"\u001b[2J" in run_command("models", "show", second_version)
     for command in ("list", "list --json", "verify", "rollback", "prune --keep 0 --offline"):
-        printed("models", *command.split())
-    assert VISIBLE in printed("models", "promote", first, "--model", HOSTILE)
-    assert VISIBLE in printed("models", "show", HOSTILE)
+        run_command("models", *command.split())
+    assert ESCAPED in run_command("models", "promote", first_version, "--model", HOSTILE)
+    assert ESCAPED in run_command("models", "show", HOSTILE)
 
 
 @pytest.mark.parametrize("command", ["models audit", "models list", "config check"])
-def test_a_table_on_a_terminal(
-    command: str, printed: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_table_on_a_terminal_escapes_hostile_texts(
+    command: str, run_command: RunCommand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     registry = a_registry(tmp_path, versions=2)
-    second = registry.version_ids(NAME)[1]
-    registry.promote(NAME, second, who=HOSTILE, why=HOSTILE, force=HOSTILE)
-    edit_manifest(folder_of(tmp_path, second), make_hostile)
+    second_version = registry.version_ids(NAME)[1]
+    registry.promote(NAME, second_version, who=HOSTILE, why=HOSTILE, force=HOSTILE)
+    edit_manifest(folder_of(tmp_path, second_version), add_hostile_texts)
     monkeypatch.setenv("SENSORWATCH__SCHEMA__PATH", HOSTILE)
     terminal = Terminal()
     monkeypatch.setattr(sys, "stdout", terminal)
@@ -220,12 +229,12 @@ def test_a_table_on_a_terminal(
 
     run(build_app(), command.split(), name="sensorwatch")
 
-    shown = CONTROL_SEQUENCE.sub("", terminal.getvalue())
-    assert "1b[2J" in shown
-    assert is_safe(shown.replace("\n", ""))
+    output = CONTROL_SEQUENCE.sub("", terminal.getvalue())
+    assert "1b[2J" in output
+    assert is_safe(output.replace("\n", ""))
 
 
-def make_hostile(manifest: dict[str, Any]) -> None:
+def add_hostile_texts(manifest: dict[str, Any]) -> None:
     manifest["schema_fingerprint"] = HOSTILE
     manifest["data_source"]["uri"] = HOSTILE
     manifest["libraries"] = {HOSTILE: HOSTILE}
@@ -234,38 +243,40 @@ def make_hostile(manifest: dict[str, Any]) -> None:
         signal |= {"name": HOSTILE, "unit": HOSTILE}
 
 
-def test_models_on_damaged_files(printed: Command, tmp_path: Path) -> None:
+def test_models_commands_escape_texts_of_damaged_files(
+    run_command: RunCommand, tmp_path: Path
+) -> None:
     (version,) = a_registry(tmp_path).version_ids(NAME)
     edit_manifest(folder_of(tmp_path, version), lambda manifest: manifest.update({HOSTILE: 1}))
     (tmp_path / "registry" / NAME / "aliases.json").write_text(json.dumps({HOSTILE: HOSTILE}))
     (tmp_path / "registry" / NAME / "audit.jsonl").write_text(HOSTILE)
 
     for command in ("list", "show", f"verify {version}", "audit", "rollback"):
-        printed("models", *command.split())
+        run_command("models", *command.split())
 
 
-def test_schema(printed: Command, tmp_path: Path) -> None:
+def test_schema_commands_escape_hostile_tables(run_command: RunCommand, tmp_path: Path) -> None:
     header = ["timestamp", "sensor_id", "x1", HOSTILE]
-    rows: list[list[object]] = [
+    good_rows: list[list[object]] = [
         [f"2025-01-01T00:00:{second:02d}Z", "a", second, 1] for second in range(60)
     ]
-    bad: list[list[object]] = [
+    bad_rows: list[list[object]] = [
         [HOSTILE, HOSTILE, HOSTILE, HOSTILE],
         ["2025-01-01T00:01:00Z", HOSTILE, 1, 1],
     ]
     path = tmp_path / f"{FILE_NAME}.csv"
     with path.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerow(header)
-        csv.writer(file).writerows(rows)
-        csv.writer(file).writerows(bad)
+        csv.writer(file).writerows(good_rows)
+        csv.writer(file).writerows(bad_rows)
     write_schema(tmp_path / FILE_NAME, signal=HOSTILE)
 
-    assert printed("schema", "infer", str(path))
-    assert printed("schema", "check", FILE_NAME, "--data", str(path))
-    assert VISIBLE in printed("schema", "infer", f"{FILE_NAME}.csv", "--out", "schema.toml")
+    assert run_command("schema", "infer", str(path))
+    assert run_command("schema", "check", FILE_NAME, "--data", str(path))
+    assert ESCAPED in run_command("schema", "infer", f"{FILE_NAME}.csv", "--out", "schema.toml")
 
 
-def test_config(printed: Command, tmp_path: Path) -> None:
+def test_config_check_escapes_hostile_settings(run_command: RunCommand, tmp_path: Path) -> None:
     text = json.dumps(HOSTILE)
     for name, content in (
         (FILE_NAME, '[registry]\nmodel = "mine"\n'),
@@ -274,19 +285,21 @@ def test_config(printed: Command, tmp_path: Path) -> None:
     ):
         (tmp_path / name).write_text(content)
 
-        assert VISIBLE in printed("config", "check", "--config", name)
+        assert ESCAPED in run_command("config", "check", "--config", name)
 
 
-def test_config_that_is_not_toml(printed: Command, tmp_path: Path) -> None:
+def test_config_check_escapes_the_error_of_a_file_that_is_not_toml(
+    run_command: RunCommand, tmp_path: Path
+) -> None:
     (tmp_path / "broken.toml").write_text(f'a = "{HOSTILE}"')
 
-    assert "broken.toml" in printed("config", "check", "--config", "broken.toml")
+    assert "broken.toml" in run_command("config", "check", "--config", "broken.toml")
 
 
-def test_produce(printed: Command) -> None:
-    assert VISIBLE in printed("produce", "--rows", "5", "--out", f"{FILE_NAME}.csv")
-    assert VISIBLE in printed("produce", "--csv", FILE_NAME, "--stdout")
-    assert VISIBLE in printed("produce", "--rows", "5", "--faults", HOSTILE)
+def test_produce_escapes_hostile_arguments(run_command: RunCommand) -> None:
+    assert ESCAPED in run_command("produce", "--rows", "5", "--out", f"{FILE_NAME}.csv")
+    assert ESCAPED in run_command("produce", "--csv", FILE_NAME, "--stdout")
+    assert ESCAPED in run_command("produce", "--rows", "5", "--faults", HOSTILE)
 
 
 @pytest.mark.parametrize(
@@ -301,12 +314,14 @@ def test_produce(printed: Command) -> None:
     ],
     ids=" ".join,
 )
-def test_a_hostile_argument_in_an_error(printed: Command, command: tuple[str, ...]) -> None:
-    assert VISIBLE in printed(*command, FILE_NAME)
+def test_a_hostile_argument_is_escaped_in_the_error(
+    run_command: RunCommand, command: tuple[str, ...]
+) -> None:
+    assert ESCAPED in run_command(*command, FILE_NAME)
 
 
-def test_train_and_evaluate(
-    printed: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_train_and_evaluate_escape_hostile_tables(
+    run_command: RunCommand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SENSORWATCH__TRAINER__TREES", "20")
     header = ["timestamp", "sensor_id", HOSTILE]
@@ -318,5 +333,5 @@ def test_train_and_evaluate(
             writer.writerow([time, f"sensor-{HOSTILE if row % 500 == 0 else 1}", row % 7])
     write_schema(tmp_path / "schemas" / "default.toml", signal=HOSTILE)
 
-    assert "bad_key" in printed("train", "--data", HOSTILE)
-    assert VISIBLE in printed("evaluate", "--data", HOSTILE)
+    assert "bad_key" in run_command("train", "--data", HOSTILE)
+    assert ESCAPED in run_command("evaluate", "--data", HOSTILE)

@@ -41,7 +41,7 @@ def an_event(number: int = 0, **changes: Any) -> bytes:
     return json.dumps(value | changes).encode()
 
 
-def a_closing(**changes: Any) -> bytes:
+def a_closing_event(**changes: Any) -> bytes:
     """Return the value of an event that closes an episode."""
     value = {
         "event_id": "sensors-0-1-closed",
@@ -56,49 +56,51 @@ def a_closing(**changes: Any) -> bytes:
     return json.dumps(value | changes).encode()
 
 
-def as_record(value: bytes | None, kind: str = EventType.DETECTED) -> StoredRecord:
-    return StoredRecord(value, stored_headers=[("ce_type", kind.encode())])
+def event_record(value: bytes | None, event_type: str = EventType.DETECTED) -> StoredRecord:
+    return StoredRecord(value, stored_headers=[("ce_type", event_type.encode())])
 
 
-def text_of(value: bytes, kind: EventType = EventType.DETECTED) -> str:
-    event = read_event(as_record(value, kind))
+def printed_line(value: bytes, event_type: EventType = EventType.DETECTED) -> str:
+    event = read_event(event_record(value, event_type))
     assert event is not None
-    return "".join(text for text, _ in line_of(event))
+    return "".join(line for line, _ in line_of(event))
 
 
-def a_signal(name: str, actual: float, direction: str, **more: object) -> dict[str, object]:
+def a_signal(name: str, actual: float, direction: str, **other_fields: object) -> dict[str, object]:
     band = {"expected_low": 12.1, "expected_high": 14.0}
-    return {"name": name, "actual": actual, **band, "direction": direction, **more}
+    return {"name": name, "actual": actual, **band, "direction": direction, **other_fields}
 
 
 @pytest.fixture
 def broker(monkeypatch: pytest.MonkeyPatch) -> Iterator[EmbeddedBroker]:
-    """The embedded broker with an anomaly topic; the settings name this broker."""
-    with EmbeddedBroker() as embedded:
-        embedded.create_topic("anomalies")
-        monkeypatch.setenv("SENSORWATCH__KAFKA__BOOTSTRAP_SERVERS", embedded.address)
-        yield embedded
+    """Return an embedded broker with an anomaly topic; the settings name this broker."""
+    with EmbeddedBroker() as embedded_broker:
+        embedded_broker.create_topic("anomalies")
+        monkeypatch.setenv("SENSORWATCH__KAFKA__BOOTSTRAP_SERVERS", embedded_broker.address)
+        yield embedded_broker
 
 
-def produce(broker: EmbeddedBroker, *values: bytes, kind: EventType = EventType.DETECTED) -> None:
+def send_events(
+    broker: EmbeddedBroker, *values: bytes, event_type: EventType = EventType.DETECTED
+) -> None:
     producer = Producer({"bootstrap.servers": broker.address})
     for value in values:
-        headers: list[tuple[str, str | bytes | None]] = [("ce_type", kind.encode())]
+        headers: list[tuple[str, str | bytes | None]] = [("ce_type", event_type.encode())]
         producer.produce("anomalies", value, partition=0, headers=headers)
     assert producer.flush(10) == 0
     producer.close()
 
 
 def test_a_line_has_time_sensor_severity_score_and_signal_with_its_expected_range() -> None:
-    assert text_of(an_event(3)) == (
+    assert printed_line(an_event(3)) == (
         "2025-01-01T00:00:00Z  sensor-3      critical   2.35  x2 41.3, expected 12.1 to 14.0, high"
     )
 
 
 def test_a_line_has_the_status_and_the_row_number_in_the_episode() -> None:
-    assert text_of(an_event(status="warming_up")).endswith("high  (warming up)")
-    assert text_of(an_event(status="scored", episode={"rows": 1})).endswith("high")
-    assert text_of(an_event(status="gap", episode={"rows": 3})).endswith(
+    assert printed_line(an_event(status="warming_up")).endswith("high  (warming up)")
+    assert printed_line(an_event(status="scored", episode={"rows": 1})).endswith("high")
+    assert printed_line(an_event(status="gap", episode={"rows": 3})).endswith(
         "high  (gap, row 3 of its episode)"
     )
 
@@ -109,17 +111,17 @@ def test_the_signal_with_the_highest_attribution_is_the_reason() -> None:
         a_signal("x2", 41.3, "high", attribution=0.87, held=True),
     ]
 
-    text = text_of(an_event(signals=signals))
+    line = printed_line(an_event(signals=signals))
 
-    assert text.endswith("x2 41.3 (held value), expected 12.1 to 14.0, high, 87 %")
-    assert "x1" not in text
+    assert line.endswith("x2 41.3 (held value), expected 12.1 to 14.0, high, 87 %")
+    assert "x1" not in line
 
 
 def test_the_reason_can_be_a_signal_within_its_expected_range() -> None:
-    """A stuck sensor repeats a usual value."""
+    """A stuck sensor repeats a value that is within the range."""
     signals = [a_signal("x1", 13.0, "within", attribution=1.0)]
 
-    assert text_of(an_event(signals=signals)).endswith(
+    assert printed_line(an_event(signals=signals)).endswith(
         "x1 13.0, expected 12.1 to 14.0, within, 100 %"
     )
 
@@ -137,14 +139,14 @@ def test_the_reason_can_be_a_signal_within_its_expected_range() -> None:
 def test_a_closing_event_has_rows_duration_and_worst_severity(
     changes: dict[str, Any], expected: str
 ) -> None:
-    text = text_of(a_closing(**changes), EventType.CLOSED)
+    line = printed_line(a_closing_event(**changes), EventType.CLOSED)
 
-    assert text.startswith("2025-01-01T00:12:00Z  sensor-1      closed     2.35  ")
-    assert expected in text
+    assert line.startswith("2025-01-01T00:12:00Z  sensor-1      closed     2.35  ")
+    assert expected in line
 
 
 def test_a_line_reports_an_unusual_combination_if_no_single_signal_is_unusual() -> None:
-    assert text_of(an_event(signals=[])).endswith(
+    assert printed_line(an_event(signals=[])).endswith(
         "each signal is in its training band, but their combination is unusual"
     )
 
@@ -164,7 +166,7 @@ def test_a_line_reports_an_unusual_combination_if_no_single_signal_is_unusual() 
         ([], "combination of signals"),
     ],
 )
-def test_the_demo_prints_a_short_reason(
+def test_the_short_reason_of_the_demo_names_the_unusual_signals(
     signals: list[tuple[str, float, str, float | None]], expected: str
 ) -> None:
     event_signals = [
@@ -172,29 +174,29 @@ def test_the_demo_prints_a_short_reason(
         for name, actual, direction, attribution in signals
     ]
 
-    event = read_event(as_record(an_event(signals=event_signals)))
+    event = read_event(event_record(an_event(signals=event_signals)))
 
     assert isinstance(event, Event)
-    assert "".join(text for text, _ in short_reason(event)) == expected
+    assert "".join(line for line, _ in short_reason(event)) == expected
 
 
 @pytest.mark.parametrize("value", [None, b"", b"\xff", b"{", b'{"sensor_id": 1}'])
-def test_an_invalid_event_is_none(value: bytes | None) -> None:
-    assert read_event(as_record(value)) is None
-    assert read_event(as_record(value, EventType.CLOSED)) is None
+def test_an_invalid_event_is_read_as_none(value: bytes | None) -> None:
+    assert read_event(event_record(value)) is None
+    assert read_event(event_record(value, EventType.CLOSED)) is None
 
 
-def test_another_type_of_event_is_none() -> None:
-    assert read_event(as_record(an_event(), "io.sensorwatch.something.else.v1")) is None
+def test_an_event_of_another_type_is_read_as_none() -> None:
+    assert read_event(event_record(an_event(), "io.sensorwatch.something.else.v1")) is None
     assert read_event(StoredRecord(an_event())) is None
-    assert read_event(as_record(an_event(), EventType.CLOSED)) is None
+    assert read_event(event_record(an_event(), EventType.CLOSED)) is None
 
 
 @pytest.mark.embedded
 def test_json_prints_each_value_unchanged_on_its_own_line(
     broker: EmbeddedBroker, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
-    produce(broker, an_event(1), an_event(2))
+    send_events(broker, an_event(1), an_event(2))
 
     assert run(tail, ["--json", "--from-beginning", "--max", "2"]) == 0
 
@@ -202,23 +204,23 @@ def test_json_prints_each_value_unchanged_on_its_own_line(
 
 
 @pytest.mark.embedded
-def test_without_a_terminal_lines_are_unstyled_uncut_and_invalid_events_are_skipped(
+def test_without_a_terminal_lines_are_plain_and_complete_and_invalid_events_are_skipped(
     broker: EmbeddedBroker, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    produce(broker, b"{", an_event(1, sensor_id="s" * 200))
-    produce(broker, a_closing(), kind=EventType.CLOSED)
+    send_events(broker, b"{", an_event(1, sensor_id="s" * 200))
+    send_events(broker, a_closing_event(), event_type=EventType.CLOSED)
 
     assert run(tail, ["--from-beginning", "--max", "3"]) == 0
 
     assert capfd.readouterr().out.splitlines() == [
         "anomalies-0-0 is not an anomaly event",
-        text_of(an_event(1, sensor_id="s" * 200)),
-        text_of(a_closing(), EventType.CLOSED),
+        printed_line(an_event(1, sensor_id="s" * 200)),
+        printed_line(a_closing_event(), EventType.CLOSED),
     ]
 
 
 @pytest.mark.embedded
-def test_a_missing_topic_is_named_with_the_remedy(
+def test_the_error_names_a_missing_topic(
     broker: EmbeddedBroker, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert run(tail, ["--topic", "elsewhere"]) == 3
@@ -227,30 +229,31 @@ def test_a_missing_topic_is_named_with_the_remedy(
 
 
 @pytest.mark.embedded
-def test_it_prints_new_events_at_once_and_ends_silently_on_ctrl_c(
+def test_tail_prints_new_events_at_once_and_ends_silently_on_ctrl_c(
     broker: EmbeddedBroker, tmp_path: Path
 ) -> None:
-    produce(broker, an_event(1))
+    send_events(broker, an_event(1))
     log = tmp_path / "output.txt"
-    with Program([sys.executable, "-m", "sensorwatch", "tail", "--json"], log=log) as program:
-        # The process does not show when it has started to follow, so send events until it prints.
-        def printed_lines() -> bool:
-            produce(broker, an_event(2))
+    with Program([sys.executable, "-m", "sensorwatch", "tail", "--json"], log=log) as process:
+        # The output does not show when `tail` starts to follow the topic. So the test sends events
+        # until `tail` prints an event.
+        def has_printed() -> bool:
+            send_events(broker, an_event(2))
             return log.stat().st_size > 0
 
-        wait_until(printed_lines, deadline=60, what="a new event", every=0.2)
-        os.kill(program.pid, signal.SIGINT)
-        assert program.wait(deadline=10) == 130
+        wait_until(has_printed, deadline=60, what="a new event", every=0.2)
+        os.kill(process.pid, signal.SIGINT)
+        assert process.wait(deadline=10) == 130
 
     assert set(log.read_bytes().splitlines()) == {an_event(2)}
 
 
-def test_actual_and_limit_are_printed_with_enough_digits_to_differ() -> None:
+def test_value_and_limit_are_printed_with_enough_digits_to_differ() -> None:
     signals = [
         {"name": "Thermocouple", "actual": 26.8768, "direction": "low"}
         | {"expected_low": 26.8802, "expected_high": 29.0},
     ]
 
-    assert "Thermocouple 26.877, expected 26.880 to 29.000, low" in text_of(
+    assert "Thermocouple 26.877, expected 26.880 to 29.000, low" in printed_line(
         an_event(signals=signals)
     )

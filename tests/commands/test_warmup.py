@@ -10,8 +10,9 @@ from sensorwatch.common.scoring.warmup import load_kernels
 from tests.commands.command_runner import ROOT
 from tests.reading_builders import a_detector
 
-# For a new process, which loads the kernels that another process put into numba's cache.
-COMPILED_NOW = """
+# A script for a new process, which loads kernels that another process wrote to numba's cache. The
+# script prints the kernels that the new process had to compile.
+PRINT_COMPILED_KERNELS = """
 import sys
 
 import numpy as np
@@ -28,19 +29,19 @@ for detector in (a_detector(), a_forecast_candidate().detector("v")):
     outcome = score_readings(readings, [], detector, detector.empty_memory())
     explain_rows(detector, outcome, np.arange(50))
     join_lines([time_cells(readings.event_time)])
-ours = ("sensorwatch.common.", "sensorwatch.trainer.")
-for module in [module for name, module in sys.modules.items() if name.startswith(ours)]:
+prefixes = ("sensorwatch.common.", "sensorwatch.trainer.")
+for module in [module for name, module in sys.modules.items() if name.startswith(prefixes)]:
     for name, kernel in vars(module).items():
         if isinstance(kernel, Dispatcher) and kernel.stats.cache_misses:
             print(module.__name__, name)
 """
 
 
-def run(cache: Path, *arguments: str) -> str:
-    """Return the output of a Python process that uses `cache` as numba's cache."""
+def run_python(cache_dir: Path, *arguments: str) -> str:
+    """Return the output of a Python process that uses `cache_dir` as numba's cache."""
     return subprocess.run(
         [sys.executable, *arguments],
-        env={**os.environ, "NUMBA_CACHE_DIR": str(cache)},
+        env={**os.environ, "NUMBA_CACHE_DIR": str(cache_dir)},
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -48,22 +49,22 @@ def run(cache: Path, *arguments: str) -> str:
     ).stdout
 
 
-def test_used_kernels_are_in_the_cache() -> None:
+def test_compiled_kernels_are_in_the_cache() -> None:
     load_kernels(a_detector())
 
     assert all_cached()
 
 
 @pytest.mark.slow
-def test_after_the_warmup_no_kernel_is_compiled(tmp_path: Path) -> None:
+def test_after_the_warmup_no_kernel_needs_compilation(tmp_path: Path) -> None:
     print_is_compiled = (
         "import sensorwatch.common.scoring.warmup; "
         "from sensorwatch.common.kernels import all_cached; print(all_cached())"
     )
-    assert run(tmp_path, "-c", print_is_compiled) == "False\n"
+    assert run_python(tmp_path, "-c", print_is_compiled) == "False\n"
 
-    output = run(tmp_path, "-m", "sensorwatch", "warmup")
+    output = run_python(tmp_path, "-m", "sensorwatch", "warmup")
 
     assert "every kernel is compiled" in output
-    assert run(tmp_path, "-c", print_is_compiled) == "True\n"
-    assert run(tmp_path, "-c", COMPILED_NOW) == ""
+    assert run_python(tmp_path, "-c", print_is_compiled) == "True\n"
+    assert run_python(tmp_path, "-c", PRINT_COMPILED_KERNELS) == ""

@@ -1,4 +1,4 @@
-"""`sensorwatch demo` as a process, without a terminal."""
+"""Tests of `sensorwatch demo` as a process without a terminal."""
 
 import os
 import re
@@ -23,14 +23,14 @@ END_SECONDS = 60.0
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A working folder with a broken configuration, and a folder for temporary files."""
+    """Return a working folder with an invalid configuration and a folder for temporary files."""
     (tmp_path / "sensorwatch.toml").write_text("this is no TOML")
     (tmp_path / "temporary").mkdir()
     return tmp_path
 
 
-def a_demo(folder: Path, seconds: str) -> Program:
-    """The demo in `folder`, although the environment configures another broker."""
+def start_demo(folder: Path, seconds: str) -> Program:
+    """Start the demo in `folder`; the environment names a broker that does not exist."""
     return Program(
         [sys.executable, "-m", "sensorwatch", "demo"],
         log=folder / "output.txt",
@@ -46,40 +46,46 @@ def a_demo(folder: Path, seconds: str) -> Program:
 
 @pytest.fixture
 def long_demo(folder: Path) -> Iterator[Program]:
-    """A demo of ten minutes that has scored some rows."""
-    with a_demo(folder, "600") as program:
+    """Return a demo of ten minutes that has already scored rows."""
+    with start_demo(folder, "600") as process:
         wait_until(
-            lambda: re.search(r"scored [1-9]", output(folder)) or not program.running,
+            lambda: re.search(r"scored [1-9]", output(folder)) or not process.running,
             deadline=READY_SECONDS,
             what="scored rows",
         )
-        assert program.running, output(folder)
-        yield program
+        assert process.running, output(folder)
+        yield process
 
 
 def output(folder: Path) -> str:
     return (folder / "output.txt").read_text()
 
 
-def assert_account(folder: Path) -> None:
+def assert_account_adds_up(folder: Path) -> None:
     text = output(folder)
     match = EQUATION.search(text)
     assert match, text
-    records, normal, anomalies, letters = map(int, match.groups())
-    assert records == normal + anomalies + letters
+    records, normal, anomalies, dead_letters = map(int, match.groups())
+    assert records == normal + anomalies + dead_letters
     assert normal > 0
     assert anomalies > 0
     assert "The account adds up" in text
 
 
-def test_it_ends_by_itself_with_a_sound_account_and_leaves_no_file(folder: Path) -> None:
-    with a_demo(folder, "6") as program:
-        assert program.wait(deadline=READY_SECONDS + END_SECONDS) == 0, output(folder)
+def test_the_demo_ends_with_an_account_that_adds_up_and_leaves_no_file(folder: Path) -> None:
+    with start_demo(folder, "6") as process:
+        assert process.wait(deadline=READY_SECONDS + END_SECONDS) == 0, output(folder)
 
-    assert_account(folder)
+    assert_account_adds_up(folder)
     text = output(folder)
-    for part in ("curl -s http://127.0.0.1:", "/metrics", "tail --config", "precision", "\nNext\n"):
-        assert part in text
+    for expected_text in (
+        "curl -s http://127.0.0.1:",
+        "/metrics",
+        "tail --config",
+        "precision",
+        "\nNext\n",
+    ):
+        assert expected_text in text
     assert sorted(path.name for path in folder.iterdir()) == [
         "output.txt",
         "sensorwatch.toml",
@@ -88,36 +94,36 @@ def test_it_ends_by_itself_with_a_sound_account_and_leaves_no_file(folder: Path)
     assert list((folder / "temporary").iterdir()) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
-def test_a_signal_ends_it_with_the_account_and_no_process(
-    folder: Path, long_demo: Program, number: signal.Signals
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGHUP])
+def test_a_signal_ends_the_demo_with_an_account_and_leaves_no_process(
+    folder: Path, long_demo: Program, signal_number: signal.Signals
 ) -> None:
     children = psutil.Process(long_demo.pid).children(recursive=True)
     assert len(children) >= 2
 
-    os.kill(long_demo.pid, number)
+    os.kill(long_demo.pid, signal_number)
 
     assert long_demo.wait(deadline=END_SECONDS) == 0, output(folder)
-    assert_account(folder)
+    assert_account_adds_up(folder)
     assert not any(child.is_running() for child in children)
     assert list((folder / "temporary").iterdir()) == []
 
 
 def test_ctrl_c_during_the_start_exits_with_130_and_leaves_no_process(folder: Path) -> None:
-    with a_demo(folder, "600") as program:
+    with start_demo(folder, "600") as process:
         wait_until(lambda: "training" in output(folder), deadline=READY_SECONDS, what="training")
-        children = psutil.Process(program.pid).children(recursive=True)
+        children = psutil.Process(process.pid).children(recursive=True)
 
-        os.kill(program.pid, signal.SIGINT)
+        os.kill(process.pid, signal.SIGINT)
 
-        assert program.wait(deadline=END_SECONDS) == 130, output(folder)
+        assert process.wait(deadline=END_SECONDS) == 130, output(folder)
 
     assert "error" not in output(folder)
     assert not any(child.is_running() for child in children)
     assert list((folder / "temporary").iterdir()) == []
 
 
-def test_a_killed_consumer_ends_it_with_code_1_and_the_log_and_no_process(
+def test_a_killed_consumer_ends_the_demo_with_code_1_and_prints_its_log(
     folder: Path, long_demo: Program
 ) -> None:
     children = psutil.Process(long_demo.pid).children(recursive=True)
@@ -130,7 +136,7 @@ def test_a_killed_consumer_ends_it_with_code_1_and_the_log_and_no_process(
     assert not any(child.is_running() for child in children)
 
 
-def test_an_invalid_duration_is_refused_in_one_line(folder: Path) -> None:
-    with a_demo(folder, "soon") as program:
-        assert program.wait(deadline=END_SECONDS) == 2
+def test_the_error_for_an_invalid_duration_is_one_line(folder: Path) -> None:
+    with start_demo(folder, "soon") as process:
+        assert process.wait(deadline=END_SECONDS) == 2
     assert output(folder) == ('error: DEMO_SECONDS: found "soon", wanted seconds from 1 to 3600\n')

@@ -9,11 +9,11 @@ import pytest
 from sensorwatch.commands.event_line import read_event
 from sensorwatch.demo.consumer_metrics import ConsumerMetrics
 from sensorwatch.demo.screens import LiveScreen, PlainScreen, Screen, State
-from tests.commands.test_tail import a_signal, an_event, as_record
+from tests.commands.test_tail import a_signal, an_event, event_record
 from tests.runtime.test_printing import is_safe
 
 CONTROL_SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-"""The codes of rich itself: colours and cursor."""
+"""The control sequences that rich itself prints, for colours and the cursor."""
 
 
 class Terminal(io.StringIO):
@@ -23,47 +23,47 @@ class Terminal(io.StringIO):
         return True
 
 
-def hostile(name: str) -> str:
+def hostile_text(name: str) -> str:
     return f"{name}\x1b[2J\x9b\u202e[red]x[/]\n"
 
 
 @pytest.fixture
-def state() -> State:
-    """A state with hostile texts in each field that other programs may write."""
+def hostile_state() -> State:
+    """Return a state of the demo; each field that other programs may write is a hostile text."""
     value = an_event(
-        sensor_id=hostile("sensor_id"),
-        event_time=hostile("event_time"),
-        severity=hostile("severity"),
-        status=hostile("status"),
-        signals=[a_signal(hostile("signal"), 20.0, hostile("direction"))],
+        sensor_id=hostile_text("sensor_id"),
+        event_time=hostile_text("event_time"),
+        severity=hostile_text("severity"),
+        status=hostile_text("status"),
+        signals=[a_signal(hostile_text("signal"), 20.0, hostile_text("direction"))],
     )
-    event = read_event(as_record(value))
+    event = read_event(event_record(value))
     assert event is not None
     return State(
         elapsed=1.0,
         seconds=10.0,
         sent=100,
-        metrics=ConsumerMetrics(version=hostile("version")),
-        reasons={hostile("reason"): 3},
+        metrics=ConsumerMetrics(version=hostile_text("version")),
+        reasons={hostile_text("reason"): 3},
         latest=[event],
     )
 
 
-@pytest.mark.parametrize("kind", [LiveScreen, PlainScreen])
+@pytest.mark.parametrize("screen_class", [LiveScreen, PlainScreen])
 def test_texts_from_other_programs_are_escaped_and_not_read_as_markup(
-    kind: type[Screen], state: State, monkeypatch: pytest.MonkeyPatch
+    screen_class: type[Screen], hostile_state: State, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     terminal = Terminal()
     monkeypatch.setattr(sys, "stdout", terminal)
     monkeypatch.setenv("COLUMNS", "400")
-    screen = kind()
+    screen = screen_class()
 
     with screen.live():
-        screen.update(state)
-    screen.step(hostile("step"))
-    screen.print(hostile("line"), "bold")
+        screen.update(hostile_state)
+    screen.step(hostile_text("step"))
+    screen.print(hostile_text("line"), "bold")
 
-    shown = CONTROL_SEQUENCE.sub("", terminal.getvalue())
-    assert is_safe(shown.replace("\n", "").replace("\r", ""))
+    output = CONTROL_SEQUENCE.sub("", terminal.getvalue())
+    assert is_safe(output.replace("\n", "").replace("\r", ""))
     for name in ("sensor_id", "severity", "version", "signal", "direction", "step", "line"):
-        assert rf"{name}\x1b[2J\x9b\u202e[red]x[/]\n" in shown, name
+        assert rf"{name}\x1b[2J\x9b\u202e[red]x[/]\n" in output, name

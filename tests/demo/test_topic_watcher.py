@@ -1,4 +1,4 @@
-"""The demo's reader of the topics: events of rows are counted, closing events are not."""
+"""The topic watcher of the demo counts events of rows, but not closing events."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ from sensorwatch.consumer.publishing.events import EventType
 from sensorwatch.demo.embedded_broker import EmbeddedBroker
 from sensorwatch.demo.topic_watcher import TopicWatcher
 from tests.brokers.child_processes import wait_until
-from tests.commands.test_tail import a_closing, an_event
+from tests.commands.test_tail import a_closing_event, an_event
 
 pytestmark = pytest.mark.embedded
 
@@ -23,7 +23,7 @@ Headers = list[tuple[str, str | bytes | None]]
 
 @contextmanager
 def a_watcher(*messages: tuple[str, bytes, Headers]) -> Iterator[TopicWatcher]:
-    """A watcher of topics that hold these messages (topic, value, headers)."""
+    """Return a watcher of topics that contain the given messages (topic, value, headers)."""
     with EmbeddedBroker() as broker:
         for topic in ("sensors", "anomalies", "sensors.dlq"):
             broker.create_topic(topic)
@@ -36,21 +36,21 @@ def a_watcher(*messages: tuple[str, bytes, Headers]) -> Iterator[TopicWatcher]:
             yield watcher
 
 
-def anomaly(value: bytes, kind: str) -> tuple[str, bytes, Headers]:
-    return "anomalies", value, [("ce_type", kind.encode())]
+def event_message(value: bytes, event_type: str) -> tuple[str, bytes, Headers]:
+    return "anomalies", value, [("ce_type", event_type.encode())]
 
 
-def dead_letter(id_: bytes, code: bytes) -> tuple[str, bytes, Headers]:
+def dead_letter_message(id_: bytes, code: bytes) -> tuple[str, bytes, Headers]:
     return "sensors.dlq", b"{", [(ID_HEADER, id_), (HEADER_PREFIX + "code", code)]
 
 
-def test_a_closing_event_is_kept_but_is_no_alarm() -> None:
+def test_a_closing_event_is_not_counted_as_an_alarm() -> None:
     with a_watcher(
-        anomaly(an_event(1), EventType.DETECTED),
-        anomaly(a_closing(), EventType.CLOSED),
-        anomaly(a_closing(), EventType.CLOSED),
-        anomaly(b"of another program", "of.another.type"),
-        anomaly(an_event(2, episode={"id": "sensors-0-1", "rows": 2}), EventType.DETECTED),
+        event_message(an_event(1), EventType.DETECTED),
+        event_message(a_closing_event(), EventType.CLOSED),
+        event_message(a_closing_event(), EventType.CLOSED),
+        event_message(b"of another program", "of.another.type"),
+        event_message(an_event(2, episode={"id": "sensors-0-1", "rows": 2}), EventType.DETECTED),
     ) as watcher:
         wait_until(
             lambda: watcher.has(rows=0, events=2, dead_letters=0),
@@ -69,12 +69,12 @@ def test_a_closing_event_is_kept_but_is_no_alarm() -> None:
     assert watcher.duplicates == 1
 
 
-def test_dead_letters_are_counted_once_and_headers_of_another_program_stop_nothing() -> None:
+def test_each_dead_letter_is_counted_once_and_invalid_headers_are_ignored() -> None:
     with a_watcher(
-        dead_letter(b"\xff", b"\xc3"),
-        dead_letter(b"sensors-0-7", b"not_json"),
-        dead_letter(b"sensors-0-7", b"not_json"),
-        dead_letter(b"sensors-0-9", b"empty"),
+        dead_letter_message(b"\xff", b"\xc3"),
+        dead_letter_message(b"sensors-0-7", b"not_json"),
+        dead_letter_message(b"sensors-0-7", b"not_json"),
+        dead_letter_message(b"sensors-0-9", b"empty"),
     ) as watcher:
         wait_until(
             lambda: watcher.has(rows=0, events=0, dead_letters=2),
@@ -84,6 +84,6 @@ def test_dead_letters_are_counted_once_and_headers_of_another_program_stop_nothi
         )
         watcher.stop()
 
-    assert {where.offset for where in watcher.seen.dead_letters} == {7, 9}
+    assert {coordinates.offset for coordinates in watcher.seen.dead_letters} == {7, 9}
     assert watcher.reasons == {"\ufffd": 1, "not_json": 2, "empty": 1}
     assert watcher.duplicates == 1

@@ -1,4 +1,4 @@
-"""Streams of readings with everything that memory has a rule for, and ways to score them."""
+"""Random streams of readings that use every rule of the memory, and functions to score them."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,26 +20,26 @@ SECOND = 1_000_000
 
 @st.composite
 def untidy_streams(draw: st.DrawFn, *, max_rows: int = 60, sensors: int = 4) -> Readings:
-    """Rows of several sensors: late, duplicate, after gaps, stuck, missing, wild and normal."""
-    count = draw(st.integers(1, max_rows))
-    steps = st.sampled_from([SECOND] * 6 + [0, -SECOND, 50 * SECOND, 5_000 * SECOND])
+    """Generate rows of several sensors: late, duplicate, after gaps, missing, extreme, normal."""
+    row_count = draw(st.integers(1, max_rows))
+    time_steps = st.sampled_from([SECOND] * 6 + [0, -SECOND, 50 * SECOND, 5_000 * SECOND])
     value = st.sampled_from([0.0, 0.1, -0.3, 0.7, 9.0, -60.0, 1e6, float("nan")])
     times, time = [], START
-    for _ in range(count):
-        time += draw(steps)
+    for _ in range(row_count):
+        time += draw(time_steps)
         times.append(time)
-    names = [f"s{draw(st.integers(0, sensors - 1))}" for _ in range(count)]
-    values = [[draw(value) for _ in range(3)] for _ in range(count)]
+    sensor_ids = [f"s{draw(st.integers(0, sensors - 1))}" for _ in range(row_count)]
+    values = [[draw(value) for _ in range(3)] for _ in range(row_count)]
     return build_readings(
-        index=range(count), event_time=times, sensor_ids=names, values=values, signals=3
+        index=range(row_count), event_time=times, sensor_ids=sensor_ids, values=values, signals=3
     )
 
 
 def score_in_batches(
-    readings: Readings, detector: Detector, memory: Memory, cuts: Sequence[int] = ()
+    readings: Readings, detector: Detector, memory: Memory, batch_ends: Sequence[int] = ()
 ) -> list[Outcome]:
-    """Score a stream in pieces that end at `cuts`."""
-    batch_edges = [0, *sorted(cuts), len(readings)]
+    """Score a stream in batches that end before the rows `batch_ends`."""
+    batch_edges = [0, *sorted(batch_ends), len(readings)]
     outcomes = []
     for start, stop in pairwise(batch_edges):
         batch = readings.take(slice(start, stop))
@@ -57,7 +57,7 @@ def score_in_batches(
 
 
 def detection_bytes(outcomes: Sequence[Outcome]) -> tuple[bytes, ...]:
-    """Return every number of the detections, as bytes."""
+    """Return the detections of all outcomes as one bytes object for each column."""
     columns = (
         "raw_score",
         "anomaly_score",
@@ -71,14 +71,19 @@ def detection_bytes(outcomes: Sequence[Outcome]) -> tuple[bytes, ...]:
         "episode_peak",
     )
     return tuple(
-        _joined([getattr(outcome.detections, name) for outcome in outcomes]) for name in columns
+        _joined_bytes([getattr(outcome.detections, name) for outcome in outcomes])
+        for name in columns
     )
 
 
 def ended_episodes(outcomes: Sequence[Outcome]) -> list[ClosedEpisode]:
-    """Return the episodes that ended, their index left out of the comparison."""
-    return [replace(closed, index=0) for outcome in outcomes for closed in outcome.closed]
+    """Return the episodes that ended, with index 0, because the index depends on the batches."""
+    return [
+        replace(closed_episode, index=0)
+        for outcome in outcomes
+        for closed_episode in outcome.closed
+    ]
 
 
-def _joined(arrays: Sequence[NDArray[np.generic]]) -> bytes:
+def _joined_bytes(arrays: Sequence[NDArray[np.generic]]) -> bytes:
     return np.concatenate(arrays).tobytes()

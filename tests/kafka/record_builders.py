@@ -1,4 +1,4 @@
-"""Records as a test needs them, in the form in which the client gives them."""
+"""Fake records with the methods of a message of confluent_kafka."""
 
 import json
 from collections.abc import Sequence
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from tests.reading_builders import NORMAL
 
 SENT_AT_MS = 1_735_689_600_000
-"""2025-01-01T00:00:00Z."""
+"""The default timestamp of a record: 2025-01-01T00:00:00Z in milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredRecord:
-    """A consumed record."""
+    """A fake of a consumed message of confluent_kafka."""
 
     stored_value: bytes | None
     stored_offset: int = 0
@@ -48,18 +48,18 @@ class StoredRecord:
 
 
 class UnreadableHeaders(StoredRecord):
-    """A record with a header whose name is not UTF-8, as confluent_kafka 2.x meets it."""
+    """A record with a header name that is not UTF-8, so confluent_kafka 2.x raises SystemError."""
 
     def headers(self) -> Sequence[tuple[str, bytes | None]] | None:
-        raise SystemError("returned a result with an exception set") from _not_utf8()
+        raise SystemError("returned a result with an exception set") from _decode_error()
 
 
-def _not_utf8() -> UnicodeDecodeError:
+def _decode_error() -> UnicodeDecodeError:
     return UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
 
 
 def a_payload(values: Sequence[float] = NORMAL, **changes: object) -> bytes:
-    """A row of `a_schema` as JSON."""
+    """Return a row that fits `a_schema`, as JSON."""
     row = {"timestamp": "2025-01-01T00:00:00Z", "sensor_id": "pump-7"}
     signals = dict(zip(("x1", "x2", "x3"), values, strict=True))
     return json.dumps({**row, **signals, **changes}).encode()

@@ -1,4 +1,4 @@
-"""Snapshots for tests, and the state topic as a list of its records."""
+"""Builders of snapshots, and functions that store and read them as records of the state topic."""
 
 from dataclasses import replace
 
@@ -19,7 +19,7 @@ SOURCE = Partition("in", 2)
 def a_snapshot(
     content: bytes = b"0123456789", *, source: Partition = SOURCE, next_offset: int = 7
 ) -> Snapshot:
-    """A snapshot of a partition of four, as the consumer makes it."""
+    """Return a snapshot of one of four partitions."""
     return Snapshot(
         group="g",
         source=source,
@@ -36,22 +36,24 @@ def a_snapshot(
     )
 
 
-def written(
-    snapshot: Snapshot, *, chunk_bytes: int, first: int = 100
+def store_snapshot(
+    snapshot: Snapshot, *, chunk_bytes: int, first_offset: int = 100
 ) -> tuple[SnapshotManifest, dict[int, bytes]]:
-    """What a reader finds where every record was stored at the next offset from `first` on."""
+    """Return the manifest of a snapshot, and its chunks by offset, from `first_offset` on."""
     chunks = list(chunk_messages(snapshot, "g.state", chunk_bytes=chunk_bytes))
-    stored = {first + number: value_of(chunk) for number, chunk in enumerate(chunks)}
-    manifest = manifest_message(snapshot, "g.state", [*stored])
-    return parse_snapshot_manifest(manifest.value, "here"), stored
+    chunks_by_offset = {
+        first_offset + chunk_number: value_of(chunk) for chunk_number, chunk in enumerate(chunks)
+    }
+    manifest = manifest_message(snapshot, "g.state", [*chunks_by_offset])
+    return parse_snapshot_manifest(manifest.value, "here"), chunks_by_offset
 
 
-def read(manifest: SnapshotManifest, stored: dict[int, bytes]) -> Snapshot:
-    """Put a snapshot together from what is stored."""
-    return snapshot_of(manifest, [stored[offset] for offset in manifest.chunks], "here")
+def read(manifest: SnapshotManifest, chunks_by_offset: dict[int, bytes]) -> Snapshot:
+    """Return the snapshot that a manifest and its stored chunks contain."""
+    return snapshot_of(manifest, [chunks_by_offset[offset] for offset in manifest.chunks], "here")
 
 
 def value_of(message: OutgoingMessage) -> bytes:
-    """The value of a message that has one."""
+    """Return the value of a message, which must have one."""
     assert message.value is not None
     return message.value

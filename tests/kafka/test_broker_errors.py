@@ -1,4 +1,7 @@
-"""The table of reactions, row by row; what the real client makes of each is tested beside it."""
+"""The reaction to each error of a broker.
+
+tests/publishing tests the same errors with the real client.
+"""
 
 import pytest
 from confluent_kafka import KafkaError
@@ -11,7 +14,7 @@ def an_error(code: int, *, retriable: bool = False, requires_abort: bool = False
 
 
 @pytest.mark.parametrize(
-    ("operation", "code", "wanted"),
+    ("operation", "code", "expected_reaction"),
     [
         (
             ClientOperation.PRODUCE,
@@ -34,7 +37,7 @@ def an_error(code: int, *, retriable: bool = False, requires_abort: bool = False
         (ClientOperation.COMMIT, KafkaError.INVALID_TXN_STATE, Reaction.RENEW_BROKEN_PRODUCER),
         (ClientOperation.SEND_OFFSETS, KafkaError.INVALID_TXN_STATE, Reaction.CRASH),
         (ClientOperation.INIT, KafkaError._FAIL, Reaction.CRASH),
-        # Transient, but without a flag that says what may be repeated.
+        # These errors are transient, but the client sets no flag that allows a retry.
         (ClientOperation.INIT, KafkaError._DESTROY_BROKER, Reaction.RETRY),
         (ClientOperation.INIT, KafkaError.COORDINATOR_NOT_AVAILABLE, Reaction.RETRY),
         (ClientOperation.PRODUCE, KafkaError._DESTROY_BROKER, Reaction.RENEW_PRODUCER),
@@ -43,14 +46,14 @@ def an_error(code: int, *, retriable: bool = False, requires_abort: bool = False
         (ClientOperation.ABORT, KafkaError._TIMED_OUT, Reaction.RENEW_PRODUCER),
     ],
 )
-def test_each_error_has_its_reaction(
-    operation: ClientOperation, code: int, wanted: Reaction
+def test_each_error_causes_the_expected_reaction(
+    operation: ClientOperation, code: int, expected_reaction: Reaction
 ) -> None:
-    assert reaction(an_error(code), operation) is wanted
+    assert reaction(an_error(code), operation) is expected_reaction
 
 
 @pytest.mark.parametrize("operation", ClientOperation)
-def test_flags_decide_about_errors_that_the_table_does_not_name(operation: ClientOperation) -> None:
+def test_the_flags_of_an_unknown_error_determine_the_reaction(operation: ClientOperation) -> None:
     code = KafkaError._FAIL
 
     assert reaction(an_error(code, retriable=True), operation) is Reaction.RETRY
@@ -60,12 +63,12 @@ def test_flags_decide_about_errors_that_the_table_does_not_name(operation: Clien
 
 @pytest.mark.parametrize("operation", ClientOperation)
 @pytest.mark.parametrize("retriable", [True, False])
-def test_being_fenced_is_final_whatever_its_flags_say(
+def test_a_fenced_producer_exits_for_any_flags_of_the_error(
     operation: ClientOperation, retriable: bool
 ) -> None:
-    fenced = an_error(KafkaError._FENCED, retriable=retriable, requires_abort=retriable)
+    error = an_error(KafkaError._FENCED, retriable=retriable, requires_abort=retriable)
 
-    assert reaction(fenced, operation) is Reaction.EXIT_FENCED
+    assert reaction(error, operation) is Reaction.EXIT_FENCED
 
 
 @pytest.mark.parametrize(
@@ -77,8 +80,8 @@ def test_being_fenced_is_final_whatever_its_flags_say(
         KafkaError.OFFSET_METADATA_TOO_LARGE,
     ],
 )
-def test_what_the_same_micro_batch_would_meet_again_is_not_gone_back_to(code: int) -> None:
-    """Aborting and rewinding would go on for ever, without a line that names the trouble."""
+def test_an_error_that_the_same_micro_batch_would_cause_again_ends_the_worker(code: int) -> None:
+    """Aborting and rewinding would repeat forever, and no log line would name the error."""
     assert reaction(an_error(code, requires_abort=True), ClientOperation.COMMIT) is Reaction.CRASH
 
 
@@ -102,12 +105,12 @@ def test_what_the_same_micro_batch_would_meet_again_is_not_gone_back_to(code: in
         KafkaError.UNSTABLE_OFFSET_COMMIT,
     ],
 )
-def test_a_transient_error_is_known_by_its_code_unless_it_is_fatal(code: int) -> None:
-    """Outside of the transactional calls the client sets no flag."""
+def test_an_error_with_a_transient_code_is_transient_unless_it_is_fatal(code: int) -> None:
+    """The client sets the flag `retriable` only for errors of transactional calls."""
     assert not KafkaError(code).retriable()
     assert is_transient(KafkaError(code))
     assert not is_transient(KafkaError(code, "injected by a test", True))
 
 
-def test_a_refusal_is_not_transient() -> None:
+def test_an_authorization_error_is_not_transient() -> None:
     assert not is_transient(KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED))

@@ -1,4 +1,4 @@
-"""A dead letter keeps the original bytes, says why, and always fits."""
+"""A dead letter contains the original bytes and the reason, and never exceeds the size limit."""
 
 from collections.abc import Sequence
 
@@ -19,12 +19,12 @@ from sensorwatch.common.rows.schema import UnknownFields
 from tests.kafka.record_builders import SENT_AT_MS, StoredRecord, UnreadableHeaders, a_payload
 from tests.reading_builders import a_schema
 
-NOW = "2025-02-03T04:05:06Z"
+FAILED_AT = "2025-02-03T04:05:06Z"
 LIMIT = 1_000_000
 
 
 def letters_of(
-    records: Sequence[StoredRecord], *, limit: int = LIMIT, failed_at: str = NOW
+    records: Sequence[StoredRecord], *, limit: int = LIMIT, failed_at: str = FAILED_AT
 ) -> list[OutgoingMessage]:
     _, rejections = parse([record.value() for record in records], a_schema())
     return list(
@@ -39,8 +39,8 @@ def letters_of(
     )
 
 
-def read_back(letter: OutgoingMessage, offset: int) -> StoredRecord:
-    """The letter as a replay puts it on the input topic again."""
+def replayed_record(letter: OutgoingMessage, offset: int) -> StoredRecord:
+    """Return a dead letter as the record that a replay writes to the input topic."""
     return StoredRecord(
         letter.value,
         offset,
@@ -50,13 +50,16 @@ def read_back(letter: OutgoingMessage, offset: int) -> StoredRecord:
     )
 
 
-def size(letter: OutgoingMessage) -> int:
-    """What librdkafka compares with message.max.bytes: key, value, headers, framing."""
+def message_bytes(letter: OutgoingMessage) -> int:
+    """Return the size that librdkafka compares with message.max.bytes.
+
+    The size includes key, value, headers and framing.
+    """
     headers = sum(len(name.encode()) + len(value or b"") + 10 for name, value in letter.headers)
     return len(letter.key or b"") + len(letter.value or b"") + headers + 512
 
 
-def errors(headers: Headers) -> dict[str, str]:
+def error_fields(headers: Headers) -> dict[str, str]:
     return {
         name.removeprefix(HEADER_PREFIX): (value or b"").decode()
         for name, value in headers
@@ -64,7 +67,7 @@ def errors(headers: Headers) -> dict[str, str]:
     }
 
 
-def test_key_value_and_headers_are_kept_byte_for_byte() -> None:
+def test_key_value_and_headers_are_copied_byte_for_byte() -> None:
     headers = [("trace", b"\xff\x00"), ("trace", b"again"), ("empty", b""), ("no", None)]
     record = StoredRecord(b"\xff{", 42, 3, stored_key=b"\x00\xfe", stored_headers=headers)
 
@@ -75,30 +78,30 @@ def test_key_value_and_headers_are_kept_byte_for_byte() -> None:
     assert not {TRUNCATED_HEADER, HEADERS_LOST_HEADER} & set(dict(letter.headers))
 
 
-def test_absent_key_and_value_stay_absent() -> None:
+def test_a_missing_key_or_value_is_also_missing_in_the_dead_letter() -> None:
     (letter,) = letters_of([StoredRecord(None, stored_key=None)])
 
     assert (letter.key, letter.value) == (None, None)
-    assert errors(letter.headers)["code"] == "empty"
+    assert error_fields(letter.headers)["code"] == "empty"
 
 
-def test_a_letter_whose_headers_cannot_be_read_says_that_they_are_lost() -> None:
+def test_a_dead_letter_says_if_the_headers_could_not_be_read() -> None:
     record = UnreadableHeaders(b"{", 42, 3)
 
     (letter,) = letters_of([record])
 
     assert (letter.key, letter.value) == (record.key(), b"{")
     assert dict(letter.headers)[HEADERS_LOST_HEADER] == b"a header's name is not UTF-8"
-    assert errors(letter.headers)["code"] == "not_json"
-    (replayed,) = letters_of([read_back(letter, 100)])
-    assert [name for name, _ in replayed.headers].count(HEADERS_LOST_HEADER) == 1
+    assert error_fields(letter.headers)["code"] == "not_json"
+    (second_letter,) = letters_of([replayed_record(letter, 100)])
+    assert [name for name, _ in second_letter.headers].count(HEADERS_LOST_HEADER) == 1
 
 
-def test_headers_say_where_from_and_why() -> None:
+def test_headers_contain_the_origin_and_the_reason() -> None:
     (letter,) = letters_of([StoredRecord(a_payload(x2="much"), 42, 3)])
 
     assert dict(letter.headers)[ID_HEADER] == b"sensors-3-42"
-    assert errors(letter.headers) == {
+    assert error_fields(letter.headers) == {
         "topic": "sensors",
         "partition": "3",
         "offset": "42",
@@ -107,12 +110,12 @@ def test_headers_say_where_from_and_why() -> None:
         "stage": "validation",
         "code": "wrong_type",
         "message": "x2: found 'much', wanted a number",
-        "first_failed_at": NOW,
+        "first_failed_at": FAILED_AT,
         "replay.count": "0",
     }
 
 
-def test_a_row_that_could_not_be_scored_names_that_stage() -> None:
+def test_a_row_that_could_not_be_scored_has_the_stage_scoring() -> None:
     rejection = Rejection(0, (make_fault(Reason.SCORING_FAILED, "", "no finite score"),))
 
     (letter,) = dead_letters(
@@ -120,14 +123,14 @@ def test_a_row_that_could_not_be_scored_names_that_stage() -> None:
         [StoredRecord(a_payload())],
         topic="sensors.dlq",
         group="watchers",
-        failed_at=NOW,
+        failed_at=FAILED_AT,
         max_message_bytes=LIMIT,
     )
 
-    assert errors(letter.headers)["stage"] == "scoring"
+    assert error_fields(letter.headers)["stage"] == "scoring"
 
 
-def test_only_rejected_records_become_letters_in_their_order() -> None:
+def test_only_rejected_records_become_dead_letters_in_order() -> None:
     records = [StoredRecord(value, offset) for offset, value in enumerate([b"{", a_payload(), b""])]
 
     assert [dict(letter.headers)[ID_HEADER] for letter in letters_of(records)] == [
@@ -136,59 +139,61 @@ def test_only_rejected_records_become_letters_in_their_order() -> None:
     ]
 
 
-def test_a_replayed_letter_keeps_its_origin_and_counts_the_replays() -> None:
-    """The id is that of the replayed record, because each replay is a new input record."""
+def test_a_replayed_dead_letter_keeps_its_origin_and_counts_the_replays() -> None:
+    """Each replay is a new input record, so the id is that of the replayed record."""
     (letter,) = letters_of([StoredRecord(b"{", 42, 3)])
     for replay in (1, 2, 3):
-        (letter,) = letters_of([read_back(letter, 100 + replay)], failed_at="2026-01-01T00:00:00Z")
+        (letter,) = letters_of(
+            [replayed_record(letter, 100 + replay)], failed_at="2026-01-01T00:00:00Z"
+        )
 
-        actual = errors(letter.headers)
-        assert (actual["topic"], actual["partition"], actual["offset"]) == ("sensors", "3", "42")
-        assert (actual["first_failed_at"], actual["timestamp"]) == (NOW, str(SENT_AT_MS))
-        assert actual["replay.count"] == str(replay)
+        fields = error_fields(letter.headers)
+        assert (fields["topic"], fields["partition"], fields["offset"]) == ("sensors", "3", "42")
+        assert (fields["first_failed_at"], fields["timestamp"]) == (FAILED_AT, str(SENT_AT_MS))
+        assert fields["replay.count"] == str(replay)
         assert dict(letter.headers)[ID_HEADER] == f"sensors-1-{100 + replay}".encode()
         assert len(letter.headers) == 11, "each header occurs once"
         assert letter.value == b"{"
 
 
-def test_a_foreign_replay_count_does_no_harm() -> None:
+def test_an_invalid_replay_count_of_another_program_counts_as_zero() -> None:
     headers = [(HEADER_PREFIX + "replay.count", b"\xffmany")]
 
     (letter,) = letters_of([StoredRecord(b"{", stored_headers=headers)])
 
-    assert errors(letter.headers)["replay.count"] == "1"
+    assert error_fields(letter.headers)["replay.count"] == "1"
 
 
-def test_a_foreign_origin_that_is_too_long_is_not_taken_over() -> None:
+def test_an_origin_header_that_is_too_long_is_replaced() -> None:
     headers = [(HEADER_PREFIX + "topic", b"t" * 50_000)]
 
     (letter,) = letters_of([StoredRecord(b"{", stored_headers=headers)], limit=20_000)
 
-    assert errors(letter.headers)["topic"] == "sensors"
-    assert size(letter) <= 20_000
+    assert error_fields(letter.headers)["topic"] == "sensors"
+    assert message_bytes(letter) <= 20_000
 
 
-def test_a_field_with_half_a_surrogate_pair_can_be_named() -> None:
-    strict = a_schema().model_copy(update={"unknown_fields": UnknownFields.REJECT})
+def test_a_field_name_with_a_lone_surrogate_is_escaped() -> None:
+    strict_schema = a_schema().model_copy(update={"unknown_fields": UnknownFields.REJECT})
     record = StoredRecord(b'{"x1": 1e999, "\\ud800": 1}')
-    _, rejections = parse([record.value()], strict)
-    unknown = [
-        one_fault for one_fault in rejections[0].faults if one_fault.reason is Reason.UNKNOWN_FIELD
+    _, rejections = parse([record.value()], strict_schema)
+    unknown_field_faults = [
+        fault for fault in rejections[0].faults if fault.reason is Reason.UNKNOWN_FIELD
     ]
 
     (letter,) = dead_letters(
-        [Rejection(0, tuple(unknown))],
+        [Rejection(0, tuple(unknown_field_faults))],
         [record],
         topic="sensors.dlq",
         group="watchers",
-        failed_at=NOW,
+        failed_at=FAILED_AT,
         max_message_bytes=LIMIT,
     )
 
-    assert errors(letter.headers)["message"].startswith("\\ud800: ")
+    assert error_fields(letter.headers)["message"].startswith("\\ud800: ")
 
 
-def test_a_value_that_does_not_fit_is_cut_and_says_so() -> None:
+def test_a_value_that_is_too_long_is_truncated_and_a_header_says_so() -> None:
     original = b"{" * 50_000
 
     (letter,) = letters_of([StoredRecord(original)], limit=20_000)
@@ -197,7 +202,7 @@ def test_a_value_that_does_not_fit_is_cut_and_says_so() -> None:
     assert original.startswith(letter.value)
     assert len(letter.value) > 10_000
     assert dict(letter.headers)[TRUNCATED_HEADER] == b"value 50000"
-    assert size(letter) <= 20_000
+    assert message_bytes(letter) <= 20_000
 
 
 @settings(max_examples=150, deadline=None)
@@ -209,16 +214,18 @@ def test_a_value_that_does_not_fit_is_cut_and_says_so() -> None:
     ),
     limit=st.sampled_from([12_000, 20_000, 60_000]),
 )
-def test_a_letter_always_fits_and_what_is_not_cut_is_whole(
+def test_a_dead_letter_never_exceeds_the_limit_and_names_every_truncated_part(
     value: int, key: int, headers: list[tuple[str, int]], limit: int
 ) -> None:
-    original = [(name, b"h" * length) for name, length in headers]
-    record = StoredRecord(b"[" * value, stored_key=b"k" * key, stored_headers=original)
+    original_headers = [(name, b"h" * length) for name, length in headers]
+    record = StoredRecord(b"[" * value, stored_key=b"k" * key, stored_headers=original_headers)
 
     (letter,) = letters_of([record], limit=limit)
 
-    assert size(letter) <= limit
-    cut = (dict(letter.headers).get(TRUNCATED_HEADER) or b"").decode()
-    assert ("value" in cut) == (letter.value != record.value())
-    assert ("key" in cut) == (letter.key != record.key())
-    assert ("headers" in cut) == (letter.headers[: len(original)] != original)
+    assert message_bytes(letter) <= limit
+    truncated_parts = (dict(letter.headers).get(TRUNCATED_HEADER) or b"").decode()
+    assert ("value" in truncated_parts) == (letter.value != record.value())
+    assert ("key" in truncated_parts) == (letter.key != record.key())
+    assert ("headers" in truncated_parts) == (
+        letter.headers[: len(original_headers)] != original_headers
+    )

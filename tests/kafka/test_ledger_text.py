@@ -1,4 +1,7 @@
-"""An account survives the offset's metadata and the ledger topic, and nothing else is one."""
+"""An account can be read back from offset metadata and from the ledger topic.
+
+Text that is not an account is not accepted.
+"""
 
 from dataclasses import replace
 
@@ -19,24 +22,24 @@ from sensorwatch.common.kafka.ledger_text import (
 from sensorwatch.common.kafka.records import Partition
 from sensorwatch.common.ledger.account import WINDOW_BUCKETS, Account, SnapshotRef, open_account
 
-HIGHEST = 2**63 - 1
-EXTREME = Account(
-    first_offset=HIGHEST,
-    next_offset=HIGHEST,
-    consumed=HIGHEST,
-    normal=HIGHEST,
-    anomalies=HIGHEST,
-    dead_letters=HIGHEST,
+MAX_OFFSET = 2**63 - 1
+LARGEST_ACCOUNT = Account(
+    first_offset=MAX_OFFSET,
+    next_offset=MAX_OFFSET,
+    consumed=MAX_OFFSET,
+    normal=MAX_OFFSET,
+    anomalies=MAX_OFFSET,
+    dead_letters=MAX_OFFSET,
     window_bucket_rows=10**9,
     window_rejected=(10**9,) * WINDOW_BUCKETS,
     model_version=f"{'m' * 100}-{10**9}-00000000",
     digest=2**64 - 1,
-    segment=HIGHEST,
-    segment_offset=HIGHEST,
+    segment=MAX_OFFSET,
+    segment_offset=MAX_OFFSET,
     fingerprint="f" * 12,
-    snapshot=SnapshotRef(HIGHEST, HIGHEST),
+    snapshot=SnapshotRef(MAX_OFFSET, MAX_OFFSET),
 )
-counts = st.integers(0, HIGHEST)
+counts = st.integers(0, MAX_OFFSET)
 accounts = st.builds(
     Account,
     first_offset=counts,
@@ -58,32 +61,32 @@ accounts = st.builds(
 
 @settings(max_examples=100, deadline=None)
 @given(accounts)
-def test_an_account_survives_the_metadata(account: Account) -> None:
+def test_an_account_is_read_back_from_metadata(account: Account) -> None:
     assert from_metadata(to_metadata(account), account.next_offset) == account
 
 
 def test_the_largest_account_fits_into_the_metadata() -> None:
-    text = to_metadata(EXTREME)
+    text = to_metadata(LARGEST_ACCOUNT)
 
     assert len(text.encode()) < MAX_METADATA_BYTES / 2
-    assert from_metadata(text, HIGHEST) == EXTREME
+    assert from_metadata(text, MAX_OFFSET) == LARGEST_ACCOUNT
 
 
-def test_an_account_from_before_there_were_snapshots_is_read() -> None:
+def test_an_account_without_the_field_snapshot_is_read() -> None:
     account = open_account(5, model_version="m", fingerprint="f")
-    old = to_metadata(account).replace(',"snapshot":null', "")
+    old_metadata = to_metadata(account).replace(',"snapshot":null', "")
 
-    assert "snapshot" not in old
-    assert from_metadata(old, 5) == account
+    assert "snapshot" not in old_metadata
+    assert from_metadata(old_metadata, 5) == account
 
 
-def test_an_account_that_does_not_fit_is_never_cut() -> None:
+def test_an_account_that_is_too_long_is_refused_and_not_truncated() -> None:
     with pytest.raises(ValueError, match="4095"):
-        to_metadata(replace(EXTREME, fingerprint="f" * 4_000))
+        to_metadata(replace(LARGEST_ACCOUNT, fingerprint="f" * 4_000))
 
 
-def test_metadata_of_another_offset_is_no_account_of_this_one() -> None:
-    """So it is after kafka-consumer-groups --reset-offsets with its metadata kept."""
+def test_an_account_with_another_next_offset_than_the_committed_one_is_ignored() -> None:
+    """An offset reset by kafka-consumer-groups can keep the metadata of the old offset."""
     account = open_account(5, model_version="m", fingerprint="f")
 
     assert from_metadata(to_metadata(account), 5) == account
@@ -114,7 +117,7 @@ VALID_METADATA = to_metadata(open_account(5, model_version="m", fingerprint="f")
         VALID_METADATA[:-1],
     ],
 )
-def test_foreign_or_damaged_metadata_is_no_account(text: str | None) -> None:
+def test_metadata_of_another_program_or_damaged_metadata_is_ignored(text: str | None) -> None:
     assert text != VALID_METADATA
     assert from_metadata(text, 5) is None
 
@@ -126,19 +129,19 @@ def test_foreign_or_damaged_metadata_is_no_account(text: str | None) -> None:
         '{"ledger_version":7,"account":"of another shape"}',
     ],
 )
-def test_the_account_of_a_newer_version_is_refused_and_not_begun_anew(text: str) -> None:
+def test_the_account_of_a_newer_version_is_refused_and_not_replaced(text: str) -> None:
     with pytest.raises(DataError, match="newer sensorwatch"):
         from_metadata(text, 5)
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.text(max_size=80))
-def test_no_text_breaks_the_reading(text: str) -> None:
+def test_any_text_can_be_parsed_without_an_error(text: str) -> None:
     assert from_metadata(text, 0) is None
 
 
-def test_a_ledger_record_is_keyed_by_partition_and_survives() -> None:
-    account = replace(EXTREME, digest=17)
+def test_a_ledger_record_is_keyed_by_partition_and_is_read_back() -> None:
+    account = replace(LARGEST_ACCOUNT, digest=17)
 
     message = ledger_message("g.ledger", "g", Partition("sensors", 3), account, Cause.MODEL)
 
@@ -149,18 +152,18 @@ def test_a_ledger_record_is_keyed_by_partition_and_survives() -> None:
 
 
 @pytest.mark.parametrize("value", [None, b"", b"{", b'{"ledger_version":1}'])
-def test_what_is_no_ledger_record_is_refused(value: bytes | None) -> None:
+def test_a_value_that_is_not_a_ledger_record_is_refused(value: bytes | None) -> None:
     with pytest.raises(ValueError, match=r"\w"):
         ledger_record(value)
 
 
 def test_a_newer_ledger_record_is_refused() -> None:
-    message = ledger_message("l", "g", Partition("sensors", 0), EXTREME, Cause.OPENED)
+    message = ledger_message("l", "g", Partition("sensors", 0), LARGEST_ACCOUNT, Cause.OPENED)
     assert message.value is not None
 
     with pytest.raises(ValueError, match="newer"):
         ledger_record(message.value.replace(b'"ledger_version":1', b'"ledger_version":2'))
 
 
-def test_people_see_the_digest_in_hexadecimal() -> None:
-    assert account_to_plain(replace(EXTREME, digest=255))["digest"] == "00000000000000ff"
+def test_the_plain_form_shows_the_digest_in_hexadecimal() -> None:
+    assert account_to_plain(replace(LARGEST_ACCOUNT, digest=255))["digest"] == "00000000000000ff"

@@ -1,4 +1,4 @@
-"""Old snapshots are deleted if the broker allows it, and a refusal is reported once."""
+"""Old snapshots are deleted if the broker allows it, and a refusal is logged once."""
 
 from concurrent.futures import Future
 from typing import cast
@@ -10,52 +10,55 @@ from sensorwatch.common.kafka.state_topic import OldSnapshotDeleter
 
 
 class FakeAdmin:
-    """Answers each request with the next of these errors; None: deleted; NOT_YET: no answer."""
+    """An admin client that answers each request with the next of `answers`.
+
+    An answer is an error code, None for success, or NO_ANSWER.
+    """
 
     def __init__(self, *answers: int | None) -> None:
         self._answers = list(answers)
-        self.asked: list[tuple[int, int]] = []
+        self.requests: list[tuple[int, int]] = []
 
     def delete_records(
         self, partitions: list[TopicPartition]
     ) -> "dict[TopicPartition, Future[None]]":
-        (where,) = partitions
-        self.asked.append((where.partition, where.offset))
+        (topic_partition,) = partitions
+        self.requests.append((topic_partition.partition, topic_partition.offset))
         answer: Future[None] = Future()
-        code = self._answers.pop(0)
-        if code is None:
+        error_code = self._answers.pop(0)
+        if error_code is None:
             answer.set_result(None)
-        elif code:
-            answer.set_exception(KafkaException(KafkaError(code)))
-        return {where: answer}
+        elif error_code:
+            answer.set_exception(KafkaException(KafkaError(error_code)))
+        return {topic_partition: answer}
 
 
 NO_ANSWER = 0
 
 
-def warned(*answers: int | None) -> list[str]:
-    """The warnings after several requests for partition 1, without an answer to the last one."""
+def warnings_after(*answers: int | None) -> list[str]:
+    """Return the warnings after one request for each of `answers`, and one without an answer."""
     warnings: list[str] = []
     admin = FakeAdmin(*answers, NO_ANSWER)
-    old = OldSnapshotDeleter(cast("AdminClient", admin), "g.state", warn=warnings.append)
+    deleter = OldSnapshotDeleter(cast("AdminClient", admin), "g.state", warn=warnings.append)
     for offset in range(len(answers) + 1):
-        old.delete_before(1, offset)
-    assert admin.asked == [(1, offset) for offset in range(len(answers) + 1)]
+        deleter.delete_before(1, offset)
+    assert admin.requests == [(1, offset) for offset in range(len(answers) + 1)]
     return warnings
 
 
-def test_a_refusal_is_told_once_with_what_follows() -> None:
-    refused = KafkaError.TOPIC_AUTHORIZATION_FAILED
+def test_a_refusal_is_logged_once_with_its_consequence() -> None:
+    refusal = KafkaError.TOPIC_AUTHORIZATION_FAILED
 
-    (warning,) = warned(refused, None, refused, refused)
+    (warning,) = warnings_after(refusal, None, refusal, refusal)
 
     assert 'old snapshots in "g.state" cannot be deleted' in warning
     assert "grows" in warning
 
 
-def test_what_passes_and_what_a_broker_cannot_do_is_not_worth_a_word() -> None:
-    assert warned(None, KafkaError._TIMED_OUT, KafkaError._UNSUPPORTED_FEATURE) == []
+def test_transient_errors_and_unsupported_requests_cause_no_warning() -> None:
+    assert warnings_after(None, KafkaError._TIMED_OUT, KafkaError._UNSUPPORTED_FEATURE) == []
 
 
-def test_an_answer_that_has_not_come_is_not_waited_for() -> None:
-    assert warned(NO_ANSWER, NO_ANSWER) == []
+def test_the_deleter_does_not_wait_for_an_answer() -> None:
+    assert warnings_after(NO_ANSWER, NO_ANSWER) == []

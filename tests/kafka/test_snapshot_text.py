@@ -1,4 +1,4 @@
-"""A snapshot survives its chunks and its manifest, and no damage to either goes unnoticed."""
+"""A snapshot is read back from its chunks and its manifest, and damage to them is detected."""
 
 import json
 from collections.abc import Callable
@@ -22,32 +22,34 @@ from sensorwatch.common.kafka.snapshot_text import (
     snapshot_of,
 )
 from sensorwatch.common.ledger.account import SnapshotRef
-from tests.kafka.snapshot_builders import SOURCE, a_snapshot, read, value_of, written
+from tests.kafka.snapshot_builders import SOURCE, a_snapshot, read, store_snapshot, value_of
 
 contents = st.binary(max_size=60)
-lengths = st.integers(1, 25)
+chunk_lengths = st.integers(1, 25)
 
 
-@given(content=contents, chunk_bytes=lengths)
-def test_a_snapshot_survives_its_chunks(content: bytes, chunk_bytes: int) -> None:
+@given(content=contents, chunk_bytes=chunk_lengths)
+def test_a_snapshot_is_read_back_from_its_chunks(content: bytes, chunk_bytes: int) -> None:
     snapshot = a_snapshot(content)
 
-    manifest, stored = written(snapshot, chunk_bytes=chunk_bytes)
+    manifest, chunks_by_offset = store_snapshot(snapshot, chunk_bytes=chunk_bytes)
 
-    assert read(manifest, stored) == snapshot
-    assert len(stored) == chunk_count(snapshot, chunk_bytes=chunk_bytes)
-    assert all(0 < len(chunk) <= chunk_bytes for chunk in stored.values())
+    assert read(manifest, chunks_by_offset) == snapshot
+    assert len(chunks_by_offset) == chunk_count(snapshot, chunk_bytes=chunk_bytes)
+    assert all(0 < len(chunk) <= chunk_bytes for chunk in chunks_by_offset.values())
 
 
-def test_every_record_goes_to_the_partition_that_it_is_of() -> None:
+def test_every_record_goes_to_the_partition_of_its_snapshot() -> None:
     snapshot = a_snapshot()
     messages = [*chunk_messages(snapshot, "s", chunk_bytes=3), manifest_message(snapshot, "s", [])]
 
-    assert [(m.topic, m.key, m.partition) for m in messages] == [("s", None, SOURCE.number)] * 5
+    assert [(message.topic, message.key, message.partition) for message in messages] == [
+        ("s", None, SOURCE.number)
+    ] * 5
 
 
-def test_chunks_and_manifest_fit_into_a_message_by_default() -> None:
-    """The manifest too, at as many chunks as 2 GB have."""
+def test_chunks_and_manifest_fit_into_a_message_with_default_limits() -> None:
+    """The manifest also fits with the number of chunks of a 2 GB snapshot."""
     assert CHUNK_BYTES < 1_000_000 * 0.95
     offsets = [2**63 - 1 - number for number in reversed(range(2_500))]
 
@@ -58,39 +60,52 @@ def test_chunks_and_manifest_fit_into_a_message_by_default() -> None:
 
 @given(
     content=st.binary(min_size=1, max_size=60),
-    chunk_bytes=lengths,
-    where=st.integers(min_value=0),
+    chunk_bytes=chunk_lengths,
+    byte_position=st.integers(min_value=0),
     bit=st.integers(0, 7),
 )
-def test_a_flipped_bit_is_noticed(content: bytes, chunk_bytes: int, where: int, bit: int) -> None:
-    manifest, stored = written(a_snapshot(content), chunk_bytes=chunk_bytes)
-    number, inside = divmod(where % len(content), chunk_bytes)
-    damaged = bytearray(stored[100 + number])
-    damaged[inside] ^= 1 << bit
+def test_a_flipped_bit_is_detected(
+    content: bytes, chunk_bytes: int, byte_position: int, bit: int
+) -> None:
+    manifest, chunks_by_offset = store_snapshot(a_snapshot(content), chunk_bytes=chunk_bytes)
+    chunk_number, byte_in_chunk = divmod(byte_position % len(content), chunk_bytes)
+    damaged_chunk = bytearray(chunks_by_offset[100 + chunk_number])
+    damaged_chunk[byte_in_chunk] ^= 1 << bit
 
     with pytest.raises(StateRefused, match="sha256"):
-        read(manifest, stored | {100 + number: bytes(damaged)})
+        read(manifest, chunks_by_offset | {100 + chunk_number: bytes(damaged_chunk)})
 
 
-@given(content=st.binary(min_size=1, max_size=60), chunk_bytes=lengths, which=st.integers(0))
-def test_a_dropped_chunk_is_noticed(content: bytes, chunk_bytes: int, which: int) -> None:
-    manifest, stored = written(a_snapshot(content), chunk_bytes=chunk_bytes)
-    chunks = [*stored.values()]
-    del chunks[which % len(chunks)]
+@given(
+    content=st.binary(min_size=1, max_size=60),
+    chunk_bytes=chunk_lengths,
+    chunk_number=st.integers(0),
+)
+def test_a_missing_chunk_is_detected(content: bytes, chunk_bytes: int, chunk_number: int) -> None:
+    manifest, chunks_by_offset = store_snapshot(a_snapshot(content), chunk_bytes=chunk_bytes)
+    chunks = [*chunks_by_offset.values()]
+    del chunks[chunk_number % len(chunks)]
 
-    with pytest.raises(StateRefused, match=f"{manifest.bytes} in {len(stored)} by its manifest"):
+    with pytest.raises(
+        StateRefused, match=f"{manifest.bytes} in {len(chunks_by_offset)} by its manifest"
+    ):
         snapshot_of(manifest, chunks, "here")
 
 
 @given(
-    content=st.binary(min_size=2, max_size=60), chunk_bytes=lengths, where=st.integers(min_value=0)
+    content=st.binary(min_size=2, max_size=60),
+    chunk_bytes=chunk_lengths,
+    swap_seed=st.integers(min_value=0),
 )
-def test_two_swapped_chunks_are_noticed(content: bytes, chunk_bytes: int, where: int) -> None:
+def test_two_swapped_chunks_are_detected(content: bytes, chunk_bytes: int, swap_seed: int) -> None:
     snapshot = a_snapshot(content)
-    manifest, stored = written(snapshot, chunk_bytes=chunk_bytes)
-    one, other = where % len(stored), where // 7 % len(stored)
-    chunks = [*stored.values()]
-    chunks[one], chunks[other] = chunks[other], chunks[one]
+    manifest, chunks_by_offset = store_snapshot(snapshot, chunk_bytes=chunk_bytes)
+    first_chunk, second_chunk = (
+        swap_seed % len(chunks_by_offset),
+        swap_seed // 7 % len(chunks_by_offset),
+    )
+    chunks = [*chunks_by_offset.values()]
+    chunks[first_chunk], chunks[second_chunk] = chunks[second_chunk], chunks[first_chunk]
     if b"".join(chunks) == content:
         assert snapshot_of(manifest, chunks, "here") == snapshot
         return
@@ -100,23 +115,30 @@ def test_two_swapped_chunks_are_noticed(content: bytes, chunk_bytes: int, where:
 
 
 @pytest.mark.parametrize("value", [None, b"", b"{", b"chunk", b"[]", b'{"snapshot_version":1}'])
-def test_what_is_no_manifest_is_refused_with_its_place_and_the_remedy(value: bytes | None) -> None:
-    with pytest.raises(StateRefused, match=r"at g\.state-2-9 is not a snapshot manifest") as caught:
+def test_the_error_for_an_invalid_manifest_names_its_record_and_the_remedy(
+    value: bytes | None,
+) -> None:
+    with pytest.raises(
+        StateRefused, match=r"at g\.state-2-9 is not a snapshot manifest"
+    ) as error_info:
         parse_snapshot_manifest(value, "g.state-2-9")
 
-    assert "`sensorwatch state reset`" in str(caught.value)
+    assert "`sensorwatch state reset`" in str(error_info.value)
 
 
-def changed(**fields: object) -> bytes:
+def manifest_with(**fields: object) -> bytes:
     message = manifest_message(a_snapshot(), "s", [1, 2])
     return msgspec.json.encode(json.loads(value_of(message)) | fields)
 
 
 @pytest.mark.parametrize(
     "value",
-    [changed(snapshot_version=2), changed(snapshot_version=3, chunks="of another shape")],
+    [
+        manifest_with(snapshot_version=2),
+        manifest_with(snapshot_version=3, chunks="of another shape"),
+    ],
 )
-def test_a_newer_manifest_is_refused_as_such(value: bytes) -> None:
+def test_the_error_for_a_newer_manifest_says_so(value: bytes) -> None:
     with pytest.raises(StateRefused, match="newer sensorwatch"):
         parse_snapshot_manifest(value, "here")
 
@@ -124,21 +146,21 @@ def test_a_newer_manifest_is_refused_as_such(value: bytes) -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        changed(chunks=[2, 1]),
-        changed(chunks=[1, 1]),
-        changed(chunks=[-1, 1]),
-        changed(bytes=-1),
-        changed(snapshot_version=0),
+        manifest_with(chunks=[2, 1]),
+        manifest_with(chunks=[1, 1]),
+        manifest_with(chunks=[-1, 1]),
+        manifest_with(bytes=-1),
+        manifest_with(snapshot_version=0),
     ],
 )
-def test_a_manifest_whose_numbers_make_no_sense_is_refused(value: bytes) -> None:
-    parse_snapshot_manifest(changed(), "here")
+def test_a_manifest_with_inconsistent_numbers_is_refused(value: bytes) -> None:
+    parse_snapshot_manifest(manifest_with(), "here")
 
     with pytest.raises(StateRefused, match="damaged"):
         parse_snapshot_manifest(value, "here")
 
 
-AT = SnapshotRef(offset=9, next_offset=7)
+SNAPSHOT_REF = SnapshotRef(offset=9, next_offset=7)
 
 
 def check_manifest(
@@ -146,12 +168,12 @@ def check_manifest(
 ) -> None:
     manifest = parse_snapshot_manifest(manifest_message(snapshot, "s", []).value, "here")
     require_matching_manifest(
-        manifest, "s-2-9", group=group, source=source, partitions=partitions, at=AT
+        manifest, "s-2-9", group=group, source=source, partitions=partitions, at=SNAPSHOT_REF
     )
 
 
 @pytest.mark.parametrize(
-    ("check", "said"),
+    ("check", "message"),
     [
         (lambda: check_manifest(a_snapshot(), group="h"), "wanted group h"),
         (lambda: check_manifest(a_snapshot(), source=Partition("in", 3)), "partition in-3"),
@@ -160,15 +182,17 @@ def check_manifest(
         (lambda: check_manifest(a_snapshot(), partitions=5), "had 4 partitions .* has 5 now"),
     ],
 )
-def test_the_snapshot_of_something_else_is_refused(check: Callable[[], None], said: str) -> None:
+def test_the_snapshot_of_another_group_partition_or_offset_is_refused(
+    check: Callable[[], None], message: str
+) -> None:
     check_manifest(a_snapshot())
 
-    with pytest.raises(StateRefused, match=said):
+    with pytest.raises(StateRefused, match=message):
         check()
 
 
-def test_the_account_in_the_manifest_is_the_one_given() -> None:
-    manifest, stored = written(replace(a_snapshot(), partitions=9), chunk_bytes=4)
+def test_the_manifest_contains_account_and_memory_layout() -> None:
+    manifest, chunks_by_offset = store_snapshot(replace(a_snapshot(), partitions=9), chunk_bytes=4)
 
-    assert read(manifest, stored).account == a_snapshot().account
+    assert read(manifest, chunks_by_offset).account == a_snapshot().account
     assert manifest.memory_layout == "3 signals"

@@ -1,4 +1,4 @@
-"""Topics from which no memory could be restored are refused before anything is scored."""
+"""The worker refuses topics from which it could not restore a memory, before it scores a row."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,20 +19,20 @@ from tests.brokers.mock_cluster import MockCluster
 HOUR_MS = 3_600_000
 
 
-def check(
+def check_topics(
     address: str,
     readings: str,
-    state: str,
+    state_topic: str,
     *,
-    every: float = 3_600,
+    snapshot_seconds: float = 3_600,
     read_config: TopicConfigReader = read_topic_config,
 ) -> list[str]:
     warnings: list[str] = []
     check_state_topics(
         {"bootstrap.servers": address},
         readings=readings,
-        state=state,
-        snapshot_every_seconds=every,
+        state=state_topic,
+        snapshot_every_seconds=snapshot_seconds,
         warn=warnings.append,
         read_config=read_config,
     )
@@ -40,78 +40,86 @@ def check(
 
 
 @pytest.mark.embedded
-def test_another_number_of_partitions_is_refused_with_both_and_the_remedy(
+def test_the_error_for_different_partition_counts_names_both_and_the_remedy(
     mock_cluster: MockCluster,
 ) -> None:
     mock_cluster.topic_create("input", 4)
     mock_cluster.topic_create("state", 3)
 
-    with pytest.raises(StateRefused, match=r'"input" has 4 .* "state".* has 3') as caught:
-        check(mock_cluster.address, "input", "state")
+    with pytest.raises(StateRefused, match=r'"input" has 4 .* "state".* has 3') as error_info:
+        check_topics(mock_cluster.address, "input", "state")
 
-    assert "`sensorwatch state reset`" in str(caught.value)
+    assert "`sensorwatch state reset`" in str(error_info.value)
 
 
 @pytest.mark.embedded
-def test_a_missing_state_topic_is_named(mock_cluster: MockCluster) -> None:
+def test_the_error_names_a_missing_state_topic(mock_cluster: MockCluster) -> None:
     mock_cluster.topic_create("input", 4)
 
     with pytest.raises(BrokerUnavailable, match='no topic "state"'):
-        check(mock_cluster.address, "input", "state")
+        check_topics(mock_cluster.address, "input", "state")
 
 
 @pytest.mark.embedded
-def test_the_embedded_broker_has_no_settings_and_is_not_warned_of(
+def test_the_embedded_broker_has_no_topic_settings_and_causes_no_warning(
     embedded_broker: EmbeddedBroker,
 ) -> None:
     for name in ("input", "state"):
         embedded_broker.create_topic(name)
 
-    assert check(embedded_broker.address, "input", "state") == []
+    assert check_topics(embedded_broker.address, "input", "state") == []
 
 
 @pytest.mark.embedded
-def test_what_we_may_not_see_is_left_to_a_person(mock_cluster: MockCluster) -> None:
+def test_a_warning_asks_for_a_manual_check_if_topic_settings_cannot_be_read(
+    mock_cluster: MockCluster,
+) -> None:
     for name in ("input", "state"):
         mock_cluster.topic_create(name)
 
-    def refused(_kafka: Mapping[str, Any], _topic: str, _timeout: float) -> Mapping[str, str]:
+    def refuse(_kafka: Mapping[str, Any], _topic: str, _timeout: float) -> Mapping[str, str]:
         raise KafkaException(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED))
 
-    of_input, of_state = check(mock_cluster.address, "input", "state", read_config=refused)
+    input_warning, state_warning = check_topics(
+        mock_cluster.address, "input", "state", read_config=refuse
+    )
 
-    assert '"input" cannot be read' in of_input
-    assert "its retention.ms more than 7 200 s" in of_input
-    assert '"state" cannot be read' in of_state
-    assert "its retention.ms and retention.bytes -1" in of_state
+    assert '"input" cannot be read' in input_warning
+    assert "its retention.ms more than 7 200 s" in input_warning
+    assert '"state" cannot be read' in state_warning
+    assert "its retention.ms and retention.bytes -1" in state_warning
 
 
 def config_reader(**settings: Mapping[str, str]) -> TopicConfigReader:
-    """A broker with these settings of topics."""
+    """Return a reader that finds these settings for each topic."""
     return lambda _kafka, topic, _timeout: settings.get(topic, {})
 
 
 @pytest.mark.embedded
-def test_a_compacted_state_and_one_kept_too_shortly_are_refused(mock_cluster: MockCluster) -> None:
+def test_a_state_topic_with_compaction_or_a_short_retention_is_refused(
+    mock_cluster: MockCluster,
+) -> None:
     for name in ("input", "state"):
         mock_cluster.topic_create(name)
-    compacted = config_reader(state={"cleanup.policy": "compact,delete"})
-    short = config_reader(state={"retention.ms": str(2 * HOUR_MS - 1)})
+    compaction = config_reader(state={"cleanup.policy": "compact,delete"})
+    short_retention = config_reader(state={"retention.ms": str(2 * HOUR_MS - 1)})
 
     with pytest.raises(SettingsError, match=r'"state" is compacted .*compact,delete'):
-        check(mock_cluster.address, "input", "state", read_config=compacted)
+        check_topics(mock_cluster.address, "input", "state", read_config=compaction)
     with pytest.raises(SettingsError, match=r'"state" keeps .* for 7 199\.999 s .* 7 200 s'):
-        check(mock_cluster.address, "input", "state", read_config=short)
+        check_topics(mock_cluster.address, "input", "state", read_config=short_retention)
 
 
 @pytest.mark.embedded
 @pytest.mark.parametrize("name", ["retention.ms", "retention.bytes"])
-def test_a_state_that_may_expire_is_told(mock_cluster: MockCluster, name: str) -> None:
+def test_a_warning_names_the_setting_that_lets_the_state_topic_expire(
+    mock_cluster: MockCluster, name: str
+) -> None:
     for topic in ("input", "state"):
         mock_cluster.topic_create(topic)
 
     def warnings_for(value: str) -> list[str]:
-        return check(
+        return check_topics(
             mock_cluster.address, "input", "state", read_config=config_reader(state={name: value})
         )
 
@@ -122,13 +130,13 @@ def test_a_state_that_may_expire_is_told(mock_cluster: MockCluster, name: str) -
 
 
 @pytest.mark.embedded
-def test_an_input_bounded_in_bytes_is_told(mock_cluster: MockCluster) -> None:
+def test_a_warning_names_the_size_limit_of_the_input_topic(mock_cluster: MockCluster) -> None:
     for topic in ("input", "state"):
         mock_cluster.topic_create(topic)
 
     def warnings_for(value: str) -> list[str]:
-        asked = config_reader(input={"retention.bytes": value})
-        return check(mock_cluster.address, "input", "state", read_config=asked)
+        read_config = config_reader(input={"retention.bytes": value})
+        return check_topics(mock_cluster.address, "input", "state", read_config=read_config)
 
     (warning,) = warnings_for("5000000")
     assert '"input" keeps 5 000 000 bytes of each partition' in warning
@@ -136,29 +144,33 @@ def test_an_input_bounded_in_bytes_is_told(mock_cluster: MockCluster) -> None:
 
 
 @pytest.mark.broker
-def test_a_compacted_input_and_one_kept_too_shortly_are_refused(kafka: Kafka) -> None:
-    stem = kafka.unused_topic("state")
-    state = kafka.create_topic(f"{stem}.kept", retention_ms="-1")
-    compacted = kafka.create_topic(f"{stem}.compacted", cleanup_policy="compact,delete")
-    short = kafka.create_topic(f"{stem}.short", retention_ms=str(2 * HOUR_MS))
-    endless = kafka.create_topic(f"{stem}.endless", retention_ms="-1")
+def test_an_input_topic_with_compaction_or_a_short_retention_is_refused(kafka: Kafka) -> None:
+    topic_prefix = kafka.unused_topic("state")
+    state_topic = kafka.create_topic(f"{topic_prefix}.kept", retention_ms="-1")
+    compacted_topic = kafka.create_topic(
+        f"{topic_prefix}.compacted", cleanup_policy="compact,delete"
+    )
+    short_topic = kafka.create_topic(f"{topic_prefix}.short", retention_ms=str(2 * HOUR_MS))
+    endless_topic = kafka.create_topic(f"{topic_prefix}.endless", retention_ms="-1")
 
-    with pytest.raises(DataError, match=f'"{compacted}" is compacted .*compact,delete'):
-        check(kafka.address, compacted, state)
+    with pytest.raises(DataError, match=f'"{compacted_topic}" is compacted .*compact,delete'):
+        check_topics(kafka.address, compacted_topic, state_topic)
     with pytest.raises(SettingsError, match=r"for 7 200 s .* every 3 601 s"):
-        check(kafka.address, short, state, every=3_601)
-    assert check(kafka.address, short, state) == []
-    assert check(kafka.address, endless, state, every=86_400) == []
+        check_topics(kafka.address, short_topic, state_topic, snapshot_seconds=3_601)
+    assert check_topics(kafka.address, short_topic, state_topic) == []
+    assert check_topics(kafka.address, endless_topic, state_topic, snapshot_seconds=86_400) == []
 
 
 @pytest.mark.broker
-def test_a_real_broker_tells_of_the_state_too(kafka: Kafka) -> None:
-    stem = kafka.unused_topic("state")
-    readings = kafka.create_topic(f"{stem}.readings")
-    compacted = kafka.create_topic(f"{stem}.compacted", cleanup_policy="compact")
-    bounded = kafka.create_topic(f"{stem}.bounded", retention_ms="-1", retention_bytes="1000000")
+def test_the_settings_of_the_state_topic_are_read_from_a_real_broker(kafka: Kafka) -> None:
+    topic_prefix = kafka.unused_topic("state")
+    readings = kafka.create_topic(f"{topic_prefix}.readings")
+    compacted_topic = kafka.create_topic(f"{topic_prefix}.compacted", cleanup_policy="compact")
+    bounded_topic = kafka.create_topic(
+        f"{topic_prefix}.bounded", retention_ms="-1", retention_bytes="1000000"
+    )
 
-    with pytest.raises(SettingsError, match=f'"{compacted}" is compacted'):
-        check(kafka.address, readings, compacted)
-    (warning,) = check(kafka.address, readings, bounded)
+    with pytest.raises(SettingsError, match=f'"{compacted_topic}" is compacted'):
+        check_topics(kafka.address, readings, compacted_topic)
+    (warning,) = check_topics(kafka.address, readings, bounded_topic)
     assert "retention.bytes = 1000000" in warning

@@ -1,4 +1,7 @@
-"""Snapshots on a real Kafka: written in a transaction, found by offset past anybody's open one."""
+"""Snapshots on a real Kafka are written in a transaction and read by offset.
+
+Open transactions of other producers do not block the reader.
+"""
 
 import random
 from collections.abc import Iterator, Mapping
@@ -26,17 +29,19 @@ pytestmark = [pytest.mark.broker, pytest.mark.slow]
 CHUNK_BYTES = 1_000
 
 
-class Rig:
-    """A worker's outbox, and what is read back of its snapshots."""
+class WorkerRig:
+    """The outbox of a worker, with methods that publish snapshots and read them back."""
 
     def __init__(self, kafka: Kafka) -> None:
         self.kafka = {"bootstrap.servers": kafka.address}
-        self.state = kafka.unused_topic("state", partitions=2)
-        self.input = kafka.unused_topic("input", partitions=2)
+        self.state_topic = kafka.unused_topic("state", partitions=2)
+        self.input_topic = kafka.unused_topic("input", partitions=2)
         self.outbox = self.new_outbox()
-        # A group of one, that assigns itself, is one without generations.
-        self.consumer = Consumer({**self.kafka, "group.id": self.state}, logger=quiet_logger())
-        self.committed: dict[int, SnapshotRef] = {}
+        # This consumer assigns its own partitions, so its group has no generations.
+        self.consumer = Consumer(
+            {**self.kafka, "group.id": self.state_topic}, logger=quiet_logger()
+        )
+        self.committed_snapshots: dict[int, SnapshotRef] = {}
 
     def new_outbox(self) -> TransactionalOutbox:
         return TransactionalOutbox(
@@ -44,151 +49,160 @@ class Rig:
             transactional_id="worker",
             start_seconds=20,
             transaction_seconds=20,
-            state_topic=self.state,
+            state_topic=self.state_topic,
             chunk_bytes=CHUNK_BYTES,
         )
 
     def producer(self, name: str) -> Producer:
-        config = producer_config(self.kafka, transactional_id=f"{self.state}.{name}")
+        config = producer_config(self.kafka, transactional_id=f"{self.state_topic}.{name}")
         return Producer(config, logger=quiet_logger())
 
-    def other(self) -> Producer:
-        """Another producer with an open transaction and records in both partitions."""
-        other = self.producer("other")
-        other.init_transactions(20)
-        other.begin_transaction()
-        for number in (0, 1):
-            other.produce(self.state, b"of another producer", partition=number)
-        assert other.flush(20) == 0
-        return other
+    def open_other_transaction(self) -> Producer:
+        """Return another producer that has an open transaction with records in both partitions."""
+        producer = self.producer("other")
+        producer.init_transactions(20)
+        producer.begin_transaction()
+        for partition in (0, 1):
+            producer.produce(self.state_topic, b"of another producer", partition=partition)
+        assert producer.flush(20) == 0
+        return producer
 
-    def snapshot(self, content: bytes, *, number: int = 0, next_offset: int = 7) -> Snapshot:
-        where = Partition(self.input, number)
-        return a_snapshot(content, source=where, next_offset=next_offset)
+    def snapshot(self, content: bytes, *, partition: int = 0, next_offset: int = 7) -> Snapshot:
+        source = Partition(self.input_topic, partition)
+        return a_snapshot(content, source=source, next_offset=next_offset)
 
-    def publish(self, *snapshots: Snapshot, failing: Exception | None = None) -> None:
-        messages: dict[Partition, int] = {}
+    def publish(self, *snapshots: Snapshot, error: Exception | None = None) -> None:
+        manifest_offsets: dict[Partition, int] = {}
 
         def plan_commit(manifests: Mapping[Partition, int]) -> CommitPlan:
-            messages.update(manifests)
-            if failing is not None:
-                raise failing
-            return CommitPlan([], [Commit(s.source, s.next_offset, "") for s in snapshots])
+            manifest_offsets.update(manifests)
+            if error is not None:
+                raise error
+            return CommitPlan([], [Commit(item.source, item.next_offset, "") for item in snapshots])
 
-        message = OutgoingMessage(self.input, None, b"a result", [])
+        message = OutgoingMessage(self.input_topic, None, b"a result", [])
         membership = self.consumer.consumer_group_metadata()
         self.outbox.publish([message], plan_commit, membership, snapshots=snapshots)
         for snapshot in snapshots:
-            at = SnapshotRef(messages[snapshot.source], snapshot.next_offset)
-            self.committed[snapshot.source.number] = at
+            snapshot_ref = SnapshotRef(manifest_offsets[snapshot.source], snapshot.next_offset)
+            self.committed_snapshots[snapshot.source.number] = snapshot_ref
 
-    def read(self, number: int = 0, *, at: SnapshotRef | None = None) -> Snapshot:
+    def read(self, partition: int = 0, *, snapshot_ref: SnapshotRef | None = None) -> Snapshot:
         return read_snapshot(
             self.kafka,
-            self.state,
-            at or self.committed[number],
+            self.state_topic,
+            snapshot_ref or self.committed_snapshots[partition],
             group="g",
-            source=Partition(self.input, number),
+            source=Partition(self.input_topic, partition),
             partitions=4,
         )
 
 
 @pytest.fixture
-def rig(kafka: Kafka) -> Iterator[Rig]:
-    rig = Rig(kafka)
+def rig(kafka: Kafka) -> Iterator[WorkerRig]:
+    rig = WorkerRig(kafka)
     yield rig
     rig.outbox.close()
     rig.consumer.close()
 
 
-def noise(size: int, *, seed: int = 1) -> bytes:
+def random_content(size: int, *, seed: int = 1) -> bytes:
     return random.Random(seed).randbytes(size)
 
 
-def test_snapshots_are_read_past_anybodys_open_transaction(rig: Rig) -> None:
-    """One is open below the snapshots and one above: a reader of what is committed would wait."""
-    below = rig.other()
-    one, two = rig.snapshot(noise(4_500)), rig.snapshot(noise(1, seed=2), number=1, next_offset=9)
+def test_open_transactions_do_not_block_the_reader_of_snapshots(rig: WorkerRig) -> None:
+    """The open transaction has records before and after the snapshots.
 
-    rig.publish(one, two)
-    below.produce(rig.state, b"above as well", partition=0)
-    assert below.flush(20) == 0
+    A consumer that reads only committed records would wait.
+    """
+    other_producer = rig.open_other_transaction()
+    first_snapshot = rig.snapshot(random_content(4_500))
+    second_snapshot = rig.snapshot(random_content(1, seed=2), partition=1, next_offset=9)
 
-    assert rig.read(0) == one
-    assert rig.read(1) == two
-    assert below_last_stable(rig) == 0
-    below.abort_transaction(20)
-    assert rig.read(0) == one
+    rig.publish(first_snapshot, second_snapshot)
+    other_producer.produce(rig.state_topic, b"above as well", partition=0)
+    assert other_producer.flush(20) == 0
+
+    assert rig.read(0) == first_snapshot
+    assert rig.read(1) == second_snapshot
+    assert readable_records(rig) == 0
+    other_producer.abort_transaction(20)
+    assert rig.read(0) == first_snapshot
 
 
-def below_last_stable(rig: Rig) -> int:
-    """How much of the state a reader of what is committed would find."""
+def readable_records(rig: WorkerRig) -> int:
+    """Return how many records of the state topic a consumer of committed records could read."""
     config = {**rig.kafka, "group.id": "unused", "isolation.level": "read_committed"}
     consumer = Consumer(config, logger=quiet_logger())
     try:
-        low, stable = consumer.get_watermark_offsets(TopicPartition(rig.state, 0), 10)
-        return stable - low
+        low_watermark, last_stable_offset = consumer.get_watermark_offsets(
+            TopicPartition(rig.state_topic, 0), 10
+        )
+        return last_stable_offset - low_watermark
     finally:
         consumer.close()
 
 
-def test_what_was_aborted_is_named_by_no_manifest(rig: Rig) -> None:
-    """Chunks of another producer and of our own first try are skipped."""
+def test_a_manifest_names_no_aborted_chunk(rig: WorkerRig) -> None:
+    """A reader skips aborted chunks of another producer and of the worker's own first attempt."""
     with pytest.raises(ZeroDivisionError):
-        rig.publish(rig.snapshot(noise(3_000, seed=3)), failing=ZeroDivisionError())
+        rig.publish(rig.snapshot(random_content(3_000, seed=3)), error=ZeroDivisionError())
     rig.outbox.close()
     rig.outbox = rig.new_outbox()
-    other = rig.other()
-    snapshot = rig.snapshot(noise(3_000))
+    other_producer = rig.open_other_transaction()
+    snapshot = rig.snapshot(random_content(3_000))
 
     rig.publish(snapshot)
-    other.abort_transaction(20)
+    other_producer.abort_transaction(20)
 
-    # Three chunks, a manifest and a marker of the first try; a record of another producer; ours.
-    assert rig.committed[0].offset == 5 + 1 + 3
+    # First attempt: three chunks, a manifest and a marker. Then one record of the other producer,
+    # and three chunks of the second attempt.
+    assert rig.committed_snapshots[0].offset == 5 + 1 + 3
     assert rig.read() == snapshot
 
 
-def test_a_cold_memory_has_a_manifest_and_no_chunks(rig: Rig) -> None:
+def test_the_snapshot_of_a_cold_memory_has_a_manifest_and_no_chunks(rig: WorkerRig) -> None:
     rig.publish(rig.snapshot(b""))
 
-    assert rig.committed[0].offset == 0
+    assert rig.committed_snapshots[0].offset == 0
     assert rig.read() == rig.snapshot(b"")
 
 
-def test_what_a_newer_snapshot_replaces_is_deleted(rig: Rig) -> None:
-    first, second = rig.snapshot(noise(2_500)), rig.snapshot(noise(500), next_offset=8)
-    rig.publish(first)
-    before = rig.committed[0]
-    rig.publish(second)
+def test_a_snapshot_is_deleted_after_a_newer_snapshot_replaced_it(rig: WorkerRig) -> None:
+    first_snapshot = rig.snapshot(random_content(2_500))
+    second_snapshot = rig.snapshot(random_content(500), next_offset=8)
+    rig.publish(first_snapshot)
+    first_ref = rig.committed_snapshots[0]
+    rig.publish(second_snapshot)
     warnings: list[str] = []
-    old = OldSnapshotDeleter(AdminClient({**rig.kafka}), rig.state, warn=warnings.append)
+    deleter = OldSnapshotDeleter(AdminClient({**rig.kafka}), rig.state_topic, warn=warnings.append)
 
-    old.delete_before(0, before.offset + 1)
+    deleter.delete_before(0, first_ref.offset + 1)
 
     wait_until(
-        lambda: watermarks(rig.kafka, rig.state)[0][0] == before.offset + 1,
+        lambda: watermarks(rig.kafka, rig.state_topic)[0][0] == first_ref.offset + 1,
         deadline=20,
         what="the first snapshot to be deleted",
     )
-    assert rig.read() == second
-    with pytest.raises(StateRefused, match=f"offsets {before.offset + 1} to .*deleted"):
-        rig.read(at=before)
-    old.delete_before(0, before.offset + 1)
+    assert rig.read() == second_snapshot
+    with pytest.raises(StateRefused, match=f"offsets {first_ref.offset + 1} to .*deleted"):
+        rig.read(snapshot_ref=first_ref)
+    deleter.delete_before(0, first_ref.offset + 1)
     assert warnings == []
 
 
-def test_what_is_not_there_is_refused_with_the_remedy(rig: Rig) -> None:
-    rig.publish(rig.snapshot(noise(1_500)))
-    manifest = rig.committed[0].offset
+def test_the_error_for_a_missing_snapshot_names_the_remedy(rig: WorkerRig) -> None:
+    rig.publish(rig.snapshot(random_content(1_500)))
+    manifest = rig.committed_snapshots[0].offset
 
-    for offset, said in (
-        (manifest + 1, f"the record at {rig.state}-0-{manifest + 1}, .* is missing"),  # the marker
+    marker = manifest + 1  # the offset of the transaction marker
+    for offset, message in (
+        (marker, f"the record at {rig.state_topic}-0-{marker}, .* is missing"),
         (manifest + 2, r"are outside the offsets 0 to 3"),
         (manifest - 1, "is not a snapshot manifest"),
     ):
-        with pytest.raises(StateRefused, match=said) as caught:
-            rig.read(at=SnapshotRef(offset, 7))
-        assert "`sensorwatch state reset`" in str(caught.value)
-    with pytest.raises(StateRefused, match=rf'no partition 5 in "{rig.state}"'):
-        rig.read(5, at=SnapshotRef(0, 7))
+        with pytest.raises(StateRefused, match=message) as error_info:
+            rig.read(snapshot_ref=SnapshotRef(offset, 7))
+        assert "`sensorwatch state reset`" in str(error_info.value)
+    with pytest.raises(StateRefused, match=rf'no partition 5 in "{rig.state_topic}"'):
+        rig.read(5, snapshot_ref=SnapshotRef(0, 7))

@@ -1,4 +1,4 @@
-"""The Python interface gives the same scores as the consumer, from and to DataFrames."""
+"""The Python interface scores DataFrames and gives the same scores as the consumer."""
 
 import subprocess
 import sys
@@ -13,13 +13,13 @@ from sensorwatch.common.errors import UsageError
 from sensorwatch.common.scoring.processing import process
 from sensorwatch.notebook.rows import RowsRejected
 
-ROWS = 400
+TRAINING_ROWS = 400
 
 
-def a_frame(rows: int = ROWS, *, first: int = 0, seed: int = 1) -> pd.DataFrame:
-    """Two sensors with two signals, a row each minute."""
+def a_frame(rows: int = TRAINING_ROWS, *, first_row: int = 0, seed: int = 1) -> pd.DataFrame:
+    """Return rows of two sensors with two signals, one row a minute."""
     noise = np.random.default_rng(seed).normal(size=(rows, 2))
-    start = pd.Timestamp("2026-01-01", tz="UTC") + pd.Timedelta(first, "min")
+    start = pd.Timestamp("2026-01-01", tz="UTC") + pd.Timedelta(first_row, "min")
     return pd.DataFrame(
         {
             "timestamp": pd.date_range(start, periods=rows, freq="min"),
@@ -27,7 +27,7 @@ def a_frame(rows: int = ROWS, *, first: int = 0, seed: int = 1) -> pd.DataFrame:
             "flow": 10 + noise[:, 0],
             "pressure": 3 + 0.1 * noise[:, 1],
         },
-        index=[f"row-{first + number}" for number in range(rows)],
+        index=[f"row-{first_row + number}" for number in range(rows)],
     )
 
 
@@ -37,40 +37,46 @@ def detector() -> Detector:
 
 
 def a_faulty_frame() -> pd.DataFrame:
-    frame = a_frame(100, first=ROWS, seed=2)
+    frame = a_frame(100, first_row=TRAINING_ROWS, seed=2)
     frame.loc["row-450", "flow"] = 60.0
     return frame
 
 
 def test_a_fault_is_found_and_explained(detector: Detector) -> None:
     scores = detector.score(a_faulty_frame(), history=a_frame())
-    explained = detector.explain(a_faulty_frame(), history=a_frame())
+    explanations = detector.explain(a_faulty_frame(), history=a_frame())
 
     assert scores.index.tolist() == a_faulty_frame().index.tolist()
     assert scores.loc["row-450", "is_anomaly"]
     assert scores.loc["row-450", "severity"] == "critical"
     assert scores.loc["row-450", "episode"] == 50
-    first = explained.loc["row-450"].iloc[0]
-    assert (first["signal"], first["direction"], first["value"]) == ("flow", "high", 60.0)
+    first_explanation = explanations.loc["row-450"].iloc[0]
+    assert (
+        first_explanation["signal"],
+        first_explanation["direction"],
+        first_explanation["value"],
+    ) == ("flow", "high", 60.0)
 
 
-def test_scores_have_the_bits_of_the_consumer(detector: Detector) -> None:
+def test_notebook_and_consumer_compute_bit_identical_scores(detector: Detector) -> None:
     frame = a_faulty_frame()
-    texts = frame.assign(timestamp=frame["timestamp"].dt.strftime("%Y-%m-%dT%H:%M:%SZ"))
-    payloads = [line.encode() for line in texts.to_json(orient="records", lines=True,
+    text_frame = frame.assign(timestamp=frame["timestamp"].dt.strftime("%Y-%m-%dT%H:%M:%SZ"))
+    payloads = [line.encode() for line in text_frame.to_json(orient="records", lines=True,
                 double_precision=15).splitlines()]  # fmt: skip
-    exact = [
+    exact_payloads = [
         f'{{"timestamp":"{row.timestamp}","sensor_id":"{row.sensor_id}",'
         f'"flow":{row.flow!r},"pressure":{row.pressure!r}}}'.encode()
-        for row in texts.itertuples()
+        for row in text_frame.itertuples()
     ]
-    assert len(payloads) == len(exact)
+    assert len(payloads) == len(exact_payloads)
 
-    consumed = process(exact, detector.core, detector.core.empty_memory())
+    consumer_outcome = process(exact_payloads, detector.core, detector.core.empty_memory())
 
     scores = detector.score(frame)
-    assert scores["raw_score"].to_numpy().tobytes() == consumed.detections.raw_score.tobytes()
-    assert scores["is_anomaly"].tolist() == consumed.detections.is_anomaly.tolist()
+    assert (
+        scores["raw_score"].to_numpy().tobytes() == consumer_outcome.detections.raw_score.tobytes()
+    )
+    assert scores["is_anomaly"].tolist() == consumer_outcome.detections.is_anomaly.tolist()
 
 
 def test_a_file_is_read_with_an_inferred_schema(tmp_path: Path, detector: Detector) -> None:
@@ -109,7 +115,7 @@ def test_a_registered_detector_is_loaded_as_champion(tmp_path: Path, detector: D
         registry.register(champion, name="pumps")
 
 
-def test_an_episode_is_drawn(detector: Detector) -> None:
+def test_the_plot_of_an_episode_has_a_panel_for_each_signal(detector: Detector) -> None:
     pytest.importorskip("matplotlib")
 
     figure = detector.plot_episode(a_faulty_frame(), "row-450", history=a_frame())
@@ -119,15 +125,17 @@ def test_an_episode_is_drawn(detector: Detector) -> None:
         detector.plot_episode(a_faulty_frame(), "row-401", history=a_frame())
 
 
-def test_the_import_of_the_package_loads_no_library() -> None:
+def test_the_import_of_the_package_imports_no_heavy_library() -> None:
     code = "import sys, sensorwatch; print({'pandas', 'numba', 'sklearn'} & set(sys.modules))"
 
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    process = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
 
-    assert ended.stdout.strip() == "set()"
+    assert process.stdout.strip() == "set()"
 
 
-def test_an_unknown_name_is_refused() -> None:
+def test_an_unknown_attribute_of_the_package_is_an_error() -> None:
     import sensorwatch
 
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):

@@ -1,4 +1,4 @@
-"""The parser of `--faults`: plans, defaults and errors."""
+"""Tests of the parser of the option `--faults`: fault plans, defaults and errors."""
 
 import pytest
 
@@ -36,6 +36,6 @@ def test_a_missing_key_has_its_default(text: str, plan: FaultPlan | None) -> Non
         ("spike", "wanted none, or one or more of"),
     ],
 )
-def test_an_error_names_the_wrong_text_and_the_allowed_ones(text: str, message: str) -> None:
+def test_an_error_names_the_wrong_text_and_the_allowed_texts(text: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         parse_fault_plan(text)

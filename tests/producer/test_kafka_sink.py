@@ -1,4 +1,4 @@
-"""The Kafka sink: delivered records, and counts of failed ones."""
+"""The Kafka sink delivers records and counts the records that could not be delivered."""
 
 import json
 import threading
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.embedded
 TOPIC = "sensors"
 
 
-def never() -> bool:
+def never_stop() -> bool:
     return False
 
 
@@ -34,7 +34,7 @@ def some_records(rows: int, rate: float = 0.02) -> list[Record]:
     return list(simulated_records(chunk))
 
 
-def read(address: str, rows: int) -> list[Message]:
+def read_messages(address: str, rows: int) -> list[Message]:
     consumer = Consumer(reader_config({"bootstrap.servers": address}, group="reader"))
     consumer.subscribe([TOPIC])
     messages: list[Message] = []
@@ -51,62 +51,65 @@ def cluster(mock_cluster: MockCluster) -> MockCluster:
     return mock_cluster
 
 
-def a_sink(address: str, *, flush_seconds: float = 20.0, **config: Any) -> KafkaSink:
+def new_sink(address: str, *, flush_seconds: float = 20.0, **config: Any) -> KafkaSink:
     settings = producer_config({"bootstrap.servers": address, **config})
-    return KafkaSink(Producer(settings), TOPIC, stopping=never, flush_seconds=flush_seconds)
+    return KafkaSink(Producer(settings), TOPIC, stopping=never_stop, flush_seconds=flush_seconds)
 
 
 def test_every_record_is_delivered_with_key_value_label_and_time_of_sending(
     cluster: MockCluster,
 ) -> None:
-    sent, start_time = some_records(5_000), time.time()
-    sink = connect_sink({"bootstrap.servers": cluster.address}, TOPIC, stopping=never)
+    sent_records, start_time = some_records(5_000), time.time()
+    sink = connect_sink({"bootstrap.servers": cluster.address}, TOPIC, stopping=never_stop)
 
     delivery_counts = deliver(
-        [sent[:2_000], sent[2_000:]], sink, stopping=never, on_sent=lambda _rows: None
+        [sent_records[:2_000], sent_records[2_000:]],
+        sink,
+        stopping=never_stop,
+        on_sent=lambda _rows: None,
     )
 
     assert delivery_counts == DeliveryCounts(5_000, 0)
-    messages = read(cluster.address, 5_000)
-    assert sorted(map(as_record, messages)) == sorted(sent)
+    messages = read_messages(cluster.address, 5_000)
+    assert sorted(map(sent_record, messages)) == sorted(sent_records)
     for message in messages:
-        kind, milliseconds = message.timestamp()
-        assert kind == TIMESTAMP_CREATE_TIME
+        timestamp_type, milliseconds = message.timestamp()
+        assert timestamp_type == TIMESTAMP_CREATE_TIME
         assert start_time - 1 <= milliseconds / 1000 <= time.time() + 1
         assert b"label" not in (message.value() or b"")
 
 
 def test_the_rows_of_a_sensor_stay_in_order_in_one_partition(cluster: MockCluster) -> None:
-    sent = some_records(3_000, rate=0)
-    sink = a_sink(cluster.address)
+    sent_records = some_records(3_000, rate=0)
+    sink = new_sink(cluster.address)
 
-    sink.send(sent)
+    sink.send(sent_records)
     sink.close()
 
     partitions: dict[str, set[int]] = {}
     times: dict[str, list[tuple[int, str]]] = {}
-    for message in read(cluster.address, 3_000):
+    for message in read_messages(cluster.address, 3_000):
         key = (message.key() or b"").decode()
         partitions.setdefault(key, set()).add(message.partition() or 0)
         event_time = json.loads(message.value() or b"")["timestamp"]
         times.setdefault(key, []).append((message.offset() or 0, event_time))
     assert len(partitions) == 10
-    assert all(len(numbers) == 1 for numbers in partitions.values())
+    assert all(len(partition_numbers) == 1 for partition_numbers in partitions.values())
     for rows in times.values():
-        in_offset_order = [event_time for _, event_time in sorted(rows)]
-        assert in_offset_order == sorted(in_offset_order)
+        times_by_offset = [event_time for _, event_time in sorted(rows)]
+        assert times_by_offset == sorted(times_by_offset)
 
 
-def test_send_waits_while_the_queue_is_full(cluster: MockCluster) -> None:
-    sink = a_sink(cluster.address, **{"queue.buffering.max.messages": 10})
+def test_send_waits_while_the_producer_queue_is_full(cluster: MockCluster) -> None:
+    sink = new_sink(cluster.address, **{"queue.buffering.max.messages": 10})
 
     sink.send(some_records(1_000))
 
     assert sink.close() == DeliveryCounts(1_000, 0)
 
 
-def test_send_returns_on_a_stop_although_the_queue_is_full(cluster: MockCluster) -> None:
-    """The broker is down, so the queue never empties."""
+def test_send_returns_on_a_stop_request_even_if_the_queue_is_full(cluster: MockCluster) -> None:
+    """The broker is down, so the queue stays full."""
     config = producer_config(
         {"bootstrap.servers": cluster.address, "queue.buffering.max.messages": 10}
     )
@@ -125,7 +128,7 @@ def test_send_returns_on_a_stop_although_the_queue_is_full(cluster: MockCluster)
 
 def test_a_record_that_the_broker_refuses_is_counted_as_failed(cluster: MockCluster) -> None:
     cluster.push_request_errors(Api.PRODUCE, [KafkaError.TOPIC_AUTHORIZATION_FAILED])
-    sink = a_sink(cluster.address)
+    sink = new_sink(cluster.address)
 
     sink.send(some_records(1))
     delivery_counts = sink.close()
@@ -135,7 +138,7 @@ def test_a_record_that_the_broker_refuses_is_counted_as_failed(cluster: MockClus
 
 
 def test_only_the_record_that_is_too_large_for_the_client_fails(cluster: MockCluster) -> None:
-    sink = a_sink(cluster.address)
+    sink = new_sink(cluster.address)
 
     sink.send([Record("a", b"x" * 2_000_000, ""), Record("a", b"{}", "")])
     delivery_counts = sink.close()
@@ -149,7 +152,7 @@ def test_records_that_are_not_confirmed_at_the_deadline_are_counted_as_failed(
 ) -> None:
     config = producer_config({"bootstrap.servers": cluster.address})
     sink = KafkaSink(
-        Producer(config, logger=quiet_logger()), TOPIC, stopping=never, flush_seconds=0.5
+        Producer(config, logger=quiet_logger()), TOPIC, stopping=never_stop, flush_seconds=0.5
     )
     cluster.broker_down()
     start_time = time.monotonic()
@@ -162,20 +165,22 @@ def test_records_that_are_not_confirmed_at_the_deadline_are_counted_as_failed(
     assert time.monotonic() - start_time < 10
 
 
-def test_a_missing_topic_is_named_before_anything_is_sent(embedded_broker: EmbeddedBroker) -> None:
-    with pytest.raises(BrokerUnavailable, match='no topic "nowhere"'):
-        connect_sink({"bootstrap.servers": embedded_broker.address}, "nowhere", stopping=never)
+def test_a_missing_topic_is_an_error_before_the_first_record_is_sent(
+    embedded_broker: EmbeddedBroker,
+) -> None:
+    with pytest.raises(BrokerUnavailable, match='no topic "missing"'):
+        connect_sink({"bootstrap.servers": embedded_broker.address}, "missing", stopping=never_stop)
 
 
-def test_idempotence_cannot_be_switched_off() -> None:
+def test_idempotence_cannot_be_disabled() -> None:
     with pytest.raises(SettingsError, match=r"enable\.idempotence"):
-        connect_sink({"enable.idempotence": False}, TOPIC, stopping=never)
+        connect_sink({"enable.idempotence": False}, TOPIC, stopping=never_stop)
 
 
-def test_an_unknown_client_setting_is_named(cluster: MockCluster) -> None:
+def test_the_error_names_an_unknown_client_setting(cluster: MockCluster) -> None:
     with pytest.raises(UsageError, match=r"no\.such\.thing"):
         connect_sink(
-            {"bootstrap.servers": cluster.address, "no.such.thing": 1}, TOPIC, stopping=never
+            {"bootstrap.servers": cluster.address, "no.such.thing": 1}, TOPIC, stopping=never_stop
         )
 
 
@@ -200,7 +205,7 @@ def test_delivery_stops_between_batches_on_a_stop_request() -> None:
     assert delivery_counts == DeliveryCounts(6, 0)
 
 
-def as_record(message: Message) -> Record:
+def sent_record(message: Message) -> Record:
     headers = dict(message.headers() or [])
     label = headers.pop(LABEL_HEADER, b"")
     assert not headers

@@ -1,4 +1,4 @@
-"""`python -m producer`: output, files, records and exit codes."""
+"""Tests of `python -m producer`: output, files, records and exit codes."""
 
 import json
 import os
@@ -18,19 +18,19 @@ from sensorwatch.common.tables import read_rows
 from sensorwatch.demo.embedded_broker import EmbeddedBroker
 from tests.brokers.kafka import Kafka
 
-PROJECT = Path(__file__).parents[2]
+PROJECT_DIR = Path(__file__).parents[2]
 
 
-def environment(**added: str) -> dict[str, str]:
+def producer_environment(**variables: str) -> dict[str, str]:
     inherited = {name: value for name, value in os.environ.items() if "SENSORWATCH" not in name}
-    return {**inherited, "PYTHONPATH": str(PROJECT), **added}
+    return {**inherited, "PYTHONPATH": str(PROJECT_DIR), **variables}
 
 
-def producer(folder: Path, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
+def run_producer(folder: Path, *args: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "producer", *args],
         cwd=folder,
-        env=environment(**env),
+        env=producer_environment(**variables),
         capture_output=True,
         text=True,
         timeout=60,
@@ -38,36 +38,40 @@ def producer(folder: Path, *args: str, **env: str) -> subprocess.CompletedProces
     )
 
 
-def test_a_sample_file_needs_no_broker_and_has_only_valid_rows(tmp_path: Path) -> None:
-    run = producer(tmp_path, "--out", "data/raw/sample.csv")
+def test_a_sample_file_is_written_without_a_broker_and_has_only_valid_rows(tmp_path: Path) -> None:
+    result = run_producer(tmp_path, "--out", "data/raw/sample.csv")
 
-    schema = load_schema(PROJECT / "schemas" / "default.toml")
+    schema = load_schema(PROJECT_DIR / "schemas" / "default.toml")
     readings, rejections = collect_rows(read_rows(tmp_path / "data/raw/sample.csv", schema), schema)
-    assert (run.returncode, run.stderr) == (0, "")
-    assert run.stdout == "wrote 40320 rows of 10 sensors to data/raw/sample.csv\n"
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout == "wrote 40320 rows of 10 sensors to data/raw/sample.csv\n"
     assert (len(readings), rejections) == (40_320, [])
     assert len(readings.sensor_ids) == 10
 
 
 def test_the_same_seed_writes_the_same_bytes_and_another_seed_does_not(tmp_path: Path) -> None:
-    common = ("--rows", "2000", "--faults", "rate=0.01", "--labels", "--sensors", "3")
+    common_arguments = ("--rows", "2000", "--faults", "rate=0.01", "--labels", "--sensors", "3")
 
     for name, seed in (("a", "5"), ("b", "5"), ("c", "6")):
-        assert producer(tmp_path, "--out", name, "--seed", seed, *common).returncode == 0
+        assert (
+            run_producer(tmp_path, "--out", name, "--seed", seed, *common_arguments).returncode == 0
+        )
 
-    first, again, other = ((tmp_path / name).read_bytes() for name in "abc")
-    assert first == again != other
+    first_file, same_seed_file, other_seed_file = ((tmp_path / name).read_bytes() for name in "abc")
+    assert first_file == same_seed_file != other_seed_file
 
 
 def test_standard_output_contains_only_json_lines(tmp_path: Path) -> None:
-    run = producer(tmp_path, "--stdout", "--rows", "12", "--faults", "none", "--interval", "60")
+    result = run_producer(
+        tmp_path, "--stdout", "--rows", "12", "--faults", "none", "--interval", "60"
+    )
 
-    rows = [json.loads(line) for line in run.stdout.splitlines()]
-    assert run.returncode == 0
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
+    assert result.returncode == 0
     assert [row["sensor_id"] for row in rows[:2]] == ["sensor-000", "sensor-001"]
     assert rows[-1]["timestamp"] == "2025-01-01T00:01:00Z"
     assert set(rows[0]) == {"timestamp", "sensor_id", "x1", "x2", "x3"}
-    assert "delivered 12, failed 0" in run.stderr
+    assert "delivered 12, failed 0" in result.stderr
 
 
 def test_a_csv_file_is_sent_as_json_lines(tmp_path: Path) -> None:
@@ -77,17 +81,17 @@ def test_a_csv_file_is_sent_as_json_lines(tmp_path: Path) -> None:
         '[csv]\ndelimiter = ";"\n'
     )
 
-    run = producer(tmp_path, "--csv", "in.csv", "--schema", "own.toml", "--stdout")
+    result = run_producer(tmp_path, "--csv", "in.csv", "--schema", "own.toml", "--stdout")
 
-    assert run.stdout == '{"when":1,"temp":2.5}\n{"when":2,"temp":"x"}\n'
-    assert run.returncode == 0
+    assert result.stdout == '{"when":1,"temp":2.5}\n{"when":2,"temp":"x"}\n'
+    assert result.returncode == 0
 
 
-def test_a_closed_pipe_ends_an_endless_run_without_output(tmp_path: Path) -> None:
+def test_a_closed_pipe_ends_an_endless_run_without_an_error_message(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "producer", "--stdout", "--rate", "max"],
         cwd=tmp_path,
-        env=environment(),
+        env=producer_environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
@@ -111,7 +115,7 @@ def test_a_closed_pipe_ends_an_endless_run_without_output(tmp_path: Path) -> Non
         (["--stdout", "--rate", "fast"], '--rate: found "fast"'),
         (["--stdout", "--start", "soon"], "--start: found 'soon'"),
         (["--stdout", "--faults", "kinds=spikes"], 'did you mean "spike"'),
-        (["--stdout", "--csv", "nowhere.csv", "--schema", "no.toml"], "no schema file no.toml"),
+        (["--stdout", "--csv", "missing.csv", "--schema", "no.toml"], "no schema file no.toml"),
         (["--out", "/dev/null/a.csv"], "/dev/null/a.csv cannot be written"),
         (["--sensors", "0"], "--sensors"),
     ],
@@ -119,11 +123,11 @@ def test_a_closed_pipe_ends_an_endless_run_without_output(tmp_path: Path) -> Non
 def test_a_usage_error_is_one_line_and_exits_with_2(
     tmp_path: Path, args: list[str], message: str
 ) -> None:
-    run = producer(tmp_path, *args)
+    result = run_producer(tmp_path, *args)
 
-    assert run.returncode == 2
-    assert message in run.stderr
-    assert len(run.stderr.splitlines()) == 1
+    assert result.returncode == 2
+    assert message in result.stderr
+    assert len(result.stderr.splitlines()) == 1
 
 
 @pytest.mark.slow
@@ -131,19 +135,21 @@ def test_a_usage_error_is_one_line_and_exits_with_2(
 def test_records_are_delivered_to_the_requested_topic_with_their_labels(
     tmp_path: Path, embedded_broker: EmbeddedBroker
 ) -> None:
-    embedded_broker.create_topic("elsewhere")
+    embedded_broker.create_topic("other-topic")
     (tmp_path / "sensorwatch.toml").write_text(
         f'[kafka]\n"bootstrap.servers" = "{embedded_broker.address}"\n'
     )
 
-    run = producer(tmp_path, "--rows", "3000", "--topic", "elsewhere", "--faults", "rate=0.02")
+    result = run_producer(
+        tmp_path, "--rows", "3000", "--topic", "other-topic", "--faults", "rate=0.02"
+    )
 
-    assert run.returncode == 0, run.stderr
-    assert 'delivered 3000, failed 0, to topic "elsewhere"' in run.stderr
+    assert result.returncode == 0, result.stderr
+    assert 'delivered 3000, failed 0, to topic "other-topic"' in result.stderr
     consumer = Consumer(
         reader_config({"bootstrap.servers": embedded_broker.address}, group="reader")
     )
-    consumer.subscribe(["elsewhere"])
+    consumer.subscribe(["other-topic"])
     labels: list[object] = []
     deadline = time.monotonic() + 30
     while len(labels) < 3_000 and time.monotonic() < deadline:
@@ -159,16 +165,16 @@ def test_records_are_delivered_to_the_requested_topic_with_their_labels(
 
 @pytest.mark.slow
 @pytest.mark.embedded
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(("signal_number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
 def test_a_signal_ends_an_endless_run_which_reports_its_counts(
-    tmp_path: Path, embedded_broker: EmbeddedBroker, number: signal.Signals, code: int
+    tmp_path: Path, embedded_broker: EmbeddedBroker, signal_number: signal.Signals, code: int
 ) -> None:
     embedded_broker.create_topic("sensors")
     kafka = {"SENSORWATCH__KAFKA__BOOTSTRAP_SERVERS": embedded_broker.address}
     process = subprocess.Popen(
         [sys.executable, "-m", "producer", "--rate", "50"],
         cwd=tmp_path,
-        env=environment(**kafka),
+        env=producer_environment(**kafka),
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -177,50 +183,50 @@ def test_a_signal_ends_an_endless_run_which_reports_its_counts(
     )
     consumer.subscribe(["sensors"])
     deadline = time.monotonic() + 30
-    arrived = 0
-    while arrived == 0 and time.monotonic() < deadline:
-        arrived += sum(not message.error() for message in consumer.consume(10, 0.1))
+    record_count = 0
+    while record_count == 0 and time.monotonic() < deadline:
+        record_count += sum(not message.error() for message in consumer.consume(10, 0.1))
     consumer.close()
 
-    process.send_signal(number)
+    process.send_signal(signal_number)
     _, error_output = process.communicate(timeout=20)
 
-    assert arrived
+    assert record_count
     assert process.returncode == code, error_output
     assert "failed 0" in error_output
 
 
 @pytest.mark.slow
-def test_an_unreachable_broker_is_named_and_exits_with_3(tmp_path: Path) -> None:
+def test_the_error_names_an_unreachable_broker_and_the_exit_code_is_3(tmp_path: Path) -> None:
     kafka = {"SENSORWATCH__KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:1"}
 
-    run = producer(tmp_path, "--rows", "5", **kafka)
+    result = run_producer(tmp_path, "--rows", "5", **kafka)
 
-    assert run.returncode == 3
-    assert "no broker answers at 127.0.0.1:1" in run.stderr
+    assert result.returncode == 3
+    assert "no broker answers at 127.0.0.1:1" in result.stderr
 
 
 @pytest.mark.broker
-def test_a_real_broker_stores_every_record_and_a_missing_topic_is_named(
+def test_a_real_broker_stores_every_record_and_a_missing_topic_is_an_error(
     tmp_path: Path, kafka: Kafka
 ) -> None:
     topic = kafka.unused_topic("produced", partitions=3)
     address = {"SENSORWATCH__KAFKA__BOOTSTRAP_SERVERS": kafka.address}
 
-    sent = producer(tmp_path, "--rows", "20000", "--topic", topic, **address)
-    missing = producer(tmp_path, "--rows", "1", "--topic", "nowhere", **address)
+    result = run_producer(tmp_path, "--rows", "20000", "--topic", topic, **address)
+    missing_topic_result = run_producer(tmp_path, "--rows", "1", "--topic", "missing", **address)
 
-    assert (sent.returncode, missing.returncode) == (0, 3), sent.stderr
-    assert "delivered 20000, failed 0" in sent.stderr
-    assert 'no topic "nowhere"' in missing.stderr
+    assert (result.returncode, missing_topic_result.returncode) == (0, 3), result.stderr
+    assert "delivered 20000, failed 0" in result.stderr
+    assert 'no topic "missing"' in missing_topic_result.stderr
     assert stored_records(kafka.address, topic, partitions=3) == 20_000
 
 
 def stored_records(address: str, topic: str, *, partitions: int) -> int:
     reader = Consumer(reader_config({"bootstrap.servers": address}, group="count"))
-    ends = [
+    watermarks = [
         reader.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)
         for partition in range(partitions)
     ]
     reader.close()
-    return sum(high - low for low, high in ends)
+    return sum(high - low for low, high in watermarks)

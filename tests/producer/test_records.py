@@ -1,4 +1,7 @@
-"""Simulated records and CSV files contain the exact rows, and the value never shows the label."""
+"""Simulated records and CSV files contain exactly the simulated rows.
+
+The value of a record never contains the label.
+"""
 
 import csv
 import json
@@ -22,7 +25,7 @@ from sensorwatch.producer.malformed_rows import broken_json
 from sensorwatch.producer.simulated_records import Record, simulated_records
 
 SCHEMA_PATH = Path(__file__).parents[2] / "schemas" / "default.toml"
-FAULTY = Simulation(rows=20_000, faults=FaultPlan(rate=0.02))
+FAULTY_SIMULATION = Simulation(rows=20_000, faults=FaultPlan(rate=0.02))
 ROW = {
     "timestamp": "2025-01-01T00:00:00Z",
     "sensor_id": "sensor-000",
@@ -30,7 +33,7 @@ ROW = {
     "x2": 2.5,
     "x3": 3.5,
 }
-EXPECTED = {
+EXPECTED_REASONS = {
     Defect.TRUNCATED: (Reason.NOT_JSON, Reason.NULL_VALUE),
     Defect.TEXT: (Reason.WRONG_TYPE, Reason.WRONG_TYPE),
     Defect.MISSING_FIELD: (Reason.MISSING_FIELD, Reason.NULL_VALUE),
@@ -44,7 +47,7 @@ EXPECTED = {
     Defect.FRAMED: (Reason.FRAMED, Reason.BAD_KEY),
     Defect.EMPTY: (Reason.EMPTY, Reason.NULL_VALUE),
 }
-"""By defect: the reason as JSON, the reason as CSV cells."""
+"""For each defect, the reason of its rejection in JSON and in CSV."""
 
 
 @pytest.fixture(scope="module")
@@ -52,43 +55,45 @@ def schema() -> Schema:
     return load_schema(SCHEMA_PATH)
 
 
-def records(simulation: Simulation) -> Iterator[Record]:
+def all_records(simulation: Simulation) -> Iterator[Record]:
     for chunk in simulate(simulation):
         yield from simulated_records(chunk)
 
 
-def test_a_records_value_is_its_row_bit_for_bit(schema: Schema) -> None:
+def test_the_value_of_a_record_is_bit_identical_to_its_row(schema: Schema) -> None:
     simulation = Simulation(rows=10_000)
 
-    readings, rejections = parse([record.value for record in records(simulation)], schema)
+    readings, rejections = parse([record.value for record in all_records(simulation)], schema)
 
     (chunk,) = simulate(simulation)
     assert rejections == []
     assert (readings.values == chunk.values).all()
     assert (readings.event_time == chunk.event_time).all()
-    names = [readings.sensor_ids[sensor] for sensor in readings.sensor]
-    assert names == chunk.sensor_id == [record.key for record in records(simulation)]
+    sensor_ids = [readings.sensor_ids[sensor] for sensor in readings.sensor]
+    assert sensor_ids == chunk.sensor_id == [record.key for record in all_records(simulation)]
 
 
-def test_only_malformed_rows_are_rejected_for_many_reasons(schema: Schema) -> None:
+def test_only_malformed_rows_are_rejected_and_every_reason_occurs(schema: Schema) -> None:
     plan = FaultPlan(rate=0.02, kinds=(FaultKind.MALFORMED, FaultKind.SPIKE))
-    sent = list(records(Simulation(rows=20_000, faults=plan)))
+    sent_records = list(all_records(Simulation(rows=20_000, faults=plan)))
 
-    _, rejections = parse([record.value for record in sent], schema)
+    _, rejections = parse([record.value for record in sent_records], schema)
 
-    malformed = [index for index, record in enumerate(sent) if record.label == FaultKind.MALFORMED]
-    assert [rejection.index for rejection in rejections] == malformed
+    malformed_indices = [
+        index for index, record in enumerate(sent_records) if record.label == FaultKind.MALFORMED
+    ]
+    assert [rejection.index for rejection in rejections] == malformed_indices
     assert {rejection.reason for rejection in rejections} == {
-        as_json for as_json, _ in EXPECTED.values()
+        json_reason for json_reason, _ in EXPECTED_REASONS.values()
     }
 
 
 def test_a_label_is_never_in_the_value() -> None:
-    sent = list(records(FAULTY))
+    sent_records = list(all_records(FAULTY_SIMULATION))
 
-    labels = Counter(record.label for record in sent)
+    labels = Counter(record.label for record in sent_records)
     assert set(labels) == {"", *FaultKind} - {FaultKind.DROPOUT}
-    for record in sent:
+    for record in sent_records:
         assert b"label" not in record.value
         assert not record.label or record.label.encode() not in record.value
         if record.label != FaultKind.MALFORMED:
@@ -96,14 +101,14 @@ def test_a_label_is_never_in_the_value() -> None:
 
 
 @pytest.mark.parametrize("defect", Defect)
-def test_each_defect_is_rejected_for_its_reason_as_json(defect: Defect, schema: Schema) -> None:
+def test_each_defect_in_json_is_rejected_for_its_reason(defect: Defect, schema: Schema) -> None:
     _, rejections = parse([broken_json(ROW, defect)], schema)
 
-    assert [rejection.reason for rejection in rejections] == [EXPECTED[defect][0]]
+    assert [rejection.reason for rejection in rejections] == [EXPECTED_REASONS[defect][0]]
 
 
 @pytest.mark.parametrize("defect", Defect)
-def test_each_defect_is_rejected_for_its_reason_as_csv(
+def test_each_defect_in_csv_is_rejected_for_its_reason(
     defect: Defect, tmp_path: Path, schema: Schema
 ) -> None:
     chunk = Chunk(
@@ -119,7 +124,7 @@ def test_each_defect_is_rejected_for_its_reason_as_csv(
     write_simulated_csv([chunk], path, labels=True, on_sent=lambda _rows: None)
 
     _, rejections = collect_rows(read_rows(path, schema), schema)
-    assert [rejection.reason for rejection in rejections] == [EXPECTED[defect][1]]
+    assert [rejection.reason for rejection in rejections] == [EXPECTED_REASONS[defect][1]]
 
 
 @pytest.mark.parametrize("labels", [True, False])
@@ -129,20 +134,24 @@ def test_a_csv_file_contains_the_same_rows_as_the_records(
     path = tmp_path / "new" / "rows.csv"
     reported_rows: list[int] = []
 
-    rows = write_simulated_csv(simulate(FAULTY), path, labels=labels, on_sent=reported_rows.append)
+    rows = write_simulated_csv(
+        simulate(FAULTY_SIMULATION), path, labels=labels, on_sent=reported_rows.append
+    )
 
-    sent = list(records(FAULTY))
-    from_csv, rejected_csv = collect_rows(read_rows(path, schema), schema)
-    from_json, rejected_json = parse([record.value for record in sent], schema)
+    sent_records = list(all_records(FAULTY_SIMULATION))
+    csv_readings, csv_rejections = collect_rows(read_rows(path, schema), schema)
+    json_readings, json_rejections = parse([record.value for record in sent_records], schema)
     assert rows == sum(reported_rows) == 20_000
-    assert from_csv.values.tobytes() == from_json.values.tobytes()
-    assert from_csv.event_time.tobytes() == from_json.event_time.tobytes()
-    assert from_csv.sensor_ids == from_json.sensor_ids
-    assert [bad.index for bad in rejected_csv] == [bad.index for bad in rejected_json]
+    assert csv_readings.values.tobytes() == json_readings.values.tobytes()
+    assert csv_readings.event_time.tobytes() == json_readings.event_time.tobytes()
+    assert csv_readings.sensor_ids == json_readings.sensor_ids
+    assert [rejection.index for rejection in csv_rejections] == [
+        rejection.index for rejection in json_rejections
+    ]
     with path.open(newline="") as file:
         lines = list(csv.DictReader(file))
     if labels:
-        assert [line["label"] for line in lines] == [record.label for record in sent]
+        assert [line["label"] for line in lines] == [record.label for record in sent_records]
     else:
         assert list(lines[0]) == ["sensor_id", "timestamp", "x1", "x2", "x3"]
 
@@ -152,7 +161,7 @@ def test_an_interrupted_run_does_not_replace_a_complete_file(tmp_path: Path) -> 
     path.write_text("earlier content")
 
     def interrupted_chunks() -> Iterator[Chunk]:
-        yield next(simulate(FAULTY))
+        yield next(simulate(FAULTY_SIMULATION))
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -1,4 +1,4 @@
-"""Replayed records parse to the same readings and rejections as the rows of their file."""
+"""Replayed records give the same readings and rejections as the rows of their file."""
 
 import json
 from collections.abc import Iterator
@@ -37,10 +37,10 @@ soon,d,0.1
 """
 
 
-def a_schema(unknown: str = "ignore") -> Schema:
+def a_schema(unknown_fields: str = "ignore") -> Schema:
     return schema_from_plain(
         {
-            "unknown_fields": unknown,
+            "unknown_fields": unknown_fields,
             "time": {"field": "timestamp"},
             "key": {"field": "id", "optional": True},
             "signals": [{"name": "x1", "field": "deep.x1"}, {"name": "x2"}],
@@ -48,10 +48,10 @@ def a_schema(unknown: str = "ignore") -> Schema:
     )
 
 
-def parsed_values(
-    parsed: tuple[Readings, list[Rejection]],
+def comparable_values(
+    batch: tuple[Readings, list[Rejection]],
 ) -> tuple[bytes, bytes, tuple[str, ...], list[int]]:
-    readings, rejections = parsed
+    readings, rejections = batch
     return (
         readings.values.tobytes(),
         readings.event_time.tobytes(),
@@ -60,22 +60,26 @@ def parsed_values(
     )
 
 
-@pytest.mark.parametrize("unknown", ["ignore", "reject"])
-def test_replayed_records_parse_like_the_lines_of_the_file(tmp_path: Path, unknown: str) -> None:
+@pytest.mark.parametrize("unknown_fields", ["ignore", "reject"])
+def test_replayed_records_parse_like_the_lines_of_the_file(
+    tmp_path: Path, unknown_fields: str
+) -> None:
     path = tmp_path / "rows.csv"
     path.write_text(BAD_LINES)
-    schema = a_schema(unknown)
+    schema = a_schema(unknown_fields)
 
-    sent = list(replayed_records(path, schema))
+    sent_records = list(replayed_records(path, schema))
 
-    from_lines = collect_rows(read_rows(path, schema), schema)
-    from_records = parse([record.value for record in sent], schema)
-    assert parsed_values(from_records) == parsed_values(from_lines)
-    assert len(sent) == 7
+    line_batch = collect_rows(read_rows(path, schema), schema)
+    record_batch = parse([record.value for record in sent_records], schema)
+    assert comparable_values(record_batch) == comparable_values(line_batch)
+    assert len(sent_records) == 7
     line_with_too_many_cells = 4
-    assert {bad.index: bad.reason for bad in from_records[1]} == {
-        bad.index: Reason.NOT_OBJECT if bad.index == line_with_too_many_cells else bad.reason
-        for bad in from_lines[1]
+    assert {rejection.index: rejection.reason for rejection in record_batch[1]} == {
+        rejection.index: Reason.NOT_OBJECT
+        if rejection.index == line_with_too_many_cells
+        else rejection.reason
+        for rejection in line_batch[1]
     }
 
 
@@ -92,16 +96,16 @@ def test_unknown_fields_are_sent_only_if_the_schema_rejects_them(tmp_path: Path)
     path = tmp_path / "rows.csv"
     path.write_text(BAD_LINES)
 
-    first = next(replayed_records(path, a_schema()))
-    with_unknown_fields = next(replayed_records(path, a_schema("reject")))
+    record = next(replayed_records(path, a_schema()))
+    record_with_unknown_fields = next(replayed_records(path, a_schema("reject")))
 
-    assert json.loads(first.value) == {
+    assert json.loads(record.value) == {
         "timestamp": "2025-01-01T00:00:00Z",
         "id": "a",
         "deep": {"x1": 1.5},
         "x2": 2.0,
     }
-    assert b'"note":"kept"' in with_unknown_fields.value
+    assert b'"note":"kept"' in record_with_unknown_fields.value
 
 
 def test_a_parquet_file_gives_the_same_records_as_a_csv_file(tmp_path: Path) -> None:
@@ -121,9 +125,9 @@ def test_a_parquet_file_gives_the_same_records_as_a_csv_file(tmp_path: Path) -> 
     )
 
 
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"nowhere\.csv"):
-        next(replayed_records(tmp_path / "nowhere.csv", a_schema()))
+def test_the_error_names_a_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"missing\.csv"):
+        next(replayed_records(tmp_path / "missing.csv", a_schema()))
 
 
 @settings(deadline=None)
@@ -140,31 +144,34 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_any_fields_parse_the_same_after_encoding(fields: Fields) -> None:
     schema = a_schema()
 
-    direct, encoded = collect_rows([fields], schema), parse([encode_fields(fields)], schema)
+    direct_batch, encoded_batch = (
+        collect_rows([fields], schema),
+        parse([encode_fields(fields)], schema),
+    )
 
-    assert parsed_values(encoded) == parsed_values(direct)
-    assert [(bad.reason, bad.field) for bad in encoded[1]] == [
-        (bad.reason, bad.field) for bad in direct[1]
+    assert comparable_values(encoded_batch) == comparable_values(direct_batch)
+    assert [(rejection.reason, rejection.field) for rejection in encoded_batch[1]] == [
+        (rejection.reason, rejection.field) for rejection in direct_batch[1]
     ]
 
 
-def skab_lines() -> Iterator[Fields | Fault]:
+def skab_rows() -> Iterator[Fields | Fault]:
     for path in sorted(VALVE.parent.glob("*.csv")):
         yield from read_rows(path, SKAB_SCHEMA)
 
 
 @needs_skab
-def test_every_row_of_real_valve_runs_is_replayed() -> None:
-    sent = [
+def test_every_row_of_the_skab_valve_files_is_replayed() -> None:
+    values = [
         record.value
         for path in sorted(VALVE.parent.glob("*.csv"))
         for record in replayed_records(path, SKAB_SCHEMA)
     ]
 
-    readings, rejections = parse(sent, SKAB_SCHEMA)
+    readings, rejections = parse(values, SKAB_SCHEMA)
 
-    lines = sum(len(path.read_text().splitlines()) - 1 for path in VALVE.parent.glob("*.csv"))
-    assert len(sent) == len(readings) == lines > 0
+    line_count = sum(len(path.read_text().splitlines()) - 1 for path in VALVE.parent.glob("*.csv"))
+    assert len(values) == len(readings) == line_count > 0
     assert rejections == []
-    expected, _ = collect_rows(skab_lines(), SKAB_SCHEMA)
+    expected, _ = collect_rows(skab_rows(), SKAB_SCHEMA)
     assert readings.values.tobytes() == expected.values.tobytes()

@@ -1,1 +1,1 @@
-"""The ledger shown and verified."""
+"""Tests of the commands and functions that show and verify the ledger."""

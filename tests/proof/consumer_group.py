@@ -1,4 +1,4 @@
-"""An in-memory consumer group that scores one partition and keeps its ledger and snapshots."""
+"""An in-memory consumer group that scores one partition and writes its ledger and snapshots."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -30,7 +30,7 @@ SOURCE = Partition("sensors", 0)
 
 
 class LedgerGroup:
-    """Scores records, and writes ledger records and snapshots as the consumer does."""
+    """A consumer group that writes ledger records and snapshots as the real consumer does."""
 
     def __init__(
         self,
@@ -48,11 +48,11 @@ class LedgerGroup:
         self.input: list[StoredRecord] = []
         self.ledger: list[LedgerRecord] = []
         self.snapshots: dict[SnapshotRef, Snapshot] = {}
-        self.read: list[SnapshotRef] = []
+        self.read_snapshots: list[SnapshotRef] = []
         self._record(Cause.OPENED, self.account)
 
     def consume(self, records: Sequence[StoredRecord]) -> None:
-        """Score records and account for them."""
+        """Score records and add them to the account."""
         detector = self.detectors[self.version]
         offsets = np.asarray([record.stored_offset for record in records], dtype=np.int64)
         outcome = process(
@@ -73,27 +73,27 @@ class LedgerGroup:
         )
 
     def write_snapshot(self) -> None:
-        """Write a snapshot of the memory, and a ledger record that names it."""
+        """Write a snapshot of the memory, and a ledger record that names the snapshot."""
         self._write(Cause.INTERVAL, self.account, self.account)
 
-    def swap(self, version: str) -> None:
-        """Continue with another version."""
-        before, self.version = self.account, version
+    def change_version(self, version: str) -> None:
+        """Continue with another version of the model."""
+        previous_account, self.version = self.account, version
         self.memory.adopt(self.detectors[version])
-        self.account = replace(before, model_version=version)
-        self._write(Cause.MODEL, before, self.account)
+        self.account = replace(previous_account, model_version=version)
+        self._write(Cause.MODEL, previous_account, self.account)
 
     def set_max_sensors(self, max_sensors: int) -> None:
         """Continue with another limit of sensors in the memory."""
-        before, self.memory.max_sensors = self.account, max_sensors
-        self.account = replace(before, max_sensors=max_sensors)
-        self._write(Cause.INTERVAL, before, self.account)
+        previous_account, self.memory.max_sensors = self.account, max_sensors
+        self.account = replace(previous_account, max_sensors=max_sensors)
+        self._write(Cause.INTERVAL, previous_account, self.account)
 
-    def segment(self, fingerprint: str) -> None:
-        """Continue with other code, which starts a new digest segment."""
-        before = self.account
-        self.account = start_segment(before, fingerprint=fingerprint)
-        self._write(Cause.SEGMENT, before, self.account)
+    def change_fingerprint(self, fingerprint: str) -> None:
+        """Continue with the fingerprint of other code, which starts a new digest segment."""
+        previous_account = self.account
+        self.account = start_segment(previous_account, fingerprint=fingerprint)
+        self._write(Cause.SEGMENT, previous_account, self.account)
 
     def verify(self, *, first_retained: int = 0) -> list[Finding]:
         """Verify all intervals of the ledger, in order."""
@@ -107,30 +107,30 @@ class LedgerGroup:
                 raise ModelRefused(f"no version {version}")
             return self.detectors[version]
 
-        def snapshot(_partition: Partition, at: SnapshotRef) -> Snapshot:
-            self.read.append(at)
-            if at not in self.snapshots:
-                raise StateRefused(f"no snapshot at {at}")
-            return self.snapshots[at]
+        def snapshot(_partition: Partition, snapshot_ref: SnapshotRef) -> Snapshot:
+            self.read_snapshots.append(snapshot_ref)
+            if snapshot_ref not in self.snapshots:
+                raise StateRefused(f"no snapshot at {snapshot_ref}")
+            return self.snapshots[snapshot_ref]
 
         proof = ReplayProof(
             ProofInputs(OWN_FINGERPRINT, lambda _: first_retained, records, detector, snapshot)
         )
         return [proof.verify(interval) for interval in split_ledger(self.ledger, self.account)]
 
-    def _write(self, cause: Cause, recorded_account: Account, committed: Account) -> None:
-        at = SnapshotRef(len(self.snapshots), committed.next_offset)
-        self.snapshots[at] = Snapshot(
+    def _write(self, cause: Cause, recorded_account: Account, committed_account: Account) -> None:
+        snapshot_ref = SnapshotRef(len(self.snapshots), committed_account.next_offset)
+        self.snapshots[snapshot_ref] = Snapshot(
             group="g",
             source=SOURCE,
             partitions=1,
-            next_offset=committed.next_offset,
+            next_offset=committed_account.next_offset,
             model_version=self.version,
-            account=committed,
+            account=committed_account,
             content=memory_to_bytes(self.memory),
         )
-        self.account = replace(committed, snapshot=at)
-        self._record(cause, replace(recorded_account, snapshot=at))
+        self.account = replace(committed_account, snapshot=snapshot_ref)
+        self._record(cause, replace(recorded_account, snapshot=snapshot_ref))
 
     def _record(self, cause: Cause, account: Account) -> None:
         source = SOURCE.topic, SOURCE.number

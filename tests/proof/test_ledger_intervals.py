@@ -30,11 +30,11 @@ from tests.reading_builders import ANOMALOUS, NORMAL, a_detector
 
 OWN_FINGERPRINT = "aaaaaaaaaaaa"
 SOURCE = Partition("sensors", 0)
-FIRST, SECOND = a_detector("first", seed=7), a_detector("second", seed=8)
+FIRST_DETECTOR, SECOND_DETECTOR = a_detector("first", seed=7), a_detector("second", seed=8)
 
 
 class InputRecord:
-    """A record of the input partition."""
+    """A fake record of the input partition."""
 
     def __init__(self, offset: int, value: bytes | None) -> None:
         self._offset, self._value = offset, value
@@ -61,7 +61,7 @@ class InputRecord:
         return 0, -1
 
 
-def some_records(count: int = 30, *, first: int = 0) -> list[InputRecord]:
+def some_records(count: int = 30, *, first_offset: int = 0) -> list[InputRecord]:
     def payload(number: int) -> bytes:
         if number % 7 == 3:
             return b"{"
@@ -70,7 +70,7 @@ def some_records(count: int = 30, *, first: int = 0) -> list[InputRecord]:
         text = f'{{"timestamp":"2025-01-01T00:00:00Z","x1":{x1},"x2":{x2},"x3":{x3}}}'
         return text.encode()
 
-    return [InputRecord(first + number, payload(number)) for number in range(count)]
+    return [InputRecord(first_offset + number, payload(number)) for number in range(count)]
 
 
 def account_after_scoring(
@@ -87,7 +87,7 @@ def account_after_scoring(
     )
 
 
-def opened_account(offset: int = 0, *, fingerprint: str = OWN_FINGERPRINT) -> Account:
+def account_at(offset: int = 0, *, fingerprint: str = OWN_FINGERPRINT) -> Account:
     return open_account(offset, model_version="first", fingerprint=fingerprint)
 
 
@@ -95,146 +95,174 @@ def ledger_record(cause: Cause, account: Account) -> LedgerRecord:
     return LedgerRecord(LEDGER_VERSION, "group", SOURCE.topic, SOURCE.number, cause, account)
 
 
-def verified(
+def verify(
     interval: LedgerInterval,
     records: Sequence[Record],
     *,
     first_retained: int = 0,
     own_fingerprint: str = OWN_FINGERPRINT,
 ) -> Finding:
-    def read(requested: LedgerInterval) -> Iterator[Record]:
+    def read_records(requested: LedgerInterval) -> Iterator[Record]:
         begin, end = requested.begin.next_offset, requested.end.next_offset
         return (record for record in records if begin <= (record.offset() or 0) < end)
 
-    def load(version: str) -> Detector:
-        known = {"first": FIRST, "second": SECOND}
-        if version not in known:
+    def load_detector(version: str) -> Detector:
+        detectors = {"first": FIRST_DETECTOR, "second": SECOND_DETECTOR}
+        if version not in detectors:
             raise ModelRefused(f"no version {version}")
-        return known[version]
+        return detectors[version]
 
-    def snapshot(partition: Partition, at: SnapshotRef) -> Snapshot:
-        raise StateRefused(f"no snapshot of {partition} at {at}")
+    def load_snapshot(partition: Partition, snapshot_ref: SnapshotRef) -> Snapshot:
+        raise StateRefused(f"no snapshot of {partition} at {snapshot_ref}")
 
-    inputs = ProofInputs(own_fingerprint, lambda _partition: first_retained, read, load, snapshot)
+    inputs = ProofInputs(
+        own_fingerprint,
+        lambda _partition: first_retained,
+        read_records,
+        load_detector,
+        load_snapshot,
+    )
     return ReplayProof(inputs).verify(interval)
 
 
 def test_a_correct_interval_is_proven() -> None:
     records = some_records()
     interval = LedgerInterval(
-        SOURCE, opened_account(), account_after_scoring(opened_account(), records, FIRST)
+        SOURCE, account_at(), account_after_scoring(account_at(), records, FIRST_DETECTOR)
     )
 
-    assert verified(interval, records).verdict is Verdict.PROVEN
+    assert verify(interval, records).verdict is Verdict.PROVEN
 
 
-@pytest.mark.parametrize("missing", [0, 3, 6, 29])
-def test_a_record_missing_in_the_account_is_detected(missing: int) -> None:
+@pytest.mark.parametrize("missing_offset", [0, 3, 6, 29])
+def test_a_record_missing_in_the_account_is_detected(missing_offset: int) -> None:
     records = some_records()
-    kept = [record for record in records if record.offset() != missing]
+    other_records = [record for record in records if record.offset() != missing_offset]
     interval = LedgerInterval(
-        SOURCE, opened_account(), account_after_scoring(opened_account(), kept, FIRST)
+        SOURCE,
+        account_at(),
+        account_after_scoring(account_at(), other_records, FIRST_DETECTOR),
     )
     full_interval = replace(interval, end=replace(interval.end, next_offset=30))
 
-    assert verified(full_interval, records).verdict is Verdict.DIFFERENT
+    assert verify(full_interval, records).verdict is Verdict.DIFFERENT
 
 
 def test_a_row_scored_by_another_version_is_detected_even_with_the_same_decisions() -> None:
     records = some_records()
-    by_second = account_after_scoring(
-        opened_account(), records, replace(SECOND, calibration=FIRST.calibration)
+    account_by_second = account_after_scoring(
+        account_at(), records, replace(SECOND_DETECTOR, calibration=FIRST_DETECTOR.calibration)
     )
-    interval = LedgerInterval(SOURCE, opened_account(), replace(by_second, model_version="first"))
+    interval = LedgerInterval(
+        SOURCE, account_at(), replace(account_by_second, model_version="first")
+    )
 
-    assert verified(interval, records).verdict is Verdict.DIFFERENT
+    assert verify(interval, records).verdict is Verdict.DIFFERENT
 
 
 def test_swapped_outcomes_with_equal_counts_are_detected_by_the_digest() -> None:
     records = some_records()
-    swapped = list(records)
-    swapped[3], swapped[4] = InputRecord(3, records[4].value()), InputRecord(4, records[3].value())
+    swapped_records = list(records)
+    swapped_records[3], swapped_records[4] = (
+        InputRecord(3, records[4].value()),
+        InputRecord(4, records[3].value()),
+    )
     interval = LedgerInterval(
-        SOURCE, opened_account(), account_after_scoring(opened_account(), swapped, FIRST)
+        SOURCE,
+        account_at(),
+        account_after_scoring(account_at(), swapped_records, FIRST_DETECTOR),
     )
 
-    finding = verified(interval, records)
+    finding = verify(interval, records)
 
     assert finding.verdict is Verdict.DIFFERENT
     assert "digest" in finding.detail
 
 
-def test_an_account_by_other_code_is_compared_by_its_counts() -> None:
+def test_an_account_with_another_fingerprint_is_compared_by_its_counts() -> None:
     records = some_records()
-    theirs = opened_account(fingerprint="bbbbbbbbbbbb")
-    end = replace(account_after_scoring(theirs, records, FIRST), digest=1)
+    other_account = account_at(fingerprint="bbbbbbbbbbbb")
+    end = replace(account_after_scoring(other_account, records, FIRST_DETECTOR), digest=1)
 
-    assert verified(LedgerInterval(SOURCE, theirs, end), records).verdict is Verdict.COUNTS_ONLY
-    wrong = replace(end, normal=end.normal - 1, anomalies=end.anomalies + 1)
-    assert verified(LedgerInterval(SOURCE, theirs, wrong), records).verdict is Verdict.DIFFERENT
+    assert (
+        verify(LedgerInterval(SOURCE, other_account, end), records).verdict is Verdict.COUNTS_ONLY
+    )
+    wrong_end = replace(end, normal=end.normal - 1, anomalies=end.anomalies + 1)
+    assert (
+        verify(LedgerInterval(SOURCE, other_account, wrong_end), records).verdict
+        is Verdict.DIFFERENT
+    )
 
 
 def test_deleted_input_and_a_missing_model_have_their_own_verdicts() -> None:
     records = some_records()
-    end = account_after_scoring(opened_account(), records, FIRST)
+    end = account_after_scoring(account_at(), records, FIRST_DETECTOR)
 
     assert (
-        verified(LedgerInterval(SOURCE, opened_account(), end), records, first_retained=5).verdict
+        verify(LedgerInterval(SOURCE, account_at(), end), records, first_retained=5).verdict
         is Verdict.NOT_RETAINED
     )
-    pruned = LedgerInterval(SOURCE, opened_account(), replace(end, model_version="pruned"))
-    assert verified(pruned, records).verdict is Verdict.NO_MODEL
+    pruned_interval = LedgerInterval(SOURCE, account_at(), replace(end, model_version="pruned"))
+    assert verify(pruned_interval, records).verdict is Verdict.NO_MODEL
 
 
 def test_a_ledger_is_split_at_a_new_version_and_at_a_new_segment() -> None:
     records = some_records(30)
-    start = opened_account(fingerprint="bbbbbbbbbbbb")
-    swap = account_after_scoring(start, records[:10], FIRST)
-    other = account_after_scoring(swap, records[10:20], SECOND)
-    renewed = start_segment(other, fingerprint=OWN_FINGERPRINT)
-    committed = account_after_scoring(renewed, records[20:], SECOND)
+    opening_account = account_at(fingerprint="bbbbbbbbbbbb")
+    first_account = account_after_scoring(opening_account, records[:10], FIRST_DETECTOR)
+    second_account = account_after_scoring(first_account, records[10:20], SECOND_DETECTOR)
+    new_segment_account = start_segment(second_account, fingerprint=OWN_FINGERPRINT)
+    committed_account = account_after_scoring(new_segment_account, records[20:], SECOND_DETECTOR)
     ledger = [
-        ledger_record(Cause.OPENED, start),
-        ledger_record(Cause.MODEL, swap),
-        ledger_record(Cause.SEGMENT, other),
+        ledger_record(Cause.OPENED, opening_account),
+        ledger_record(Cause.MODEL, first_account),
+        ledger_record(Cause.SEGMENT, second_account),
     ]
 
-    intervals = split_ledger(ledger, committed)
+    intervals = split_ledger(ledger, committed_account)
 
-    assert [(i.begin.next_offset, i.end.next_offset, i.version) for i in intervals] == [
+    assert [
+        (interval.begin.next_offset, interval.end.next_offset, interval.version)
+        for interval in intervals
+    ] == [
         (0, 10, "first"),
         (10, 20, "second"),
         (20, 30, "second"),
     ]
-    assert verified(intervals[0], records).verdict is Verdict.PROVEN
+    assert verify(intervals[0], records).verdict is Verdict.PROVEN
 
 
-def test_an_account_opened_again_is_not_joined_to_the_one_before() -> None:
-    before = account_after_scoring(opened_account(), some_records(10), FIRST)
-    reopened = opened_account(50)
-    committed = account_after_scoring(reopened, some_records(10, first=50), FIRST)
+def test_an_account_that_is_opened_again_is_not_joined_to_the_previous_account() -> None:
+    previous_account = account_after_scoring(account_at(), some_records(10), FIRST_DETECTOR)
+    reopened_account = account_at(50)
+    committed_account = account_after_scoring(
+        reopened_account, some_records(10, first_offset=50), FIRST_DETECTOR
+    )
     ledger = [
-        ledger_record(Cause.OPENED, opened_account()),
-        ledger_record(Cause.INTERVAL, before),
-        ledger_record(Cause.OPENED, reopened),
+        ledger_record(Cause.OPENED, account_at()),
+        ledger_record(Cause.INTERVAL, previous_account),
+        ledger_record(Cause.OPENED, reopened_account),
     ]
 
-    intervals = split_ledger(ledger, committed)
+    intervals = split_ledger(ledger, committed_account)
 
-    assert [(i.begin.next_offset, i.end.next_offset) for i in intervals] == [(0, 10), (50, 60)]
-    assert split_ledger(since_last_opening(ledger), committed) == intervals[1:]
+    assert [(interval.begin.next_offset, interval.end.next_offset) for interval in intervals] == [
+        (0, 10),
+        (50, 60),
+    ]
+    assert split_ledger(since_last_opening(ledger), committed_account) == intervals[1:]
 
 
 @pytest.mark.parametrize(
     ("moved_to", "detail"),
     [(4, "offsets 4 to 9 were scored again"), (50, "10 to 49 were skipped")],
 )
-def test_an_offset_moved_by_hand_is_a_separate_finding(moved_to: int, detail: str) -> None:
-    before = account_after_scoring(opened_account(), some_records(10), FIRST)
+def test_a_manually_moved_offset_is_a_separate_finding(moved_to: int, detail: str) -> None:
+    previous_account = account_after_scoring(account_at(), some_records(10), FIRST_DETECTOR)
     ledger = [
-        ledger_record(Cause.OPENED, opened_account()),
-        ledger_record(Cause.INTERVAL, before),
-        ledger_record(Cause.OPENED, opened_account(moved_to)),
+        ledger_record(Cause.OPENED, account_at()),
+        ledger_record(Cause.INTERVAL, previous_account),
+        ledger_record(Cause.OPENED, account_at(moved_to)),
     ]
 
     (finding,) = restarted_accounts(ledger)
@@ -246,11 +274,14 @@ def test_an_offset_moved_by_hand_is_a_separate_finding(moved_to: int, detail: st
 
 
 def test_an_account_restarted_at_the_same_offset_is_not_a_finding() -> None:
-    before = account_after_scoring(opened_account(), some_records(10), FIRST)
+    previous_account = account_after_scoring(account_at(), some_records(10), FIRST_DETECTOR)
 
     assert (
         restarted_accounts(
-            [ledger_record(Cause.INTERVAL, before), ledger_record(Cause.OPENED, opened_account(10))]
+            [
+                ledger_record(Cause.INTERVAL, previous_account),
+                ledger_record(Cause.OPENED, account_at(10)),
+            ]
         )
         == []
     )

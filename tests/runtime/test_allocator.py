@@ -1,4 +1,4 @@
-"""What is freed is there again without a page fault."""
+"""A process can reuse memory that it freed without page faults."""
 
 import os
 import platform
@@ -19,29 +19,32 @@ print(kept, resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
 """
 
 
-def run(how: str, **more: str) -> tuple[str, int]:
-    """Return what `keep_freed_memory` said, and how many pages the process waited for."""
+def run_program(mode: str, **variables: str) -> tuple[str, int]:
+    """Run PROGRAM; return the result of `keep_freed_memory` and the number of page faults."""
     environment = {name: text for name, text in os.environ.items() if "MALLOC_" not in name}
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, how],
-        env={**environment, **more},
+    process = subprocess.run(
+        [sys.executable, "-c", PROGRAM, mode],
+        env={**environment, **variables},
         check=True,
         capture_output=True,
         text=True,
     )
-    kept, faults = done.stdout.split()
-    return kept, int(faults)
+    result, page_faults = process.stdout.split()
+    return result, int(page_faults)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has these settings")
-def test_what_is_freed_is_there_again_without_page_faults() -> None:
-    (_, before), (kept, after) = run("leave"), run("keep")
+def test_freed_memory_is_reused_with_fewer_page_faults() -> None:
+    (_, faults_by_default), (result, faults_with_setting) = (
+        run_program("leave"),
+        run_program("keep"),
+    )
 
-    assert kept == "True"
-    assert after < before / 2
+    assert result == "True"
+    assert faults_with_setting < faults_by_default / 2
 
 
-def test_who_sets_the_allocator_decides_without_us() -> None:
-    kept, _ = run("keep", MALLOC_ARENA_MAX="2")
+def test_settings_of_the_user_for_the_allocator_are_not_changed() -> None:
+    result, _ = run_program("keep", MALLOC_ARENA_MAX="2")
 
-    assert kept == "False"
+    assert result == "False"

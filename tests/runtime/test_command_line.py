@@ -1,4 +1,4 @@
-"""How commands end: one plain line, the right code."""
+"""A failed command prints one line and ends with the exit code of its error."""
 
 import subprocess
 import sys
@@ -19,7 +19,7 @@ from sensorwatch.common.runtime.command_line import run
 @pytest.mark.parametrize(
     ("error", "code"), [(SettingsError, 2), (CheckFailed, 1), (BrokerUnavailable, 3), (Fenced, 4)]
 )
-def test_our_errors_end_in_one_line_and_their_own_code(
+def test_a_sensorwatch_error_is_one_line_and_ends_with_its_own_code(
     error: type[SensorwatchError], code: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def command() -> None:
@@ -30,7 +30,7 @@ def test_our_errors_end_in_one_line_and_their_own_code(
     assert capsys.readouterr() == ("", "error: found [red]a[/red], wanted b\n")
 
 
-def test_what_nobody_foresaw_shows_its_traceback_and_ends_in_70(
+def test_an_unexpected_error_shows_its_traceback_and_ends_with_code_70(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     def command() -> None:
@@ -38,12 +38,12 @@ def test_what_nobody_foresaw_shows_its_traceback_and_ends_in_70(
         raise ZeroDivisionError("surprise")
 
     assert run(command, []) == 70
-    said = capsys.readouterr().err
-    assert "Traceback" in said
-    assert "ZeroDivisionError: surprise" in said
+    error_output = capsys.readouterr().err
+    assert "Traceback" in error_output
+    assert "ZeroDivisionError: surprise" in error_output
 
 
-def test_an_interrupt_ends_in_130_without_a_word(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_interrupt_ends_with_code_130_without_output(capsys: pytest.CaptureFixture[str]) -> None:
     def command() -> None:
         """Wait."""
         raise KeyboardInterrupt
@@ -52,7 +52,7 @@ def test_an_interrupt_ends_in_130_without_a_word(capsys: pytest.CaptureFixture[s
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_command_may_choose_its_code_and_success_is_0() -> None:
+def test_a_command_may_choose_its_code_and_success_has_code_0() -> None:
     def command(code: int = 0) -> None:
         """End."""
         if code:
@@ -62,7 +62,7 @@ def test_a_command_may_choose_its_code_and_success_is_0() -> None:
     assert run(command, ["--code", "9"]) == 9
 
 
-def test_a_wrong_option_is_a_usage_error_that_points_to_help(
+def test_the_error_for_a_wrong_option_points_to_the_help(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     def command(rows: int = 0) -> None:
@@ -70,27 +70,27 @@ def test_a_wrong_option_is_a_usage_error_that_points_to_help(
 
     assert run(command, ["--row", "1"], name="count") == 2
     assert run(command, ["--rows", "x"], name="count") == 2
-    first, second = capsys.readouterr().err.splitlines()
-    assert first.startswith("error: No such option: --row")
-    assert first.endswith("(see `count --help`)")
-    assert second.startswith("error: Invalid value for '--rows'")
+    unknown_option_line, wrong_value_line = capsys.readouterr().err.splitlines()
+    assert unknown_option_line.startswith("error: No such option: --row")
+    assert unknown_option_line.endswith("(see `count --help`)")
+    assert wrong_value_line.startswith("error: Invalid value for '--rows'")
 
 
-@pytest.mark.parametrize("how", ["print('x' * 100, flush=True)", "typer.echo('x' * 100)"])
-def test_a_reader_that_left_ends_the_command_quietly(how: str) -> None:
+@pytest.mark.parametrize("statement", ["print('x' * 100, flush=True)", "typer.echo('x' * 100)"])
+def test_a_closed_output_pipe_ends_the_command_without_an_error_message(statement: str) -> None:
     code = (
         "import sys, typer\nfrom sensorwatch.common.runtime.command_line import run\n"
-        f"def command():\n    '''Talk.'''\n    for _ in range(10000):\n        {how}\n"
+        f"def command():\n    '''Talk.'''\n    for _ in range(10000):\n        {statement}\n"
         "sys.exit(run(command, []))"
     )
-    talker = subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
-    assert talker.stdout is not None
-    assert talker.stderr is not None
-    talker.stdout.readline()
-    talker.stdout.close()
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.readline()
+    process.stdout.close()
 
-    said = talker.stderr.read()
-    talker.stderr.close()
-    assert (talker.wait(timeout=30), said) == (141, b"")
+    error_output = process.stderr.read()
+    process.stderr.close()
+    assert (process.wait(timeout=30), error_output) == (141, b"")

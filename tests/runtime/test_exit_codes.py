@@ -1,4 +1,4 @@
-"""The documented table of exit codes is the truth."""
+"""The table of exit codes in the documentation agrees with the error classes."""
 
 import re
 
@@ -6,34 +6,45 @@ import sensorwatch.common.errors
 from sensorwatch.common.errors import SensorwatchError
 
 
-def _classes(of: type[SensorwatchError]) -> list[type[SensorwatchError]]:
-    return [of, *(below for child in of.__subclasses__() for below in _classes(child))]
+def _with_subclasses(error_class: type[SensorwatchError]) -> list[type[SensorwatchError]]:
+    return [
+        error_class,
+        *(
+            subclass
+            for direct_subclass in error_class.__subclasses__()
+            for subclass in _with_subclasses(direct_subclass)
+        ),
+    ]
 
 
-def test_every_error_stands_in_the_table_with_its_code() -> None:
-    table = dict(
+def test_the_table_lists_every_error_with_its_code() -> None:
+    code_by_name = dict(
         re.findall(
             r"^[├└│─ ]+(\w+) +(\d+|-) ", sensorwatch.common.errors.__doc__ or "", re.MULTILINE
         )
     )
-    ours = [
-        error
-        for error in _classes(SensorwatchError)
-        if error.__module__ == "sensorwatch.common.errors"
+    error_classes = [
+        error_class
+        for error_class in _with_subclasses(SensorwatchError)
+        if error_class.__module__ == "sensorwatch.common.errors"
     ]
 
-    assert set(table) == {error.__name__ for error in ours} - {"SensorwatchError"}
-    for error in ours:
-        code = table.get(error.__name__, "-")
-        # A dash: the loop answers it, so it never ends a command in its own way.
-        assert error.exit_code == (70 if code == "-" else int(code)), error
+    assert set(code_by_name) == {error_class.__name__ for error_class in error_classes} - {
+        "SensorwatchError"
+    }
+    for error_class in error_classes:
+        code = code_by_name.get(error_class.__name__, "-")
+        # An error with a dash is handled by the consumer loop, so it has no exit code of its own.
+        assert error_class.exit_code == (70 if code == "-" else int(code)), error_class
 
 
-def test_no_two_reactions_share_a_code_but_those_of_one_branch() -> None:
-    roots = SensorwatchError.__subclasses__()
-    codes = [root.exit_code for root in roots if root.exit_code != 70]
+def test_only_a_base_class_and_its_subclasses_share_an_exit_code() -> None:
+    base_classes = SensorwatchError.__subclasses__()
+    codes = [base_class.exit_code for base_class in base_classes if base_class.exit_code != 70]
 
     assert len(set(codes)) == len(codes)
-    assert all(below.exit_code == root.exit_code for root in roots for below in _classes(root)), (
-        "a class below another keeps its code"
-    )
+    assert all(
+        subclass.exit_code == base_class.exit_code
+        for base_class in base_classes
+        for subclass in _with_subclasses(base_class)
+    ), "a subclass has the exit code of its base class"

@@ -1,4 +1,4 @@
-"""The fingerprint names what decides a score's last bit."""
+"""The fingerprint depends on everything that decides the bits of a score."""
 
 import platform
 import shutil
@@ -11,22 +11,22 @@ from sensorwatch.common.runtime.fingerprint import code_digest, fingerprint
 
 
 @pytest.mark.parametrize(
-    ("function", "answer"),
+    ("function", "result"),
     [("python_version", "3.99.0"), ("machine", "sparc"), ("libc_ver", ("glibc", "2.99"))],
 )
-def test_another_machine_has_another_fingerprint(
-    monkeypatch: pytest.MonkeyPatch, function: str, answer: object
+def test_another_python_cpu_or_c_library_changes_the_fingerprint(
+    monkeypatch: pytest.MonkeyPatch, function: str, result: object
 ) -> None:
-    """Also where only the C library is another: the logarithm is its."""
-    ours = fingerprint.__wrapped__()
+    """The C library is part of the fingerprint, because compiled code calls its logarithm."""
+    fingerprint_here = fingerprint.__wrapped__()
 
-    monkeypatch.setattr(platform, function, lambda: answer)
+    monkeypatch.setattr(platform, function, lambda: result)
 
-    assert fingerprint.__wrapped__() != ours
+    assert fingerprint.__wrapped__() != fingerprint_here
 
 
 @pytest.mark.parametrize(
-    "changed",
+    "changed_file",
     [
         "kernels.py",
         "row_executor.py",
@@ -37,15 +37,17 @@ def test_another_machine_has_another_fingerprint(
         "ledger/account.py",
     ],
 )
-def test_a_changed_byte_in_any_room_changes_the_code_digest(tmp_path: Path, changed: str) -> None:
-    common = tmp_path / "common"
-    shutil.copytree(Path(sensorwatch.common.__path__[0]), common)
-    before = code_digest(common)
-    file = common / changed
+def test_a_changed_byte_in_any_package_changes_the_code_digest(
+    tmp_path: Path, changed_file: str
+) -> None:
+    common_folder = tmp_path / "common"
+    shutil.copytree(Path(sensorwatch.common.__path__[0]), common_folder)
+    digest_before = code_digest(common_folder)
+    file = common_folder / changed_file
 
     file.write_bytes(file.read_bytes() + b" ")
 
-    assert code_digest(common) != before
+    assert code_digest(common_folder) != digest_before
 
 
 def test_a_copy_in_another_folder_has_the_same_code_digest(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Log lines for people and for machines."""
+"""Tests of log lines in the formats `human` and `json`."""
 
 import io
 import json
@@ -15,34 +15,36 @@ from tests.runtime.test_printing import is_safe
 
 
 @pytest.fixture(autouse=True)
-def _restored() -> Iterator[None]:
-    root, ours = logging.getLogger(), logging.getLogger("sensorwatch")
-    before = root.level, ours.level, list(root.handlers)
+def _restore_logging() -> Iterator[None]:
+    root, package_logger = logging.getLogger(), logging.getLogger("sensorwatch")
+    settings_before = root.level, package_logger.level, list(root.handlers)
     yield
-    root.setLevel(before[0])
-    ours.setLevel(before[1])
-    root.handlers[:] = before[2]
+    root.setLevel(settings_before[0])
+    package_logger.setLevel(settings_before[1])
+    root.handlers[:] = settings_before[2]
 
 
-def written(form: str, level: str = "info") -> io.StringIO:
-    """Configure logging into a text buffer."""
+def configure_logging(log_format: str, level: str = "info") -> io.StringIO:
+    """Configure logging and return the text buffer that receives the log lines."""
     stream = io.StringIO()
-    configure(form, level, stream)
+    configure(log_format, level, stream)
     return stream
 
 
 def test_a_human_line_has_time_level_name_event_and_fields() -> None:
-    stream = written("human")
+    stream = configure_logging("human")
 
     logger("consumer").info("model loaded", version="v1", took=1 / 3, why="a b")
 
-    time, rest = stream.getvalue().split(" ", 1)
-    assert re.fullmatch(r"\d\d:\d\d:\d\d\.\d{3}", time)
-    assert rest == 'info    consumer  model loaded  version=v1  took=0.333333  why="a b"\n'
+    time_text, text_after_time = stream.getvalue().split(" ", 1)
+    assert re.fullmatch(r"\d\d:\d\d:\d\d\.\d{3}", time_text)
+    assert (
+        text_after_time == 'info    consumer  model loaded  version=v1  took=0.333333  why="a b"\n'
+    )
 
 
-def test_a_json_line_is_one_object_with_a_utc_time_whatever_the_fields_hold() -> None:
-    stream = written("json")
+def test_a_json_line_is_one_object_with_a_utc_time_for_any_fields() -> None:
+    stream = configure_logging("json")
 
     logger("consumer").info("100 % %s\n", ratio=float("nan"), ts=1, parts=[1, float("inf")])
 
@@ -58,18 +60,18 @@ def test_a_json_line_is_one_object_with_a_utc_time_whatever_the_fields_hold() ->
     }
 
 
-@pytest.mark.parametrize("form", ["human", "json"])
-def test_nothing_that_is_logged_can_forge_a_second_line(form: str) -> None:
-    stream = written(form)
+@pytest.mark.parametrize("log_format", ["human", "json"])
+def test_a_logged_text_cannot_start_a_second_line(log_format: str) -> None:
+    stream = configure_logging(log_format)
 
     logger("api").warning("bad\nrow", found="x\n12:00:00.000 error forged")
 
     assert stream.getvalue().count("\n") == 1
 
 
-@pytest.mark.parametrize("form", ["human", "json"])
-def test_no_control_character_reaches_the_log(form: str) -> None:
-    stream = written(form)
+@pytest.mark.parametrize("log_format", ["human", "json"])
+def test_no_control_character_reaches_the_log(log_format: str) -> None:
+    stream = configure_logging(log_format)
     hostile = "\x1b[2J\x7f\x9b\u202e\u2028\u200b\udcff\r"
 
     logger("api").warning(hostile, value=hostile, path=Path(hostile), word="\x9b31m")
@@ -79,17 +81,17 @@ def test_no_control_character_reaches_the_log(form: str) -> None:
     assert "1b[2J" in stream.getvalue()
 
 
-@pytest.mark.parametrize("form", ["human", "json"])
-def test_an_error_carries_its_traceback(form: str) -> None:
-    stream = written(form)
+@pytest.mark.parametrize("log_format", ["human", "json"])
+def test_the_log_line_of_an_error_contains_its_exception(log_format: str) -> None:
+    stream = configure_logging(log_format)
 
     logger("consumer").error("crash", exception=ValueError("why"))
 
     assert "ValueError: why" in stream.getvalue()
 
 
-def test_lines_below_the_level_are_left_out_and_other_libraries_speak_from_warning_on() -> None:
-    stream = written("human", "debug")
+def test_other_libraries_log_only_warnings_and_errors() -> None:
+    stream = configure_logging("human", "debug")
     logger("consumer").debug("shown")
     logging.getLogger("elsewhere").info("left out")
     logging.getLogger("elsewhere").warning("elsewhere's warning")
@@ -100,10 +102,10 @@ def test_lines_below_the_level_are_left_out_and_other_libraries_speak_from_warni
 
 
 def test_configuring_again_replaces_the_first_configuration() -> None:
-    first = written("human")
-    second = written("json")
+    first_stream = configure_logging("human")
+    second_stream = configure_logging("json")
 
     logger("consumer").info("once")
 
-    assert first.getvalue() == ""
-    assert second.getvalue().count("once") == 1
+    assert first_stream.getvalue() == ""
+    assert second_stream.getvalue().count("once") == 1

@@ -1,4 +1,4 @@
-"""Metrics: their names, where they start, and the two that are our own."""
+"""Tests of metric names and start values, and of the two metric types of this project."""
 
 import numpy as np
 from hypothesis import given
@@ -12,7 +12,7 @@ from sensorwatch.common.runtime.metrics import ConsumerMetrics, HttpMetrics
 from sensorwatch.common.runtime.ratio_window import WindowedRatio
 from sensorwatch.common.scoring.status import Status
 
-CONSUMER = {
+CONSUMER_METRICS = {
     "sensorwatch_records_consumed",
     "sensorwatch_rows_scored",
     "sensorwatch_anomalies",
@@ -41,20 +41,20 @@ CONSUMER = {
 }
 
 
-def families(registry: CollectorRegistry) -> set[str]:
-    """Return the metric families as Prometheus' own parser reads them."""
+def family_names(registry: CollectorRegistry) -> set[str]:
+    """Return the names of the metric families that the Prometheus parser reads."""
     text = generate_latest(registry).decode()
     return {family.name for family in text_string_to_metric_families(text)}
 
 
-def test_the_consumer_offers_every_promised_metric() -> None:
+def test_the_consumer_has_every_documented_metric() -> None:
     registry = CollectorRegistry()
     ConsumerMetrics(registry, topic="sensors")
 
-    assert families(registry) == CONSUMER
+    assert family_names(registry) == CONSUMER_METRICS
 
 
-def test_every_known_label_set_starts_at_zero() -> None:
+def test_metrics_with_known_labels_start_at_zero() -> None:
     registry = CollectorRegistry()
     ConsumerMetrics(registry, topic="sensors")
 
@@ -77,16 +77,16 @@ def test_every_known_label_set_starts_at_zero() -> None:
     assert value("restore_seconds_count") == value("snapshot_bytes_count") == 0
 
 
-def test_the_http_service_offers_requests_by_handler_from_zero() -> None:
+def test_http_request_counters_start_at_zero_for_each_handler() -> None:
     registry = CollectorRegistry()
     HttpMetrics(registry, handlers=[("POST", "/predict")])
 
     labels = {"method": "POST", "handler": "/predict", "status": "200"}
     assert registry.get_sample_value("sensorwatch_http_requests_total", labels) == 0
-    assert "sensorwatch_http_request_duration_seconds" in families(registry)
+    assert "sensorwatch_http_request_duration_seconds" in family_names(registry)
 
 
-def test_only_the_model_in_force_has_an_info() -> None:
+def test_only_the_model_in_use_has_an_info_metric() -> None:
     registry = CollectorRegistry()
     model = ConsumerMetrics(registry, topic="sensors").model
     model.loaded(model="default", version="v1", schema="f00", at=1.0)
@@ -101,39 +101,48 @@ def test_only_the_model_in_force_has_an_info() -> None:
 
 
 @given(st.lists(st.lists(st.floats(-2, 12, width=16), max_size=20), max_size=5))
-def test_the_row_histogram_counts_as_prometheus_own_does(arrays: list[list[float]]) -> None:
+def test_the_row_histogram_counts_like_the_prometheus_histogram(arrays: list[list[float]]) -> None:
     bounds = (0.0, 0.5, 1.0, 2.0, 10.0)
-    ours, theirs = CollectorRegistry(), CollectorRegistry()
-    rows = RowHistogram("score", "Score.", bounds=bounds, registry=ours)
-    one_by_one = Histogram("score", "Score.", buckets=bounds, registry=theirs)
+    our_registry, reference_registry = CollectorRegistry(), CollectorRegistry()
+    row_histogram = RowHistogram("score", "Score.", bounds=bounds, registry=our_registry)
+    reference_histogram = Histogram("score", "Score.", buckets=bounds, registry=reference_registry)
     for values in arrays:
-        rows.observe(np.asarray(values, dtype=np.float64))
+        row_histogram.observe(np.asarray(values, dtype=np.float64))
         for value in values:
-            one_by_one.observe(value)
+            reference_histogram.observe(value)
 
     def buckets(registry: CollectorRegistry) -> list[float | None]:
-        ends = [*map(str, bounds), "+Inf"]
-        return [registry.get_sample_value("score_bucket", {"le": end}) for end in ends]
+        bucket_ends = [*map(str, bounds), "+Inf"]
+        return [
+            registry.get_sample_value("score_bucket", {"le": bucket_end})
+            for bucket_end in bucket_ends
+        ]
 
-    assert buckets(ours) == buckets(theirs)
-    assert ours.get_sample_value("score_count") == sum(map(len, arrays))
+    assert buckets(our_registry) == buckets(reference_registry)
+    assert our_registry.get_sample_value("score_count") == sum(map(len, arrays))
 
 
 @given(
     st.lists(st.tuples(st.integers(0, 3), st.integers(0, 30), st.integers(0, 30)), max_size=40),
     st.integers(1, 20),
 )
-def test_the_windowed_ratio_is_that_of_the_last_seconds(
+def test_the_windowed_ratio_counts_only_the_last_seconds(
     steps: list[tuple[int, int, int]], seconds: int
 ) -> None:
     ratio = WindowedRatio(seconds)
-    now, added = 0, []
-    for pause, hits, others in steps:
-        now += pause
-        ratio.add(hits, hits + others, now=now + 0.5)
-        added.append((now, hits, hits + others))
+    now, added_counts = 0, []
+    for pause_seconds, hits, misses in steps:
+        now += pause_seconds
+        ratio.add(hits, hits + misses, now=now + 0.5)
+        added_counts.append((now, hits, hits + misses))
 
-    kept = [(hits, rows) for second, hits, rows in added if second > now - seconds]
-    hits, rows = (sum(column) for column in zip(*kept, strict=True)) if kept else (0, 0)
+    counts_in_window = [
+        (hits, rows) for second, hits, rows in added_counts if second > now - seconds
+    ]
+    hits, rows = (
+        (sum(column) for column in zip(*counts_in_window, strict=True))
+        if counts_in_window
+        else (0, 0)
+    )
     assert ratio.ratio(now=now + 0.7) == (hits / rows if rows else 0)
     assert ratio.ratio(now=now + seconds + 1) == 0

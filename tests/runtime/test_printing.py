@@ -1,4 +1,4 @@
-"""What is printed: strangers' texts change no terminal and forge no line."""
+"""Printed texts of unknown origin cannot control the terminal or add lines."""
 
 import io
 import json
@@ -13,7 +13,7 @@ from sensorwatch.common.escaping import escaped, escaped_json, escaped_lines
 from sensorwatch.common.runtime import printing
 from sensorwatch.common.runtime.console import SafeConsole, styled
 
-HOSTILE = {
+HOSTILE_CHARACTERS = {
     "a C0 control": ("\x1b[31m", r"\x1b[31m"),
     "a line feed": ("a\nb", r"a\nb"),
     "a carriage return": ("a\rb", r"a\rb"),
@@ -34,32 +34,37 @@ HOSTILE = {
     "a tag": ("\U000e0041", r"\U000e0041"),
     "a lone surrogate": ("\udc9b", r"\udc9b"),
 }
-SHOWN = "pump 7 [red]\\ Ärger °C 温度 \N{JACK-O-LANTERN}"
+READABLE_TEXT = "pump 7 [red]\\ Ärger °C 温度 \N{JACK-O-LANTERN}"
 TEXTS = st.text(st.characters(exclude_categories=()), max_size=20)
 
 
 def is_safe(text: str) -> bool:
-    """No control, format, separator or surrogate character but the space."""
+    """Say whether a text has no control, format, line separator or surrogate character."""
     return not any(
         unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp") for character in text
     )
 
 
-@pytest.mark.parametrize(("text", "wanted"), HOSTILE.values(), ids=HOSTILE)
-def test_a_hostile_character_becomes_its_escape(text: str, wanted: str) -> None:
-    assert escaped(text) == wanted
+@pytest.mark.parametrize(("text", "expected"), HOSTILE_CHARACTERS.values(), ids=HOSTILE_CHARACTERS)
+def test_a_hostile_character_becomes_its_escape(text: str, expected: str) -> None:
+    assert escaped(text) == expected
 
 
-def test_a_readable_text_is_printed_as_it_is() -> None:
-    assert escaped(SHOWN) == escaped_lines(SHOWN) == escaped_json(SHOWN) == SHOWN
+def test_a_readable_text_is_printed_unchanged() -> None:
+    assert (
+        escaped(READABLE_TEXT)
+        == escaped_lines(READABLE_TEXT)
+        == escaped_json(READABLE_TEXT)
+        == READABLE_TEXT
+    )
 
 
-def test_a_text_of_several_lines_keeps_its_line_feeds_and_tabs_only() -> None:
+def test_a_text_of_several_lines_keeps_only_its_line_feeds_and_tabs() -> None:
     assert escaped_lines("a\n\tb\r\x0b\x85\u2028c") == "a\n\tb\\r\\x0b\\x85\\u2028c"
 
 
 @given(TEXTS)
-def test_no_text_whatsoever_leaves_a_control_character(text: str) -> None:
+def test_an_escaped_text_contains_no_control_character(text: str) -> None:
     assert is_safe(escaped(text))
     assert is_safe(escaped_lines(text).replace("\n", "").replace("\t", ""))
 
@@ -82,11 +87,11 @@ def test_escaped_json_has_the_same_value(text: str) -> None:
     ],
     ids=["escapes", "white space", "incomplete UTF-8", "no JSON"],
 )
-def test_a_json_document_of_a_stranger_is_one_safe_line(value: bytes, line: bytes) -> None:
+def test_any_value_is_printed_as_one_safe_json_line(value: bytes, line: bytes) -> None:
     assert printing.json_line(value) == line
 
 
-def test_every_function_that_prints_escapes(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+def test_every_print_function_escapes_its_text(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
     printing.print_line("a\x1b\nb")
     printing.print_cells(["a\tb", "\x9bc"])
     printing.print_text("a\n\tb\x1b")
@@ -94,8 +99,8 @@ def test_every_function_that_prints_escapes(capsysbinary: pytest.CaptureFixture[
     printing.print_json_line(b'"\xc2\x9b"')
     printing.print_note("a\n\tb\x1b")
 
-    printed = capsysbinary.readouterr()
-    assert printed.out.decode().splitlines() == [
+    output = capsysbinary.readouterr()
+    assert output.out.decode().splitlines() == [
         r"a\x1b\nb",
         "a\\tb\t\\x9bc",
         "a",
@@ -103,10 +108,10 @@ def test_every_function_that_prints_escapes(capsysbinary: pytest.CaptureFixture[
         r'{"a\u007f": "\u202e"}',
         r'"\u009b"',
     ]
-    assert printed.err == b"a\n\tb\\x1b\n"
+    assert output.err == b"a\n\tb\\x1b\n"
 
 
-def test_a_console_reads_no_markup_and_styled_texts_are_escaped(
+def test_a_console_interprets_no_markup_and_escapes_styled_texts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     stream = io.StringIO()

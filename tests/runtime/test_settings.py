@@ -1,4 +1,4 @@
-"""The configuration: precedence, conversion, messages, secrets."""
+"""Tests of the configuration: precedence of sources, conversion, error messages and secrets."""
 
 import tomllib
 from pathlib import Path
@@ -23,8 +23,8 @@ from sensorwatch.common.runtime.settings import (
     schema_file,
 )
 
-# The issue's own example, word for word: its names and defaults are promised.
-PROMISED = """
+# The example in the specification, with the names and defaults that users may rely on.
+DOCUMENTED_DEFAULTS = """
 [kafka]
 "bootstrap.servers" = "localhost:9092"
 [topics]
@@ -59,46 +59,55 @@ level = "info"
 """
 
 
-def load(toml: str = "", *, folder: Path, **options: Any) -> LoadedSettings:
-    """Load a file of this content and nothing from the real environment."""
-    path = folder / "given.toml"
-    path.write_text(toml, encoding="utf-8")
+def load_text(config_text: str = "", *, folder: Path, **options: Any) -> LoadedSettings:
+    """Load settings from a file with the text `config_text`, without environment variables."""
+    path = folder / "settings.toml"
+    path.write_text(config_text, encoding="utf-8")
     return load_settings(path, **{"environ": {}, **options})
 
 
-def test_the_promised_file_is_what_holds_without_any_file(tmp_path: Path) -> None:
-    assert load(PROMISED, folder=tmp_path).settings == load(folder=tmp_path).settings
-    defaults = flat_values(load(folder=tmp_path).settings)
-    assert all(defaults[key] == value for key, value in leaves(tomllib.loads(PROMISED)))
+def test_the_documented_defaults_apply_without_a_file(tmp_path: Path) -> None:
+    assert (
+        load_text(DOCUMENTED_DEFAULTS, folder=tmp_path).settings
+        == load_text(folder=tmp_path).settings
+    )
+    defaults = flat_values(load_text(folder=tmp_path).settings)
+    assert all(
+        defaults[key] == value for key, value in dotted_values(tomllib.loads(DOCUMENTED_DEFAULTS))
+    )
 
 
-def leaves(table: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    """Flatten nested tables to dotted keys."""
-    actual = []
+def dotted_values(table: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Return the dotted key and the value of every setting in nested tables."""
+    values = []
     for key, value in table.items():
-        inner = leaves(value, f"{prefix}{key}.") if isinstance(value, dict) else None
-        actual += inner if inner is not None else [(prefix + key, value)]
-    return actual
+        inner_values = dotted_values(value, f"{prefix}{key}.") if isinstance(value, dict) else None
+        values += inner_values if inner_values is not None else [(prefix + key, value)]
+    return values
 
 
-def test_each_source_overrides_the_one_before_and_is_named(tmp_path: Path) -> None:
-    toml = "[consumer]\nmax_rows = 2\nmax_wait_ms = 2\nworkers = 2"
+def test_each_source_overrides_the_previous_source_and_is_recorded_as_origin(
+    tmp_path: Path,
+) -> None:
+    config_text = "[consumer]\nmax_rows = 2\nmax_wait_ms = 2\nworkers = 2"
     environ = {"SENSORWATCH__CONSUMER__MAX_WAIT_MS": "3", "SENSORWATCH__CONSUMER__WORKERS": "3"}
 
-    loaded = load(toml, folder=tmp_path, environ=environ, overrides={"consumer.workers": 4})
+    loaded_settings = load_text(
+        config_text, folder=tmp_path, environ=environ, overrides={"consumer.workers": 4}
+    )
 
-    consumer = loaded.settings.consumer
+    consumer = loaded_settings.settings.consumer
     assert (consumer.max_rows, consumer.max_wait_ms, consumer.workers) == (2, 3, 4)
-    assert loaded.origins["consumer.group"] == "default"
-    assert loaded.origins["consumer.max_rows"] == f"file {tmp_path / 'given.toml'}"
-    assert loaded.origins["consumer.max_wait_ms"] == (
+    assert loaded_settings.origins["consumer.group"] == "default"
+    assert loaded_settings.origins["consumer.max_rows"] == f"file {tmp_path / 'settings.toml'}"
+    assert loaded_settings.origins["consumer.max_wait_ms"] == (
         "environment SENSORWATCH__CONSUMER__MAX_WAIT_MS"
     )
-    assert loaded.origins["consumer.workers"] == "command line"
-    assert set(loaded.origins) == set(flat_values(loaded.settings))
+    assert loaded_settings.origins["consumer.workers"] == "command line"
+    assert set(loaded_settings.origins) == set(flat_values(loaded_settings.settings))
 
 
-def test_the_working_folders_file_is_read_when_none_is_given(
+def test_the_file_in_the_working_folder_is_read_by_default(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -106,68 +115,73 @@ def test_the_working_folders_file_is_read_when_none_is_given(
 
     Path("sensorwatch.toml").write_text("[api]\nport = 1234", encoding="utf-8")
 
-    loaded = load_settings(environ={})
-    assert (loaded.settings.api.port, loaded.origins["api.port"]) == (1234, "file sensorwatch.toml")
+    loaded_settings = load_settings(environ={})
+    assert (loaded_settings.settings.api.port, loaded_settings.origins["api.port"]) == (
+        1234,
+        "file sensorwatch.toml",
+    )
 
 
-def test_an_override_of_none_is_not_given(tmp_path: Path) -> None:
-    loaded = load("[api]\nport = 1234", folder=tmp_path, overrides={"api.port": None})
+def test_an_override_of_none_has_no_effect(tmp_path: Path) -> None:
+    loaded_settings = load_text("[api]\nport = 1234", folder=tmp_path, overrides={"api.port": None})
 
-    assert loaded.settings.api.port == 1234
+    assert loaded_settings.settings.api.port == 1234
 
 
 @pytest.mark.parametrize(
-    "toml",
+    "config_text",
     ['[kafka]\n"client.id" = "me"', '[kafka]\nclient.id = "me"', '[kafka.client]\nid = "me"'],
 )
 def test_kafka_keys_may_be_quoted_or_dotted_and_leave_the_default_address(
-    toml: str, tmp_path: Path
+    config_text: str, tmp_path: Path
 ) -> None:
-    kafka = load(toml, folder=tmp_path).settings.kafka
+    kafka = load_text(config_text, folder=tmp_path).settings.kafka
 
     assert kafka == {"bootstrap.servers": "localhost:9092", "client.id": "me"}
 
 
-def test_underscores_are_dots_in_the_environments_kafka_keys(tmp_path: Path) -> None:
+def test_underscores_in_environment_variables_become_dots_in_kafka_keys(tmp_path: Path) -> None:
     environ = {"SENSORWATCH__KAFKA__BOOTSTRAP_SERVERS": "broker:1"}
 
-    settings = load(folder=tmp_path, environ=environ).settings
+    settings = load_text(folder=tmp_path, environ=environ).settings
 
     assert settings.kafka == {"bootstrap.servers": "broker:1"}
 
 
-def test_a_secret_comes_from_a_file_without_its_line_break(tmp_path: Path) -> None:
-    secret = tmp_path / "password"
-    secret.write_text("hunter2\n", encoding="utf-8")
+def test_a_secret_is_read_from_a_file_without_the_line_break(tmp_path: Path) -> None:
+    secret_file = tmp_path / "password"
+    secret_file.write_text("hunter2\n", encoding="utf-8")
 
-    loaded = load(folder=tmp_path, environ={"SENSORWATCH__KAFKA__SASL_PASSWORD_FILE": str(secret)})
+    loaded_settings = load_text(
+        folder=tmp_path, environ={"SENSORWATCH__KAFKA__SASL_PASSWORD_FILE": str(secret_file)}
+    )
 
-    assert loaded.settings.kafka["sasl.password"] == "hunter2"
-    assert loaded.origins["kafka.sasl.password"].endswith("SASL_PASSWORD_FILE")
+    assert loaded_settings.settings.kafka["sasl.password"] == "hunter2"
+    assert loaded_settings.origins["kafka.sasl.password"].endswith("SASL_PASSWORD_FILE")
 
 
-def test_a_key_that_itself_ends_in_file_takes_the_path(tmp_path: Path) -> None:
+def test_a_key_whose_own_name_ends_in_file_gets_the_path(tmp_path: Path) -> None:
     environ = {
         "SENSORWATCH__API__API_KEY_FILE": "/run/key",
         "SENSORWATCH__KAFKA__SASL_OAUTHBEARER_ASSERTION_FILE": "/run/assertion",
     }
 
-    settings = load(folder=tmp_path, environ=environ).settings
+    settings = load_text(folder=tmp_path, environ=environ).settings
 
     assert settings.api.api_key_file == "/run/key"
     assert settings.kafka["sasl.oauthbearer.assertion.file"] == "/run/assertion"
 
 
-def test_the_bounds_themselves_are_allowed(tmp_path: Path) -> None:
-    toml = "[consumer]\nmax_wait_ms = 200\n[consumer.breaker]\nmin_rows = 9000"
+def test_the_largest_allowed_values_are_accepted(tmp_path: Path) -> None:
+    config_text = "[consumer]\nmax_wait_ms = 200\n[consumer.breaker]\nmin_rows = 9000"
 
-    consumer = load(toml, folder=tmp_path).settings.consumer
+    consumer = load_text(config_text, folder=tmp_path).settings.consumer
 
     assert (consumer.max_wait_ms, consumer.breaker.min_rows) == (200, 9_000)
 
 
 @pytest.mark.parametrize(
-    ("toml", "environ", "said"),
+    ("config_text", "environ", "message"),
     [
         ("[consumer]\nmax_row = 5", {}, '"consumer.max_row" (did you mean "consumer.max_rows"?)'),
         ("[consumers]\nmax_rows = 5", {}, 'unknown key "consumers" (did you mean "consumer"?)'),
@@ -194,28 +208,28 @@ def test_the_bounds_themselves_are_allowed(tmp_path: Path) -> None:
         ("[", {}, "cannot be read as a configuration"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_named(
-    toml: str, environ: dict[str, str], said: str, tmp_path: Path
+def test_the_error_names_the_wrong_setting(
+    config_text: str, environ: dict[str, str], message: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(SettingsError) as caught:
-        load(toml, folder=tmp_path, environ=environ)
+    with pytest.raises(SettingsError) as error_info:
+        load_text(config_text, folder=tmp_path, environ=environ)
 
-    assert said in str(caught.value)
+    assert message in str(error_info.value)
 
 
 def test_a_value_set_directly_and_from_a_file_is_refused(tmp_path: Path) -> None:
-    secret = tmp_path / "password"
-    secret.write_text("a", encoding="utf-8")
+    secret_file = tmp_path / "password"
+    secret_file.write_text("a", encoding="utf-8")
     environ = {
         "SENSORWATCH__KAFKA__SASL_PASSWORD": "b",
-        "SENSORWATCH__KAFKA__SASL_PASSWORD_FILE": str(secret),
+        "SENSORWATCH__KAFKA__SASL_PASSWORD_FILE": str(secret_file),
     }
 
     with pytest.raises(SettingsError, match=r"kafka\.sasl\.password is set twice"):
-        load(folder=tmp_path, environ=environ)
+        load_text(folder=tmp_path, environ=environ)
 
 
-def test_a_given_file_that_is_missing_is_refused(tmp_path: Path) -> None:
+def test_a_missing_configuration_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"no configuration file .*nope\.toml"):
         load_settings(tmp_path / "nope.toml", environ={})
 
@@ -231,36 +245,40 @@ def test_a_given_file_that_is_missing_is_refused(tmp_path: Path) -> None:
         "sasl.oauthbearer.config",
     ],
 )
-def test_secrets_are_hidden_and_their_endpoints_and_paths_are_not(key: str, tmp_path: Path) -> None:
-    open_keys = {
+def test_secrets_are_hidden_but_their_endpoints_and_paths_are_shown(
+    key: str, tmp_path: Path
+) -> None:
+    public_settings = {
         "kafka.ssl.key.location": "/run/key.pem",
         "kafka.sasl.oauthbearer.token.endpoint.url": "https://id.example",
         "api.api_key_file": "/run/key",
     }
 
-    shown = redacted(load(folder=tmp_path, overrides={f"kafka.{key}": "geheim", **open_keys}))
+    shown_values = redacted(
+        load_text(folder=tmp_path, overrides={f"kafka.{key}": "geheim", **public_settings})
+    )
 
-    assert shown[f"kafka.{key}"] == HIDDEN
-    assert {name: shown[name] for name in open_keys} == open_keys
-    assert "geheim" not in str(shown)
-
-
-def test_no_message_shows_a_secret(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError) as caught:
-        load('[kafka]\n"sasl.password" = ["geheim"]', folder=tmp_path)
-
-    assert "kafka.sasl.password" in str(caught.value)
-    assert "geheim" not in str(caught.value)
+    assert shown_values[f"kafka.{key}"] == HIDDEN
+    assert {name: shown_values[name] for name in public_settings} == public_settings
+    assert "geheim" not in str(shown_values)
 
 
-def test_the_ledgers_topic_follows_the_group_unless_it_is_named(tmp_path: Path) -> None:
-    assert load("[consumer]\ngroup = 'g'", folder=tmp_path).settings.ledger_topic == "g.ledger"
-    assert load("[topics]\nledger = 'l'", folder=tmp_path).settings.ledger_topic == "l"
-    assert load("[consumer]\ngroup = 'g'", folder=tmp_path).settings.state_topic == "g.state"
-    assert load("[topics]\nstate = 's'", folder=tmp_path).settings.state_topic == "s"
+def test_an_error_message_shows_no_secret(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as error_info:
+        load_text('[kafka]\n"sasl.password" = ["geheim"]', folder=tmp_path)
+
+    assert "kafka.sasl.password" in str(error_info.value)
+    assert "geheim" not in str(error_info.value)
 
 
-VALUES: dict[str, st.SearchStrategy[object]] = {
+def test_ledger_and_state_topic_are_named_after_the_group_by_default(tmp_path: Path) -> None:
+    assert load_text("[consumer]\ngroup = 'g'", folder=tmp_path).settings.ledger_topic == "g.ledger"
+    assert load_text("[topics]\nledger = 'l'", folder=tmp_path).settings.ledger_topic == "l"
+    assert load_text("[consumer]\ngroup = 'g'", folder=tmp_path).settings.state_topic == "g.state"
+    assert load_text("[topics]\nstate = 's'", folder=tmp_path).settings.state_topic == "s"
+
+
+VALUE_STRATEGIES: dict[str, st.SearchStrategy[object]] = {
     "consumer.max_rows": st.integers(1, 1_000_000),
     "consumer.delivery": st.sampled_from([str(delivery) for delivery in Delivery]),
     "consumer.emit": st.sampled_from(["rows", "episodes"]),
@@ -272,34 +290,36 @@ VALUES: dict[str, st.SearchStrategy[object]] = {
 }
 
 
-@given(st.fixed_dictionaries({}, optional=VALUES))
-def test_the_environment_and_the_command_line_mean_the_same(values: dict[str, object]) -> None:
+@given(st.fixed_dictionaries({}, optional=VALUE_STRATEGIES))
+def test_environment_and_command_line_give_the_same_settings(values: dict[str, object]) -> None:
     environ = {
         "SENSORWATCH__" + key.upper().replace(".", "__"): str(value)
         for key, value in values.items()
     }
 
-    by_environment = load_settings(environ=environ).settings
-    by_command_line = load_settings(environ={}, overrides=values).settings
+    environment_settings = load_settings(environ=environ).settings
+    command_line_settings = load_settings(environ={}, overrides=values).settings
 
-    assert by_environment == by_command_line
-    shown = flat_values(by_environment)
-    assert {key: shown[key] for key in values} == values
+    assert environment_settings == command_line_settings
+    shown_values = flat_values(environment_settings)
+    assert {key: shown_values[key] for key in values} == values
 
 
-def test_every_key_has_a_type_and_a_default() -> None:
+def test_every_known_key_has_a_default() -> None:
     assert {*known_keys(), "kafka.bootstrap.servers"} == set(flat_values(Settings()))
 
 
-def test_the_packaged_schema_replaces_a_missing_default(
+def test_the_packaged_schema_is_used_if_the_default_file_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert schema_file(load_settings(environ={}).settings) == PACKAGED_SCHEMA
     assert load_schema(PACKAGED_SCHEMA).name == "default"
 
-    named = load_settings(environ={}, overrides={"schema.path": Path("mine.toml")}).settings
-    assert schema_file(named) == Path("mine.toml")
+    settings_with_path = load_settings(
+        environ={}, overrides={"schema.path": Path("mine.toml")}
+    ).settings
+    assert schema_file(settings_with_path) == Path("mine.toml")
 
     (tmp_path / "schemas").mkdir()
     (tmp_path / "schemas" / "default.toml").write_text("")

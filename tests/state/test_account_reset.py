@@ -19,16 +19,18 @@ SNAPSHOT_SUMMARY = SnapshotSummary(
 
 
 def an_account(offset: int = 500) -> Account:
-    opened = open_account(0, model_version="default-0001-00000000", fingerprint="old")
-    return replace(opened, next_offset=offset, consumed=offset, normal=offset, digest=7)
+    account = open_account(0, model_version="default-0001-00000000", fingerprint="old")
+    return replace(account, next_offset=offset, consumed=offset, normal=offset, digest=7)
 
 
-def a_reset(to: str | None = None, committed_account: CommittedAccount | None = None) -> Reset:
+def a_reset(
+    requested_offset: str | None = None, committed_account: CommittedAccount | None = None
+) -> Reset:
     return plan_reset(
         PARTITION,
         committed_account or CommittedAccount(500, an_account()),
         RETAINED_RANGE,
-        to,
+        requested_offset,
         ACCOUNT_SETTINGS,
     )
 
@@ -38,12 +40,12 @@ def reset_text(reset: Reset, summary: SnapshotSummary | str | None = SNAPSHOT_SU
 
 
 @pytest.mark.parametrize(
-    ("to", "offset"), [(None, 500), ("earliest", 100), ("latest", 900), ("333", 333)]
+    ("requested_offset", "offset"), [(None, 500), ("earliest", 100), ("latest", 900), ("333", 333)]
 )
-def test_a_new_account_begins_at_the_committed_offset_or_at_the_given_one(
-    to: str | None, offset: int
+def test_a_new_account_begins_at_the_committed_or_the_requested_offset(
+    requested_offset: str | None, offset: int
 ) -> None:
-    account = a_reset(to).account
+    account = a_reset(requested_offset).account
 
     assert account == open_account(
         offset,
@@ -55,29 +57,31 @@ def test_a_new_account_begins_at_the_committed_offset_or_at_the_given_one(
     assert account.snapshot is None, "an account without a snapshot means a cold memory"
 
 
-def test_the_ledger_gets_the_end_of_the_old_account_and_the_opening_of_the_new() -> None:
+def test_the_ledger_records_the_end_of_the_old_account_and_the_new_account() -> None:
     reset = a_reset()
 
     assert reset.ledger_entries == [
         (PARTITION, Cause.CLOSED, an_account()),
         (PARTITION, Cause.OPENED, reset.account),
     ]
-    moved = a_reset(committed_account=CommittedAccount(500, None))
-    assert moved.ledger_entries == [(PARTITION, Cause.OPENED, moved.account)]
+    reset_without_account = a_reset(committed_account=CommittedAccount(500, None))
+    assert reset_without_account.ledger_entries == [
+        (PARTITION, Cause.OPENED, reset_without_account.account)
+    ]
 
 
-@pytest.mark.parametrize("to", ["99", "901", "-1", "soon", "1e2", ""])
-def test_an_offset_outside_the_retained_range_is_refused(to: str) -> None:
+@pytest.mark.parametrize("requested_offset", ["99", "901", "-1", "soon", "1e2", ""])
+def test_an_offset_outside_the_retained_range_is_refused(requested_offset: str) -> None:
     with pytest.raises(UsageError, match="--to"):
-        a_reset(to)
+        a_reset(requested_offset)
 
 
-def test_a_committed_offset_whose_input_is_deleted_is_refused() -> None:
+def test_a_committed_offset_outside_the_retained_range_is_refused() -> None:
     with pytest.raises(UsageError, match="has offsets 100 to 899, but not 50"):
         a_reset(committed_account=CommittedAccount(50, an_account(50)))
 
 
-def test_a_lost_offset_must_be_given() -> None:
+def test_without_a_committed_offset_the_reset_needs_an_offset() -> None:
     with pytest.raises(UsageError, match="ledger restore"):
         plan_reset(PARTITION, None, RETAINED_RANGE, None, ACCOUNT_SETTINGS)
 

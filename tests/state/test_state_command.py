@@ -7,7 +7,7 @@ from sensorwatch.demo.embedded_broker import EmbeddedBroker
 
 @pytest.mark.embedded
 @pytest.mark.parametrize("command", ["show", "reset"])
-def test_a_group_without_an_account_has_no_memory(
+def test_a_group_without_an_account_is_an_error(
     embedded_broker: EmbeddedBroker,
     command: str,
     capsys: pytest.CaptureFixture[str],
