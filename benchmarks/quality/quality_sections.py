@@ -1,4 +1,4 @@
-"""The parts of the measuring: from what was asked for to a section of the document."""
+"""Run a quality benchmark, and return its section of the document."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from benchmarks.quality import skab_benchmark as skab
 from benchmarks.quality.ablated_detectors import VARIANTS
 from benchmarks.quality.ablation import AblationData, ablation, detectors_of_variants
 from benchmarks.quality.compared_detectors import (
-    OURS,
+    DEFAULT_NAME,
     ComparedDetector,
     default_detectors,
     trivial_rules,
@@ -24,7 +24,7 @@ from sensorwatch.common.runtime.setting_keys import TrainerSettings
 
 
 class Benchmark(StrEnum):
-    """What can be measured by itself."""
+    """Names of the quality benchmarks."""
 
     SKAB = "skab"
     NAB = "nab"
@@ -36,24 +36,24 @@ class Benchmark(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """What the command was asked for."""
+    """Options of the command."""
 
     selection: FileSelection
     is_default_only: bool = False
-    """The default detector only."""
+    """Measure the default detector only."""
     seeds: int = skab.SEEDS
     refit_every: int | None = None
     processes: int = 1
 
     @property
     def compared(self) -> list[ComparedDetector]:
-        """Who is measured."""
-        results = default_detectors(refit_every=self.refit_every)
-        return results[:1] if self.is_default_only else [*results, *trivial_rules()]
+        """Detectors to measure."""
+        detectors = default_detectors(refit_every=self.refit_every)
+        return detectors[:1] if self.is_default_only else [*detectors, *trivial_rules()]
 
 
 def section(part: Benchmark, options: RunOptions) -> Section:
-    """Measure one part."""
+    """Run one benchmark, and return its section."""
     return _SECTION_OF[part](options)
 
 
@@ -68,7 +68,9 @@ def _skab(options: RunOptions) -> Section:
 
 def _nab(options: RunOptions) -> Section:
     files = nab.load(options.selection)
-    runs = [nab.measure(files, one, processes=options.processes) for one in options.compared]
+    runs = [
+        nab.measure(files, detector, processes=options.processes) for detector in options.compared
+    ]
     return Section("NAB", [nab.table(runs)], nab_plots(files, runs))
 
 
@@ -81,10 +83,10 @@ def _simulated(options: RunOptions) -> Section:
 def _rates(options: RunOptions) -> Section:
     streams = rates.load()
     results = [
-        one
+        realised_rate
         for rate in rates.RATES
         for detector in rates.compared(rate, is_default_only=options.is_default_only)
-        for one in rates.measure(streams, detector, rate, processes=options.processes)
+        for realised_rate in rates.measure(streams, detector, rate, processes=options.processes)
     ]
     return Section("Alert rate", [rates.table(results)], rate_plots(results))
 
@@ -96,9 +98,11 @@ def _season(options: RunOptions) -> Section:
 
 def _ablation(options: RunOptions) -> Section:
     files = skab.load(options.selection), nab.load(options.selection)
-    bench = AblationData(*files, simulated.load(), seeds=options.seeds, processes=options.processes)
-    results = detectors_of_variants(VARIANTS, bench, TrainerSettings())
-    return Section(f"What each part of the {OURS} detector is worth", [ablation(results, bench)])
+    data = AblationData(*files, simulated.load(), seeds=options.seeds, processes=options.processes)
+    results = detectors_of_variants(VARIANTS, data, TrainerSettings())
+    return Section(
+        f"What each part of the {DEFAULT_NAME} detector is worth", [ablation(results, data)]
+    )
 
 
 _SECTION_OF: dict[Benchmark, Callable[[RunOptions], Section]] = {

@@ -1,11 +1,10 @@
-"""The parts of the measuring by name; another part is another line."""
+"""The speed benchmarks by name."""
 
 from collections.abc import Callable
 from enum import StrEnum
 
-from benchmarks.speed import drain_benchmark as contest
+from benchmarks.speed import drain_benchmark, latency, peer_latency, two_workers
 from benchmarks.speed import forest_kernel as kernels
-from benchmarks.speed import latency, peer_latency, two_workers
 from benchmarks.speed import parsing_benchmark as parsing
 from benchmarks.speed import resident_memory as memory
 from benchmarks.speed import restore_time as restoring
@@ -16,7 +15,7 @@ from benchmarks.speed.testbed import Testbed
 
 
 class SpeedBenchmark(StrEnum):
-    """What can be measured by itself."""
+    """Names of the speed benchmarks."""
 
     DRAIN = "drain"
     MANY = "many"
@@ -32,14 +31,14 @@ class SpeedBenchmark(StrEnum):
     PEER_LATENCY = "peer-latency"
 
 
-def measure(part: SpeedBenchmark, bench: Testbed) -> SectionResult:
-    """Measure one part."""
-    return _SECTION_OF[part](bench)
+def measure(part: SpeedBenchmark, testbed: Testbed) -> SectionResult:
+    """Run one benchmark."""
+    return _SECTION_OF[part](testbed)
 
 
 _SECTION_OF: dict[SpeedBenchmark, Callable[[Testbed], SectionResult]] = {
-    SpeedBenchmark.DRAIN: contest.drain,
-    SpeedBenchmark.MANY: contest.many,
+    SpeedBenchmark.DRAIN: drain_benchmark.drain,
+    SpeedBenchmark.MANY: drain_benchmark.many,
     SpeedBenchmark.TWO_WORKERS: two_workers.two_workers,
     SpeedBenchmark.MEMORY: memory.memory,
     SpeedBenchmark.LATENCY: latency.latency,
@@ -48,6 +47,6 @@ _SECTION_OF: dict[SpeedBenchmark, Callable[[Testbed], SectionResult]] = {
     SpeedBenchmark.KERNELS: kernels.kernels,
     SpeedBenchmark.PARSING: parsing.parsing,
     SpeedBenchmark.GROWTH: growth.growth,
-    SpeedBenchmark.PEERS: contest.peers,
+    SpeedBenchmark.PEERS: drain_benchmark.peers,
     SpeedBenchmark.PEER_LATENCY: peer_latency.peer_latency,
 }

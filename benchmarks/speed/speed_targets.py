@@ -1,4 +1,4 @@
-"""The speed targets of issue 5, and whether the measured figures reach them."""
+"""The speed targets, and whether measured figures reach them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,9 +9,9 @@ from benchmarks.speed.run_statistics import MedianAndRange
 
 @dataclass(frozen=True, slots=True)
 class SpeedTarget:
-    """A figure with the least that is wanted of it, and what is hoped for."""
+    """A required and a hoped-for value of a measured figure."""
 
-    what: str
+    title: str
     required: float
     hoped_for: float
     unit: str = "x"
@@ -19,7 +19,7 @@ class SpeedTarget:
     digits: int = 2
 
     def level_reached(self, figure: float) -> str:
-        """Say in a word what the figure reaches."""
+        """Return `aim`, `must` or `no`, depending on the value that the figure reaches."""
         sign = -1 if self.lower_is_better else 1
         if sign * figure >= sign * self.hoped_for:
             return "aim"
@@ -44,7 +44,7 @@ FRAMEWORK = SpeedTarget("the same job against the best other framework, pydantic
 FRAMEWORK_TUNED = SpeedTarget(
     "the same job against the best other framework, tuned", 15, 25, digits=1
 )
-"""With msgspec and the largest batches that it takes, which its documents do not speak of."""
+"""The framework uses msgspec and the largest batches that it accepts."""
 LATENCY_P50 = SpeedTarget("event latency, p50", 40, 15, "ms", lower_is_better=True, digits=0)
 LATENCY_P99 = SpeedTarget("event latency, p99", 100, 40, "ms", lower_is_better=True, digits=0)
 TWO_WORKERS = SpeedTarget("two workers on four partitions against one", 1.3, 1.6)
@@ -57,7 +57,7 @@ MEMORY_MANY = SpeedTarget(
 MEMORY_GROWTH = SpeedTarget(
     "growth of resident memory after warm-up", 20, 10, "MB", lower_is_better=True, digits=0
 )
-"""None is wanted: 20 MB is what the allocator's own ups and downs come to."""
+"""No growth is wanted; 20 MB is the variation of the allocator itself."""
 START_WARM = SpeedTarget(
     "start to first scored row, warm cache", 4, 2, "s", lower_is_better=True, digits=1
 )
@@ -71,7 +71,7 @@ RESTORE = SpeedTarget(
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A goal and what was measured of it."""
+    """A target and its measured figure."""
 
     target: SpeedTarget
     measured: MedianAndRange
@@ -79,7 +79,7 @@ class Verdict:
 
 
 def table(verdicts: Iterable[Verdict]) -> Table:
-    """Write measured figures beside what is wanted."""
+    """Return a table of measured figures and their targets."""
     rows = []
     for verdict in verdicts:
         target, measured = verdict.target, verdict.measured
@@ -89,7 +89,7 @@ def table(verdicts: Iterable[Verdict]) -> Table:
         ]
         figures = f"{measured.text(target.digits)} {target.unit}"
         rows.append(
-            (target.what, figures, *limits, target.level_reached(measured.median), verdict.note)
+            (target.title, figures, *limits, target.level_reached(measured.median), verdict.note)
         )
     return Table(
         "Measured against the goals",

@@ -1,4 +1,4 @@
-"""From the start of the process to the first scored row: with a warm cache, and the first ever."""
+"""Measure the time from process start to the first commit, with a warm and an empty cache."""
 
 import tempfile
 import time
@@ -16,18 +16,18 @@ ROWS = 20_000
 MODELS = {"plain features": "plain", "default detector": "forecast"}
 
 
-def starting(bench: Testbed) -> SectionResult:
-    """Measure how long until the first micro-batch is committed."""
-    drain_setup = bench.drain_setup(sensors=bench.options.few_sensors, rows=ROWS)
+def starting(testbed: Testbed) -> SectionResult:
+    """Measure the time until the first micro-batch is committed."""
+    drain_setup = testbed.drain_setup(sensors=testbed.options.few_sensors, rows=ROWS)
     rows, times_by_model = [], {}
     for name, model in MODELS.items():
         # This start fills the cache of compiled code.
         _time_start(drain_setup, model, None)
         warm = median_and_range(
-            [_time_start(drain_setup, model, None) for _ in range(bench.options.rounds)]
+            [_time_start(drain_setup, model, None) for _ in range(testbed.options.rounds)]
         )
         cold = median_and_range(
-            [_time_cold_start(drain_setup, model) for _ in range(bench.options.rounds)]
+            [_time_cold_start(drain_setup, model) for _ in range(testbed.options.rounds)]
         )
         times_by_model[name] = warm, cold
         rows.append((name, warm.text(1), cold.text(1)))
@@ -59,5 +59,5 @@ def _time_start(drain_setup: DrainSetup, model: str, cache: str | None) -> float
     with a_worker(job, {"NUMBA_CACHE_DIR": cache} if cache else None) as worker:
         worker.wait_consumed(1)
         seconds = time.perf_counter() - start_time
-        worker.program.terminate()
+        worker.process.terminate()
     return seconds

@@ -52,7 +52,7 @@ def test_a_known_sensor_is_scored_from_its_first_row_on() -> None:
 def test_what_lies_beyond_a_panel_is_put_on_its_edge() -> None:
     panel = Panel(titled_drawing("", 100), 10, 90, (0, 10), (0, 1))
 
-    assert panel.at(0, 5)[1] == 10
-    assert panel.at(0, -5)[1] == 90
+    assert panel.pixel(0, 5)[1] == 10
+    assert panel.pixel(0, -5)[1] == 90
     panel.line(np.zeros(3), "black")
     assert "90.0" in panel.drawing.marks[-1]

@@ -42,7 +42,7 @@ def test_as_many_rows_are_rejected_as_are_bad_and_a_sensors_times_rise() -> None
 
     readings, rejections = parse([p for chunk in all_chunks for p in payloads(chunk)], schema)
 
-    bad = np.concatenate([chunk.bad for chunk in all_chunks])
+    bad = np.concatenate([chunk.is_bad for chunk in all_chunks])
     assert [rejection.index for rejection in rejections] == np.flatnonzero(bad).tolist()
     assert 0.005 < bad.mean() < 0.015
     assert len(set(readings.sensor_ids)) == 50
@@ -52,13 +52,13 @@ def test_as_many_rows_are_rejected_as_are_bad_and_a_sensors_times_rise() -> None
 
 def test_few_rows_are_far_from_usual_and_those_for_training_are_all_usual() -> None:
     rows = list(chunks(STREAM))
-    clean = list(chunks(Stream(50, 20_000, clean=True)))
+    clean = list(chunks(Stream(50, 20_000, is_clean=True)))
 
     is_outlier = np.concatenate([chunk.is_outlier for chunk in rows])
     values = np.concatenate([chunk.values for chunk in rows])
     assert 0.003 < is_outlier.mean() < 0.03
     assert values[is_outlier, 0].mean() > values[~is_outlier, 0].mean() + 5
-    assert not any(chunk.bad.any() or chunk.is_outlier.any() for chunk in clean)
+    assert not any(chunk.is_bad.any() or chunk.is_outlier.any() for chunk in clean)
 
 
 def test_a_drained_stream_comes_after_its_training() -> None:
@@ -144,6 +144,6 @@ def test_curves_lie_on_the_paper() -> None:
 
 
 def test_a_row_has_the_schemas_fields() -> None:
-    row = payloads(next(iter(chunks(Stream(1, 100, clean=True)))))[0]
+    row = payloads(next(iter(chunks(Stream(1, 100, is_clean=True)))))[0]
 
     assert list(json.loads(row)) == ["timestamp", "sensor_id", "x1", "x2", "x3"]

@@ -33,12 +33,14 @@ def flagging_nothing() -> ComparedDetector:
 def test_every_judged_row_has_its_place() -> None:
     judged = backtest(a_stream(bad=290), HOW)
 
-    assert len(judged.anomaly_score) == len(judged.is_anomaly) == len(judged.starts) == 100
+    assert (
+        len(judged.anomaly_score) == len(judged.is_anomaly) == len(judged.is_episode_start) == 100
+    )
     assert judged.anomaly_score[90] == 0.0
     assert not judged.is_anomaly[90]
     assert judged.is_anomaly[-8:].all()
-    assert judged.starts.sum() >= 1
-    assert (judged.is_anomaly | ~judged.starts).all()
+    assert judged.is_episode_start.sum() >= 1
+    assert (judged.is_anomaly | ~judged.is_episode_start).all()
 
 
 def test_scores_are_causal() -> None:

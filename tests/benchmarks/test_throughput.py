@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.speed import compared_systems as who
+from benchmarks.speed import compared_systems as compared
 from benchmarks.speed.benchmark_models import train
 from benchmarks.speed.drain_benchmark import run_rounds
 from benchmarks.speed.observed_worker import DrainTooFast
@@ -28,14 +28,17 @@ def test_a_worker_keeps_up_with_a_share_of_an_empty_loop(kafka: Kafka, tmp_path:
     drain_setup = DrainSetup(
         kafka, load_topic(config_of(kafka), topic, 1, trained.stream(ROWS)), trained
     )
-    empty, our_worker = who.hand_written_loops()[0], who.our_worker(who.PLAIN, "plain")
+    empty, our_worker = (
+        compared.hand_written_loops()[0],
+        compared.our_worker(compared.PLAIN_WORKER, "plain"),
+    )
 
     # What happens to the machine may spoil one or two rounds; a slow worker is slow in each.
     ratios: list[float] = []
     for _ in range(3):
         with suppress(DrainTooFast):
             ratios += rate_ratios(
-                run_rounds([empty, our_worker], drain_setup, 1), who.PLAIN, empty.name
+                run_rounds([empty, our_worker], drain_setup, 1), compared.PLAIN_WORKER, empty.name
             )
         if ratios and ratios[-1] > MIN_RATIO:
             return

@@ -26,7 +26,7 @@ def test_the_whole_is_what_the_backtest_makes_of_the_stream() -> None:
 
     assert full.anomaly_score.tobytes() == expected.anomaly_score.tobytes()
     assert full.is_anomaly.tolist() == expected.is_anomaly.tolist()
-    assert full.starts.tolist() == expected.starts.tolist()
+    assert full.is_episode_start.tolist() == expected.is_episode_start.tolist()
 
 
 def test_every_variant_scores_rows_otherwise_and_finds_a_gross_fault() -> None:
