@@ -28,7 +28,7 @@ from sensorwatch.trainer.training import UNREGISTERED
 UNREACHABLE_SCORE = 1e9
 
 
-def _unchanged(decision: Decision) -> Decision:
+def _keep_decision(decision: Decision) -> Decision:
     return decision
 
 
@@ -41,7 +41,7 @@ class Variant:
     """Weights of the forest, the residual's length, the drift and the repeats."""
     include_outlier_blocks: bool = False
     """Calibrate on all blocks of time, including those with outliers."""
-    change_decision: Callable[[Decision], Decision] = _unchanged
+    change_decision: Callable[[Decision], Decision] = _keep_decision
     edit_memory: Callable[[Memory], None] | None = None
     """A function that changes the memory before every row."""
 
@@ -72,21 +72,21 @@ def judge(
     )
     raw_scores = out_of_fold_scores(sorted_readings, stream.schema, trainer_settings)
     fit = _SharedFit(readings, sorted_readings, fitted, raw_scores)
-    return [_judged(stream, fit, variant, trainer_settings) for variant in variants]
+    return [_score_with_variant(stream, fit, variant, trainer_settings) for variant in variants]
 
 
-def _judged(
+def _score_with_variant(
     stream: RecordStream, fit: _SharedFit, variant: Variant, trainer_settings: TrainerSettings
 ) -> JudgedRows:
-    detector = _detector(stream, fit, variant, trainer_settings)
+    detector = _variant_detector(stream, fit, variant, trainer_settings)
     memory = detector.empty_memory()
     detector.detect(fit.readings, memory, positions=fit.readings.index)
     memory.adopt(detector)
-    outcomes = _outcomes(stream, detector, memory, variant.edit_memory)
+    outcomes = _score_records(stream, detector, memory, variant.edit_memory)
     return collect_judged(outcomes, stream.train_rows, stream.judged_rows)
 
 
-def _detector(
+def _variant_detector(
     stream: RecordStream, fit: _SharedFit, variant: Variant, trainer_settings: TrainerSettings
 ) -> Detector:
     raw_scores = fit.raw_scores
@@ -106,7 +106,7 @@ def _detector(
     )
 
 
-def _outcomes(
+def _score_records(
     stream: RecordStream,
     detector: Detector,
     memory: Memory,

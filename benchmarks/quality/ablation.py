@@ -13,7 +13,7 @@ from benchmarks.quality.backtest_runs import JudgedRows, RecordStream
 from benchmarks.quality.compared_detectors import ComparedDetector
 from benchmarks.quality.simulated_fleet import ALL_BUT_DRIFT, FaultyFleet
 from benchmarks.quality.simulated_fleet import measure as measure_fleet
-from benchmarks.quality.skab_scoring import Counts, pooled
+from benchmarks.quality.skab_scoring import Counts, sum_counts
 from benchmarks.report.figures_table import Table
 from sensorwatch.common.runtime.setting_keys import TrainerSettings
 
@@ -93,8 +93,8 @@ def _table_row(detector: ComparedDetector, data: AblationData) -> tuple[str, ...
     sudden_faults = fleet_run.kinds[ALL_BUT_DRIFT]
     return (
         detector.name,
-        _f1_far_mar(pooled(skab_run.counts)),
-        _f1_far_mar(pooled(skab_run.cut)) if skab_run.cut else "-",
+        _f1_far_mar(sum_counts(skab_run.counts)),
+        _f1_far_mar(sum_counts(skab_run.cut)) if skab_run.cut else "-",
         f"{nab_run.published.score:.1f}",
         f"{nab_run.own_threshold_score:.1f}",
         f"{100 * sudden_faults.recall:.1f} %",

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from benchmarks.quality.backtest_runs import RecordStream
 from benchmarks.quality.clean_streams import CleanStreamKind, clean_stream
-from benchmarks.quality.compared_detectors import ComparedDetector, default_detectors, ewma
+from benchmarks.quality.compared_detectors import ComparedDetector, default_detectors, ewma_rule
 from benchmarks.quality.quality_targets import RATE_FACTOR
 from benchmarks.report.figures_table import Table
 
-RATES = (0.001, 0.005, 0.02)
+CONFIGURED_RATES = (0.001, 0.005, 0.02)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +35,12 @@ def load() -> list[RecordStream]:
     return [clean_stream(kind).stream() for kind in CleanStreamKind]
 
 
-def compared(rate: float, *, is_default_only: bool) -> list[ComparedDetector]:
+def detectors_for_rate(rate: float, *, is_default_only: bool) -> list[ComparedDetector]:
     """Return the detectors that can be configured for an alert rate."""
     return (
         default_detectors(rate=rate)[:1]
         if is_default_only
-        else [*default_detectors(rate=rate), ewma(rate)]
+        else [*default_detectors(rate=rate), ewma_rule(rate)]
     )
 
 
@@ -71,7 +71,7 @@ def table(realised_rates: Sequence[RealisedRate]) -> Table:
         cells_by_row.setdefault((realised.name, realised.stream), []).append(cell)
     return Table(
         "Realised alert rate on clean unseen streams, and its ratio to the configured one",
-        ("", "stream", *(f"configured {rate:g}" for rate in RATES)),
+        ("", "stream", *(f"configured {rate:g}" for rate in CONFIGURED_RATES)),
         [(name, stream, *cells) for (name, stream), cells in cells_by_row.items()],
         f"{realised_rates[0].rows:,} judged rows each. !: not within a factor of {RATE_FACTOR:g}.",
     )

@@ -22,7 +22,7 @@ def flag_everything(stream: RecordStream) -> JudgedRows:
     return JudgedRows(np.full(stream.judged_rows, 2.0), all_rows, all_rows)
 
 
-def clock(stream: RecordStream) -> JudgedRows:
+def flag_clock_rows(stream: RecordStream) -> JudgedRows:
     """Alarm at fixed row numbers, without reading any sensor."""
     row = np.arange(stream.train_rows, len(stream.records))
     is_anomaly = (row >= CLOCK_ROWS[0]) & (row <= CLOCK_ROWS[1])
@@ -96,6 +96,6 @@ def alarm_starts(is_anomaly: NDArray[np.bool_], sensor: NDArray[np.int64]) -> ND
     order = np.argsort(sensor, kind="stable")
     alarmed, sensor_of_row = is_anomaly[order], sensor[order]
     continues_alarm = alarmed[:-1] & alarmed[1:] & (sensor_of_row[:-1] == sensor_of_row[1:])
-    starts = np.empty_like(is_anomaly)
-    starts[order] = alarmed & ~np.concatenate(([False], continues_alarm))
-    return starts
+    is_start = np.empty_like(is_anomaly)
+    is_start[order] = alarmed & ~np.concatenate(([False], continues_alarm))
+    return is_start

@@ -40,7 +40,7 @@ def default_detectors(
     """
     overrides = {} if rate is None else {"target_alert_rate": rate}
     trainer_settings = TrainerSettings.model_validate(overrides)
-    detectors = [detector_with(DEFAULT_NAME, trainer_settings)]
+    detectors = [detector_with_settings(DEFAULT_NAME, trainer_settings)]
     if refit_every:
         name = f"{DEFAULT_NAME}, refitted every {refit_every} rows"
         detectors.append(
@@ -51,7 +51,7 @@ def default_detectors(
     if "features" in TrainerSettings.model_fields:
         return [
             *detectors,
-            detector_with(
+            detector_with_settings(
                 PLAIN_NAME, TrainerSettings.model_validate({**overrides, "features": "plain"})
             ),
         ]
@@ -65,16 +65,16 @@ def trivial_rules() -> list[ComparedDetector]:
     """Return the rules that any detector has to beat."""
     return [
         ComparedDetector(IN_SAMPLE_NAME, forest_in_sample),
-        ewma(TrainerSettings().target_alert_rate),
+        ewma_rule(TrainerSettings().target_alert_rate),
         ComparedDetector("flag everything", flag_everything),
     ]
 
 
-def ewma(rate: float) -> ComparedDetector:
+def ewma_rule(rate: float) -> ComparedDetector:
     """Return the rule on the smoothed mean of abs z, with a target alert rate."""
     return ComparedDetector("EWMA of abs z", partial(ewma_of_z, rate=rate))
 
 
-def detector_with(name: str, trainer_settings: TrainerSettings) -> ComparedDetector:
+def detector_with_settings(name: str, trainer_settings: TrainerSettings) -> ComparedDetector:
     """Return a detector that is trained with these settings."""
     return ComparedDetector(name, partial(backtest, trainer_settings=trainer_settings))

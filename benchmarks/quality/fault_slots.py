@@ -10,7 +10,7 @@ from sensorwatch.common.simulation.faults import EPISODE_LENGTHS, FaultKind, inj
 SLOT_STEPS = 400
 HEALTHY_MARGIN_STEPS = 100
 """Minimum number of healthy steps before the fault of a slot, and after it."""
-SIZES = {
+FAULT_SIZES = {
     FaultKind.SPIKE: 6.0,
     FaultKind.LEVEL_SHIFT: 4.0,
     FaultKind.NOISE_BURST: 4.0,
@@ -22,7 +22,7 @@ SIZES = {
 
 For a noise burst this is the standard deviation of the added noise. A signal whose correlation is
 broken keeps its spread at size 1."""
-_LENGTHS = {**EPISODE_LENGTHS, FaultKind.STUCK: (30, 30), FaultKind.DRIFT: (200, 200)}
+_FAULT_LENGTHS = {**EPISODE_LENGTHS, FaultKind.STUCK: (30, 30), FaultKind.DRIFT: (200, 200)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +47,12 @@ class PlacedFault:
 
 def place_faults(slots: int, sensors: int, rng: np.random.Generator) -> list[PlacedFault]:
     """Draw a fault for every slot of every sensor; all kinds are equally frequent."""
-    kinds = list(SIZES)
+    kinds = list(FAULT_SIZES)
     kind_numbers = rng.permutation(np.arange(slots * sensors) % len(kinds)).tolist()
     placed_faults = []
     for number, kind in enumerate(kinds[kind_number] for kind_number in kind_numbers):
         slot, sensor = divmod(number, sensors)
-        low, high = _LENGTHS[kind]
+        low, high = _FAULT_LENGTHS[kind]
         length = int(rng.integers(low, high + 1))
         last_start = SLOT_STEPS - HEALTHY_MARGIN_STEPS - length
         start = slot * SLOT_STEPS + int(rng.integers(HEALTHY_MARGIN_STEPS, last_start + 1))
@@ -79,7 +79,7 @@ def inject_faults(
             fault.kind,
             at=fault.start,
             length=fault.length,
-            size=SIZES[fault.kind],
+            size=FAULT_SIZES[fault.kind],
             scale=scale,
             rng=rng,
             signals=faulty_signals,

@@ -61,7 +61,7 @@ def load(selection: FileSelection) -> list[NabFile]:
         raise DataError(f"{folder / LABELS} cannot be read: {error.strerror}") from error
     existing_files = [name for name in windows if (folder / name).is_file()]
     return [
-        _read(name, path, windows[name])
+        _read_file(name, path, windows[name])
         for name, path in select_files(folder, existing_files, selection)
     ]
 
@@ -70,9 +70,9 @@ def measure(files: Sequence[NabFile], detector: ComparedDetector, *, processes: 
     """Score all files with a detector, and count its alarms."""
     judged = detector.judge_all([file.stream for file in files], processes=processes)
     labels = [file.labels for file in files]
-    starts = [file_judged.is_episode_start for file_judged in judged]
+    episode_starts = [file_judged.is_episode_start for file_judged in judged]
     windows_hit = alarms = alarms_in_windows = 0
-    for file, rows in zip(labels, starts, strict=True):
+    for file, rows in zip(labels, episode_starts, strict=True):
         alarm_rows = np.flatnonzero(rows) + probation(file.rows)
         hits = [
             int(((alarm_rows >= first) & (alarm_rows <= last)).sum())
@@ -85,7 +85,7 @@ def measure(files: Sequence[NabFile], detector: ComparedDetector, *, processes: 
         detector.name,
         judged,
         best_threshold_score(labels, [file_judged.anomaly_score for file_judged in judged]),
-        score_of_alarms(labels, starts),
+        score_of_alarms(labels, episode_starts),
         windows_hit,
         sum(len(file.windows) for file in labels),
         alarms,
@@ -129,7 +129,7 @@ def table(runs: Sequence[NabRun]) -> Table:
     )
 
 
-def _read(name: str, path: Path, windows: Sequence[Sequence[str]]) -> NabFile:
+def _read_file(name: str, path: Path, windows: Sequence[Sequence[str]]) -> NabFile:
     records = records_of(path, SCHEMA)
     row_by_time: dict[str, int] = {}
     for row, record in enumerate(records):

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 PROBATION_SHARE = 0.15
 MAX_PROBATION_ROWS = 750
-TRUE_ALARM, FALSE_ALARM, MISSED = 1.0, 0.11, 1.0
+TRUE_ALARM, FALSE_ALARM, MISSED_WINDOW = 1.0, 0.11, 1.0
 """Weights of the standard profile: A_TP, A_FP, A_FN."""
 MAX_DISTANCE_BEHIND = 3.0
 """Window widths behind a window after which an alarm has the full cost."""
@@ -50,7 +50,7 @@ def best_threshold_score(files: Sequence[Labels], scores: Sequence[NDArray[np.fl
 
     `scores`: anomaly scores of each file's rows after its probation.
     """
-    alarm_value, window = _pooled(files)
+    alarm_value, window = _pool_files(files)
     score = np.concatenate(list(scores))
     order = np.argsort(-score, kind="stable")
     score_change = _score_changes(alarm_value[order], window[order])
@@ -61,14 +61,18 @@ def best_threshold_score(files: Sequence[Labels], scores: Sequence[NDArray[np.fl
     if not len(total) or total.max() <= 0:
         return Result(0.0, math.inf)
     best = int(np.argmax(total))
-    return Result(_scaled(float(total[best]), window), float(sorted_scores[last_of_score[best]]))
+    return Result(
+        _scale_gain(float(total[best]), window), float(sorted_scores[last_of_score[best]])
+    )
 
 
 def score_of_alarms(files: Sequence[Labels], alarms: Sequence[NDArray[np.bool_]]) -> float:
     """Return the scaled score of alarms in each file's rows after its probation."""
-    alarm_value, window = _pooled(files)
+    alarm_value, window = _pool_files(files)
     alarm_rows = np.flatnonzero(np.concatenate(list(alarms)))
-    return _scaled(float(_score_changes(alarm_value[alarm_rows], window[alarm_rows]).sum()), window)
+    return _scale_gain(
+        float(_score_changes(alarm_value[alarm_rows], window[alarm_rows]).sum()), window
+    )
 
 
 def alarm_values(labels: Labels) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -100,16 +104,16 @@ def scaled_sigmoid(position: float) -> float:
     return 2.0 / (1.0 + math.exp(5.0 * position)) - 1.0
 
 
-def _pooled(files: Sequence[Labels]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def _pool_files(files: Sequence[Labels]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Return alarm values and window numbers of all files' judged rows; numbers are unique."""
-    pooled, windows, windows_before = [], [], 0
+    values_of_files, windows, windows_before = [], [], 0
     for labels in files:
         value, window = alarm_values(labels)
         numbered = np.where(window == NO_WINDOW, NO_WINDOW, window + windows_before)
-        pooled.append(value[probation(labels.rows) :])
+        values_of_files.append(value[probation(labels.rows) :])
         windows.append(numbered[probation(labels.rows) :])
         windows_before += len(labels.windows)
-    return np.concatenate(pooled), np.concatenate(windows)
+    return np.concatenate(values_of_files), np.concatenate(windows)
 
 
 def _score_changes(
@@ -119,11 +123,13 @@ def _score_changes(
     score_change = alarm_value.copy()
     for number in np.unique(window[window != NO_WINDOW]):
         window_alarms = np.flatnonzero(window == number)
-        best_so_far = np.maximum.accumulate(np.concatenate(([-MISSED], alarm_value[window_alarms])))
+        best_so_far = np.maximum.accumulate(
+            np.concatenate(([-MISSED_WINDOW], alarm_value[window_alarms]))
+        )
         score_change[window_alarms] = np.diff(best_so_far)
     return score_change
 
 
-def _scaled(gain_over_no_alarm: float, window: NDArray[np.int64]) -> float:
+def _scale_gain(gain_over_no_alarm: float, window: NDArray[np.int64]) -> float:
     windows = len(np.unique(window[window != NO_WINDOW]))
-    return 100.0 * gain_over_no_alarm / (windows * (TRUE_ALARM + MISSED)) if windows else 0.0
+    return 100.0 * gain_over_no_alarm / (windows * (TRUE_ALARM + MISSED_WINDOW)) if windows else 0.0

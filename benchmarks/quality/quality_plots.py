@@ -13,7 +13,7 @@ from benchmarks.quality import simulated_fleet as simulated
 from benchmarks.quality import skab_benchmark as skab
 from benchmarks.quality.compared_detectors import DEFAULT_NAME
 from benchmarks.quality.nab_scoring import probation
-from benchmarks.quality.skab_scoring import pooled
+from benchmarks.quality.skab_scoring import sum_counts
 from benchmarks.report.plots import Bar, Point, Strip, bars, colour_of, ratios, scatter, strips
 from benchmarks.report.svg import PUBLISHED_COLOUR
 
@@ -22,10 +22,10 @@ def skab_plots(files: Sequence[skab.SkabFile], runs: Sequence[skab.SkabRun]) -> 
     """Return plots of false against missed alarm rates, and of the first detector's alarms."""
     points = []
     for run in runs:
-        uncut, colour = pooled(run.counts), _colour(run.name)
+        uncut, colour = sum_counts(run.counts), _colour(run.name)
         points.append(Point(run.name, uncut.far, uncut.mar, colour))
         if run.cut:
-            cut = pooled(run.cut)
+            cut = sum_counts(run.cut)
             points.append(Point(f"{run.name}, cut", cut.far, cut.mar, colour, hollow=True))
     points += [
         Point(f"published: {name}", far, mar, PUBLISHED_COLOUR)

@@ -46,10 +46,10 @@ class RunOptions:
     processes: int = 1
 
     @property
-    def compared(self) -> list[ComparedDetector]:
+    def detectors(self) -> list[ComparedDetector]:
         """Detectors to measure."""
-        detectors = default_detectors(refit_every=self.refit_every)
-        return detectors[:1] if self.is_default_only else [*detectors, *trivial_rules()]
+        all_detectors = default_detectors(refit_every=self.refit_every)
+        return all_detectors[:1] if self.is_default_only else [*all_detectors, *trivial_rules()]
 
 
 def section(part: Benchmark, options: RunOptions) -> Section:
@@ -57,46 +57,46 @@ def section(part: Benchmark, options: RunOptions) -> Section:
     return _SECTION_OF[part](options)
 
 
-def _skab(options: RunOptions) -> Section:
+def _skab_section(options: RunOptions) -> Section:
     files = skab.load(options.selection)
     runs = [
         skab.measure(files, detector, seeds=options.seeds, processes=options.processes)
-        for detector in [*options.compared, skab.clock_rule()]
+        for detector in [*options.detectors, skab.clock_rule()]
     ]
     return Section("SKAB", skab.tables(runs), skab_plots(files, runs))
 
 
-def _nab(options: RunOptions) -> Section:
+def _nab_section(options: RunOptions) -> Section:
     files = nab.load(options.selection)
     runs = [
-        nab.measure(files, detector, processes=options.processes) for detector in options.compared
+        nab.measure(files, detector, processes=options.processes) for detector in options.detectors
     ]
     return Section("NAB", [nab.table(runs)], nab_plots(files, runs))
 
 
-def _simulated(options: RunOptions) -> Section:
+def _simulated_section(options: RunOptions) -> Section:
     fleet = simulated.load()
-    runs = [simulated.measure(fleet, detector) for detector in options.compared]
+    runs = [simulated.measure(fleet, detector) for detector in options.detectors]
     return Section("Simulated faults", simulated.tables(runs, fleet), simulated_plots(runs))
 
 
-def _rates(options: RunOptions) -> Section:
+def _rates_section(options: RunOptions) -> Section:
     streams = rates.load()
     results = [
         realised_rate
-        for rate in rates.RATES
-        for detector in rates.compared(rate, is_default_only=options.is_default_only)
+        for rate in rates.CONFIGURED_RATES
+        for detector in rates.detectors_for_rate(rate, is_default_only=options.is_default_only)
         for realised_rate in rates.measure(streams, detector, rate, processes=options.processes)
     ]
     return Section("Alert rate", [rates.table(results)], rate_plots(results))
 
 
-def _season(options: RunOptions) -> Section:
-    compared = [*options.compared[:1], seasonal.without_season(), *options.compared[1:]]
-    return Section("A season", [seasonal.table(seasonal.load(), compared, options.processes)])
+def _season_section(options: RunOptions) -> Section:
+    detectors = [*options.detectors[:1], seasonal.detector_without_season(), *options.detectors[1:]]
+    return Section("A season", [seasonal.table(seasonal.load(), detectors, options.processes)])
 
 
-def _ablation(options: RunOptions) -> Section:
+def _ablation_section(options: RunOptions) -> Section:
     files = skab.load(options.selection), nab.load(options.selection)
     data = AblationData(*files, simulated.load(), seeds=options.seeds, processes=options.processes)
     results = detectors_of_variants(VARIANTS, data, TrainerSettings())
@@ -106,10 +106,10 @@ def _ablation(options: RunOptions) -> Section:
 
 
 _SECTION_OF: dict[Benchmark, Callable[[RunOptions], Section]] = {
-    Benchmark.SKAB: _skab,
-    Benchmark.NAB: _nab,
-    Benchmark.SIMULATED: _simulated,
-    Benchmark.RATES: _rates,
-    Benchmark.SEASON: _season,
-    Benchmark.ABLATION: _ablation,
+    Benchmark.SKAB: _skab_section,
+    Benchmark.NAB: _nab_section,
+    Benchmark.SIMULATED: _simulated_section,
+    Benchmark.RATES: _rates_section,
+    Benchmark.SEASON: _season_section,
+    Benchmark.ABLATION: _ablation_section,
 }

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from benchmarks.quality.backtest_runs import RecordStream
 from benchmarks.quality.compared_detectors import ComparedDetector
 from benchmarks.quality.fault_slots import (
-    SIZES,
+    FAULT_SIZES,
     SLOT_STEPS,
     PlacedFault,
     healthy_mask,
@@ -93,7 +93,7 @@ def measure(fleet: FaultyFleet, detector: ComparedDetector) -> FleetRun:
     is_healthy = healthy_mask(fleet.faults, *alarmed.shape)
     kinds = {
         kind.value: result_of_kind([fault for fault in fleet.faults if fault.kind is kind], alarmed)
-        for kind in SIZES
+        for kind in FAULT_SIZES
     }
     sudden_faults = [fault for fault in fleet.faults if fault.kind is not FaultKind.DRIFT]
     scoring = judged_rows.score_seconds - fleet.parse_seconds if judged_rows.score_seconds else 0.0
@@ -121,15 +121,15 @@ def result_of_kind(faults: Sequence[PlacedFault], alarmed: NDArray[np.bool_]) ->
 
 def tables(runs: Sequence[FleetRun], fleet: FaultyFleet) -> list[Table]:
     """Return the tables of results by kind, and of run times."""
-    return [_by_kind(runs, fleet), _times(runs)]
+    return [_kind_table(runs, fleet), _time_table(runs)]
 
 
-def _by_kind(runs: Sequence[FleetRun], fleet: FaultyFleet) -> Table:
+def _kind_table(runs: Sequence[FleetRun], fleet: FaultyFleet) -> Table:
     rows: list[tuple[str, ...]] = [
-        (f"{kind} ({result.episodes})", *(_cell(run.kinds[kind]) for run in runs))
+        (f"{kind} ({result.episodes})", *(_cell_text(run.kinds[kind]) for run in runs))
         for kind, result in runs[0].kinds.items()
     ]
-    sizes = ", ".join(f"{kind} {size:g}" for kind, size in SIZES.items() if size)
+    sizes = ", ".join(f"{kind} {size:g}" for kind, size in FAULT_SIZES.items() if size)
     return Table(
         f"Simulator, {fleet.grid.sensors} sensors: events found / by chance (median delay, rows)",
         ("", *(run.name for run in runs)),
@@ -143,12 +143,12 @@ def _by_kind(runs: Sequence[FleetRun], fleet: FaultyFleet) -> Table:
     )
 
 
-def _cell(kind: KindResult) -> str:
+def _cell_text(kind: KindResult) -> str:
     delay = "-" if kind.delay is None else f"{kind.delay:g}"
     return f"{100 * kind.recall:.1f} / {100 * kind.by_chance:.0f} % ({delay})"
 
 
-def _times(runs: Sequence[FleetRun]) -> Table:
+def _time_table(runs: Sequence[FleetRun]) -> Table:
     return Table(
         "Time on one core, the simulator's rows",
         ("", "fit, s", "score a row, µs"),

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from benchmarks.quality import published_results as published
 from benchmarks.quality import quality_targets as goals
 from benchmarks.quality.backtest_runs import JudgedRows, Record, RecordStream
-from benchmarks.quality.baselines import CLOCK_ROWS, clock
+from benchmarks.quality.baselines import CLOCK_ROWS, flag_clock_rows
 from benchmarks.quality.compared_detectors import ComparedDetector
 from benchmarks.quality.dataset_files import FileSelection, a_schema, records_of, select_files
-from benchmarks.quality.skab_scoring import Counts, count, delays, pooled
+from benchmarks.quality.skab_scoring import Counts, count, delays, sum_counts
 from benchmarks.report.figures_table import Table
 from sensorwatch.common.errors import DataError
 from sensorwatch.common.rows.schema import Schema
@@ -65,7 +65,7 @@ def load(selection: FileSelection) -> list[SkabFile]:
     names = [
         f"{part}/{path.name}" for part in _FAULTY_FOLDERS for path in (folder / part).glob("*.csv")
     ]
-    return [_read(name, path) for name, path in select_files(folder, names, selection)]
+    return [_read_file(name, path) for name, path in select_files(folder, names, selection)]
 
 
 def cut_of(name: str, seed: int) -> int:
@@ -95,7 +95,7 @@ def measure(
         for delay in delays(truth, rows.is_anomaly)
     ]
     counts_by_seed = [
-        pooled(counts[first : first + file_count])
+        sum_counts(counts[first : first + file_count])
         for first in range(file_count, len(counts), file_count)
     ]
     return SkabRun(
@@ -105,7 +105,7 @@ def measure(
 
 def clock_rule() -> ComparedDetector:
     """Return the rule that alarms at fixed row numbers; only SKAB is compared with it."""
-    return ComparedDetector("clock: rows {}-{}".format(*CLOCK_ROWS), clock)
+    return ComparedDetector("clock: rows {}-{}".format(*CLOCK_ROWS), flag_clock_rows)
 
 
 def tables(skab_runs: Sequence[SkabRun]) -> list[Table]:
@@ -119,7 +119,7 @@ def tables(skab_runs: Sequence[SkabRun]) -> list[Table]:
 
 def _uncut_table(skab_runs: Sequence[SkabRun]) -> Table:
     f1, far, mar = goals.SKAB
-    rows = [(run.name, *_figures(pooled(run.counts))) for run in skab_runs]
+    rows = [(run.name, *_figure_texts(sum_counts(run.counts))) for run in skab_runs]
     rows += [("wanted", f"{f1:.2f}", f"{far:.0f}", f"{mar:.0f}")]
     rows += [
         (f"published: {name}", f"{f1:.2f}", f"{far:.1f}", f"{mar:.1f}")
@@ -137,13 +137,13 @@ def _uncut_table(skab_runs: Sequence[SkabRun]) -> Table:
 def _cut_table(skab_runs: Sequence[SkabRun]) -> Table:
     rows: list[tuple[str, ...]] = []
     for run in skab_runs:
-        pooled_counts = pooled(run.cut)
+        pooled_counts = sum_counts(run.cut)
         ranges_by_seed = (
-            _range([counts.f1 for counts in run.cut], 3),
-            _range([counts.far for counts in run.cut], 1),
-            _range([counts.mar for counts in run.cut], 1),
+            _range_text([counts.f1 for counts in run.cut], 3),
+            _range_text([counts.far for counts in run.cut], 1),
+            _range_text([counts.mar for counts in run.cut], 1),
         )
-        rows.append((run.name, *_figures(pooled_counts), *ranges_by_seed))
+        rows.append((run.name, *_figure_texts(pooled_counts), *ranges_by_seed))
     f1, far, mar = goals.SKAB_CUT
     rows.append(("wanted", f"{f1:.2f}", f"{far:.0f}", f"{mar:.0f}", "", "", ""))
     return Table(
@@ -171,25 +171,25 @@ def _delay_table(skab_runs: Sequence[SkabRun]) -> Table:
     )
 
 
-def _figures(counts: Counts) -> tuple[str, str, str]:
+def _figure_texts(counts: Counts) -> tuple[str, str, str]:
     return f"{counts.f1:.3f}", f"{counts.far:.1f}", f"{counts.mar:.1f}"
 
 
-def _range(values: Sequence[float], digits: int) -> str:
+def _range_text(values: Sequence[float], digits: int) -> str:
     return f"{min(values):.{digits}f} to {max(values):.{digits}f}"
 
 
-def _read(name: str, path: Path) -> SkabFile:
+def _read_file(name: str, path: Path) -> SkabFile:
     with path.open(encoding="utf-8") as file:
         header = file.readline().strip().split(";")
     signals = [column for column in header if column not in (TIME, LABEL, CHANGEPOINT_LABEL)]
     schema = a_schema("skab", time=TIME, signals=signals, delimiter=";")
     records = records_of(path, schema)
-    faulty = [_label(name, record) for record in records]
+    faulty = [_is_faulty(name, record) for record in records]
     return SkabFile(name, schema, records, np.asarray(faulty, dtype=np.bool_))
 
 
-def _label(name: str, record: Record) -> bool:
+def _is_faulty(name: str, record: Record) -> bool:
     # Columns that are not in the schema are kept as text.
     if not isinstance(record, dict):
         raise DataError(f"{name} has a line that cannot be read: {record}")

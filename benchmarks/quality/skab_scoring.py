@@ -50,7 +50,7 @@ def count(faulty: NDArray[np.bool_], alarmed: NDArray[np.bool_]) -> Counts:
     )
 
 
-def pooled(counts: Iterable[Counts]) -> Counts:
+def sum_counts(counts: Iterable[Counts]) -> Counts:
     """Return the sum of several files' counts."""
     return sum(counts, Counts())
 

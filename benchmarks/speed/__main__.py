@@ -18,8 +18,10 @@ from benchmarks.speed.speed_sections import SpeedBenchmark, measure
 from benchmarks.speed.testbed import RunOptions, Testbed
 from sensorwatch.common.runtime.command_line import run
 
-QUICK = RunOptions()
-FULL = RunOptions(rows=5_000_000, many=100_000, seconds=20, memory_rows=50_000_000, peer_share=1)
+QUICK_OPTIONS = RunOptions()
+FULL_OPTIONS = RunOptions(
+    rows=5_000_000, many_sensors=100_000, seconds=20, memory_rows=50_000_000, peer_share=1
+)
 
 
 def main(
@@ -54,7 +56,7 @@ def main(
     options = {
         "rows": rows,
         "rounds": rounds,
-        "many": many,
+        "many_sensors": many,
         "memory_rows": memory_rows,
         "rate": rate,
         "peer_share": peer_share,
@@ -62,7 +64,7 @@ def main(
     overrides: dict[str, Any] = {
         name: value for name, value in options.items() if value is not None
     }
-    run_options = replace(FULL if full else QUICK, **overrides)
+    run_options = replace(FULL_OPTIONS if full else QUICK_OPTIONS, **overrides)
     sections: list[Section] = []
     verdicts: list[goals.Verdict] = []
     with Testbed(run_options) as testbed:

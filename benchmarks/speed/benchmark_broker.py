@@ -14,7 +14,7 @@ KAFKA_DESCRIPTION = f"Apache Kafka {KAFKA_VERSION} on the same machine"
 
 
 @contextmanager
-def a_broker() -> Iterator[Kafka]:
+def running_broker() -> Iterator[Kafka]:
     """Start a broker in its own process group and folder; raises UsageError if Kafka is missing."""
     with tempfile.TemporaryDirectory(prefix="sensorwatch-bench-") as broker_folder:
         try:

@@ -35,7 +35,7 @@ def run_rounds(
     return rounds_run
 
 
-def drain(testbed: Testbed) -> SectionResult:
+def drain_few_sensors(testbed: Testbed) -> SectionResult:
     """Measure how fast all systems drain a topic with few sensors."""
     options = testbed.options
     drain_setup = testbed.drain_setup(sensors=options.few_sensors, rows=options.rows)
@@ -71,26 +71,26 @@ def drain(testbed: Testbed) -> SectionResult:
     )
 
 
-def many(testbed: Testbed) -> SectionResult:
+def drain_many_sensors(testbed: Testbed) -> SectionResult:
     """Measure the default detector with many sensors."""
     options = testbed.options
-    drain_setup = testbed.drain_setup(sensors=options.many, rows=options.rows)
+    drain_setup = testbed.drain_setup(sensors=options.many_sensors, rows=options.rows)
     systems = [
         compared.hand_written_loops()[0],
         compared.our_worker(compared.DEFAULT_WORKER, "forecast"),
     ]
     rounds = run_rounds(systems, drain_setup, options.rounds)
-    title = f"Drain: {options.rows:,} rows of {options.many:,} sensors, one partition"
-    note = f"{options.many:,} sensors"
+    title = f"Drain: {options.rows:,} rows of {options.many_sensors:,} sensors, one partition"
+    note = f"{options.many_sensors:,} sensors"
     rates = median_and_range(rate_ratios(rounds, compared.DEFAULT_WORKER, compared.EMPTY_LOOP))
     verdicts = [
         Verdict(goals.MANY_RATE, rates, note),
-        _memory_verdict(goals.MEMORY_MANY, rounds, options.many),
+        _memory_verdict(goals.MEMORY_MANY, rounds, options.many_sensors),
     ]
     return SectionResult(Section(title, [table(title, systems, rounds, drain_setup)]), verdicts)
 
 
-def peers(testbed: Testbed) -> SectionResult:
+def drain_peers(testbed: Testbed) -> SectionResult:
     """Measure stream frameworks and our worker; list the frameworks that are missing."""
     options = testbed.options
     drain_setup = testbed.drain_setup(sensors=options.few_sensors, rows=options.rows)

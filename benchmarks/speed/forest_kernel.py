@@ -18,7 +18,7 @@ TREES, SAMPLES, COLUMNS = 100, 256, 5
 SIZES = (1, 100, 1_000, 10_000, 100_000)
 
 
-def kernels(testbed: Testbed) -> SectionResult:
+def measure_kernels(testbed: Testbed) -> SectionResult:
     """Measure the kernel and scikit-learn in turn on matrices of several sizes."""
     rng = np.random.default_rng(5)
     estimator = IsolationForest(n_estimators=TREES, max_samples=SAMPLES, random_state=0, n_jobs=1)

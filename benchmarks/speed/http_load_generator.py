@@ -53,13 +53,13 @@ class LoadConnection:
         return True
 
 
-def load(port: int, bodies: list[bytes], seconds: float) -> dict[str, list[float]]:
+def measure_load(port: int, bodies: list[bytes], seconds: float) -> dict[str, list[float]]:
     """Send requests for `seconds`; return the seconds of each response, of rows and of the probe.
 
     The time begins after the first response on every connection, so that compilation is left out.
     """
     with ExitStack() as stack:
-        connections = [_connect(stack, port, _post(body)) for body in bodies]
+        connections = [_connect(stack, port, _post_request(body)) for body in bodies]
         probe = _connect(stack, port, b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
         selector = stack.enter_context(selectors.DefaultSelector())
         for load_connection in (*connections, probe):
@@ -108,7 +108,7 @@ def _connect(stack: ExitStack, port: int, request: bytes) -> LoadConnection:
     return LoadConnection(connection, request)
 
 
-def _post(body: bytes) -> bytes:
+def _post_request(body: bytes) -> bytes:
     head = "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
     return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
@@ -125,5 +125,7 @@ def _response_length(response: bytearray) -> int:
 
 if __name__ == "__main__":
     texts = json.loads(Path(sys.argv[2]).read_text(encoding="utf-8"))
-    response_times = load(int(sys.argv[1]), [text.encode() for text in texts], float(sys.argv[3]))
+    response_times = measure_load(
+        int(sys.argv[1]), [text.encode() for text in texts], float(sys.argv[3])
+    )
     json.dump(response_times, sys.stdout)

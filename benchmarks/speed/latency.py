@@ -6,7 +6,7 @@ from benchmarks.report.document import Section
 from benchmarks.report.figures_table import Table
 from benchmarks.speed import speed_targets as goals
 from benchmarks.speed.benchmark_models import TrainedModels
-from benchmarks.speed.observed_worker import WorkerJob, a_worker
+from benchmarks.speed.observed_worker import WorkerJob, running_worker
 from benchmarks.speed.paced_load import WARM_UP_SECONDS, Latencies, Load, run_paced_load
 from benchmarks.speed.run_statistics import median_and_range
 from benchmarks.speed.section_result import SectionResult
@@ -16,7 +16,7 @@ from benchmarks.speed.testbed import Testbed, config_of
 MODELS = {"plain features": "plain", "default detector": "forecast"}
 
 
-def latency(testbed: Testbed) -> SectionResult:
+def measure_latency(testbed: Testbed) -> SectionResult:
     """Measure the event latency of both models at the configured rate."""
     options = testbed.options
     trained = testbed.trained(options.few_sensors)
@@ -27,8 +27,8 @@ def latency(testbed: Testbed) -> SectionResult:
         runs_by_name[name] = runs
         pacer_delay = max(run.late_seconds for run in runs)
         figures = [
-            median_and_range([run.latency_percentile(q) for run in runs]).text(0)
-            for q in (50, 90, 99, 100)
+            median_and_range([run.latency_percentile(percent) for run in runs]).text(0)
+            for percent in (50, 90, 99, 100)
         ]
         events = f"{sum(len(run.milliseconds) for run in runs):,}"
         rows.append((name, *figures, events, f"{1000 * pacer_delay:.0f}"))
@@ -57,7 +57,7 @@ def our_latencies(testbed: Testbed, trained: TrainedModels, model: str, rate: in
     job = WorkerJob(config_of(kafka), topic, 1, f"of-{topic}", trained.registry, model, {})
     job.make_topics()
     load = Load(job.kafka, topic, job.topics["anomalies"], trained.stream(rows), rate)
-    with a_worker(job) as worker:
+    with running_worker(job) as worker:
         worker.wait_opened()
         latencies = run_paced_load(load, lambda: worker.consumed() >= rows)
         worker.process.terminate()

@@ -161,7 +161,9 @@ def _members_with_partitions(admin: AdminClient, group: str) -> int:
 
 
 @contextmanager
-def a_worker(job: WorkerJob, environment: Mapping[str, str] | None = None) -> Iterator[Worker]:
+def running_worker(
+    job: WorkerJob, environment: Mapping[str, str] | None = None
+) -> Iterator[Worker]:
     """Start a worker; stop its process group and delete its log at the end."""
     config = {**job.kafka, "group.id": job.group}
     with (
@@ -187,7 +189,7 @@ def measure_drain(job: WorkerJob, rows: int) -> DrainRun:
     Raises DrainTooFast if all rows are committed when the first commit is seen.
     """
     job.make_topics()
-    with a_worker(job) as worker:
+    with running_worker(job) as worker:
         worker.wait_consumed(1)
         rows_at_start, start_time, cpu_before = (
             worker.consumed(),

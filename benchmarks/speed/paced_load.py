@@ -54,22 +54,22 @@ def run_paced_load(load: Load, is_done: Callable[[], bool]) -> Latencies:
     with _reader(load) as reader, _pacer(load) as pacer:
         event_arrivals = _event_arrivals(reader, lambda: pacer.poll() is not None and is_done())
         pacer_output = json.loads(pacer.communicate()[0])
-    sent = np.asarray(
+    sent_times = np.asarray(
         [message.timestamp()[1] for message in read_topic(load.kafka, load.topic)],
         dtype=np.float64,
     )
     return Latencies(
-        event_latencies(sent, event_arrivals, rows=load.stream.rows),
+        event_latencies(sent_times, event_arrivals, rows=load.stream.rows),
         pacer_output["late_seconds"],
     )
 
 
 def event_latencies(
-    sent: NDArray[np.float64], event_arrivals: list[tuple[int, float]], *, rows: int
+    sent_times: NDArray[np.float64], event_arrivals: list[tuple[int, float]], *, rows: int
 ) -> NDArray[np.float64]:
     """Return the latency of each event in milliseconds, without the first WARM_UP_SECONDS.
 
-    `sent` (records,): the timestamp of each record of the topic; the last `rows` are the load;
+    `sent_times` (records,): timestamp of each record of the topic; the last `rows` are the load;
     `event_arrivals`: the offset of each event's row, and when the event arrived, in milliseconds
     since 1970.
     """
@@ -77,8 +77,8 @@ def event_latencies(
     arrival_times = np.asarray(
         [arrival_time for _, arrival_time in event_arrivals], dtype=np.float64
     )
-    is_warm = sent[offsets] >= sent[len(sent) - rows] + 1000 * WARM_UP_SECONDS
-    return np.asarray((arrival_times - sent[offsets])[is_warm])
+    is_warm = sent_times[offsets] >= sent_times[len(sent_times) - rows] + 1000 * WARM_UP_SECONDS
+    return np.asarray((arrival_times - sent_times[offsets])[is_warm])
 
 
 def _event_arrivals(reader: Consumer, is_done: Callable[[], bool]) -> list[tuple[int, float]]:

@@ -55,7 +55,7 @@ class Struct(msgspec.Struct):
     x3: BoundedMsgspecFloat
 
 
-def parsing(testbed: Testbed) -> SectionResult:
+def measure_parsing(testbed: Testbed) -> SectionResult:
     """Measure all parsers on the same payloads, in turn."""
     payloads, schema = some_payloads(), load_schema(SCHEMA)
     parsers: dict[str, Callable[[], object]] = {

@@ -76,13 +76,13 @@ def _environment(folder: str, environments_folder: Path) -> Path:
     if marker.exists() and marker.read_bytes() == requirements.read_bytes():
         return python
     print(f"installing {folder} into {environment_folder} ...", flush=True)
-    _run([sys.executable, "-m", "venv", str(environment_folder)])
+    _run_command([sys.executable, "-m", "venv", str(environment_folder)])
     pip = [str(python), "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
-    _run([*pip, "-r", str(requirements)])
+    _run_command([*pip, "-r", str(requirements)])
     pom = FOLDER / folder / "pom.xml"
     if pom.exists():
         maven = ["mvn", "-q", "-B", "-f", str(pom), "dependency:copy-dependencies"]
-        _run(
+        _run_command(
             [*maven, f"-DoutputDirectory={_jars_of(environment_folder)}", "-DincludeScope=runtime"]
         )
     shutil.copy(requirements, marker)
@@ -94,7 +94,7 @@ def _jars_of(environment_folder: Path) -> Path:
     return environment_folder / "jars"
 
 
-def _run(command: list[str]) -> None:
+def _run_command(command: list[str]) -> None:
     try:
         completed = subprocess.run(
             command, capture_output=True, text=True, check=False, timeout=INSTALL_SECONDS

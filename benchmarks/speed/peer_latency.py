@@ -84,7 +84,7 @@ LOW_LATENCY_PEERS = (
 )
 
 
-def peer_latency(testbed: Testbed) -> SectionResult:
+def measure_peer_latency(testbed: Testbed) -> SectionResult:
     """Measure the frameworks in turn with our worker; all use plain features."""
     runs: dict[str, list[Latencies]] = {compared.PLAIN_WORKER: []}
     missing: dict[str, str] = {}
@@ -102,15 +102,21 @@ def peer_latency(testbed: Testbed) -> SectionResult:
         if not latencies:
             continue
         latency_percentile = {
-            q: median_and_range([run.latency_percentile(q) for run in latencies])
-            for q in PERCENTILES
+            percent: median_and_range([run.latency_percentile(percent) for run in latencies])
+            for percent in PERCENTILES
         }
         count = sum(len(run.milliseconds) for run in latencies)
-        figures = [latency_percentile[q].text(0) for q in (50, 90, 99, 100)]
+        figures = [latency_percentile[percent].text(0) for percent in (50, 90, 99, 100)]
         guarantee = "exactly once" if name == compared.PLAIN_WORKER else "at least once"
         rows.append((name, *figures, f"{count:,}", guarantee))
         curves.append(
-            Curve(name, [(float(q), max(latency_percentile[q].median, 1.0)) for q in PERCENTILES])
+            Curve(
+                name,
+                [
+                    (float(percent), max(latency_percentile[percent].median, 1.0))
+                    for percent in PERCENTILES
+                ],
+            )
         )
     title = f"Event latency beside frameworks, at {RATE:,} rows/s"
     setup_note = "; ".join(f"{peer.name}: {peer.setup_note}" for peer in LOW_LATENCY_PEERS)

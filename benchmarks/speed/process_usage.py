@@ -26,8 +26,8 @@ def memory_mb(pid: int) -> tuple[float, float]:
     status_fields = dict(
         line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines()
     )
-    return _mb(status_fields["VmRSS"]), _mb(status_fields["VmHWM"])
+    return _megabytes(status_fields["VmRSS"]), _megabytes(status_fields["VmHWM"])
 
 
-def _mb(text: str) -> float:
+def _megabytes(text: str) -> float:
     return int(text.split(maxsplit=1)[0]) * 1024 / 1e6

@@ -3,7 +3,7 @@
 from benchmarks.report.document import Section
 from benchmarks.report.figures_table import Table
 from benchmarks.speed import speed_targets as goals
-from benchmarks.speed.observed_worker import a_worker
+from benchmarks.speed.observed_worker import running_worker
 from benchmarks.speed.process_usage import memory_mb
 from benchmarks.speed.run_statistics import median_and_range
 from benchmarks.speed.section_result import SectionResult
@@ -15,14 +15,14 @@ WARM_UP_CHECKPOINTS = 2
 """Number of checkpoints before which the memory grows because buffers fill up."""
 
 
-def memory(testbed: Testbed) -> SectionResult:
+def measure_memory(testbed: Testbed) -> SectionResult:
     """Measure the resident memory of the default detector along one long topic."""
     options = testbed.options
     drain_setup = testbed.drain_setup(sensors=options.few_sensors, rows=options.memory_rows)
     job = drain_setup.job("memory", "forecast")
     job.make_topics()
     memory_by_checkpoint = []
-    with a_worker(job) as worker:
+    with running_worker(job) as worker:
         for checkpoint in range(1, CHECKPOINTS + 1):
             worker.wait_consumed(options.memory_rows * checkpoint // CHECKPOINTS)
             memory_by_checkpoint.append(memory_mb(worker.pid))

@@ -58,14 +58,14 @@ def main(
     """Print requests a second and latencies at 1, 100 and 1,000 rows, and the ratios."""
     with tempfile.TemporaryDirectory() as folder:
         work_folder = Path(folder)
-        readings, schema = simulated(), load_schema(SCHEMA)
+        readings, schema = simulate_rows(), load_schema(SCHEMA)
         write_models(work_folder, readings.take(slice(TRAIN_ROWS)), schema)
         rows = rows_of(readings.take(slice(TRAIN_ROWS, None)))
         for size in SIZES:
             (work_folder / f"{size}.json").write_text(
-                json.dumps(_bodies(rows, size)), encoding="utf-8"
+                json.dumps(_request_bodies(rows, size)), encoding="utf-8"
             )
-        with _servers(work_folder) as ports:
+        with _running_servers(work_folder) as ports:
             _compare(work_folder, ports, seconds, repeats)
 
 
@@ -79,9 +79,9 @@ def _compare(work_folder: Path, ports: dict[str, int], seconds: float, repeats: 
         for _ in range(repeats):
             for name, port in ports.items():
                 figures_by_server[name].append(_measure(port, bodies, seconds))
-        baseline = _median(figures_by_server["baseline"])
+        baseline = _median_of(figures_by_server["baseline"])
         for name, measurements in figures_by_server.items():
-            median_figures = _median(measurements)
+            median_figures = _median_of(measurements)
             print(
                 f"{size:>4}  {name:<9} {median_figures.requests_per_second:>11.0f} "
                 f"{median_figures.p50_ms:>8.1f} "
@@ -104,7 +104,7 @@ def _measure(port: int, bodies: Path, seconds: float) -> ServerFigures:
     )
 
 
-def _median(measurements: list[ServerFigures]) -> ServerFigures:
+def _median_of(measurements: list[ServerFigures]) -> ServerFigures:
     columns = [
         (
             figures.requests_per_second,
@@ -118,7 +118,7 @@ def _median(measurements: list[ServerFigures]) -> ServerFigures:
 
 
 @contextmanager
-def _servers(work_folder: Path) -> Iterator[dict[str, int]]:
+def _running_servers(work_folder: Path) -> Iterator[dict[str, int]]:
     """Start all servers; yield the port of each server by name."""
     ports = {name: _free_port() for name in ("baseline", *FeatureKind)}
     baseline = [
@@ -163,7 +163,7 @@ def _wait_for(port: int) -> None:
             return
 
 
-def simulated() -> Readings:
+def simulate_rows() -> Readings:
     """Return simulated rows: the training rows, followed by the rows to send."""
     rows = TRAIN_ROWS + CONNECTIONS * SIZES[-1]
     simulation = Simulation(sensors=SENSORS, rows=rows, chunk_rows=rows)
@@ -213,7 +213,7 @@ def rows_of(readings: Readings) -> list[dict[str, object]]:
     ]
 
 
-def _bodies(rows: list[dict[str, object]], size: int) -> list[str]:
+def _request_bodies(rows: list[dict[str, object]], size: int) -> list[str]:
     """Return one request body per connection; a body of one row has a normal row."""
     starts = range(0 if size > 1 else 1, CONNECTIONS * SIZES[-1], SIZES[-1])
     return [json.dumps({"rows": rows[start : start + size]}) for start in starts]

@@ -27,7 +27,7 @@ AXES: dict[str, Sequence[Case]] = {
     "trees": [replace(DEFAULT_CASE, trees=n) for n in (25, 50, 100, 200, 400)],
     "message bytes": [replace(DEFAULT_CASE, padding=n) for n in (0, 200, 1_000, 4_000, 16_000)],
 }
-_VALUES: dict[str, Callable[[Case], int]] = {
+_AXIS_VALUES: dict[str, Callable[[Case], int]] = {
     "rows at once": lambda case: case.rows,
     "sensors": lambda case: case.sensors,
     "signals": lambda case: case.signals,
@@ -36,14 +36,14 @@ _VALUES: dict[str, Callable[[Case], int]] = {
 }
 
 
-def growth(testbed: Testbed) -> SectionResult:
+def measure_growth(testbed: Testbed) -> SectionResult:
     """Measure microseconds a row along every axis, with a warm default detector."""
     curves, rows = [], []
     for axis, cases in AXES.items():
         costs_by_value = []
         for case in cases:
             costs = median_and_range(_microseconds(case, testbed.options.rounds))
-            value = _VALUES[axis](case)
+            value = _AXIS_VALUES[axis](case)
             costs_by_value.append((float(value), costs.median))
             rows.append((axis, f"{value:,}", costs.text(2)))
             print(f"{axis} {value:,}: {costs.text(2)} us a row", flush=True)

@@ -3,13 +3,18 @@
 from collections.abc import Callable
 from enum import StrEnum
 
-from benchmarks.speed import drain_benchmark, latency, peer_latency, two_workers
-from benchmarks.speed import forest_kernel as kernels
-from benchmarks.speed import parsing_benchmark as parsing
-from benchmarks.speed import resident_memory as memory
-from benchmarks.speed import restore_time as restoring
-from benchmarks.speed import scaling as growth
-from benchmarks.speed import startup_time as starting
+from benchmarks.speed import (
+    drain_benchmark,
+    forest_kernel,
+    latency,
+    parsing_benchmark,
+    peer_latency,
+    resident_memory,
+    restore_time,
+    scaling,
+    startup_time,
+    two_workers,
+)
 from benchmarks.speed.section_result import SectionResult
 from benchmarks.speed.testbed import Testbed
 
@@ -37,16 +42,16 @@ def measure(part: SpeedBenchmark, testbed: Testbed) -> SectionResult:
 
 
 _SECTION_OF: dict[SpeedBenchmark, Callable[[Testbed], SectionResult]] = {
-    SpeedBenchmark.DRAIN: drain_benchmark.drain,
-    SpeedBenchmark.MANY: drain_benchmark.many,
-    SpeedBenchmark.TWO_WORKERS: two_workers.two_workers,
-    SpeedBenchmark.MEMORY: memory.memory,
-    SpeedBenchmark.LATENCY: latency.latency,
-    SpeedBenchmark.STARTING: starting.starting,
-    SpeedBenchmark.RESTORING: restoring.restoring,
-    SpeedBenchmark.KERNELS: kernels.kernels,
-    SpeedBenchmark.PARSING: parsing.parsing,
-    SpeedBenchmark.GROWTH: growth.growth,
-    SpeedBenchmark.PEERS: drain_benchmark.peers,
-    SpeedBenchmark.PEER_LATENCY: peer_latency.peer_latency,
+    SpeedBenchmark.DRAIN: drain_benchmark.drain_few_sensors,
+    SpeedBenchmark.MANY: drain_benchmark.drain_many_sensors,
+    SpeedBenchmark.TWO_WORKERS: two_workers.measure_two_workers,
+    SpeedBenchmark.MEMORY: resident_memory.measure_memory,
+    SpeedBenchmark.LATENCY: latency.measure_latency,
+    SpeedBenchmark.STARTING: startup_time.measure_startup,
+    SpeedBenchmark.RESTORING: restore_time.measure_restores,
+    SpeedBenchmark.KERNELS: forest_kernel.measure_kernels,
+    SpeedBenchmark.PARSING: parsing_benchmark.measure_parsing,
+    SpeedBenchmark.GROWTH: scaling.measure_growth,
+    SpeedBenchmark.PEERS: drain_benchmark.drain_peers,
+    SpeedBenchmark.PEER_LATENCY: peer_latency.measure_peer_latency,
 }

@@ -13,7 +13,7 @@ class SpeedTarget:
 
     title: str
     required: float
-    hoped_for: float
+    desired: float
     unit: str = "x"
     lower_is_better: bool = False
     digits: int = 2
@@ -21,7 +21,7 @@ class SpeedTarget:
     def level_reached(self, figure: float) -> str:
         """Return `aim`, `must` or `no`, depending on the value that the figure reaches."""
         sign = -1 if self.lower_is_better else 1
-        if sign * figure >= sign * self.hoped_for:
+        if sign * figure >= sign * self.desired:
             return "aim"
         return "must" if sign * figure >= sign * self.required else "no"
 
@@ -84,9 +84,7 @@ def table(verdicts: Iterable[Verdict]) -> Table:
     for verdict in verdicts:
         target, measured = verdict.target, verdict.measured
         sign = "at most " if target.lower_is_better else ""
-        limits = [
-            f"{sign}{figure:g} {target.unit}" for figure in (target.required, target.hoped_for)
-        ]
+        limits = [f"{sign}{figure:g} {target.unit}" for figure in (target.required, target.desired)]
         figures = f"{measured.text(target.digits)} {target.unit}"
         rows.append(
             (target.title, figures, *limits, target.level_reached(measured.median), verdict.note)

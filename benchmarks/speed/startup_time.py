@@ -6,7 +6,7 @@ import time
 from benchmarks.report.document import Section
 from benchmarks.report.figures_table import Table
 from benchmarks.speed import speed_targets as goals
-from benchmarks.speed.observed_worker import a_worker
+from benchmarks.speed.observed_worker import running_worker
 from benchmarks.speed.run_statistics import MedianAndRange, median_and_range
 from benchmarks.speed.section_result import SectionResult
 from benchmarks.speed.speed_targets import Verdict
@@ -16,7 +16,7 @@ ROWS = 20_000
 MODELS = {"plain features": "plain", "default detector": "forecast"}
 
 
-def starting(testbed: Testbed) -> SectionResult:
+def measure_startup(testbed: Testbed) -> SectionResult:
     """Measure the time until the first micro-batch is committed."""
     drain_setup = testbed.drain_setup(sensors=testbed.options.few_sensors, rows=ROWS)
     rows, times_by_model = [], {}
@@ -56,7 +56,7 @@ def _time_start(drain_setup: DrainSetup, model: str, cache: str | None) -> float
     job = drain_setup.job("start", model)
     job.make_topics()
     start_time = time.perf_counter()
-    with a_worker(job, {"NUMBA_CACHE_DIR": cache} if cache else None) as worker:
+    with running_worker(job, {"NUMBA_CACHE_DIR": cache} if cache else None) as worker:
         worker.wait_consumed(1)
         seconds = time.perf_counter() - start_time
         worker.process.terminate()

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from benchmarks.speed.benchmark_broker import a_broker
+from benchmarks.speed.benchmark_broker import running_broker
 from benchmarks.speed.benchmark_models import TrainedModels, train
 from benchmarks.speed.observed_worker import WorkerJob
 from benchmarks.speed.topic_loading import LoadedTopic, load_topic
@@ -30,7 +30,7 @@ class RunOptions:
     """Rows of the drained topic."""
     rounds: int = 3
     few_sensors: int = 1_000
-    many: int = 10_000
+    many_sensors: int = 10_000
     """Number of sensors in the benchmarks with many sensors."""
     rate: int = 50_000
     """Rows a second of the latency benchmark."""
@@ -98,7 +98,7 @@ class Testbed:
     @cached_property
     def kafka(self) -> Kafka:
         """The broker, which the first use starts."""
-        return self._stack.enter_context(a_broker())
+        return self._stack.enter_context(running_broker())
 
     @cached_property
     def folder(self) -> Path:

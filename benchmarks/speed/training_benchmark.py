@@ -52,11 +52,11 @@ def main(
         (work_folder / "schema.toml").write_text(_SCHEMA + signals, encoding="utf-8")
         readings = some_rows(rows)
         write_csv(readings, work_folder / "rows.csv")
-        _training(work_folder, repeats)
-        _backtest(work_folder, readings, repeats)
+        _compare_training(work_folder, repeats)
+        _compare_backtest(work_folder, readings, repeats)
 
 
-def _training(work_folder: Path, repeats: int) -> None:
+def _compare_training(work_folder: Path, repeats: int) -> None:
     data = str(work_folder / "rows.csv")
     plain = ["benchmarks.speed.tutorial_training", data, str(work_folder / "plain.joblib")]
     commands = {"baseline": plain}
@@ -67,7 +67,7 @@ def _training(work_folder: Path, repeats: int) -> None:
     seconds_by_command: dict[str, list[float]] = {name: [] for name in commands}
     for _ in range(repeats):
         for name, command in commands.items():
-            seconds_by_command[name].append(_seconds(command))
+            seconds_by_command[name].append(_time_command(command))
     baseline_seconds = np.median(seconds_by_command["baseline"])
     print("training   seconds   x pandas + scikit-learn")
     for name, measurements in seconds_by_command.items():
@@ -75,7 +75,7 @@ def _training(work_folder: Path, repeats: int) -> None:
         print(f"{name:<9} {median:>8.1f} {median / baseline_seconds:>12.2f}", flush=True)
 
 
-def _backtest(work_folder: Path, readings: Readings, repeats: int) -> None:
+def _compare_backtest(work_folder: Path, readings: Readings, repeats: int) -> None:
     """Compare the whole command with scoring alone, both on one core.
 
     Scoring alone calls `score_readings` on existing columns in a warm process, with the fastest
@@ -91,7 +91,7 @@ def _backtest(work_folder: Path, readings: Readings, repeats: int) -> None:
         detector = registry.load(name, "champion").detector
         rates, scoring_rates = [], []
         for _ in range(repeats):
-            rates.append(len(readings) / _seconds(command))
+            rates.append(len(readings) / _time_command(command))
             memory, start_time = detector.empty_memory(), time.perf_counter()
             for start in range(0, len(readings), _CHUNK_ROWS):
                 readings_chunk = readings.take(slice(start, start + _CHUNK_ROWS))
@@ -114,7 +114,7 @@ def _our_command(work_folder: Path, command: str, *options: str) -> list[str]:
     return ["sensorwatch", command, "--data", str(work_folder / "rows.csv"), *locations, *options]
 
 
-def _seconds(command: list[str]) -> float:
+def _time_command(command: list[str]) -> float:
     start_time = time.perf_counter()
     subprocess.run([sys.executable, "-m", *command], check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - start_time

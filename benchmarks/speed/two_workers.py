@@ -6,7 +6,7 @@ import uuid
 from benchmarks.report.document import Section
 from benchmarks.report.figures_table import Table
 from benchmarks.speed import speed_targets as goals
-from benchmarks.speed.observed_worker import WorkerJob, a_worker
+from benchmarks.speed.observed_worker import WorkerJob, running_worker
 from benchmarks.speed.process_usage import tree_cpu_seconds
 from benchmarks.speed.run_statistics import DrainRun, median_and_range
 from benchmarks.speed.section_result import SectionResult
@@ -21,7 +21,7 @@ _LONG_SESSION_TIMEOUT = {"kafka__session_timeout_ms": 120_000}
 """Longer than filling the topic takes, so that a frozen worker stays in its group."""
 
 
-def two_workers(testbed: Testbed) -> SectionResult:
+def measure_two_workers(testbed: Testbed) -> SectionResult:
     """Measure one and two workers in turn."""
     configurations = [(threads, workers) for threads in THREADS for workers in (1, 2)]
     rounds = [
@@ -70,7 +70,7 @@ def _drain_with(testbed: Testbed, threads: int, workers: int) -> DrainRun:
         {**_LONG_SESSION_TIMEOUT, "consumer__workers": workers, "consumer__threads": threads},
     )
     job.make_topics()
-    with a_worker(job) as group:
+    with running_worker(job) as group:
         group.wait_assigned(workers)
         group.process.freeze()
         load_topic(job.kafka, topic, PARTITIONS, trained.stream(rows))

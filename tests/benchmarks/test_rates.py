@@ -11,7 +11,7 @@ from benchmarks.quality.clean_streams import (
     CleanStreamKind,
     clean_stream,
 )
-from benchmarks.quality.compared_detectors import detector_with
+from benchmarks.quality.compared_detectors import detector_with_settings
 from benchmarks.quality.quality_targets import RATE_FACTOR
 from benchmarks.quality.sensor_grid import MINUTES_PER_DAY
 from sensorwatch.common.runtime.setting_keys import TrainerSettings
@@ -70,12 +70,12 @@ def test_drift_has_its_documented_rate() -> None:
 
 
 def test_heavy_tails_have_larger_steps() -> None:
-    def largest(kind: CleanStreamKind) -> float:
+    def largest_step(kind: CleanStreamKind) -> float:
         steps = np.diff(values(kind), axis=0)
         return float(np.abs(steps).max() / steps.std())
 
-    assert largest(CleanStreamKind.HEAVY_TAILS) > 15
-    assert largest(CleanStreamKind.DAILY) < 8
+    assert largest_step(CleanStreamKind.HEAVY_TAILS) > 15
+    assert largest_step(CleanStreamKind.DAILY) < 8
 
 
 def test_a_rate_is_the_alarmed_share_of_the_judged_rows() -> None:
@@ -94,9 +94,11 @@ def test_clean_rows_alarm_about_as_often_as_configured(kind: CleanStreamKind) ->
     """The rate is within the benchmark's factor; 30 alarms are expected at the lowest rate."""
     stream = clean_stream(kind, judged_steps=3_000).stream()
 
-    for rate in rates.RATES:
+    for rate in rates.CONFIGURED_RATES:
         trainer_settings = TrainerSettings(trees=50, target_alert_rate=rate)
-        (measured,) = rates.measure([stream], detector_with("default", trainer_settings), rate)
+        (measured,) = rates.measure(
+            [stream], detector_with_settings("default", trainer_settings), rate
+        )
         assert 1 / RATE_FACTOR <= measured.ratio <= RATE_FACTOR, measured
 
 

@@ -12,7 +12,7 @@ import pytest
 import uvicorn
 from sklearn.ensemble import IsolationForest
 
-from benchmarks.speed.http_load_generator import load
+from benchmarks.speed.http_load_generator import measure_load
 from benchmarks.speed.tutorial_server import create_app
 from sensorwatch.api.serve_command import open_listener
 from sensorwatch.common.model.plan import plain_plan
@@ -47,7 +47,7 @@ def test_load_measures_requests_and_the_probe(tmp_path: Path) -> None:
     body = json.dumps({"rows": [ROW] * 3}).encode()
 
     with plain_server(tmp_path) as port:
-        response_times = load(port, [body, body], 0.2)
+        response_times = measure_load(port, [body, body], 0.2)
 
     assert response_times["rows"]
     assert response_times["probe"]
@@ -56,4 +56,4 @@ def test_load_measures_requests_and_the_probe(tmp_path: Path) -> None:
 
 def test_a_failed_response_is_an_error(tmp_path: Path) -> None:
     with plain_server(tmp_path) as port, pytest.raises(ConnectionError, match="422"):
-        load(port, [b'{"rows": [{}]}'], 0.2)
+        measure_load(port, [b'{"rows": [{}]}'], 0.2)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from benchmarks.quality.fault_slots import (
+    FAULT_SIZES,
     HEALTHY_MARGIN_STEPS,
-    SIZES,
     SLOT_STEPS,
     PlacedFault,
     healthy_mask,
@@ -25,7 +25,7 @@ def test_each_slot_of_each_sensor_has_one_fault_between_healthy_rows() -> None:
     slots = Counter((fault.sensor, fault.start // SLOT_STEPS) for fault in faults)
     assert len(slots) == 30
     assert set(slots.values()) == {1}
-    assert Counter(fault.kind for fault in faults) == dict.fromkeys(SIZES, 5)
+    assert Counter(fault.kind for fault in faults) == dict.fromkeys(FAULT_SIZES, 5)
     for fault in faults:
         assert fault.start % SLOT_STEPS >= HEALTHY_MARGIN_STEPS
         assert fault.start % SLOT_STEPS + fault.length <= SLOT_STEPS - HEALTHY_MARGIN_STEPS

@@ -15,7 +15,7 @@ from benchmarks.quality.skab_benchmark import (
     load,
     measure,
 )
-from benchmarks.quality.skab_scoring import Counts, count, delays, pooled
+from benchmarks.quality.skab_scoring import Counts, count, delays, sum_counts
 from sensorwatch.common.errors import DataError
 
 HEADER = "datetime;Pressure;Volume Flow RateRMS;anomaly;changepoint"
@@ -58,9 +58,9 @@ def test_rows_are_counted_by_label_and_alarm() -> None:
 
 
 def test_files_are_pooled_by_their_rows() -> None:
-    small, large = Counts(1, 0, 1, 2), Counts(10, 30, 0, 60)
+    small_file, large_file = Counts(1, 0, 1, 2), Counts(10, 30, 0, 60)
 
-    pooled_counts = pooled([small, large])
+    pooled_counts = sum_counts([small_file, large_file])
 
     assert pooled_counts == Counts(11, 30, 1, 62)
     assert pooled_counts.far == pytest.approx(100 * 30 / 92)
@@ -102,8 +102,8 @@ def test_the_clock_rule_is_better_on_uncut_files_than_on_cut_files(data: Path) -
     run = measure(load(FileSelection(data)), clock_rule(), seeds=2)
 
     assert len(run.counts) == len(run.cut) == 2
-    assert pooled(run.counts) == Counts(600, 2 * 106, 0, 2 * 600 - 600 - 2 * 106)
-    assert all(counts.f1 < pooled(run.counts).f1 for counts in run.cut)
+    assert sum_counts(run.counts) == Counts(600, 2 * 106, 0, 2 * 600 - 600 - 2 * 106)
+    assert all(counts.f1 < sum_counts(run.counts).f1 for counts in run.cut)
 
 
 def test_files_are_chosen_by_pattern(data: Path) -> None:

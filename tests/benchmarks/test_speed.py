@@ -74,12 +74,12 @@ def test_a_drained_stream_comes_after_its_training() -> None:
 
 
 def test_ratios_are_taken_within_a_round() -> None:
-    fast, slow = DrainRun(100, 1.0, 1.0), DrainRun(100, 4.0, 2.0)
-    rounds = [{"a": fast, "b": slow}, {"a": slow, "b": slow}, {"b": fast}]
+    fast_run, slow_run = DrainRun(100, 1.0, 1.0), DrainRun(100, 4.0, 2.0)
+    rounds = [{"a": fast_run, "b": slow_run}, {"a": slow_run, "b": slow_run}, {"b": fast_run}]
 
     assert rate_ratios(rounds, "a", "b") == [4.0, 1.0]
     assert cpu_ratios(rounds, "a", "b") == [0.5, 1.0]
-    assert runs_of(rounds, "a") == [fast, slow]
+    assert runs_of(rounds, "a") == [fast_run, slow_run]
 
 
 def test_event_latency_begins_with_its_own_record_and_leaves_out_the_warm_up() -> None:
@@ -98,10 +98,10 @@ def test_a_median_is_written_with_its_range() -> None:
 
 
 def test_a_marginal_run_leaves_out_the_start() -> None:
-    short, long = DrainRun(100, 11.0, 22.0), DrainRun(1_100, 12.0, 24.0)
+    short_run, long_run = DrainRun(100, 11.0, 22.0), DrainRun(1_100, 12.0, 24.0)
 
-    assert marginal_run(short, long).rate == pytest.approx(1_000)
-    assert marginal_run(short, long).cpu_per_million == pytest.approx(2_000)
+    assert marginal_run(short_run, long_run).rate == pytest.approx(1_000)
+    assert marginal_run(short_run, long_run).cpu_per_million == pytest.approx(2_000)
 
 
 def test_a_long_run_that_took_less_time_than_a_short_run_is_an_error() -> None:

@@ -63,9 +63,9 @@ def test_a_stuck_signal_is_missed_without_the_part_that_finds_it(name: str) -> N
     records = [dict(record) for record in stream.records if isinstance(record, dict)]
     for row in range(240, 280, 2):
         records[row]["x1"] = 0.01  # the usual value of that sensor
-    stuck = RecordStream(stream.name, stream.schema, records, stream.train_rows, sensors=2)
+    stuck_stream = RecordStream(stream.name, stream.schema, records, stream.train_rows, sensors=2)
 
-    full, reduced = judge(stuck, [FULL_DETECTOR, VARIANTS_BY_NAME[name]], SETTINGS)
+    full, reduced = judge(stuck_stream, [FULL_DETECTOR, VARIANTS_BY_NAME[name]], SETTINGS)
 
     rows = np.arange(44, 80, 2)
     assert full.is_anomaly[rows].mean() > 0.8

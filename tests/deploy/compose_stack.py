@@ -27,7 +27,7 @@ class Stack:
         self.consumer_port, self.api_port = free_ports(2)
         self.topics = f"compose-{uuid.uuid4().hex[:8]}"
 
-    def up(self) -> None:
+    def start_services(self) -> None:
         """Start every service after its dependencies; wait for the end of one-shot services."""
         for name, service in self.services.items():
             program = self.programs[name] = Program(

@@ -84,7 +84,7 @@ def build(folder: Path) -> Image:
     for copy in copies():
         *origins, target = copy.arguments
         for origin in origins:
-            _copy(origin, source / target if target[0] != "/" else _inside(folder, target))
+            _copy(origin, source / target if target[0] != "/" else _image_path(folder, target))
     install = ["--no-deps", "--no-build-isolation", "--disable-pip-version-check", "--quiet"]
     subprocess.run(
         [sys.executable, "-m", "pip", "install", *install, "--target", site, source], check=True
@@ -117,7 +117,7 @@ def _matches(name: str, pattern: str) -> bool:
     return name.count("/") == pattern.count("/") and fnmatch.fnmatchcase(name, pattern)
 
 
-def _inside(folder: Path, target: str) -> Path:
+def _image_path(folder: Path, target: str) -> Path:
     """Return the path in `folder` of a path in the image."""
     return folder / target.lstrip("/")
 

@@ -89,14 +89,14 @@ class Prometheus:
 
     def wait_ready(self) -> Self:
         """Wait until the server answers."""
-        wait_until(self._answers, deadline=30, what="Prometheus to answer", every=0.1)
+        wait_until(self._is_answering, deadline=30, what="Prometheus to answer", every=0.1)
         return self
 
     def close(self) -> None:
         """Stop the server."""
         self._program.close()
 
-    def _answers(self) -> bool:
+    def _is_answering(self) -> bool:
         assert self._program.running, tail(self._program.log)
         try:
             self._get_data("rules")

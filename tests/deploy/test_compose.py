@@ -63,19 +63,19 @@ def test_external_images_are_pinned() -> None:
 @pytest.fixture(scope="module")
 def stack(kafka: Kafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """All services of our image, started and healthy."""
-    running = Stack(kafka, build(tmp_path_factory.mktemp("image")))
+    new_stack = Stack(kafka, build(tmp_path_factory.mktemp("image")))
     try:
-        running.up()
+        new_stack.start_services()
         for name in ("consumer", "api"):
             wait_until(
-                lambda name=name: running.is_healthy(name),  # type: ignore[misc] # bound now
+                lambda name=name: new_stack.is_healthy(name),  # type: ignore[misc] # bound now
                 deadline=60,
-                what=f"{name} to be healthy\n{running.logs()}",
+                what=f"{name} to be healthy\n{new_stack.logs()}",
                 every=0.5,
             )
-        yield running
+        yield new_stack
     finally:
-        running.close()
+        new_stack.close()
 
 
 @pytest.mark.broker
@@ -128,11 +128,13 @@ class TestServices:
 
     def test_a_stop_ends_every_service_in_time_and_health_checks_fail(self, stack: Stack) -> None:
         """Must be the last test, because it stops all services."""
-        running = {name: program for name, program in stack.programs.items() if program.running}
-        assert set(running) == {"producer", "consumer", "api"}
+        running_programs = {
+            name: program for name, program in stack.programs.items() if program.running
+        }
+        assert set(running_programs) == {"producer", "consumer", "api"}
         exit_codes = {
             name: program.terminate(deadline=stack.services[name].grace_seconds)
-            for name, program in running.items()
+            for name, program in running_programs.items()
         }
         assert exit_codes == {"producer": 0, "consumer": 0, "api": 0}, stack.logs()
         assert not stack.is_healthy("consumer")

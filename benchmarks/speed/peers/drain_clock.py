@@ -18,14 +18,14 @@ class DrainClock:
     def start(self) -> None:
         """Start the clock at the first row; later calls have no effect."""
         if self._start is None:
-            self._start = _now()
+            self._start = _clock_times()
 
     def count_done(self, rows: int, events: int = 0, dead_letters: int = 0) -> None:
         """Add these rows and their results to the counts."""
         self.rows += rows
         self.events += events
         self.dead_letters += dead_letters
-        self._end = _now()
+        self._end = _clock_times()
 
     def print(self) -> None:
         """Print the figures as the last line, which the benchmark reads."""
@@ -37,7 +37,7 @@ class DrainClock:
             "events": self.events,
             "dead_letters": self.dead_letters,
         }
-        _print(figures)
+        _print_json(figures)
 
 
 def print_run_totals(rows: int, seconds: float) -> None:
@@ -47,10 +47,10 @@ def print_run_totals(rows: int, seconds: float) -> None:
     run on a long topic and a run on a short topic gives the cost of a row.
     """
     figures = {"rows": rows, "seconds": seconds, "cpu_seconds": _tree_cpu_seconds()}
-    _print(figures)
+    _print_json(figures)
 
 
-def _print(figures: dict[str, float]) -> None:
+def _print_json(figures: dict[str, float]) -> None:
     # Faust redirects sys.stdout to its log.
     print(json.dumps(figures), file=sys.__stdout__, flush=True)
 
@@ -72,6 +72,6 @@ def _tree_cpu_seconds() -> float:
     return sum(stats[pid][1] for pid in tree if pid in stats) / os.sysconf("SC_CLK_TCK")
 
 
-def _now() -> tuple[float, float]:
+def _clock_times() -> tuple[float, float]:
     # process_time counts all threads of the process, the client's too.
     return time.perf_counter(), time.process_time()
