@@ -53,7 +53,7 @@ class ScoredSensor:
     detections: Detections
     closed: list[ClosedEpisode]
     first_position: int
-    """Position of the first row; closed episodes have positions of the same kind."""
+    """Position of the first row in the stream; closed episodes count positions in the same way."""
     signals: list[list[SignalReading]]
     """Signal readings of each row, in the schema's order."""
 

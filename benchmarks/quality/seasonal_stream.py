@@ -35,7 +35,7 @@ class SharpHourStream:
     wrong_hours: NDArray[np.int64]
     """Hours that wrongly have the height of the sharp hour."""
     missing_hours: NDArray[np.int64]
-    """Sharp hours without their height."""
+    """Hours of the sharp hour that wrongly have the usual height."""
 
 
 def load(*, seeds: int = SEEDS) -> list[SharpHourStream]:

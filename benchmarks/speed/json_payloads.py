@@ -43,7 +43,7 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """n rows of the sensors in turn."""
+    """n consecutive rows of a stream."""
 
     event_time: NDArray[np.int64]
     """(n,) microseconds UTC."""

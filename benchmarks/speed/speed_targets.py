@@ -44,7 +44,7 @@ FRAMEWORK = SpeedTarget("the same job against the best other framework, pydantic
 FRAMEWORK_TUNED = SpeedTarget(
     "the same job against the best other framework, tuned", 15, 25, digits=1
 )
-"""The framework uses msgspec and the largest batches that it accepts."""
+"""Target for frameworks that use msgspec and the largest batches that they accept."""
 LATENCY_P50 = SpeedTarget("event latency, p50", 40, 15, "ms", lower_is_better=True, digits=0)
 LATENCY_P99 = SpeedTarget("event latency, p99", 100, 40, "ms", lower_is_better=True, digits=0)
 TWO_WORKERS = SpeedTarget("two workers on four partitions against one", 1.3, 1.6)
@@ -57,7 +57,7 @@ MEMORY_MANY = SpeedTarget(
 MEMORY_GROWTH = SpeedTarget(
     "growth of resident memory after warm-up", 20, 10, "MB", lower_is_better=True, digits=0
 )
-"""No growth is wanted; 20 MB is the variation of the allocator itself."""
+"""Target for memory growth: none is wanted, but the allocator itself varies by 20 MB."""
 START_WARM = SpeedTarget(
     "start to first scored row, warm cache", 4, 2, "s", lower_is_better=True, digits=1
 )

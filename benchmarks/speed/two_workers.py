@@ -18,7 +18,7 @@ PARTITIONS = 4
 THREADS = (2, 1)
 """Threads of each worker: the default, and one, which leaves a core to the other worker."""
 _LONG_SESSION_TIMEOUT = {"kafka__session_timeout_ms": 120_000}
-"""Longer than filling the topic takes, so that a frozen worker stays in its group."""
+"""A session timeout longer than filling the topic, so that frozen workers stay in their group."""
 
 
 def measure_two_workers(testbed: Testbed) -> SectionResult:

@@ -46,7 +46,7 @@ def test_a_window_that_ends_at_no_row_is_an_error(tmp_path: Path) -> None:
         nab.load(FileSelection(tmp_path))
 
 
-def test_episodes_are_counted_by_the_windows_they_begin_in(tmp_path: Path) -> None:
+def test_an_episode_counts_for_the_window_in_which_it_begins(tmp_path: Path) -> None:
     files = nab.load(FileSelection(write_files(tmp_path)))
 
     # Every 5th row from row 15 on alarms. Rows 40 and 45 of the first file are in its window. The

@@ -25,7 +25,7 @@ def values(kind: CleanStreamKind, *, seed: int = 0) -> NDArray[np.float64]:
     return scaled
 
 
-def test_a_stream_follows_from_its_kind_and_seed() -> None:
+def test_kind_and_seed_determine_a_stream() -> None:
     for kind in CleanStreamKind:
         assert values(kind).tobytes() == values(kind).tobytes()
         assert (values(kind) != values(kind, seed=1)).any()

@@ -21,7 +21,7 @@ DRAWINGS = {
 
 
 @pytest.mark.parametrize("name", list(DRAWINGS))
-def test_a_plot_is_an_svg_whose_marks_lie_on_the_paper(name: str) -> None:
+def test_the_marks_of_a_plot_are_inside_the_drawing(name: str) -> None:
     root = ElementTree.fromstring(DRAWINGS[name])
 
     width, height = float(root.attrib["width"]), float(root.attrib["height"])
@@ -32,7 +32,7 @@ def test_a_plot_is_an_svg_whose_marks_lie_on_the_paper(name: str) -> None:
         assert 0 <= float(mark.get("y", mark.get("cy", ""))) <= height
 
 
-def test_a_bar_is_as_long_as_its_figure() -> None:
+def test_the_length_of_a_bar_is_proportional_to_its_value() -> None:
     root = ElementTree.fromstring(bars("Bars", [Bar("a", 50.0), Bar("b", 25.0)], top=100.0))
 
     widths = [float(mark.attrib["width"]) for mark in root if mark.get("rx") == "3"]
@@ -40,7 +40,7 @@ def test_a_bar_is_as_long_as_its_figure() -> None:
     assert widths[3] == pytest.approx(widths[0] / 4, abs=0.1)
 
 
-def test_a_table_is_markdown() -> None:
+def test_a_table_is_written_as_markdown() -> None:
     assert markdown(TABLE).splitlines() == [
         "### Found",
         "",

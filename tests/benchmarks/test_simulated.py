@@ -48,7 +48,7 @@ def test_equal_fleets_are_identical_and_faults_change_one_signal() -> None:
             assert (np.ptp(rows, axis=0) == 0).sum() == 1
 
 
-def test_a_fault_is_found_by_an_alarm_in_its_rows_and_of_its_sensor() -> None:
+def test_only_an_alarm_in_the_rows_of_a_fault_finds_the_fault() -> None:
     alarmed = np.zeros((400, 2), dtype=np.bool_)
     found_at_once = PlacedFault(FaultKind.STUCK, sensor=0, start=100, length=30)
     found_later = PlacedFault(FaultKind.STUCK, sensor=0, start=200, length=30)
