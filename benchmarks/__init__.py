@@ -1,1 +1,1 @@
-"""What measures the project from outside: run by hand, never shipped."""
+"""Benchmarks of detection quality and of speed, which are run by hand and are not installed."""

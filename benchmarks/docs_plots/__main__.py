@@ -23,11 +23,9 @@ DRAWINGS = {
 
 
 def main(
-    out: Annotated[Path, typer.Option("--out", help="Folder that they are written into.")] = Path(
-        "docs/plots"
-    ),
+    out: Annotated[Path, typer.Option("--out", help="Folder for the plots.")] = Path("docs/plots"),
 ) -> None:
-    """Draw the plots; the same on every run of one machine."""
+    """Draw all plots. On one machine every run draws the same plots."""
     out.mkdir(parents=True, exist_ok=True)
     for name, draw in DRAWINGS.items():
         (out / f"{name}.svg").write_text(draw(), encoding="utf-8")

@@ -1,63 +1,76 @@
-"""An episode: where it opens, what holds it open, where it closes, and what is published of it."""
+"""Draw an episode: where it opens and closes, its thresholds, and its events."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.docs_plots.panel import ALARM, MEASURED, Panel, legend, titled_drawing, true_ranges
+from benchmarks.docs_plots.panel import (
+    ALARM_COLOUR,
+    MEASURED_COLOUR,
+    Panel,
+    legend,
+    titled_drawing,
+    true_ranges,
+)
 from benchmarks.docs_plots.scored_sensor import MINUTE_FLEET, score_sensor
-from benchmarks.report.svg import FAULT, MUTED, OURS
+from benchmarks.report.svg import FAULT_COLOUR, MUTED_COLOUR, OUR_COLOUR
 from sensorwatch.common.scoring.decide import ALARM_HOLD_SHARE
 from sensorwatch.common.simulation.sensors import noise_scale
 
 ROWS, FAULT_START, FAULT_LENGTH = 90, 30, 26
 SENSOR, SIGNAL = 1, 0
 FAULT_PROFILE = ((0, 1.5), (6, 2.0), (9, 0.8), (14, 1.0), (16, 3.2), (20, 3.6), (26, 0.5))
-"""How far the signal is off during the fault, in standard deviations of the noise."""
+"""Pairs of step and offset of the faulty signal, in standard deviations of the noise."""
 
 
 def draw() -> str:
-    """Draw it."""
+    """Return the plot as SVG text."""
     scored = score_sensor(MINUTE_FLEET, SENSOR, slice(700, 700 + ROWS), _add_fault)
-    raw, score = scored.detections.raw_score, scored.detections.anomaly_score
+    raw_scores, anomaly_scores = scored.detections.raw_score, scored.detections.anomaly_score
     threshold = scored.detector.calibration.threshold
     drawing = titled_drawing("An episode", 520)
-    upper = Panel(drawing, 90, 290, (0, ROWS), (0, 30))
-    lower = Panel(drawing, 340, 460, (0, ROWS), (0, 2))
+    raw_score_panel = Panel(drawing, 90, 290, (0, ROWS), (0, 30))
+    score_panel = Panel(drawing, 340, 460, (0, ROWS), (0, 2))
     episodes = true_ranges(scored.detections.is_anomaly)
-    for panel in (upper, lower):
+    for panel in (raw_score_panel, score_panel):
         for first, end in episodes:
-            panel.shade(first - 0.5, end - 0.5, FAULT)
-    upper.axes(x=(), y=range(0, 31, 5), axis_names=("", "raw score: how rare the row is, in nats"))
-    lower.axes(
+            panel.shade(first - 0.5, end - 0.5, FAULT_COLOUR)
+    raw_score_panel.axes(
+        x=(), y=range(0, 31, 5), axis_names=("", "raw score: how rare the row is, in nats")
+    )
+    score_panel.axes(
         x=range(0, ROWS, 10), y=(0, 1, 2), axis_names=("row", "anomaly score, as it is published")
     )
-    upper.level(threshold, ALARM)
-    upper.level(ALARM_HOLD_SHARE * threshold, MUTED)
-    lower.level(1.0, ALARM)
+    raw_score_panel.level(threshold, ALARM_COLOUR)
+    raw_score_panel.level(ALARM_HOLD_SHARE * threshold, MUTED_COLOUR)
+    score_panel.level(1.0, ALARM_COLOUR)
     threshold_note = (
         "opens above the threshold,",
         f"stays open above {100 * ALARM_HOLD_SHARE:.0f} % of it",
     )
     for line, words in enumerate(threshold_note):
-        x, y = upper.at(1, threshold)
-        drawing.text(x, y - 22 + 15 * line, words, size=11.5, colour=(ALARM, MUTED)[line])
-    upper.line(raw, MEASURED)
-    anomalous = np.flatnonzero(scored.detections.is_anomaly).tolist()
-    upper.dots(anomalous, raw, ALARM)
-    for row in anomalous:
-        x, y = lower.at(row, float(score[row]))
-        drawing.line(x, y, x, lower.bottom, OURS)
-        drawing.dot(x, y, OURS, radius=3)
+        x, y = raw_score_panel.pixel(1, threshold)
+        drawing.text(
+            x, y - 22 + 15 * line, words, size=11.5, colour=(ALARM_COLOUR, MUTED_COLOUR)[line]
+        )
+    raw_score_panel.line(raw_scores, MEASURED_COLOUR)
+    anomalous_rows = np.flatnonzero(scored.detections.is_anomaly).tolist()
+    raw_score_panel.dots(anomalous_rows, raw_scores, ALARM_COLOUR)
+    for row in anomalous_rows:
+        x, y = score_panel.pixel(row, float(anomaly_scores[row]))
+        drawing.line(x, y, x, score_panel.bottom, OUR_COLOUR)
+        drawing.dot(x, y, OUR_COLOUR, radius=3)
     for first, _ in episodes:
-        drawing.text(*upper.at(first, 28.5), "opened ", size=11.5, bold=True, anchor="end")
+        drawing.text(
+            *raw_score_panel.pixel(first, 28.5), "opened ", size=11.5, bold=True, anchor="end"
+        )
     for closed in scored.closed:
-        row = closed.position - scored.first
+        row = closed.position - scored.first_position
         for line, words in enumerate(
             (" closed:", f" {closed.rows} rows,", f" peak {closed.peak:.2f}, {closed.severity}")
         ):
-            x, y = upper.at(row, 28.5)
+            x, y = raw_score_panel.pixel(row, 28.5)
             drawing.text(x, y + 15 * line, words, size=11.5, bold=not line)
-    legend(drawing, 52, [(FAULT, "is_anomaly"), (ALARM, "an event each")])
+    legend(drawing, 52, [(FAULT_COLOUR, "is_anomaly"), (ALARM_COLOUR, "row with an event")])
     return drawing.to_text()
 
 

@@ -1,38 +1,55 @@
-"""What memory expects of a signal whose level moves, and a fault that it does not follow."""
+"""Draw the expected range of a signal whose level moves, and a fault of that signal."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.docs_plots.panel import ALARM, BAND, MEASURED, Panel, legend, titled_drawing
+from benchmarks.docs_plots.panel import (
+    ALARM_COLOUR,
+    BAND_COLOUR,
+    MEASURED_COLOUR,
+    Panel,
+    legend,
+    titled_drawing,
+)
 from benchmarks.docs_plots.scored_sensor import MINUTE_FLEET, ScoredSensor, score_sensor
-from benchmarks.report.svg import FAULT, OURS
+from benchmarks.report.svg import FAULT_COLOUR, OUR_COLOUR
 from sensorwatch.common.simulation.faults import FaultKind, inject
 from sensorwatch.common.simulation.sensors import noise_scale
 
-FIRST, ROWS, FAULT_START, FAULT_LENGTH = 560, 720, 540, 40
+FIRST_ROW, ROWS, FAULT_START, FAULT_LENGTH = 560, 720, 540, 40
 SENSOR, SIGNAL = 3, 1
 
 
 def draw() -> str:
-    """Draw it."""
-    scored = score_sensor(MINUTE_FLEET, SENSOR, slice(FIRST, FIRST + ROWS), _add_fault)
+    """Return the plot as SVG text."""
+    scored = score_sensor(MINUTE_FLEET, SENSOR, slice(FIRST_ROW, FIRST_ROW + ROWS), _add_fault)
     values = scored.values[:, SIGNAL]
     low, high = (float(end) for end in (np.floor(values.min()) - 1, np.ceil(values.max()) + 1))
     drawing = titled_drawing("What memory expects, and what it does not follow", 400)
     panel = Panel(drawing, 78, 340, (0, ROWS), (low, high))
-    panel.shade(FAULT_START, FAULT_START + FAULT_LENGTH, FAULT)
+    panel.shade(FAULT_START, FAULT_START + FAULT_LENGTH, FAULT_COLOUR)
     panel.axes(
         x=range(0, ROWS + 1, 120),
         y=range(int(np.ceil(low / 5)) * 5, int(high) + 1, 5),
         axis_names=("minutes", "x2 of one sensor"),
     )
-    below, above, expected = _band(scored)
-    panel.band(below, above)
-    panel.line(values, MEASURED, width=0.8)
-    panel.line(expected, OURS, width=1.6)
-    panel.dots(np.flatnonzero(scored.detections.is_anomaly).tolist(), values, ALARM, radius=2.6)
-    marks = [(MEASURED, "measured"), (OURS, "expected"), (BAND, "band, about 99 %")]
-    legend(drawing, 50, [*marks, (FAULT, "4 sigma shift of x2"), (ALARM, "anomalous row")])
+    lows, highs, expected = _band(scored)
+    panel.band(lows, highs)
+    panel.line(values, MEASURED_COLOUR, width=0.8)
+    panel.line(expected, OUR_COLOUR, width=1.6)
+    panel.dots(
+        np.flatnonzero(scored.detections.is_anomaly).tolist(), values, ALARM_COLOUR, radius=2.6
+    )
+    marks = [
+        (MEASURED_COLOUR, "measured"),
+        (OUR_COLOUR, "expected"),
+        (BAND_COLOUR, "band, about 99 %"),
+    ]
+    legend(
+        drawing,
+        50,
+        [*marks, (FAULT_COLOUR, "4 sigma shift of x2"), (ALARM_COLOUR, "anomalous row")],
+    )
     return drawing.to_text()
 
 

@@ -1,18 +1,18 @@
-"""Late, duplicate and missing rows, and what each row was called."""
+"""Draw late, duplicate and missing rows with the status of each row."""
 
 import numpy as np
 
 from benchmarks.docs_plots.panel import Panel, legend, titled_drawing
 from benchmarks.docs_plots.scored_sensor import MINUTE_FLEET, score_sensor
-from benchmarks.report.svg import OURS, PUBLISHED, TEXT_COLOUR, TRIVIAL
+from benchmarks.report.svg import OUR_COLOUR, PUBLISHED_COLOUR, TEXT_COLOUR, TRIVIAL_COLOUR
 from sensorwatch.common.scoring.status import Status
 
-MINUTES = (*range(11), *(4, 5, 6), 11, 12, 12, *range(13, 18), *range(45, 54))
-"""When each row was measured: three come again late, one twice, and then a line was cut."""
-COLOURS = {
-    Status.SCORED: OURS,
+MEASURED_MINUTES = (*range(11), *(4, 5, 6), 11, 12, 12, *range(13, 18), *range(45, 54))
+"""Minute at which each row was measured: three late rows, a duplicate, and a gap."""
+STATUS_COLOURS = {
+    Status.SCORED: OUR_COLOUR,
     Status.LATE: "#e8590c",
-    Status.DUPLICATE: PUBLISHED,
+    Status.DUPLICATE: PUBLISHED_COLOUR,
     Status.GAP: TEXT_COLOUR,
     Status.WARMING_UP: "#f2b705",
 }
@@ -24,23 +24,31 @@ STATUS_NOTES = {
 
 
 def draw() -> str:
-    """Draw it."""
-    scored = score_sensor(MINUTE_FLEET, 1, slice(0, len(MINUTES)), seconds=60 * np.asarray(MINUTES))
+    """Return the plot as SVG text."""
+    scored = score_sensor(
+        MINUTE_FLEET, 1, slice(0, len(MEASURED_MINUTES)), seconds=60 * np.asarray(MEASURED_MINUTES)
+    )
     drawing = titled_drawing("Rows in the order they came, and when they were measured", 400)
-    panel = Panel(drawing, 84, 340, (-0.7, len(MINUTES) - 0.3), (-2, 56))
+    panel = Panel(drawing, 84, 340, (-0.7, len(MEASURED_MINUTES) - 0.3), (-2, 56))
     panel.axes(
-        x=range(0, len(MINUTES), 5),
+        x=range(0, len(MEASURED_MINUTES), 5),
         y=range(0, 56, 10),
         axis_names=("row, as it came", "measured at, minutes"),
     )
-    panel.line(np.maximum.accumulate(np.asarray(MINUTES, dtype=np.float64)), TRIVIAL, width=3)
+    panel.line(
+        np.maximum.accumulate(np.asarray(MEASURED_MINUTES, dtype=np.float64)),
+        TRIVIAL_COLOUR,
+        width=3,
+    )
     for row, status in enumerate(scored.statuses):
-        drawing.dot(*panel.at(row, MINUTES[row]), COLOURS[status], radius=5)
+        drawing.dot(*panel.pixel(row, MEASURED_MINUTES[row]), STATUS_COLOURS[status], radius=5)
     for status, (x, y, words) in STATUS_NOTES.items():
         text_anchor = "end" if status is Status.GAP else "start"
-        label_position = panel.at(x + (1.2 if text_anchor == "start" else 0), y)
-        drawing.text(*label_position, words, size=11.5, colour=COLOURS[status], anchor=text_anchor)
-    statuses_present = [status for status in COLOURS if status in scored.statuses]
-    marks = [(COLOURS[status], status.value) for status in statuses_present]
-    legend(drawing, 52, [*marks, (TRIVIAL, "newest time that memory has seen")])
+        label_position = panel.pixel(x + (1.2 if text_anchor == "start" else 0), y)
+        drawing.text(
+            *label_position, words, size=11.5, colour=STATUS_COLOURS[status], anchor=text_anchor
+        )
+    statuses_present = [status for status in STATUS_COLOURS if status in scored.statuses]
+    marks = [(STATUS_COLOURS[status], status.value) for status in statuses_present]
+    legend(drawing, 52, [*marks, (TRIVIAL_COLOUR, "newest time that memory has seen")])
     return drawing.to_text()

@@ -1,4 +1,4 @@
-"""One sensor of the simulator, watched by the default detector after clean rows of others."""
+"""Score one simulated sensor with the default detector, trained on a simulated fleet."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,41 +25,41 @@ MICROSECONDS_PER_SECOND = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """Sensors of which training sees the first ones; the one after them is new."""
+    """A simulated fleet; training uses all of its sensors except the last."""
 
     training_sensors: int
     interval_seconds: int
 
     @property
-    def axis_names(self) -> tuple[str, ...]:
-        """Their ids, the new one's last."""
+    def sensor_ids(self) -> tuple[str, ...]:
+        """Ids of all sensors; the last sensor has no training rows."""
         return sensor_names(self.training_sensors + 1)
 
 
 MINUTE_FLEET, SECOND_FLEET = Fleet(8, 60), Fleet(32, 1)
-"""A row a minute goes through the day's cycle; a row a second stays where it is."""
+"""Rows every minute cover the daily cycle. Rows every second cover a small part of it."""
 
 EditValues = Callable[[NDArray[np.float64]], NDArray[np.float64]]
-"""What happens to the values (rows, signals) that are watched."""
+"""A function that changes the values (rows, signals) before they are scored."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScoredSensor:
-    """The n rows of a sensor and what was found of them."""
+    """The n rows of a sensor and their detections."""
 
     values: NDArray[np.float64]
     """(n, signals)"""
     detector: Detector
     detections: Detections
     closed: list[ClosedEpisode]
-    first: int
-    """Position of the first row, which closed episodes count from."""
+    first_position: int
+    """Position of the first row in the stream; closed episodes count positions in the same way."""
     signals: list[list[SignalReading]]
-    """Of each row, in the schema's order."""
+    """Signal readings of each row, in the schema's order."""
 
     @property
     def statuses(self) -> list[Status]:
-        """How each row was judged."""
+        """Status of each row."""
         return [STATUSES[number] for number in self.detections.status.tolist()]
 
 
@@ -71,9 +71,10 @@ def score_sensor(
     *,
     seconds: NDArray[np.int64] | None = None,
 ) -> ScoredSensor:
-    """Score these rows of a sensor in order, from the memory that training's rows leave.
+    """Score rows of a sensor in order, starting with the memory after the training rows.
 
-    `seconds` (rows,): when each was measured, after the first one; default: at the usual interval.
+    `seconds` (rows,): time of each row, relative to the first step. By default the rows follow
+    each other at the fleet's interval.
     """
     detector = _trained_detector(fleet)
     memory = detector.empty_memory()
@@ -85,7 +86,7 @@ def score_sensor(
     )
     first = fleet.interval_seconds * (TRAIN_STEPS + int(steps.start))
     readings = _readings(
-        values, first + seconds_after_first, [fleet.axis_names[sensor]] * len(values)
+        values, first + seconds_after_first, [fleet.sensor_ids[sensor]] * len(values)
     )
     outcome = score_readings(readings, [], detector, memory)
     return ScoredSensor(
@@ -103,8 +104,8 @@ def score_sensor(
 
 @cache
 def _simulated_values(fleet: Fleet) -> NDArray[np.float64]:
-    """Simulate (steps, sensors, signals)."""
-    sensors = len(fleet.axis_names)
+    """Return simulated values (steps, sensors, signals)."""
+    sensors = len(fleet.sensor_ids)
     simulation = Simulation(
         sensors=sensors,
         rows=(TRAIN_STEPS + STEPS) * sensors,
@@ -120,7 +121,7 @@ def _training_readings(fleet: Fleet) -> Readings:
         -1, len(SIGNALS)
     )
     seconds = fleet.interval_seconds * np.repeat(np.arange(TRAIN_STEPS), fleet.training_sensors)
-    return _readings(values, seconds, fleet.axis_names[: fleet.training_sensors] * TRAIN_STEPS)
+    return _readings(values, seconds, fleet.sensor_ids[: fleet.training_sensors] * TRAIN_STEPS)
 
 
 @cache

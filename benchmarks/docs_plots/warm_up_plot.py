@@ -1,23 +1,30 @@
-"""A new sensor: what is expected of it before its own level is known, and after."""
+"""Draw the expected range of a new sensor during and after its warm-up."""
 
 from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.docs_plots.panel import ALARM, BAND, MEASURED, Panel, legend, titled_drawing
-from benchmarks.docs_plots.row_order_plot import COLOURS
+from benchmarks.docs_plots.panel import (
+    ALARM_COLOUR,
+    BAND_COLOUR,
+    MEASURED_COLOUR,
+    Panel,
+    legend,
+    titled_drawing,
+)
+from benchmarks.docs_plots.row_order_plot import STATUS_COLOURS
 from benchmarks.docs_plots.scored_sensor import SECOND_FLEET, score_sensor
-from benchmarks.report.svg import MUTED, OURS
+from benchmarks.report.svg import MUTED_COLOUR, OUR_COLOUR
 from sensorwatch.common.simulation.sensors import noise_scale
 
 ROWS, SIGNAL = 170, 0
 OUTLIERS = {45: 25.0, 75: 6.0, 140: 6.0}
-"""By row: how many standard deviations of the noise are added."""
+"""Size of the outlier at each row, in standard deviations of the noise."""
 
 
 def draw() -> str:
-    """Draw it."""
+    """Return the plot as SVG text."""
     scored = score_sensor(
         SECOND_FLEET, SECOND_FLEET.training_sensors, slice(0, ROWS), _add_outliers
     )
@@ -29,34 +36,40 @@ def draw() -> str:
         [reading.expected_low for reading in readings_of_signal],
         [reading.expected_high for reading in readings_of_signal],
     )
-    panel.line(values, MEASURED)
-    panel.line([reading.expected for reading in readings_of_signal], OURS, width=1.6)
+    panel.line(values, MEASURED_COLOUR)
+    panel.line([reading.expected for reading in readings_of_signal], OUR_COLOUR, width=1.6)
     anomaly_mask = scored.detections.is_anomaly
-    panel.dots(np.flatnonzero(anomaly_mask).tolist(), values, ALARM)
-    for row, size in OUTLIERS.items():
-        x, y = panel.at(row, float(values[row]))
+    panel.dots(np.flatnonzero(anomaly_mask).tolist(), values, ALARM_COLOUR)
+    for row, sigmas in OUTLIERS.items():
+        x, y = panel.pixel(row, float(values[row]))
         flag_text = "flagged" if anomaly_mask[row] else "not flagged"
-        colour = ALARM if anomaly_mask[row] else MUTED
-        drawing.text(x + 8, y + 4, f"+{size:g} sigma: {flag_text}", size=11.5, colour=colour)
+        colour = ALARM_COLOUR if anomaly_mask[row] else MUTED_COLOUR
+        drawing.text(x + 8, y + 4, f"+{sigmas:g} sigma: {flag_text}", size=11.5, colour=colour)
     _draw_statuses(panel, [status.value for status in scored.statuses])
-    marks = [(MEASURED, "measured"), (OURS, "expected"), (BAND, "band, about 99 %")]
-    legend(drawing, 52, [*marks, (ALARM, "anomalous row")])
+    marks = [
+        (MEASURED_COLOUR, "measured"),
+        (OUR_COLOUR, "expected"),
+        (BAND_COLOUR, "band, about 99 %"),
+    ]
+    legend(drawing, 52, [*marks, (ALARM_COLOUR, "anomalous row")])
     return drawing.to_text()
 
 
 def _draw_statuses(panel: Panel, statuses: list[str]) -> None:
     """Draw the rows' statuses below the panel."""
-    colours = {status.value: colour for status, colour in COLOURS.items()}
+    colours = {status.value: colour for status, colour in STATUS_COLOURS.items()}
     first = 0
     for status, rows in groupby(statuses):
         end = first + len(list(rows))
-        (left, top), (right, _) = panel.at(first, 0), panel.at(end, 0)
+        (left, top), (right, _) = panel.pixel(first, 0), panel.pixel(end, 0)
         panel.drawing.rect(left, top + 24, right - left, 12, colours[status])
-        panel.drawing.text(left, top + 52, f"{status}, from row {first}", size=11.5, colour=MUTED)
+        panel.drawing.text(
+            left, top + 52, f"{status}, from row {first}", size=11.5, colour=MUTED_COLOUR
+        )
         first = end
 
 
 def _add_outliers(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    for row, size in OUTLIERS.items():
-        values[row, SIGNAL] += size * noise_scale()[SIGNAL]
+    for row, sigmas in OUTLIERS.items():
+        values[row, SIGNAL] += sigmas * noise_scale()[SIGNAL]
     return values

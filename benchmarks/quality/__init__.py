@@ -1,1 +1,1 @@
-"""How well faults are found, on public data and simulated streams."""
+"""Benchmarks of detection quality on public data sets and simulated streams."""

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.quality --data FOLDER`: measure, print, write the document."""
+"""`python -m benchmarks.quality --data FOLDER`: write docs/quality.md."""
 
 import sys
 from datetime import UTC, datetime
@@ -17,40 +17,45 @@ from sensorwatch.common.runtime.command_line import run
 
 
 def main(
-    data: Annotated[Path, typer.Option("--data", help="Folder with skab/ and nab/.")],
+    data: Annotated[Path, typer.Option("--data", help="Folder that contains skab/ and nab/.")],
     only: Annotated[
-        list[Benchmark] | None, typer.Option("--only", help="Part to measure; writes no document.")
+        list[Benchmark] | None,
+        typer.Option("--only", help="Run this benchmark only; write no document."),
     ] = None,
     files: Annotated[
         list[str] | None,
-        typer.Option("--files", help="Files by pattern ('valve1/*'); writes no document."),
+        typer.Option("--files", help="Use matching files only ('valve1/*'); write no document."),
     ] = None,
     is_default_only: Annotated[
-        bool, typer.Option("--alone", help="Only the default detector; writes no document.")
+        bool, typer.Option("--alone", help="Run the default detector only; write no document.")
     ] = False,
     seeds: Annotated[
-        int, typer.Option("--seeds", min=0, help="How often SKAB's files are cut.")
+        int, typer.Option("--seeds", min=0, help="Number of seeds for the cuts of SKAB's files.")
     ] = skab.SEEDS,
     refit_every: Annotated[
         int | None,
-        typer.Option("--refit-every", min=1, help="Also measure with a refit every N rows."),
+        typer.Option(
+            "--refit-every",
+            min=1,
+            help="Also measure a detector that is fitted again every N rows.",
+        ),
     ] = None,
     processes: Annotated[int, typer.Option("--processes", min=1)] = 1,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Folder of the document; docs after a whole run.")
+        Path | None, typer.Option("--out", help="Folder of the document; after a full run `docs`.")
     ] = None,
 ) -> None:
-    """Measure how well faults are found."""
+    """Measure the detection quality."""
     options = RunOptions(
         FileSelection(data, tuple(files or ())), is_default_only, seeds, refit_every, processes
     )
     sections = []
     for part in only or Benchmark:
-        begun = perf_counter()
+        start_time = perf_counter()
         sections.append(section(part, options))
         for table in sections[-1].tables:
             show(table)
-        print(f"\n{part.value}: {perf_counter() - begun:.1f} s", flush=True)
+        print(f"\n{part.value}: {perf_counter() - start_time:.1f} s", flush=True)
     is_full_run = not (only or files or is_default_only) and seeds == skab.SEEDS
     folder = out or (Path("docs") if is_full_run else None)
     if folder is not None:

@@ -28,31 +28,32 @@ from sensorwatch.trainer.training import UNREGISTERED
 UNREACHABLE_SCORE = 1e9
 
 
-def _unchanged(decision: Decision) -> Decision:
+def _keep_decision(decision: Decision) -> Decision:
     return decision
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """What is different."""
+    """A change to the default detector."""
 
     name: str
     weights: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0)
-    """Of the forest, the distance, the drift and the repeats."""
+    """Weights of the forest, the residual's length, the drift and the repeats."""
     include_outlier_blocks: bool = False
-    """Calibrate on blocks of time that stand out too."""
-    change: Callable[[Decision], Decision] = _unchanged
+    """Calibrate on all blocks of time, including those with outliers."""
+    change_decision: Callable[[Decision], Decision] = _keep_decision
     edit_memory: Callable[[Memory], None] | None = None
-    """What is done to the memory before every row."""
+    """A function that changes the memory before every row."""
 
 
 @dataclass(frozen=True, slots=True)
 class _SharedFit:
-    """What all variants have in common on a stream."""
+    """Training rows, fitted scorer and raw scores of a stream, shared by all variants."""
 
     readings: Readings
-    """As they came, for training."""
-    ordered: Readings
+    """Training rows in the order of the stream."""
+    sorted_readings: Readings
+    """Training rows in order of time, with missing values filled."""
     fitted: FittedScorer
     raw_scores: RawScores
 
@@ -60,27 +61,32 @@ class _SharedFit:
 def judge(
     stream: RecordStream, variants: Sequence[Variant], trainer_settings: TrainerSettings
 ) -> list[JudgedRows]:
-    """Fit once on a stream's first rows; judge the others by each variant, causally."""
+    """Fit once on a stream's first rows; score the later rows causally with each variant."""
     readings, _ = collect_rows(stream.records[: stream.train_rows], stream.schema)
-    ordered = fill_missing(by_time(readings))
-    fitted = fit_on(ordered, np.ones(len(ordered), dtype=np.bool_), stream.schema, trainer_settings)
-    raw_scores = out_of_fold_scores(ordered, stream.schema, trainer_settings)
-    fit = _SharedFit(readings, ordered, fitted, raw_scores)
-    return [_judged(stream, fit, variant, trainer_settings) for variant in variants]
+    sorted_readings = fill_missing(by_time(readings))
+    fitted = fit_on(
+        sorted_readings,
+        np.ones(len(sorted_readings), dtype=np.bool_),
+        stream.schema,
+        trainer_settings,
+    )
+    raw_scores = out_of_fold_scores(sorted_readings, stream.schema, trainer_settings)
+    fit = _SharedFit(readings, sorted_readings, fitted, raw_scores)
+    return [_score_with_variant(stream, fit, variant, trainer_settings) for variant in variants]
 
 
-def _judged(
+def _score_with_variant(
     stream: RecordStream, fit: _SharedFit, variant: Variant, trainer_settings: TrainerSettings
 ) -> JudgedRows:
-    detector = _detector(stream, fit, variant, trainer_settings)
+    detector = _variant_detector(stream, fit, variant, trainer_settings)
     memory = detector.empty_memory()
     detector.detect(fit.readings, memory, positions=fit.readings.index)
     memory.adopt(detector)
-    outcomes = _outcomes(stream, detector, memory, variant.edit_memory)
+    outcomes = _score_records(stream, detector, memory, variant.edit_memory)
     return collect_judged(outcomes, stream.train_rows, stream.judged_rows)
 
 
-def _detector(
+def _variant_detector(
     stream: RecordStream, fit: _SharedFit, variant: Variant, trainer_settings: TrainerSettings
 ) -> Detector:
     raw_scores = fit.raw_scores
@@ -91,28 +97,28 @@ def _detector(
         version=UNREGISTERED,
         schema=stream.schema,
         plan=forecast_plan(stream.schema),
-        levels=with_enough_rows(fit.fitted.final_levels, fit.ordered),
+        levels=with_enough_rows(fit.fitted.final_levels, fit.sorted_readings),
         forest=fit.fitted.forest,
         calibration=calibrated.calibration,
-        ranges=learn_signal_ranges(fit.ordered),
+        ranges=learn_signal_ranges(fit.sorted_readings),
         forecast=fit.fitted.forecast,
-        decision=variant.change(calibrated.decision),
+        decision=variant.change_decision(calibrated.decision),
     )
 
 
-def _outcomes(
+def _score_records(
     stream: RecordStream,
     detector: Detector,
     memory: Memory,
     edit_memory: Callable[[Memory], None] | None,
 ) -> Iterator[Outcome]:
     first = stream.train_rows
-    # One row of each sensor at a time, so that every row is scored on the edited memory.
-    rows_at_once = stream.sensors if edit_memory else MAX_ROWS
+    # Take one row of each sensor at a time, so that every row is scored on the edited memory.
+    max_rows = stream.sensors if edit_memory else MAX_ROWS
     if edit_memory:
         edit_memory(memory)
     records = stream.records[first:]
-    for outcome in score_on(records, detector, memory, first_row=first, max_rows=rows_at_once):
+    for outcome in score_on(records, detector, memory, first_row=first, max_rows=max_rows):
         if edit_memory:
             edit_memory(memory)
         yield outcome
@@ -123,14 +129,14 @@ def _reset_sensor_tails(memory: Memory) -> None:
 
 
 def _clear_lags(memory: Memory) -> None:
-    """Let every row be judged by what needs no memory but the sensor's level."""
+    """Clear the lagged rows, so that a row is scored from the sensor's level alone."""
     memory.ints[:, IntColumn.LAG_COUNT] = 0
 
 
 def _without_smoothing(decision: Decision) -> Decision:
     tables = decision.tables.copy()
     tables[RarityTable.SMOOTHED_SCORE, :KNOTS] = UNREACHABLE_SCORE
-    # Without the smoothed score there is no larger one: the sum's rarity is the score.
+    # The maximum of sum and smoothed score is then the sum, so its table is the identity.
     tables[RarityTable.MAX_OF_SUM_AND_SMOOTHED] = identity_tables(1)[0]
     return replace(decision, tables=tables)
 
@@ -143,7 +149,7 @@ VARIANTS = (
     Variant("without its drift", weights=(1.0, 1.0, 0.0, 1.0)),
     Variant("without exact repeats", weights=(1.0, 1.0, 1.0, 0.0)),
     Variant("forest alone", weights=(1.0, 0.0, 0.0, 0.0)),
-    Variant("without smoothing", change=_without_smoothing),
+    Variant("without smoothing", change_decision=_without_smoothing),
     Variant("unusual blocks calibrate too", include_outlier_blocks=True),
     Variant("without each sensor's own tail", edit_memory=_reset_sensor_tails),
     Variant("without lags: levels alone", edit_memory=_clear_lags),

@@ -1,4 +1,4 @@
-"""What each part of the detector is worth: the same figures with one part changed at a time."""
+"""Measure the default detector with one part changed at a time."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -12,15 +12,15 @@ from benchmarks.quality.ablated_detectors import Variant, judge
 from benchmarks.quality.backtest_runs import JudgedRows, RecordStream
 from benchmarks.quality.compared_detectors import ComparedDetector
 from benchmarks.quality.simulated_fleet import ALL_BUT_DRIFT, FaultyFleet
-from benchmarks.quality.simulated_fleet import measure as measure_plant
-from benchmarks.quality.skab_scoring import Counts, pooled
+from benchmarks.quality.simulated_fleet import measure as measure_fleet
+from benchmarks.quality.skab_scoring import Counts, sum_counts
 from benchmarks.report.figures_table import Table
 from sensorwatch.common.runtime.setting_keys import TrainerSettings
 
 
 @dataclass(frozen=True, slots=True)
 class AblationData:
-    """What the variants are measured on."""
+    """Data sets that every variant is measured on."""
 
     skab_files: Sequence[skab.SkabFile]
     nab_files: Sequence[nab.NabFile]
@@ -29,7 +29,7 @@ class AblationData:
     processes: int = 1
 
     def streams(self) -> Iterator[RecordStream]:
-        """Yield every stream, the largest first; some may come twice."""
+        """Yield every stream, the largest first; a stream can occur twice."""
         yield self.fleet.stream
         yield from (file.stream for file in self.nab_files)
         yield from (file.stream(cut) for file, cut in skab.with_cuts(self.skab_files, self.seeds))
@@ -38,15 +38,15 @@ class AblationData:
 def detectors_of_variants(
     variants: Sequence[Variant], data: AblationData, trainer_settings: TrainerSettings
 ) -> list[ComparedDetector]:
-    """Judge every stream by all variants, so that each is fitted on once; look it up later."""
-    streams = list({_key(stream): stream for stream in data.streams()}.values())
+    """Score every stream with all variants now; return detectors that look up these scores."""
+    streams = list({_stream_key(stream): stream for stream in data.streams()}.values())
     judge_stream = partial(judge, variants=variants, trainer_settings=trainer_settings)
     if data.processes == 1:
         judged_by_stream = [judge_stream(stream) for stream in streams]
     else:
         with ProcessPoolExecutor(data.processes, mp_context=get_context("spawn")) as pool:
             judged_by_stream = list(pool.map(judge_stream, streams))
-    keys = [_key(stream) for stream in streams]
+    keys = [_stream_key(stream) for stream in streams]
     return [
         ComparedDetector(variant.name, _CachedJudgements(dict(zip(keys, judged, strict=True))))
         for variant, judged in zip(variants, zip(*judged_by_stream, strict=True), strict=True)
@@ -55,20 +55,20 @@ def detectors_of_variants(
 
 @dataclass(frozen=True, slots=True)
 class _CachedJudgements:
-    """Judgements that were made before."""
+    """A detector that returns scores computed before."""
 
     judged_by_stream: dict[tuple[str, int], JudgedRows]
 
     def __call__(self, stream: RecordStream) -> JudgedRows:
-        return self.judged_by_stream[_key(stream)]
+        return self.judged_by_stream[_stream_key(stream)]
 
 
-def _key(stream: RecordStream) -> tuple[str, int]:
+def _stream_key(stream: RecordStream) -> tuple[str, int]:
     return stream.name, len(stream.records)
 
 
 def ablation(variants: Sequence[ComparedDetector], data: AblationData) -> Table:
-    """Measure every variant on everything."""
+    """Return a table of every variant's results on all data sets."""
     return Table(
         "Ablation",
         (
@@ -88,18 +88,18 @@ def ablation(variants: Sequence[ComparedDetector], data: AblationData) -> Table:
 
 def _table_row(detector: ComparedDetector, data: AblationData) -> tuple[str, ...]:
     skab_run = skab.measure(data.skab_files, detector, seeds=data.seeds)
-    streams = nab.measure(data.nab_files, detector)
-    fleet = measure_plant(data.fleet, detector)
-    sudden_faults = fleet.kinds[ALL_BUT_DRIFT]
+    nab_run = nab.measure(data.nab_files, detector)
+    fleet_run = measure_fleet(data.fleet, detector)
+    sudden_faults = fleet_run.kinds[ALL_BUT_DRIFT]
     return (
         detector.name,
-        _f1_far_mar(pooled(skab_run.counts)),
-        _f1_far_mar(pooled(skab_run.cut)) if skab_run.cut else "-",
-        f"{streams.published.score:.1f}",
-        f"{streams.own_threshold_score:.1f}",
+        _f1_far_mar(sum_counts(skab_run.counts)),
+        _f1_far_mar(sum_counts(skab_run.cut)) if skab_run.cut else "-",
+        f"{nab_run.published.score:.1f}",
+        f"{nab_run.own_threshold_score:.1f}",
         f"{100 * sudden_faults.recall:.1f} %",
         "-" if sudden_faults.delay is None else f"{sudden_faults.delay:g}",
-        f"{fleet.alert_rate:.4f}",
+        f"{fleet_run.alert_rate:.4f}",
     )
 
 

@@ -1,4 +1,4 @@
-"""Clean streams to count false alarms on: seeded, autocorrelated, of sensors that differ."""
+"""Seeded clean streams of different sensors, autocorrelated, to count false alarms."""
 
 from enum import StrEnum
 
@@ -11,7 +11,7 @@ TRAIN_STEPS = 2 * MINUTES_PER_DAY
 JUDGED_STEPS = 10_000
 SENSORS = 10
 DRIFT_PER_ROW = 0.0003
-"""The bound of benign drift, in standard deviations of the noise: 3 in 10,000 rows."""
+"""Benign drift of a row, in standard deviations of the noise: 3 in 10,000 rows."""
 _SCALE = np.array([1.0, 5.0, 0.2, 30.0])
 _MEAN = np.array([20.0, 400.0, 1.5, -100.0])
 _LEVEL_SPREAD = 3.0
@@ -22,7 +22,7 @@ _DEGREES_OF_FREEDOM = 3
 
 
 class CleanStreamKind(StrEnum):
-    """What makes a clean stream hard."""
+    """Kinds of clean streams, by what makes false alarms likely."""
 
     PLAIN = "plain"
     DAILY = "daily cycle"
@@ -35,15 +35,15 @@ def clean_stream(
 ) -> SensorGrid:
     """Draw a stream of 10 sensors with 4 signals each, one row a minute.
 
-    Noise: AR(1) with 0.8 from innovations of which all signals of a row share a part (loading 0.7);
-    their distribution is normal, or Student's t with 3 degrees of freedom. All sensors and signals
-    follow one daily cycle of 1.5 standard deviations; each sensor has levels of its own. Drift is
-    linear, each signal's up or down at DRIFT_PER_ROW.
+    The noise is AR(1) with coefficient 0.8. All signals of a row share a part of the innovations
+    (loading 0.7). Innovations are normal, or Student's t with 3 degrees of freedom. All sensors and
+    signals follow one daily cycle of 1.5 standard deviations. Each sensor has its own levels. Drift
+    is linear: each signal moves up or down by DRIFT_PER_ROW.
     """
     rng = np.random.default_rng([seed, list(CleanStreamKind).index(kind)])
     steps = TRAIN_STEPS + judged_steps
     shape = (SENSORS, len(_SCALE))
-    noise = _noise(rng, steps, shape, heavy=kind is CleanStreamKind.HEAVY_TAILS)
+    noise = _noise(rng, steps, shape, has_heavy_tails=kind is CleanStreamKind.HEAVY_TAILS)
     level = _LEVEL_SPREAD * rng.standard_normal(shape)
     direction = rng.choice([-1.0, 1.0], size=shape)
     step = np.arange(steps)[:, np.newaxis, np.newaxis]
@@ -54,18 +54,18 @@ def clean_stream(
 
 
 def _noise(
-    rng: np.random.Generator, steps: int, shape: tuple[int, int], *, heavy: bool
+    rng: np.random.Generator, steps: int, shape: tuple[int, int], *, has_heavy_tails: bool
 ) -> NDArray[np.float64]:
     """Return noise (steps, sensors, signals) of variance 1."""
     size = (steps, shape[0], shape[1] + 1)
-    if heavy:
-        drawn = rng.standard_t(_DEGREES_OF_FREEDOM, size) / np.sqrt(
+    if has_heavy_tails:
+        draws = rng.standard_t(_DEGREES_OF_FREEDOM, size) / np.sqrt(
             _DEGREES_OF_FREEDOM / (_DEGREES_OF_FREEDOM - 2)
         )
     else:
-        drawn = rng.standard_normal(size)
+        draws = rng.standard_normal(size)
     innovations = (
-        _SHARED_LOADING * drawn[..., -1:] + np.sqrt(1 - _SHARED_LOADING**2) * drawn[..., :-1]
+        _SHARED_LOADING * draws[..., -1:] + np.sqrt(1 - _SHARED_LOADING**2) * draws[..., :-1]
     )
     noise: NDArray[np.float64] = np.empty_like(innovations)
     previous_noise = innovations[0]
@@ -76,7 +76,7 @@ def _noise(
 
 
 def _daily_cycle(step: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return a day's course, not quite a sine: it rises faster than it falls."""
+    """Return a daily cycle that rises faster than it falls."""
     angle = 2 * np.pi * step / MINUTES_PER_DAY
     cycle_values: NDArray[np.float64] = np.sin(angle) + 0.3 * np.sin(2 * angle)
     return cycle_values

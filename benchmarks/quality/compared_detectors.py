@@ -1,4 +1,4 @@
-"""Who is compared: the default detector, other settings of it, and trivial rules."""
+"""Detectors that are compared: the default detector, other settings, and trivial rules."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -10,21 +10,21 @@ from benchmarks.quality.backtest_runs import JudgedRows, RecordStream, backtest
 from benchmarks.quality.baselines import ewma_of_z, flag_everything, forest_in_sample
 from sensorwatch.common.runtime.setting_keys import TrainerSettings
 
-OURS = "default"
-PLAIN = "plain recipe"
-PLAIN_IN_SAMPLE = f"{PLAIN}, in sample"
-"""Its threshold is from the rows that it was fitted on."""
+DEFAULT_NAME = "default"
+PLAIN_NAME = "plain recipe"
+IN_SAMPLE_NAME = f"{PLAIN_NAME}, in sample"
+"""Name of the plain recipe whose threshold is from its own training rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class ComparedDetector:
-    """A name and what it makes of a stream."""
+    """A named function that fits and scores a stream."""
 
     name: str
     judge: Callable[[RecordStream], JudgedRows]
 
     def judge_all(self, streams: Sequence[RecordStream], *, processes: int = 1) -> list[JudgedRows]:
-        """Judge several streams, each on its own."""
+        """Fit and score several streams independently of each other."""
         if processes == 1:
             return [self.judge(stream) for stream in streams]
         with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
@@ -34,15 +34,15 @@ class ComparedDetector:
 def default_detectors(
     *, rate: float | None = None, refit_every: int | None = None
 ) -> list[ComparedDetector]:
-    """List the default detector first, then the plain recipe on the same path.
+    """Return the default detector, followed by the plain recipe on the same pipeline.
 
-    `rate`: the target alert rate; None: the default one.
+    `rate`: target alert rate; None: the trainer's default.
     """
     overrides = {} if rate is None else {"target_alert_rate": rate}
     trainer_settings = TrainerSettings.model_validate(overrides)
-    detectors = [detector_with(OURS, trainer_settings)]
+    detectors = [detector_with_settings(DEFAULT_NAME, trainer_settings)]
     if refit_every:
-        name = f"{OURS}, refitted every {refit_every} rows"
+        name = f"{DEFAULT_NAME}, refitted every {refit_every} rows"
         detectors.append(
             ComparedDetector(
                 name, partial(backtest, trainer_settings=trainer_settings, refit_every=refit_every)
@@ -51,27 +51,30 @@ def default_detectors(
     if "features" in TrainerSettings.model_fields:
         return [
             *detectors,
-            detector_with(
-                PLAIN, TrainerSettings.model_validate({**overrides, "features": "plain"})
+            detector_with_settings(
+                PLAIN_NAME, TrainerSettings.model_validate({**overrides, "features": "plain"})
             ),
         ]
-    return [ComparedDetector(one.name.replace(OURS, PLAIN), one.judge) for one in detectors]
+    return [
+        ComparedDetector(detector.name.replace(DEFAULT_NAME, PLAIN_NAME), detector.judge)
+        for detector in detectors
+    ]
 
 
 def trivial_rules() -> list[ComparedDetector]:
-    """List the rules that any detector has to beat."""
+    """Return the rules that any detector has to beat."""
     return [
-        ComparedDetector(PLAIN_IN_SAMPLE, forest_in_sample),
-        ewma(TrainerSettings().target_alert_rate),
+        ComparedDetector(IN_SAMPLE_NAME, forest_in_sample),
+        ewma_rule(TrainerSettings().target_alert_rate),
         ComparedDetector("flag everything", flag_everything),
     ]
 
 
-def ewma(rate: float) -> ComparedDetector:
-    """Return the smoothed abs z at a target alert rate."""
+def ewma_rule(rate: float) -> ComparedDetector:
+    """Return the rule on the smoothed mean of abs z, with a target alert rate."""
     return ComparedDetector("EWMA of abs z", partial(ewma_of_z, rate=rate))
 
 
-def detector_with(name: str, trainer_settings: TrainerSettings) -> ComparedDetector:
-    """Return the detector with other settings."""
+def detector_with_settings(name: str, trainer_settings: TrainerSettings) -> ComparedDetector:
+    """Return a detector that is trained with these settings."""
     return ComparedDetector(name, partial(backtest, trainer_settings=trainer_settings))

@@ -1,4 +1,4 @@
-"""Files of a benchmark: which ones are there, and their rows as records."""
+"""Select the files of a data set, and read their rows as records."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,35 +15,35 @@ TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
 
 @dataclass(frozen=True, slots=True)
 class FileSelection:
-    """Where the data is, and which of its files are wanted."""
+    """Folder of the data sets, and patterns of the selected files."""
 
     data: Path
     patterns: tuple[str, ...] = ()
-    """Of their names such as `valve1/0.csv`; none: all of them."""
+    """Patterns of file names such as `valve1/*`; empty: all files."""
 
     def matches(self, name: str) -> bool:
-        """Say whether a file of this name is wanted."""
+        """Return whether a file of this name is selected."""
         return not self.patterns or any(fnmatchcase(name, pattern) for pattern in self.patterns)
 
 
 def select_files(
     folder: Path, names: Sequence[str], selection: FileSelection
 ) -> list[tuple[str, Path]]:
-    """Return the chosen files with their paths, in order of name.
+    """Return the names and paths of the selected files, in order of name.
 
-    Raises DataError where none is left.
+    Raises DataError if no file is selected.
     """
     selected = [(name, folder / name) for name in sorted(names) if selection.matches(name)]
     if not selected:
-        failure = f"fits {', '.join(selection.patterns)}" if names else "is there"
+        condition = f" that fits {', '.join(selection.patterns)}" if names else ""
         raise DataError(
-            f"of {folder} no file {failure}: give the folder that contains it with --data"
+            f"{folder} has no file{condition}: give the folder with skab/ and nab/ with --data"
         )
     return selected
 
 
 def a_schema(name: str, *, time: str, signals: Sequence[str], delimiter: str) -> Schema:
-    """Declare rows of a file without zones and sensor ids."""
+    """Return the schema of a file whose times have no zone and whose rows have no sensor id."""
     return schema_from_plain(
         {
             "name": name,

@@ -1,4 +1,4 @@
-"""NAB: univariate streams, scored by its published protocol and by our own threshold."""
+"""NAB: univariate streams, scored by its published protocol and with each detector's threshold."""
 
 import json
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ _TIMESTAMP_LENGTH = len("2014-04-10 07:15:00")
 
 @dataclass(frozen=True, slots=True)
 class NabFile:
-    """A file of the benchmark."""
+    """A file of the NAB benchmark."""
 
     name: str
     stream: RecordStream
@@ -38,14 +38,14 @@ class NabFile:
 
 @dataclass(frozen=True, slots=True)
 class NabRun:
-    """One contestant on all files."""
+    """Results of one detector on all files."""
 
     name: str
     judged: list[JudgedRows]
     published: Result
-    """By the published protocol."""
+    """Score and threshold by the published protocol."""
     own_threshold_score: float
-    """By the contestant's own threshold, an alarm being the start of an episode."""
+    """Score with the detector's own threshold; an alarm is the start of an episode."""
     windows_found: int
     windows: int
     alarms: int
@@ -53,7 +53,7 @@ class NabRun:
 
 
 def load(selection: FileSelection) -> list[NabFile]:
-    """Read the benchmark's files; raises DataError where they are not there."""
+    """Read the benchmark's files; raises DataError if they are missing."""
     folder = selection.data / "nab"
     try:
         windows = json.loads((folder / LABELS).read_text(encoding="utf-8"))
@@ -61,18 +61,18 @@ def load(selection: FileSelection) -> list[NabFile]:
         raise DataError(f"{folder / LABELS} cannot be read: {error.strerror}") from error
     existing_files = [name for name in windows if (folder / name).is_file()]
     return [
-        _read(name, path, windows[name])
+        _read_file(name, path, windows[name])
         for name, path in select_files(folder, existing_files, selection)
     ]
 
 
 def measure(files: Sequence[NabFile], detector: ComparedDetector, *, processes: int = 1) -> NabRun:
-    """Run a contestant over the files."""
+    """Score all files with a detector, and count its alarms."""
     judged = detector.judge_all([file.stream for file in files], processes=processes)
     labels = [file.labels for file in files]
-    starts = [one.starts for one in judged]
+    episode_starts = [file_judged.is_episode_start for file_judged in judged]
     windows_hit = alarms = alarms_in_windows = 0
-    for file, rows in zip(labels, starts, strict=True):
+    for file, rows in zip(labels, episode_starts, strict=True):
         alarm_rows = np.flatnonzero(rows) + probation(file.rows)
         hits = [
             int(((alarm_rows >= first) & (alarm_rows <= last)).sum())
@@ -84,8 +84,8 @@ def measure(files: Sequence[NabFile], detector: ComparedDetector, *, processes: 
     return NabRun(
         detector.name,
         judged,
-        best_threshold_score(labels, [one.anomaly_score for one in judged]),
-        score_of_alarms(labels, starts),
+        best_threshold_score(labels, [file_judged.anomaly_score for file_judged in judged]),
+        score_of_alarms(labels, episode_starts),
         windows_hit,
         sum(len(file.windows) for file in labels),
         alarms,
@@ -93,8 +93,8 @@ def measure(files: Sequence[NabFile], detector: ComparedDetector, *, processes: 
     )
 
 
-def table(windows_hit: Sequence[NabRun]) -> Table:
-    """Write the figures."""
+def table(runs: Sequence[NabRun]) -> Table:
+    """Return a table of all runs, the targets and published results."""
     rows: list[tuple[str, ...]] = [
         (
             run.name,
@@ -104,7 +104,7 @@ def table(windows_hit: Sequence[NabRun]) -> Table:
             f"{run.windows_found} of {run.windows}",
             str(run.false_alarms),
         )
-        for run in windows_hit
+        for run in runs
     ]
     wanted = f"{goals.NAB_PUBLISHED:.0f}", "", f"{goals.NAB_OWN:.0f}", "", ""
     rows += [("wanted", *wanted)]
@@ -113,7 +113,7 @@ def table(windows_hit: Sequence[NabRun]) -> Table:
         for name, score in published.NAB.items()
     ]
     return Table(
-        f"NAB, {len(windows_hit[0].judged)} files, standard profile",
+        f"NAB, {len(runs[0].judged)} files, standard profile",
         (
             "",
             "published protocol",
@@ -123,26 +123,29 @@ def table(windows_hit: Sequence[NabRun]) -> Table:
             "false alarms",
         ),
         rows,
-        "Published protocol: the one threshold on the anomaly score that is best for these labels. "
-        "Own threshold: an alarm is the start of an episode; windows found and false alarms are "
-        f"counted so too. Scaled over these files. Published: {published.NAB_SOURCE}.",
+        "Published protocol: one threshold on the anomaly score, the best one for these labels. "
+        "Own threshold: an alarm is the start of an episode; windows found and false alarms count "
+        f"these alarms. Scores are scaled over these files. Published: {published.NAB_SOURCE}.",
     )
 
 
-def _read(name: str, path: Path, windows: Sequence[Sequence[str]]) -> NabFile:
+def _read_file(name: str, path: Path, windows: Sequence[Sequence[str]]) -> NabFile:
     records = records_of(path, SCHEMA)
-    row_of: dict[str, int] = {}
+    row_by_time: dict[str, int] = {}
     for row, record in enumerate(records):
-        row_of.setdefault(_time(record), row)
+        row_by_time.setdefault(_time_text(record), row)
     try:
         window_bounds = tuple(
-            (row_of[a[:_TIMESTAMP_LENGTH]], row_of[b[:_TIMESTAMP_LENGTH]]) for a, b in windows
+            (row_by_time[first[:_TIMESTAMP_LENGTH]], row_by_time[last[:_TIMESTAMP_LENGTH]])
+            for first, last in windows
         )
     except KeyError as error:
-        raise DataError(f"{name} has no row at {error}, where a window of {LABELS} ends") from error
+        raise DataError(
+            f"{name} has no row at {error}, but {LABELS} has a window that ends there"
+        ) from error
     stream = RecordStream(name, SCHEMA, records, probation(len(records)))
     return NabFile(name, stream, Labels(len(records), window_bounds))
 
 
-def _time(record: Record) -> str:
+def _time_text(record: Record) -> str:
     return str(record["timestamp"])[:_TIMESTAMP_LENGTH] if isinstance(record, dict) else ""

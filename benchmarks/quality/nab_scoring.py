@@ -1,8 +1,9 @@
-"""NAB's score of the standard profile.
+"""Scores of NAB's standard profile.
 
 After Lavin and Ahmad, "Evaluating Real-Time Anomaly Detection Algorithms - the Numenta Anomaly
-Benchmark" (ICMLA 2015), with the details of NAB v1.1's own scorer: a window's reward is scaled to
-1 at its first row, and an alarm before any window costs in full.
+Benchmark" (ICMLA 2015), with the details of NAB v1.1's own scorer. The
+value of an alarm in a window is scaled to 1 at the window's first row. An alarm before the first
+window has the full cost.
 """
 
 import math
@@ -14,20 +15,20 @@ from numpy.typing import NDArray
 
 PROBATION_SHARE = 0.15
 MAX_PROBATION_ROWS = 750
-TRUE_ALARM, FALSE_ALARM, MISSED = 1.0, 0.11, 1.0
+TRUE_ALARM, FALSE_ALARM, MISSED_WINDOW = 1.0, 0.11, 1.0
 """Weights of the standard profile: A_TP, A_FP, A_FN."""
 MAX_DISTANCE_BEHIND = 3.0
-"""In window widths: an alarm further behind a window does not belong to it."""
+"""Window widths behind a window after which an alarm has the full cost."""
 NO_WINDOW = -1
 
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """A file's rows and its labelled windows."""
+    """Number of rows and labelled windows of a file."""
 
     rows: int
     windows: tuple[tuple[int, int], ...]
-    """First and last row of each, in order; they do not overlap."""
+    """First and last row of each window, in order and without overlap."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,44 +37,48 @@ class Result:
 
     score: float
     threshold: float
-    """An alarm is a row whose anomaly score is at least this."""
+    """A row alarms if its anomaly score is at least this value."""
 
 
 def probation(rows: int) -> int:
-    """How many rows at a file's start are not judged."""
+    """Return how many rows at the start of a file are not judged."""
     return min(math.floor(PROBATION_SHARE * rows), MAX_PROBATION_ROWS)
 
 
 def best_threshold_score(files: Sequence[Labels], scores: Sequence[NDArray[np.float64]]) -> Result:
-    """Score with the one threshold for all files that is best for these labels: as published.
+    """Return the score with the best threshold for these labels, one threshold for all files.
 
-    `scores`: of each file the rows after its probation, higher is more anomalous.
+    `scores`: anomaly scores of each file's rows after its probation.
     """
-    alarm_value, window = _pooled(files)
+    alarm_value, window = _pool_files(files)
     score = np.concatenate(list(scores))
     order = np.argsort(-score, kind="stable")
     score_change = _score_changes(alarm_value[order], window[order])
-    ordered = score[order]
-    # A threshold takes in all rows of the same score.
-    last_of_score = np.flatnonzero(np.append(np.diff(ordered) != 0, True))
+    sorted_scores = score[order]
+    # Rows with the same score are on the same side of every threshold.
+    last_of_score = np.flatnonzero(np.append(np.diff(sorted_scores) != 0, True))
     total = np.cumsum(score_change)[last_of_score]
     if not len(total) or total.max() <= 0:
         return Result(0.0, math.inf)
-    at = int(np.argmax(total))
-    return Result(_scaled(float(total[at]), window), float(ordered[last_of_score[at]]))
+    best = int(np.argmax(total))
+    return Result(
+        _scale_gain(float(total[best]), window), float(sorted_scores[last_of_score[best]])
+    )
 
 
 def score_of_alarms(files: Sequence[Labels], alarms: Sequence[NDArray[np.bool_]]) -> float:
-    """Score alarms as they are (of each file the rows after its probation), scaled."""
-    alarm_value, window = _pooled(files)
-    chosen = np.flatnonzero(np.concatenate(list(alarms)))
-    return _scaled(float(_score_changes(alarm_value[chosen], window[chosen]).sum()), window)
+    """Return the scaled score of alarms in each file's rows after its probation."""
+    alarm_value, window = _pool_files(files)
+    alarm_rows = np.flatnonzero(np.concatenate(list(alarms)))
+    return _scale_gain(
+        float(_score_changes(alarm_value[alarm_rows], window[alarm_rows]).sum()), window
+    )
 
 
 def alarm_values(labels: Labels) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return what an alarm at each row of a file is worth, and the number of its window.
+    """Return the value of an alarm at each row of a file, and the number of the row's window.
 
-    In a window the worth is positive, and only the best alarm counts; outside it is a cost.
+    The value is positive in a window, where only the best alarm counts, and negative elsewhere.
     """
     value = np.full(labels.rows, scaled_sigmoid(MAX_DISTANCE_BEHIND) * FALSE_ALARM)
     window = np.full(labels.rows, NO_WINDOW)
@@ -90,36 +95,41 @@ def alarm_values(labels: Labels) -> tuple[NDArray[np.float64], NDArray[np.int64]
 
 
 def scaled_sigmoid(position: float) -> float:
-    """Worth at a position in window widths: -1 its first row, 0 just behind it, 3 far behind."""
+    """Return the value of an alarm at a position relative to a window, in window widths.
+
+    Position -1 is the window's first row, 0 is just behind the window, 3 is far behind it.
+    """
     if position >= MAX_DISTANCE_BEHIND:
         return -1.0
     return 2.0 / (1.0 + math.exp(5.0 * position)) - 1.0
 
 
-def _pooled(files: Sequence[Labels]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return the judged rows of all files; each window has a number of its own."""
-    pooled, windows, windows_before = [], [], 0
+def _pool_files(files: Sequence[Labels]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return alarm values and window numbers of all files' judged rows; numbers are unique."""
+    values_of_files, windows, windows_before = [], [], 0
     for labels in files:
         value, window = alarm_values(labels)
         numbered = np.where(window == NO_WINDOW, NO_WINDOW, window + windows_before)
-        pooled.append(value[probation(labels.rows) :])
+        values_of_files.append(value[probation(labels.rows) :])
         windows.append(numbered[probation(labels.rows) :])
         windows_before += len(labels.windows)
-    return np.concatenate(pooled), np.concatenate(windows)
+    return np.concatenate(values_of_files), np.concatenate(windows)
 
 
 def _score_changes(
     alarm_value: NDArray[np.float64], window: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """By how much each alarm, one after the other, moves the score of no alarm at all."""
+    """Return the change of the score by each alarm, in order, from the score without alarms."""
     score_change = alarm_value.copy()
     for number in np.unique(window[window != NO_WINDOW]):
         window_alarms = np.flatnonzero(window == number)
-        best_so_far = np.maximum.accumulate(np.concatenate(([-MISSED], alarm_value[window_alarms])))
+        best_so_far = np.maximum.accumulate(
+            np.concatenate(([-MISSED_WINDOW], alarm_value[window_alarms]))
+        )
         score_change[window_alarms] = np.diff(best_so_far)
     return score_change
 
 
-def _scaled(gain_over_no_alarm: float, window: NDArray[np.int64]) -> float:
+def _scale_gain(gain_over_no_alarm: float, window: NDArray[np.int64]) -> float:
     windows = len(np.unique(window[window != NO_WINDOW]))
-    return 100.0 * gain_over_no_alarm / (windows * (TRUE_ALARM + MISSED)) if windows else 0.0
+    return 100.0 * gain_over_no_alarm / (windows * (TRUE_ALARM + MISSED_WINDOW)) if windows else 0.0

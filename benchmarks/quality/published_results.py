@@ -1,4 +1,4 @@
-"""What others published on the same benchmarks, as they published it."""
+"""Published results of other detectors on the same benchmarks."""
 
 SKAB_SOURCE = "waico/SKAB v0.9, leaderboard of outlier detection, all 34 files"
 SKAB = {
@@ -6,7 +6,7 @@ SKAB = {
     "T2+Q": (0.76, 26.6, 24.9),
     "Isolation Forest": (0.29, 2.56, 82.89),
 }
-"""F1, FAR %, MAR %."""
+"""F1, FAR % and MAR % of each detector."""
 
 NAB_SOURCE = "numenta/NAB v1.1, scoreboard, standard profile, all 58 files"
 NAB = {

@@ -1,4 +1,4 @@
-"""What the document on quality says around its figures."""
+"""Title, introduction and command of docs/quality.md."""
 
 from benchmarks.report.document import Document
 
@@ -7,9 +7,9 @@ DOCUMENT = Document(
     name="quality.md",
     title="How well faults are found",
     introduction="""\
-One configuration, the default one, for everything; scores are causal, and no label is used but
-where it says so. How: `benchmarks/quality/`. The data, SKAB v0.9 (waico/SKAB) and NAB v1.1
-(numenta/NAB), is public and does not ship with the project.
+One configuration is measured everywhere, the default one. Scores are causal. Labels are used only
+if a table says so. The programs are in `benchmarks/quality/`. The data sets, SKAB v0.9 (waico/SKAB)
+and NAB v1.1 (numenta/NAB), are public and do not ship with the project.
 """,
     command=COMMAND,
 )

@@ -1,4 +1,4 @@
-"""The parts of the measuring: from what was asked for to a section of the document."""
+"""Run a quality benchmark, and return its section of the document."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from benchmarks.quality import skab_benchmark as skab
 from benchmarks.quality.ablated_detectors import VARIANTS
 from benchmarks.quality.ablation import AblationData, ablation, detectors_of_variants
 from benchmarks.quality.compared_detectors import (
-    OURS,
+    DEFAULT_NAME,
     ComparedDetector,
     default_detectors,
     trivial_rules,
@@ -24,7 +24,7 @@ from sensorwatch.common.runtime.setting_keys import TrainerSettings
 
 
 class Benchmark(StrEnum):
-    """What can be measured by itself."""
+    """Names of the quality benchmarks."""
 
     SKAB = "skab"
     NAB = "nab"
@@ -36,76 +36,80 @@ class Benchmark(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """What the command was asked for."""
+    """Options of the command."""
 
     selection: FileSelection
     is_default_only: bool = False
-    """The default detector only."""
+    """Measure the default detector only."""
     seeds: int = skab.SEEDS
     refit_every: int | None = None
     processes: int = 1
 
     @property
-    def compared(self) -> list[ComparedDetector]:
-        """Who is measured."""
-        results = default_detectors(refit_every=self.refit_every)
-        return results[:1] if self.is_default_only else [*results, *trivial_rules()]
+    def detectors(self) -> list[ComparedDetector]:
+        """Detectors to measure."""
+        all_detectors = default_detectors(refit_every=self.refit_every)
+        return all_detectors[:1] if self.is_default_only else [*all_detectors, *trivial_rules()]
 
 
 def section(part: Benchmark, options: RunOptions) -> Section:
-    """Measure one part."""
+    """Run one benchmark, and return its section."""
     return _SECTION_OF[part](options)
 
 
-def _skab(options: RunOptions) -> Section:
+def _skab_section(options: RunOptions) -> Section:
     files = skab.load(options.selection)
     runs = [
         skab.measure(files, detector, seeds=options.seeds, processes=options.processes)
-        for detector in [*options.compared, skab.clock_rule()]
+        for detector in [*options.detectors, skab.clock_rule()]
     ]
     return Section("SKAB", skab.tables(runs), skab_plots(files, runs))
 
 
-def _nab(options: RunOptions) -> Section:
+def _nab_section(options: RunOptions) -> Section:
     files = nab.load(options.selection)
-    runs = [nab.measure(files, one, processes=options.processes) for one in options.compared]
+    runs = [
+        nab.measure(files, detector, processes=options.processes) for detector in options.detectors
+    ]
     return Section("NAB", [nab.table(runs)], nab_plots(files, runs))
 
 
-def _simulated(options: RunOptions) -> Section:
+def _simulated_section(options: RunOptions) -> Section:
     fleet = simulated.load()
-    runs = [simulated.measure(fleet, detector) for detector in options.compared]
+    runs = [simulated.measure(fleet, detector) for detector in options.detectors]
     return Section("Simulated faults", simulated.tables(runs, fleet), simulated_plots(runs))
 
 
-def _rates(options: RunOptions) -> Section:
+def _rates_section(options: RunOptions) -> Section:
     streams = rates.load()
     results = [
-        one
-        for rate in rates.RATES
-        for detector in rates.compared(rate, is_default_only=options.is_default_only)
-        for one in rates.measure(streams, detector, rate, processes=options.processes)
+        realised_rate
+        for rate in rates.CONFIGURED_RATES
+        for detector in rates.detectors_for_rate(rate, is_default_only=options.is_default_only)
+        for realised_rate in rates.measure(streams, detector, rate, processes=options.processes)
     ]
     return Section("Alert rate", [rates.table(results)], rate_plots(results))
 
 
-def _season(options: RunOptions) -> Section:
-    compared = [*options.compared[:1], seasonal.without_season(), *options.compared[1:]]
-    return Section("A season", [seasonal.table(seasonal.load(), compared, options.processes)])
+def _season_section(options: RunOptions) -> Section:
+    detectors = [*options.detectors[:1], seasonal.detector_without_season(), *options.detectors[1:]]
+    return Section("A season", [seasonal.table(seasonal.load(), detectors, options.processes)])
 
 
-def _ablation(options: RunOptions) -> Section:
+def _ablation_section(options: RunOptions) -> Section:
     files = skab.load(options.selection), nab.load(options.selection)
-    bench = AblationData(*files, simulated.load(), seeds=options.seeds, processes=options.processes)
-    results = detectors_of_variants(VARIANTS, bench, TrainerSettings())
-    return Section(f"What each part of the {OURS} detector is worth", [ablation(results, bench)])
+    data = AblationData(*files, simulated.load(), seeds=options.seeds, processes=options.processes)
+    results = detectors_of_variants(VARIANTS, data, TrainerSettings())
+    return Section(
+        f"What each part of the {DEFAULT_NAME} detector is worth", [ablation(results, data)]
+    )
 
 
 _SECTION_OF: dict[Benchmark, Callable[[RunOptions], Section]] = {
-    Benchmark.SKAB: _skab,
-    Benchmark.NAB: _nab,
-    Benchmark.SIMULATED: _simulated,
-    Benchmark.RATES: _rates,
-    Benchmark.SEASON: _season,
-    Benchmark.ABLATION: _ablation,
+    Benchmark.SKAB: _skab_section,
+    Benchmark.NAB: _nab_section,
+    Benchmark.SIMULATED: _simulated_section,
+    Benchmark.RATES: _rates_section,
+    Benchmark.SEASON: _season_section,
+    Benchmark.ABLATION: _ablation_section,
 }

@@ -1,4 +1,4 @@
-"""One signal with one sharp hour a day: whether a value at the wrong hour is found."""
+"""Measure whether a value at the wrong hour of the day is found."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,114 +8,118 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.quality.backtest_runs import JudgedRows, RecordStream, backtest
-from benchmarks.quality.compared_detectors import OURS, ComparedDetector
+from benchmarks.quality.compared_detectors import DEFAULT_NAME, ComparedDetector
 from benchmarks.quality.sensor_grid import SensorGrid
 from benchmarks.report.figures_table import Table
 from sensorwatch.common.runtime.setting_keys import TrainerSettings
 from sensorwatch.trainer import season_fitting as season
 
-PER_DAY = (24, 48, 288)
+ROWS_PER_DAY = (24, 48, 288)
 SEEDS = 6
 TRAIN_DAYS, CLEAN_DAYS, FAULTY_DAYS = 20, 60, 60
 FAULT_EVERY = 3
-"""Days; the location and the sensor's own tail have time to come back."""
+"""Days from fault to fault, so that the sensor's level and tail recover in between."""
 SHARP_HOUR = 8
-HEIGHT = 25.0
-"""Of the sharp hour, in standard deviations of what is new in a row."""
-PERSISTENCE = 0.5
+SHARP_HOUR_HEIGHT = 25.0
+"""Height of the sharp hour, in standard deviations of a row's innovation."""
+AR_COEFFICIENT = 0.5
 _HOURS = 24
 
 
 @dataclass(frozen=True, slots=True)
 class SharpHourStream:
-    """A stream with what is wrong with it, by hours since the first judged row."""
+    """A stream and its faulty hours, as hours since the first judged row."""
 
-    per_day: int
+    rows_per_day: int
     stream: RecordStream
     wrong_hours: NDArray[np.int64]
-    """Hours that look like the sharp one."""
+    """Hours that wrongly have the height of the sharp hour."""
     missing_hours: NDArray[np.int64]
-    """Sharp hours that look like any other."""
+    """Hours of the sharp hour that wrongly have the usual height."""
 
 
 def load(*, seeds: int = SEEDS) -> list[SharpHourStream]:
-    """Draw the streams."""
-    return [draw_stream(per_day, seed) for per_day in PER_DAY for seed in range(seeds)]
+    """Return a stream for each row interval and seed."""
+    return [
+        draw_stream(rows_per_day, seed) for rows_per_day in ROWS_PER_DAY for seed in range(seeds)
+    ]
 
 
-def draw_stream(per_day: int, seed: int) -> SharpHourStream:
-    """Draw a stream of one sensor: AR(1), and every day the sharp hour."""
-    rng = np.random.default_rng([seed, per_day])
+def draw_stream(rows_per_day: int, seed: int) -> SharpHourStream:
+    """Return an AR(1) stream of one sensor that has a sharp hour every day."""
+    rng = np.random.default_rng([seed, rows_per_day])
     days = TRAIN_DAYS + CLEAN_DAYS + FAULTY_DAYS
-    values = rng.standard_normal(days * per_day)
+    values = rng.standard_normal(days * rows_per_day)
     for row in range(1, len(values)):
-        values[row] += PERSISTENCE * values[row - 1]
+        values[row] += AR_COEFFICIENT * values[row - 1]
     hours = values.reshape(days * _HOURS, -1)
-    hours[SHARP_HOUR::_HOURS] += HEIGHT
-    first = np.arange(CLEAN_DAYS, CLEAN_DAYS + FAULTY_DAYS - 1, FAULT_EVERY)
-    other_hours = rng.integers(SHARP_HOUR + 3, _HOURS + SHARP_HOUR - 2, len(first)) % _HOURS
-    wrong_hours = first * _HOURS + other_hours
-    missing_hours = (first + 1) * _HOURS + SHARP_HOUR
-    hours[TRAIN_DAYS * _HOURS + wrong_hours] += HEIGHT
-    hours[TRAIN_DAYS * _HOURS + missing_hours] -= HEIGHT
+    hours[SHARP_HOUR::_HOURS] += SHARP_HOUR_HEIGHT
+    first_days = np.arange(CLEAN_DAYS, CLEAN_DAYS + FAULTY_DAYS - 1, FAULT_EVERY)
+    other_hours = rng.integers(SHARP_HOUR + 3, _HOURS + SHARP_HOUR - 2, len(first_days)) % _HOURS
+    wrong_hours = first_days * _HOURS + other_hours
+    missing_hours = (first_days + 1) * _HOURS + SHARP_HOUR
+    hours[TRAIN_DAYS * _HOURS + wrong_hours] += SHARP_HOUR_HEIGHT
+    hours[TRAIN_DAYS * _HOURS + missing_hours] -= SHARP_HOUR_HEIGHT
     grid = SensorGrid(
-        f"{per_day} rows a day, {seed}",
+        f"{rows_per_day} rows a day, {seed}",
         values.reshape(-1, 1, 1),
-        TRAIN_DAYS * per_day,
-        _HOURS * 60 // per_day,
+        TRAIN_DAYS * rows_per_day,
+        _HOURS * 60 // rows_per_day,
     )
-    return SharpHourStream(per_day, grid.stream(), wrong_hours, missing_hours)
+    return SharpHourStream(rows_per_day, grid.stream(), wrong_hours, missing_hours)
 
 
-def without_season() -> ComparedDetector:
-    """Return the default detector that never sees a season."""
-    return ComparedDetector(f"{OURS}, without a season", _without_season)
+def detector_without_season() -> ComparedDetector:
+    """Return the default detector without a seasonal model."""
+    return ComparedDetector(f"{DEFAULT_NAME}, without a season", _backtest_without_season)
 
 
-def _without_season(stream: RecordStream) -> JudgedRows:
-    # No setting: who would want to switch it off has no reason to, but for measuring.
+def _backtest_without_season(stream: RecordStream) -> JudgedRows:
+    # No setting switches the season off, because only this benchmark needs that.
     with patch.object(season, "MIN_CYCLES", 10**9):
         return backtest(stream, TrainerSettings())
 
 
 def table(
-    sharps: Sequence[SharpHourStream], contestants: Sequence[ComparedDetector], processes: int
+    streams: Sequence[SharpHourStream], detectors: Sequence[ComparedDetector], processes: int
 ) -> Table:
-    """Measure every contestant on every stream."""
+    """Return a table of every detector's results on all streams."""
     lines = []
-    for one in contestants:
-        judged = one.judge_all(
-            [stream_with_faults.stream for stream_with_faults in sharps], processes=processes
+    for detector in detectors:
+        judged = detector.judge_all(
+            [sharp_stream.stream for sharp_stream in streams], processes=processes
         )
         cells = [
-            _cell([pair for pair in zip(sharps, judged, strict=True) if pair[0].per_day == per_day])
-            for per_day in PER_DAY
+            _cell_text(
+                [
+                    pair
+                    for pair in zip(streams, judged, strict=True)
+                    if pair[0].rows_per_day == rows_per_day
+                ]
+            )
+            for rows_per_day in ROWS_PER_DAY
         ]
-        lines.append((one.name, *cells))
+        lines.append((detector.name, *cells))
     return Table(
         "One signal, one sharp hour a day: found at the wrong hour / missing / alert rate",
-        ("", *(f"{per_day} rows a day" for per_day in PER_DAY)),
+        ("", *(f"{rows_per_day} rows a day" for rows_per_day in ROWS_PER_DAY)),
         lines,
         f"Trained on {TRAIN_DAYS} days. Found: an alarm in the hour. Alert rate: alarmed share of "
-        f"{CLEAN_DAYS} clean days. {len(sharps) // len(PER_DAY)} streams each.",
+        f"{CLEAN_DAYS} clean days. {len(streams) // len(ROWS_PER_DAY)} streams each.",
     )
 
 
-def _cell(pairs: Sequence[tuple[SharpHourStream, JudgedRows]]) -> str:
-    alarm_shares = [
-        _alarm_shares(stream_with_faults, judged) for stream_with_faults, judged in pairs
-    ]
+def _cell_text(pairs: Sequence[tuple[SharpHourStream, JudgedRows]]) -> str:
+    alarm_shares = [_alarm_shares(sharp_stream, judged) for sharp_stream, judged in pairs]
     wrong_hours, missing_hours, rate = np.mean(alarm_shares, axis=0)
     return f"{100 * wrong_hours:.0f} / {100 * missing_hours:.0f} / {100 * rate:.2f} %"
 
 
-def _alarm_shares(
-    stream_with_faults: SharpHourStream, judged: JudgedRows
-) -> tuple[float, float, float]:
-    by_hour = judged.is_anomaly.reshape(-1, stream_with_faults.per_day // _HOURS)
+def _alarm_shares(sharp_stream: SharpHourStream, judged: JudgedRows) -> tuple[float, float, float]:
+    by_hour = judged.is_anomaly.reshape(-1, sharp_stream.rows_per_day // _HOURS)
     alarmed: NDArray[np.bool_] = np.any(by_hour, axis=1)
     return (
-        float(alarmed[stream_with_faults.wrong_hours].mean()),
-        float(alarmed[stream_with_faults.missing_hours].mean()),
+        float(alarmed[sharp_stream.wrong_hours].mean()),
+        float(alarmed[sharp_stream.missing_hours].mean()),
         float(by_hour[: CLEAN_DAYS * _HOURS].mean()),
     )

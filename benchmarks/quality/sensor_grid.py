@@ -10,13 +10,13 @@ from sensorwatch.common.rows.schema import schema_from_plain
 from sensorwatch.common.simulation.sensors import sensor_names
 from sensorwatch.common.simulation.stream import DECIMALS, START
 
-MINUTE = 60_000_000
+MINUTE_MICROSECONDS = 60_000_000
 MINUTES_PER_DAY = 1_440
 
 
 @dataclass(frozen=True, slots=True)
 class SensorGrid:
-    """At each step every sensor sends one row."""
+    """Simulated values: at each step, every sensor has one row."""
 
     name: str
     values: NDArray[np.float64]
@@ -26,16 +26,16 @@ class SensorGrid:
 
     @property
     def sensors(self) -> int:
-        """How many sensors there are."""
+        """Number of sensors."""
         return int(self.values.shape[1])
 
     @property
     def judged_steps(self) -> int:
-        """How many steps come after those for training."""
+        """Number of steps after the training steps."""
         return len(self.values) - self.train_steps
 
     def stream(self) -> RecordStream:
-        """Return the rows by time, then sensor."""
+        """Return the rows as records, ordered by time, then by sensor."""
         steps, sensors, signals = self.values.shape
         names = [f"x{number + 1}" for number in range(signals)]
         schema = schema_from_plain(
@@ -46,7 +46,9 @@ class SensorGrid:
                 "signals": [{"name": name} for name in names],
             }
         )
-        times = (START + self.step_minutes * MINUTE * np.repeat(np.arange(steps), sensors)) // 1_000
+        times = (
+            START + self.step_minutes * MINUTE_MICROSECONDS * np.repeat(np.arange(steps), sensors)
+        ) // 1_000
         rows = np.round(self.values, DECIMALS).reshape(-1, signals)
         sensor_ids = sensor_names(sensors) * steps
         records = [
@@ -55,6 +57,6 @@ class SensorGrid:
         ]
         return RecordStream(self.name, schema, records, self.train_steps * sensors, sensors)
 
-    def as_steps(self, rows: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Bring what was said of the judged rows into the shape (steps, sensors)."""
-        return rows.reshape(self.judged_steps, self.sensors)
+    def as_steps(self, flags: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Reshape an array with one flag per judged row into (steps, sensors)."""
+        return flags.reshape(self.judged_steps, self.sensors)

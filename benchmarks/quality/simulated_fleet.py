@@ -1,4 +1,4 @@
-"""The simulator's fleet with faults of known size: which are found, and how soon."""
+"""Measure which faults of a simulated fleet are found, and with which delay."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from benchmarks.quality.backtest_runs import RecordStream
 from benchmarks.quality.compared_detectors import ComparedDetector
 from benchmarks.quality.fault_slots import (
-    SIZES,
+    FAULT_SIZES,
     SLOT_STEPS,
     PlacedFault,
     healthy_mask,
@@ -33,53 +33,53 @@ ALL_BUT_DRIFT = "all but drift"
 
 @dataclass(frozen=True, slots=True)
 class FaultyFleet:
-    """A fleet of which clean rows are for training, and which then fails."""
+    """A simulated fleet: clean rows for training, followed by rows with faults."""
 
     grid: SensorGrid
     stream: RecordStream
     faults: list[PlacedFault]
     parse_seconds: float
-    """To read the judged rows into columns, which scoring does first."""
+    """Time to read the judged rows into columns, which is a part of scoring."""
 
 
 @dataclass(frozen=True, slots=True)
 class KindResult:
-    """How one kind of fault was found."""
+    """Detection results of one kind of fault."""
 
     episodes: int
     recall: float
-    """Share of them with an alarm in their rows."""
+    """Share of faults with an alarm in their rows."""
     by_chance: float
-    """Share of as many healthy rows before each with an alarm."""
+    """Share of faults with an alarm in as many healthy rows before them."""
     delay: float | None
-    """Median over those found: rows of the sensor from the first faulty to the first alarmed."""
+    """Median number of rows from the first faulty row to the first alarm, over found faults."""
 
 
 @dataclass(frozen=True, slots=True)
 class FleetRun:
-    """One contestant on the plant."""
+    """Results of one detector on the fleet."""
 
     name: str
     kinds: dict[str, KindResult]
-    """By kind, and all but drift under ALL."""
+    """Results by kind of fault; ALL_BUT_DRIFT has all kinds except drift."""
     alert_rate: float
-    """Alarmed share of the healthy rows, away from faults."""
+    """Alarmed share of the healthy rows."""
     fit_seconds: float
     microseconds: float
-    """To score a row, without parsing it."""
+    """Time to score a row, without parsing it."""
 
 
 def load(*, seed: int = 0, sensors: int = SENSORS, slots: int = SLOTS) -> FaultyFleet:
-    """Simulate a clean day, then slots of which each holds one fault."""
-    train, judged = MINUTES_PER_DAY, slots * SLOT_STEPS
-    rows = (train + judged) * sensors
+    """Simulate a clean day, followed by slots with one fault each."""
+    train_steps, judged_steps = MINUTES_PER_DAY, slots * SLOT_STEPS
+    rows = (train_steps + judged_steps) * sensors
     clean = Simulation(sensors=sensors, rows=rows, seed=seed, interval_seconds=60)
     values = np.concatenate([chunk.values for chunk in simulate(clean)])
-    values = values.reshape(train + judged, sensors, -1)
+    values = values.reshape(train_steps + judged_steps, sensors, -1)
     rng = np.random.default_rng([seed, sensors, slots])
     faults = place_faults(slots, sensors, rng)
-    values[train:] = inject_faults(values[train:], faults, scale=noise_scale(), rng=rng)
-    grid = SensorGrid("simulated", values, train)
+    values[train_steps:] = inject_faults(values[train_steps:], faults, scale=noise_scale(), rng=rng)
+    grid = SensorGrid("simulated", values, train_steps)
     stream = grid.stream()
     start_time = perf_counter()
     collect_rows(stream.records[stream.train_rows :], stream.schema)
@@ -87,27 +87,27 @@ def load(*, seed: int = 0, sensors: int = SENSORS, slots: int = SLOTS) -> Faulty
 
 
 def measure(fleet: FaultyFleet, detector: ComparedDetector) -> FleetRun:
-    """Run a contestant over the plant."""
-    (judged,) = detector.judge_all([fleet.stream])
-    alarmed = fleet.grid.as_steps(judged.is_anomaly)
+    """Measure a detector on the fleet."""
+    (judged_rows,) = detector.judge_all([fleet.stream])
+    alarmed = fleet.grid.as_steps(judged_rows.is_anomaly)
     is_healthy = healthy_mask(fleet.faults, *alarmed.shape)
     kinds = {
         kind.value: result_of_kind([fault for fault in fleet.faults if fault.kind is kind], alarmed)
-        for kind in SIZES
+        for kind in FAULT_SIZES
     }
     sudden_faults = [fault for fault in fleet.faults if fault.kind is not FaultKind.DRIFT]
-    scoring = judged.score_seconds - fleet.parse_seconds if judged.score_seconds else 0.0
+    scoring = judged_rows.score_seconds - fleet.parse_seconds if judged_rows.score_seconds else 0.0
     return FleetRun(
         detector.name,
         {ALL_BUT_DRIFT: result_of_kind(sudden_faults, alarmed), **kinds},
         float(alarmed[is_healthy].mean()),
-        judged.fit_seconds,
+        judged_rows.fit_seconds,
         1e6 * max(scoring, 0.0) / fleet.stream.judged_rows,
     )
 
 
 def result_of_kind(faults: Sequence[PlacedFault], alarmed: NDArray[np.bool_]) -> KindResult:
-    """Return how many faults the alarms (steps, sensors) find, and how soon."""
+    """Return the share of faults that alarms (steps, sensors) find, and the median delay."""
     rows = [alarmed[fault.steps, fault.sensor] for fault in faults]
     healthy_rows_before = [alarmed[fault.steps_before, fault.sensor] for fault in faults]
     delays = [int(np.argmax(row)) for row in rows if row.any()]
@@ -120,34 +120,35 @@ def result_of_kind(faults: Sequence[PlacedFault], alarmed: NDArray[np.bool_]) ->
 
 
 def tables(runs: Sequence[FleetRun], fleet: FaultyFleet) -> list[Table]:
-    """Write the figures: by kind, and the time that it took."""
-    return [_by_kind(runs, fleet), _times(runs)]
+    """Return the tables of results by kind, and of run times."""
+    return [_kind_table(runs, fleet), _time_table(runs)]
 
 
-def _by_kind(runs: Sequence[FleetRun], fleet: FaultyFleet) -> Table:
+def _kind_table(runs: Sequence[FleetRun], fleet: FaultyFleet) -> Table:
     rows: list[tuple[str, ...]] = [
-        (f"{kind} ({one.episodes})", *(_cell(run.kinds[kind]) for run in runs))
-        for kind, one in runs[0].kinds.items()
+        (f"{kind} ({result.episodes})", *(_cell_text(run.kinds[kind]) for run in runs))
+        for kind, result in runs[0].kinds.items()
     ]
-    sizes = ", ".join(f"{kind} {size:g}" for kind, size in SIZES.items() if size)
+    sizes = ", ".join(f"{kind} {size:g}" for kind, size in FAULT_SIZES.items() if size)
     return Table(
         f"Simulator, {fleet.grid.sensors} sensors: events found / by chance (median delay, rows)",
         ("", *(run.name for run in runs)),
         [*rows, ("alert rate", *(f"{100 * run.alert_rate:.2f} %" for run in runs))],
         "Trained on a clean day, one row a minute. Every fault is in one signal of one sensor. "
         f"Sizes, in the standard deviation of that sensor's own noise (common/simulation): {sizes};"
-        " stuck for 30 rows, drift over 200. Found: an alarm in the faulty rows; by chance: in as "
-        "many healthy rows before. Alert rate: alarmed share of the healthy rows. "
-        f"Wanted, all but drift: {100 * SIMULATED_RECALL:.0f} %, {SIMULATED_DELAY:g} rows.",
+        " stuck for 30 rows, drift over 200. Found: faults with an alarm in their rows. By chance: "
+        "faults with an alarm in as many healthy rows before them. Alert rate: alarmed share of "
+        "the healthy rows. Wanted for all but drift: at least "
+        f"{100 * SIMULATED_RECALL:.0f} % found, with a delay of at most {SIMULATED_DELAY:g} rows.",
     )
 
 
-def _cell(kind: KindResult) -> str:
+def _cell_text(kind: KindResult) -> str:
     delay = "-" if kind.delay is None else f"{kind.delay:g}"
     return f"{100 * kind.recall:.1f} / {100 * kind.by_chance:.0f} % ({delay})"
 
 
-def _times(runs: Sequence[FleetRun]) -> Table:
+def _time_table(runs: Sequence[FleetRun]) -> Table:
     return Table(
         "Time on one core, the simulator's rows",
         ("", "fit, s", "score a row, µs"),

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from benchmarks.quality import published_results as published
 from benchmarks.quality import quality_targets as goals
 from benchmarks.quality.backtest_runs import JudgedRows, Record, RecordStream
-from benchmarks.quality.baselines import CLOCK_ROWS, clock
+from benchmarks.quality.baselines import CLOCK_ROWS, flag_clock_rows
 from benchmarks.quality.compared_detectors import ComparedDetector
 from benchmarks.quality.dataset_files import FileSelection, a_schema, records_of, select_files
-from benchmarks.quality.skab_scoring import Counts, count, delays, pooled
+from benchmarks.quality.skab_scoring import Counts, count, delays, sum_counts
 from benchmarks.report.figures_table import Table
 from sensorwatch.common.errors import DataError
 from sensorwatch.common.rows.schema import Schema
@@ -29,52 +29,52 @@ _FAULTY_FOLDERS = ("other", "valve1", "valve2")
 
 @dataclass(frozen=True, slots=True)
 class SkabFile:
-    """A file of the benchmark."""
+    """A file of the SKAB benchmark."""
 
     name: str
     schema: Schema
     records: list[Record]
     faulty: NDArray[np.bool_]
-    """(n,) the label of each row."""
+    """(n,) label of each row."""
 
     def stream(self, cut: int = 0) -> RecordStream:
         """Return the file without its first `cut` rows."""
         return RecordStream(self.name, self.schema, self.records[cut:], TRAIN_ROWS)
 
     def truth(self, cut: int = 0) -> NDArray[np.bool_]:
-        """Return the labels of the rows that are judged then."""
+        """Return the labels of the judged rows of `stream(cut)`."""
         return self.faulty[cut + TRAIN_ROWS :]
 
 
 @dataclass(frozen=True, slots=True)
 class SkabRun:
-    """One contestant on all files, once as they are and once for each seed of the cuts."""
+    """Results of one detector on all files, uncut and for each seed of the cuts."""
 
     name: str
     judged: list[JudgedRows]
     counts: list[Counts]
-    """Of each file."""
+    """Counts of each uncut file."""
     cut: list[Counts]
-    """Of each seed, over all files."""
+    """Counts of each seed of the cuts, pooled over all files."""
     delays: list[int | None]
 
 
 def load(selection: FileSelection) -> list[SkabFile]:
-    """Read the benchmark's files; raises DataError where they are not there."""
+    """Read the benchmark's files; raises DataError if they are missing."""
     folder = selection.data / "skab"
     names = [
         f"{part}/{path.name}" for part in _FAULTY_FOLDERS for path in (folder / part).glob("*.csv")
     ]
-    return [_read(name, path) for name, path in select_files(folder, names, selection)]
+    return [_read_file(name, path) for name, path in select_files(folder, names, selection)]
 
 
 def cut_of(name: str, seed: int) -> int:
-    """Draw how many rows a file loses at its start; it depends on its name and the seed alone."""
+    """Return how many rows are cut from a file's start; only its name and the seed decide."""
     return int(np.random.default_rng([seed, crc32(name.encode())]).integers(0, MAX_CUT_ROWS + 1))
 
 
 def with_cuts(files: Sequence[SkabFile], seeds: int) -> list[tuple[SkabFile, int]]:
-    """List the files as they are, then cut, seed after seed."""
+    """Return all files without a cut, then all files with a cut for each seed."""
     uncut = [(file, 0) for file in files]
     return uncut + [(file, cut_of(file.name, seed)) for seed in range(seeds) for file in files]
 
@@ -82,39 +82,44 @@ def with_cuts(files: Sequence[SkabFile], seeds: int) -> list[tuple[SkabFile, int
 def measure(
     files: Sequence[SkabFile], detector: ComparedDetector, *, seeds: int = SEEDS, processes: int = 1
 ) -> SkabRun:
-    """Run a contestant over the files, uncut and cut."""
+    """Measure a detector on the files, uncut and cut."""
     cuts = with_cuts(files, seeds)
     streams = [file.stream(cut) for file, cut in cuts]
     judged = detector.judge_all(streams, processes=processes)
     truths = [file.truth(cut) for file, cut in cuts]
-    counts = [count(truth, one.is_anomaly) for truth, one in zip(truths, judged, strict=True)]
-    size = len(files)
-    uncut = [
+    counts = [count(truth, rows.is_anomaly) for truth, rows in zip(truths, judged, strict=True)]
+    file_count = len(files)
+    uncut_delays = [
         delay
-        for truth, one in zip(truths[:size], judged[:size], strict=True)
-        for delay in delays(truth, one.is_anomaly)
+        for truth, rows in zip(truths[:file_count], judged[:file_count], strict=True)
+        for delay in delays(truth, rows.is_anomaly)
     ]
-    by_seed = [pooled(counts[first : first + size]) for first in range(size, len(counts), size)]
-    return SkabRun(detector.name, judged[:size], counts[:size], by_seed, uncut)
+    counts_by_seed = [
+        sum_counts(counts[first : first + file_count])
+        for first in range(file_count, len(counts), file_count)
+    ]
+    return SkabRun(
+        detector.name, judged[:file_count], counts[:file_count], counts_by_seed, uncut_delays
+    )
 
 
 def clock_rule() -> ComparedDetector:
-    """Return the rule that only this benchmark's files have to be compared with."""
-    return ComparedDetector("clock: rows {}-{}".format(*CLOCK_ROWS), clock)
+    """Return the rule that alarms at fixed row numbers; only SKAB is compared with it."""
+    return ComparedDetector("clock: rows {}-{}".format(*CLOCK_ROWS), flag_clock_rows)
 
 
 def tables(skab_runs: Sequence[SkabRun]) -> list[Table]:
-    """Write the figures: pooled over the files as they are, with their starts cut, and delays."""
+    """Return the tables: pooled over uncut files, pooled over cut files, and delays."""
     return [
-        _uncut(skab_runs),
-        *([_cut(skab_runs)] if skab_runs[0].cut else []),
-        _by_delay(skab_runs),
+        _uncut_table(skab_runs),
+        *([_cut_table(skab_runs)] if skab_runs[0].cut else []),
+        _delay_table(skab_runs),
     ]
 
 
-def _uncut(skab_runs: Sequence[SkabRun]) -> Table:
+def _uncut_table(skab_runs: Sequence[SkabRun]) -> Table:
     f1, far, mar = goals.SKAB
-    rows = [(run.name, *_figures(pooled(run.counts))) for run in skab_runs]
+    rows = [(run.name, *_figure_texts(sum_counts(run.counts))) for run in skab_runs]
     rows += [("wanted", f"{f1:.2f}", f"{far:.0f}", f"{mar:.0f}")]
     rows += [
         (f"published: {name}", f"{f1:.2f}", f"{far:.1f}", f"{mar:.1f}")
@@ -129,16 +134,16 @@ def _uncut(skab_runs: Sequence[SkabRun]) -> Table:
     )
 
 
-def _cut(skab_runs: Sequence[SkabRun]) -> Table:
+def _cut_table(skab_runs: Sequence[SkabRun]) -> Table:
     rows: list[tuple[str, ...]] = []
     for run in skab_runs:
-        uncut = pooled(run.cut)
+        pooled_counts = sum_counts(run.cut)
         ranges_by_seed = (
-            _range([counts.f1 for counts in run.cut], 3),
-            _range([counts.far for counts in run.cut], 1),
-            _range([counts.mar for counts in run.cut], 1),
+            _range_text([counts.f1 for counts in run.cut], 3),
+            _range_text([counts.far for counts in run.cut], 1),
+            _range_text([counts.mar for counts in run.cut], 1),
         )
-        rows.append((run.name, *_figures(uncut), *ranges_by_seed))
+        rows.append((run.name, *_figure_texts(pooled_counts), *ranges_by_seed))
     f1, far, mar = goals.SKAB_CUT
     rows.append(("wanted", f"{f1:.2f}", f"{far:.0f}", f"{mar:.0f}", "", "", ""))
     return Table(
@@ -150,13 +155,15 @@ def _cut(skab_runs: Sequence[SkabRun]) -> Table:
     )
 
 
-def _by_delay(skab_runs: Sequence[SkabRun]) -> Table:
+def _delay_table(skab_runs: Sequence[SkabRun]) -> Table:
     rows = []
     for run in skab_runs:
         found_delays = [delay for delay in run.delays if delay is not None]
-        shown = f"{median(found_delays):g}" if found_delays else "-"
-        episodes = sum(int(judged.starts.sum()) for judged in run.judged)
-        rows.append((run.name, f"{len(found_delays)} of {len(run.delays)}", shown, str(episodes)))
+        delay_text = f"{median(found_delays):g}" if found_delays else "-"
+        episodes = sum(int(judged.is_episode_start.sum()) for judged in run.judged)
+        rows.append(
+            (run.name, f"{len(found_delays)} of {len(run.delays)}", delay_text, str(episodes))
+        )
     return Table(
         "SKAB, uncut: runs of faulty rows, and how soon they were found",
         ("", "found", "median delay, rows", "alarm episodes"),
@@ -164,26 +171,26 @@ def _by_delay(skab_runs: Sequence[SkabRun]) -> Table:
     )
 
 
-def _figures(counts: Counts) -> tuple[str, str, str]:
+def _figure_texts(counts: Counts) -> tuple[str, str, str]:
     return f"{counts.f1:.3f}", f"{counts.far:.1f}", f"{counts.mar:.1f}"
 
 
-def _range(values: Sequence[float], digits: int) -> str:
+def _range_text(values: Sequence[float], digits: int) -> str:
     return f"{min(values):.{digits}f} to {max(values):.{digits}f}"
 
 
-def _read(name: str, path: Path) -> SkabFile:
+def _read_file(name: str, path: Path) -> SkabFile:
     with path.open(encoding="utf-8") as file:
         header = file.readline().strip().split(";")
     signals = [column for column in header if column not in (TIME, LABEL, CHANGEPOINT_LABEL)]
     schema = a_schema("skab", time=TIME, signals=signals, delimiter=";")
     records = records_of(path, schema)
-    faulty = [_label(name, record) for record in records]
+    faulty = [_is_faulty(name, record) for record in records]
     return SkabFile(name, schema, records, np.asarray(faulty, dtype=np.bool_))
 
 
-def _label(name: str, record: Record) -> bool:
-    # Columns beside the schema's are kept as text.
+def _is_faulty(name: str, record: Record) -> bool:
+    # Columns that are not in the schema are kept as text.
     if not isinstance(record, dict):
         raise DataError(f"{name} has a line that cannot be read: {record}")
     return float(record[LABEL]) > 0

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Rows by what they were and what was said of them."""
+    """Confusion matrix: counts of rows by label and alarm."""
 
     true_positives: int = 0
     false_positives: int = 0
@@ -31,17 +31,17 @@ class Counts:
 
     @property
     def far(self) -> float:
-        """Alarmed rows among the healthy ones, %."""
+        """Alarmed share of the healthy rows, in %."""
         return 100 * _share(self.false_positives, self.true_negatives)
 
     @property
     def mar(self) -> float:
-        """Rows without an alarm among the faulty ones, %."""
+        """Share of the faulty rows without an alarm, in %."""
         return 100 * _share(self.false_negatives, self.true_positives)
 
 
 def count(faulty: NDArray[np.bool_], alarmed: NDArray[np.bool_]) -> Counts:
-    """Compare what rows (n,) were with what was said of them."""
+    """Count rows by label and alarm, both (n,)."""
     return Counts(
         int((faulty & alarmed).sum()),
         int((~faulty & alarmed).sum()),
@@ -50,17 +50,17 @@ def count(faulty: NDArray[np.bool_], alarmed: NDArray[np.bool_]) -> Counts:
     )
 
 
-def pooled(counts: Iterable[Counts]) -> Counts:
-    """Count several files' rows as if they were one's."""
+def sum_counts(counts: Iterable[Counts]) -> Counts:
+    """Return the sum of several files' counts."""
     return sum(counts, Counts())
 
 
 def delays(faulty: NDArray[np.bool_], alarmed: NDArray[np.bool_]) -> list[int | None]:
-    """Return for each run of faulty rows how many precede its first alarm; None: not found."""
+    """Return the rows before the first alarm in each run of faulty rows; None: no alarm."""
     edges = np.flatnonzero(np.diff(np.concatenate(([False], faulty, [False])).astype(np.int8)))
     runs = [alarmed[first:end] for first, end in zip(edges[::2], edges[1::2], strict=True)]
     return [int(np.argmax(run)) if run.any() else None for run in runs]
 
 
-def _share(part: int, rest: int) -> float:
-    return part / (part + rest) if part + rest else 0.0
+def _share(part: int, remainder: int) -> float:
+    return part / (part + remainder) if part + remainder else 0.0

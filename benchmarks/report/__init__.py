@@ -1,1 +1,1 @@
-"""Figures for a terminal and for a document: tables, plots, what they were measured with."""
+"""Tables and plots of measured figures, for a terminal and for a document."""

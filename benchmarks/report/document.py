@@ -1,4 +1,4 @@
-"""A generated document: when, with what, how, and what came out."""
+"""A generated Markdown document with date, environment, command, tables and plots."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,28 +15,28 @@ _LIBRARIES = ("numpy", "scikit-learn", "numba")
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """What one part of the measuring has to show."""
+    """Tables and plots of one benchmark."""
 
     title: str
     tables: Sequence[Table]
     plots: Mapping[str, str] = field(default_factory=dict)
-    """By name, as SVG."""
+    """SVG text by plot name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """The texts around the sections."""
+    """Name, title and introduction of a generated document."""
 
     name: str
-    """Of the file."""
+    """File name."""
     title: str
     introduction: str
     command: str
     environment_notes: Sequence[str] = ()
-    """What else it was measured with, beside sensorwatch, Python and the libraries."""
+    """Parts of the environment other than sensorwatch, Python and the libraries."""
 
     def text(self, sections: Sequence[Section], *, date: str) -> str:
-        """Write it as Markdown; the plots stand in a folder beside it."""
+        """Return the document as Markdown; it links the plots in the folder `plots`."""
         libraries = ", ".join(f"{name} {version(name)}" for name in _LIBRARIES)
         generated_note = (
             f"Measured {date} by `{self.command}`: sensorwatch {project_version()}, Python "
@@ -51,12 +51,12 @@ class Document:
         return "\n".join(blocks)
 
     def write(self, folder: Path, sections: Sequence[Section], *, date: str) -> Path:
-        """Write document and plots into a folder, and return the document's path."""
-        plots = folder / PLOTS
-        plots.mkdir(parents=True, exist_ok=True)
+        """Write the document and its plots into a folder; return the document's path."""
+        plots_folder = folder / PLOTS
+        plots_folder.mkdir(parents=True, exist_ok=True)
         for section in sections:
             for name, drawing in section.plots.items():
-                (plots / f"{name}.svg").write_text(drawing, encoding="utf-8")
+                (plots_folder / f"{name}.svg").write_text(drawing, encoding="utf-8")
         path = folder / self.name
         path.write_text(self.text(sections, date=date), encoding="utf-8")
         return path

@@ -38,14 +38,14 @@ def show(table: Table) -> None:
 
 
 def markdown(table: Table) -> str:
-    """Write a table as Markdown."""
+    """Return a table as Markdown."""
     lines = [f"### {table.title}", ""]
-    lines += [_line(table.columns)]
-    lines += [_line(["---", *("---:" for _ in table.columns[1:])])]
-    lines += [_line(row) for row in table.rows]
+    lines += [_markdown_row(table.columns)]
+    lines += [_markdown_row(["---", *("---:" for _ in table.columns[1:])])]
+    lines += [_markdown_row(row) for row in table.rows]
     lines += ["", table.note] if table.note else []
     return "\n".join(lines) + "\n"
 
 
-def _line(cells: Sequence[str]) -> str:
+def _markdown_row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"

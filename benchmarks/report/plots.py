@@ -1,4 +1,4 @@
-"""The kinds of plot that the document shows, from figures to a drawing."""
+"""Bar, scatter, strip and ratio plots of a benchmark document, as SVG text."""
 
 import math
 from collections.abc import Sequence
@@ -8,48 +8,48 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.report.svg import (
-    BACKGROUND,
-    FAULT,
-    GRID,
-    MUTED,
-    OURS,
-    PLAIN,
+    BACKGROUND_COLOUR,
+    FAULT_COLOUR,
+    GRID_COLOUR,
+    MUTED_COLOUR,
+    OUR_COLOUR,
+    PLAIN_COLOUR,
     TARGET_COLOUR,
     TEXT_COLOUR,
-    TRIVIAL,
+    TRIVIAL_COLOUR,
     Drawing,
 )
 
 WIDTH = 800.0
 _LEFT, _TOP, _RIGHT, _BOTTOM = 56.0, 52.0, 20.0, 44.0
-_STRIP, _BAR = 18.0, 24.0
-_LABELS = 250.0
+_STRIP_HEIGHT, _BAR_HEIGHT = 18.0, 24.0
+_LABEL_WIDTH = 250.0
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A name, a figure, and the text beside it."""
+    """A bar with its name, value and label."""
 
     name: str
     value: float
-    colour: str = OURS
+    colour: str = OUR_COLOUR
     label: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A named place."""
+    """A named point of a scatter plot."""
 
     name: str
     x: float
     y: float
-    colour: str = OURS
+    colour: str = OUR_COLOUR
     hollow: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Strip:
-    """Rows of a file: which are labelled faulty, and at which there was an alarm."""
+    """Labels and alarms of a file's rows."""
 
     name: str
     faulty: NDArray[np.bool_]
@@ -57,17 +57,17 @@ class Strip:
 
 
 def bars(title: str, items: Sequence[Bar], *, top: float, unit: str = "") -> str:
-    """Draw horizontal bars from 0 to `top`; what lies below 0 is shown as 0, with its number."""
-    drawing = _titled_drawing(title, _TOP + _BAR * len(items) + 12)
-    bar_space = WIDTH - _LABELS - 90
+    """Draw horizontal bars from 0 to `top`; a negative value has a bar of length 0."""
+    drawing = _titled_drawing(title, _TOP + _BAR_HEIGHT * len(items) + 12)
+    bar_space = WIDTH - _LABEL_WIDTH - 90
     for number, bar in enumerate(items):
-        y = _TOP + _BAR * number
+        y = _TOP + _BAR_HEIGHT * number
         length = bar_space * min(max(bar.value / top, 0.0), 1.0)
-        drawing.text(_LABELS - 10, y + 13, bar.name, anchor="end")
-        drawing.rect(_LABELS, y, bar_space, _BAR - 7, BACKGROUND, radius=3)
-        drawing.rect(_LABELS, y, length, _BAR - 7, bar.colour, radius=3)
+        drawing.text(_LABEL_WIDTH - 10, y + 13, bar.name, anchor="end")
+        drawing.rect(_LABEL_WIDTH, y, bar_space, _BAR_HEIGHT - 7, BACKGROUND_COLOUR, radius=3)
+        drawing.rect(_LABEL_WIDTH, y, length, _BAR_HEIGHT - 7, bar.colour, radius=3)
         label = bar.label or f"{bar.value:.1f}{unit}"
-        drawing.text(_LABELS + bar_space + 8, y + 13, label, bold=bar.colour == OURS)
+        drawing.text(_LABEL_WIDTH + bar_space + 8, y + 13, label, bold=bar.colour == OUR_COLOUR)
     return drawing.to_text()
 
 
@@ -76,97 +76,123 @@ def scatter(
     points: Sequence[Point],
     *,
     axes: tuple[str, str],
-    good: tuple[float, float],
+    target: tuple[float, float],
     top: float = 100.0,
 ) -> str:
-    """Draw points from 0 to `top` on both axes; the corner below `good` is shaded."""
+    """Draw points from 0 to `top` on both axes; the area below `target` is shaded."""
     side = 470.0
     drawing = _titled_drawing(title, _TOP + side + _BOTTOM)
 
-    def place(x: float, y: float) -> tuple[float, float]:
+    def pixel_of(x: float, y: float) -> tuple[float, float]:
         return _LEFT + side * x / top, _TOP + side * (1 - y / top)
 
-    x, y = place(0, good[1])
-    drawing.rect(x, y, side * good[0] / top, side * good[1] / top, TARGET_COLOUR)
-    drawing.text(x + 6, y + 16, "wanted", size=11, colour=MUTED)
+    x, y = pixel_of(0, target[1])
+    drawing.rect(x, y, side * target[0] / top, side * target[1] / top, TARGET_COLOUR)
+    drawing.text(x + 6, y + 16, "wanted", size=11, colour=MUTED_COLOUR)
     for tick in np.linspace(0, top, 6).tolist():
-        x, y = place(tick, tick)
+        x, y = pixel_of(tick, tick)
         drawing.line(x, _TOP, x, _TOP + side)
         drawing.line(_LEFT, y, _LEFT + side, y)
-        drawing.text(x, _TOP + side + 16, f"{tick:g}", size=11, colour=MUTED, anchor="middle")
-        drawing.text(_LEFT - 8, y + 4, f"{tick:g}", size=11, colour=MUTED, anchor="end")
+        drawing.text(
+            x, _TOP + side + 16, f"{tick:g}", size=11, colour=MUTED_COLOUR, anchor="middle"
+        )
+        drawing.text(_LEFT - 8, y + 4, f"{tick:g}", size=11, colour=MUTED_COLOUR, anchor="end")
     for number, point in enumerate(points):
-        x, y = place(point.x, point.y)
+        x, y = pixel_of(point.x, point.y)
         drawing.dot(x, y, point.colour, hollow=point.hollow)
         drawing.text(x + 9, y + 4, str(number + 1), size=11, colour=point.colour, bold=True)
         legend_y = _TOP + 14 + 20 * number
         drawing.dot(_LEFT + side + 30, legend_y - 4, point.colour, hollow=point.hollow)
         drawing.text(_LEFT + side + 42, legend_y, f"{number + 1}  {point.name}", size=11.5)
-    drawing.text(_LEFT + side / 2, _TOP + side + 34, axes[0], colour=MUTED, anchor="middle")
-    drawing.text(_LEFT, _TOP - 8, axes[1], colour=MUTED)
+    drawing.text(_LEFT + side / 2, _TOP + side + 34, axes[0], colour=MUTED_COLOUR, anchor="middle")
+    drawing.text(_LEFT, _TOP - 8, axes[1], colour=MUTED_COLOUR)
     return drawing.to_text()
 
 
-def strips(title: str, items: Sequence[Strip], *, key: str) -> str:
+def strips(title: str, items: Sequence[Strip], *, alarm_name: str) -> str:
     """Draw a strip for each file: labelled rows as a band, alarms as marks."""
-    drawing = _titled_drawing(title, _TOP + 14 + _STRIP * len(items) + 10)
-    drawing.rect(_LABELS, _TOP - 12, 14, 10, FAULT)
-    drawing.text(_LABELS + 20, _TOP - 3, "labelled", size=11, colour=MUTED)
-    drawing.rect(_LABELS + 90, _TOP - 12, 14, 10, OURS)
-    drawing.text(_LABELS + 110, _TOP - 3, key, size=11, colour=MUTED)
-    bar_space = WIDTH - _LABELS - _RIGHT
+    drawing = _titled_drawing(title, _TOP + 14 + _STRIP_HEIGHT * len(items) + 10)
+    drawing.rect(_LABEL_WIDTH, _TOP - 12, 14, 10, FAULT_COLOUR)
+    drawing.text(_LABEL_WIDTH + 20, _TOP - 3, "labelled", size=11, colour=MUTED_COLOUR)
+    drawing.rect(_LABEL_WIDTH + 90, _TOP - 12, 14, 10, OUR_COLOUR)
+    drawing.text(_LABEL_WIDTH + 110, _TOP - 3, alarm_name, size=11, colour=MUTED_COLOUR)
+    bar_space = WIDTH - _LABEL_WIDTH - _RIGHT
     for number, strip in enumerate(items):
-        y, pixel = _TOP + 8 + _STRIP * number, bar_space / max(len(strip.faulty), 1)
-        drawing.text(_LABELS - 8, y + 10, strip.name, size=10.5, anchor="end")
-        drawing.rect(_LABELS, y, bar_space, _STRIP - 5, BACKGROUND)
+        y, pixel = _TOP + 8 + _STRIP_HEIGHT * number, bar_space / max(len(strip.faulty), 1)
+        drawing.text(_LABEL_WIDTH - 8, y + 10, strip.name, size=10.5, anchor="end")
+        drawing.rect(_LABEL_WIDTH, y, bar_space, _STRIP_HEIGHT - 5, BACKGROUND_COLOUR)
         for first, end in _true_ranges(strip.faulty):
-            drawing.rect(_LABELS + first * pixel, y, (end - first) * pixel, _STRIP - 5, FAULT)
+            drawing.rect(
+                _LABEL_WIDTH + first * pixel,
+                y,
+                (end - first) * pixel,
+                _STRIP_HEIGHT - 5,
+                FAULT_COLOUR,
+            )
         for first, end in _true_ranges(strip.alarmed):
             width = max((end - first) * pixel, 1.0)
-            drawing.rect(_LABELS + first * pixel, y + 3, width, _STRIP - 11, OURS)
+            drawing.rect(_LABEL_WIDTH + first * pixel, y + 3, width, _STRIP_HEIGHT - 11, OUR_COLOUR)
     return drawing.to_text()
 
 
 def ratios(title: str, groups: Sequence[tuple[str, Sequence[Bar]]], *, factor: float) -> str:
-    """Draw each group's figures on one log axis around 1; within `factor` is shaded."""
-    row, most = 20.0, 30.0
+    """Draw ratios by group on a logarithmic axis; the range within `factor` of 1 is shaded."""
+    row, max_ratio = 20.0, 30.0
     rows = sum(len(group) for _, group in groups)
     drawing = _titled_drawing(title, _TOP + row * (rows + len(groups)) + 12 * len(groups) + _BOTTOM)
-    bar_space, bottom = WIDTH - _LABELS - 60, drawing.height - _BOTTOM
+    bar_space, bottom = WIDTH - _LABEL_WIDTH - 60, drawing.height - _BOTTOM
 
-    def place(value: float) -> float:
-        clipped = min(max(value, 1 / most), most)
-        return _LABELS + bar_space * (math.log(clipped) / math.log(most) + 1) / 2
+    def pixel_of(value: float) -> float:
+        clipped = min(max(value, 1 / max_ratio), max_ratio)
+        return _LABEL_WIDTH + bar_space * (math.log(clipped) / math.log(max_ratio) + 1) / 2
 
     drawing.rect(
-        place(1 / factor), _TOP, place(factor) - place(1 / factor), bottom - _TOP, TARGET_COLOUR
+        pixel_of(1 / factor),
+        _TOP,
+        pixel_of(factor) - pixel_of(1 / factor),
+        bottom - _TOP,
+        TARGET_COLOUR,
     )
     for tick in (1 / 30, 0.1, 1 / 3, 1.0, 3.0, 10.0, 30.0):
-        drawing.line(place(tick), _TOP, place(tick), bottom, TEXT_COLOUR if tick == 1.0 else GRID)
+        drawing.line(
+            pixel_of(tick),
+            _TOP,
+            pixel_of(tick),
+            bottom,
+            TEXT_COLOUR if tick == 1.0 else GRID_COLOUR,
+        )
         label = f"{tick:g}" if tick >= 1 else f"1/{1 / tick:.0f}"
-        drawing.text(place(tick), bottom + 16, label, size=11, colour=MUTED, anchor="middle")
+        drawing.text(
+            pixel_of(tick), bottom + 16, label, size=11, colour=MUTED_COLOUR, anchor="middle"
+        )
     y = _TOP + 18
     for name, group in groups:
         drawing.text(16, y + 4, name, bold=True)
         y += row
         for bar in group:
-            drawing.text(_LABELS - 12, y + 4, bar.name, size=11, anchor="end", colour=MUTED)
-            drawing.line(place(1.0), y, place(bar.value), y, bar.colour)
-            drawing.dot(place(bar.value), y, bar.colour)
+            drawing.text(
+                _LABEL_WIDTH - 12, y + 4, bar.name, size=11, anchor="end", colour=MUTED_COLOUR
+            )
+            drawing.line(pixel_of(1.0), y, pixel_of(bar.value), y, bar.colour)
+            drawing.dot(pixel_of(bar.value), y, bar.colour)
             drawing.text(WIDTH - 52, y + 4, f"{bar.value:.3g}", size=11)
             y += row
         y += 12
     drawing.text(
-        _LABELS + bar_space / 2, bottom + 34, "realised / configured", colour=MUTED, anchor="middle"
+        _LABEL_WIDTH + bar_space / 2,
+        bottom + 34,
+        "realised / configured",
+        colour=MUTED_COLOUR,
+        anchor="middle",
     )
     return drawing.to_text()
 
 
-def colour_of(name: str, *, ours: str) -> str:
-    """Return the colour of a contestant: ours, the plain recipe, or a trivial rule."""
-    if name.startswith(ours):
-        return OURS
-    return PLAIN if name.startswith("plain") else TRIVIAL
+def colour_of(name: str, *, default_name: str) -> str:
+    """Return the colour of a detector: default detector, plain recipe or trivial rule."""
+    if name.startswith(default_name):
+        return OUR_COLOUR
+    return PLAIN_COLOUR if name.startswith("plain") else TRIVIAL_COLOUR
 
 
 def _titled_drawing(title: str, height: float) -> Drawing:

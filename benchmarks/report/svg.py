@@ -1,18 +1,29 @@
-"""A drawing as SVG text, from a few marks."""
+"""A drawing that is written as SVG text."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from html import escape
 
-TEXT_COLOUR, MUTED, GRID, BACKGROUND, PAPER = "#1f2933", "#7b8794", "#e4e7eb", "#f4f6f8", "#ffffff"
-OURS, PLAIN, PUBLISHED, TRIVIAL = "#0b7285", "#4c6ef5", "#9775fa", "#adb5bd"
-FAULT, TARGET_COLOUR = "#ffd8a8", "#d3f9d8"
-FONT = "font-family='system-ui, -apple-system, Segoe UI, Helvetica, Arial, sans-serif'"
+TEXT_COLOUR, MUTED_COLOUR, GRID_COLOUR, BACKGROUND_COLOUR, PAPER_COLOUR = (
+    "#1f2933",
+    "#7b8794",
+    "#e4e7eb",
+    "#f4f6f8",
+    "#ffffff",
+)
+OUR_COLOUR, PLAIN_COLOUR, PUBLISHED_COLOUR, TRIVIAL_COLOUR = (
+    "#0b7285",
+    "#4c6ef5",
+    "#9775fa",
+    "#adb5bd",
+)
+FAULT_COLOUR, TARGET_COLOUR = "#ffd8a8", "#d3f9d8"
+FONT_ATTRIBUTE = "font-family='system-ui, -apple-system, Segoe UI, Helvetica, Arial, sans-serif'"
 
 
 @dataclass(slots=True)
 class Drawing:
-    """Marks on white paper; lengths in pixels from the upper left corner."""
+    """Shapes and texts on white paper; coordinates are pixels from the upper left corner."""
 
     width: float
     height: float
@@ -27,7 +38,14 @@ class Drawing:
         self.marks.append(f"<rect {attributes} rx='{radius:g}' fill='{fill}'/>")
 
     def line(
-        self, x1: float, y1: float, x2: float, y2: float, stroke: str = GRID, *, dashes: str = ""
+        self,
+        x1: float,
+        y1: float,
+        x2: float,
+        y2: float,
+        stroke: str = GRID_COLOUR,
+        *,
+        dashes: str = "",
     ) -> None:
         """Draw a thin line."""
         coordinates = f"x1='{x1:.1f}' y1='{y1:.1f}' x2='{x2:.1f}' y2='{y2:.1f}'"
@@ -40,14 +58,14 @@ class Drawing:
         self.marks.append(f"<polyline points='{_points_text(points)}' {style}/>")
 
     def area(self, points: Iterable[tuple[float, float]], fill: str) -> None:
-        """Fill what a line through points encloses."""
+        """Fill the polygon with these corners."""
         self.marks.append(f"<polygon points='{_points_text(points)}' fill='{fill}'/>")
 
     def dot(
         self, x: float, y: float, colour: str, *, hollow: bool = False, radius: float = 5
     ) -> None:
-        """Draw a round point."""
-        fill = PAPER if hollow else colour
+        """Draw a circle."""
+        fill = PAPER_COLOUR if hollow else colour
         attributes = f"cx='{x:.1f}' cy='{y:.1f}' r='{radius:g}'"
         self.marks.append(
             f"<circle {attributes} fill='{fill}' stroke='{colour}' stroke-width='2'/>"
@@ -70,11 +88,11 @@ class Drawing:
         self.marks.append(f"<text x='{x:.1f}' y='{y:.1f}' {style}>{escape(text)}</text>")
 
     def to_text(self) -> str:
-        """Return the whole file."""
+        """Return the drawing as SVG text."""
         box = f"viewBox='0 0 {self.width:g} {self.height:g}'"
         size = f"{box} width='{self.width:g}' height='{self.height:g}'"
-        head = f"<svg xmlns='http://www.w3.org/2000/svg' {size} role='img' {FONT}>"
-        paper = f"<rect width='100%' height='100%' fill='{PAPER}'/>"
+        head = f"<svg xmlns='http://www.w3.org/2000/svg' {size} role='img' {FONT_ATTRIBUTE}>"
+        paper = f"<rect width='100%' height='100%' fill='{PAPER_COLOUR}'/>"
         title = f"<title>{escape(self.title)}</title>"
         return "\n".join([head, title, paper, *self.marks, "</svg>"]) + "\n"
 

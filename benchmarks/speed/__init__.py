@@ -1,1 +1,1 @@
-"""How fast rows are scored, as ratios measured in one run on one machine."""
+"""Benchmarks of speed, as ratios that are measured in one run on one machine."""

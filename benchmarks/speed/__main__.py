@@ -1,4 +1,4 @@
-"""`python -m benchmarks.speed`: measure, print, write the document."""
+"""`python -m benchmarks.speed`: measure the speed, print tables, write the document."""
 
 import signal
 import sys
@@ -18,55 +18,59 @@ from benchmarks.speed.speed_sections import SpeedBenchmark, measure
 from benchmarks.speed.testbed import RunOptions, Testbed
 from sensorwatch.common.runtime.command_line import run
 
-QUICK = RunOptions()
-FULL = RunOptions(rows=5_000_000, many=100_000, seconds=20, memory_rows=50_000_000, peer_share=1)
+QUICK_OPTIONS = RunOptions()
+FULL_OPTIONS = RunOptions(
+    rows=5_000_000, many_sensors=100_000, seconds=20, memory_rows=50_000_000, peer_share=1
+)
 
 
 def main(
     only: Annotated[
         list[SpeedBenchmark] | None,
-        typer.Option("--only", help="Part to measure; writes no document."),
+        typer.Option("--only", help="Run this benchmark only; write no document."),
     ] = None,
     full: Annotated[
-        bool, typer.Option("--full", help="At full size: hours, and the document is written.")
+        bool, typer.Option("--full", help="Measure at full size (hours), and write the document.")
     ] = False,
     rows: Annotated[int | None, typer.Option("--rows", min=20_000)] = None,
     rounds: Annotated[int | None, typer.Option("--rounds", min=1)] = None,
     many: Annotated[
-        int | None, typer.Option("--many", min=1, help="Sensors where there are many.")
+        int | None,
+        typer.Option("--many", min=1, help="Sensors of the benchmarks with many sensors."),
     ] = None,
     memory_rows: Annotated[
-        int | None, typer.Option("--memory-rows", min=100_000, help="Where memory is watched.")
+        int | None, typer.Option("--memory-rows", min=100_000, help="Rows of the memory benchmark.")
     ] = None,
     rate: Annotated[
-        int | None, typer.Option("--rate", min=1, help="Rows/s while latency is measured.")
+        int | None, typer.Option("--rate", min=1, help="Rows/s of the latency benchmark.")
     ] = None,
     peer_share: Annotated[
-        float | None, typer.Option("--peer-share", min=0.05, help="Of the peers' rows.")
+        float | None,
+        typer.Option("--peer-share", min=0.05, help="Share of each peer's rows that is drained."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Folder of the document; docs after a full run.")
+        Path | None, typer.Option("--out", help="Folder of the document; after a full run `docs`.")
     ] = None,
 ) -> None:
-    """Measure how fast rows are scored, against an empty loop and against others."""
+    """Measure the speed beside an empty loop and other frameworks."""
     options = {
         "rows": rows,
         "rounds": rounds,
-        "many": many,
+        "many_sensors": many,
         "memory_rows": memory_rows,
         "rate": rate,
         "peer_share": peer_share,
     }
-    given_options: dict[str, Any] = {
+    overrides: dict[str, Any] = {
         name: value for name, value in options.items() if value is not None
     }
-    run_options = replace(FULL if full else QUICK, **given_options)
+    run_options = replace(FULL_OPTIONS if full else QUICK_OPTIONS, **overrides)
     sections: list[Section] = []
     verdicts: list[goals.Verdict] = []
-    with Testbed(run_options) as bench:
+    with Testbed(run_options) as testbed:
         for part in only or SpeedBenchmark:
             start_time = perf_counter()
-            result = measure(part, bench)
+            result = measure(part, testbed)
             sections.append(result.section)
             verdicts += result.verdicts
             for table in result.section.tables:
@@ -75,7 +79,7 @@ def main(
     results_table = goals.table(verdicts)
     if verdicts:
         show(results_table)
-    folder = out or (Path("docs") if full and not only and not given_options else None)
+    folder = out or (Path("docs") if full and not only and not overrides else None)
     if folder is not None:
         command = "make bench-full" if full else "make bench"
         all_sections = [Section("Against the goals", [results_table]), *sections]
@@ -84,6 +88,6 @@ def main(
 
 
 if __name__ == "__main__":
-    # As Ctrl-C: broker, workers and peers are ended on the way out.
+    # Treat SIGTERM like Ctrl-C, so that broker, workers and peers are stopped.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(run(main, name="python -m benchmarks.speed"))

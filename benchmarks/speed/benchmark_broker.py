@@ -1,4 +1,4 @@
-"""One real Kafka for the whole run, started from its jars, always stopped at the end."""
+"""Start one real Kafka from its jars for a benchmark run, and stop it at the end."""
 
 import tempfile
 from collections.abc import Iterator
@@ -10,17 +10,17 @@ from tests.brokers.jar_server import JarServer
 from tests.brokers.jars import KAFKA_VERSION
 from tests.brokers.kafka import BrokerMissing, Kafka
 
-KAFKA = f"Apache Kafka {KAFKA_VERSION} on the same machine"
+KAFKA_DESCRIPTION = f"Apache Kafka {KAFKA_VERSION} on the same machine"
 
 
 @contextmanager
-def a_broker() -> Iterator[Kafka]:
-    """Start a broker in a process group and a folder of its own; raises UsageError without one."""
-    with tempfile.TemporaryDirectory(prefix="sensorwatch-bench-") as home:
+def running_broker() -> Iterator[Kafka]:
+    """Start a broker in its own process group and folder; raises UsageError if Kafka is missing."""
+    with tempfile.TemporaryDirectory(prefix="sensorwatch-bench-") as broker_folder:
         try:
-            server = JarServer(Path(home))
+            server = JarServer(Path(broker_folder))
         except BrokerMissing as missing:
-            raise UsageError(f"the speed of a consumer needs a real Kafka: {missing}") from missing
+            raise UsageError(f"the speed benchmark needs a real Kafka: {missing}") from missing
         kafka = Kafka(server)
         try:
             yield kafka.start()

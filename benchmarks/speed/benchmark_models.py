@@ -1,4 +1,4 @@
-"""The models of the contest: ours, trained by the real command, and the others' training rows."""
+"""Train the models of the speed benchmarks, and write training rows for the peers."""
 
 import os
 import subprocess
@@ -23,36 +23,37 @@ HOUR, DAY = 3_600_000_000, 86_400_000_000
 
 @dataclass(frozen=True, slots=True)
 class TrainedModels:
-    """A folder with a registry, for a stream that continues after the training rows."""
+    """A registry of trained models, and the rows that they were trained on."""
 
     registry: Path
     training: Path
-    """A .npy file of rows (n, 5) for those who fit their own forest."""
+    """A .npy file of rows (n, 5), for peers that fit their own forest."""
     sensors: int
     steps: int
-    """Of each sensor in training."""
+    """Training steps of each sensor."""
 
     def stream(self, rows: int) -> Stream:
-        """Return rows that come after those of the training."""
+        """Return a stream that continues after the training rows."""
         return Stream(
             self.sensors, rows, step_seconds=WEEK_SECONDS / self.steps, first_step=self.steps
         )
 
 
 def train(folder: Path, *, sensors: int, features: tuple[str, ...] = ("plain",)) -> TrainedModels:
-    """Train a model named after each kind of features, on clean rows of `sensors` sensors."""
+    """Train a model for each kind of features on clean rows; the kind is the model's name."""
     steps = max(TRAINING_ROWS // sensors, STEPS_PER_SENSOR)
-    # A week, so that the features of time take all their values.
+    # A week of rows has all hours and all days of the week.
     step_seconds = WEEK_SECONDS / steps
-    stream = Stream(sensors, steps * sensors, step_seconds=step_seconds, clean=True)
+    stream = Stream(sensors, steps * sensors, step_seconds=step_seconds, is_clean=True)
     data, training = folder / f"training-{sensors}.csv", folder / f"training-{sensors}.npy"
     row_chunks = list(chunks(stream))
     with data.open("w", encoding="utf-8") as file:
         file.write("timestamp,sensor_id,x1,x2,x3\n")
         for row_chunk in row_chunks:
-            file.writelines(_lines(row_chunk))
+            file.writelines(_csv_lines(row_chunk))
     np.save(
-        training, np.concatenate([_matrix(row_chunk) for row_chunk in row_chunks])[:TRAINING_ROWS]
+        training,
+        np.concatenate([_feature_matrix(row_chunk) for row_chunk in row_chunks])[:TRAINING_ROWS],
     )
     registry = folder / f"registry-{sensors}"
     for kind in features:
@@ -76,7 +77,7 @@ def _train(data: Path, registry: Path, kind: str) -> None:
         raise RuntimeError(f"training failed: {completed.stdout}{completed.stderr}")
 
 
-def _lines(row_chunk: Chunk) -> list[str]:
+def _csv_lines(row_chunk: Chunk) -> list[str]:
     times = {time: format_instant(time) for time in np.unique(row_chunk.event_time).tolist()}
     columns = zip(
         row_chunk.event_time.tolist(),
@@ -90,7 +91,7 @@ def _lines(row_chunk: Chunk) -> list[str]:
     ]
 
 
-def _matrix(row_chunk: Chunk) -> NDArray[np.float64]:
+def _feature_matrix(row_chunk: Chunk) -> NDArray[np.float64]:
     hour = row_chunk.event_time % DAY // HOUR
     # 1970-01-01 was a Thursday; Monday is 0.
     day = (row_chunk.event_time // DAY + 3) % 7

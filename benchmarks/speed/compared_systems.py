@@ -1,4 +1,4 @@
-"""Who takes part in the contest, each a process of its own."""
+"""Systems whose speed is compared, each in its own process."""
 
 import json
 import os
@@ -22,7 +22,7 @@ TIMEOUT_SECONDS = 1_200
 
 @dataclass(frozen=True, slots=True)
 class ComparedSystem:
-    """A name, and how a run of it is made."""
+    """A named system with its guarantee, and a function that runs it once."""
 
     name: str
     guarantee: str
@@ -32,7 +32,7 @@ class ComparedSystem:
 def our_worker(
     name: str, model: str, settings: Mapping[str, object] | None = None
 ) -> ComparedSystem:
-    """Return our worker with one of the trained models, all settings at their defaults."""
+    """Return our worker with one of the trained models; other settings keep their defaults."""
 
     def run(drain_setup: DrainSetup) -> DrainRun:
         return measure_drain(
@@ -44,24 +44,28 @@ def our_worker(
 
 @dataclass(frozen=True, slots=True)
 class PeerScript:
-    """A contestant's program: a file below `peers`, and the Python that runs it."""
+    """The program of a peer: a file below `peers`, and the Python that runs it."""
 
     path: str
     python: Path = Path(sys.executable)
     environment_values: Mapping[str, str] = field(default_factory=dict)
-    """More of its environment, as BENCH_<NAME>."""
+    """More environment variables; each gets the prefix BENCH_."""
     count_sent_messages: bool = True
-    """Count what it sent where it does not say so itself; False: it sends nothing."""
+    """Count the records in its topics if the program prints no counts; False: it sends none."""
 
     def run(self, drain_setup: DrainSetup) -> DrainRun:
-        """Run it to its end, and read the figures in its last line."""
+        """Run the program to its end, and return the figures that it prints."""
         group = f"{Path(self.path).stem}-{uuid.uuid4().hex[:8]}"
-        done = self._run_to_end(self.environment(drain_setup, group))
-        if done.returncode:
-            raise RuntimeError(f"{self.path} failed:\n{done.stdout[-2000:]}{done.stderr[-4000:]}")
-        lines = [line for line in done.stdout.splitlines() if line.startswith('{"rows"')]
+        completed = self._run_to_end(self.environment(drain_setup, group))
+        if completed.returncode:
+            raise RuntimeError(
+                f"{self.path} failed:\n{completed.stdout[-2000:]}{completed.stderr[-4000:]}"
+            )
+        lines = [line for line in completed.stdout.splitlines() if line.startswith('{"rows"')]
         if not lines:
-            raise RuntimeError(f"{self.path} printed no figures:\n{done.stdout}{done.stderr}")
+            raise RuntimeError(
+                f"{self.path} printed no figures:\n{completed.stdout}{completed.stderr}"
+            )
         run = DrainRun(**json.loads(lines[-1]))
         if run.events or run.dead_letters or not self.count_sent_messages:
             return run
@@ -71,7 +75,7 @@ class PeerScript:
         return replace(run, events=events, dead_letters=letters)
 
     def environment(self, drain_setup: DrainSetup, group: str) -> dict[str, str]:
-        """Create the topics for its results, named after its group; return its environment."""
+        """Create the program's result topics, named after its group; return its environment."""
         for name in ("events", "letters"):
             drain_setup.kafka.create_topic(f"{group}.{name}")
         environment_values = {
@@ -92,7 +96,7 @@ class PeerScript:
     def running(
         self, environment: Mapping[str, str], output: int = subprocess.DEVNULL
     ) -> Iterator[subprocess.Popen[str]]:
-        """Start it in a process group of its own, of which nothing is left afterwards."""
+        """Start the program in its own process group; kill the group at the end."""
         process = subprocess.Popen(
             [str(self.python), str(PEERS / self.path)],
             env={**os.environ, **environment, "PYTHONPATH": str(PEERS)},
@@ -118,13 +122,13 @@ def _count_records(drain_setup: DrainSetup, topic: str) -> int:
     return sum(1 for _ in read_topic(drain_setup.config, topic))
 
 
-EMPTY, EXPERT, PLAIN = "empty loop", "by hand, expert", "ours, plain features"
-DEFAULT = "ours, default detector"
+EMPTY_LOOP, EXPERT_LOOP, PLAIN_WORKER = "empty loop", "by hand, expert", "ours, plain features"
+DEFAULT_WORKER = "ours, default detector"
 MSGSPEC, PYDANTIC = "msgspec", "pydantic"
 
 
 def hand_written_loops() -> list[ComparedSystem]:
-    """Return the loops that people write themselves."""
+    """Return the hand-written loops: empty, expert's, and with pydantic."""
     folder = "hand_written"
     tuned_empty_loop, default_empty_loop = (
         PeerScript(
@@ -138,8 +142,8 @@ def hand_written_loops() -> list[ComparedSystem]:
         f"{folder}/batch_consumer.py", environment_values={"VALIDATION": PYDANTIC}
     )
     return [
-        ComparedSystem(EMPTY, "none", tuned_empty_loop.run),
+        ComparedSystem(EMPTY_LOOP, "none", tuned_empty_loop.run),
         ComparedSystem("empty loop, client's default", "none", default_empty_loop.run),
-        ComparedSystem(EXPERT, "exactly once", PeerScript(f"{folder}/batch_consumer.py").run),
+        ComparedSystem(EXPERT_LOOP, "exactly once", PeerScript(f"{folder}/batch_consumer.py").run),
         ComparedSystem("by hand, pydantic", "exactly once", pydantic_loop.run),
     ]

@@ -1,4 +1,4 @@
-"""The contest: contestants drain one topic in turn, round after round."""
+"""Measure how fast systems drain one topic, in turn, over several rounds."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -6,8 +6,8 @@ from dataclasses import replace
 from benchmarks.report.document import Section
 from benchmarks.report.figures_table import Table
 from benchmarks.report.plots import Bar, bars
-from benchmarks.report.svg import OURS, PLAIN, TRIVIAL
-from benchmarks.speed import compared_systems as who
+from benchmarks.report.svg import OUR_COLOUR, PLAIN_COLOUR, TRIVIAL_COLOUR
+from benchmarks.speed import compared_systems as compared
 from benchmarks.speed import speed_targets as goals
 from benchmarks.speed.compared_systems import ComparedSystem
 from benchmarks.speed.peer_environments import PEERS, SPARK, PeerUnavailable
@@ -27,7 +27,7 @@ from benchmarks.speed.testbed import DrainSetup, Testbed
 def run_rounds(
     systems: Sequence[ComparedSystem], drain_setup: DrainSetup, rounds: int
 ) -> list[Round]:
-    """Let each run once a round, so that what happens to the machine happens to all."""
+    """Run every system once per round, so that load on the machine affects all systems."""
     rounds_run: list[Round] = []
     for number in range(rounds):
         runs = {system.name: _try_run(system, drain_setup, number) for system in systems}
@@ -35,22 +35,34 @@ def run_rounds(
     return rounds_run
 
 
-def drain(bench: Testbed) -> SectionResult:
-    """Measure who drains a topic how fast, with few sensors."""
-    options = bench.options
-    drain_setup = bench.drain_setup(sensors=options.few_sensors, rows=options.rows)
+def drain_few_sensors(testbed: Testbed) -> SectionResult:
+    """Measure how fast all systems drain a topic with few sensors."""
+    options = testbed.options
+    drain_setup = testbed.drain_setup(sensors=options.few_sensors, rows=options.rows)
     systems = [
-        *who.hand_written_loops(),
-        who.our_worker(who.PLAIN, "plain"),
-        who.our_worker(who.DEFAULT, "forecast"),
+        *compared.hand_written_loops(),
+        compared.our_worker(compared.PLAIN_WORKER, "plain"),
+        compared.our_worker(compared.DEFAULT_WORKER, "forecast"),
     ]
     rounds = run_rounds(systems, drain_setup, options.rounds)
     title = f"Drain: {options.rows:,} rows of {options.few_sensors:,} sensors, one partition"
     verdicts = [
-        Verdict(goals.PLAIN_RATE, median_and_range(rate_ratios(rounds, who.PLAIN, who.EMPTY))),
-        Verdict(goals.PLAIN_CPU, median_and_range(cpu_ratios(rounds, who.PLAIN, who.EMPTY))),
-        Verdict(goals.DEFAULT_RATE, median_and_range(rate_ratios(rounds, who.DEFAULT, who.EMPTY))),
-        Verdict(goals.EXPERT, median_and_range(rate_ratios(rounds, who.PLAIN, who.EXPERT))),
+        Verdict(
+            goals.PLAIN_RATE,
+            median_and_range(rate_ratios(rounds, compared.PLAIN_WORKER, compared.EMPTY_LOOP)),
+        ),
+        Verdict(
+            goals.PLAIN_CPU,
+            median_and_range(cpu_ratios(rounds, compared.PLAIN_WORKER, compared.EMPTY_LOOP)),
+        ),
+        Verdict(
+            goals.DEFAULT_RATE,
+            median_and_range(rate_ratios(rounds, compared.DEFAULT_WORKER, compared.EMPTY_LOOP)),
+        ),
+        Verdict(
+            goals.EXPERT,
+            median_and_range(rate_ratios(rounds, compared.PLAIN_WORKER, compared.EXPERT_LOOP)),
+        ),
         _memory_verdict(goals.MEMORY_FEW, rounds, options.few_sensors),
     ]
     plots = {"drain": plot(title, systems, rounds)}
@@ -59,30 +71,36 @@ def drain(bench: Testbed) -> SectionResult:
     )
 
 
-def many(bench: Testbed) -> SectionResult:
+def drain_many_sensors(testbed: Testbed) -> SectionResult:
     """Measure the default detector with many sensors."""
-    options = bench.options
-    drain_setup = bench.drain_setup(sensors=options.many, rows=options.rows)
-    systems = [who.hand_written_loops()[0], who.our_worker(who.DEFAULT, "forecast")]
+    options = testbed.options
+    drain_setup = testbed.drain_setup(sensors=options.many_sensors, rows=options.rows)
+    systems = [
+        compared.hand_written_loops()[0],
+        compared.our_worker(compared.DEFAULT_WORKER, "forecast"),
+    ]
     rounds = run_rounds(systems, drain_setup, options.rounds)
-    title = f"Drain: {options.rows:,} rows of {options.many:,} sensors, one partition"
-    note = f"{options.many:,} sensors"
-    rates = median_and_range(rate_ratios(rounds, who.DEFAULT, who.EMPTY))
+    title = f"Drain: {options.rows:,} rows of {options.many_sensors:,} sensors, one partition"
+    note = f"{options.many_sensors:,} sensors"
+    rates = median_and_range(rate_ratios(rounds, compared.DEFAULT_WORKER, compared.EMPTY_LOOP))
     verdicts = [
         Verdict(goals.MANY_RATE, rates, note),
-        _memory_verdict(goals.MEMORY_MANY, rounds, options.many),
+        _memory_verdict(goals.MEMORY_MANY, rounds, options.many_sensors),
     ]
     return SectionResult(Section(title, [table(title, systems, rounds, drain_setup)]), verdicts)
 
 
-def peers(bench: Testbed) -> SectionResult:
-    """Measure frameworks beside ours; one that cannot be had here is said to be missing."""
-    options = bench.options
-    drain_setup = bench.drain_setup(sensors=options.few_sensors, rows=options.rows)
-    systems, missing = [who.hand_written_loops()[0], who.our_worker(who.PLAIN, "plain")], []
+def drain_peers(testbed: Testbed) -> SectionResult:
+    """Measure stream frameworks and our worker; list the frameworks that are missing."""
+    options = testbed.options
+    drain_setup = testbed.drain_setup(sensors=options.few_sensors, rows=options.rows)
+    systems, missing = (
+        [compared.hand_written_loops()[0], compared.our_worker(compared.PLAIN_WORKER, "plain")],
+        [],
+    )
     for peer in PEERS:
         try:
-            systems.append(peer.as_compared_system(bench))
+            systems.append(peer.as_compared_system(testbed))
         except PeerUnavailable as reason:
             missing.append(f"{peer.name}: {reason}")
     rounds = run_rounds(systems, drain_setup, options.rounds)
@@ -90,41 +108,48 @@ def peers(bench: Testbed) -> SectionResult:
     missing += [f"{system.name}: every run failed" for system in failed]
     systems = [system for system in systems if system not in failed]
     title = "The same job by stream frameworks"
-    rounds_run = table(title, systems, rounds, drain_setup)
-    notes = [rounds_run.note, _PEERS_NOTE, *(f"Not measured: {text}." for text in missing)]
+    drain_table = table(title, systems, rounds, drain_setup)
+    notes = [drain_table.note, _PEERS_NOTE, *(f"Not measured: {text}." for text in missing)]
     verdicts = _peer_verdicts(rounds)
     plots = {"peers": plot(title, systems, rounds)}
     return SectionResult(
-        Section(title, [replace(rounds_run, note=" ".join(notes))], plots), verdicts
+        Section(title, [replace(drain_table, note=" ".join(notes))], plots), verdicts
     )
 
 
 def _peer_verdicts(rounds: Sequence[Round]) -> list[Verdict]:
-    """Compare with Spark, and with whichever of the others is the fastest."""
-    ratios = {peer.name: rate_ratios(rounds, who.PLAIN, peer.name) for peer in PEERS}
-    others = {name: systems for name, systems in ratios.items() if systems}
-    spark = others.pop(SPARK, None)
+    """Compare our worker with Spark, and with the fastest other framework."""
+    ratios = {peer.name: rate_ratios(rounds, compared.PLAIN_WORKER, peer.name) for peer in PEERS}
+    ratios_by_peer = {name: peer_ratios for name, peer_ratios in ratios.items() if peer_ratios}
+    spark = ratios_by_peer.pop(SPARK, None)
     verdicts = [Verdict(goals.SPARK, median_and_range(spark))] if spark else []
-    with_pydantic = {name: systems for name, systems in others.items() if who.PYDANTIC in name}
-    for target, candidates in ((goals.FRAMEWORK, with_pydantic), (goals.FRAMEWORK_TUNED, others)):
+    with_pydantic = {
+        name: peer_ratios
+        for name, peer_ratios in ratios_by_peer.items()
+        if compared.PYDANTIC in name
+    }
+    for target, candidates in (
+        (goals.FRAMEWORK, with_pydantic),
+        (goals.FRAMEWORK_TUNED, ratios_by_peer),
+    ):
         if candidates:
-            name = min(candidates, key=lambda system: median_and_range(candidates[system]).median)
+            name = min(candidates, key=lambda peer: median_and_range(candidates[peer]).median)
             verdicts.append(Verdict(target, median_and_range(candidates[name]), name))
     return verdicts
 
 
 _PEERS_NOTE = (
-    "Each in an environment of its own (`benchmarks/speed/peers/`), decoding with msgspec where "
-    "nothing else is said, scoring with scikit-learn per batch; fewer rows than ours. Spark and "
-    "Flink: what the rows between a short and a long topic took, so that their start is left out, "
-    "with the CPU of all their processes."
+    "Each framework has its own environment (`benchmarks/speed/peers/`), decodes with msgspec "
+    "unless stated otherwise, scores batches with scikit-learn, and drains fewer rows than our "
+    "worker. Spark and Flink: the difference between a long and a short topic, which leaves out "
+    "the start, with the CPU of all their processes."
 )
 
 
 def table(
     title: str, systems: Sequence[ComparedSystem], rounds: Sequence[Round], drain_setup: DrainSetup
 ) -> Table:
-    """Write rates, CPU, and both as ratios to the empty loop of the same round."""
+    """Return a table of rates and CPU, also as ratios to the empty loop of the same round."""
     rows = []
     for system in systems:
         runs = runs_of(rounds, system.name)
@@ -134,8 +159,8 @@ def table(
                 system.name,
                 median_and_range([run.rate for run in runs]).text(0),
                 median_and_range([run.cpu_per_million for run in runs]).text(2),
-                median_and_range(rate_ratios(rounds, system.name, who.EMPTY)).text(3),
-                median_and_range(cpu_ratios(rounds, system.name, who.EMPTY)).text(1),
+                median_and_range(rate_ratios(rounds, system.name, compared.EMPTY_LOOP)).text(3),
+                median_and_range(cpu_ratios(rounds, system.name, compared.EMPTY_LOOP)).text(1),
                 system.guarantee,
                 f"{runs[-1].events:,}",
                 f"{runs[-1].dead_letters:,}",
@@ -143,22 +168,22 @@ def table(
             )
         )
     columns = ("", "rows/s", "CPU s per million rows", "rows/s of empty loop's")
-    more = ("CPU of empty loop's", "guarantee", "events", "dead letters", "peak MB")
+    more_columns = ("CPU of empty loop's", "guarantee", "events", "dead letters", "peak MB")
     loaded_topic = drain_setup.loaded_topic
     return Table(
         title,
-        columns + more,
+        columns + more_columns,
         rows,
-        f"Median (lowest..highest) of {len(rounds)} runs in turn, each a process of its own; "
-        f"ratios within a round. {loaded_topic.bytes / loaded_topic.rows:.0f} bytes a row, "
-        f"{loaded_topic.bad:,} rows cannot be read. Ours: from its first commit to its last, "
-        "seen in the committed offsets; "
-        "the others: from their first row to their last.",
+        f"Median (lowest..highest) of {len(rounds)} runs in turn, each in its own process; ratios "
+        f"are within a round. {loaded_topic.payload_bytes / loaded_topic.rows:.0f} bytes a row; "
+        f"{loaded_topic.bad_rows:,} rows cannot be read. Our worker is measured from its first to "
+        "its last commit, as seen in the committed offsets. The other systems are measured from "
+        "their first to their last row.",
     )
 
 
 def plot(title: str, systems: Sequence[ComparedSystem], rounds: Sequence[Round]) -> str:
-    """Draw the rates."""
+    """Return a bar plot of the rates."""
     bars_to_draw = []
     for system in systems:
         rate = median_and_range([run.rate for run in runs_of(rounds, system.name)]).median
@@ -168,28 +193,26 @@ def plot(title: str, systems: Sequence[ComparedSystem], rounds: Sequence[Round])
 
 def _colour(name: str) -> str:
     if name.startswith("ours"):
-        return OURS
-    return TRIVIAL if name.startswith("empty") else PLAIN
+        return OUR_COLOUR
+    return TRIVIAL_COLOUR if name.startswith("empty") else PLAIN_COLOUR
 
 
 def _memory_verdict(target: goals.SpeedTarget, rounds: Sequence[Round], sensors: int) -> Verdict:
-    figures = [run.memory_mb for run in runs_of(rounds, who.DEFAULT)]
+    figures = [run.memory_mb for run in runs_of(rounds, compared.DEFAULT_WORKER)]
     return Verdict(
         target, median_and_range(figures), f"default detector, {sensors:,} sensors, after the drain"
     )
 
 
-def _try_run(
-    as_compared_system: ComparedSystem, drain_setup: DrainSetup, number: int
-) -> DrainRun | None:
-    """Let a contestant run; None where it is a peer that failed."""
+def _try_run(system: ComparedSystem, drain_setup: DrainSetup, number: int) -> DrainRun | None:
+    """Run a system once; return None if the system is a peer that failed."""
     try:
-        run = as_compared_system.run(drain_setup)
+        run = system.run(drain_setup)
     except PeerUnavailable as failure:
-        print(f"round {number + 1}: {as_compared_system.name} failed: {failure}", flush=True)
+        print(f"round {number + 1}: {system.name} failed: {failure}", flush=True)
         return None
     print(
-        f"round {number + 1}: {as_compared_system.name}: {run.rate:,.0f} rows/s, "
+        f"round {number + 1}: {system.name}: {run.rate:,.0f} rows/s, "
         f"{run.cpu_per_million:.2f} CPU s per million",
         flush=True,
     )

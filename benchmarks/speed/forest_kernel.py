@@ -1,4 +1,4 @@
-"""The forest kernel beside scikit-learn, in one process on one core."""
+"""Compare the forest kernel with scikit-learn in one process on one core."""
 
 from functools import partial
 
@@ -18,8 +18,8 @@ TREES, SAMPLES, COLUMNS = 100, 256, 5
 SIZES = (1, 100, 1_000, 10_000, 100_000)
 
 
-def kernels(bench: Testbed) -> SectionResult:
-    """Measure both on matrices of several sizes, in turn."""
+def measure_kernels(testbed: Testbed) -> SectionResult:
+    """Measure the kernel and scikit-learn in turn on matrices of several sizes."""
     rng = np.random.default_rng(5)
     estimator = IsolationForest(n_estimators=TREES, max_samples=SAMPLES, random_state=0, n_jobs=1)
     estimator.fit(rng.standard_normal((20_000, COLUMNS)))
@@ -35,13 +35,20 @@ def kernels(bench: Testbed) -> SectionResult:
                 mean_seconds(partial(score, forest, matrix)),
                 mean_seconds(partial(estimator.score_samples, matrix)),
             )
-            for _ in range(bench.options.rounds)
+            for _ in range(testbed.options.rounds)
         ]
-        ratios[size] = median_and_range([theirs / ours for ours, theirs in pairs])
-        ours, theirs = (
+        ratios[size] = median_and_range(
+            [sklearn_time / kernel_time for kernel_time, sklearn_time in pairs]
+        )
+        kernel_time, sklearn_time = (
             median_and_range([1e6 * pair[side] / size for pair in pairs]) for side in (0, 1)
         )
-        figures = (ours.text(3), theirs.text(3), ratios[size].text(1), f"{max_difference:.1e}")
+        figures = (
+            kernel_time.text(3),
+            sklearn_time.text(3),
+            ratios[size].text(1),
+            f"{max_difference:.1e}",
+        )
         rows.append((f"{size:,}", *figures))
     title = f"Forest of {TREES} trees of {SAMPLES} rows, microseconds a row"
     table = Table(

@@ -1,9 +1,9 @@
-"""Load for an HTTP server: kept connections that each ask again as soon as they are answered.
+"""Load an HTTP server over persistent connections that send one request after another.
 
-`python -m benchmarks.speed.http_load_generator PORT BODIES SECONDS` writes what it measured as
-JSON. BODIES is a JSON list of texts; each text gets its own connection. The sockets are raw, in one
-thread: a library's client would take more of the machine than the server that is measured. One
-more connection asks for /livez at most a hundred times a second, as a probe does.
+`python -m benchmarks.speed.http_load_generator PORT BODIES SECONDS` writes its measurements as
+JSON. BODIES is a file with a JSON list of texts; each text gets its own connection. The client uses
+raw sockets in one thread, because a client library would use more CPU than the measured server. One
+more connection requests /livez at most a hundred times a second, as a probe does.
 """
 
 import json
@@ -22,44 +22,44 @@ _CHUNK = 1 << 20
 
 @dataclass(slots=True)
 class LoadConnection:
-    """A connection with one request under way at a time."""
+    """A connection that has at most one request in flight."""
 
     connection: socket.socket
     request: bytes
     sent_at: float = 0.0
     response: bytearray = field(default_factory=bytearray)
     response_length: int = 0
-    """Length of the whole answer; 0: not known yet."""
+    """Length of the complete response; 0 until it is known."""
     seconds: list[float] = field(default_factory=list)
 
     def send_request(self) -> None:
-        """Send the request; it fits into the socket's buffer or is waited for."""
+        """Send the request; block until the socket's buffer has taken it."""
         self.response.clear()
         self.response_length = 0
         self.sent_at = time.perf_counter()
         self.connection.sendall(self.request)
 
     def read(self) -> bool:
-        """Take in what came; True once the answer is whole."""
+        """Read the available bytes; return True once the response is complete."""
         received = self.connection.recv(_CHUNK)
         if not received:
             raise ConnectionError("the server closed the connection")
         self.response += received
         if not self.response_length:
-            self.response_length = _length(self.response)
+            self.response_length = _response_length(self.response)
         if not self.response_length or len(self.response) < self.response_length:
             return False
         self.seconds.append(time.perf_counter() - self.sent_at)
         return True
 
 
-def load(port: int, bodies: list[bytes], seconds: float) -> dict[str, list[float]]:
-    """Ask for so long; return the seconds that each answer took, of the rows and of the probe.
+def measure_load(port: int, bodies: list[bytes], seconds: float) -> dict[str, list[float]]:
+    """Send requests for `seconds`; return the seconds of each response, of rows and of the probe.
 
-    The time begins when each connection was answered once: what is compiled first is no load.
+    The time begins after the first response on every connection, so that compilation is left out.
     """
     with ExitStack() as stack:
-        connections = [_connect(stack, port, _post(body)) for body in bodies]
+        connections = [_connect(stack, port, _post_request(body)) for body in bodies]
         probe = _connect(stack, port, b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
         selector = stack.enter_context(selectors.DefaultSelector())
         for load_connection in (*connections, probe):
@@ -108,12 +108,12 @@ def _connect(stack: ExitStack, port: int, request: bytes) -> LoadConnection:
     return LoadConnection(connection, request)
 
 
-def _post(body: bytes) -> bytes:
+def _post_request(body: bytes) -> bytes:
     head = "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
     return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
-def _length(response: bytearray) -> int:
+def _response_length(response: bytearray) -> int:
     end = response.find(b"\r\n\r\n")
     if end < 0:
         return 0
@@ -125,5 +125,7 @@ def _length(response: bytearray) -> int:
 
 if __name__ == "__main__":
     texts = json.loads(Path(sys.argv[2]).read_text(encoding="utf-8"))
-    measured = load(int(sys.argv[1]), [text.encode() for text in texts], float(sys.argv[3]))
-    json.dump(measured, sys.stdout)
+    response_times = measure_load(
+        int(sys.argv[1]), [text.encode() for text in texts], float(sys.argv[3])
+    )
+    json.dump(response_times, sys.stdout)

@@ -1,4 +1,4 @@
-"""Seeded JSON rows of about 100 bytes: 1 % cannot be read, 1 % are far from usual."""
+"""Seeded JSON rows of about 100 bytes: 1 % cannot be read, 1 % are outliers."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from sensorwatch.common.rows.instants import format_instant
 from sensorwatch.common.simulation.sensors import Fleet, fleet, noise_scale
 
-START = 1_577_836_800_000_000  # 2020-01-01T00:00:00Z, so long ago that 50 M rows end before now
+START = 1_577_836_800_000_000  # 2020-01-01T00:00:00Z: 50 million rows end before today
 BAD_SHARE, OUTLIER_SHARE = 0.01, 0.01
 OUTLIER_SIGMAS = 10.0
-"""How far an anomalous row's first two signals are carried, in standard deviations of noise."""
+"""Offset of the first two signals of an outlier, in standard deviations of the noise."""
 OUTLIER_STEPS = 8
-"""Number of steps in a row for which a sensor is far from usual, as in a fault."""
+"""Number of consecutive steps in which a sensor has outliers, as in a fault."""
 PATTERN = b'{"timestamp":"%b","sensor_id":"sensor-%06d","x1":%.4f,"x2":%.4f,"x3":%.4f}'
 _BAD_PATTERNS = (
     b'{"timestamp":"%b","sensor_id":"sensor-%06d","x1":%.4f,"x2":%.4f,"x3":%.4f',
@@ -26,9 +26,9 @@ _BAD_PATTERNS = (
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """Rows of several sensors in turn, at even steps; these numbers determine all rows.
+    """Parameters that determine all rows of a stream: sensors in turn, at a fixed interval.
 
-    Each sensor keeps its level: what a model was trained on is what it meets.
+    Each sensor keeps its level, so a model that was trained on earlier rows fits later rows.
     """
 
     sensors: int
@@ -36,21 +36,21 @@ class Stream:
     seed: int = 5
     step_seconds: float = 10.0
     first_step: int = 0
-    """Training's rows stand before those that are drained."""
-    clean: bool = False
-    """Neither bad nor far rows: what a model is trained on."""
+    """First step of the stream; training rows have earlier steps."""
+    is_clean: bool = False
+    """Without invalid rows and outliers, for training."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """n rows, one for each of the sensors in turn."""
+    """n consecutive rows of a stream."""
 
     event_time: NDArray[np.int64]
     """(n,) microseconds UTC."""
     sensor: NDArray[np.int64]
     values: NDArray[np.float64]
     """(n, signals)"""
-    bad: NDArray[np.bool_]
+    is_bad: NDArray[np.bool_]
     is_outlier: NDArray[np.bool_]
 
 
@@ -58,49 +58,49 @@ def chunks(stream: Stream) -> Iterator[Chunk]:
     """Yield the stream's rows in order."""
     simulated_fleet = fleet(stream.seed, stream.sensors)
     simulated_fleet = replace(simulated_fleet, amplitude=np.zeros_like(simulated_fleet.amplitude))
-    remaining, span = stream.rows, stream.first_step // simulated_fleet.block_steps
+    remaining, block = stream.rows, stream.first_step // simulated_fleet.block_steps
     while remaining > 0:
-        chunk = _simulate_span(stream, simulated_fleet, span)
+        chunk = _simulate_span(stream, simulated_fleet, block)
         yield _first_rows(chunk, remaining)
         remaining -= len(chunk.sensor)
-        span += 1
+        block += 1
 
 
 def payloads(chunk: Chunk, padding: int = 0) -> list[bytes]:
-    """Write each row as JSON."""
+    """Return each row as JSON; `padding` adds a text of this many bytes."""
     times = {time: format_instant(time).encode() for time in np.unique(chunk.event_time).tolist()}
     columns = zip(
         chunk.event_time.tolist(),
         chunk.sensor.tolist(),
         *chunk.values.T.tolist(),
-        chunk.bad.tolist(),
+        chunk.is_bad.tolist(),
         strict=True,
     )
     padding_field = b',"more":"' + b"x" * padding + b'"}'
     encoded_rows = []
-    for number, (time, sensor, x1, x2, x3, bad) in enumerate(columns):
-        pattern = _BAD_PATTERNS[number % len(_BAD_PATTERNS)] if bad else PATTERN
+    for number, (time, sensor, x1, x2, x3, is_bad) in enumerate(columns):
+        pattern = _BAD_PATTERNS[number % len(_BAD_PATTERNS)] if is_bad else PATTERN
         row = pattern % (times[time], sensor, x1, x2, x3)
-        encoded_rows.append(row[:-1] + padding_field if padding and not bad else row)
+        encoded_rows.append(row[:-1] + padding_field if padding and not is_bad else row)
     return encoded_rows
 
 
-def _simulate_span(stream: Stream, simulated_fleet: Fleet, span: int) -> Chunk:
+def _simulate_span(stream: Stream, simulated_fleet: Fleet, block: int) -> Chunk:
     interval = round(stream.step_seconds * 1_000_000)
-    values = simulated_fleet.measure(span, start=START, interval=interval)
+    values = simulated_fleet.measure(block, start=START, interval=interval)
     steps, sensors = values.shape[:2]
-    step = np.arange(span * steps, (span + 1) * steps, dtype=np.int64)
-    rng = np.random.default_rng([stream.seed, span, 7])
-    drawn = rng.random((1 + (steps - 1) // OUTLIER_STEPS, sensors))
-    faulty = drawn < (0.0 if stream.clean else OUTLIER_SHARE)
-    is_outlier = np.repeat(faulty, OUTLIER_STEPS, axis=0)[:steps].ravel()
-    flat = values.reshape(steps * sensors, -1)
-    flat[is_outlier, :2] += OUTLIER_SIGMAS * noise_scale()[:2]
+    step = np.arange(block * steps, (block + 1) * steps, dtype=np.int64)
+    rng = np.random.default_rng([stream.seed, block, 7])
+    draws = rng.random((1 + (steps - 1) // OUTLIER_STEPS, sensors))
+    is_faulty = draws < (0.0 if stream.is_clean else OUTLIER_SHARE)
+    is_outlier = np.repeat(is_faulty, OUTLIER_STEPS, axis=0)[:steps].ravel()
+    rows = values.reshape(steps * sensors, -1)
+    rows[is_outlier, :2] += OUTLIER_SIGMAS * noise_scale()[:2]
     return Chunk(
         np.repeat(START + step * interval, sensors),
         np.tile(np.arange(sensors, dtype=np.int64), steps),
-        flat,
-        rng.random(steps * sensors) < (0.0 if stream.clean else BAD_SHARE),
+        rows,
+        rng.random(steps * sensors) < (0.0 if stream.is_clean else BAD_SHARE),
         is_outlier,
     )
 
@@ -110,6 +110,6 @@ def _first_rows(chunk: Chunk, rows: int) -> Chunk:
         chunk.event_time[:rows],
         chunk.sensor[:rows],
         chunk.values[:rows],
-        chunk.bad[:rows],
+        chunk.is_bad[:rows],
         chunk.is_outlier[:rows],
     )

@@ -1,4 +1,4 @@
-"""How long a row takes from its record's timestamp until a reader can see its event."""
+"""Measure the time from a record's timestamp until a reader has its event."""
 
 import uuid
 
@@ -6,7 +6,7 @@ from benchmarks.report.document import Section
 from benchmarks.report.figures_table import Table
 from benchmarks.speed import speed_targets as goals
 from benchmarks.speed.benchmark_models import TrainedModels
-from benchmarks.speed.observed_worker import WorkerJob, a_worker
+from benchmarks.speed.observed_worker import WorkerJob, running_worker
 from benchmarks.speed.paced_load import WARM_UP_SECONDS, Latencies, Load, run_paced_load
 from benchmarks.speed.run_statistics import median_and_range
 from benchmarks.speed.section_result import SectionResult
@@ -16,19 +16,19 @@ from benchmarks.speed.testbed import Testbed, config_of
 MODELS = {"plain features": "plain", "default detector": "forecast"}
 
 
-def latency(bench: Testbed) -> SectionResult:
-    """Measure both models under the asked load."""
-    options = bench.options
-    trained = bench.trained(options.few_sensors)
+def measure_latency(testbed: Testbed) -> SectionResult:
+    """Measure the event latency of both models at the configured rate."""
+    options = testbed.options
+    trained = testbed.trained(options.few_sensors)
     rows, runs_by_name = [], {}
-    our_latencies(bench, trained, "plain", options.rate)  # a new broker warms up
+    our_latencies(testbed, trained, "plain", options.rate)  # warms up a new broker
     for name, model in MODELS.items():
-        runs = [our_latencies(bench, trained, model, options.rate) for _ in range(options.rounds)]
+        runs = [our_latencies(testbed, trained, model, options.rate) for _ in range(options.rounds)]
         runs_by_name[name] = runs
         pacer_delay = max(run.late_seconds for run in runs)
         figures = [
-            median_and_range([run.latency_percentile(q) for run in runs]).text(0)
-            for q in (50, 90, 99, 100)
+            median_and_range([run.latency_percentile(percent) for run in runs]).text(0)
+            for percent in (50, 90, 99, 100)
         ]
         events = f"{sum(len(run.milliseconds) for run in runs):,}"
         rows.append((name, *figures, events, f"{1000 * pacer_delay:.0f}"))
@@ -50,15 +50,15 @@ def latency(bench: Testbed) -> SectionResult:
     return SectionResult(Section(title, [table]), verdicts)
 
 
-def our_latencies(bench: Testbed, trained: TrainedModels, model: str, rate: int) -> Latencies:
-    """Let our worker idle, then bring the load."""
-    kafka, rows = bench.kafka, int(rate * bench.options.seconds)
+def our_latencies(testbed: Testbed, trained: TrainedModels, model: str, rate: int) -> Latencies:
+    """Start our worker, wait until it is idle, and measure event latencies under the load."""
+    kafka, rows = testbed.kafka, int(rate * testbed.options.seconds)
     topic = kafka.create_topic(f"paced-{uuid.uuid4().hex[:8]}")
     job = WorkerJob(config_of(kafka), topic, 1, f"of-{topic}", trained.registry, model, {})
     job.make_topics()
     load = Load(job.kafka, topic, job.topics["anomalies"], trained.stream(rows), rate)
-    with a_worker(job) as worker:
+    with running_worker(job) as worker:
         worker.wait_opened()
-        runs_by_name = run_paced_load(load, lambda: worker.consumed() >= rows)
-        worker.program.terminate()
-    return runs_by_name
+        latencies = run_paced_load(load, lambda: worker.consumed() >= rows)
+        worker.process.terminate()
+    return latencies

@@ -1,7 +1,7 @@
-"""`python -m benchmarks.speed.load_generator`: rows at an even pace, from a process of its own.
+"""`python -m benchmarks.speed.load_generator`: produce rows at an even pace, in its own process.
 
-It reads the number of rows, rows a second, and everything else from its arguments; it prints how
-many seconds it was late at the most.
+The only argument is a JSON object with the arguments of `main`. The program prints its largest
+delay in seconds.
 """
 
 import json
@@ -34,18 +34,18 @@ def main(address: str, topic: str, partitions: int, rate: int, stream: Stream) -
     )
     producer.list_topics(topic, timeout=10)
     size = max(1, round(rate * SLICE_SECONDS))
-    began, max_delay = time.perf_counter(), 0.0
+    start_time, max_delay = time.perf_counter(), 0.0
     for first in range(0, len(rows), size):
-        due = began + first / rate
+        send_time = start_time + first / rate
         now = time.perf_counter()
-        if now < due:
-            time.sleep(due - now)
-        max_delay = max(max_delay, now - due)
+        if now < send_time:
+            time.sleep(send_time - now)
+        max_delay = max(max_delay, now - send_time)
         for sensor, payload in rows[first : first + size]:
             producer.produce(topic, payload, b"sensor-%06d" % sensor, sensor % partitions)
         producer.poll(0)
-    left = producer.flush(60)
-    print(json.dumps({"late_seconds": max_delay, "left": left}))
+    unsent = producer.flush(60)
+    print(json.dumps({"late_seconds": max_delay, "left": unsent}))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Our worker as its user starts it, watched from outside."""
+"""Run our worker as a user does, and observe it from outside."""
 
 import json
 import sys
@@ -30,7 +30,7 @@ TIMEOUT_SECONDS = 900.0
 
 @dataclass(frozen=True, slots=True)
 class WorkerJob:
-    """What a worker is to do: a topic, and the model to do it with."""
+    """Topics, group, model and settings of a worker."""
 
     kafka: dict[str, Any]
     topic: str
@@ -39,15 +39,15 @@ class WorkerJob:
     registry: Path
     model: str
     settings: Mapping[str, object]
-    """More of them, as `consumer__max_rows`."""
+    """More settings, such as `consumer__max_rows`."""
 
     @property
     def topics(self) -> dict[str, str]:
-        """The other topics, by what they are for."""
+        """Names of the output topics by purpose."""
         return {name: f"{self.group}.{name}" for name in ("anomalies", "dlq", "ledger", "state")}
 
     def make_topics(self) -> None:
-        """Create them with the project's own plans."""
+        """Create all topics of the job as `sensorwatch topics create` does."""
         plans = topic_plans(
             readings=self.topic,
             anomalies=self.topics["anomalies"],
@@ -82,24 +82,24 @@ class WorkerJob:
 class Worker:
     """A running `python -m consumer`."""
 
-    def __init__(self, job: WorkerJob, program: Program, offset_reader: Consumer) -> None:
+    def __init__(self, job: WorkerJob, process: Program, offset_reader: Consumer) -> None:
         self.job = job
-        self.program = program
+        self.process = process
         self._offset_reader = offset_reader
 
     @property
     def pid(self) -> int:
-        """Its process."""
-        return self.program.pid
+        """Process id of the worker."""
+        return self.process.pid
 
     def accounts(self) -> list[Account]:
-        """Return what is committed, with its accounts."""
+        """Return the committed accounts of all partitions."""
         committed_offsets = wait_until(self._committed, deadline=10, what="committed offsets")
         accounts = [from_metadata(entry.metadata, entry.offset) for entry in committed_offsets]
         return [account for account in accounts if account is not None]
 
     def _committed(self) -> list[TopicPartition]:
-        """Return what is committed, or nothing while the group's coordinator is on the move."""
+        """Return the committed offsets, or an empty list while the group's coordinator moves."""
         partitions_requested = [
             TopicPartition(self.job.topic, number) for number in range(self.job.partitions)
         ]
@@ -111,9 +111,9 @@ class Worker:
             raise
 
     def consumed(self) -> int:
-        """Return how many rows are committed; raises where the worker has ended."""
-        if not self.program.running:
-            raise RuntimeError(f"the worker ended:\n{tail(self.program.log)}")
+        """Return how many rows are committed; raises RuntimeError if the worker has ended."""
+        if not self.process.running:
+            raise RuntimeError(f"the worker ended:\n{tail(self.process.log)}")
         return sum(account.consumed for account in self.accounts())
 
     def wait_consumed(self, rows: int) -> None:
@@ -126,7 +126,7 @@ class Worker:
         )
 
     def wait_opened(self) -> None:
-        """Wait until it has opened an account for every partition: it is ready for rows."""
+        """Wait until every partition has an account, so that the worker is ready for rows."""
         wait_until(
             lambda: self.consumed() >= 0 and len(self.accounts()) == self.job.partitions,
             deadline=TIMEOUT_SECONDS,
@@ -135,7 +135,7 @@ class Worker:
         )
 
     def wait_assigned(self, workers: int) -> None:
-        """Wait until `workers` workers have their share of the partitions."""
+        """Wait until `workers` workers have partitions."""
         self.wait_opened()
         admin = AdminClient(self.job.kafka, logger=quiet_logger())
         wait_until(
@@ -146,8 +146,8 @@ class Worker:
         )
 
     def metrics(self) -> str:
-        """Return the page of its metrics."""
-        for line in self.program.log.read_text(errors="replace").splitlines():
+        """Return the text of the worker's metrics page."""
+        for line in self.process.log.read_text(errors="replace").splitlines():
             if '"health"' in line:
                 address = json.loads(line)["health"]
                 with urllib.request.urlopen(f"{address}/metrics", timeout=5) as answer:
@@ -156,13 +156,15 @@ class Worker:
 
 
 def _members_with_partitions(admin: AdminClient, group: str) -> int:
-    described = admin.describe_consumer_groups([group])[group].result(timeout=10)
-    return sum(bool(member.assignment.topic_partitions) for member in described.members)
+    description = admin.describe_consumer_groups([group])[group].result(timeout=10)
+    return sum(bool(member.assignment.topic_partitions) for member in description.members)
 
 
 @contextmanager
-def a_worker(job: WorkerJob, environment: Mapping[str, str] | None = None) -> Iterator[Worker]:
-    """Start a worker on topics of its own; end it, its group and its log on the way out."""
+def running_worker(
+    job: WorkerJob, environment: Mapping[str, str] | None = None
+) -> Iterator[Worker]:
+    """Start a worker; stop its process group and delete its log at the end."""
     config = {**job.kafka, "group.id": job.group}
     with (
         tempfile.TemporaryDirectory(prefix="sensorwatch-worker-") as folder,
@@ -172,22 +174,22 @@ def a_worker(job: WorkerJob, environment: Mapping[str, str] | None = None) -> It
             log=Path(folder) / "log",
             environment={**job.environment(), **(environment or {}), "PYTHONPATH": str(ROOT)},
             folder=ROOT,
-        ) as program,
+        ) as process,
     ):
-        yield Worker(job, program, offset_reader)
+        yield Worker(job, process, offset_reader)
 
 
 class DrainTooFast(RuntimeError):
-    """All rows were committed before anybody looked."""
+    """All rows were committed before the measurement began."""
 
 
 def measure_drain(job: WorkerJob, rows: int) -> DrainRun:
-    """Let a worker drain a topic of `rows` rows; measure from its first commit to its last.
+    """Measure how a worker drains a topic of `rows` rows, from its first to its last commit.
 
-    Raises NothingMeasured if the first commit that is seen is the last one.
+    Raises DrainTooFast if all rows are committed when the first commit is seen.
     """
     job.make_topics()
-    with a_worker(job) as worker:
+    with running_worker(job) as worker:
         worker.wait_consumed(1)
         rows_at_start, start_time, cpu_before = (
             worker.consumed(),
@@ -201,7 +203,7 @@ def measure_drain(job: WorkerJob, rows: int) -> DrainRun:
         cpu = cpu_seconds(worker.pid) - cpu_before
         accounts = worker.accounts()
         memory = memory_mb(worker.pid)
-        worker.program.terminate()
+        worker.process.terminate()
     return DrainRun(
         rows - rows_at_start,
         seconds,

@@ -1,4 +1,4 @@
-"""A paced stream, and how long its rows take until a reader can see their events."""
+"""Run a paced load, and measure when a reader has the event of each row."""
 
 import json
 import subprocess
@@ -20,12 +20,12 @@ from sensorwatch.common.kafka.silent_logger import quiet_logger
 from sensorwatch.common.kafka.topic_reader import read_topic
 
 WARM_UP_SECONDS = 2.0
-"""The first rows find a worker that has never met load."""
+"""Time at the start of a run that is not measured, because the worker is not warm yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Rows at an even pace into one partition, and where their events come out."""
+    """A stream that is produced at a fixed rate into one partition, and the topic of its events."""
 
     kafka: dict[str, Any]
     topic: str
@@ -37,12 +37,12 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Latencies:
-    """What one paced run gave."""
+    """Latencies of one paced run."""
 
     milliseconds: NDArray[np.float64]
-    """(events,) from the record's timestamp to when the reader had its event."""
+    """(events,) time from the record's timestamp until the reader had its event."""
     late_seconds: float
-    """How far the pacer itself fell behind."""
+    """Largest delay of the load generator."""
 
     def latency_percentile(self, percent: float) -> float:
         """Return a percentile in milliseconds."""
@@ -50,37 +50,39 @@ class Latencies:
 
 
 def run_paced_load(load: Load, is_done: Callable[[], bool]) -> Latencies:
-    """Bring the load, reading its events as they become visible, until it is brought and over."""
+    """Produce the load and read its events, until all rows are sent and `is_done` is true."""
     with _reader(load) as reader, _pacer(load) as pacer:
         event_arrivals = _event_arrivals(reader, lambda: pacer.poll() is not None and is_done())
-        pacer_arguments = json.loads(pacer.communicate()[0])
-    sent = np.asarray(
+        pacer_output = json.loads(pacer.communicate()[0])
+    sent_times = np.asarray(
         [message.timestamp()[1] for message in read_topic(load.kafka, load.topic)],
         dtype=np.float64,
     )
     return Latencies(
-        event_latencies(sent, event_arrivals, rows=load.stream.rows),
-        pacer_arguments["late_seconds"],
+        event_latencies(sent_times, event_arrivals, rows=load.stream.rows),
+        pacer_output["late_seconds"],
     )
 
 
 def event_latencies(
-    sent: NDArray[np.float64], event_arrivals: list[tuple[int, float]], *, rows: int
+    sent_times: NDArray[np.float64], event_arrivals: list[tuple[int, float]], *, rows: int
 ) -> NDArray[np.float64]:
-    """Return how long each event's row took, in milliseconds, without the first WARM_UP_SECONDS.
+    """Return the latency of each event in milliseconds, without the first WARM_UP_SECONDS.
 
-    `sent` (records,): the time of each record of the topic, whose last `rows` are the load;
+    `sent_times` (records,): timestamp of each record of the topic; the last `rows` are the load;
     `event_arrivals`: the offset of each event's row, and when the event arrived, in milliseconds
     since 1970.
     """
     offsets = np.asarray([offset for offset, _ in event_arrivals], dtype=np.int64)
-    visible = np.asarray([when for _, when in event_arrivals], dtype=np.float64)
-    warm = sent[offsets] >= sent[len(sent) - rows] + 1000 * WARM_UP_SECONDS
-    return np.asarray((visible - sent[offsets])[warm])
+    arrival_times = np.asarray(
+        [arrival_time for _, arrival_time in event_arrivals], dtype=np.float64
+    )
+    is_warm = sent_times[offsets] >= sent_times[len(sent_times) - rows] + 1000 * WARM_UP_SECONDS
+    return np.asarray((arrival_times - sent_times[offsets])[is_warm])
 
 
 def _event_arrivals(reader: Consumer, is_done: Callable[[], bool]) -> list[tuple[int, float]]:
-    """Return the input offset of each event, and when it was there, in ms since 1970."""
+    """Return the input offset and the arrival time (ms since 1970) of each event."""
     arrivals: list[tuple[int, float]] = []
     last_check = time.monotonic()
     while True:
@@ -90,7 +92,7 @@ def _event_arrivals(reader: Consumer, is_done: Callable[[], bool]) -> list[tuple
         now = 1000 * time.time()
         for message in messages:
             value = json.loads(message.value() or b"{}") if message.error() is None else {}
-            if "signals" in value:  # the end of an episode belongs to no row
+            if "signals" in value:  # an end of an episode has no signals
                 arrivals.append((int(value["event_id"].rpartition("-")[2]), now))
         if not messages and time.monotonic() - last_check > 0.5:
             last_check = time.monotonic()

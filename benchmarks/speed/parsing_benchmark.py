@@ -1,4 +1,4 @@
-"""From payloads to columns: ours beside pydantic and msgspec, in one process on one core."""
+"""Compare our parser with pydantic and msgspec, from payloads to columns, on one core."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -24,14 +24,19 @@ from sensorwatch.common.rows.strict_parsing import parse_strictly
 
 SCHEMA = Path("schemas/default.toml")
 ROWS, SENSORS = 10_000, 1_000
-OURS, STRICT, PYDANTIC, MSGSPEC = "ours", "ours, strict parser", "pydantic", "msgspec and numpy"
+FAST_PARSER, STRICT_PARSER, PYDANTIC, MSGSPEC = (
+    "ours",
+    "ours, strict parser",
+    "pydantic",
+    "msgspec and numpy",
+)
 
 BoundedFloat = Annotated[float, Field(ge=-1000, le=1000, allow_inf_nan=False)]
 BoundedMsgspecFloat = Annotated[float, msgspec.Meta(ge=-1000, le=1000)]
 
 
 class Model(BaseModel):
-    """A row as an author of services would declare it."""
+    """The default row as a pydantic model."""
 
     timestamp: datetime
     sensor_id: Annotated[str, Field(min_length=1, max_length=200)]
@@ -41,7 +46,7 @@ class Model(BaseModel):
 
 
 class Struct(msgspec.Struct):
-    """The same for msgspec."""
+    """The default row as a msgspec struct."""
 
     timestamp: datetime
     sensor_id: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
@@ -50,28 +55,30 @@ class Struct(msgspec.Struct):
     x3: BoundedMsgspecFloat
 
 
-def parsing(bench: Testbed) -> SectionResult:
-    """Measure all on the same payloads, in turn."""
+def measure_parsing(testbed: Testbed) -> SectionResult:
+    """Measure all parsers on the same payloads, in turn."""
     payloads, schema = some_payloads(), load_schema(SCHEMA)
     parsers: dict[str, Callable[[], object]] = {
-        OURS: partial(parse, payloads, schema),
+        FAST_PARSER: partial(parse, payloads, schema),
         MSGSPEC: partial(columns, payloads, msgspec.json.Decoder(Struct).decode),
         PYDANTIC: partial(columns, payloads, Model.model_validate_json),
-        STRICT: partial(parse_strictly, payloads, schema),
+        STRICT_PARSER: partial(parse_strictly, payloads, schema),
     }
     for parser in parsers.values():
-        parser()  # ours loads its kernel with the first call, or compiles it
+        parser()  # the first call loads or compiles our kernel
     rounds = [
         {name: mean_seconds(parser) for name, parser in parsers.items()}
-        for _ in range(bench.options.rounds)
+        for _ in range(testbed.options.rounds)
     ]
     rows = []
     for name in parsers:
-        each = median_and_range([1e9 * times_by_parser[name] / ROWS for times_by_parser in rounds])
-        times = median_and_range(
-            [times_by_parser[name] / times_by_parser[OURS] for times_by_parser in rounds]
+        nanoseconds = median_and_range(
+            [1e9 * times_by_parser[name] / ROWS for times_by_parser in rounds]
         )
-        rows.append((name, each.text(0), times.text(1)))
+        times = median_and_range(
+            [times_by_parser[name] / times_by_parser[FAST_PARSER] for times_by_parser in rounds]
+        )
+        rows.append((name, nanoseconds.text(0), times.text(1)))
     size = round(sum(map(len, payloads)) / ROWS)
     table = Table(
         f"Payloads to columns, {ROWS:,} rows of {size} bytes of {SENSORS:,} sensors at once",
@@ -84,7 +91,7 @@ def parsing(bench: Testbed) -> SectionResult:
         Verdict(
             target,
             median_and_range(
-                [times_by_parser[name] / times_by_parser[OURS] for times_by_parser in rounds]
+                [times_by_parser[name] / times_by_parser[FAST_PARSER] for times_by_parser in rounds]
             ),
         )
         for target, name in ((goals.PARSE_PYDANTIC, PYDANTIC), (goals.PARSE_MSGSPEC, MSGSPEC))
@@ -93,7 +100,7 @@ def parsing(bench: Testbed) -> SectionResult:
 
 
 def columns(payloads: Sequence[bytes], read: Callable[[bytes], Any]) -> tuple[Any, ...]:
-    """Read rows one by one, and put them into columns as a competent user would."""
+    """Read rows one by one with `read`, and return sensors, values and times as columns."""
     parsed_rows = [read(payload) for payload in payloads]
     numbers: dict[str, int] = {}
     sensor = [numbers.setdefault(row.sensor_id, len(numbers)) for row in parsed_rows]
@@ -103,7 +110,7 @@ def columns(payloads: Sequence[bytes], read: Callable[[bytes], Any]) -> tuple[An
 
 
 def some_payloads() -> list[bytes]:
-    """Return rows as the producer writes them: values of six decimals."""
+    """Return rows as JSON with values of six decimals, as the producer writes them."""
     values = np.random.default_rng(3).normal(10, 5, (ROWS, 3)).round(6).tolist()
     return [
         json.dumps(

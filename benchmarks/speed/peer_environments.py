@@ -1,4 +1,4 @@
-"""The peers' environments: one virtual environment each, made when first asked for."""
+"""Install a virtual environment for each peer at its first use."""
 
 import re
 import shutil
@@ -17,12 +17,12 @@ INSTALL_SECONDS = 1_800
 
 
 class PeerUnavailable(Exception):
-    """The peer cannot be had on this machine; the text says what was tried."""
+    """The peer cannot run on this machine; the message says what failed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A framework, and how much of the job it is given."""
+    """A stream framework, and the number of rows that it drains."""
 
     name: str
     folder: str
@@ -31,16 +31,18 @@ class Peer:
     """Enough rows for a run of ten seconds or more."""
     validation: str = MSGSPEC
     short_rows: int = 0
-    """Rows of a second run, to subtract start-up; 0: its own clock begins with its first row."""
+    """Rows of a second run, to subtract the start; 0: the peer's clock starts at its first row."""
 
-    def as_compared_system(self, bench: Testbed) -> ComparedSystem:
-        """Return it ready to run; raises NoPeer."""
-        script = script_of(self.folder, bench, {"VALIDATION": self.validation})
+    def as_compared_system(self, testbed: Testbed) -> ComparedSystem:
+        """Return the peer as a system that can run; raises PeerUnavailable."""
+        script = script_of(self.folder, testbed, {"VALIDATION": self.validation})
 
         def drain_rows(rows: int) -> DrainRun:
-            size = int(rows * bench.options.peer_share)
+            size = int(rows * testbed.options.peer_share)
             try:
-                return script.run(bench.drain_setup(sensors=bench.options.few_sensors, rows=size))
+                return script.run(
+                    testbed.drain_setup(sensors=testbed.options.few_sensors, rows=size)
+                )
             except (RuntimeError, subprocess.TimeoutExpired) as error:
                 raise PeerUnavailable(str(error)) from error
 
@@ -55,9 +57,9 @@ class Peer:
         return ComparedSystem(self.name, self.guarantee, run)
 
 
-def script_of(folder: str, bench: Testbed, environment_values: Mapping[str, str]) -> PeerScript:
-    """Return a peer's script with its Python and its environment; raises NoPeer."""
-    environments_folder = bench.options.environments
+def script_of(folder: str, testbed: Testbed, environment_values: Mapping[str, str]) -> PeerScript:
+    """Return a peer's program with its Python and environment; raises PeerUnavailable."""
+    environments_folder = testbed.options.environments
     environment_values = {"JARS": str(_jars_of(environments_folder / folder)), **environment_values}
     return PeerScript(
         f"{folder}/{folder}_drain.py", _environment(folder, environments_folder), environment_values
@@ -66,38 +68,43 @@ def script_of(folder: str, bench: Testbed, environment_values: Mapping[str, str]
 
 def _environment(folder: str, environments_folder: Path) -> Path:
     """Return the Python of a peer's environment; install the environment the first time."""
-    home, requirements = environments_folder / folder, FOLDER / folder / "requirements.txt"
-    python, done = home / "bin" / "python", home / "installed.txt"
-    if done.exists() and done.read_bytes() == requirements.read_bytes():
+    environment_folder, requirements = (
+        environments_folder / folder,
+        FOLDER / folder / "requirements.txt",
+    )
+    python, marker = environment_folder / "bin" / "python", environment_folder / "installed.txt"
+    if marker.exists() and marker.read_bytes() == requirements.read_bytes():
         return python
-    print(f"installing {folder} into {home} ...", flush=True)
-    _run([sys.executable, "-m", "venv", str(home)])
+    print(f"installing {folder} into {environment_folder} ...", flush=True)
+    _run_command([sys.executable, "-m", "venv", str(environment_folder)])
     pip = [str(python), "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
-    _run([*pip, "-r", str(requirements)])
+    _run_command([*pip, "-r", str(requirements)])
     pom = FOLDER / folder / "pom.xml"
     if pom.exists():
         maven = ["mvn", "-q", "-B", "-f", str(pom), "dependency:copy-dependencies"]
-        _run([*maven, f"-DoutputDirectory={_jars_of(home)}", "-DincludeScope=runtime"])
-    shutil.copy(requirements, done)
+        _run_command(
+            [*maven, f"-DoutputDirectory={_jars_of(environment_folder)}", "-DincludeScope=runtime"]
+        )
+    shutil.copy(requirements, marker)
     return python
 
 
-def _jars_of(home: Path) -> Path:
+def _jars_of(environment_folder: Path) -> Path:
     """Return the folder of the Java libraries that an environment has beside its packages."""
-    return home / "jars"
+    return environment_folder / "jars"
 
 
-def _run(command: list[str]) -> None:
+def _run_command(command: list[str]) -> None:
     try:
-        done = subprocess.run(
+        completed = subprocess.run(
             command, capture_output=True, text=True, check=False, timeout=INSTALL_SECONDS
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise PeerUnavailable(f"`{' '.join(command)}`: {error}") from error
-    if done.returncode:
+    if completed.returncode:
         output_text = re.sub(
-            r"\S+://\S+", "(address)", done.stdout + done.stderr
-        )  # ends in a document
+            r"\S+://\S+", "(address)", completed.stdout + completed.stderr
+        )  # the text becomes part of a document
         raise PeerUnavailable(
             f"`{Path(command[0]).name} {' '.join(command[1:])}` failed: {output_text[-500:]}"
         )

@@ -1,4 +1,4 @@
-"""The latency of frameworks beside ours, at a load that they bear."""
+"""Measure the event latency of frameworks and of our worker at a moderate load."""
 
 import time
 import uuid
@@ -10,7 +10,7 @@ from confluent_kafka import Producer
 from benchmarks.report.document import Section
 from benchmarks.report.figures_table import Table
 from benchmarks.report.log_plots import Curve, log_log_plot
-from benchmarks.speed import compared_systems as who
+from benchmarks.speed import compared_systems as compared
 from benchmarks.speed.latency import our_latencies
 from benchmarks.speed.paced_load import Latencies, Load, run_paced_load
 from benchmarks.speed.peer_environments import SPARK, PeerUnavailable, script_of
@@ -22,12 +22,13 @@ from sensorwatch.common.kafka.topic_reader import read_topic
 from tests.brokers.child_processes import DeadlineMissed, wait_until
 
 RATE = 10_000
-"""Rows a second: a fifth of what is asked of ours, and half or less of what they drain."""
+"""Rows a second: a fifth of our worker's rate in `latency`, and at most half of the frameworks'
+drain rates."""
 UNREACHABLE_ROWS = 2**40
-"""Rows after which a script would end by itself."""
+"""Number of rows after which a program ends; a run never reaches this number."""
 START_SECONDS = 120.0
 DRAIN_SECONDS = 5.0
-"""So long after the last row nothing of it is on its way any more."""
+"""Time after the last row until all of its events have arrived."""
 PERCENTILES = (10, 25, 50, 75, 90, 95, 99, 100)
 
 
@@ -40,27 +41,27 @@ class EndlessPeer:
     environment_values: Mapping[str, str]
     setup_note: str
 
-    def run_paced_load(self, bench: Testbed) -> Latencies:
-        """Wait until it deals with rows, then bring the load; raises NoPeer."""
-        kafka, trained = bench.kafka, bench.trained(bench.options.few_sensors)
+    def run_paced_load(self, testbed: Testbed) -> Latencies:
+        """Wait until the peer processes rows, then run the load; raises PeerUnavailable."""
+        kafka, trained = testbed.kafka, testbed.trained(testbed.options.few_sensors)
         topic = kafka.create_topic(f"paced-{uuid.uuid4().hex[:8]}")
         group, endless_topic = (
             f"of-{topic}",
-            LoadedTopic(topic, 1, UNREACHABLE_ROWS, bad=0, bytes=0),
+            LoadedTopic(topic, 1, UNREACHABLE_ROWS, bad_rows=0, payload_bytes=0),
         )
         drain_setup = DrainSetup(kafka, endless_topic, trained)
-        script = script_of(self.folder, bench, self.environment_values)
-        stream = trained.stream(int(RATE * bench.options.seconds))
+        script = script_of(self.folder, testbed, self.environment_values)
+        stream = trained.stream(int(RATE * testbed.options.seconds))
         load = Load(drain_setup.config, topic, f"{group}.events", stream, RATE)
         with script.running(script.environment(drain_setup, group)) as process:
 
             def is_done() -> bool:
                 if process.poll() is not None:
-                    raise PeerUnavailable("it ended under its load")
+                    raise PeerUnavailable("it ended during the load")
                 return time.monotonic() > end
 
             _wait_for_dead_letter(load, f"{group}.letters", self.name)
-            end = time.monotonic() + bench.options.seconds + DRAIN_SECONDS
+            end = time.monotonic() + testbed.options.seconds + DRAIN_SECONDS
             latencies = run_paced_load(load, is_done)
         if not len(latencies.milliseconds):
             raise PeerUnavailable("no event of its load was seen")
@@ -83,33 +84,39 @@ LOW_LATENCY_PEERS = (
 )
 
 
-def peer_latency(bench: Testbed) -> SectionResult:
-    """Measure them in turn with ours, which has plain features as they have."""
-    runs: dict[str, list[Latencies]] = {who.PLAIN: []}
+def measure_peer_latency(testbed: Testbed) -> SectionResult:
+    """Measure the frameworks in turn with our worker; all use plain features."""
+    runs: dict[str, list[Latencies]] = {compared.PLAIN_WORKER: []}
     missing: dict[str, str] = {}
-    trained = bench.trained(bench.options.few_sensors)
-    our_latencies(bench, trained, "plain", RATE)  # a new broker warms up
-    for _ in range(bench.options.rounds):
-        runs[who.PLAIN].append(our_latencies(bench, trained, "plain", RATE))
+    trained = testbed.trained(testbed.options.few_sensors)
+    our_latencies(testbed, trained, "plain", RATE)  # warms up a new broker
+    for _ in range(testbed.options.rounds):
+        runs[compared.PLAIN_WORKER].append(our_latencies(testbed, trained, "plain", RATE))
         for peer in LOW_LATENCY_PEERS:
             try:
-                runs.setdefault(peer.name, []).append(peer.run_paced_load(bench))
+                runs.setdefault(peer.name, []).append(peer.run_paced_load(testbed))
             except PeerUnavailable as reason:
                 missing[peer.name] = f"Not measured: {peer.name}: {reason}."
-    rows, curves_drawn = [], []
+    rows, curves = [], []
     for name, latencies in runs.items():
         if not latencies:
             continue
         latency_percentile = {
-            q: median_and_range([run.latency_percentile(q) for run in latencies])
-            for q in PERCENTILES
+            percent: median_and_range([run.latency_percentile(percent) for run in latencies])
+            for percent in PERCENTILES
         }
         count = sum(len(run.milliseconds) for run in latencies)
-        figures = [latency_percentile[q].text(0) for q in (50, 90, 99, 100)]
-        guarantee = "exactly once" if name == who.PLAIN else "at least once"
+        figures = [latency_percentile[percent].text(0) for percent in (50, 90, 99, 100)]
+        guarantee = "exactly once" if name == compared.PLAIN_WORKER else "at least once"
         rows.append((name, *figures, f"{count:,}", guarantee))
-        curves_drawn.append(
-            Curve(name, [(float(q), max(latency_percentile[q].median, 1.0)) for q in PERCENTILES])
+        curves.append(
+            Curve(
+                name,
+                [
+                    (float(percent), max(latency_percentile[percent].median, 1.0))
+                    for percent in PERCENTILES
+                ],
+            )
         )
     title = f"Event latency beside frameworks, at {RATE:,} rows/s"
     setup_note = "; ".join(f"{peer.name}: {peer.setup_note}" for peer in LOW_LATENCY_PEERS)
@@ -118,14 +125,15 @@ def peer_latency(bench: Testbed) -> SectionResult:
         ("ms", "p50", "p90", "p99", "highest", "events", "guarantee"),
         rows,
         f"From the input record's timestamp until a reader has the event. {setup_note}. Median "
-        f"(lowest..highest) of {bench.options.rounds} runs in turn. " + " ".join(missing.values()),
+        f"(lowest..highest) of {testbed.options.rounds} runs in turn. "
+        + " ".join(missing.values()),
     )
-    plot = log_log_plot(title, curves_drawn, axes=("per cent of the events", "ms at the most"))
+    plot = log_log_plot(title, curves, axes=("per cent of the events", "ms at the most"))
     return SectionResult(Section(title, [table], {"peer-latency": plot}), [])
 
 
 def _wait_for_dead_letter(load: Load, dead_letter_topic: str, name: str) -> None:
-    """Send a row that cannot be read, and wait for its dead letter: rows are dealt with by now."""
+    """Send an invalid row and wait for its dead letter, which shows that the peer has started."""
     producer = Producer(load.kafka)
     producer.produce(load.topic, b"no row", partition=0)
     producer.flush(10)

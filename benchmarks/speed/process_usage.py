@@ -12,7 +12,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 def tree_cpu_seconds(pid: int) -> float:
-    """Return user and system time of a process and all that descend from it now."""
+    """Return user and system time of a process and its running descendants."""
     process = psutil.Process(pid)
     cpu_times_of_tree = (
         process_in_tree.cpu_times()
@@ -22,12 +22,12 @@ def tree_cpu_seconds(pid: int) -> float:
 
 
 def memory_mb(pid: int) -> tuple[float, float]:
-    """Return resident memory now and at most so far, in MB (10**6 bytes)."""
+    """Return the current and the peak resident memory in MB (10**6 bytes)."""
     status_fields = dict(
         line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines()
     )
-    return _mb(status_fields["VmRSS"]), _mb(status_fields["VmHWM"])
+    return _megabytes(status_fields["VmRSS"]), _megabytes(status_fields["VmHWM"])
 
 
-def _mb(text: str) -> float:
+def _megabytes(text: str) -> float:
     return int(text.split(maxsplit=1)[0]) * 1024 / 1e6

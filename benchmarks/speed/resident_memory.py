@@ -1,9 +1,9 @@
-"""Whether a worker's resident memory grows with the rows it has seen."""
+"""Measure whether a worker's resident memory grows with the number of rows."""
 
 from benchmarks.report.document import Section
 from benchmarks.report.figures_table import Table
 from benchmarks.speed import speed_targets as goals
-from benchmarks.speed.observed_worker import a_worker
+from benchmarks.speed.observed_worker import running_worker
 from benchmarks.speed.process_usage import memory_mb
 from benchmarks.speed.run_statistics import median_and_range
 from benchmarks.speed.section_result import SectionResult
@@ -12,21 +12,21 @@ from benchmarks.speed.testbed import Testbed
 
 CHECKPOINTS = 10
 WARM_UP_CHECKPOINTS = 2
-"""What it takes until then is buffers that fill up once."""
+"""Number of checkpoints before which the memory grows because buffers fill up."""
 
 
-def memory(bench: Testbed) -> SectionResult:
-    """Watch the default detector drain one long topic."""
-    options = bench.options
-    drain_setup = bench.drain_setup(sensors=options.few_sensors, rows=options.memory_rows)
+def measure_memory(testbed: Testbed) -> SectionResult:
+    """Measure the resident memory of the default detector along one long topic."""
+    options = testbed.options
+    drain_setup = testbed.drain_setup(sensors=options.few_sensors, rows=options.memory_rows)
     job = drain_setup.job("memory", "forecast")
     job.make_topics()
     memory_by_checkpoint = []
-    with a_worker(job) as worker:
+    with running_worker(job) as worker:
         for checkpoint in range(1, CHECKPOINTS + 1):
             worker.wait_consumed(options.memory_rows * checkpoint // CHECKPOINTS)
             memory_by_checkpoint.append(memory_mb(worker.pid))
-        worker.program.terminate()
+        worker.process.terminate()
     rows = [
         (f"{options.memory_rows * checkpoint // CHECKPOINTS:,}", f"{resident:.0f}", f"{peak:.0f}")
         for checkpoint, (resident, peak) in enumerate(memory_by_checkpoint, start=1)

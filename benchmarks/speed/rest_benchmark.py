@@ -1,6 +1,7 @@
-"""`python -m benchmarks.speed.rest_benchmark`: /predict against FastAPI, pydantic and scikit-learn.
+"""`python -m benchmarks.speed.rest_benchmark`: compare /predict with a plain FastAPI server.
 
-Each server is one process, driven in turn by a client in a process of its own over 8 connections.
+Each server is one process. A client in its own process loads the servers in turn over 8
+connections.
 """
 
 import json
@@ -42,29 +43,29 @@ SCHEMA = Path("schemas/default.toml")
 
 @dataclass(frozen=True, slots=True)
 class ServerFigures:
-    """What one contestant did at one size of request."""
+    """Throughput and latencies of one server at one request size."""
 
-    per_second: float
+    requests_per_second: float
     p50_ms: float
     p99_ms: float
     probe_p99_ms: float
 
 
 def main(
-    seconds: Annotated[float, typer.Option(help="Of each measurement.")] = 5.0,
-    repeats: Annotated[int, typer.Option(help="How often each is measured; medians count.")] = 3,
+    seconds: Annotated[float, typer.Option(help="Duration of each measurement.")] = 5.0,
+    repeats: Annotated[int, typer.Option(help="Number of measurements; medians are printed.")] = 3,
 ) -> None:
     """Print requests a second and latencies at 1, 100 and 1,000 rows, and the ratios."""
     with tempfile.TemporaryDirectory() as folder:
         work_folder = Path(folder)
-        readings, schema = simulated(), load_schema(SCHEMA)
+        readings, schema = simulate_rows(), load_schema(SCHEMA)
         write_models(work_folder, readings.take(slice(TRAIN_ROWS)), schema)
         rows = rows_of(readings.take(slice(TRAIN_ROWS, None)))
         for size in SIZES:
             (work_folder / f"{size}.json").write_text(
-                json.dumps(_bodies(rows, size)), encoding="utf-8"
+                json.dumps(_request_bodies(rows, size)), encoding="utf-8"
             )
-        with _servers(work_folder) as ports:
+        with _running_servers(work_folder) as ports:
             _compare(work_folder, ports, seconds, repeats)
 
 
@@ -74,26 +75,26 @@ def _compare(work_folder: Path, ports: dict[str, int], seconds: float, repeats: 
         bodies = work_folder / f"{size}.json"
         figures_by_server: dict[str, list[ServerFigures]] = {name: [] for name in ports}
         for port in ports.values():
-            _measure(port, bodies, 1.0)  # so that all are equally warm
+            _measure(port, bodies, 1.0)  # warms up every server equally
         for _ in range(repeats):
             for name, port in ports.items():
                 figures_by_server[name].append(_measure(port, bodies, seconds))
-        plain = _median(figures_by_server["baseline"])
+        baseline = _median_of(figures_by_server["baseline"])
         for name, measurements in figures_by_server.items():
-            median_figures = _median(measurements)
+            median_figures = _median_of(measurements)
             print(
-                f"{size:>4}  {name:<9} {median_figures.per_second:>11.0f} "
+                f"{size:>4}  {name:<9} {median_figures.requests_per_second:>11.0f} "
                 f"{median_figures.p50_ms:>8.1f} "
                 f"{median_figures.p99_ms:>8.1f} {median_figures.probe_p99_ms:>15.1f} "
-                f"{median_figures.per_second / plain.per_second:>9.1f}",
+                f"{median_figures.requests_per_second / baseline.requests_per_second:>9.1f}",
                 flush=True,
             )
 
 
 def _measure(port: int, bodies: Path, seconds: float) -> ServerFigures:
     command = [sys.executable, "-m", "benchmarks.speed.http_load_generator", str(port), str(bodies)]
-    done = subprocess.run([*command, str(seconds)], check=True, stdout=subprocess.PIPE)
-    measured = json.loads(done.stdout)
+    completed = subprocess.run([*command, str(seconds)], check=True, stdout=subprocess.PIPE)
+    measured = json.loads(completed.stdout)
     response_milliseconds, probe = (1e3 * np.asarray(measured[name]) for name in ("rows", "probe"))
     return ServerFigures(
         len(response_milliseconds) / seconds,
@@ -103,29 +104,29 @@ def _measure(port: int, bodies: Path, seconds: float) -> ServerFigures:
     )
 
 
-def _median(measurements: list[ServerFigures]) -> ServerFigures:
+def _median_of(measurements: list[ServerFigures]) -> ServerFigures:
     columns = [
         (
-            median_figures.per_second,
-            median_figures.p50_ms,
-            median_figures.p99_ms,
-            median_figures.probe_p99_ms,
+            figures.requests_per_second,
+            figures.p50_ms,
+            figures.p99_ms,
+            figures.probe_p99_ms,
         )
-        for median_figures in measurements
+        for figures in measurements
     ]
     return ServerFigures(*np.median(columns, axis=0).tolist())
 
 
 @contextmanager
-def _servers(work_folder: Path) -> Iterator[dict[str, int]]:
-    """Start a server per contestant; the name of each with its port."""
+def _running_servers(work_folder: Path) -> Iterator[dict[str, int]]:
+    """Start all servers; yield the port of each server by name."""
     ports = {name: _free_port() for name in ("baseline", *FeatureKind)}
-    plain = [
+    baseline = [
         "benchmarks.speed.tutorial_server",
         str(work_folder / "forest.joblib"),
         str(ports["baseline"]),
     ]
-    running = [subprocess.Popen([sys.executable, "-m", *plain])]
+    running = [subprocess.Popen([sys.executable, "-m", *baseline])]
     for name in FeatureKind:
         config = work_folder / f"{name}.toml"
         registry = f'[registry]\npath = "{work_folder / "registry"}"\nmodel = "{name}"\n'
@@ -162,8 +163,8 @@ def _wait_for(port: int) -> None:
             return
 
 
-def simulated() -> Readings:
-    """Simulate the rows to train on, then those to send."""
+def simulate_rows() -> Readings:
+    """Return simulated rows: the training rows, followed by the rows to send."""
     rows = TRAIN_ROWS + CONNECTIONS * SIZES[-1]
     simulation = Simulation(sensors=SENSORS, rows=rows, chunk_rows=rows)
     (chunk,) = simulate(simulation)
@@ -178,7 +179,7 @@ def simulated() -> Readings:
 
 
 def write_models(work_folder: Path, readings: Readings, schema: Schema) -> None:
-    """Train one model per plan into a registry, and scikit-learn's forest beside them."""
+    """Train a model of each kind of features into a registry, and write scikit-learn's forest."""
     times = readings.event_time
     source = DataSource(
         uri="simulated",
@@ -199,7 +200,7 @@ def write_models(work_folder: Path, readings: Readings, schema: Schema) -> None:
 
 
 def rows_of(readings: Readings) -> list[dict[str, object]]:
-    """Write readings as rows, every hundredth far from normal."""
+    """Return readings as rows of a request; every hundredth row is far from normal."""
     values = readings.values.copy()
     values[::ANOMALOUS_EVERY] += 30.0
     names = ("x1", "x2", "x3")
@@ -212,8 +213,8 @@ def rows_of(readings: Readings) -> list[dict[str, object]]:
     ]
 
 
-def _bodies(rows: list[dict[str, object]], size: int) -> list[str]:
-    """One body per connection; of a single row the normal one after the first."""
+def _request_bodies(rows: list[dict[str, object]], size: int) -> list[str]:
+    """Return one request body per connection; a body of one row has a normal row."""
     starts = range(0 if size > 1 else 1, CONNECTIONS * SIZES[-1], SIZES[-1])
     return [json.dumps({"rows": rows[start : start + size]}) for start in starts]
 

@@ -1,4 +1,4 @@
-"""How long the memory of many sensors takes to be back after a kill -9."""
+"""Measure how long the memory of many sensors takes to restore after a kill -9."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 from benchmarks.report.document import Section
 from benchmarks.report.figures_table import Table
 from benchmarks.speed import speed_targets as goals
-from benchmarks.speed.observed_worker import TIMEOUT_SECONDS, a_worker
+from benchmarks.speed.observed_worker import TIMEOUT_SECONDS, running_worker
 from benchmarks.speed.run_statistics import median_and_range
 from benchmarks.speed.section_result import SectionResult
 from benchmarks.speed.speed_targets import Verdict
@@ -15,21 +15,21 @@ from benchmarks.speed.testbed import DrainSetup, Testbed
 from tests.brokers.child_processes import wait_until
 
 KILL_AT_SHARES = (0.51, 0.67, 0.79)
-"""Shares of the rows after which it is killed: different distances from the last snapshot."""
+"""Shares of the rows after which the worker is killed, at different distances from a snapshot."""
 
 
-def restoring(bench: Testbed) -> SectionResult:
-    """Kill a worker with many sensors, start another, and read how long it took to restore."""
-    options = bench.options
-    drain_setup = bench.drain_setup(sensors=options.many, rows=options.rows)
+def measure_restores(testbed: Testbed) -> SectionResult:
+    """Kill a worker with many sensors, start another worker, and read its restore time."""
+    options = testbed.options
+    drain_setup = testbed.drain_setup(sensors=options.many_sensors, rows=options.rows)
     restores = [
         _time_restore(drain_setup, kill_at_share)
         for kill_at_share in KILL_AT_SHARES
         for _ in range(options.rounds)
     ]
-    seconds = median_and_range([restore_entry["seconds"] for restore_entry in restores])
-    sensors = median_and_range([restore_entry["sensors"] for restore_entry in restores])
-    title = f"Restoring the memory of {options.many:,} sensors, default detector"
+    seconds = median_and_range([log_entry["seconds"] for log_entry in restores])
+    sensors = median_and_range([log_entry["sensors"] for log_entry in restores])
+    title = f"Restoring the memory of {options.many_sensors:,} sensors, default detector"
     table = Table(
         title,
         ("restores", "sensors", "seconds"),
@@ -38,18 +38,18 @@ def restoring(bench: Testbed) -> SectionResult:
         "the worker logs it, from the assignment on.",
     )
     return SectionResult(
-        Section(title, [table]), [Verdict(goals.RESTORE, seconds, f"{options.many:,}")]
+        Section(title, [table]), [Verdict(goals.RESTORE, seconds, f"{options.many_sensors:,}")]
     )
 
 
 def _time_restore(drain_setup: DrainSetup, kill_at_share: float) -> dict[str, Any]:
     job = drain_setup.job("restore", "forecast")
     job.make_topics()
-    with a_worker(job) as worker:
+    with running_worker(job) as worker:
         worker.wait_consumed(round(kill_at_share * drain_setup.loaded_topic.rows))
-        worker.program.kill9()
-    with a_worker(job) as worker:
-        log = worker.program.log
+        worker.process.kill9()
+    with running_worker(job) as worker:
+        log = worker.process.log
         return wait_until(
             lambda: _restore_log_entry(log),
             deadline=TIMEOUT_SECONDS,
@@ -61,6 +61,6 @@ def _time_restore(drain_setup: DrainSetup, kill_at_share: float) -> dict[str, An
 def _restore_log_entry(log: Path) -> dict[str, Any] | None:
     for line in log.read_text(errors="replace").splitlines():
         if '"memory restored"' in line:
-            restores: dict[str, Any] = json.loads(line)
-            return restores
+            log_entry: dict[str, Any] = json.loads(line)
+            return log_entry
     return None

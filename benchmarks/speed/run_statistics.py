@@ -1,4 +1,4 @@
-"""What contestants' runs gave, and what is said of several: medians, spreads, ratios."""
+"""Figures of drain runs, and their medians, ranges and ratios."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ MIN_SECONDS = 0.3
 
 @dataclass(frozen=True, slots=True)
 class DrainRun:
-    """One contestant drained a topic once."""
+    """Figures of one system that drained a topic once."""
 
     rows: int
     seconds: float
@@ -18,7 +18,7 @@ class DrainRun:
     events: int = 0
     dead_letters: int = 0
     memory_mb: float = 0.0
-    """Resident at the end; 0: not looked at."""
+    """Resident memory at the end; 0: not measured."""
     peak_mb: float = 0.0
 
     @property
@@ -34,33 +34,33 @@ class DrainRun:
 
 @dataclass(frozen=True, slots=True)
 class MedianAndRange:
-    """The middle of several figures, and how far they lie apart."""
+    """Median, lowest and highest of several figures."""
 
     median: float
     low: float
     high: float
 
     def text(self, digits: int = 2) -> str:
-        """Write it as `0.41 (0.38..0.43)`."""
+        """Return a text such as `0.41 (0.38..0.43)`."""
         return f"{self.median:,.{digits}f} ({self.low:,.{digits}f}..{self.high:,.{digits}f})"
 
 
 def median_and_range(figures: Sequence[float]) -> MedianAndRange:
-    """Return median, lowest and highest."""
+    """Return median, lowest and highest of figures."""
     return MedianAndRange(median(figures), min(figures), max(figures))
 
 
 Round = Mapping[str, DrainRun]
-"""Each contestant's run of one round, by name; contestants may sit a round out."""
+"""Runs of one round by system name; a system that failed is missing."""
 
 
 def runs_of(rounds: Sequence[Round], name: str) -> list[DrainRun]:
-    """Return a contestant's runs."""
+    """Return the runs of a system in all rounds."""
     return [runs_by_name[name] for runs_by_name in rounds if name in runs_by_name]
 
 
 def rate_ratios(rounds: Sequence[Round], name: str, baseline: str) -> list[float]:
-    """Return a contestant's rate over another's, round by round: the machine is shared evenly."""
+    """Return a system's rate divided by the baseline's, for each round that has both."""
     return [
         runs_by_name[name].rate / runs_by_name[baseline].rate
         for runs_by_name in rounds
@@ -69,7 +69,7 @@ def rate_ratios(rounds: Sequence[Round], name: str, baseline: str) -> list[float
 
 
 def cpu_ratios(rounds: Sequence[Round], name: str, baseline: str) -> list[float]:
-    """Return a contestant's CPU per row over another's, round by round."""
+    """Return a system's CPU per row divided by the baseline's, for each round that has both."""
     return [
         runs_by_name[name].cpu_per_million / runs_by_name[baseline].cpu_per_million
         for runs_by_name in rounds
@@ -78,9 +78,9 @@ def cpu_ratios(rounds: Sequence[Round], name: str, baseline: str) -> list[float]
 
 
 def marginal_run(short: DrainRun, long: DrainRun) -> DrainRun:
-    """Return what the rows between a short and a long run took: start-up falls out.
+    """Return the difference between a long and a short run, which leaves out the start.
 
-    Raises ValueError where the start shook by more than the rows took.
+    Raises ValueError if the long run did not take longer than the short run.
     """
     if long.seconds <= short.seconds or long.cpu_seconds <= short.cpu_seconds:
         raise ValueError(f"{long.rows:,} rows took no longer than {short.rows:,}: take more")
@@ -94,7 +94,7 @@ def marginal_run(short: DrainRun, long: DrainRun) -> DrainRun:
 
 
 def mean_seconds(call: Callable[[], object]) -> float:
-    """Return the mean time of a call, over at least LEAST_SECONDS."""
+    """Return the mean time of a call, measured for at least MIN_SECONDS."""
     calls, start_time = 0, perf_counter()
     while (elapsed := perf_counter() - start_time) < MIN_SECONDS:
         call()

@@ -1,4 +1,4 @@
-"""How cost grows: one thing at a time, through the pure core alone, in one process."""
+"""Measure how the cost of a row grows along each axis, in one process without a broker."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -19,7 +19,7 @@ from sensorwatch.common.scoring.processing import process
 ROWS = 20_000
 ROW_BYTES = 90
 SNAPSHOT_SENSORS = (1_000, 10_000, 100_000)
-"""Sensors of a memory that is written down."""
+"""Numbers of sensors in the memories that are serialised."""
 AXES: dict[str, Sequence[Case]] = {
     "rows at once": [replace(DEFAULT_CASE, rows=n) for n in (10, 100, 1_000, 10_000, 100_000)],
     "sensors": [replace(DEFAULT_CASE, sensors=n) for n in (1, 10, 100, 1_000, 10_000, 100_000)],
@@ -27,7 +27,7 @@ AXES: dict[str, Sequence[Case]] = {
     "trees": [replace(DEFAULT_CASE, trees=n) for n in (25, 50, 100, 200, 400)],
     "message bytes": [replace(DEFAULT_CASE, padding=n) for n in (0, 200, 1_000, 4_000, 16_000)],
 }
-_VALUES: dict[str, Callable[[Case], int]] = {
+_AXIS_VALUES: dict[str, Callable[[Case], int]] = {
     "rows at once": lambda case: case.rows,
     "sensors": lambda case: case.sensors,
     "signals": lambda case: case.signals,
@@ -36,18 +36,18 @@ _VALUES: dict[str, Callable[[Case], int]] = {
 }
 
 
-def growth(bench: Testbed) -> SectionResult:
-    """Measure microseconds a row along every axis, the default detector warm."""
-    curves_drawn, rows = [], []
+def measure_growth(testbed: Testbed) -> SectionResult:
+    """Measure microseconds a row along every axis, with a warm default detector."""
+    curves, rows = [], []
     for axis, cases in AXES.items():
         costs_by_value = []
         for case in cases:
-            costs = median_and_range(_microseconds(case, bench.options.rounds))
-            value = _VALUES[axis](case)
+            costs = median_and_range(_microseconds(case, testbed.options.rounds))
+            value = _AXIS_VALUES[axis](case)
             costs_by_value.append((float(value), costs.median))
             rows.append((axis, f"{value:,}", costs.text(2)))
             print(f"{axis} {value:,}: {costs.text(2)} us a row", flush=True)
-        curves_drawn.append(Curve(f"{axis} (slope {_slope(costs_by_value):.2f})", costs_by_value))
+        curves.append(Curve(f"{axis} (slope {_slope(costs_by_value):.2f})", costs_by_value))
     title = "How cost grows: microseconds a row, default detector, one process, no broker"
     note = (
         f"Unless stated otherwise: {DEFAULT_CASE.rows:,} rows at once, "
@@ -56,46 +56,46 @@ def growth(bench: Testbed) -> SectionResult:
         "last two points; 0: a row costs the same, 1: in proportion."
     )
     table = Table(title, ("", "value", "median (lowest..highest)"), rows, note)
-    plot = log_log_plot(title, curves_drawn, axes=("each axis's own value", "us a row"))
+    plot = log_log_plot(title, curves, axes=("each axis's own value", "us a row"))
     return SectionResult(
-        Section("How cost grows", [table, _snapshots(bench.options.rounds)], {"growth": plot})
+        Section("How cost grows", [table, _snapshots(testbed.options.rounds)], {"growth": plot})
     )
 
 
 def _microseconds(case: Case, repeats: int) -> list[float]:
-    """Return a row's cost, several times, the memory warm: the sensors were all seen before."""
-    detector, memory, warm = warm_detector(case)
-    costs_by_value, rows = [], max(ROWS, case.rows)
-    for time in range(repeats):
-        timed_payloads = payloads(case, rows, warm + time * rows)
+    """Return several measurements of a row's cost, with a memory that knows every sensor."""
+    detector, memory, warm_up_rows = warm_detector(case)
+    costs, rows = [], max(ROWS, case.rows)
+    for repeat in range(repeats):
+        timed_payloads = payloads(case, rows, warm_up_rows + repeat * rows)
         start_time = perf_counter()
         for first in range(0, rows, case.rows):
             process(timed_payloads[first : first + case.rows], detector, memory)
-        costs_by_value.append(1e6 * (perf_counter() - start_time) / rows)
-    return costs_by_value
+        costs.append(1e6 * (perf_counter() - start_time) / rows)
+    return costs
 
 
 def _snapshots(repeats: int) -> Table:
-    """Measure how large a memory is when it is written down, and how long both ways take."""
+    """Measure the size of a serialised memory, and the times to write and to read it."""
     rows = []
     for sensors in SNAPSHOT_SENSORS:
         detector, memory, _ = warm_detector(replace(DEFAULT_CASE, sensors=sensors))
         content = memory_to_bytes(memory)
-        written, read = [], []
+        write_times, read_times = [], []
         for _ in range(repeats):
             start_time = perf_counter()
             memory_to_bytes(memory)
-            encoded_at = perf_counter()
+            write_end = perf_counter()
             memory_from_bytes(content, detector)
-            written.append(1e3 * (encoded_at - start_time))
-            read.append(1e3 * (perf_counter() - encoded_at))
-        each = f"{len(content) / sensors:.0f}"
+            write_times.append(1e3 * (write_end - start_time))
+            read_times.append(1e3 * (perf_counter() - write_end))
+        sensor_bytes = f"{len(content) / sensors:.0f}"
         rows.append(
             (
                 f"{sensors:,}",
-                each,
-                median_and_range(written).text(1),
-                median_and_range(read).text(1),
+                sensor_bytes,
+                median_and_range(write_times).text(1),
+                median_and_range(read_times).text(1),
             )
         )
     return Table(

@@ -1,4 +1,4 @@
-"""What a part of the measuring hands back."""
+"""Result of one speed benchmark."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from benchmarks.speed.speed_targets import Verdict
 
 @dataclass(frozen=True, slots=True)
 class SectionResult:
-    """A section of the document, and what it says about the goals."""
+    """A section of the document, and verdicts on the speed targets."""
 
     section: Section
     verdicts: Sequence[Verdict] = ()

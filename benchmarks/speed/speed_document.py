@@ -1,11 +1,11 @@
-"""What the document on speed says around its figures."""
+"""Title, introduction and environment of docs/performance-measured.md."""
 
 import platform
 from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks.report.document import Document
-from benchmarks.speed.benchmark_broker import KAFKA
+from benchmarks.speed.benchmark_broker import KAFKA_DESCRIPTION
 from benchmarks.speed.testbed import cores
 
 _INTRODUCTION = """\
@@ -16,14 +16,14 @@ lists what was tried and what each step gained.
 
 
 def document(command: str) -> Document:
-    """Return the document of a run by this command."""
+    """Return the document of a run that `command` started."""
     clients = f"confluent-kafka {version('confluent-kafka')}"
     return Document(
         name="performance-measured.md",
         title="How fast: measured",
         introduction=_INTRODUCTION,
         command=command,
-        environment_notes=(clients, KAFKA, f"{cores()} cores of {processor()}"),
+        environment_notes=(clients, KAFKA_DESCRIPTION, f"{cores()} cores of {processor()}"),
     )
 
 

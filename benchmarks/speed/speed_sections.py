@@ -1,22 +1,26 @@
-"""The parts of the measuring by name; another part is another line."""
+"""The speed benchmarks by name."""
 
 from collections.abc import Callable
 from enum import StrEnum
 
-from benchmarks.speed import drain_benchmark as contest
-from benchmarks.speed import forest_kernel as kernels
-from benchmarks.speed import latency, peer_latency, two_workers
-from benchmarks.speed import parsing_benchmark as parsing
-from benchmarks.speed import resident_memory as memory
-from benchmarks.speed import restore_time as restoring
-from benchmarks.speed import scaling as growth
-from benchmarks.speed import startup_time as starting
+from benchmarks.speed import (
+    drain_benchmark,
+    forest_kernel,
+    latency,
+    parsing_benchmark,
+    peer_latency,
+    resident_memory,
+    restore_time,
+    scaling,
+    startup_time,
+    two_workers,
+)
 from benchmarks.speed.section_result import SectionResult
 from benchmarks.speed.testbed import Testbed
 
 
 class SpeedBenchmark(StrEnum):
-    """What can be measured by itself."""
+    """Names of the speed benchmarks."""
 
     DRAIN = "drain"
     MANY = "many"
@@ -32,22 +36,22 @@ class SpeedBenchmark(StrEnum):
     PEER_LATENCY = "peer-latency"
 
 
-def measure(part: SpeedBenchmark, bench: Testbed) -> SectionResult:
-    """Measure one part."""
-    return _SECTION_OF[part](bench)
+def measure(part: SpeedBenchmark, testbed: Testbed) -> SectionResult:
+    """Run one benchmark."""
+    return _SECTION_OF[part](testbed)
 
 
 _SECTION_OF: dict[SpeedBenchmark, Callable[[Testbed], SectionResult]] = {
-    SpeedBenchmark.DRAIN: contest.drain,
-    SpeedBenchmark.MANY: contest.many,
-    SpeedBenchmark.TWO_WORKERS: two_workers.two_workers,
-    SpeedBenchmark.MEMORY: memory.memory,
-    SpeedBenchmark.LATENCY: latency.latency,
-    SpeedBenchmark.STARTING: starting.starting,
-    SpeedBenchmark.RESTORING: restoring.restoring,
-    SpeedBenchmark.KERNELS: kernels.kernels,
-    SpeedBenchmark.PARSING: parsing.parsing,
-    SpeedBenchmark.GROWTH: growth.growth,
-    SpeedBenchmark.PEERS: contest.peers,
-    SpeedBenchmark.PEER_LATENCY: peer_latency.peer_latency,
+    SpeedBenchmark.DRAIN: drain_benchmark.drain_few_sensors,
+    SpeedBenchmark.MANY: drain_benchmark.drain_many_sensors,
+    SpeedBenchmark.TWO_WORKERS: two_workers.measure_two_workers,
+    SpeedBenchmark.MEMORY: resident_memory.measure_memory,
+    SpeedBenchmark.LATENCY: latency.measure_latency,
+    SpeedBenchmark.STARTING: startup_time.measure_startup,
+    SpeedBenchmark.RESTORING: restore_time.measure_restores,
+    SpeedBenchmark.KERNELS: forest_kernel.measure_kernels,
+    SpeedBenchmark.PARSING: parsing_benchmark.measure_parsing,
+    SpeedBenchmark.GROWTH: scaling.measure_growth,
+    SpeedBenchmark.PEERS: drain_benchmark.drain_peers,
+    SpeedBenchmark.PEER_LATENCY: peer_latency.measure_peer_latency,
 }

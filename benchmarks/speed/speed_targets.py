@@ -1,4 +1,4 @@
-"""The speed targets of issue 5, and whether the measured figures reach them."""
+"""The speed targets, and whether measured figures reach them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,19 +9,19 @@ from benchmarks.speed.run_statistics import MedianAndRange
 
 @dataclass(frozen=True, slots=True)
 class SpeedTarget:
-    """A figure with the least that is wanted of it, and what is hoped for."""
+    """A required and a hoped-for value of a measured figure."""
 
-    what: str
+    title: str
     required: float
-    hoped_for: float
+    desired: float
     unit: str = "x"
     lower_is_better: bool = False
     digits: int = 2
 
     def level_reached(self, figure: float) -> str:
-        """Say in a word what the figure reaches."""
+        """Return `aim`, `must` or `no`, depending on the value that the figure reaches."""
         sign = -1 if self.lower_is_better else 1
-        if sign * figure >= sign * self.hoped_for:
+        if sign * figure >= sign * self.desired:
             return "aim"
         return "must" if sign * figure >= sign * self.required else "no"
 
@@ -44,7 +44,7 @@ FRAMEWORK = SpeedTarget("the same job against the best other framework, pydantic
 FRAMEWORK_TUNED = SpeedTarget(
     "the same job against the best other framework, tuned", 15, 25, digits=1
 )
-"""With msgspec and the largest batches that it takes, which its documents do not speak of."""
+"""Target for frameworks that use msgspec and the largest batches that they accept."""
 LATENCY_P50 = SpeedTarget("event latency, p50", 40, 15, "ms", lower_is_better=True, digits=0)
 LATENCY_P99 = SpeedTarget("event latency, p99", 100, 40, "ms", lower_is_better=True, digits=0)
 TWO_WORKERS = SpeedTarget("two workers on four partitions against one", 1.3, 1.6)
@@ -57,7 +57,7 @@ MEMORY_MANY = SpeedTarget(
 MEMORY_GROWTH = SpeedTarget(
     "growth of resident memory after warm-up", 20, 10, "MB", lower_is_better=True, digits=0
 )
-"""None is wanted: 20 MB is what the allocator's own ups and downs come to."""
+"""Target for memory growth: none is wanted, but the allocator itself varies by 20 MB."""
 START_WARM = SpeedTarget(
     "start to first scored row, warm cache", 4, 2, "s", lower_is_better=True, digits=1
 )
@@ -71,7 +71,7 @@ RESTORE = SpeedTarget(
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A goal and what was measured of it."""
+    """A target and its measured figure."""
 
     target: SpeedTarget
     measured: MedianAndRange
@@ -79,17 +79,15 @@ class Verdict:
 
 
 def table(verdicts: Iterable[Verdict]) -> Table:
-    """Write measured figures beside what is wanted."""
+    """Return a table of measured figures and their targets."""
     rows = []
     for verdict in verdicts:
         target, measured = verdict.target, verdict.measured
         sign = "at most " if target.lower_is_better else ""
-        limits = [
-            f"{sign}{figure:g} {target.unit}" for figure in (target.required, target.hoped_for)
-        ]
+        limits = [f"{sign}{figure:g} {target.unit}" for figure in (target.required, target.desired)]
         figures = f"{measured.text(target.digits)} {target.unit}"
         rows.append(
-            (target.what, figures, *limits, target.level_reached(measured.median), verdict.note)
+            (target.title, figures, *limits, target.level_reached(measured.median), verdict.note)
         )
     return Table(
         "Measured against the goals",

@@ -1,4 +1,4 @@
-"""From the start of the process to the first scored row: with a warm cache, and the first ever."""
+"""Measure the time from process start to the first commit, with a warm and an empty cache."""
 
 import tempfile
 import time
@@ -6,7 +6,7 @@ import time
 from benchmarks.report.document import Section
 from benchmarks.report.figures_table import Table
 from benchmarks.speed import speed_targets as goals
-from benchmarks.speed.observed_worker import a_worker
+from benchmarks.speed.observed_worker import running_worker
 from benchmarks.speed.run_statistics import MedianAndRange, median_and_range
 from benchmarks.speed.section_result import SectionResult
 from benchmarks.speed.speed_targets import Verdict
@@ -16,18 +16,18 @@ ROWS = 20_000
 MODELS = {"plain features": "plain", "default detector": "forecast"}
 
 
-def starting(bench: Testbed) -> SectionResult:
-    """Measure how long until the first micro-batch is committed."""
-    drain_setup = bench.drain_setup(sensors=bench.options.few_sensors, rows=ROWS)
+def measure_startup(testbed: Testbed) -> SectionResult:
+    """Measure the time until the first micro-batch is committed."""
+    drain_setup = testbed.drain_setup(sensors=testbed.options.few_sensors, rows=ROWS)
     rows, times_by_model = [], {}
     for name, model in MODELS.items():
         # This start fills the cache of compiled code.
         _time_start(drain_setup, model, None)
         warm = median_and_range(
-            [_time_start(drain_setup, model, None) for _ in range(bench.options.rounds)]
+            [_time_start(drain_setup, model, None) for _ in range(testbed.options.rounds)]
         )
         cold = median_and_range(
-            [_time_cold_start(drain_setup, model) for _ in range(bench.options.rounds)]
+            [_time_cold_start(drain_setup, model) for _ in range(testbed.options.rounds)]
         )
         times_by_model[name] = warm, cold
         rows.append((name, warm.text(1), cold.text(1)))
@@ -56,8 +56,8 @@ def _time_start(drain_setup: DrainSetup, model: str, cache: str | None) -> float
     job = drain_setup.job("start", model)
     job.make_topics()
     start_time = time.perf_counter()
-    with a_worker(job, {"NUMBA_CACHE_DIR": cache} if cache else None) as worker:
+    with running_worker(job, {"NUMBA_CACHE_DIR": cache} if cache else None) as worker:
         worker.wait_consumed(1)
         seconds = time.perf_counter() - start_time
-        worker.program.terminate()
+        worker.process.terminate()
     return seconds

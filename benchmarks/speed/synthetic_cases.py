@@ -1,4 +1,4 @@
-"""Rows and detectors of any shape, for what is measured without a broker."""
+"""Rows and detectors of any shape, for benchmarks without a broker."""
 
 from dataclasses import dataclass, replace
 from functools import cache
@@ -15,27 +15,27 @@ from sensorwatch.trainer.unregistered_model import fit_on_first_records
 
 TRAINING_ROWS = 4_000
 WARM_UP_ROWS = 16
-"""Of each sensor, before anything is measured."""
+"""Rows of each sensor before the measurement."""
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What is scored: everything that cost may grow with."""
+    """Sizes that the cost of a row can depend on."""
 
     rows: int = 10_000
-    """At once."""
+    """Rows per call."""
     sensors: int = 1_000
     signals: int = 3
     trees: int = 100
     padding: int = 0
-    """Bytes of each message that no field of the schema takes."""
+    """Bytes of each message outside the fields of the schema."""
 
 
 DEFAULT_CASE = Case()
 
 
 def warm_detector(case: Case) -> tuple[Detector, Memory, int]:
-    """Return a detector, a memory that has met every sensor, and how many rows that took."""
+    """Return a detector, a memory that knows every sensor, and the number of warm-up rows."""
     detector = detector_of(case.signals, case.trees)
     memory = detector.empty_memory()
     warm_up_rows = max(WARM_UP_ROWS * case.sensors, case.rows)
@@ -46,17 +46,17 @@ def warm_detector(case: Case) -> tuple[Detector, Memory, int]:
 
 
 def payloads(case: Case, rows: int, first: int) -> list[bytes]:
-    """Return `rows` rows from number `first` on, the sensors in turn, one second per turn."""
+    """Return `rows` rows from number `first` on: sensors in turn, one second per turn."""
     rng = np.random.default_rng([case.signals, first])
     values = rng.standard_normal((rows, case.signals)).round(4).tolist()
     names = [f'"x{number + 1}":' for number in range(case.signals)]
     padding_field = f',"more":"{"x" * case.padding}"' if case.padding else ""
     encoded = []
     for number, row in enumerate(values, start=first):
-        cells = ",".join(f"{name}{value}" for name, value in zip(names, row, strict=True))
+        signal_fields = ",".join(f"{name}{value}" for name, value in zip(names, row, strict=True))
         sensor, second = number % case.sensors, number // case.sensors
         encoded.append(
-            f'{{"timestamp":{second},"sensor_id":"sensor-{sensor:06d}",{cells}{padding_field}}}'.encode()
+            f'{{"timestamp":{second},"sensor_id":"sensor-{sensor:06d}",{signal_fields}{padding_field}}}'.encode()
         )
     return encoded
 
@@ -75,7 +75,7 @@ def _schema(signals: int) -> Schema:
 
 @cache
 def detector_of(signals: int, trees: int) -> Detector:
-    """Return the default detector for `signals` signals; it need not know the sensors."""
+    """Return the default detector for `signals` signals, trained on ten sensors."""
     schema = _schema(signals)
     training = payloads(Case(sensors=10, signals=signals), TRAINING_ROWS, 0)
     trainer_settings = TrainerSettings(trees=trees, min_rows=10)

@@ -1,4 +1,4 @@
-"""What all contestants meet: a broker, filled topics, trained models, made when asked for."""
+"""Broker, filled topics and trained models of a speed run, created at first use."""
 
 import os
 import tempfile
@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from benchmarks.speed.benchmark_broker import a_broker
+from benchmarks.speed.benchmark_broker import running_broker
 from benchmarks.speed.benchmark_models import TrainedModels, train
 from benchmarks.speed.observed_worker import WorkerJob
 from benchmarks.speed.topic_loading import LoadedTopic, load_topic
@@ -19,32 +19,32 @@ from tests.brokers.kafka import Kafka
 
 FEATURE_KINDS = ("plain", "forecast")
 MANY_SENSORS = 20_000
-"""From here on only the default detector is trained: that is all that is measured there."""
+"""From this number of sensors on, only the default detector is trained and measured."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """What the command was asked for."""
+    """Options of the command."""
 
     rows: int = 1_000_000
-    """Of the topic that is drained."""
+    """Rows of the drained topic."""
     rounds: int = 3
     few_sensors: int = 1_000
-    many: int = 10_000
-    """Sensors."""
+    many_sensors: int = 10_000
+    """Number of sensors in the benchmarks with many sensors."""
     rate: int = 50_000
-    """Rows a second, for the latency."""
+    """Rows a second of the latency benchmark."""
     seconds: float = 10.0
     memory_rows: int = 2_000_000
-    """How many rows memory must not grow over."""
+    """Number of rows over which memory must not grow."""
     peer_share: float = 0.5
-    """Of the rows that each peer is given in a full run."""
+    """Share of each peer's full number of rows that is drained."""
     environments: Path = field(default_factory=lambda: Path(".cache/peers").absolute())
 
 
 @dataclass(frozen=True, slots=True)
 class DrainSetup:
-    """A broker, a filled topic, and what models were trained on."""
+    """A broker, a filled topic, and the models for its sensors."""
 
     kafka: Kafka
     loaded_topic: LoadedTopic
@@ -52,16 +52,18 @@ class DrainSetup:
 
     @property
     def config(self) -> dict[str, Any]:
-        """How clients connect."""
+        """Client settings of the broker."""
         return config_of(self.kafka)
 
-    def job(self, what: str, model: str, settings: Mapping[str, object] | None = None) -> WorkerJob:
-        """Return the draining of the topic with a model, by a group of its own named after it."""
+    def job(
+        self, group_prefix: str, model: str, settings: Mapping[str, object] | None = None
+    ) -> WorkerJob:
+        """Return a worker job that drains the topic with a model, in a new group."""
         return WorkerJob(
             self.config,
             self.loaded_topic.topic,
             self.loaded_topic.partitions,
-            f"{what}-{uuid.uuid4().hex[:8]}",
+            f"{group_prefix}-{uuid.uuid4().hex[:8]}",
             self.trained.registry,
             model,
             settings or {},
@@ -74,7 +76,7 @@ def config_of(kafka: Kafka) -> dict[str, Any]:
 
 
 class Testbed:
-    """The run's broker, topics and models."""
+    """Broker, topics and models of one run."""
 
     def __init__(self, options: RunOptions) -> None:
         self.options = options
@@ -95,16 +97,16 @@ class Testbed:
 
     @cached_property
     def kafka(self) -> Kafka:
-        """The broker, started now if it was not."""
-        return self._stack.enter_context(a_broker())
+        """The broker, which the first use starts."""
+        return self._stack.enter_context(running_broker())
 
     @cached_property
     def folder(self) -> Path:
-        """A folder that ends with the run."""
+        """A temporary folder that is deleted at the end of the run."""
         return Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-speed-")))
 
     def trained(self, sensors: int) -> TrainedModels:
-        """Return the models for `sensors` sensors."""
+        """Return the models for `sensors` sensors, trained at the first call."""
         if sensors not in self._trained:
             print(f"training on {sensors} sensors ...", flush=True)
             kinds = FEATURE_KINDS[1:] if sensors >= MANY_SENSORS else FEATURE_KINDS
@@ -112,14 +114,14 @@ class Testbed:
         return self._trained[sensors]
 
     def drain_setup(self, *, sensors: int, rows: int, partitions: int = 1) -> DrainSetup:
-        """Return a topic of `rows` rows; equal arguments return the same topic."""
+        """Return a topic of `rows` rows and its models; equal arguments return the same topic."""
         trained, key = self.trained(sensors), (sensors, rows, partitions)
         if key not in self._loaded_topics:
             self._loaded_topics[key] = self.load_new_topic(sensors, rows, partitions)
         return DrainSetup(self.kafka, self._loaded_topics[key], trained)
 
     def load_new_topic(self, sensors: int, rows: int, partitions: int) -> LoadedTopic:
-        """Fill a topic of its own."""
+        """Create a new topic and fill it with rows."""
         print(f"filling a topic with {rows} rows of {sensors} sensors ...", flush=True)
         topic = self.kafka.create_topic(f"rows-{uuid.uuid4().hex[:8]}", partitions)
         stream = self.trained(sensors).stream(rows)

@@ -1,4 +1,4 @@
-"""A topic filled with a stream's rows."""
+"""Fill a topic with the rows of a stream."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,32 +12,33 @@ from sensorwatch.common.kafka.silent_logger import quiet_logger
 
 @dataclass(frozen=True, slots=True)
 class LoadedTopic:
-    """A topic and what is in it."""
+    """A topic, and the numbers of its rows and bytes."""
 
     topic: str
     partitions: int
     rows: int
-    bad: int
-    bytes: int
+    bad_rows: int
+    """Rows that cannot be read."""
+    payload_bytes: int
 
 
 def load_topic(kafka: dict[str, Any], topic: str, partitions: int, stream: Stream) -> LoadedTopic:
-    """Produce all rows, each sensor's to one partition, keyed by sensor like our producer's."""
+    """Produce all rows, keyed by sensor; the rows of a sensor go to one partition."""
     producer = Producer(
         producer_config({**kafka, "queue.buffering.max.messages": 1_000_000}),
         logger=quiet_logger(),
     )
     keys = [b"sensor-%06d" % sensor for sensor in range(stream.sensors)]
-    rows = bad = size = 0
+    rows = bad_rows = payload_bytes = 0
     for chunk in chunks(stream):
         for sensor, payload in zip(chunk.sensor.tolist(), payloads(chunk), strict=True):
             _produce(producer, topic, payload, keys[sensor], sensor % partitions)
-            size += len(payload)
+            payload_bytes += len(payload)
         rows += len(chunk.sensor)
-        bad += int(chunk.bad.sum())
+        bad_rows += int(chunk.is_bad.sum())
     if producer.flush(120):
         raise RuntimeError(f"not every row reached {topic}")
-    return LoadedTopic(topic, partitions, rows, bad, size)
+    return LoadedTopic(topic, partitions, rows, bad_rows, payload_bytes)
 
 
 def _produce(producer: Producer, topic: str, payload: bytes, key: bytes, partition: int) -> None:

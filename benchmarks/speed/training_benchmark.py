@@ -2,8 +2,8 @@
 
 Command: `python -m benchmarks.speed.training_benchmark`.
 
-Whole commands as processes of their own, in turn: `sensorwatch train` against pandas and
-scikit-learn in one script; `sensorwatch backtest` against the rate of the scoring alone.
+Each command runs in its own process, in turn. `sensorwatch train` is compared with a script of
+pandas and scikit-learn, `sensorwatch backtest` with the rate of scoring alone.
 """
 
 import os
@@ -40,8 +40,8 @@ field = "sensor_id"
 
 
 def main(
-    rows: Annotated[int, typer.Option(help="Of the CSV file.")] = 1_000_000,
-    repeats: Annotated[int, typer.Option(help="How often each is measured; medians count.")] = 3,
+    rows: Annotated[int, typer.Option(help="Rows of the CSV file.")] = 1_000_000,
+    repeats: Annotated[int, typer.Option(help="Number of measurements; medians are printed.")] = 3,
 ) -> None:
     """Print seconds of training, rows a second of the backtest, and the ratios."""
     with tempfile.TemporaryDirectory() as folder:
@@ -52,11 +52,11 @@ def main(
         (work_folder / "schema.toml").write_text(_SCHEMA + signals, encoding="utf-8")
         readings = some_rows(rows)
         write_csv(readings, work_folder / "rows.csv")
-        _training(work_folder, repeats)
-        _backtest(work_folder, readings, repeats)
+        _compare_training(work_folder, repeats)
+        _compare_backtest(work_folder, readings, repeats)
 
 
-def _training(work_folder: Path, repeats: int) -> None:
+def _compare_training(work_folder: Path, repeats: int) -> None:
     data = str(work_folder / "rows.csv")
     plain = ["benchmarks.speed.tutorial_training", data, str(work_folder / "plain.joblib")]
     commands = {"baseline": plain}
@@ -67,7 +67,7 @@ def _training(work_folder: Path, repeats: int) -> None:
     seconds_by_command: dict[str, list[float]] = {name: [] for name in commands}
     for _ in range(repeats):
         for name, command in commands.items():
-            seconds_by_command[name].append(_seconds(command))
+            seconds_by_command[name].append(_time_command(command))
     baseline_seconds = np.median(seconds_by_command["baseline"])
     print("training   seconds   x pandas + scikit-learn")
     for name, measurements in seconds_by_command.items():
@@ -75,14 +75,14 @@ def _training(work_folder: Path, repeats: int) -> None:
         print(f"{name:<9} {median:>8.1f} {median / baseline_seconds:>12.2f}", flush=True)
 
 
-def _backtest(work_folder: Path, readings: Readings, repeats: int) -> None:
+def _compare_backtest(work_folder: Path, readings: Readings, repeats: int) -> None:
     """Compare the whole command with scoring alone, both on one core.
 
-    Scoring alone: `score_readings` on columns that exist already, in a warm process, with the
-    number of rows at once that is fastest.
+    Scoring alone calls `score_readings` on existing columns in a warm process, with the fastest
+    number of rows per call.
     """
     keep_freed_memory()
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # and of the commands started here
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # child processes inherit this
     registry = Registry(work_folder / "registry")
     print("backtest   rows/s   scoring alone, rows/s   share")
     for name in FeatureKind:
@@ -91,13 +91,13 @@ def _backtest(work_folder: Path, readings: Readings, repeats: int) -> None:
         detector = registry.load(name, "champion").detector
         rates, scoring_rates = [], []
         for _ in range(repeats):
-            rates.append(len(readings) / _seconds(command))
-            memory, began = detector.empty_memory(), time.perf_counter()
+            rates.append(len(readings) / _time_command(command))
+            memory, start_time = detector.empty_memory(), time.perf_counter()
             for start in range(0, len(readings), _CHUNK_ROWS):
                 readings_chunk = readings.take(slice(start, start + _CHUNK_ROWS))
                 readings_chunk = replace(readings_chunk, index=readings_chunk.index - start)
                 score_readings(readings_chunk, [], detector, memory)
-            scoring_rates.append(len(readings) / (time.perf_counter() - began))
+            scoring_rates.append(len(readings) / (time.perf_counter() - start_time))
         rate, scoring_rate = np.median(rates), np.median(scoring_rates)
         print(
             f"{name:<9} {rate:>7.0f} {scoring_rate:>23.0f} {rate / scoring_rate:>7.2f}", flush=True
@@ -105,26 +105,26 @@ def _backtest(work_folder: Path, readings: Readings, repeats: int) -> None:
 
 
 def _our_command(work_folder: Path, command: str, *options: str) -> list[str]:
-    where = [
+    locations = [
         "--schema",
         str(work_folder / "schema.toml"),
         "--registry",
         str(work_folder / "registry"),
     ]
-    return ["sensorwatch", command, "--data", str(work_folder / "rows.csv"), *where, *options]
+    return ["sensorwatch", command, "--data", str(work_folder / "rows.csv"), *locations, *options]
 
 
-def _seconds(command: list[str]) -> float:
-    began = time.perf_counter()
+def _time_command(command: list[str]) -> float:
+    start_time = time.perf_counter()
     subprocess.run([sys.executable, "-m", *command], check=True, stdout=subprocess.DEVNULL)
-    return time.perf_counter() - began
+    return time.perf_counter() - start_time
 
 
 def some_rows(rows: int, *, seed: int = 0) -> Readings:
-    """Make rows of sensors in turns, a second apart: noise that remembers the row before."""
-    random = np.random.default_rng(seed)
+    """Return autocorrelated rows of all sensors in turn, one second per turn."""
+    rng = np.random.default_rng(seed)
     steps = -(-rows // SENSORS)
-    values: NDArray[np.float64] = random.normal(size=(steps, SENSORS, SIGNALS))
+    values: NDArray[np.float64] = rng.normal(size=(steps, SENSORS, SIGNALS))
     for step in range(1, steps):
         values[step] = 0.8 * values[step - 1] + 0.6 * values[step]
     number = np.arange(rows, dtype=np.int64)

@@ -1,7 +1,7 @@
-"""The plain server: FastAPI, pydantic and scikit-learn, as a tutorial writes it, tuned a little.
+"""A plain server with FastAPI, pydantic and scikit-learn, as in a tutorial.
 
-`python -m benchmarks.speed.tutorial_server MODEL PORT`; MODEL: a forest written with joblib. One
-vectorised call of the forest per request, an `async def` as FastAPI's users find fastest here.
+Command: `python -m benchmarks.speed.tutorial_server MODEL PORT`; MODEL is a forest written with
+joblib. Two things are tuned: one vectorised call of the forest per request, and an `async def`.
 """
 
 import sys
@@ -25,13 +25,13 @@ class Row(BaseModel):
 
 
 class Rows(BaseModel):
-    """A request."""
+    """The body of a request."""
 
     rows: list[Row]
 
 
 class Score(BaseModel):
-    """What is said of a row: much less than our answer says."""
+    """The result of a row, with fewer fields than our response has."""
 
     index: int
     sensor_id: str
@@ -40,7 +40,7 @@ class Score(BaseModel):
 
 
 class Scores(BaseModel):
-    """An answer."""
+    """The body of a response."""
 
     rows: list[Score]
 

@@ -1,7 +1,7 @@
-"""The plain training: pandas and scikit-learn in one script, as a tutorial writes it.
+"""A plain training script with pandas and scikit-learn, as in a tutorial.
 
 `python -m benchmarks.speed.tutorial_training CSV MODEL` fits on the older 70 % of the rows. The
-scores of the newer rows give a threshold. The times are features, so they are parsed.
+scores of the newer rows give a threshold. Timestamps are parsed because features use them.
 """
 
 import sys
@@ -13,7 +13,7 @@ from sklearn.ensemble import IsolationForest
 
 
 def main(data: str, model: str) -> None:
-    """Read, fit, score the newer rows, keep forest and threshold."""
+    """Fit a forest, compute its threshold on the newer rows, and write both."""
     table = pd.read_csv(data, parse_dates=["timestamp"])
     times = table["timestamp"].dt
     signals = table.drop(columns=["timestamp", "sensor_id"])

@@ -1,4 +1,4 @@
-"""Two workers on four partitions against one: frozen while the topic is filled, then let loose."""
+"""Compare two workers with one on four partitions, with workers frozen until the topic is full."""
 
 import time
 import uuid
@@ -6,7 +6,7 @@ import uuid
 from benchmarks.report.document import Section
 from benchmarks.report.figures_table import Table
 from benchmarks.speed import speed_targets as goals
-from benchmarks.speed.observed_worker import WorkerJob, a_worker
+from benchmarks.speed.observed_worker import WorkerJob, running_worker
 from benchmarks.speed.process_usage import tree_cpu_seconds
 from benchmarks.speed.run_statistics import DrainRun, median_and_range
 from benchmarks.speed.section_result import SectionResult
@@ -16,17 +16,17 @@ from benchmarks.speed.topic_loading import load_topic
 
 PARTITIONS = 4
 THREADS = (2, 1)
-"""Of each worker: the default, and what leaves the second core to the second worker."""
+"""Threads of each worker: the default, and one, which leaves a core to the other worker."""
 _LONG_SESSION_TIMEOUT = {"kafka__session_timeout_ms": 120_000}
-"""Longer than the filling: a frozen worker stays in its group."""
+"""A session timeout longer than filling the topic, so that frozen workers stay in their group."""
 
 
-def two_workers(bench: Testbed) -> SectionResult:
+def measure_two_workers(testbed: Testbed) -> SectionResult:
     """Measure one and two workers in turn."""
     configurations = [(threads, workers) for threads in THREADS for workers in (1, 2)]
     rounds = [
-        {configuration: _drain_with(bench, *configuration) for configuration in configurations}
-        for _ in range(bench.options.rounds)
+        {configuration: _drain_with(testbed, *configuration) for configuration in configurations}
+        for _ in range(testbed.options.rounds)
     ]
     rows, ratios = [], []
     for threads in THREADS:
@@ -57,11 +57,11 @@ def two_workers(bench: Testbed) -> SectionResult:
     return SectionResult(Section(title, [table]), ratios)
 
 
-def _drain_with(bench: Testbed, threads: int, workers: int) -> DrainRun:
-    trained, rows = bench.trained(bench.options.few_sensors), bench.options.rows
-    topic = bench.kafka.create_topic(f"shared-{uuid.uuid4().hex[:8]}", PARTITIONS)
+def _drain_with(testbed: Testbed, threads: int, workers: int) -> DrainRun:
+    trained, rows = testbed.trained(testbed.options.few_sensors), testbed.options.rows
+    topic = testbed.kafka.create_topic(f"shared-{uuid.uuid4().hex[:8]}", PARTITIONS)
     job = WorkerJob(
-        config_of(bench.kafka),
+        config_of(testbed.kafka),
         topic,
         PARTITIONS,
         f"of-{topic}",
@@ -70,16 +70,16 @@ def _drain_with(bench: Testbed, threads: int, workers: int) -> DrainRun:
         {**_LONG_SESSION_TIMEOUT, "consumer__workers": workers, "consumer__threads": threads},
     )
     job.make_topics()
-    with a_worker(job) as group:
+    with running_worker(job) as group:
         group.wait_assigned(workers)
-        group.program.freeze()
+        group.process.freeze()
         load_topic(job.kafka, topic, PARTITIONS, trained.stream(rows))
         cpu_before = tree_cpu_seconds(group.pid)
-        group.program.thaw()
+        group.process.thaw()
         start_time = time.perf_counter()
         group.wait_consumed(rows)
         seconds = time.perf_counter() - start_time
         cpu = tree_cpu_seconds(group.pid) - cpu_before
-        group.program.terminate()
-    bench.kafka.delete_topic(topic)
+        group.process.terminate()
+    testbed.kafka.delete_topic(topic)
     return DrainRun(rows, seconds, cpu)

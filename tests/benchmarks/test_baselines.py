@@ -1,4 +1,4 @@
-"""The trivial rules do what their names say, causally."""
+"""Tests of the trivial rules that detectors are compared with."""
 
 import numpy as np
 
@@ -7,8 +7,10 @@ from benchmarks.quality.baselines import alarm_starts, ewma_of_z, flag_everythin
 from tests.reading_builders import a_schema
 
 
-def a_stream(rows: int = 300, *, train_rows: int = 200, bad: int | None = None) -> RecordStream:
-    """Two sensors of different levels taking turns; the last 20 rows of both are far off."""
+def a_stream(
+    rows: int = 300, *, train_rows: int = 200, rejected_row: int | None = None
+) -> RecordStream:
+    """Return rows of two sensors in turn, with different levels; the last 20 rows are outliers."""
     rng = np.random.default_rng(3)
     values = rng.normal(size=(rows, 3)) + 100.0 * (np.arange(rows) % 2)[:, np.newaxis]
     values[-20:] += 30.0
@@ -20,8 +22,8 @@ def a_stream(rows: int = 300, *, train_rows: int = 200, bad: int | None = None) 
         }
         for row in range(rows)
     ]
-    if bad is not None:
-        records[bad] = {"timestamp": "never"}
+    if rejected_row is not None:
+        records[rejected_row] = {"timestamp": "never"}
     return RecordStream("two", a_schema(), records, train_rows)
 
 
@@ -29,7 +31,7 @@ def test_flagging_everything_flags_every_judged_row() -> None:
     assert flag_everything(a_stream()).is_anomaly.tolist() == [True] * 100
 
 
-def test_the_ewma_looks_at_each_sensor_by_its_own_level() -> None:
+def test_the_ewma_uses_the_level_of_each_sensor() -> None:
     judged = ewma_of_z(a_stream(), rate=0.01)
 
     assert judged.is_anomaly[-18:].all()
@@ -38,26 +40,27 @@ def test_the_ewma_looks_at_each_sensor_by_its_own_level() -> None:
 
 
 def test_the_ewma_does_not_look_ahead() -> None:
-    complete, shorter = a_stream(300), a_stream(300)
-    shorter = RecordStream("short", shorter.schema, shorter.records[:250], 200)
+    complete_stream, shorter_stream = a_stream(300), a_stream(300)
+    shorter_stream = RecordStream("short", shorter_stream.schema, shorter_stream.records[:250], 200)
 
-    ahead = ewma_of_z(complete, rate=0.01).anomaly_score[:50]
+    complete_scores = ewma_of_z(complete_stream, rate=0.01).anomaly_score[:50]
 
-    assert ahead.tolist() == ewma_of_z(shorter, rate=0.01).anomaly_score.tolist()
+    assert complete_scores.tolist() == ewma_of_z(shorter_stream, rate=0.01).anomaly_score.tolist()
 
 
-def test_a_rejected_row_is_no_alarm_and_moves_no_other() -> None:
-    complete, broken = a_stream(), a_stream(bad=290)
+def test_a_rejected_row_does_not_alarm_and_does_not_change_other_scores() -> None:
+    complete_stream, stream_with_rejection = a_stream(), a_stream(rejected_row=290)
 
     for judge in (lambda stream: ewma_of_z(stream, rate=0.01), forest_in_sample):
-        judged = judge(broken)
+        judged = judge(stream_with_rejection)
         assert len(judged.is_anomaly) == 100
         assert not judged.is_anomaly[90]
         assert judged.anomaly_score[90] == 0.0
-        assert judged.anomaly_score[91] == judge(complete).anomaly_score[91]  # the other sensor's
+        # Row 91 is a row of the other sensor.
+        assert judged.anomaly_score[91] == judge(complete_stream).anomaly_score[91]
 
 
-def test_an_episode_begins_where_its_own_sensor_was_quiet() -> None:
+def test_an_alarm_starts_if_the_sensors_previous_row_has_no_alarm() -> None:
     alarmed = np.asarray([1, 1, 1, 0, 0, 1, 1, 1], dtype=np.bool_)
     sensor = np.asarray([0, 1, 0, 1, 0, 1, 0, 0])
 

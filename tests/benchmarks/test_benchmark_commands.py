@@ -1,4 +1,4 @@
-"""The command measures what it is asked for, and writes a document only of the whole."""
+"""The quality command writes a document only after a full run."""
 
 from pathlib import Path
 
@@ -11,18 +11,18 @@ from tests.benchmarks.test_skab_benchmark import write_files
 
 @pytest.fixture
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with two files of SKAB's form; the working folder is another."""
+    """Return a folder with two SKAB files; the working folder is another folder."""
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     return write_files(tmp_path)
 
 
-def test_one_part_is_printed_with_its_time_and_leaves_no_document(
+def test_a_single_benchmark_prints_its_time_and_writes_no_document(
     data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    asked = ["--data", str(data), "--only", "skab", "--files", "valve1/*", "--seeds", "0"]
+    arguments = ["--data", str(data), "--only", "skab", "--files", "valve1/*", "--seeds", "0"]
 
-    assert run(main, [*asked, "--alone"]) == 0
+    assert run(main, [*arguments, "--alone"]) == 0
 
     printed = capsys.readouterr().out
     assert "SKAB, 1 files" in printed
@@ -31,7 +31,7 @@ def test_one_part_is_printed_with_its_time_and_leaves_no_document(
     assert not list(Path().iterdir())
 
 
-def test_a_folder_without_the_data_is_named(
+def test_the_error_names_a_folder_without_data(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(main, ["--data", str(tmp_path), "--only", "skab"]) != 0

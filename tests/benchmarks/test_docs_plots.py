@@ -1,4 +1,4 @@
-"""The plots of the user documents show what they say, from the real detector."""
+"""The plots of the user documents show results of a real detector."""
 
 from xml.etree import ElementTree
 
@@ -16,30 +16,30 @@ pytestmark = pytest.mark.slow  # one training
 
 
 def texts(drawing: str) -> list[str]:
-    """What is written in a drawing, title first."""
+    """Return the texts of a drawing, with the title first."""
     return [mark.text or "" for mark in ElementTree.fromstring(drawing).iter()][1:]
 
 
-def test_every_status_that_the_rows_are_meant_to_have_is_in_the_key() -> None:
-    written = texts(order.draw())
+def test_the_legend_has_every_status_of_the_rows() -> None:
+    drawn_texts = texts(order.draw())
 
-    assert {"scored", "late", "duplicate", "gap", "warming_up"} <= set(written)
-
-
-def test_the_episode_is_one_that_opened_and_closed() -> None:
-    written = [text.strip() for text in texts(episode.draw())]
-
-    assert (written.count("opened"), written.count("closed:")) == (1, 1)
+    assert {"scored", "late", "duplicate", "gap", "warming_up"} <= set(drawn_texts)
 
 
-def test_the_reasons_begin_with_the_signal_that_was_changed() -> None:
-    words = [text for text in texts(reasons.draw()) if ", expected " in text]
+def test_the_plot_shows_one_episode_that_opens_and_closes() -> None:
+    drawn_texts = [text.strip() for text in texts(episode.draw())]
 
-    assert words[0].startswith("x2 ")
-    assert ", high, " in words[0]
+    assert (drawn_texts.count("opened"), drawn_texts.count("closed:")) == (1, 1)
 
 
-def test_a_plot_is_drawn_the_same_again() -> None:
+def test_the_first_signal_in_the_plot_is_the_faulty_signal() -> None:
+    signal_texts = [text for text in texts(reasons.draw()) if ", expected " in text]
+
+    assert signal_texts[0].startswith("x2 ")
+    assert ", high, " in signal_texts[0]
+
+
+def test_drawing_a_plot_twice_gives_the_same_text() -> None:
     assert forecast.draw() == forecast.draw()
 
 
@@ -49,10 +49,10 @@ def test_a_known_sensor_is_scored_from_its_first_row_on() -> None:
     assert {status.value for status in scored.statuses} == {"scored"}
 
 
-def test_what_lies_beyond_a_panel_is_put_on_its_edge() -> None:
+def test_a_point_outside_a_panel_is_put_on_its_edge() -> None:
     panel = Panel(titled_drawing("", 100), 10, 90, (0, 10), (0, 1))
 
-    assert panel.at(0, 5)[1] == 10
-    assert panel.at(0, -5)[1] == 90
+    assert panel.pixel(0, 5)[1] == 10
+    assert panel.pixel(0, -5)[1] == 90
     panel.line(np.zeros(3), "black")
     assert "90.0" in panel.drawing.marks[-1]

@@ -1,4 +1,4 @@
-"""NAB's files and windows are read, and episodes counted by the window they begin in."""
+"""Tests of reading NAB's files and windows, and of counting alarms by window."""
 
 import json
 from pathlib import Path
@@ -12,10 +12,10 @@ from tests.benchmarks.test_streams import flagging_every, flagging_nothing
 
 
 def write_files(folder: Path, *, window: tuple[str, str] = ("00:40", "00:49")) -> Path:
-    """Write one file of 100 rows, one a minute, with a window; and one without."""
-    ends = [f"2014-04-10 {end}:00.000000" for end in window]
+    """Write two files of 100 rows, one row a minute; only the first file has a window."""
+    window_ends = [f"2014-04-10 {end}:00.000000" for end in window]
     (folder / "nab" / "real").mkdir(parents=True)
-    labels = {"real/a.csv": [ends], "real/b.csv": [], "real/not_there.csv": []}
+    labels = {"real/a.csv": [window_ends], "real/b.csv": [], "real/not_there.csv": []}
     (folder / "nab" / nab.LABELS).write_text(json.dumps(labels), encoding="utf-8")
     for name in ("a", "b"):
         lines = ["timestamp,value"]
@@ -24,24 +24,33 @@ def write_files(folder: Path, *, window: tuple[str, str] = ("00:40", "00:49")) -
     return folder
 
 
-def test_windows_become_rows(tmp_path: Path) -> None:
-    a, b = nab.load(FileSelection(write_files(tmp_path)))
+def test_windows_are_converted_to_row_numbers(tmp_path: Path) -> None:
+    first_file, second_file = nab.load(FileSelection(write_files(tmp_path)))
 
-    assert (a.name, a.labels.rows, a.labels.windows) == ("real/a.csv", 100, ((40, 49),))
-    assert (b.labels.windows, b.stream.train_rows, b.stream.judged_rows) == ((), 15, 85)
+    assert (first_file.name, first_file.labels.rows, first_file.labels.windows) == (
+        "real/a.csv",
+        100,
+        ((40, 49),),
+    )
+    assert (
+        second_file.labels.windows,
+        second_file.stream.train_rows,
+        second_file.stream.judged_rows,
+    ) == ((), 15, 85)
 
 
-def test_a_window_that_ends_at_no_row_is_named(tmp_path: Path) -> None:
+def test_a_window_that_ends_at_no_row_is_an_error(tmp_path: Path) -> None:
     write_files(tmp_path, window=("00:40", "03:00"))
 
     with pytest.raises(DataError, match="no row at '2014-04-10 03:00:00'"):
         nab.load(FileSelection(tmp_path))
 
 
-def test_episodes_are_counted_by_the_windows_they_begin_in(tmp_path: Path) -> None:
+def test_an_episode_counts_for_the_window_in_which_it_begins(tmp_path: Path) -> None:
     files = nab.load(FileSelection(write_files(tmp_path)))
 
-    # From row 15 on every 5th: rows 40 and 45 lie in the window, 15 others do not, nor 17 of b.
+    # Every 5th row from row 15 on alarms. Rows 40 and 45 of the first file are in its window. The
+    # other 15 alarms of the first file and all 17 alarms of the second file are false.
     run = nab.measure(files, flagging_every(5))
 
     assert (run.windows_found, run.windows, run.alarms, run.false_alarms) == (1, 1, 34, 32)

@@ -1,4 +1,4 @@
-"""NAB's score: worked out by hand, and its two fixed points."""
+"""NAB's scores agree with values that are calculated by hand."""
 
 import math
 
@@ -19,7 +19,7 @@ from benchmarks.quality.nab_scoring import (
 )
 
 FILE = Labels(100, ((40, 49), (70, 79)))
-"""Judged from row 15 on."""
+"""A file with two windows; its rows from 15 on are judged."""
 VALUE_FAR_FROM_WINDOW = 0.11
 
 
@@ -31,38 +31,39 @@ def sigmoid(x: float) -> float:
     return 1 / (1 + math.exp(-x))
 
 
-def test_fifteen_percent_of_a_file_are_probation_and_750_rows_at_most() -> None:
+def test_probation_is_15_percent_of_a_file_and_at_most_750_rows() -> None:
     assert [probation(rows) for rows in (100, 1_243, 4_032, 5_000, 20_000)] == [
         *(15, 186, 604, 750, 750)
     ]
 
 
 @pytest.mark.parametrize(
-    ("position", "worth"),
+    ("position", "value"),
     [(-1.0, 0.98661), (-0.5, 0.84828), (0.0, 0.0), (1.0, -0.98661), (3.0, -1.0), (9.0, -1.0)],
 )
-def test_the_scaled_sigmoid_has_the_values_of_the_paper(position: float, worth: float) -> None:
-    assert scaled_sigmoid(position) == pytest.approx(worth, abs=1e-5)
+def test_the_scaled_sigmoid_has_the_values_of_the_paper(position: float, value: float) -> None:
+    assert scaled_sigmoid(position) == pytest.approx(value, abs=1e-5)
 
 
-def test_what_an_alarm_is_worth_row_by_row() -> None:
-    worth, window = alarm_values(FILE)
+def test_the_value_of_an_alarm_depends_on_its_row() -> None:
+    value, window = alarm_values(FILE)
 
-    best_worth = 2 * sigmoid(5) - 1
+    best_value = 2 * sigmoid(5) - 1
     assert window[[39, 40, 49, 50, 70, 79, 80]].tolist() == [
         *(NO_WINDOW, 0, 0, NO_WINDOW, 1, 1, NO_WINDOW)
     ]
-    assert worth[15] == worth[39] == -VALUE_FAR_FROM_WINDOW  # no window before it
-    assert worth[40] == 1.0
-    assert worth[45] == pytest.approx((2 * sigmoid(2.5) - 1) / best_worth)  # half of it is left
-    assert worth[49] == pytest.approx((2 * sigmoid(0.5) - 1) / best_worth)  # a tenth is left
-    assert worth[50] == pytest.approx(
+    assert value[15] == value[39] == -VALUE_FAR_FROM_WINDOW  # no window before it
+    assert value[40] == 1.0
+    # Half of the window is left at row 45, and a tenth of it at row 49.
+    assert value[45] == pytest.approx((2 * sigmoid(2.5) - 1) / best_value)
+    assert value[49] == pytest.approx((2 * sigmoid(0.5) - 1) / best_value)
+    assert value[50] == pytest.approx(
         VALUE_FAR_FROM_WINDOW * (2 * sigmoid(-5 / 9) - 1)
-    )  # just behind
-    assert worth[58] == pytest.approx(
+    )  # just behind the window
+    assert value[58] == pytest.approx(
         VALUE_FAR_FROM_WINDOW * (2 * sigmoid(-5) - 1)
-    )  # a width behind
-    assert worth[99] == pytest.approx(VALUE_FAR_FROM_WINDOW * (2 * sigmoid(-100 / 9) - 1))
+    )  # one window width behind the window
+    assert value[99] == pytest.approx(VALUE_FAR_FROM_WINDOW * (2 * sigmoid(-100 / 9) - 1))
 
 
 def test_no_alarm_is_0_and_the_first_row_of_each_window_is_100() -> None:
@@ -73,11 +74,11 @@ def test_no_alarm_is_0_and_the_first_row_of_each_window_is_100() -> None:
     )
 
 
-def test_a_score_without_information_is_that_of_no_alarm() -> None:
-    nothing = best_threshold_score([FILE], [np.zeros(85)])
+def test_a_constant_score_has_the_result_of_no_alarm() -> None:
+    result = best_threshold_score([FILE], [np.zeros(85)])
 
-    assert nothing.score == 0.0
-    assert nothing.threshold == math.inf
+    assert result.score == 0.0
+    assert result.threshold == math.inf
 
 
 def test_only_the_earliest_alarm_of_a_window_counts() -> None:
@@ -87,45 +88,46 @@ def test_only_the_earliest_alarm_of_a_window_counts() -> None:
 
 
 def test_half_of_the_windows_found_with_one_false_alarm() -> None:
-    # Found at once: 1 + 1 instead of missed; of two windows between null and perfect lie 4.
+    # A window found at its first row gains 2: a value of 1, and no cost of 1 for a missed window.
+    # So 4 is the most that two windows can gain.
     assert score_of_alarms([FILE], [alarms_at(40, 20)]) == pytest.approx(
         100 * (2 - VALUE_FAR_FROM_WINDOW) / 4
     )
 
 
-def test_the_threshold_is_one_for_all_files() -> None:
+def test_all_files_share_one_threshold() -> None:
     # The second file's false alarm scores above its own window, and above the first's window too.
-    one = np.where(alarms_at(40, 70), 5.0, 0.0)
-    other = np.where(alarms_at(40, 70), 6.0, 0.0) + np.where(alarms_at(20), 7.0, 0.0)
+    first_scores = np.where(alarms_at(40, 70), 5.0, 0.0)
+    second_scores = np.where(alarms_at(40, 70), 6.0, 0.0) + np.where(alarms_at(20), 7.0, 0.0)
 
-    best = best_threshold_score([FILE, FILE], [one, other])
+    best = best_threshold_score([FILE, FILE], [first_scores, second_scores])
 
     assert best.threshold == 5.0
     assert best.score == pytest.approx(100 * (8 - VALUE_FAR_FROM_WINDOW) / 8)
 
 
 def test_a_file_without_windows_adds_nothing_but_its_false_alarms() -> None:
-    quiet = Labels(100, ())
+    file_without_windows = Labels(100, ())
 
-    loud = score_of_alarms([FILE, quiet], [alarms_at(40, 70), alarms_at(20, 21)])
+    score = score_of_alarms([FILE, file_without_windows], [alarms_at(40, 70), alarms_at(20, 21)])
 
-    assert loud == pytest.approx(100 * (4 - 2 * VALUE_FAR_FROM_WINDOW) / 4)
+    assert score == pytest.approx(100 * (4 - 2 * VALUE_FAR_FROM_WINDOW) / 4)
 
 
 @given(
     seed=st.integers(0, 9_999),
     levels=st.integers(1, 20),
 )
-def test_the_sweep_finds_what_trying_every_threshold_finds(seed: int, levels: int) -> None:
+def test_the_best_threshold_is_the_best_of_all_thresholds(seed: int, levels: int) -> None:
     rng = np.random.default_rng(seed)
     files = [FILE, Labels(60, ((20, 30),))]
     scores = [rng.integers(0, levels, size=size).astype(float) for size in (85, 51)]
 
-    swept = best_threshold_score(files, scores)
+    best = best_threshold_score(files, scores)
 
-    tried = {
+    score_by_threshold = {
         threshold: score_of_alarms(files, [score >= threshold for score in scores])
         for threshold in {*np.concatenate(scores).tolist(), math.inf}
     }
-    assert swept.score == pytest.approx(max(tried.values()))
-    assert tried[swept.threshold] == pytest.approx(swept.score)
+    assert best.score == pytest.approx(max(score_by_threshold.values()))
+    assert score_by_threshold[best.threshold] == pytest.approx(best.score)

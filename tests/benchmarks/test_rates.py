@@ -1,4 +1,4 @@
-"""Clean streams are what they say, and rates are counted against what was configured."""
+"""Tests of the clean streams, and of the alert rates on them."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from benchmarks.quality.clean_streams import (
     CleanStreamKind,
     clean_stream,
 )
-from benchmarks.quality.compared_detectors import detector_with
+from benchmarks.quality.compared_detectors import detector_with_settings
 from benchmarks.quality.quality_targets import RATE_FACTOR
 from benchmarks.quality.sensor_grid import MINUTES_PER_DAY
 from sensorwatch.common.runtime.setting_keys import TrainerSettings
@@ -25,13 +25,13 @@ def values(kind: CleanStreamKind, *, seed: int = 0) -> NDArray[np.float64]:
     return scaled
 
 
-def test_a_stream_follows_from_its_kind_and_seed() -> None:
+def test_kind_and_seed_determine_a_stream() -> None:
     for kind in CleanStreamKind:
         assert values(kind).tobytes() == values(kind).tobytes()
         assert (values(kind) != values(kind, seed=1)).any()
 
 
-def test_noise_has_a_deviation_of_one_and_a_memory() -> None:
+def test_noise_has_unit_variance_and_is_autocorrelated() -> None:
     noise = values(CleanStreamKind.PLAIN) - values(CleanStreamKind.PLAIN).mean(axis=0)
 
     assert noise.std() == pytest.approx(1.0, abs=0.05)
@@ -39,51 +39,51 @@ def test_noise_has_a_deviation_of_one_and_a_memory() -> None:
     assert (noise[..., 0] * noise[..., 1]).mean() == pytest.approx(0.49, abs=0.05)
 
 
-def test_sensors_have_levels_of_their_own() -> None:
+def test_sensors_have_different_levels() -> None:
     assert values(CleanStreamKind.PLAIN).mean(axis=0).std(axis=0).min() > 1.0
 
 
-def test_all_sensors_share_one_day() -> None:
+def test_all_sensors_share_one_daily_cycle() -> None:
     days = TRAIN_STEPS // MINUTES_PER_DAY
-    course = (
+    daily_mean = (
         values(CleanStreamKind.DAILY)[:TRAIN_STEPS]
         .reshape(days, MINUTES_PER_DAY, -1)
         .mean(axis=(0, 2))
     )
 
-    assert np.ptp(course) > 2.0
-    flat = (
+    assert np.ptp(daily_mean) > 2.0
+    daily_mean_without_cycle = (
         values(CleanStreamKind.PLAIN)[:TRAIN_STEPS]
         .reshape(days, MINUTES_PER_DAY, -1)
         .mean(axis=(0, 2))
     )
-    assert np.ptp(flat) < 1.5
+    assert np.ptp(daily_mean_without_cycle) < 1.5
 
 
-def test_drift_is_as_slow_as_its_bound() -> None:
+def test_drift_has_its_documented_rate() -> None:
     stream = values(CleanStreamKind.DRIFT)
-    moved = stream[-MINUTES_PER_DAY:].mean(axis=0) - stream[:MINUTES_PER_DAY].mean(axis=0)
+    drift = stream[-MINUTES_PER_DAY:].mean(axis=0) - stream[:MINUTES_PER_DAY].mean(axis=0)
 
-    wanted = DRIFT_PER_ROW * (len(stream) - MINUTES_PER_DAY)
-    assert np.abs(moved) == pytest.approx(wanted, rel=0.2)
-    assert set(np.sign(moved).ravel()) == {-1.0, 1.0}
+    expected_drift = DRIFT_PER_ROW * (len(stream) - MINUTES_PER_DAY)
+    assert np.abs(drift) == pytest.approx(expected_drift, rel=0.2)
+    assert set(np.sign(drift).ravel()) == {-1.0, 1.0}
 
 
-def test_heavy_tails_are_heavy() -> None:
-    def largest(kind: CleanStreamKind) -> float:
+def test_heavy_tails_have_larger_steps() -> None:
+    def largest_step(kind: CleanStreamKind) -> float:
         steps = np.diff(values(kind), axis=0)
         return float(np.abs(steps).max() / steps.std())
 
-    assert largest(CleanStreamKind.HEAVY_TAILS) > 15
-    assert largest(CleanStreamKind.DAILY) < 8
+    assert largest_step(CleanStreamKind.HEAVY_TAILS) > 15
+    assert largest_step(CleanStreamKind.DAILY) < 8
 
 
 def test_a_rate_is_the_alarmed_share_of_the_judged_rows() -> None:
     stream = clean_stream(CleanStreamKind.PLAIN, judged_steps=10).stream()
 
-    (one,) = rates.measure([stream], flagging_every(50), 0.01)
+    (realised,) = rates.measure([stream], flagging_every(50), 0.01)
 
-    assert (one.rows, one.rate, one.ratio) == (100, 0.02, 2.0)
+    assert (realised.rows, realised.rate, realised.ratio) == (100, 0.02, 2.0)
 
 
 @pytest.mark.slow
@@ -91,19 +91,23 @@ def test_a_rate_is_the_alarmed_share_of_the_judged_rows() -> None:
     "kind", [CleanStreamKind.DAILY, CleanStreamKind.DRIFT, CleanStreamKind.HEAVY_TAILS]
 )
 def test_clean_rows_alarm_about_as_often_as_configured(kind: CleanStreamKind) -> None:
-    """Within the target factor of the benchmark; at the lowest rate 30 alarms are expected."""
+    """The rate is within the benchmark's factor; 30 alarms are expected at the lowest rate."""
     stream = clean_stream(kind, judged_steps=3_000).stream()
 
-    for rate in rates.RATES:
+    for rate in rates.CONFIGURED_RATES:
         trainer_settings = TrainerSettings(trees=50, target_alert_rate=rate)
-        (measured,) = rates.measure([stream], detector_with("default", trainer_settings), rate)
+        (measured,) = rates.measure(
+            [stream], detector_with_settings("default", trainer_settings), rate
+        )
         assert 1 / RATE_FACTOR <= measured.ratio <= RATE_FACTOR, measured
 
 
-def test_what_is_off_by_more_than_the_factor_is_marked() -> None:
-    def one(rate: float) -> rates.RealisedRate:
+def test_the_table_marks_rates_outside_the_factor() -> None:
+    def realised_rate(rate: float) -> rates.RealisedRate:
         return rates.RealisedRate("ours", "plain", 0.01, rate, 1, 100)
 
-    (row,) = rates.table([one(0.0033), one(0.0034), one(0.03), one(0.0301)]).rows
+    (row,) = rates.table(
+        [realised_rate(0.0033), realised_rate(0.0034), realised_rate(0.03), realised_rate(0.0301)]
+    ).rows
 
     assert [cell.endswith("!") for cell in row[2:]] == [True, False, False, True]

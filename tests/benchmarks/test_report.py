@@ -1,4 +1,4 @@
-"""The document says when and with what it was made; its plots are drawings."""
+"""Tests of the generated document, its tables and its plots."""
 
 from pathlib import Path
 from xml.etree import ElementTree
@@ -11,17 +11,17 @@ from benchmarks.report.figures_table import Table, markdown, show
 from benchmarks.report.plots import Bar, Point, Strip, bars, ratios, scatter, strips
 
 TABLE = Table("Found", ("", "F1"), [("ours", "0.81"), ("a|b", "0.1")], "Pooled.")
-ROWS = np.arange(40) % 10 < 3
+FLAGS = np.arange(40) % 10 < 3
 DRAWINGS = {
     "bars": bars("Bars", [Bar("<ours>", 50.0), Bar("theirs", -3.0)], top=100.0),
-    "scatter": scatter("Dots", [Point("a", 1, 2)], axes=("x", "y"), good=(16.0, 27.0)),
-    "strips": strips("Rows", [Strip("one.csv", ROWS, ~ROWS)], key="alarm"),
+    "scatter": scatter("Dots", [Point("a", 1, 2)], axes=("x", "y"), target=(16.0, 27.0)),
+    "strips": strips("Rows", [Strip("one.csv", FLAGS, ~FLAGS)], alarm_name="alarm"),
     "ratios": ratios("Rates", [("plain", [Bar("ours", 0.0), Bar("b", 99.0)])], factor=3.0),
 }
 
 
 @pytest.mark.parametrize("name", list(DRAWINGS))
-def test_a_plot_is_an_svg_whose_marks_lie_on_the_paper(name: str) -> None:
+def test_the_marks_of_a_plot_are_inside_the_drawing(name: str) -> None:
     root = ElementTree.fromstring(DRAWINGS[name])
 
     width, height = float(root.attrib["width"]), float(root.attrib["height"])
@@ -32,7 +32,7 @@ def test_a_plot_is_an_svg_whose_marks_lie_on_the_paper(name: str) -> None:
         assert 0 <= float(mark.get("y", mark.get("cy", ""))) <= height
 
 
-def test_a_bar_is_as_long_as_its_figure() -> None:
+def test_the_length_of_a_bar_is_proportional_to_its_value() -> None:
     root = ElementTree.fromstring(bars("Bars", [Bar("a", 50.0), Bar("b", 25.0)], top=100.0))
 
     widths = [float(mark.attrib["width"]) for mark in root if mark.get("rx") == "3"]
@@ -40,7 +40,7 @@ def test_a_bar_is_as_long_as_its_figure() -> None:
     assert widths[3] == pytest.approx(widths[0] / 4, abs=0.1)
 
 
-def test_a_table_is_markdown() -> None:
+def test_a_table_is_written_as_markdown() -> None:
     assert markdown(TABLE).splitlines() == [
         "### Found",
         "",
@@ -53,14 +53,14 @@ def test_a_table_is_markdown() -> None:
     ]
 
 
-def test_a_table_is_printed_whole(capsys: pytest.CaptureFixture[str]) -> None:
+def test_all_cells_of_a_table_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
     show(TABLE)
 
     printed = capsys.readouterr().out
     assert all(word in printed for word in ("Found", "F1", "ours", "0.81", "Pooled."))
 
 
-def test_the_document_stands_beside_its_plots(tmp_path: Path) -> None:
+def test_the_document_and_its_plots_are_written_to_one_folder(tmp_path: Path) -> None:
     section = Section("SKAB", [TABLE], {"dots": DRAWINGS["scatter"]})
 
     document = Document("found.md", "Found", "How.", "make it", environment_notes=["2 cores"])

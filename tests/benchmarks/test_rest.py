@@ -1,4 +1,4 @@
-"""The load that measures /predict, and the server that it is compared with."""
+"""Tests of the HTTP load generator and of the plain server."""
 
 import json
 import threading
@@ -12,7 +12,7 @@ import pytest
 import uvicorn
 from sklearn.ensemble import IsolationForest
 
-from benchmarks.speed.http_load_generator import load
+from benchmarks.speed.http_load_generator import measure_load
 from benchmarks.speed.tutorial_server import create_app
 from sensorwatch.api.serve_command import open_listener
 from sensorwatch.common.model.plan import plain_plan
@@ -24,7 +24,7 @@ ROW = {"timestamp": "2025-01-01T00:00:00Z", "x1": 0.1, "x2": 0.2, "x3": 0.3}
 
 @contextmanager
 def plain_server(folder: Path) -> Iterator[int]:
-    """Serve scikit-learn's forest in a thread; the port."""
+    """Serve scikit-learn's forest in a thread; yield the port."""
     matrix = compute_features(some_readings(), plain_plan(a_schema()))
     joblib.dump(IsolationForest(n_estimators=5, random_state=0).fit(matrix), folder / "forest")
     app = create_app(str(folder / "forest"))
@@ -43,17 +43,17 @@ def plain_server(folder: Path) -> Iterator[int]:
         listener.close()
 
 
-def test_load_measures_rows_and_probe(tmp_path: Path) -> None:
+def test_load_measures_requests_and_the_probe(tmp_path: Path) -> None:
     body = json.dumps({"rows": [ROW] * 3}).encode()
 
     with plain_server(tmp_path) as port:
-        measured = load(port, [body, body], 0.2)
+        response_times = measure_load(port, [body, body], 0.2)
 
-    assert measured["rows"]
-    assert measured["probe"]
-    assert all(taken > 0 for taken in measured["rows"])
+    assert response_times["rows"]
+    assert response_times["probe"]
+    assert all(seconds > 0 for seconds in response_times["rows"])
 
 
-def test_an_answer_that_is_no_success_is_not_measured(tmp_path: Path) -> None:
+def test_a_failed_response_is_an_error(tmp_path: Path) -> None:
     with plain_server(tmp_path) as port, pytest.raises(ConnectionError, match="422"):
-        load(port, [b'{"rows": [{}]}'], 0.2)
+        measure_load(port, [b'{"rows": [{}]}'], 0.2)

@@ -1,4 +1,4 @@
-"""Faults are at their stated places, and only alarms in their own rows find them."""
+"""Tests of the simulated faults, and of counting which faults are found."""
 
 from collections import Counter
 
@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from benchmarks.quality.fault_slots import (
+    FAULT_SIZES,
     HEALTHY_MARGIN_STEPS,
-    SIZES,
     SLOT_STEPS,
     PlacedFault,
     healthy_mask,
@@ -19,56 +19,60 @@ from sensorwatch.common.simulation.sensors import noise_scale
 from tests.benchmarks.test_streams import flagging_nothing
 
 
-def test_each_slot_of_each_sensor_has_one_fault_with_quiet_rows_around_it() -> None:
+def test_each_slot_of_each_sensor_has_one_fault_between_healthy_rows() -> None:
     faults = place_faults(6, 5, np.random.default_rng(1))
 
-    slots = Counter((fault.sensor, fault.at // SLOT_STEPS) for fault in faults)
+    slots = Counter((fault.sensor, fault.start // SLOT_STEPS) for fault in faults)
     assert len(slots) == 30
     assert set(slots.values()) == {1}
-    assert Counter(fault.kind for fault in faults) == dict.fromkeys(SIZES, 5)
+    assert Counter(fault.kind for fault in faults) == dict.fromkeys(FAULT_SIZES, 5)
     for fault in faults:
-        assert fault.at % SLOT_STEPS >= HEALTHY_MARGIN_STEPS
-        assert fault.at % SLOT_STEPS + fault.length <= SLOT_STEPS - HEALTHY_MARGIN_STEPS
+        assert fault.start % SLOT_STEPS >= HEALTHY_MARGIN_STEPS
+        assert fault.start % SLOT_STEPS + fault.length <= SLOT_STEPS - HEALTHY_MARGIN_STEPS
 
 
-def test_only_the_faulty_rows_of_a_plant_are_changed_and_by_their_size() -> None:
-    fleet, again = load(sensors=3, slots=4), load(sensors=3, slots=4)
+def test_equal_fleets_are_identical_and_faults_change_one_signal() -> None:
+    fleet, same_fleet = load(sensors=3, slots=4), load(sensors=3, slots=4)
     values = fleet.grid.values[fleet.grid.train_steps :]
 
-    assert values.tobytes() == again.grid.values[again.grid.train_steps :].tobytes()
+    assert values.tobytes() == same_fleet.grid.values[same_fleet.grid.train_steps :].tobytes()
     spikes = [fault for fault in fleet.faults if fault.kind is FaultKind.SPIKE]
     assert len(spikes) == 2
     for fault in spikes:
-        beside = values[[fault.at - 1, fault.at + 1], fault.sensor].mean(axis=0)
-        jump = np.abs(values[fault.at, fault.sensor] - beside) / noise_scale()
+        neighbours = values[[fault.start - 1, fault.start + 1], fault.sensor].mean(axis=0)
+        jump = np.abs(values[fault.start, fault.sensor] - neighbours) / noise_scale()
         assert (jump > 3).sum() == 1  # one signal, by 6 standard deviations of its noise
     for fault in fleet.faults:
         if fault.kind is FaultKind.STUCK:
-            rows = values[fault.at - 1 : fault.at + 30, fault.sensor]
+            rows = values[fault.start - 1 : fault.start + 30, fault.sensor]
             assert (np.ptp(rows, axis=0) == 0).sum() == 1
 
 
-def test_a_fault_is_found_by_an_alarm_in_its_rows_and_of_its_sensor() -> None:
+def test_only_an_alarm_in_the_rows_of_a_fault_finds_the_fault() -> None:
     alarmed = np.zeros((400, 2), dtype=np.bool_)
-    at_once = PlacedFault(FaultKind.STUCK, sensor=0, at=100, length=30)
-    later = PlacedFault(FaultKind.STUCK, sensor=0, at=200, length=30)
-    never = PlacedFault(FaultKind.STUCK, sensor=1, at=200, length=30)
+    found_at_once = PlacedFault(FaultKind.STUCK, sensor=0, start=100, length=30)
+    found_later = PlacedFault(FaultKind.STUCK, sensor=0, start=200, length=30)
+    not_found = PlacedFault(FaultKind.STUCK, sensor=1, start=200, length=30)
     alarmed[100, 0] = alarmed[208:220, 0] = True
-    alarmed[199, 1] = alarmed[230, 1] = True  # just before and just behind
-    alarmed[165, 1] = True  # by chance
+    alarmed[199, 1] = alarmed[230, 1] = True  # one row before and one row after the fault
+    alarmed[165, 1] = True  # an alarm before the fault, by chance
 
-    seen = result_of_kind([at_once, later, never], alarmed)
+    result = result_of_kind([found_at_once, found_later, not_found], alarmed)
 
-    assert (seen.episodes, seen.delay) == (3, 4.0)
-    assert seen.recall == pytest.approx(2 / 3)
-    assert seen.by_chance == pytest.approx(1 / 3)
+    assert (result.episodes, result.delay) == (3, 4.0)
+    assert result.recall == pytest.approx(2 / 3)
+    assert result.by_chance == pytest.approx(1 / 3)
 
 
-def test_rows_apart_from_faults_are_counted_for_the_alert_rate() -> None:
-    healthy = healthy_mask([PlacedFault(FaultKind.STUCK, sensor=1, at=100, length=30)], 400, 2)
+def test_rows_near_faults_do_not_count_for_the_alert_rate() -> None:
+    is_healthy = healthy_mask(
+        [PlacedFault(FaultKind.STUCK, sensor=1, start=100, length=30)], 400, 2
+    )
 
-    assert healthy[:, 0].all()
-    assert np.flatnonzero(~healthy[:, 1]).tolist() == list(range(100, 130 + HEALTHY_MARGIN_STEPS))
+    assert is_healthy[:, 0].all()
+    assert np.flatnonzero(~is_healthy[:, 1]).tolist() == list(
+        range(100, 130 + HEALTHY_MARGIN_STEPS)
+    )
 
 
 def test_a_detector_that_never_alarms_finds_nothing() -> None:

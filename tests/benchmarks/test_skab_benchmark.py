@@ -1,4 +1,4 @@
-"""SKAB's figures: pooled over rows, not over files; cuts follow from name and seed."""
+"""SKAB's figures are pooled over rows, and a cut depends on file name and seed only."""
 
 from pathlib import Path
 
@@ -15,24 +15,24 @@ from benchmarks.quality.skab_benchmark import (
     load,
     measure,
 )
-from benchmarks.quality.skab_scoring import Counts, count, delays, pooled
+from benchmarks.quality.skab_scoring import Counts, count, delays, sum_counts
 from sensorwatch.common.errors import DataError
 
 HEADER = "datetime;Pressure;Volume Flow RateRMS;anomaly;changepoint"
 
 
-def rows(text: str) -> NDArray[np.bool_]:
+def flags(text: str) -> NDArray[np.bool_]:
     return np.asarray([letter == "#" for letter in text])
 
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """A folder with the files of `write_files`."""
+    """Return a folder with the files of `write_files`."""
     return write_files(tmp_path)
 
 
 def write_files(folder: Path) -> Path:
-    """Write two files of 1,000 rows, faulty in rows 600 to 899; one of them with a bad cell."""
+    """Write two files of 1,000 rows; rows 600 to 899 are faulty, and one cell is invalid."""
     for name in ("valve1/0", "other/3"):
         lines = [HEADER]
         for row in range(1_000):
@@ -46,8 +46,8 @@ def write_files(folder: Path) -> Path:
     return folder
 
 
-def test_counts_and_rates_of_a_stretch() -> None:
-    counts = count(rows("..####.."), rows(".#.##..."))
+def test_rows_are_counted_by_label_and_alarm() -> None:
+    counts = count(flags("..####.."), flags(".#.##..."))
 
     assert counts == Counts(
         true_positives=2, false_positives=1, false_negatives=2, true_negatives=3
@@ -58,27 +58,27 @@ def test_counts_and_rates_of_a_stretch() -> None:
 
 
 def test_files_are_pooled_by_their_rows() -> None:
-    small, large = Counts(1, 0, 1, 2), Counts(10, 30, 0, 60)
+    small_file, large_file = Counts(1, 0, 1, 2), Counts(10, 30, 0, 60)
 
-    both = pooled([small, large])
+    pooled_counts = sum_counts([small_file, large_file])
 
-    assert both == Counts(11, 30, 1, 62)
-    assert both.far == pytest.approx(100 * 30 / 92)
-    assert both.mar == pytest.approx(100 / 12)
+    assert pooled_counts == Counts(11, 30, 1, 62)
+    assert pooled_counts.far == pytest.approx(100 * 30 / 92)
+    assert pooled_counts.mar == pytest.approx(100 / 12)
 
 
-def test_rates_of_nothing_are_zero() -> None:
+def test_rates_without_rows_are_zero() -> None:
     assert (Counts().f1, Counts().far, Counts().mar) == (0.0, 0.0, 0.0)
 
 
-def test_the_delay_of_each_run_of_faulty_rows() -> None:
-    faulty = rows("##..###...##.#")
-    alarm = rows("#.....#..#...#")
+def test_delays_has_an_entry_for_each_run_of_faulty_rows() -> None:
+    faulty = flags("##..###...##.#")
+    alarm = flags("#.....#..#...#")
 
     assert delays(faulty, alarm) == [0, 2, None, 0]
 
 
-def test_a_file_is_cut_the_same_whoever_else_is_cut() -> None:
+def test_a_cut_depends_on_file_name_and_seed_only() -> None:
     names = [f"valve1/{number}.csv" for number in range(200)]
     cuts = [cut_of(name, seed) for seed in range(5) for name in names]
 
@@ -87,23 +87,23 @@ def test_a_file_is_cut_the_same_whoever_else_is_cut() -> None:
     assert len({cut_of("valve1/0.csv", seed) for seed in range(5)}) > 1
 
 
-def test_a_file_without_its_start_keeps_labels_and_rows_together(data: Path) -> None:
-    other, valve = load(FileSelection(data))
+def test_a_cut_file_has_its_labels_at_the_right_rows(data: Path) -> None:
+    other_file, valve_file = load(FileSelection(data))
 
-    assert [other.name, valve.name] == ["other/3.csv", "valve1/0.csv"]
-    assert valve.schema.signal_names == ("Pressure", "Volume Flow RateRMS")
+    assert [other_file.name, valve_file.name] == ["other/3.csv", "valve1/0.csv"]
+    assert valve_file.schema.signal_names == ("Pressure", "Volume Flow RateRMS")
     for cut in (0, 1, 160):
-        truth = valve.truth(cut)
-        assert len(truth) == valve.stream(cut).judged_rows == 1_000 - cut - TRAIN_ROWS
+        truth = valve_file.truth(cut)
+        assert len(truth) == valve_file.stream(cut).judged_rows == 1_000 - cut - TRAIN_ROWS
         assert np.flatnonzero(truth)[0] + TRAIN_ROWS + cut == 600
 
 
-def test_the_clock_is_right_on_whole_files_and_wrong_on_cut_ones(data: Path) -> None:
+def test_the_clock_rule_is_better_on_uncut_files_than_on_cut_files(data: Path) -> None:
     run = measure(load(FileSelection(data)), clock_rule(), seeds=2)
 
     assert len(run.counts) == len(run.cut) == 2
-    assert pooled(run.counts) == Counts(600, 2 * 106, 0, 2 * 600 - 600 - 2 * 106)
-    assert all(counts.f1 < pooled(run.counts).f1 for counts in run.cut)
+    assert sum_counts(run.counts) == Counts(600, 2 * 106, 0, 2 * 600 - 600 - 2 * 106)
+    assert all(counts.f1 < sum_counts(run.counts).f1 for counts in run.cut)
 
 
 def test_files_are_chosen_by_pattern(data: Path) -> None:

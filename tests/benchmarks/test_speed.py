@@ -1,4 +1,4 @@
-"""The parts of the speed benchmark that need no broker: rows, statistics, goals."""
+"""Tests of the parts of the speed benchmarks that need no broker."""
 
 import json
 from xml.etree import ElementTree
@@ -27,38 +27,38 @@ from sensorwatch.common.rows.schema import load_schema
 STREAM = Stream(sensors=50, rows=20_000)
 
 
-def test_a_stream_is_the_same_every_time_and_goes_on_where_another_ended() -> None:
+def test_a_stream_has_the_same_rows_every_time() -> None:
     first = [payload for chunk in chunks(STREAM) for payload in payloads(chunk)]
-    again = [payload for chunk in chunks(STREAM) for payload in payloads(chunk)]
+    second = [payload for chunk in chunks(STREAM) for payload in payloads(chunk)]
 
-    assert first == again
+    assert first == second
     assert len(first) == 20_000
     assert 95 < np.mean([len(payload) for payload in first]) < 110
 
 
-def test_as_many_rows_are_rejected_as_are_bad_and_a_sensors_times_rise() -> None:
+def test_exactly_the_invalid_rows_are_rejected_and_the_times_of_a_sensor_rise() -> None:
     schema = load_schema(ROOT / "schemas" / "default.toml")
     all_chunks = list(chunks(STREAM))
 
     readings, rejections = parse([p for chunk in all_chunks for p in payloads(chunk)], schema)
 
-    bad = np.concatenate([chunk.bad for chunk in all_chunks])
-    assert [rejection.index for rejection in rejections] == np.flatnonzero(bad).tolist()
-    assert 0.005 < bad.mean() < 0.015
+    is_bad = np.concatenate([chunk.is_bad for chunk in all_chunks])
+    assert [rejection.index for rejection in rejections] == np.flatnonzero(is_bad).tolist()
+    assert 0.005 < is_bad.mean() < 0.015
     assert len(set(readings.sensor_ids)) == 50
     for sensor in range(3):
         assert (np.diff(readings.event_time[readings.sensor == sensor]) > 0).all()
 
 
-def test_few_rows_are_far_from_usual_and_those_for_training_are_all_usual() -> None:
+def test_a_stream_has_few_outliers_and_a_clean_stream_has_none() -> None:
     rows = list(chunks(STREAM))
-    clean = list(chunks(Stream(50, 20_000, clean=True)))
+    clean_chunks = list(chunks(Stream(50, 20_000, is_clean=True)))
 
     is_outlier = np.concatenate([chunk.is_outlier for chunk in rows])
     values = np.concatenate([chunk.values for chunk in rows])
     assert 0.003 < is_outlier.mean() < 0.03
     assert values[is_outlier, 0].mean() > values[~is_outlier, 0].mean() + 5
-    assert not any(chunk.bad.any() or chunk.is_outlier.any() for chunk in clean)
+    assert not any(chunk.is_bad.any() or chunk.is_outlier.any() for chunk in clean_chunks)
 
 
 def test_a_drained_stream_comes_after_its_training() -> None:
@@ -68,47 +68,49 @@ def test_a_drained_stream_comes_after_its_training() -> None:
 
     first = next(iter(chunks(stream)))
     week = 7 * 24 * HOUR
-    # Streams are cut by spans: it begins with the span in which the training ended.
+    # The stream begins with the simulator's block in which the training ended.
     assert abs(int(first.event_time[0]) - (START + week)) <= 24 * 7 * HOUR
     assert stream.step_seconds == pytest.approx(302.4)
 
 
 def test_ratios_are_taken_within_a_round() -> None:
-    fast, slow = DrainRun(100, 1.0, 1.0), DrainRun(100, 4.0, 2.0)
-    rounds = [{"a": fast, "b": slow}, {"a": slow, "b": slow}, {"b": fast}]
+    fast_run, slow_run = DrainRun(100, 1.0, 1.0), DrainRun(100, 4.0, 2.0)
+    rounds = [{"a": fast_run, "b": slow_run}, {"a": slow_run, "b": slow_run}, {"b": fast_run}]
 
     assert rate_ratios(rounds, "a", "b") == [4.0, 1.0]
     assert cpu_ratios(rounds, "a", "b") == [0.5, 1.0]
-    assert runs_of(rounds, "a") == [fast, slow]
+    assert runs_of(rounds, "a") == [fast_run, slow_run]
 
 
-def test_an_events_wait_begins_with_its_own_record_and_a_cold_start_does_not_count() -> None:
-    warm = 1_000 * WARM_UP_SECONDS
-    sent = np.asarray([0.0, 90_000.0, 90_000.0 + warm - 1, 90_000.0 + warm, 90_000.0 + warm + 5])
-    seen = [(4, 90_000.0 + warm + 12), (2, 95_000.0), (3, 90_000.0 + warm + 40)]
+def test_event_latency_begins_with_its_own_record_and_leaves_out_the_warm_up() -> None:
+    warm_up = 1_000 * WARM_UP_SECONDS
+    sent = np.asarray(
+        [0.0, 90_000.0, 90_000.0 + warm_up - 1, 90_000.0 + warm_up, 90_000.0 + warm_up + 5]
+    )
+    event_arrivals = [(4, 90_000.0 + warm_up + 12), (2, 95_000.0), (3, 90_000.0 + warm_up + 40)]
 
-    # The first record is none of the load's four.
-    assert event_latencies(sent, seen, rows=4).tolist() == [7.0, 40.0]
+    # The first record is not one of the load's four records.
+    assert event_latencies(sent, event_arrivals, rows=4).tolist() == [7.0, 40.0]
 
 
-def test_a_spread_is_written_with_its_ends() -> None:
+def test_a_median_is_written_with_its_range() -> None:
     assert median_and_range([3.0, 1.0, 2.0]).text(1) == "2.0 (1.0..3.0)"
 
 
-def test_a_slope_leaves_the_start_out() -> None:
-    short, long = DrainRun(100, 11.0, 22.0), DrainRun(1_100, 12.0, 24.0)
+def test_a_marginal_run_leaves_out_the_start() -> None:
+    short_run, long_run = DrainRun(100, 11.0, 22.0), DrainRun(1_100, 12.0, 24.0)
 
-    assert marginal_run(short, long).rate == pytest.approx(1_000)
-    assert marginal_run(short, long).cpu_per_million == pytest.approx(2_000)
+    assert marginal_run(short_run, long_run).rate == pytest.approx(1_000)
+    assert marginal_run(short_run, long_run).cpu_per_million == pytest.approx(2_000)
 
 
-def test_a_start_that_shook_by_more_than_the_rows_took_gives_no_slope() -> None:
+def test_a_long_run_that_took_less_time_than_a_short_run_is_an_error() -> None:
     with pytest.raises(ValueError, match="take more"):
         marginal_run(DrainRun(100, 11.0, 22.0), DrainRun(200, 10.0, 23.0))
 
 
 @pytest.mark.parametrize(
-    ("goal", "figure", "word"),
+    ("target", "figure", "word"),
     [
         (SpeedTarget("speed", 0.4, 0.55), 0.6, "aim"),
         (SpeedTarget("speed", 0.4, 0.55), 0.4, "must"),
@@ -117,13 +119,11 @@ def test_a_start_that_shook_by_more_than_the_rows_took_gives_no_slope() -> None:
         (SpeedTarget("time", 40, 15, "ms", lower_is_better=True), 41, "no"),
     ],
 )
-def test_a_figure_meets_its_goal_from_the_right_side(
-    goal: SpeedTarget, figure: float, word: str
-) -> None:
-    assert goal.level_reached(figure) == word
+def test_a_figure_reaches_its_target_or_not(target: SpeedTarget, figure: float, word: str) -> None:
+    assert target.level_reached(figure) == word
 
 
-def test_goals_are_written_with_what_was_measured() -> None:
+def test_the_table_has_measured_figures_and_their_targets() -> None:
     table = goals.table([Verdict(goals.LATENCY_P50, median_and_range([30.0, 50.0, 35.0]), "quiet")])
 
     assert table.rows == [
@@ -131,7 +131,7 @@ def test_goals_are_written_with_what_was_measured() -> None:
     ]
 
 
-def test_curves_lie_on_the_paper() -> None:
+def test_the_points_of_a_curve_are_inside_the_drawing() -> None:
     drawn = log_log_plot("Cost", [Curve("rows", [(1, 0.5), (100_000, 20)])], axes=("n", "us"))
 
     root = ElementTree.fromstring(drawn)
@@ -144,6 +144,6 @@ def test_curves_lie_on_the_paper() -> None:
 
 
 def test_a_row_has_the_schemas_fields() -> None:
-    row = payloads(next(iter(chunks(Stream(1, 100, clean=True)))))[0]
+    row = payloads(next(iter(chunks(Stream(1, 100, is_clean=True)))))[0]
 
     assert list(json.loads(row)) == ["timestamp", "sensor_id", "x1", "x2", "x3"]

@@ -1,11 +1,11 @@
-"""That a worker has not become many times slower: as a share of an empty loop's, widely bounded."""
+"""The worker's drain rate is not many times lower than the rate of an empty loop."""
 
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from benchmarks.speed import compared_systems as who
+from benchmarks.speed import compared_systems as compared
 from benchmarks.speed.benchmark_models import train
 from benchmarks.speed.drain_benchmark import run_rounds
 from benchmarks.speed.observed_worker import DrainTooFast
@@ -18,8 +18,8 @@ pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 ROWS, SENSORS = 600_000, 200
 MIN_RATIO = 0.04
-"""About a third of the empty loop's rate was measured on a quiet machine; a worker that reads a row
-at a time in Python has 0.03."""
+"""Minimum share of the empty loop's rate. A quiet machine has about a third. A worker that parses
+single rows in Python has 0.03."""
 
 
 def test_a_worker_keeps_up_with_a_share_of_an_empty_loop(kafka: Kafka, tmp_path: Path) -> None:
@@ -28,14 +28,19 @@ def test_a_worker_keeps_up_with_a_share_of_an_empty_loop(kafka: Kafka, tmp_path:
     drain_setup = DrainSetup(
         kafka, load_topic(config_of(kafka), topic, 1, trained.stream(ROWS)), trained
     )
-    empty, our_worker = who.hand_written_loops()[0], who.our_worker(who.PLAIN, "plain")
+    empty_loop, our_worker = (
+        compared.hand_written_loops()[0],
+        compared.our_worker(compared.PLAIN_WORKER, "plain"),
+    )
 
-    # What happens to the machine may spoil one or two rounds; a slow worker is slow in each.
+    # Load on the machine can spoil one or two rounds, but a slow worker is slow in every round.
     ratios: list[float] = []
     for _ in range(3):
         with suppress(DrainTooFast):
             ratios += rate_ratios(
-                run_rounds([empty, our_worker], drain_setup, 1), who.PLAIN, empty.name
+                run_rounds([empty_loop, our_worker], drain_setup, 1),
+                compared.PLAIN_WORKER,
+                empty_loop.name,
             )
         if ratios and ratios[-1] > MIN_RATIO:
             return

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 COMPOSE_FILE = ROOT / "docker-compose.yml"
 OUR_IMAGE = "sensorwatch:local"
 Rewrite = Callable[[str], str]
-"""Turns a text of the compose file into its equivalent outside containers."""
+"""A function that rewrites a text of the compose file for use outside containers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +26,8 @@ class Service:
     environment: dict[str, str]
     healthcheck: tuple[str, ...]
     """The command without its leading "CMD"; empty if there is no health check."""
-    needs: dict[str, str]
-    """The services that it waits for, with the condition of each."""
+    dependencies: dict[str, str]
+    """The services that this service waits for, with the condition of each."""
     container_ports: tuple[int, ...]
     grace_seconds: float
 
@@ -45,9 +45,13 @@ def read_compose() -> dict[str, Any]:
 
 def services() -> dict[str, Service]:
     """Return every service by name, each after the services that it depends on."""
-    by_name = {name: _service(name, body) for name, body in read_compose()["services"].items()}
-    order = TopologicalSorter({name: service.needs for name, service in by_name.items()})
-    return {name: by_name[name] for name in order.static_order()}
+    services_by_name = {
+        name: _service(name, body) for name, body in read_compose()["services"].items()
+    }
+    sorter = TopologicalSorter(
+        {name: service.dependencies for name, service in services_by_name.items()}
+    )
+    return {name: services_by_name[name] for name in sorter.static_order()}
 
 
 def our_services() -> dict[str, Service]:
@@ -57,13 +61,13 @@ def our_services() -> dict[str, Service]:
 
 def is_one_shot(name: str) -> bool:
     """Return whether another service waits until this service ends successfully."""
-    wanted = "service_completed_successfully"
-    return any(service.needs.get(name) == wanted for service in services().values())
+    condition = "service_completed_successfully"
+    return any(service.dependencies.get(name) == condition for service in services().values())
 
 
 def _service(name: str, body: dict[str, Any]) -> Service:
-    check = body.get("healthcheck", {}).get("test", ["CMD"])
-    assert check[0] == "CMD", (
+    healthcheck = body.get("healthcheck", {}).get("test", ["CMD"])
+    assert healthcheck[0] == "CMD", (
         f"{name}: a health check must not use a shell, which hides its program"
     )
     return Service(
@@ -71,17 +75,17 @@ def _service(name: str, body: dict[str, Any]) -> Service:
         image=body["image"],
         command=tuple(body.get("command", ())),
         environment=dict(body.get("environment", {})),
-        healthcheck=tuple(check[1:]),
-        needs=_needs(body.get("depends_on", {})),
+        healthcheck=tuple(healthcheck[1:]),
+        dependencies=_dependencies(body.get("depends_on", {})),
         container_ports=tuple(_container_ports(body.get("ports", []))),
         grace_seconds=float(str(body.get("stop_grace_period", "10s")).removesuffix("s")),
     )
 
 
-def _needs(depends_on: list[str] | dict[str, dict[str, str]]) -> dict[str, str]:
+def _dependencies(depends_on: list[str] | dict[str, dict[str, str]]) -> dict[str, str]:
     if isinstance(depends_on, list):
         return dict.fromkeys(depends_on, "service_started")
-    return {name: terms["condition"] for name, terms in depends_on.items()}
+    return {name: dependency["condition"] for name, dependency in depends_on.items()}
 
 
 def _container_ports(mappings: list[str]) -> Iterator[int]:

@@ -21,13 +21,13 @@ class Stack:
     image: Image
     services: dict[str, Service] = field(default_factory=our_services)
     programs: dict[str, Program] = field(default_factory=dict)
-    codes: dict[str, int] = field(default_factory=dict)
+    exit_codes: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.consumer_port, self.api_port = free_ports(2)
         self.topics = f"compose-{uuid.uuid4().hex[:8]}"
 
-    def up(self) -> None:
+    def start_services(self) -> None:
         """Start every service after its dependencies; wait for the end of one-shot services."""
         for name, service in self.services.items():
             program = self.programs[name] = Program(
@@ -37,8 +37,8 @@ class Stack:
                 folder=self.image.app,
             )
             if is_one_shot(name):
-                self.codes[name] = program.wait(deadline=90)
-                assert self.codes[name] == 0, f"{name}: {tail(program.log)}"
+                self.exit_codes[name] = program.wait(deadline=90)
+                assert self.exit_codes[name] == 0, f"{name}: {tail(program.log)}"
 
     def outside_container(self, text: str) -> str:
         """Return a text with the volume, host names and ports of containers replaced."""
@@ -66,18 +66,18 @@ class Stack:
             "SENSORWATCH__API__PORT": str(self.api_port),
         }
 
-    def healthy(self, name: str) -> bool:
+    def is_healthy(self, name: str) -> bool:
         """Run the service's health check once; return whether it passes."""
         service = self.services[name]
         command = [self.outside_container(word) for word in service.healthcheck]
-        checked = subprocess.run(
+        completed = subprocess.run(
             command,
             env=self.environment(service),
             cwd=self.image.app,
             capture_output=True,
             check=False,
         )
-        return checked.returncode == 0
+        return completed.returncode == 0
 
     def get(self, port: int, path: str, body: object = None) -> bytes:
         """Fetch a page of the consumer or the API; a status above 399 raises HTTPError."""

@@ -25,7 +25,7 @@ class Instruction:
     """The words that begin with `--`."""
 
     @property
-    def from_another_stage(self) -> bool:
+    def copies_from_stage(self) -> bool:
         """Return whether a COPY takes its files from an earlier stage."""
         return any(option.startswith("--from=") for option in self.options)
 
@@ -55,36 +55,36 @@ def copies() -> list[Instruction]:
     return [
         instruction
         for instruction in instructions()
-        if instruction.keyword == "COPY" and not instruction.from_another_stage
+        if instruction.keyword == "COPY" and not instruction.copies_from_stage
     ]
 
 
-def in_context(path: str) -> bool:
+def is_in_context(path: str) -> bool:
     """Return whether a path, relative to the root, is in the build context.
 
     As in Docker, the last rule of .dockerignore that matches the path or its parents decides.
     """
     parts = PurePosixPath(path).parts
     prefixes = ["/".join(parts[: length + 1]) for length in range(len(parts))]
-    allowed = True
+    is_allowed = True
     for rule in (ROOT / ".dockerignore").read_text().split():
         pattern = rule.removeprefix("!").removeprefix("**/")
-        anywhere = rule.startswith("**/")
-        names = [prefix.rpartition("/")[2] if anywhere else prefix for prefix in prefixes]
+        matches_any_folder = rule.startswith("**/")
+        names = [prefix.rpartition("/")[2] if matches_any_folder else prefix for prefix in prefixes]
         if any(_matches(name, pattern) for name in names):
-            allowed = rule.startswith("!")
-    return allowed
+            is_allowed = rule.startswith("!")
+    return is_allowed
 
 
 def build(folder: Path) -> Image:
     """Copy and install our files in `folder` as the Dockerfile does, and return the image."""
     source, site, app, data = (folder / name for name in ("src", "site", "app", "data"))
-    for made in (source, app, data):
-        made.mkdir(parents=True)
+    for new_folder in (source, app, data):
+        new_folder.mkdir(parents=True)
     for copy in copies():
         *origins, target = copy.arguments
         for origin in origins:
-            _copy(origin, source / target if target[0] != "/" else _inside(folder, target))
+            _copy(origin, source / target if target[0] != "/" else _image_path(folder, target))
     install = ["--no-deps", "--no-build-isolation", "--disable-pip-version-check", "--quiet"]
     subprocess.run(
         [sys.executable, "-m", "pip", "install", *install, "--target", site, source], check=True
@@ -94,12 +94,12 @@ def build(folder: Path) -> Image:
 
 def variables() -> dict[str, str]:
     """Return the variables that the last stage sets with ENV."""
-    last = max(
+    last_from = max(
         index for index, instruction in enumerate(instructions()) if instruction.keyword == "FROM"
     )
     pairs = [
         pair
-        for instruction in instructions()[last:]
+        for instruction in instructions()[last_from:]
         if instruction.keyword == "ENV"
         for pair in instruction.arguments
     ]
@@ -117,7 +117,7 @@ def _matches(name: str, pattern: str) -> bool:
     return name.count("/") == pattern.count("/") and fnmatch.fnmatchcase(name, pattern)
 
 
-def _inside(folder: Path, target: str) -> Path:
+def _image_path(folder: Path, target: str) -> Path:
     """Return the path in `folder` of a path in the image."""
     return folder / target.lstrip("/")
 
@@ -130,7 +130,7 @@ def _copy(origin: str, target: Path) -> None:
         shutil.copyfile(source, destination)
         return
     for path in _files(source):
-        if in_context(path.relative_to(ROOT).as_posix()):
+        if is_in_context(path.relative_to(ROOT).as_posix()):
             destination = target / path.relative_to(source)
             destination.parent.mkdir(parents=True, exist_ok=True)
             # Like Docker, copy a link inside a folder as a link.

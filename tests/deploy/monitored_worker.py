@@ -66,7 +66,7 @@ class MonitoredServices:
         """Wait until both services are ready."""
         for program, address in zip(self._programs, (self.consumer, self.api), strict=True):
             wait_until(
-                lambda address=address: self._ready(address),  # type: ignore[misc] # bound now
+                lambda address=address: self._is_ready(address),  # type: ignore[misc] # bound now
                 deadline=60,
                 what=f"{program.command} to be ready; its log ends {tail(program.log, 5)}",
                 every=0.2,
@@ -103,7 +103,7 @@ class MonitoredServices:
         for program in self._programs:
             program.close()
 
-    def _ready(self, address: str) -> bool:
+    def _is_ready(self, address: str) -> bool:
         try:
             return bool(self.get(address, "/readyz"))
         except OSError:

@@ -45,9 +45,9 @@ class Prometheus:
     def __init__(self, folder: Path, targets: dict[str, str]) -> None:
         """Start the server; `targets` maps host:port in the configuration to the real address."""
         text = (FOLDER / "prometheus.yml").read_text()
-        for configured, actual in {**targets, "interval: 5s": "interval: 1s"}.items():
-            assert configured in text, f"{configured} is not in prometheus.yml"
-            text = text.replace(configured, actual)
+        for configured_text, replacement in {**targets, "interval: 5s": "interval: 1s"}.items():
+            assert configured_text in text, f"{configured_text} is not in prometheus.yml"
+            text = text.replace(configured_text, replacement)
         (folder / "prometheus.yml").write_text(text)
         shutil.copy(ALERTS, folder)
         port = free_port()
@@ -61,10 +61,10 @@ class Prometheus:
 
     def query(self, expression: str) -> list[Sample]:
         """Return the current samples of an expression; raises HTTPError if it does not parse."""
-        series = self._ask("query", query=expression)["result"]
-        return [Sample(one["metric"], float(one["value"][1])) for one in series]
+        series = self._get_data("query", query=expression)["result"]
+        return [Sample(entry["metric"], float(entry["value"][1])) for entry in series]
 
-    def number(self, expression: str) -> float | None:
+    def single_value(self, expression: str) -> float | None:
         """Return the value of an expression; None if it does not have exactly one series."""
         samples = self.query(expression)
         return samples[0].value if len(samples) == 1 else None
@@ -72,7 +72,7 @@ class Prometheus:
     def wait_for(self, expression: str, value: float, *, deadline: float = 20) -> None:
         """Wait until an expression has one series with this value."""
         wait_until(
-            lambda: self.number(expression) == value,
+            lambda: self.single_value(expression) == value,
             deadline=deadline,
             what=f"{expression} == {value:g}",
             every=0.2,
@@ -80,31 +80,31 @@ class Prometheus:
 
     def metric_names(self) -> set[str]:
         """Return the names of all scraped metrics."""
-        names: list[str] = self._ask("label/__name__/values")
+        names: list[str] = self._get_data("label/__name__/values")
         return set(names)
 
     def rules(self) -> list[dict[str, Any]]:
         """Return the alerting rules with their health and state."""
-        return [rule for group in self._ask("rules")["groups"] for rule in group["rules"]]
+        return [rule for group in self._get_data("rules")["groups"] for rule in group["rules"]]
 
     def wait_ready(self) -> Self:
         """Wait until the server answers."""
-        wait_until(self._answers, deadline=30, what="Prometheus to answer", every=0.1)
+        wait_until(self._is_answering, deadline=30, what="Prometheus to answer", every=0.1)
         return self
 
     def close(self) -> None:
         """Stop the server."""
         self._program.close()
 
-    def _answers(self) -> bool:
+    def _is_answering(self) -> bool:
         assert self._program.running, tail(self._program.log)
         try:
-            self._ask("rules")
+            self._get_data("rules")
         except OSError:
             return False
         return True
 
-    def _ask(self, path: str, **parameters: str) -> Any:
+    def _get_data(self, path: str, **parameters: str) -> Any:
         url = f"{self.address}/api/v1/{path}?{urlencode(parameters)}"
         with urlopen(url, timeout=10) as answer:
             return json.load(answer)["data"]

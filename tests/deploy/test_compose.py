@@ -34,18 +34,18 @@ def test_the_compose_file_is_valid_by_the_compose_specification(tmp_path: Path) 
 
 
 def test_every_dependency_is_a_service_with_a_health_check_if_needed() -> None:
-    known = services()
-    for service in known.values():
-        for name, condition in service.needs.items():
-            assert name in known
+    compose_services = services()
+    for service in compose_services.values():
+        for name, condition in service.dependencies.items():
+            assert name in compose_services
             if condition == "service_healthy":
-                assert known[name].healthcheck
+                assert compose_services[name].healthcheck
 
 
 def test_published_ports_are_the_default_ports_of_the_services() -> None:
-    known = services()
-    assert known["consumer"].container_ports == (DEFAULTS.consumer.http_port,)
-    assert known["api"].container_ports == (DEFAULTS.api.port,)
+    compose_services = services()
+    assert compose_services["consumer"].container_ports == (DEFAULTS.consumer.http_port,)
+    assert compose_services["api"].container_ports == (DEFAULTS.api.port,)
 
 
 def test_docker_waits_longer_for_a_stop_than_the_consumer_needs() -> None:
@@ -53,27 +53,29 @@ def test_docker_waits_longer_for_a_stop_than_the_consumer_needs() -> None:
 
 
 def test_external_images_are_pinned() -> None:
-    others = [service.image for service in services().values() if not service.is_ours]
-    assert len(others) == 3
-    assert [image for image in others if ":" not in image or image.endswith(":latest")] == []
+    external_images = [service.image for service in services().values() if not service.is_ours]
+    assert len(external_images) == 3
+    assert [
+        image for image in external_images if ":" not in image or image.endswith(":latest")
+    ] == []
 
 
 @pytest.fixture(scope="module")
 def stack(kafka: Kafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """All services of our image, started and healthy."""
-    running = Stack(kafka, build(tmp_path_factory.mktemp("image")))
+    new_stack = Stack(kafka, build(tmp_path_factory.mktemp("image")))
     try:
-        running.up()
+        new_stack.start_services()
         for name in ("consumer", "api"):
             wait_until(
-                lambda name=name: running.healthy(name),  # type: ignore[misc] # bound now
+                lambda name=name: new_stack.is_healthy(name),  # type: ignore[misc] # bound now
                 deadline=60,
-                what=f"{name} to be healthy\n{running.logs()}",
+                what=f"{name} to be healthy\n{new_stack.logs()}",
                 every=0.5,
             )
-        yield running
+        yield new_stack
     finally:
-        running.close()
+        new_stack.close()
 
 
 @pytest.mark.broker
@@ -82,7 +84,7 @@ class TestServices:
     """Tests of the services with their command lines from the compose file."""
 
     def test_one_shot_services_end_with_success(self, stack: Stack) -> None:
-        assert stack.codes == {"topics": 0, "sample": 0, "trainer": 0}
+        assert stack.exit_codes == {"topics": 0, "sample": 0, "trainer": 0}
 
     def test_the_trainer_registers_a_champion_in_the_volume(self, stack: Stack) -> None:
         registry = Registry(stack.image.data / "registry")
@@ -126,12 +128,14 @@ class TestServices:
 
     def test_a_stop_ends_every_service_in_time_and_health_checks_fail(self, stack: Stack) -> None:
         """Must be the last test, because it stops all services."""
-        running = {name: program for name, program in stack.programs.items() if program.running}
-        assert set(running) == {"producer", "consumer", "api"}
-        codes = {
-            name: program.terminate(deadline=stack.services[name].grace_seconds)
-            for name, program in running.items()
+        running_programs = {
+            name: program for name, program in stack.programs.items() if program.running
         }
-        assert codes == {"producer": 0, "consumer": 0, "api": 0}, stack.logs()
-        assert not stack.healthy("consumer")
-        assert not stack.healthy("api")
+        assert set(running_programs) == {"producer", "consumer", "api"}
+        exit_codes = {
+            name: program.terminate(deadline=stack.services[name].grace_seconds)
+            for name, program in running_programs.items()
+        }
+        assert exit_codes == {"producer": 0, "consumer": 0, "api": 0}, stack.logs()
+        assert not stack.is_healthy("consumer")
+        assert not stack.is_healthy("api")

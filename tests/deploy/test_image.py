@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.compose import ROOT
-from tests.deploy.image import build, copies, in_context, instructions, variables
+from tests.deploy.image import build, copies, instructions, is_in_context, variables
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
@@ -23,14 +23,14 @@ def test_every_copied_path_exists_and_is_in_the_build_context() -> None:
     assert origins
     for origin in origins:
         assert (ROOT / origin).exists(), f"COPY {origin}: does not exist"
-        assert in_context(origin), f"COPY {origin}: .dockerignore excludes it"
+        assert is_in_context(origin), f"COPY {origin}: .dockerignore excludes it"
 
 
 @pytest.mark.parametrize(
-    "excluded", [".git/config", "tests/conftest.py", "registry/default/x", "api/__pycache__/a.pyc"]
+    "path", [".git/config", "tests/conftest.py", "registry/default/x", "api/__pycache__/a.pyc"]
 )
-def test_files_that_the_image_does_not_need_are_not_in_the_build_context(excluded: str) -> None:
-    assert not in_context(excluded)
+def test_files_that_the_image_does_not_need_are_not_in_the_build_context(path: str) -> None:
+    assert not is_in_context(path)
 
 
 def test_every_top_level_package_is_copied() -> None:
@@ -41,7 +41,7 @@ def test_every_top_level_package_is_copied() -> None:
 
 
 def test_only_locked_dependencies_are_downloaded_and_their_hashes_are_checked() -> None:
-    runs = [one.arguments for one in instructions() if one.keyword == "RUN"]
+    runs = [instruction.arguments for instruction in instructions() if instruction.keyword == "RUN"]
     installs = [arguments for arguments in runs if "install" in arguments and "-m" not in arguments]
     installs = [arguments for arguments in installs if arguments[0].endswith("pip")]
     assert len(installs) == 2
@@ -57,7 +57,9 @@ def test_every_pinned_package_of_the_lock_has_a_hash() -> None:
 
 
 def test_the_python_of_the_image_is_supported_by_the_project() -> None:
-    bases = {one.arguments[0] for one in instructions() if one.keyword == "FROM"}
+    bases = {
+        instruction.arguments[0] for instruction in instructions() if instruction.keyword == "FROM"
+    }
     assert len(bases) == 1, "packages built for one Python do not fit another"
     version = bases.pop().removeprefix("python:").partition("-")[0].split(".")
     assert PROJECT["project"]["requires-python"] == ">=3.11"
@@ -65,15 +67,21 @@ def test_the_python_of_the_image_is_supported_by_the_project() -> None:
 
 
 def test_programs_run_as_an_unprivileged_user_that_owns_the_volume() -> None:
-    users = [one.arguments[0] for one in instructions() if one.keyword == "USER"]
+    users = [
+        instruction.arguments[0] for instruction in instructions() if instruction.keyword == "USER"
+    ]
     assert users[-1:] not in ([], ["root"], ["0"])
-    runs = [" ".join(one.arguments) for one in instructions() if one.keyword == "RUN"]
+    runs = [
+        " ".join(instruction.arguments)
+        for instruction in instructions()
+        if instruction.keyword == "RUN"
+    ]
     assert any(f"--owner={users[-1]} /data" in run for run in runs)
     assert variables()["NUMBA_CACHE_DIR"].startswith("/data/"), "the root file system is read-only"
 
 
 def test_the_kernels_are_compiled_by_the_user_before_the_volume_is_declared() -> None:
-    lines = [(one.keyword, *one.arguments) for one in instructions()]
+    lines = [(instruction.keyword, *instruction.arguments) for instruction in instructions()]
     warmup = lines.index(("RUN", "sensorwatch", "warmup"))
     assert lines.index(("USER", "sensorwatch")) < warmup < lines.index(("VOLUME", "/data"))
 
@@ -82,23 +90,23 @@ def test_the_kernels_are_compiled_by_the_user_before_the_volume_is_declared() ->
 def test_the_installed_copy_has_every_module_and_the_command(tmp_path: Path) -> None:
     image = build(tmp_path)
     site = Path(image.environment["PYTHONPATH"])
-    here = {
+    module_names = {
         (Path("sensorwatch") / path.relative_to(ROOT)).as_posix()
         for folder in linked_folders()
         for path in (ROOT / folder).rglob("*.py")
     }
-    assert {name for name in here if not (site / name).is_file()} == set()
+    assert {name for name in module_names if not (site / name).is_file()} == set()
     assert (site / "sensorwatch" / "py.typed").is_file()
-    answer = subprocess.run(
+    version_output = subprocess.run(
         ["sensorwatch", "--version"],
         env=image.environment,
         capture_output=True,
         text=True,
         check=True,
     )
-    assert answer.stdout.split()[1] == PROJECT["project"]["version"]
+    assert version_output.stdout.split()[1] == PROJECT["project"]["version"]
     print_file = "import sensorwatch; print(sensorwatch.__file__)"
-    imported = subprocess.run(
+    import_output = subprocess.run(
         [sys.executable, "-c", print_file],
         env=image.environment,
         cwd=image.app,
@@ -106,4 +114,6 @@ def test_the_installed_copy_has_every_module_and_the_command(tmp_path: Path) -> 
         text=True,
         check=True,
     )
-    assert Path(imported.stdout.strip()).is_relative_to(site), "the installed copy must be imported"
+    assert Path(import_output.stdout.strip()).is_relative_to(site), (
+        "the installed copy must be imported"
+    )

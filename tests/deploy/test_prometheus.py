@@ -20,7 +20,7 @@ from tests.deploy.prometheus import ALERTS, FOLDER, Prometheus, prometheus_missi
 DASHBOARD = ROOT / "deploy" / "grafana" / "dashboards" / "sensorwatch.json"
 CONFIGURATION = FOLDER / "prometheus.yml"
 CONSUMER, API = '{job="sensorwatch-consumer"}', '{job="sensorwatch-api"}'
-PROMETHEUS_3 = (
+PROMETHEUS_3_ACCEPT = (
     "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"
     "application/openmetrics-text;version=0.0.1;q=0.5,"
     "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
@@ -29,7 +29,7 @@ PROMETHEUS_3 = (
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _needs_prometheus() -> None:
+def _require_prometheus() -> None:
     missing = prometheus_missing()
     if missing is None:
         return
@@ -45,29 +45,29 @@ def dashboard_expressions() -> list[str]:
 
 
 def test_promtool_accepts_the_configuration_and_the_alerts() -> None:
-    for what, path in (("config", CONFIGURATION), ("rules", ALERTS)):
-        checked = promtool("check", what, path)
+    for kind, path in (("config", CONFIGURATION), ("rules", ALERTS)):
+        checked = promtool("check", kind, path)
         assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
 def test_alerts_fire_only_in_the_expected_cases() -> None:
-    tested = promtool("test", "rules", Path(__file__).with_name("alerts_test.yml"))
-    assert tested.returncode == 0, tested.stdout + tested.stderr
+    completed = promtool("test", "rules", Path(__file__).with_name("alerts_test.yml"))
+    assert completed.returncode == 0, completed.stdout + completed.stderr
 
 
 def test_every_alert_has_a_case_in_which_it_fires() -> None:
     names = set(re.findall(r"alert: (\w+)", ALERTS.read_text()))
     cases = Path(__file__).with_name("alerts_test.yml").read_text()
-    fired = set(re.findall(r"alertname: (\w+)\n\s+exp_alerts:", cases))
-    assert fired == names
+    fired_alerts = set(re.findall(r"alertname: (\w+)\n\s+exp_alerts:", cases))
+    assert fired_alerts == names
 
 
 def test_scrape_targets_are_services_and_ports_of_the_compose_file() -> None:
-    known = services()
+    compose_services = services()
     targets = re.findall(r'"(\w+):(\d+)"', CONFIGURATION.read_text())
     assert {name for name, _ in targets} == {"consumer", "api"}
     for name, port in targets:
-        assert int(port) in known[name].container_ports
+        assert int(port) in compose_services[name].container_ports
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class ScrapedServices:
 def scraped_services(
     kafka: Kafka, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ScrapedServices]:
-    """310 records: 290 normal, 10 anomalous, 10 broken; 8 rows over HTTP, 2 of them anomalous."""
+    """Return services after 310 records (10 anomalous, 10 broken) and 8 HTTP rows (2 anomalous)."""
     folder = tmp_path_factory.mktemp("monitored")
     monitored = MonitoredServices(kafka, folder)
     targets = {"consumer:9101": monitored.consumer, "api:8000": monitored.api}
@@ -90,7 +90,7 @@ def scraped_services(
     try:
         monitored.wait_ready()
         prometheus.wait_ready()
-        # Twice, the second time after a scrape of the first, because a rate needs an increase.
+        # Send records twice, with a scrape in between, because a rate needs an increase.
         for round_number in (1, 2):
             monitored.send(normal=145, anomalous=5, broken=5)
             monitored.predict(normal=3, anomalous=1)
@@ -180,12 +180,12 @@ class TestScraping:
         self, scraped_services: ScrapedServices
     ) -> None:
         text = ALERTS.read_text() + "\n".join(dashboard_expressions())
-        named = set(re.findall(r"\bsensorwatch_[a-z_]+\b", text))
-        assert len(named) > 10
+        metric_names = set(re.findall(r"\bsensorwatch_[a-z_]+\b", text))
+        assert len(metric_names) > 10
         wait_until(
-            lambda: named <= scraped_services.prometheus.metric_names(),
+            lambda: metric_names <= scraped_services.prometheus.metric_names(),
             deadline=20,
-            what=f"all of {sorted(named)}",
+            what=f"all of {sorted(metric_names)}",
             every=0.3,
         )
 
@@ -201,8 +201,10 @@ class TestScraping:
         self, scraped_services: ScrapedServices
     ) -> None:
         for address in (scraped_services.services.consumer, scraped_services.services.api):
-            kind, text = scraped_services.services.get(address, "/metrics", accept=PROMETHEUS_3)
+            kind, text = scraped_services.services.get(
+                address, "/metrics", accept=PROMETHEUS_3_ACCEPT
+            )
             assert kind.startswith("application/openmetrics-text; version=1.0.0")
-            read = parser.text_string_to_metric_families(text)  # type: ignore[no-untyped-call] # theirs
-            families = {family.name for family in read}
+            parsed_families = parser.text_string_to_metric_families(text)  # type: ignore[no-untyped-call] # theirs
+            families = {family.name for family in parsed_families}
             assert "sensorwatch_rows_scored" in families

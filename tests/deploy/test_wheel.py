@@ -1,4 +1,4 @@
-"""The wheel installs one name, and works beside a project with packages of the same names."""
+"""The wheel installs one top-level name, and works in a project with packages named like ours."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ import pytest
 from sensorwatch.common.runtime.fingerprint import code_digest
 from tests.deploy.compose import ROOT
 
-THEIR_PACKAGES = ("api", "common", "consumer", "producer", "trainer")
+USER_PACKAGES = ("api", "common", "consumer", "producer", "trainer")
 ROWS = 400
 
 
@@ -27,7 +27,7 @@ class Project:
     def run(self, *arguments: str) -> str:
         """Run Python in the project folder; return its output."""
         libraries = sysconfig.get_paths()["purelib"]
-        ended = subprocess.run(
+        completed = subprocess.run(
             # -S leaves out the editable installation of this checkout.
             [sys.executable, "-S", *arguments],
             cwd=self.folder,
@@ -36,8 +36,8 @@ class Project:
             text=True,
             check=False,
         )
-        assert ended.returncode == 0, ended.stderr
-        return ended.stdout
+        assert completed.returncode == 0, completed.stderr
+        return completed.stdout
 
 
 @pytest.fixture(scope="module")
@@ -49,17 +49,17 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     options = ["--no-deps", "--no-build-isolation", "--disable-pip-version-check", "--quiet"]
     command = [sys.executable, "-m", "pip", "wheel", *options, "--wheel-dir", str(folder)]
     subprocess.run([*command, str(source)], check=True)
-    (built,) = folder.glob("*.whl")
-    return built
+    (wheel_file,) = folder.glob("*.whl")
+    return wheel_file
 
 
 @pytest.fixture(scope="module")
 def project(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Return a project with packages and a module of the names that sensorwatch uses inside."""
+    """Return a project whose packages have the names of sensorwatch's own subpackages."""
     folder, site = tmp_path_factory.mktemp("project"), tmp_path_factory.mktemp("site")
     options = ["--no-deps", "--disable-pip-version-check", "--quiet", "--target", str(site)]
     subprocess.run([sys.executable, "-m", "pip", "install", *options, str(wheel)], check=True)
-    for name in THEIR_PACKAGES:
+    for name in USER_PACKAGES:
         (folder / name).mkdir()
         (folder / name / "__init__.py").write_text(f"WHOSE = 'theirs: {name}'\n")
     return Project(folder, site)
@@ -82,7 +82,7 @@ def test_the_wheel_has_the_code_digest_of_the_checkout(project: Project) -> None
 
 
 @pytest.mark.slow
-def test_their_packages_are_still_theirs(project: Project) -> None:
+def test_the_projects_own_packages_are_imported(project: Project) -> None:
     code = (
         "import api, common, consumer, producer, trainer, sensorwatch.common.errors;"
         "print(api.WHOSE, common.WHOSE, consumer.WHOSE, producer.WHOSE, trainer.WHOSE)"
@@ -90,21 +90,25 @@ def test_their_packages_are_still_theirs(project: Project) -> None:
 
     output = project.run("-c", code)
 
-    assert output.split(" theirs: ") == ["theirs: api", *THEIR_PACKAGES[1:-1], "trainer\n"]
+    assert output.split(" theirs: ") == ["theirs: api", *USER_PACKAGES[1:-1], "trainer\n"]
 
 
 @pytest.mark.slow
-def test_the_commands_work_beside_their_packages(project: Project) -> None:
+def test_the_commands_work_beside_packages_with_the_same_names(project: Project) -> None:
     project.run("-m", "sensorwatch.producer", "--out", "rows.csv", "--rows", str(ROWS))
     project.run("-m", "sensorwatch", "schema", "infer", "rows.csv", "--out", "mine.toml")
-    checked = project.run("-m", "sensorwatch", "schema", "check", "mine.toml", "--data", "rows.csv")
-    trained = project.run("-m", "sensorwatch.trainer", "train", "--data", "rows.csv")
-    shown = project.run(
+    check_output = project.run(
+        "-m", "sensorwatch", "schema", "check", "mine.toml", "--data", "rows.csv"
+    )
+    train_output = project.run("-m", "sensorwatch.trainer", "train", "--data", "rows.csv")
+    row_count = project.run(
         "-c",
         "from sensorwatch import Registry, read_rows;"
         "print(len(Registry().champion().score(read_rows('rows.csv'))))",
     )
 
-    assert "0 of" in checked or "0 rejected" in checked or "none" in checked, checked
-    assert "champion" in trained
-    assert shown == f"{ROWS}\n"
+    assert "0 of" in check_output or "0 rejected" in check_output or "none" in check_output, (
+        check_output
+    )
+    assert "champion" in train_output
+    assert row_count == f"{ROWS}\n"

@@ -1,4 +1,4 @@
-"""The commands that the documents show, and whether such a command exists."""
+"""Find the commands in documents, and check that they exist."""
 
 import re
 import shlex
@@ -12,21 +12,21 @@ _HEREDOC = re.compile(r"<<(\w+)$")
 
 
 def commands_of(script: str) -> Iterator[str]:
-    """Yield the commands of a script, one a line: continuations joined, without here-documents."""
-    end: str | None = None
+    """Yield the commands of a script, one per line, without its here-documents."""
+    heredoc_end: str | None = None
     for line in script.replace("\\\n", " ").splitlines():
-        if end is not None:
-            end = None if line == end else end
+        if heredoc_end is not None:
+            heredoc_end = None if line == heredoc_end else heredoc_end
             continue
-        opened = _HEREDOC.search(line)
-        if opened:
-            end = opened[1]
+        heredoc = _HEREDOC.search(line)
+        if heredoc:
+            heredoc_end = heredoc[1]
         elif line.strip():
             yield line.strip()
 
 
 def problem_of(command: str) -> str | None:
-    """Say why a command cannot be run as it is written, or None."""
+    """Return why a command cannot be run as it is written; None if it can be run."""
     words = shlex.split(command, comments=True)
     match words:
         case ["sensorwatch", *arguments]:
@@ -42,13 +42,15 @@ def problem_of(command: str) -> str | None:
 def _problem_of_arguments(arguments: list[str]) -> str | None:
     if not arguments or arguments[0] not in COMMANDS:
         return f"no command {arguments[:1]}"
-    command, rest = load_command(arguments[0]), arguments[1:]
+    command, words = load_command(arguments[0]), arguments[1:]
     subcommands = getattr(command, "commands", None)
-    if subcommands is not None and rest and not rest[0].startswith("-"):
-        if rest[0] not in subcommands:
-            return f"no command {arguments[0]} {rest[0]}"
-        command, rest = subcommands[rest[0]], rest[1:]
-    shown = [parameter for parameter in command.params if not getattr(parameter, "hidden", False)]
-    options = {name for parameter in shown for name in parameter.opts} | {"--help"}
-    unknown = [word for word in rest if word.startswith("--") and word not in options]
+    if subcommands is not None and words and not words[0].startswith("-"):
+        if words[0] not in subcommands:
+            return f"no command {arguments[0]} {words[0]}"
+        command, words = subcommands[words[0]], words[1:]
+    visible_parameters = [
+        parameter for parameter in command.params if not getattr(parameter, "hidden", False)
+    ]
+    options = {name for parameter in visible_parameters for name in parameter.opts} | {"--help"}
+    unknown = [word for word in words if word.startswith("--") and word not in options]
     return f"no option {', '.join(unknown)}" if unknown else None

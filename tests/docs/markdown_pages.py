@@ -9,7 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 README = "README.md"
 GENERATED = frozenset({"docs/quality.md", "docs/performance-measured.md"})
-"""Written by the benchmarks: their prose comes from there."""
+"""Pages that programs in `benchmarks` write."""
 _DOCS = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md"))
 USER_PAGES = (README, "CHANGELOG.md", *_DOCS)
 LINKED_PAGES = (*USER_PAGES, "DESIGN.md", "CONTRIBUTING.md")
@@ -49,20 +49,20 @@ def lines_of(page: str) -> tuple[str, ...]:
 
 def blocks_of(page: str) -> Iterator[Block]:
     """Yield the fenced blocks of a page."""
-    opened: int | None = None
+    fence_line: int | None = None
     lines = lines_of(page)
     for number, line in enumerate(lines, 1):
         if not line.startswith("```"):
             continue
-        if opened is None:
-            opened = number
+        if fence_line is None:
+            fence_line = number
             continue
-        before = _MARKER.fullmatch(lines[opened - 2]) if opened > 1 else None
-        code = "\n".join(lines[opened : number - 1])
-        marker = before[1] if before else ""
-        yield Block(page, opened, lines[opened - 1][3:].strip(), marker, code)
-        opened = None
-    assert opened is None, f"{page}:{opened}: the block is not closed"
+        marker_match = _MARKER.fullmatch(lines[fence_line - 2]) if fence_line > 1 else None
+        code = "\n".join(lines[fence_line : number - 1])
+        marker = marker_match[1] if marker_match else ""
+        yield Block(page, fence_line, lines[fence_line - 1][3:].strip(), marker, code)
+        fence_line = None
+    assert fence_line is None, f"{page}:{fence_line}: the block is not closed"
 
 
 def all_blocks(*languages: str) -> list[Block]:
@@ -73,11 +73,11 @@ def all_blocks(*languages: str) -> list[Block]:
 
 def prose_of(page: str) -> Iterator[tuple[int, str]]:
     """Yield the lines outside code blocks with their numbers."""
-    inside = False
+    is_code = False
     for number, line in enumerate(lines_of(page), 1):
         if line.startswith("```"):
-            inside = not inside
-        elif not inside:
+            is_code = not is_code
+        elif not is_code:
             yield number, line
 
 
@@ -104,5 +104,5 @@ def anchors_of(page: str) -> frozenset[str]:
 
 
 def _anchor(heading: str) -> str:
-    kept = re.sub(r"[^\w\- ]", "", heading.lower())
-    return kept.replace(" ", "-")
+    anchor = re.sub(r"[^\w\- ]", "", heading.lower())
+    return anchor.replace(" ", "-")

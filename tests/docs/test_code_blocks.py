@@ -1,4 +1,4 @@
-"""Every code block of README and docs is run, or loaded as what it claims to be."""
+"""Every code block of README and docs is run, or checked as its marker says."""
 
 import json
 import os
@@ -36,25 +36,26 @@ NOT_RUN = {
     ("docs/deployment.md", "sensorwatch consume --workers 2"): BROKER,
     ("docs/deployment.md", "docker compose up --build"): DOCKER,
 }
-"""Blocks by page and first line with the reason; only their commands and options are checked."""
+"""Blocks that are not run, by page and first line, with the reason. Their commands and options are
+checked to exist."""
 SERVICE_BLOCK = "python -m producer --out data/raw/sample.csv"
 SMALL_DATA = {"python -m producer": "--rows 4000"}
-"""Options that are added to a command, so that it takes seconds."""
+"""Options that are added to a command, so that it runs in seconds."""
 SERVICE_SECONDS, COMMAND_SECONDS = 120, 600
 MINIMAL_SCHEMA = '[[signals]]\nname = "x1"\n'
 
 
-def named(blocks: list[Block]) -> pytest.MarkDecorator:
-    """Parametrize a test with blocks, named by page and line."""
+def with_blocks(blocks: list[Block]) -> pytest.MarkDecorator:
+    """Parametrize a test with blocks; page and line are the test ids."""
     return pytest.mark.parametrize("block", blocks, ids=[block.name for block in blocks])
 
 
-def runs(block: Block) -> bool:
-    """Return whether the block's commands are run by a test of its own."""
+def is_run(block: Block) -> bool:
+    """Return whether `test_a_shell_block_runs` runs the block."""
     return (block.page, block.first_line) not in NOT_RUN and block.first_line != SERVICE_BLOCK
 
 
-@named(all_blocks())
+@with_blocks(all_blocks())
 def test_a_block_names_its_language(block: Block) -> None:
     assert block.language in LANGUAGES
 
@@ -63,7 +64,7 @@ def test_every_exception_is_a_block_of_its_page() -> None:
     assert set(NOT_RUN) <= {(block.page, block.first_line) for block in all_blocks("sh")}
 
 
-@named(all_blocks("toml"))
+@with_blocks(all_blocks("toml"))
 def test_toml_is_a_schema_or_the_settings(block: Block, tmp_path: Path) -> None:
     file = tmp_path / "block.toml"
     file.write_text(block.text)
@@ -89,7 +90,7 @@ def check_all_defaults(file: Path) -> None:
     assert flat_values(loaded.settings) == flat_values(Settings())
 
 
-@named(all_blocks("json"))
+@with_blocks(all_blocks("json"))
 def test_json_is_valid_by_the_schema_that_its_marker_names(block: Block) -> None:
     kind, _, name = block.marker.partition(": ")
     assert kind == "json", "no marker names the schema"
@@ -107,7 +108,7 @@ def test_json_is_valid_by_the_schema_that_its_marker_names(block: Block) -> None
         jsonschema.Draft202012Validator(schema).validate(value)
 
 
-@named(all_blocks("sh"))
+@with_blocks(all_blocks("sh"))
 def test_the_commands_of_a_block_exist(block: Block) -> None:
     problems = {command: problem_of(command) for command in commands_of(block.text)}
     assert not {command: problem for command, problem in problems.items() if problem}
@@ -115,7 +116,7 @@ def test_the_commands_of_a_block_exist(block: Block) -> None:
 
 @dataclass(frozen=True, slots=True)
 class WorkingFolder:
-    """A folder with the data and the service that the README's commands made."""
+    """A folder in which the README's commands ran, and the address of their API."""
 
     path: Path
     address: str
@@ -123,7 +124,7 @@ class WorkingFolder:
     def run(self, script: str) -> str:
         """Run commands as a shell does, and return their output; a failure fails the test."""
         script = script.replace("localhost:8000", self.address)
-        ended = subprocess.run(
+        completed = subprocess.run(
             ["bash", "-euc", script],
             cwd=self.path,
             env=shell_environment(),
@@ -132,29 +133,29 @@ class WorkingFolder:
             timeout=COMMAND_SECONDS,
             check=False,
         )
-        assert ended.returncode == 0, f"{script}\n{ended.stdout}{ended.stderr}"
-        return ended.stdout
+        assert completed.returncode == 0, f"{script}\n{completed.stdout}{completed.stderr}"
+        return completed.stdout
 
 
 def shell_environment() -> dict[str, str]:
     """Return an environment in which `python` and `sensorwatch` are this checkout's."""
-    own = {name: text for name, text in os.environ.items() if "SENSORWATCH__" not in name}
-    path = f"{Path(sys.executable).parent}{os.pathsep}{own['PATH']}"
-    return own | {"PATH": path, "PYTHONPATH": str(ROOT)}
+    variables = {name: text for name, text in os.environ.items() if "SENSORWATCH__" not in name}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{variables['PATH']}"
+    return variables | {"PATH": path, "PYTHONPATH": str(ROOT)}
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkingFolder]:
     """Run the README's commands without Kafka, on small data, and keep the API running."""
     path, port = tmp_path_factory.mktemp("readme"), free_port()
-    working = WorkingFolder(path, f"127.0.0.1:{port}")
+    working_folder = WorkingFolder(path, f"127.0.0.1:{port}")
     (path / "schemas").mkdir()
     default = (ROOT / "schemas/default.toml").read_text(encoding="utf-8")
     (path / "schemas/default.toml").write_text(default)
     (block,) = (block for block in all_blocks("sh") if block.first_line == SERVICE_BLOCK)
     *commands, serve = commands_of(block.text)
     for command in commands:
-        working.run(with_small_data(command))
+        working_folder.run(with_small_data(command))
     (path / "history.csv").write_text((path / "data/raw/sample.csv").read_text())
     arguments = [sys.executable, "-m", *serve.split(), "--port", str(port)]
     log = path / "api.log"
@@ -166,19 +167,21 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkingFolder]:
             what="the API to start",
             every=0.1,
         )
-        yield working
+        yield working_folder
 
 
 def with_small_data(command: str) -> str:
     """Return the command with the options that make it fast."""
-    plain = command.partition("  #")[0]
-    added = [options for start, options in SMALL_DATA.items() if plain.startswith(start)]
-    return " ".join([plain.strip(), *added])
+    command_text = command.partition("  #")[0]
+    added_options = [
+        options for start, options in SMALL_DATA.items() if command_text.startswith(start)
+    ]
+    return " ".join([command_text.strip(), *added_options])
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@named([block for block in all_blocks("sh") if runs(block)])
+@with_blocks([block for block in all_blocks("sh") if is_run(block)])
 def test_a_shell_block_runs(block: Block, folder: WorkingFolder) -> None:
     output = folder.run(block.text)
     if block.first_line.startswith("curl"):
@@ -187,7 +190,7 @@ def test_a_shell_block_runs(block: Block, folder: WorkingFolder) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@named(all_blocks("python"))
+@with_blocks(all_blocks("python"))
 def test_a_python_block_runs(block: Block, folder: WorkingFolder) -> None:
     script = folder.path / "block.py"
     script.write_text(block.text)

@@ -1,4 +1,4 @@
-"""From the first row to the last, in seconds and in seconds of CPU, printed as JSON."""
+"""Measure wall and CPU seconds from the first row to the last, and print them as JSON."""
 
 import json
 import os
@@ -8,50 +8,50 @@ from pathlib import Path
 
 
 class DrainClock:
-    """Started by the first rows, printed at the end."""
+    """A clock with counts of rows and results; the first row starts it."""
 
     def __init__(self) -> None:
         self.rows = self.events = self.dead_letters = 0
-        self._began: tuple[float, float] | None = None
-        self._ended = (0.0, 0.0)
+        self._start: tuple[float, float] | None = None
+        self._end = (0.0, 0.0)
 
     def start(self) -> None:
-        """The first row is here."""
-        if self._began is None:
-            self._began = _now()
+        """Start the clock at the first row; later calls have no effect."""
+        if self._start is None:
+            self._start = _clock_times()
 
     def count_done(self, rows: int, events: int = 0, dead_letters: int = 0) -> None:
         """Add these rows and their results to the counts."""
         self.rows += rows
         self.events += events
         self.dead_letters += dead_letters
-        self._ended = _now()
+        self._end = _clock_times()
 
     def print(self) -> None:
-        """Print what the contest reads, as the last line."""
-        began = self._began or self._ended
+        """Print the figures as the last line, which the benchmark reads."""
+        start = self._start or self._end
         figures = {
             "rows": self.rows,
-            "seconds": self._ended[0] - began[0],
-            "cpu_seconds": self._ended[1] - began[1],
+            "seconds": self._end[0] - start[0],
+            "cpu_seconds": self._end[1] - start[1],
             "events": self.events,
             "dead_letters": self.dead_letters,
         }
-        _print(figures)
+        _print_json(figures)
 
 
 def print_run_totals(rows: int, seconds: float) -> None:
-    """Print a whole run's figures, with the CPU of all processes below this one.
+    """Print a run's figures, with the CPU of this process and all its descendants.
 
-    For frameworks that process rows in other processes: the difference between two such runs, of
-    a short and a long topic, gives the cost of a row.
+    Frameworks that process rows in other processes use this function. The difference between a
+    run on a long topic and a run on a short topic gives the cost of a row.
     """
     figures = {"rows": rows, "seconds": seconds, "cpu_seconds": _tree_cpu_seconds()}
-    _print(figures)
+    _print_json(figures)
 
 
-def _print(figures: dict[str, float]) -> None:
-    # Faust makes lines of its log out of what is printed in the usual way.
+def _print_json(figures: dict[str, float]) -> None:
+    # Faust redirects sys.stdout to its log.
     print(json.dumps(figures), file=sys.__stdout__, flush=True)
 
 
@@ -72,6 +72,6 @@ def _tree_cpu_seconds() -> float:
     return sum(stats[pid][1] for pid in tree if pid in stats) / os.sysconf("SC_CLK_TCK")
 
 
-def _now() -> tuple[float, float]:
+def _clock_times() -> tuple[float, float]:
     # process_time counts all threads of the process, the client's too.
     return time.perf_counter(), time.process_time()

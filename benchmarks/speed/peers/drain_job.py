@@ -1,7 +1,7 @@
-"""The job that every contestant does, for those who are not sensorwatch: no import of ours.
+"""The job that every peer does on a batch of rows, without an import from sensorwatch.
 
-Strict validation of the default row, features x1 x2 x3 hour dayofweek, an isolation forest of 100
-trees, an event for each anomalous row, a dead letter for each that cannot be read.
+It validates rows strictly, scores x1, x2, x3, hour and day of week with an isolation forest of 100
+trees, and returns an event for each anomalous row and a dead letter for each invalid row.
 """
 
 import os
@@ -38,19 +38,19 @@ class Forest:
 
 @cache
 def cached_forest() -> Forest:
-    """Fit it once in this process, for frameworks that start processes of their own."""
+    """Return a forest that is fitted once per process, for frameworks that start processes."""
     return Forest(required_setting("TRAINING"))
 
 
 def features(row: Any) -> list[float]:
-    """Return what the forest looks at."""
+    """Return the forest's features of a row."""
     time = row.timestamp
     time = time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
     return [row.x1, row.x2, row.x3, float(time.hour), float(time.weekday())]
 
 
 def event(row: Any, score: float, threshold: float, source: str) -> bytes:
-    """Write an event's value."""
+    """Return the value of an event as JSON."""
     signals = [{"name": name, "actual": getattr(row, name)} for name in ("x1", "x2", "x3")]
     return encode(
         {
@@ -70,13 +70,13 @@ def letter(payload: bytes, reason: str, source: str) -> tuple[bytes, list[tuple[
 
 
 KeyAndValue = tuple[bytes, bytes]
-"""A key and a value."""
+"""Key and value of an event."""
 
 
 def decide(
     forest: Forest, payloads: list[bytes], sources: list[str]
 ) -> tuple[list[KeyAndValue], list[tuple[bytes, list[tuple[str, bytes]]]]]:
-    """Give each payload its outcome: the events and the dead letters of a batch."""
+    """Return the events and the dead letters of a batch of payloads."""
     rows, row_sources, letters = [], [], []
     for payload, source in zip(payloads, sources, strict=True):
         try:
@@ -97,7 +97,7 @@ def decide(
 
 
 def required_setting(name: str) -> str:
-    """Return the environment variable BENCH_<NAME>, which the contest sets."""
+    """Return the environment variable BENCH_<NAME>, which the benchmark sets."""
     return os.environ[f"BENCH_{name}"]
 
 

@@ -1,4 +1,4 @@
-"""The default row, strictly validated: by msgspec, as experts do, or by pydantic, as most do."""
+"""Strict validation of the default row, by msgspec or by pydantic."""
 
 import os
 from collections.abc import Callable

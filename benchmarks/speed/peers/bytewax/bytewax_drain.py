@@ -1,4 +1,4 @@
-"""Bytewax with its Kafka connectors, a thousand rows at a time: at least once, no recovery."""
+"""Drain a topic with Bytewax, a thousand rows at a time: at least once, without recovery."""
 
 import bytewax.operators as op
 from bytewax.connectors.kafka import KafkaSink, KafkaSinkMessage, KafkaSource
@@ -37,9 +37,9 @@ def main() -> None:
     )
     rows = op.input("rows", flow, source)
     results = op.flat_map_batch("score", rows, score)
-    parts = op.branch("kinds", results, lambda result: result[0])
-    events = op.map("event", parts.trues, lambda result: result[1])
-    letters = op.map("letter", parts.falses, lambda result: result[1])
+    branches = op.branch("kinds", results, lambda result: result[0])
+    events = op.map("event", branches.trues, lambda result: result[1])
+    letters = op.map("letter", branches.falses, lambda result: result[1])
     op.output("events", events, KafkaSink(brokers, events_topic))
     op.output("letters", letters, KafkaSink(brokers, letters_topic))
     cluster_main(flow, [], 0)

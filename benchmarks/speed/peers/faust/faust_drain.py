@@ -1,4 +1,4 @@
-"""Faust with `take`: at least once."""
+"""Drain a topic with Faust and `take`: at least once."""
 
 import os
 import sys
@@ -8,7 +8,7 @@ import faust
 from drain_clock import DrainClock
 from drain_job import Forest, decide, required_setting
 
-BATCH_ROWS, WITHIN_SECONDS = 1_000, 0.2
+BATCH_ROWS, BATCH_SECONDS = 1_000, 0.2
 
 app = faust.App(
     required_setting("GROUP"),
@@ -28,7 +28,7 @@ events_topic = app.topic(
     required_setting("EVENTS"), value_type=bytes, value_serializer="raw", key_type=bytes
 )
 letters_topic = app.topic(required_setting("LETTERS"), value_type=bytes, value_serializer="raw")
-wanted, clock, forest = (
+target_rows, clock, forest = (
     int(required_setting("ROWS")),
     DrainClock(),
     Forest(required_setting("TRAINING")),
@@ -39,9 +39,9 @@ wanted, clock, forest = (
 async def score(stream) -> None:
     """Score a thousand rows at a time."""
     first = 0
-    async for payloads in stream.take(BATCH_ROWS, within=WITHIN_SECONDS):
+    async for payloads in stream.take(BATCH_ROWS, within=BATCH_SECONDS):
         clock.start()
-        # `take` gives values alone: with one partition, the number of the row is its offset.
+        # `take` returns values only. With one partition, the number of a row is its offset.
         sources = [
             f"{required_setting('TOPIC')}-0-{first + number}" for number in range(len(payloads))
         ]
@@ -52,7 +52,7 @@ async def score(stream) -> None:
         for value, headers in letters:
             await letters_topic.send(value=value, headers=dict(headers))
         clock.count_done(len(payloads), len(events), len(letters))
-        if clock.rows >= wanted:
+        if clock.rows >= target_rows:
             await app.producer.flush()
             clock.print()
             os._exit(0)

@@ -1,4 +1,4 @@
-"""Flink's Table API with a vectorised Python function, to the end of the topic: exactly once."""
+"""Drain a topic with Flink's Table API and a vectorised Python function: exactly once."""
 
 import sys
 import time
@@ -24,7 +24,7 @@ SETTINGS = {
 
 @udf(result_type=DataTypes.STRING(), func_type="pandas")
 def score(values, numbers):
-    """Give each payload its event, why it is none, or an empty text."""
+    """Return for each payload its event, its rejection reason, or an empty text."""
     import pandas as pd
 
     sources = [f"{required_setting('TOPIC')}-0-{number}" for number in numbers]
@@ -43,7 +43,7 @@ def score(values, numbers):
 
 
 def sink(name: str, topic: str, columns: str) -> str:
-    """Declare a transactional sink."""
+    """Return the SQL statement that declares a transactional sink."""
     return f"""
         CREATE TABLE {name} ({columns}) WITH (
             'connector' = 'kafka', 'topic' = '{topic}', 'format' = 'raw',
@@ -78,18 +78,18 @@ def main() -> None:
         "CREATE TEMPORARY VIEW results AS"
         " SELECT `value`, score(`value`, `offset`) AS found FROM readings"
     )
-    began = time.perf_counter()
-    both = tables.create_statement_set()
-    both.add_insert_sql(
+    start_time = time.perf_counter()
+    statements = tables.create_statement_set()
+    statements.add_insert_sql(
         "INSERT INTO events SELECT SUBSTRING(found FROM 2) FROM results"
         f" WHERE SUBSTRING(found FROM 1 FOR 1) = '{EVENT}'"
     )
-    both.add_insert_sql(
+    statements.add_insert_sql(
         "INSERT INTO letters SELECT `value`, MAP['reason', CAST(SUBSTRING(found FROM 2) AS BYTES)]"
         f" FROM results WHERE SUBSTRING(found FROM 1 FOR 1) = '{LETTER}'"
     )
-    both.execute().wait()
-    print_run_totals(int(required_setting("ROWS")), time.perf_counter() - began)
+    statements.execute().wait()
+    print_run_totals(int(required_setting("ROWS")), time.perf_counter() - start_time)
 
 
 if __name__ == "__main__":

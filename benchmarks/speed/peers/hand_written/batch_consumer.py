@@ -1,4 +1,4 @@
-"""By hand: scikit-learn per batch, transactions of 10,000 rows; validation as configured."""
+"""Drain a topic in batches of 10,000 rows: scikit-learn, and one transaction per batch."""
 
 from functools import partial
 

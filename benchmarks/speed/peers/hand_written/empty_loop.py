@@ -1,4 +1,4 @@
-"""The empty loop: fetch, look at every value; `fetch.queue.backoff.ms` as configured."""
+"""Drain a topic with an empty loop: fetch messages and read their values, nothing else."""
 
 from confluent_kafka import Consumer
 from drain_clock import DrainClock
@@ -7,7 +7,7 @@ from drain_job import required_setting
 
 def main() -> None:
     """Drain the topic."""
-    wanted, backoff = int(required_setting("ROWS")), required_setting("BACKOFF")
+    target_rows, backoff = int(required_setting("ROWS")), required_setting("BACKOFF")
     config = {
         "bootstrap.servers": required_setting("ADDRESS"),
         "group.id": required_setting("GROUP"),
@@ -17,7 +17,7 @@ def main() -> None:
     consumer = Consumer(config | ({"fetch.queue.backoff.ms": int(backoff)} if backoff else {}))
     consumer.subscribe([required_setting("TOPIC")])
     clock = DrainClock()
-    while clock.rows < wanted:
+    while clock.rows < target_rows:
         messages = consumer.consume(1000, 1.0)
         if not messages:
             continue

@@ -1,4 +1,4 @@
-"""What an expert writes by hand: a batch, one transaction with events, dead letters, offsets."""
+"""Drain a topic with a hand-written loop: one transaction for each batch and its offsets."""
 
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
 from drain_clock import DrainClock
@@ -8,7 +8,7 @@ BATCH_ROWS = 10_000
 
 
 def consumer() -> Consumer:
-    """Return a tuned consumer, subscribed."""
+    """Return a tuned consumer that is subscribed to the topic."""
     consumer = Consumer(
         {
             "bootstrap.servers": required_setting("ADDRESS"),
@@ -24,7 +24,7 @@ def consumer() -> Consumer:
 
 
 def producer() -> Producer:
-    """Return a transactional producer, ready."""
+    """Return an initialised transactional producer."""
     producer = Producer(
         {
             "bootstrap.servers": required_setting("ADDRESS"),
@@ -38,7 +38,7 @@ def producer() -> Producer:
 
 
 def next_batch(source: Consumer) -> list[Message]:
-    """Take up to BATCH_ROWS messages, a thousand a call, the fastest way."""
+    """Return up to BATCH_ROWS messages, fetched a thousand per call."""
     batch: list[Message] = []
     while len(batch) < BATCH_ROWS:
         messages = source.consume(1000, 0.2)
@@ -50,23 +50,23 @@ def next_batch(source: Consumer) -> list[Message]:
 
 def commit(source: Consumer, sink: Producer, batch: list[Message]) -> None:
     """Commit the batch's next offsets and the transaction."""
-    ends: dict[tuple[str, int], int] = {}
+    next_offsets: dict[tuple[str, int], int] = {}
     for message in batch:
-        ends[message.topic(), message.partition()] = message.offset() + 1
-    offsets = [TopicPartition(topic, number, end) for (topic, number), end in ends.items()]
+        next_offsets[message.topic(), message.partition()] = message.offset() + 1
+    offsets = [TopicPartition(topic, number, end) for (topic, number), end in next_offsets.items()]
     sink.send_offsets_to_transaction(offsets, source.consumer_group_metadata(), 30)
     sink.commit_transaction(30)
 
 
 def drain(decide) -> None:
-    """Drain the topic; `decide`: from payloads and sources to events and dead letters."""
-    wanted, events_topic, letters_topic = (
+    """Drain the topic; `decide` turns payloads and sources into events and dead letters."""
+    target_rows, events_topic, letters_topic = (
         int(required_setting("ROWS")),
         required_setting("EVENTS"),
         required_setting("LETTERS"),
     )
     source, sink, clock = consumer(), producer(), DrainClock()
-    while clock.rows < wanted:
+    while clock.rows < target_rows:
         batch = next_batch(source)
         clock.start()
         sources = [f"{m.topic()}-{m.partition()}-{m.offset()}" for m in batch]

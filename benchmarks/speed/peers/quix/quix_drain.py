@@ -1,4 +1,4 @@
-"""Quix Streams with a batching sink, its fastest way: at least once."""
+"""Drain a topic with Quix Streams and a batching sink: at least once."""
 
 from confluent_kafka import Producer
 from drain_clock import DrainClock
@@ -11,7 +11,7 @@ FETCH = {"fetch.queue.backoff.ms": 10}
 
 
 class Scoring(BatchingSink):
-    """Scores what came since the checkpoint before, and sends the results."""
+    """A sink that scores the rows since the last checkpoint, and sends the results."""
 
     def __init__(self, app: Application) -> None:
         super().__init__()
@@ -21,19 +21,19 @@ class Scoring(BatchingSink):
         self.producer = Producer(
             {"bootstrap.servers": required_setting("ADDRESS"), "compression.type": "lz4"}
         )
-        self.wanted, self.events, self.letters = (
+        self.target_rows, self.events, self.letters = (
             int(required_setting("ROWS")),
             required_setting("EVENTS"),
             required_setting("LETTERS"),
         )
 
     def add(self, **record) -> None:
-        """Take a row in."""
+        """Add a row to the batch."""
         self.clock.start()
         super().add(**record)
 
     def write(self, batch) -> None:
-        """Score a batch: one for each partition, when the checkpoint is made."""
+        """Score the batch of one partition at a checkpoint."""
         items = list(batch)
         sources = [f"{batch.topic}-{batch.partition}-{item.offset}" for item in items]
         events, letters = decide(self.forest, [item.value for item in items], sources)
@@ -43,7 +43,7 @@ class Scoring(BatchingSink):
             self.producer.produce(self.letters, value, headers=headers)
         self.producer.flush()
         self.clock.count_done(len(items), len(events), len(letters))
-        if self.clock.rows >= self.wanted:
+        if self.clock.rows >= self.target_rows:
             self.app.stop()
 
 

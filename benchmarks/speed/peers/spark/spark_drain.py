@@ -1,4 +1,4 @@
-"""Spark Structured Streaming with mapInPandas, to the end of the topic: at least once."""
+"""Drain a topic with Spark Structured Streaming and mapInPandas: at least once."""
 
 import os
 import sys
@@ -11,18 +11,18 @@ from drain_job import cached_forest, decide, optional_setting, required_setting
 from pyspark.sql import SparkSession
 
 TRIGGER_ROWS = 100_000
-# Without an end, each micro-batch begins when the one before it is done.
+# An endless run starts a micro-batch as soon as the previous micro-batch is done.
 TRIGGER = (
     {"processingTime": "0 seconds"} if optional_setting("ENDLESS", "") else {"availableNow": True}
 )
 RESULT = "topic string, key binary, value binary, headers array<struct<key:string,value:binary>>"
 JARS = ",".join(map(str, Path(required_setting("JARS")).glob("*.jar")))
-# Python workers are started by the JVM: they need the same interpreter.
+# The JVM starts the Python workers, which need the same interpreter.
 os.environ["PYSPARK_PYTHON"] = sys.executable
 
 
 def score(frames):
-    """Turn Arrow batches of messages into what is sent."""
+    """Yield the result rows (topic, key, value, headers) of Arrow batches of messages."""
     import pandas as pd
 
     for frame in frames:
@@ -35,8 +35,8 @@ def score(frames):
         )
         rows = [(required_setting("EVENTS"), key, value, None) for key, value in events]
         for value, headers in letters:
-            named = [{"key": name, "value": content} for name, content in headers]
-            rows.append((required_setting("LETTERS"), None, value, named))
+            header_rows = [{"key": name, "value": content} for name, content in headers]
+            rows.append((required_setting("LETTERS"), None, value, header_rows))
         yield pd.DataFrame(rows, columns=["topic", "key", "value", "headers"])
 
 
@@ -53,7 +53,7 @@ def main() -> None:
     )
     spark.sparkContext.setLogLevel("ERROR")
     kafka = {"kafka.bootstrap.servers": required_setting("ADDRESS")}
-    began = time.perf_counter()
+    start_time = time.perf_counter()
     rows = (
         spark.readStream.format("kafka")
         .options(**kafka, subscribe=required_setting("TOPIC"), startingOffsets="earliest")
@@ -73,7 +73,7 @@ def main() -> None:
     query.awaitTermination()
     if query.exception() is not None:
         raise RuntimeError(str(query.exception()))
-    print_run_totals(int(required_setting("ROWS")), time.perf_counter() - began)
+    print_run_totals(int(required_setting("ROWS")), time.perf_counter() - start_time)
     spark.stop()
 
 
