@@ -13,7 +13,8 @@ ROOT_PACKAGE = "sensorwatch"
 LINKED_FOLDERS = ("api", "common", "consumer", "producer", "trainer")
 """The top-level folders that the package `sensorwatch` contains as symbolic links."""
 BASE_MODULES = {
-    f"{ROOT_PACKAGE}.common.{name}" for name in ("errors", "escaping", "kernels", "pydantic_errors")
+    f"{ROOT_PACKAGE}.common.{name}"
+    for name in ("errors", "escaping", "json_errors", "kernels", "pydantic_errors")
 }
 """The modules that every package may import."""
 
@@ -31,6 +32,7 @@ ALL_OF_COMMON = BELOW_LEDGER | _packages_of_common(
 ALLOWED_IMPORTS = {
     f"{ROOT_PACKAGE}.common.errors": set[str](),
     f"{ROOT_PACKAGE}.common.escaping": set[str](),
+    f"{ROOT_PACKAGE}.common.json_errors": set[str](),
     f"{ROOT_PACKAGE}.common.kernel_folder": set[str](),
     f"{ROOT_PACKAGE}.common.kernel_cache": _packages_of_common("kernel_folder"),
     f"{ROOT_PACKAGE}.common.kernels": _packages_of_common("kernel_cache"),

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from sensorwatch.common.errors import DataError
+from sensorwatch.common.json_errors import UNREADABLE_JSON
 from sensorwatch.common.kafka.records import OutgoingMessage, Partition
 from sensorwatch.common.ledger.account import WINDOW_BUCKETS, Account, SnapshotRef
 
@@ -63,7 +64,7 @@ def from_metadata(text: str | None, offset: int) -> Account | None:
     _require_known_version(text)
     try:
         metadata = msgspec.json.decode(text or "", type=_Metadata)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except UNREADABLE_JSON:
         return None
     account = metadata.account
     if metadata.ledger_version != LEDGER_VERSION or account.next_offset != offset:
@@ -75,7 +76,7 @@ def _require_known_version(text: str | None) -> None:
     try:
         # Read only the version first, because a newer version may have other fields.
         version = msgspec.json.decode(text or "", type=_VersionField).ledger_version
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except UNREADABLE_JSON:
         return
     if version > LEDGER_VERSION:
         raise DataError(
@@ -95,10 +96,20 @@ def ledger_message(
 
 
 def ledger_record(value: bytes | None) -> LedgerRecord:
-    """Return a parsed ledger record; raises ValueError if the value is not one."""
-    record = msgspec.json.decode(value or b"", type=LedgerRecord)
+    """Return a parsed ledger record.
+
+    Raises ValueError if the value is not a ledger record, and DataError if a newer version of this
+    program wrote it.
+    """
+    try:
+        record = msgspec.json.decode(value or b"", type=LedgerRecord)
+    except RecursionError as error:
+        raise ValueError("too deeply nested") from error
     if record.ledger_version > LEDGER_VERSION:
-        raise ValueError(f"ledger version {record.ledger_version} is newer than {LEDGER_VERSION}")
+        raise DataError(
+            f"the ledger contains a record of version {record.ledger_version}, but this program "
+            f"reads versions up to {LEDGER_VERSION}: run the newer sensorwatch that wrote it"
+        )
     return record
 
 

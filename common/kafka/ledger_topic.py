@@ -1,5 +1,6 @@
 """Reads the records of the ledger topic."""
 
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,8 @@ from sensorwatch.common.kafka.records import Partition
 from sensorwatch.common.kafka.retrying import RetryPolicy
 from sensorwatch.common.kafka.silent_logger import quiet_logger
 from sensorwatch.common.kafka.topic_reader import SHORT_RETRY, read_topic, topic_partitions
+
+_log = logging.getLogger("sensorwatch.ledger")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,10 @@ def group_history(
 def _records_with_times(
     kafka: Mapping[str, Any], topic: str, group: str, retry: RetryPolicy
 ) -> Iterator[tuple[LedgerRecord, int]]:
-    """Yield the group's ledger records, each with the time of its write in milliseconds."""
+    """Yield the group's ledger records, each with the time of its write in milliseconds.
+
+    Logs a warning for each record that is not a ledger record, and ignores it.
+    """
     metadata_client = Consumer(reader_config(kafka, group=f"{group}.reader"), logger=quiet_logger())
     try:
         if not topic_partitions(metadata_client, topic, retry=retry):
@@ -57,7 +63,17 @@ def _records_with_times(
     finally:
         metadata_client.close()
     for message in read_topic(kafka, topic, retry=retry):
-        record = ledger_record(message.value())
+        try:
+            record = ledger_record(message.value())
+        except ValueError as error:
+            _log.warning(
+                "the record at %s[%d]@%d is ignored, because it is not a ledger record: %s",
+                topic,
+                message.partition(),
+                message.offset(),
+                error,
+            )
+            continue
         if record.group == group:
             yield record, message.timestamp()[1]
 

@@ -15,6 +15,8 @@ MIN_TAIL_SHARE = 0.002
 """Smallest share of the scores that are above the last knot."""
 MAX_TAIL_SHARE = 0.5
 """Largest share of the scores that are above the last knot."""
+MIN_USABLE_SCALE = 1e-290
+"""A score divided by a smaller scale could be infinite."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +41,9 @@ def fit_tail(
     rarity = np.linspace(0.0, last_rarity, KNOTS)
     knots = np.quantile(sorted_scores, 1.0 - np.exp(-rarity))
     excess = sorted_scores[sorted_scores > knots[-1]] - knots[-1]
-    # If all scores are equal, their range gives no scale: use 1.
-    scale_floor = max(min_scale, 1e-3 * float(knots[-1] - knots[0])) or 1.0
+    scale_floor = max(min_scale, 1e-3 * float(knots[-1] - knots[0]))
+    if scale_floor < MIN_USABLE_SCALE:
+        scale_floor = 1.0  # the scores are equal, so their range gives no scale
     scale = min(max(float(excess.mean()) if len(excess) else 0.0, scale_floor), max_scale)
     return Tail(np.concatenate([knots, [last_rarity, scale]]))
 

@@ -23,6 +23,7 @@ from sensorwatch.common.kafka.snapshot_text import (
 )
 from sensorwatch.common.ledger.account import SnapshotRef
 from tests.kafka.snapshot_builders import SOURCE, a_snapshot, read, store_snapshot, value_of
+from tests.nested_json import DEEPLY_NESTED
 
 contents = st.binary(max_size=60)
 chunk_lengths = st.integers(1, 25)
@@ -114,7 +115,9 @@ def test_two_swapped_chunks_are_detected(content: bytes, chunk_bytes: int, swap_
         snapshot_of(manifest, chunks, "here")
 
 
-@pytest.mark.parametrize("value", [None, b"", b"{", b"chunk", b"[]", b'{"snapshot_version":1}'])
+@pytest.mark.parametrize(
+    "value", [None, b"", b"{", b"chunk", b"[]", b'{"snapshot_version":1}', DEEPLY_NESTED]
+)
 def test_the_error_for_an_invalid_manifest_names_its_record_and_the_remedy(
     value: bytes | None,
 ) -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -44,6 +44,7 @@ def score_all(detector: Detector, readings: Readings) -> Outcome:
     st.lists(st.floats(-1e6, 1e6) | st.sampled_from([0.0, 1.0]), min_size=1, max_size=300),
     st.lists(st.floats(-1e7, 1e7), min_size=2, max_size=50),
 )
+@example([0.0, 0.0, -4.457403640732761e-299], [0.0, 8013044.0])
 def test_rarities_rise_with_scores(sample: list[float], queries: list[float]) -> None:
     tail = fit_tail(np.asarray(sample))
 

@@ -18,6 +18,7 @@ from tests.detection.detection_streams import (
     score_in_batches,
     untidy_streams,
 )
+from tests.nested_json import DEEPLY_NESTED
 from tests.reading_builders import some_readings
 from tests.scoring.detectors import DETECTORS
 
@@ -153,12 +154,13 @@ def some_memory() -> Memory:
     [
         (b"", "first line"),
         (b"{}\n", "first line"),
+        (DEEPLY_NESTED + b"\n", "first line"),
         (b'{"format": 2, "shape": "new"}\n', "is newer than 1"),
         (memory_to_bytes(some_memory())[:-1], "tables have"),
         (memory_to_bytes(some_memory()) + b"x", "tables have"),
         (memory_to_bytes(DETECTORS["plain"]().empty_memory()), "its layout is"),
     ],
-    ids=["empty", "other", "newer", "short", "long", "plain"],
+    ids=["empty", "other", "nested", "newer", "short", "long", "plain"],
 )
 def test_bytes_of_another_memory_are_refused(content: bytes, message: str) -> None:
     with pytest.raises(MemoryRefused, match=message):

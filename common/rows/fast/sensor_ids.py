@@ -1,11 +1,15 @@
 """Kernel that assigns a number to each distinct sensor id."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
 from sensorwatch.common.kernels import inlined_kernel, kernel
 from sensorwatch.common.rows.readings import DEFAULT_SENSOR
 
+_MAX_PROBES_PER_ROW = 16
+"""Far more than an id needs on average. More occur only if ids were chosen to collide."""
 _FNV_OFFSET, _FNV_PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)  # FNV-1a, 64 bits
 _FOLD_BITS = np.uint64(32)
 
@@ -18,28 +22,58 @@ def number_sensors(
     `start` and `length`: shape (n,), the byte range of each row's id in `text`. A negative length
     means the default sensor. Returns the number of each row's id (n,), and the ids by number.
     """
+    if not np.any(length >= 0):
+        return np.zeros(len(start), dtype=np.int32), (DEFAULT_SENSOR,) * min(len(start), 1)
+    is_default = length < 0
+    if np.any(is_default):
+        # Give these rows the name of the default sensor, because other rows may contain it as id.
+        start = np.where(is_default, len(text), start)
+        length = np.where(is_default, len(DEFAULT_SENSOR), length)
+        text += DEFAULT_SENSOR.encode()
     data = np.frombuffer(text, dtype=np.uint8)
     number = np.empty(len(start), dtype=np.int32)
     first_row = np.empty(len(start), dtype=np.int64)
     hash_table = np.full(1 << (2 * len(start)).bit_length(), -1, dtype=np.int32)
     count = _number_kernel(data, start, length, hash_table, number, first_row)
+    if count < 0:
+        return _number_by_dict(text, start, length)
     first_row = first_row[:count]
-    return number, tuple(
-        text[begin : begin + size].decode() if size >= 0 else DEFAULT_SENSOR
-        for begin, size in zip(start[first_row].tolist(), length[first_row].tolist(), strict=True)
-    )
+    return number, tuple(_ids(text, start[first_row], length[first_row]))
+
+
+def _number_by_dict(
+    text: bytes, start: NDArray[np.int64], length: NDArray[np.int64]
+) -> tuple[NDArray[np.int32], tuple[str, ...]]:
+    """Do the same with a dict, whose hashes cannot be predicted outside this process."""
+    number_of_id: dict[str, int] = {}
+    numbers = [
+        number_of_id.setdefault(name, len(number_of_id)) for name in _ids(text, start, length)
+    ]
+    return np.asarray(numbers, dtype=np.int32), tuple(number_of_id)
+
+
+def _ids(text: bytes, start: NDArray[np.int64], length: NDArray[np.int64]) -> Iterator[str]:
+    for begin, size in zip(start.tolist(), length.tolist(), strict=True):
+        yield text[begin : begin + size].decode()
 
 
 @kernel
 def _number_kernel(data, start, length, hash_table, number, first_row):  # type: ignore[no-untyped-def]
+    """Write the number of each row and the first row of each id; return the number of ids.
+
+    Returns -1 if the ids need too many probes.
+    """
     mask = np.int64(len(hash_table) - 1)
-    count = 0
+    count, probes, max_probes = 0, 0, _MAX_PROBES_PER_ROW * len(start)
     for row in range(len(start)):
         position = np.int64(_hash(data, start[row], length[row])) & mask
         while hash_table[position] >= 0 and not _same_id(
             data, start, length, first_row[hash_table[position]], row
         ):
             position = (position + 1) & mask
+            probes += 1
+        if probes > max_probes:
+            return -1
         if hash_table[position] < 0:
             hash_table[position] = count
             first_row[count] = row

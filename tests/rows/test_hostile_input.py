@@ -1,0 +1,280 @@
+"""Parsers need CPU time in proportion to the bytes, also for bytes that are made to be slow."""
+
+import gc
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from unittest.mock import Mock
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sensorwatch.api.json_pointers import fault_pointers
+from sensorwatch.common.errors import DataError
+from sensorwatch.common.rows.fast import sensor_ids
+from sensorwatch.common.rows.parsing import MIN_PAYLOADS_FOR_KERNEL, parse
+from sensorwatch.common.rows.request import BadBody, split_request
+from sensorwatch.common.rows.schema import Schema, schema_from_plain
+from sensorwatch.common.rows.strict_parsing import MAX_NESTING, _nested_too_deep, parse_strictly
+from sensorwatch.common.tables import read_batches, read_rows
+
+SIZES = (16_384, 65_536, 262_144)
+"""Bytes of a payload. The largest is the largest payload that is parsed."""
+MAX_NANOSECONDS_PER_BYTE = 2_000
+MAX_MICROSECONDS_PER_CSV_LINE = 150
+MAX_GROWTH = 4.0
+"""Bound of the time per byte of the largest payload, relative to that of the smallest."""
+
+
+def a_schema(*, prefix: str = "", unknown_fields: str = "reject") -> Schema:
+    return schema_from_plain(
+        {
+            "unknown_fields": unknown_fields,
+            "time": {"field": f"{prefix}timestamp", "format": "rfc3339"},
+            "key": {"field": f"{prefix}sensor_id"},
+            "signals": [{"name": "x1", "field": f"{prefix}x1"}],
+        }
+    )
+
+
+SCHEMAS = (a_schema(), a_schema(unknown_fields="ignore"), a_schema(prefix="a.b."))
+
+
+def repeat(unit: bytes, size: int) -> bytes:
+    """Return `size` bytes that repeat `unit`, at least one of it."""
+    return unit * max(1, size // len(unit))
+
+
+def number_members(member: bytes, size: int) -> bytes:
+    """Return about `size` bytes of members with a comma between; %d is their number."""
+    length = len(member) + 4
+    return b",".join(member % number for number in range(size // length))
+
+
+VALID_FIELDS = b'{"timestamp":"2025-01-01T00:00:00Z","sensor_id":"s","x1":'
+Family = Callable[[int], bytes]
+JSON_FAMILIES: dict[str, Family] = {
+    "brackets, then escaped quotes": lambda n: b"[" * 65 + b'"' + repeat(rb"\"", n),
+    "brackets, then quotes": lambda n: b"[" * 65 + repeat(b'"', n),
+    "brackets, then quotes and text": lambda n: b"[" * 65 + repeat(b'"a', n),
+    "brackets, then backslashes": lambda n: b"[" * 65 + b'"' + repeat(b"\\", n),
+    "open brackets": lambda n: repeat(b"[", n),
+    "open objects": lambda n: repeat(b'{"a":', n),
+    "empty arrays": lambda n: b"[" + repeat(b"[],", n) + b"1]",
+    "digits": lambda n: VALID_FIELDS + repeat(b"9", n) + b"}",
+    "decimal zeros": lambda n: VALID_FIELDS + b"0." + repeat(b"0", n) + b"1}",
+    "exponent": lambda n: VALID_FIELDS + b"1e-" + repeat(b"9", n) + b"}",
+    "integer of an unknown field": lambda n: VALID_FIELDS + b'1,"u":' + repeat(b"9", n) + b"}",
+    "infinite number, then digits": lambda n: VALID_FIELDS + b"1e999,[" + repeat(b"9", n) + b"]}",
+    "spaces": lambda n: VALID_FIELDS + repeat(b" ", n) + b"1}",
+    "long id": lambda n: b'{"sensor_id":"' + repeat(b"s", n) + b'"}',
+    "escapes in an id": lambda n: b'{"sensor_id":"' + repeat(rb"\u0041", n) + b'"}',
+    "lone surrogates": lambda n: b'{"sensor_id":"' + repeat(rb"\ud800", n) + b'"}',
+    "invalid UTF-8": lambda n: b'{"sensor_id":"' + repeat(b"\xff", n) + b'"}',
+    "fraction of a second": lambda n: (
+        b'{"timestamp":"2025-01-01T00:00:00.' + repeat(b"0", n) + b'Z"}'
+    ),
+    "digits of a time": lambda n: b'{"timestamp":"' + repeat(b"0", n) + b'"}',
+    "unknown fields": lambda n: VALID_FIELDS + b"1," + number_members(b'"u%d":1', n) + b"}",
+    "repeated fields": lambda n: VALID_FIELDS + repeat(b'1,"x1":', n) + b"1}",
+    "dots in a name": lambda n: VALID_FIELDS + b'1,"' + repeat(b"a.", n) + b'":1}',
+    "dots in names": lambda n: (
+        VALID_FIELDS + b"1," + number_members(b'"' + b"a." * 80 + b'%d":1', n) + b"}"
+    ),
+    "names that begin like a nested one": lambda n: (
+        b'{"a":{"b":{' + number_members(b'"x1.%d":1', n) + b"}}}"
+    ),
+    "infinite numbers": lambda n: VALID_FIELDS + b'1,"u":[' + repeat(b"1e999,", n) + b"1]}",
+    "nested arrays": lambda n: (
+        VALID_FIELDS + b'1,"u":[' + repeat(b"[" * 60 + b"]" * 60 + b",", n) + b"1]}"
+    ),
+}
+CSV_FAMILIES: dict[str, Family] = {
+    "commas": lambda n: repeat(b",", n) + b"\n",
+    "quotes": lambda n: repeat(b'"', n) + b"\n",
+    "an open quote, then text": lambda n: b'"' + repeat(b"a", n) + b"\n",
+    "an open quote, then lines": lambda n: b'"' + repeat(b"a" * 500 + b"\n", n),
+    "an open quote, then escaped quotes": lambda n: b'"' + repeat(b'""', n) + b"\n",
+    "line feeds": lambda n: repeat(b"\n", n),
+    "carriage returns": lambda n: repeat(b"\r", n),
+    "short lines": lambda n: repeat(b"1\n", n),
+    "digits": lambda n: b"2025-01-01T00:00:00Z,s," + repeat(b"9", n) + b"\n",
+    "spaces": lambda n: b"2025-01-01T00:00:00Z,s," + repeat(b" ", n) + b"\n",
+    "long id": lambda n: b"2025-01-01T00:00:00Z," + repeat(b"s", n) + b",1\n",
+    "digits of a time": lambda n: repeat(b"2", n) + b",s,1\n",
+    "quoted cells": lambda n: repeat(b'"2025-01-01T00:00:00Z","s","1"\n', n),
+    "open quotes": lambda n: repeat(b'2025-01-01T00:00:00Z,"s,1\n', n),
+    "invalid UTF-8": lambda n: repeat(b"\xff", n) + b"\n",
+}
+HEADERS: dict[str, Family] = {
+    "many columns": lambda n: number_members(b"c%d", n),
+    "many dotted columns": lambda n: number_members(b"a.b.c%d", n),
+    "dots in a column": lambda n: repeat(b"a.", n),
+    "repeated columns": lambda n: repeat(b"x1,", n),
+    "empty columns": lambda n: repeat(b",", n),
+}
+
+
+@pytest.fixture(autouse=True)
+def _no_garbage_collection() -> Iterator[None]:
+    """Keep the collector out of the measurement: its time depends on all other objects."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def cpu_seconds(run: Callable[[], object]) -> float:
+    """Return the CPU time of the faster of two runs."""
+    times = []
+    for _ in range(2):
+        start = time.thread_time()
+        run()
+        times.append(time.thread_time() - start)
+    return min(times)
+
+
+def require_linear_time(
+    make: Family, run: Callable[[bytes], object], *, bytes_per_unit: float = 1.0
+) -> None:
+    """Run all sizes; a unit is a byte, or a line of so many bytes."""
+    run(make(64))
+    nanoseconds = {}
+    for size in SIZES:
+        content = make(size - 100)
+        nanoseconds[size] = 1e9 * cpu_seconds(lambda: run(content)) / len(content)  # noqa: B023
+        assert nanoseconds[size] < MAX_NANOSECONDS_PER_BYTE * bytes_per_unit, nanoseconds
+    # Below 20 ns the fixed costs and the clock decide, not the bytes.
+    assert nanoseconds[SIZES[-1]] < MAX_GROWTH * max(20.0, nanoseconds[SIZES[0]]), nanoseconds
+
+
+@pytest.mark.parametrize("family", JSON_FAMILIES)
+def test_the_time_to_parse_a_payload_is_linear(family: str) -> None:
+    def parse_with_each_schema(payload: bytes) -> None:
+        for schema in SCHEMAS:
+            parse_strictly([payload], schema)
+            parse([payload] + [b"{}"] * MIN_PAYLOADS_FOR_KERNEL, schema)
+
+    require_linear_time(JSON_FAMILIES[family], parse_with_each_schema)
+
+
+@pytest.mark.parametrize("family", JSON_FAMILIES)
+def test_the_time_to_answer_a_request_is_linear(family: str) -> None:
+    def answer(payload: bytes) -> None:
+        with suppress(BadBody):
+            split_request(b'{"rows":[' + payload + b"]}", max_rows=1000)
+        _, rejections = parse_strictly([payload], SCHEMAS[0])
+        for rejection in rejections:
+            fault_pointers(rejection, payload, "rows", 0)
+
+    require_linear_time(JSON_FAMILIES[family], answer)
+
+
+def read_file(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    for schema in SCHEMAS:
+        for read in (read_batches, read_rows):
+            with suppress(DataError):
+                for _ in read(path, schema):
+                    pass
+
+
+@pytest.mark.parametrize("family", CSV_FAMILIES)
+def test_the_time_to_read_a_csv_file_is_linear(family: str, tmp_path: Path) -> None:
+    def read(content: bytes) -> None:
+        read_file(tmp_path / "rows.csv", b"timestamp,sensor_id,x1\n" + content)
+
+    lines_per_byte = CSV_FAMILIES[family](10_000).count(b"\n") / 10_000
+    line_factor = lines_per_byte * MAX_MICROSECONDS_PER_CSV_LINE * 1000 / MAX_NANOSECONDS_PER_BYTE
+    require_linear_time(CSV_FAMILIES[family], read, bytes_per_unit=1 + line_factor)
+
+
+@pytest.mark.parametrize("family", HEADERS)
+def test_the_time_to_read_a_csv_header_is_linear(family: str, tmp_path: Path) -> None:
+    def read(columns: bytes) -> None:
+        read_file(tmp_path / "rows.csv", b"timestamp,sensor_id,x1," + columns + b"\n1,2,3\n")
+
+    require_linear_time(HEADERS[family], read, bytes_per_unit=3)
+
+
+def hash_of_id(name: bytes) -> int:
+    """Return the hash of the kernel: FNV-1a with 64 bits, folded."""
+    value = 0xCBF29CE484222325
+    for byte in name:
+        value = (value ^ byte) * 0x100000001B3 % 2**64
+    return (value ^ (value >> 32)) & 0x7FFFFFFF
+
+
+def colliding_ids(count: int, bits: int) -> list[bytes]:
+    """Return ids with the same `bits` low bits of their hashes."""
+    ids = (b"%d" % number for number in itertools.count())
+    return list(itertools.islice((name for name in ids if hash_of_id(name) % 2**bits == 0), count))
+
+
+def test_ids_that_collide_on_purpose_are_numbered_by_a_dict(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    number_by_dict = Mock(wraps=sensor_ids._number_by_dict)
+    monkeypatch.setattr(sensor_ids, "_number_by_dict", number_by_dict)
+    # The table for 200 ids has 512 places.
+    for ids, expected_calls in (
+        (colliding_ids(200, bits=9), 1),
+        ([b"%d" % number for number in range(200)], 0),
+    ):
+        number_by_dict.reset_mock()
+        length = np.asarray([len(name) for name in ids * 2], dtype=np.int64)
+
+        number, names = sensor_ids.number_sensors(
+            b"".join(ids * 2), np.cumsum(length) - length, length
+        )
+
+        assert number.tolist() == [*range(200)] * 2
+        assert names == tuple(name.decode() for name in ids)
+        assert number_by_dict.call_count == expected_calls
+
+
+def depth_byte_by_byte(payload: bytes) -> int:
+    """Return the largest number of open brackets outside strings."""
+    depth = deepest = position = 0
+    while position < len(payload):
+        byte = payload[position : position + 1]
+        if byte == b'"':
+            closing = position + 1
+            while closing < len(payload) and payload[closing : closing + 1] != b'"':
+                closing += 2 if payload[closing : closing + 1] == b"\\" else 1
+            # A string that does not end is no string.
+            position = closing if closing < len(payload) else position
+        depth += (byte in b"[{") - (byte in b"]}")
+        deepest = max(deepest, depth)
+        position += 1
+    return deepest
+
+
+@given(st.lists(st.sampled_from([b"[" * 33, b"{", b"]", b"}", b'"', b"\\", b"a", b"\n", b'\\"'])))
+def test_the_nesting_is_that_of_a_reader_from_byte_to_byte(pieces: list[bytes]) -> None:
+    payload = b"".join(pieces)
+
+    assert _nested_too_deep(payload) == (depth_byte_by_byte(payload) > MAX_NESTING)
+
+
+def test_the_default_sensor_has_one_number_in_both_parsers() -> None:
+    schema = schema_from_plain(
+        {
+            "time": {"field": "timestamp", "format": "rfc3339"},
+            "key": {"field": "sensor_id", "optional": True},
+            "signals": [{"name": "x1"}],
+        }
+    )
+    row = b'{"timestamp":"2025-01-01T00:00:00Z",%s"x1":1}'
+    ids = [b"", b'"sensor_id":"default",', b'"sensor_id":"s",', b""]
+    payloads = [row % name for name in ids]
+
+    by_kernel, _ = parse(payloads, schema)
+    strict, _ = parse_strictly(payloads, schema)
+
+    assert by_kernel.sensor_ids == strict.sensor_ids == ("default", "s")
+    assert by_kernel.sensor.tolist() == strict.sensor.tolist() == [0, 0, 1, 0]
