@@ -12,7 +12,7 @@ _INVISIBLE = re.compile(
 )
 
 
-def escaped(text: str) -> str:
+def escape(text: str) -> str:
     r"""Return a text as one line that is safe on a terminal and in a log.
 
     Control characters (C0, C1, DEL), line and paragraph separators, bidirectional controls,
@@ -22,12 +22,12 @@ def escaped(text: str) -> str:
     return _escape_unsafe_characters(text, _python_escape)
 
 
-def escaped_lines(text: str) -> str:
-    """Return a text like `escaped`, but keep its line feeds and tabs."""
+def escape_lines(text: str) -> str:
+    """Return a text like `escape`, but keep its line feeds and tabs."""
     return _escape_unsafe_characters(text, _python_escape, keep=_LINE_FEED_AND_TAB)
 
 
-def escaped_json(text: str) -> str:
+def escape_json(text: str) -> str:
     r"""Return JSON text that is safe on a terminal and has the same value.
 
     The escapes are those of JSON, such as `\u001b`. Line feeds and tabs are kept, because JSON

@@ -17,7 +17,7 @@ def describe_validation_error(error: ValidationError, *, known: Iterable[str] = 
     )
 
 
-def suggestion(name: str, known_names: Iterable[str]) -> str:
+def suggest_name(name: str, known_names: Iterable[str]) -> str:
     """Return ` (did you mean "x"?)`, or an empty text if no known name is similar."""
     matches = difflib.get_close_matches(name, list(known_names), n=1, cutoff=0.6)
     return f' (did you mean "{matches[0]}"?)' if matches else ""
@@ -27,7 +27,7 @@ def _describe_problem(problem: object, known_names: list[str]) -> str:
     assert isinstance(problem, dict)
     path = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
-        return f'unknown key "{path}"{suggestion(path, known_names)}'
+        return f'unknown key "{path}"{suggest_name(path, known_names)}'
     if problem["type"] == "missing":
         return f'"{path}" is missing'
     message = str(problem["msg"]).removeprefix("Value error, ")

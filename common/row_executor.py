@@ -11,6 +11,6 @@ It raises the exception of a failed call of `work`.
 """
 
 
-def serial(work: RowRangeWork, rows: int) -> None:
+def run_serially(work: RowRangeWork, rows: int) -> None:
     """Process all rows in one call; used by the API, which already runs requests in parallel."""
     work(0, rows)

@@ -61,7 +61,7 @@ class Accounts:
         return self._by_partition
 
     @property
-    def unopened(self) -> frozenset[Partition]:
+    def unopened_partitions(self) -> frozenset[Partition]:
         """The partitions whose account was never committed."""
         return frozenset(self._unopened)
 

@@ -17,7 +17,7 @@ from sensorwatch.common.kafka.client_config import (
 from sensorwatch.common.kafka.ledger_topic import group_history
 from sensorwatch.common.kafka.records import Partition, Record
 from sensorwatch.common.kafka.retrying import RetryPolicy
-from sensorwatch.common.kafka.silent_logger import quiet_logger
+from sensorwatch.common.kafka.silent_logger import silent_logger
 from sensorwatch.common.kafka.snapshot_text import CHUNK_BYTES, Snapshot
 from sensorwatch.common.kafka.state_check import check_state_topics
 from sensorwatch.common.kafka.state_topic import OldSnapshotDeleter, read_snapshot
@@ -97,7 +97,7 @@ def connect(
         incremental=_is_incremental(settings.kafka),
         on_rebalance=observation.show_rebalance,
     )
-    admin = AdminClient(client_config(settings.kafka), logger=quiet_logger())
+    admin = AdminClient(client_config(settings.kafka), logger=silent_logger())
     wiring = Wiring(
         source=source,
         ownership=ownership,

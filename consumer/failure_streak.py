@@ -11,7 +11,7 @@ class FailureStreak:
     """Counts failures since the last commit. A short outage of a broker causes several failures."""
 
     def __init__(self, *, seconds: float, clock: Callable[[], float]) -> None:
-        """Start with no failures; after `seconds`, failures count as lasting."""
+        """Start with no failures; after `seconds`, failures count as is_lasting."""
         self._seconds = seconds
         self._clock = clock
         self._started_at = 0.0
@@ -28,7 +28,7 @@ class FailureStreak:
         self.count += 1
 
     @property
-    def lasting(self) -> bool:
+    def is_lasting(self) -> bool:
         """Whether there are MIN_FAILURES failures or more, and the first is `seconds` old."""
         return self.count >= MIN_FAILURES and self._clock() - self._started_at >= self._seconds
 

@@ -115,7 +115,7 @@ def _commit_account_changes(wiring: Wiring, policy: Policy, membership: bytes) -
     max_sensors = policy.ledger_context.max_sensors
     settlement = settle_account_changes(
         ownership.ready_accounts,
-        ownership.accounts.unopened,
+        ownership.accounts.unopened_partitions,
         policy.ledger_context.fingerprint,
         model_version=detector.version,
         max_sensors=max_sensors,

@@ -24,7 +24,7 @@ def rewind(
     is_unknown = isinstance(error, OutcomeUnknown)
     outcome = TransactionOutcome.UNKNOWN if is_unknown else TransactionOutcome.ABORTED
     wiring.observation.show_rollback(error, outcome, failures.count)
-    if failures.lasting:
+    if failures.is_lasting:
         # A restart checks the topics, and its error names a missing topic.
         raise Unrecoverable(
             f"{failures.count} micro-batches in a row were not committed. Last error: {error}. "

@@ -100,7 +100,7 @@ def settle_batch(
 
 def settle_account_changes(
     current_accounts: Mapping[Partition, Account],
-    unopened: frozenset[Partition],
+    unopened_partitions: frozenset[Partition],
     fingerprint: str,
     *,
     model_version: str,
@@ -116,7 +116,7 @@ def settle_account_changes(
     ledger_entries = []
     for partition, current_account in sorted(current_accounts.items()):
         account = replace(current_account, model_version=model_version, max_sensors=max_sensors)
-        if partition in unopened:
+        if partition in unopened_partitions:
             ledger_entries.append(LedgerEntry(partition, Cause.OPENED, account))
         elif current_account.model_version != model_version:
             ledger_entries.append(LedgerEntry(partition, Cause.MODEL, current_account))
@@ -125,7 +125,7 @@ def settle_account_changes(
         if current_account.fingerprint != fingerprint:
             ledger_entries.append(LedgerEntry(partition, Cause.SEGMENT, account))
             account = start_segment(account, fingerprint=fingerprint)
-        if account != current_account or partition in unopened:
+        if account != current_account or partition in unopened_partitions:
             accounts[partition] = account
     return Settlement(accounts, ledger_entries)
 

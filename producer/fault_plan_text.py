@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from sensorwatch.common.errors import UsageError
-from sensorwatch.common.pydantic_errors import suggestion
+from sensorwatch.common.pydantic_errors import suggest_name
 from sensorwatch.common.simulation.fault_plan import FaultPlan
 from sensorwatch.common.simulation.faults import FaultKind
 
@@ -30,7 +30,7 @@ def parse_fault_plan(text: str) -> FaultPlan | None:
                 plan = replace(plan, kinds=_kinds(value))
             case _:
                 raise UsageError(
-                    f'--faults has no "{key}"{suggestion(key, KEYS)}; wanted {NONE}, or one or '
+                    f'--faults has no "{key}"{suggest_name(key, KEYS)}; wanted {NONE}, or one or '
                     "more of rate=SHARE, kinds=KIND+KIND, size=DEVIATIONS, separated by commas"
                 )
     return plan
@@ -54,7 +54,7 @@ def _kinds(value: str) -> tuple[FaultKind, ...]:
     for name in names:
         if name not in all_kinds:
             raise UsageError(
-                f'--faults kinds: there is no "{name}"{suggestion(name, all_kinds)}; wanted all, '
+                f'--faults kinds: there is no "{name}"{suggest_name(name, all_kinds)}; wanted all, '
                 f"or one or more of {', '.join(all_kinds)}, separated by +"
             )
     return tuple(FaultKind(name) for name in names)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.brokers.jars import java_missing
-from tests.brokers.real_kafka import REQUIRE_VARIABLE, kafka_missing, kafka_required
+from tests.brokers.jars import reason_java_is_missing
+from tests.brokers.real_kafka import REQUIRE_VARIABLE, kafka_required, reason_kafka_is_missing
 from tests.deploy.prometheus import prometheus_missing
 from tests.skab_files import skab_missing
 
@@ -30,8 +30,8 @@ def prerequisites() -> list[Prerequisite]:
     """Return the prerequisites of all tests, with the reason for each that is missing here."""
     required = kafka_required()
     return [
-        Prerequisite("tests on a real Kafka", kafka_missing(), required),
-        Prerequisite("tests with a proxy before Kafka", java_missing(), required),
+        Prerequisite("tests on a real Kafka", reason_kafka_is_missing(), required),
+        Prerequisite("tests with a proxy before Kafka", reason_java_is_missing(), required),
         Prerequisite("tests with a real Prometheus", prometheus_missing(), required),
         Prerequisite("tests on the SKAB files", skab_missing()),
     ]

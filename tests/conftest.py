@@ -18,7 +18,12 @@ from tests.brokers.kafka import BrokerMissing, Kafka, Server
 from tests.brokers.mock_cluster import MockCluster
 from tests.brokers.ports import free_port
 from tests.brokers.proxy import KafkaProxy
-from tests.brokers.real_kafka import kafka_missing, kafka_required, own_server, shared_server
+from tests.brokers.real_kafka import (
+    kafka_required,
+    own_server,
+    reason_kafka_is_missing,
+    shared_server,
+)
 
 # In CI, hypothesis generates the same examples in every run, so that only a change of the code can
 # make a test fail. Elsewhere it generates new examples.
@@ -26,7 +31,7 @@ settings.register_profile("ci", derandomize=True, deadline=None)
 settings.register_profile("here", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "here")
 
-_kafka_missing = cache(kafka_missing)
+_kafka_missing = cache(reason_kafka_is_missing)
 _start_key = pytest.StashKey[float]()
 
 

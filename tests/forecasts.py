@@ -12,7 +12,7 @@ from tests.reading_builders import START, a_schema
 
 TRAINED_SENSORS = 8
 """The number of sensors in the training data: sensor-00, sensor-01 and so on."""
-STEP = 10_000_000
+ROW_INTERVAL = 10_000_000
 """The time between two rows of a sensor, in microseconds."""
 MIN_ROWS = 20
 
@@ -24,7 +24,9 @@ def a_forecast_candidate(*, seed: int = 7, rows: int = 1_600, trees: int = 10) -
     row_number = np.arange(rows, dtype=np.int64)
     readings = Readings(
         row_number,
-        START - STEP * (rows // TRAINED_SENSORS) + STEP * (row_number // TRAINED_SENSORS),
+        START
+        - ROW_INTERVAL * (rows // TRAINED_SENSORS)
+        + ROW_INTERVAL * (row_number // TRAINED_SENSORS),
         (row_number % TRAINED_SENSORS).astype(np.int32),
         tuple(f"sensor-{sensor:02d}" for sensor in range(TRAINED_SENSORS)),
         random.normal(size=(rows, 3)),

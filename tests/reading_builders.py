@@ -19,10 +19,10 @@ from sensorwatch.common.scoring.features import compute_features
 DEFAULT_SCHEMA = Path(__file__).parents[1] / "schemas" / "default.toml"
 START = 1_735_689_600_000_000
 """The time 2025-01-01T00:00:00Z, in microseconds since 1970."""
-MINUTE = 60_000_000
-NORMAL = (0.0, 0.0, 0.0)
+MINUTE_MICROSECONDS = 60_000_000
+NORMAL_VALUES = (0.0, 0.0, 0.0)
 """The values of x1, x2 and x3 of a row that `a_detector` always scores as normal."""
-ANOMALOUS = (9.0, 9.0, 9.0)
+ANOMALOUS_VALUES = (9.0, 9.0, 9.0)
 """The values of x1, x2 and x3 of a row that `a_detector` always scores as anomalous."""
 
 
@@ -42,7 +42,7 @@ def some_readings(
     random = np.random.default_rng(seed)
     return Readings(
         np.arange(rows, dtype=np.int64),
-        START + MINUTE * np.arange(rows, dtype=np.int64),
+        START + MINUTE_MICROSECONDS * np.arange(rows, dtype=np.int64),
         (np.arange(rows) % sensors).astype(np.int32),
         tuple(f"s{sensor_number}" for sensor_number in range(sensors)),
         random.normal(size=(rows, signals)),
@@ -89,5 +89,5 @@ def a_candidate(*, seed: int = 7, rows: int = 400, trees: int = 20) -> Candidate
 
 
 def a_detector(version: str = "default-0001-00000000", *, seed: int = 7) -> Detector:
-    """Return the detector of `a_candidate(seed=seed)`; see NORMAL and ANOMALOUS."""
+    """Return the detector of `a_candidate(seed=seed)`; see NORMAL_VALUES and ANOMALOUS_VALUES."""
     return a_candidate(seed=seed).detector(version)

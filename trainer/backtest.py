@@ -14,7 +14,7 @@ from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.common.scoring.processing import Outcome, score_readings
 
 
-def score_on(
+def score_records(
     records: Iterable[Fields | Fault],
     detector: Detector,
     memory: Memory,

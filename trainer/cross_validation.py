@@ -15,7 +15,7 @@ from sensorwatch.trainer.scorer_fitting import (
     RawScores,
     concatenated_scores,
     fit_and_recall,
-    fit_on,
+    fit_scorer,
     score_after_warm_up,
     score_selected,
 )
@@ -66,7 +66,7 @@ def out_of_fold_scores(
         # With few rows or many sensors, the gap is at most as long as the block.
         gap_rows = min(gap, stop - start)
         fit_mask[max(start - gap_rows, 0) : stop + gap_rows] = False
-        fitted_scorer = fit_on(readings, fit_mask, schema, trainer_settings)
+        fitted_scorer = fit_scorer(readings, fit_mask, schema, trainer_settings)
         block_scores.append(
             score_after_warm_up(fitted_scorer, readings.take(slice(None, stop)), start, block)
         )

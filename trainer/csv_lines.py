@@ -23,7 +23,7 @@ class CellColumn:
     ends: NDArray[np.int64]
     """Shape (n,). Index in `data` after each cell's last byte."""
 
-    def keep_where(self, mask: NDArray[np.bool_]) -> "CellColumn":
+    def blank_other_rows(self, mask: NDArray[np.bool_]) -> "CellColumn":
         """Return the column with an empty cell in each row that `mask` (n,) excludes."""
         return replace(self, ends=np.where(mask, self.ends, self.begins))
 

@@ -82,7 +82,7 @@ def read_data(
     if data.startswith(TOPIC_PREFIX):
         records = oldest_records(data.removeprefix(TOPIC_PREFIX), rows=rows, kafka=kafka)
         return _topic_dataset(data, records, schema)
-    paths = files_of(data)
+    paths = find_files(data)
     batches: Iterable[Batch] = chain.from_iterable(read_batches(path, schema) for path in paths)
     if rows is not None:
         batches, _ = split_batches(batches, rows)
@@ -90,7 +90,7 @@ def read_data(
     return Dataset(data, _digest_of_files(paths), readings, rejections)
 
 
-def files_of(data: str) -> list[Path]:
+def find_files(data: str) -> list[Path]:
     """Return the named file, or the files that match a glob, sorted by path.
 
     Raises DataError if no file matches.
@@ -110,7 +110,7 @@ def files_of(data: str) -> list[Path]:
     return files
 
 
-def by_time(readings: Readings) -> Readings:
+def sort_by_time(readings: Readings) -> Readings:
     """Sort readings by event time, sensor id and input order, and number the rows from 0.
 
     In this order, the same rows give the same model from a file and from a topic.

@@ -11,11 +11,11 @@ from sensorwatch.common.registry.version_files import library_versions
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.runtime.setting_keys import TrainerSettings
 from sensorwatch.common.scoring.detector import Detector
-from sensorwatch.trainer.dataset import Dataset, by_time
+from sensorwatch.trainer.dataset import Dataset, sort_by_time
 from sensorwatch.trainer.evaluation_check import Check, Section
 from sensorwatch.trainer.fault_detection import fault_detection_section
 from sensorwatch.trainer.imputation import fill_missing
-from sensorwatch.trainer.level_fitting import fit_levels, with_enough_rows
+from sensorwatch.trainer.level_fitting import drop_sensors_with_few_rows, fit_levels
 from sensorwatch.trainer.path_consistency import path_consistency_section, sklearn_agreement
 from sensorwatch.trainer.stability import alert_rate_section
 from sensorwatch.trainer.training import fit_unregistered, rows_needed, split_by_time, train
@@ -44,18 +44,18 @@ def evaluate_version(evaluated_version: EvaluatedVersion, dataset: Dataset) -> d
     manifest, detector = evaluated_version.version.manifest, evaluated_version.version.detector
     source = dataset.source  # raises DataError if no row is valid
     trainer_settings = settings_of(manifest)
-    readings = by_time(dataset.readings)
+    readings = sort_by_time(dataset.readings)
     if len(readings) < rows_needed(trainer_settings.calibration_share):
         raise DataError(
             f"{len(readings)} valid rows of {dataset.uri} are too few to evaluate on: at least "
             f"{rows_needed(trainer_settings.calibration_share)} are needed"
         )
-    is_training_data = trained_on(manifest, dataset)
+    in_training = is_training_data(manifest, dataset)
     injection_input = _rows_to_inject(
-        readings, detector, trainer_settings, is_training_data=is_training_data
+        readings, detector, trainer_settings, is_training_data=in_training
     )
     detector_at_start = (
-        _with_levels_of_training_start(readings, detector) if is_training_data else detector
+        _with_levels_of_training_start(readings, detector) if in_training else detector
     )
     sections = {
         "stability": alert_rate_section(readings, detector_at_start, trainer_settings),
@@ -67,7 +67,7 @@ def evaluate_version(evaluated_version: EvaluatedVersion, dataset: Dataset) -> d
             readings,
             dataset,
             trainer_settings,
-            is_training_data=is_training_data,
+            is_training_data=in_training,
         ),
         "failures": fault_detection_section(*injection_input, seed=manifest.seed),
     }
@@ -77,7 +77,7 @@ def evaluate_version(evaluated_version: EvaluatedVersion, dataset: Dataset) -> d
         "version": manifest.id,
         "passed": all(check.passed for check in checks),
         "failed": [check.name for check in checks if not check.passed],
-        "data": {**source.model_dump(mode="json"), "is_training_data": is_training_data},
+        "data": {**source.model_dump(mode="json"), "is_training_data": in_training},
         "checks": [check.to_plain() for check in checks],
         **{name: section.figures for name, section in sections.items()},
     }
@@ -96,7 +96,7 @@ def settings_of(manifest: ModelManifest) -> TrainerSettings:
     return TrainerSettings(**known_parameters, seed=manifest.seed)
 
 
-def trained_on(manifest: ModelManifest, dataset: Dataset) -> bool:
+def is_training_data(manifest: ModelManifest, dataset: Dataset) -> bool:
     """Return whether a dataset is the one that a version was trained on."""
     trained_source = manifest.data_source
     return trained_source.sha256 == dataset.sha256 and trained_source.rows == len(dataset.readings)
@@ -112,7 +112,7 @@ def _with_levels_of_training_start(readings: Readings, detector: Detector) -> De
         return detector
     filled_readings = fill_missing(readings)
     levels = fit_levels(filled_readings, detector.schema, min_rows=detector.levels.min_rows)
-    return replace(detector, levels=with_enough_rows(levels, filled_readings))
+    return replace(detector, levels=drop_sensors_with_few_rows(levels, filled_readings))
 
 
 def _rows_to_inject(

@@ -12,9 +12,14 @@ from sensorwatch.common.scoring.detections import Detections
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.status import STATUSES, Status
 from sensorwatch.common.simulation.faults import VALUE_KINDS, FaultKind
-from sensorwatch.trainer.dataset import by_time
+from sensorwatch.trainer.dataset import sort_by_time
 from sensorwatch.trainer.evaluation_check import Check, Section
-from sensorwatch.trainer.fault_injection import FaultCase, Injected, inject_case, robust_spread
+from sensorwatch.trainer.fault_injection import (
+    FaultCase,
+    InjectedFaults,
+    inject_case,
+    robust_spread,
+)
 
 SIZES = (4.0, 8.0, 16.0)
 """Sizes of the injected faults, in spreads of the signal."""
@@ -86,7 +91,7 @@ def fault_detection_section(readings: Readings, detector: Detector, *, seed: int
 
     `readings`: rows that the detector was not fitted on.
     """
-    rows = by_time(readings)
+    rows = sort_by_time(readings)
     rows = rows.take(slice(max(len(rows) - MAX_ROWS, 0), None))
     eligible = _rows_with_history(rows, detector)
     cases = fault_cases(rows)
@@ -170,7 +175,7 @@ def measure_case(
     Every round starts with an empty memory. The rows before a fault fill it. `eligible` (n,): mask
     of rows after which faults may start; see `inject_case`.
     """
-    rounds: list[tuple[Injected, Detections]] = []
+    rounds: list[tuple[InjectedFaults, Detections]] = []
     missing_episodes = EPISODES if (robust_spread(readings) > 0).any() else 0
     while missing_episodes > 0 and len(rounds) < MAX_ROUNDS:
         # A round has only a few episodes, so that most rows stay healthy.
@@ -192,7 +197,7 @@ def measure_case(
     return _case_result(case, rounds) if rounds else _empty_result(case, len(readings))
 
 
-def _case_result(case: FaultCase, rounds: list[tuple[Injected, Detections]]) -> CaseResult:
+def _case_result(case: FaultCase, rounds: list[tuple[InjectedFaults, Detections]]) -> CaseResult:
     is_faulty = np.concatenate([injected.faulty for injected, _ in rounds])
     score = np.concatenate([detections.raw_score for _, detections in rounds])
     is_anomaly = np.concatenate([detections.is_anomaly for _, detections in rounds])
@@ -218,7 +223,7 @@ def _case_result(case: FaultCase, rounds: list[tuple[Injected, Detections]]) -> 
     )
 
 
-def _detection_delays(injected: Injected, is_anomaly: NDArray[np.bool_]) -> list[int | None]:
+def _detection_delays(injected: InjectedFaults, is_anomaly: NDArray[np.bool_]) -> list[int | None]:
     """Return the number of rows before the first alarm of each episode, or None without alarm."""
     return [
         int(np.argmax(is_anomaly[rows])) if is_anomaly[rows].any() else None

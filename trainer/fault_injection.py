@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.schema import Schema
-from sensorwatch.common.simulation.faults import EPISODE_LENGTHS, FaultKind, inject
+from sensorwatch.common.simulation.faults import EPISODE_LENGTHS, FaultKind, inject_fault
 
 HEALTHY_ROWS_PER_FAULTY = 9
 """Healthy rows per faulty row around each fault, so that most rows are unchanged."""
@@ -32,7 +32,7 @@ class FaultCase:
 
 
 @dataclass(frozen=True, slots=True)
-class Injected:
+class InjectedFaults:
     """Readings with injected faults."""
 
     readings: Readings
@@ -69,7 +69,7 @@ def inject_case(
     rng: np.random.Generator,
     episodes: int,
     eligible: NDArray[np.bool_] | None = None,
-) -> Injected:
+) -> InjectedFaults:
     """Inject at most `episodes` faults of a case, which do not overlap, into readings.
 
     Signals that never change get no fault. Values are clipped to the schema's bounds, because a row
@@ -95,7 +95,7 @@ def inject_case(
         episode_rows.append(faulty_rows)
     low, high = np.transpose([signal.bounds for signal in schema.signals])
     values = np.clip(values, low, high)
-    return Injected(replace(readings, values=values), faulty, episode_rows)
+    return InjectedFaults(replace(readings, values=values), faulty, episode_rows)
 
 
 def _inject_into_stream(
@@ -107,10 +107,10 @@ def _inject_into_stream(
     rng: np.random.Generator,
 ) -> NDArray[np.float64]:
     signals = [int(rng.integers(stream.shape[1]))] if case.one_signal else None
-    return inject(
+    return inject_fault(
         stream,
         case.kind,
-        at=start,
+        first_row=start,
         length=length,
         size=case.size,
         scale=scale,

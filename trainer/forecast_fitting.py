@@ -6,7 +6,7 @@ from sklearn.covariance import ledoit_wolf
 
 from sensorwatch.common.model.forecast import Forecast
 from sensorwatch.common.model.season import Season
-from sensorwatch.common.scoring.recall import Recalled
+from sensorwatch.common.scoring.recall import RecalledRows
 from sensorwatch.trainer.season_fitting import fit_season, season_deviation
 
 PENALTIES = tuple(10.0**power for power in range(-4, 3))
@@ -21,7 +21,7 @@ MAX_REPEAT_SURPRISE = 3.0
 Because of this limit, a signal must repeat its value several times before it counts as stuck."""
 
 
-def fit_forecast(recalled: Recalled, used_rows: NDArray[np.bool_]) -> Forecast:
+def fit_forecast(recalled: RecalledRows, used_rows: NDArray[np.bool_]) -> Forecast:
     """Fit the forecast on the rows that the mask `used_rows` (n,) selects, at least two rows."""
     signals = recalled.repeats.shape[1]
     standardised = recalled.standardised[used_rows]
@@ -126,7 +126,7 @@ def _whitening(residuals: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.ascontiguousarray(scaled_eigenvectors @ eigenvectors.T)
 
 
-def _repeat_surprise(recalled: Recalled, used_rows: NDArray[np.bool_]) -> NDArray[np.float64]:
+def _repeat_surprise(recalled: RecalledRows, used_rows: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Return -ln of the rate (signals,) at which each signal repeats its value exactly, in nats.
 
     The rate is estimated by Laplace's rule of succession. A signal that never changed gets 0.

@@ -43,10 +43,10 @@ CONSTANT_TOLERANCE = 1e-9
 def fit_levels(readings: Readings, schema: Schema, *, min_rows: int) -> Levels:
     """Fit the pooled level of all sensors, and the level of each sensor.
 
-    A sensor with fewer than MIN_ROWS_OF_KNOWN_SENSOR rows gets the pooled level. `with_enough_rows`
-    removes such sensors. If there are more than MAX_FIT_ROWS rows, sensors with many rows are
-    subsampled. `readings`: in time order, with missing values filled. `min_rows`: warm-up length to
-    store in the levels.
+    A sensor with fewer than MIN_ROWS_OF_KNOWN_SENSOR rows gets the pooled level.
+    `drop_sensors_with_few_rows` removes such sensors. If there are more than MAX_FIT_ROWS rows,
+    sensors with many rows are subsampled. `readings`: in time order, with missing values filled.
+    `min_rows`: warm-up length to store in the levels.
     """
     columns = np.concatenate([readings.values, readings.context], axis=1)
     rows_by_sensor = _rows_by_sensor(readings)
@@ -73,7 +73,7 @@ def fit_levels(readings: Readings, schema: Schema, *, min_rows: int) -> Levels:
     )
 
 
-def with_enough_rows(levels: Levels, readings: Readings) -> Levels:
+def drop_sensors_with_few_rows(levels: Levels, readings: Readings) -> Levels:
     """Return the levels without sensors that have too few rows.
 
     In service, the memory learns a level for such a sensor.

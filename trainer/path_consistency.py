@@ -49,14 +49,14 @@ ScoringPath = Callable[[SerializedRows, Detector], list[Outcome]]
 """A function that scores serialized rows as one of the services does."""
 
 
-def through_kafka(serialized: SerializedRows, detector: Detector) -> list[Outcome]:
+def score_through_kafka(serialized: SerializedRows, detector: Detector) -> list[Outcome]:
     """Score rows as the consumer does: as values of records, in micro-batches."""
     memory = detector.empty_memory()
     batches = _batches(serialized.payloads, _KAFKA_ROWS)
     return [process(batch, detector, memory) for batch in batches]
 
 
-def through_rest(serialized: SerializedRows, detector: Detector) -> list[Outcome]:
+def score_through_rest(serialized: SerializedRows, detector: Detector) -> list[Outcome]:
     """Score rows as the API does: from request bodies."""
     outcomes, memory = [], detector.empty_memory()
     for batch in _batches(serialized.payloads, _REST_ROWS):
@@ -65,7 +65,7 @@ def through_rest(serialized: SerializedRows, detector: Detector) -> list[Outcome
     return outcomes
 
 
-def through_csv(serialized: SerializedRows, detector: Detector) -> list[Outcome]:
+def score_through_csv(serialized: SerializedRows, detector: Detector) -> list[Outcome]:
     """Score rows as a backtest does: from a CSV file."""
     outcomes, memory = [], detector.empty_memory()
     with tempfile.TemporaryDirectory(prefix="sensorwatch-") as folder:
@@ -76,7 +76,7 @@ def through_csv(serialized: SerializedRows, detector: Detector) -> list[Outcome]
     return outcomes
 
 
-SCORING_PATHS: Mapping[str, ScoringPath] = {"csv": through_csv, "rest": through_rest}
+SCORING_PATHS: Mapping[str, ScoringPath] = {"csv": score_through_csv, "rest": score_through_rest}
 """The paths that are compared with the Kafka path."""
 
 
@@ -95,7 +95,7 @@ def path_consistency_section(
     sample = readings.take(slice(max(len(readings) - MAX_ROWS, 0), None))
     cells = cells_of(sample, detector.schema)
     serialized = SerializedRows(cells, payloads_of(cells, detector.schema), detector.schema)
-    expected = _exact_outcomes(through_kafka(serialized, detector))
+    expected = _exact_outcomes(score_through_kafka(serialized, detector))
     rows = len(sample)
     checks = [_acceptance_check(expected, rows)]
     for name, scoring_path in scoring_paths.items():
@@ -105,7 +105,7 @@ def path_consistency_section(
         checks.append(_identity_check(f"correctness.kafka_and_{name}", differing_rows, rows))
     for name in ("reloaded", "reloaded_again"):
         differing_rows = _count_differing(
-            _exact_outcomes(through_kafka(serialized, reload())), expected
+            _exact_outcomes(score_through_kafka(serialized, reload())), expected
         )
         checks.append(_identity_check(f"correctness.{name}", differing_rows, rows))
     return Section(tuple(checks), {"rows": rows})

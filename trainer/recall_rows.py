@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sensorwatch.common.model.levels import Levels
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.scoring.memory import KNOWN_SENSOR, Memory
-from sensorwatch.common.scoring.recall import Recalled, recall
+from sensorwatch.common.scoring.recall import RecalledRows, recall
 
 RECALL_CHUNK_ROWS = 20_000
 """Number of rows that one call recalls. Their columns fit into the processor's cache."""
@@ -18,7 +18,7 @@ RECALL_CHUNK_ROWS = 20_000
 
 def recall_selected(
     readings: Readings, sample_mask: NDArray[np.bool_], levels: Levels, memory: Memory
-) -> Recalled:
+) -> RecalledRows:
     """Return the recalled columns of the rows that the mask `sample_mask` (n,) selects.
 
     `memory`: an empty memory, which takes in every row. The first sampled row of each sensor counts
@@ -37,13 +37,13 @@ def recall_selected(
     return replace(result, new_sensor_level=np.maximum(result.new_sensor_level, new_sensor_level))
 
 
-def _select_rows(recalled: Recalled, sample_mask: NDArray[np.bool_]) -> Recalled:
+def _select_rows(recalled: RecalledRows, sample_mask: NDArray[np.bool_]) -> RecalledRows:
     arrays = {name: getattr(recalled, name)[sample_mask] for name in _RECALLED_ARRAYS}
-    return Recalled(evicted={}, **arrays)
+    return RecalledRows(evicted={}, **arrays)
 
 
-def _concatenate(chunks: list[Recalled]) -> Recalled:
-    return Recalled(evicted={}, **concatenated_columns(chunks, _RECALLED_ARRAYS))
+def _concatenate(chunks: list[RecalledRows]) -> RecalledRows:
+    return RecalledRows(evicted={}, **concatenated_columns(chunks, _RECALLED_ARRAYS))
 
 
 def concatenated_columns(tables: Sequence[object], names: Iterable[str]) -> dict[str, NDArray[Any]]:
@@ -51,4 +51,4 @@ def concatenated_columns(tables: Sequence[object], names: Iterable[str]) -> dict
     return {name: np.concatenate([getattr(table, name) for table in tables]) for name in names}
 
 
-_RECALLED_ARRAYS = tuple(field.name for field in fields(Recalled) if field.name != "evicted")
+_RECALLED_ARRAYS = tuple(field.name for field in fields(RecalledRows) if field.name != "evicted")

@@ -94,7 +94,7 @@ class ScoreTable:
                 number_cells(detections.raw_score),
                 text_cells(_FLAG_TEXTS, detections.is_anomaly.astype(np.int8)),
                 text_cells(STATUS_TEXTS.tolist(), detections.status),
-                number_cells(detections.episode).keep_where(detections.episode >= 0),
+                number_cells(detections.episode).blank_other_rows(detections.episode >= 0),
                 text_cells(SEVERITY_TEXTS.tolist(), detections.severity),
             ]
         )

@@ -19,7 +19,7 @@ from sensorwatch.common.scoring.decide import decide
 from sensorwatch.common.scoring.detector import forecast_features
 from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.common.scoring.memory_layout import FloatColumn, Layout
-from sensorwatch.common.scoring.recall import Recalled, recall
+from sensorwatch.common.scoring.recall import RecalledRows, recall
 from sensorwatch.common.scoring.residuals import Residuals, compute_residuals
 from sensorwatch.common.scoring.status import STATUSES, Status
 from sensorwatch.trainer.forecast_fitting import fit_forecast
@@ -73,12 +73,12 @@ class FitResult:
     """A fitted scorer, with the recalled columns and residuals of the sampled rows."""
 
     fitted: FittedScorer
-    recalled: Recalled
+    recalled: RecalledRows
     forecast_residuals: Residuals
     memory: Memory
 
 
-def fit_on(
+def fit_scorer(
     readings: Readings,
     fit_mask: NDArray[np.bool_],
     schema: Schema,
@@ -100,7 +100,7 @@ def fit_and_recall(
     schema: Schema,
     trainer_settings: TrainerSettings,
 ) -> FitResult:
-    """Fit as `fit_on` does; also return the recalled columns of the sampled rows.
+    """Fit as `fit_scorer` does; also return the recalled columns of the sampled rows.
 
     Levels are fitted on the rows that the mask `fit_mask` (n,) selects. Forecast and forest are
     fitted on the rows that the mask `sample_mask` (n,) selects as well. The memory takes in every
@@ -212,7 +212,7 @@ def _score_without_history(fitted: FittedScorer, readings: Readings) -> NDArray[
 
 
 def _forest_inputs(
-    recalled: Recalled, forecast_residuals: Residuals, rows: NDArray[np.bool_] | slice
+    recalled: RecalledRows, forecast_residuals: Residuals, rows: NDArray[np.bool_] | slice
 ) -> NDArray[np.float64]:
     """Return the forest's feature matrix (m, features) of the selected rows."""
     return forecast_features(

@@ -11,7 +11,7 @@ from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.schema import Schema
 from sensorwatch.common.runtime.setting_keys import TrainerSettings
 from sensorwatch.common.scoring.detector import Detector
-from sensorwatch.trainer.dataset import by_time
+from sensorwatch.trainer.dataset import sort_by_time
 from sensorwatch.trainer.evaluation_check import Check, Section
 from sensorwatch.trainer.training import rows_needed
 from sensorwatch.trainer.unregistered_model import fit_with_memory
@@ -58,7 +58,7 @@ def alert_rate_section(
     A fold has only a maximum rate. All rows together, and each refit, also have a minimum rate.
     """
     target = detector.calibration.target_alert_rate
-    sorted_readings = by_time(readings)
+    sorted_readings = sort_by_time(readings)
     alerts = detector.detect(sorted_readings, detector.empty_memory()).detections.is_anomaly
     all_rows = rate_of("all rows", alerts, target)
     folds = [

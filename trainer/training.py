@@ -21,11 +21,11 @@ from sensorwatch.common.runtime.setting_keys import TrainerSettings
 from sensorwatch.common.scoring.detector import Detector, learn_signal_ranges
 from sensorwatch.common.scoring.features import compute_features
 from sensorwatch.trainer.cross_validation import block_count, out_of_fold_scores
-from sensorwatch.trainer.dataset import by_time
+from sensorwatch.trainer.dataset import sort_by_time
 from sensorwatch.trainer.forest_fitting import fit_forest
 from sensorwatch.trainer.imputation import fill_missing
-from sensorwatch.trainer.level_fitting import max_gap, with_enough_rows
-from sensorwatch.trainer.scorer_fitting import fit_on
+from sensorwatch.trainer.level_fitting import drop_sensors_with_few_rows, max_gap
+from sensorwatch.trainer.scorer_fitting import fit_scorer
 from sensorwatch.trainer.tail_fitting import calibrate_decision
 
 UNREGISTERED = "unkept"
@@ -128,7 +128,7 @@ def _train_forecast(
     If there are more than MAX_FIT_ROWS rows, the calibration uses a sample of them.
     """
     readings = fill_missing(split.sorted_readings)
-    scorer = fit_on(readings, np.ones(len(readings), dtype=np.bool_), schema, trainer_settings)
+    scorer = fit_scorer(readings, np.ones(len(readings), dtype=np.bool_), schema, trainer_settings)
     season = scorer.forecast.season
     raw_scores = out_of_fold_scores(
         readings, schema, trainer_settings, period=season.period if season.is_present else 0
@@ -137,7 +137,7 @@ def _train_forecast(
     return Candidate(
         schema=schema,
         plan=forecast_plan(schema),
-        levels=with_enough_rows(scorer.final_levels, readings),
+        levels=drop_sensors_with_few_rows(scorer.final_levels, readings),
         forest=scorer.forest,
         calibration=calibrated_decision.calibration,
         ranges=learn_signal_ranges(readings),
@@ -172,7 +172,7 @@ def split_by_time(readings: Readings, calibration_share: float) -> Split:
             f"({MIN_FIT_ROWS} to fit and {MIN_CALIBRATION_ROWS} to calibrate at "
             f"calibration_share = {calibration_share:g})"
         )
-    sorted_readings = by_time(readings)
+    sorted_readings = sort_by_time(readings)
     boundary = math.floor(len(sorted_readings) * (1.0 - calibration_share))
     instant_start = int(
         np.searchsorted(

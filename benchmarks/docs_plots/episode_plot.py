@@ -13,7 +13,7 @@ from benchmarks.docs_plots.panel import (
 )
 from benchmarks.docs_plots.scored_sensor import MINUTE_FLEET, score_sensor
 from benchmarks.report.svg import FAULT_COLOUR, MUTED_COLOUR, OUR_COLOUR
-from sensorwatch.common.scoring.decide import ALARM_HOLD_SHARE
+from sensorwatch.common.scoring.decide import ALARM_END_SHARE
 from sensorwatch.common.simulation.sensors import noise_scale
 
 ROWS, FAULT_START, FAULT_LENGTH = 90, 30, 26
@@ -41,11 +41,11 @@ def draw() -> str:
         x=range(0, ROWS, 10), y=(0, 1, 2), axis_names=("row", "anomaly score, as it is published")
     )
     raw_score_panel.level(threshold, ALARM_COLOUR)
-    raw_score_panel.level(ALARM_HOLD_SHARE * threshold, MUTED_COLOUR)
+    raw_score_panel.level(ALARM_END_SHARE * threshold, MUTED_COLOUR)
     score_panel.level(1.0, ALARM_COLOUR)
     threshold_note = (
         "opens above the threshold,",
-        f"stays open above {100 * ALARM_HOLD_SHARE:.0f} % of it",
+        f"stays open above {100 * ALARM_END_SHARE:.0f} % of it",
     )
     for line, words in enumerate(threshold_note):
         x, y = raw_score_panel.pixel(1, threshold)

@@ -13,7 +13,7 @@ from benchmarks.docs_plots.panel import (
 )
 from benchmarks.docs_plots.scored_sensor import MINUTE_FLEET, ScoredSensor, score_sensor
 from benchmarks.report.svg import FAULT_COLOUR, OUR_COLOUR
-from sensorwatch.common.simulation.faults import FaultKind, inject
+from sensorwatch.common.simulation.faults import FaultKind, inject_fault
 from sensorwatch.common.simulation.sensors import noise_scale
 
 FIRST_ROW, ROWS, FAULT_START, FAULT_LENGTH = 560, 720, 540, 40
@@ -54,10 +54,10 @@ def draw() -> str:
 
 
 def _add_fault(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    return inject(
+    return inject_fault(
         values,
         FaultKind.LEVEL_SHIFT,
-        at=FAULT_START,
+        first_row=FAULT_START,
         length=FAULT_LENGTH,
         size=4.0,
         scale=noise_scale(),

@@ -16,12 +16,12 @@ from sensorwatch.common.scoring.detector import Detector, learn_signal_ranges
 from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.common.scoring.memory_layout import CLEAN_TAIL_START, FloatColumn, IntColumn
 from sensorwatch.common.scoring.processing import Outcome
-from sensorwatch.trainer.backtest import score_on
+from sensorwatch.trainer.backtest import score_records
 from sensorwatch.trainer.cross_validation import out_of_fold_scores
-from sensorwatch.trainer.dataset import by_time
+from sensorwatch.trainer.dataset import sort_by_time
 from sensorwatch.trainer.imputation import fill_missing
-from sensorwatch.trainer.level_fitting import with_enough_rows
-from sensorwatch.trainer.scorer_fitting import FittedScorer, RawScores, fit_on
+from sensorwatch.trainer.level_fitting import drop_sensors_with_few_rows
+from sensorwatch.trainer.scorer_fitting import FittedScorer, RawScores, fit_scorer
 from sensorwatch.trainer.tail_fitting import calibrate_decision
 from sensorwatch.trainer.training import UNREGISTERED
 
@@ -63,8 +63,8 @@ def judge(
 ) -> list[JudgedRows]:
     """Fit once on a stream's first rows; score the later rows causally with each variant."""
     readings, _ = collect_rows(stream.records[: stream.train_rows], stream.schema)
-    sorted_readings = fill_missing(by_time(readings))
-    fitted = fit_on(
+    sorted_readings = fill_missing(sort_by_time(readings))
+    fitted = fit_scorer(
         sorted_readings,
         np.ones(len(sorted_readings), dtype=np.bool_),
         stream.schema,
@@ -97,7 +97,7 @@ def _variant_detector(
         version=UNREGISTERED,
         schema=stream.schema,
         plan=forecast_plan(stream.schema),
-        levels=with_enough_rows(fit.fitted.final_levels, fit.sorted_readings),
+        levels=drop_sensors_with_few_rows(fit.fitted.final_levels, fit.sorted_readings),
         forest=fit.fitted.forest,
         calibration=calibrated.calibration,
         ranges=learn_signal_ranges(fit.sorted_readings),
@@ -118,7 +118,7 @@ def _score_records(
     if edit_memory:
         edit_memory(memory)
     records = stream.records[first:]
-    for outcome in score_on(records, detector, memory, first_row=first, max_rows=max_rows):
+    for outcome in score_records(records, detector, memory, first_row=first, max_rows=max_rows):
         if edit_memory:
             edit_memory(memory)
         yield outcome

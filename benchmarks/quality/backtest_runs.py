@@ -13,7 +13,7 @@ from sensorwatch.common.rows.schema import Schema
 from sensorwatch.common.rows.strict_parsing import Fields
 from sensorwatch.common.runtime.setting_keys import TrainerSettings
 from sensorwatch.common.scoring.processing import Outcome
-from sensorwatch.trainer.backtest import score_on
+from sensorwatch.trainer.backtest import score_records
 from sensorwatch.trainer.unregistered_model import fit_on_first_records
 
 MAX_ROWS = 10_000
@@ -84,7 +84,7 @@ def _fit_and_score(
     )
     fit_end = perf_counter()
     outcomes = list(
-        score_on(records[first:end], detector, memory, first_row=first, max_rows=MAX_ROWS)
+        score_records(records[first:end], detector, memory, first_row=first, max_rows=MAX_ROWS)
     )
     score_end = perf_counter()
     return collect_judged(outcomes, first, end - first, (fit_end - start_time, score_end - fit_end))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorwatch.common.simulation.faults import EPISODE_LENGTHS, FaultKind, inject
+from sensorwatch.common.simulation.faults import EPISODE_LENGTHS, FaultKind, inject_fault
 
 SLOT_STEPS = 400
 HEALTHY_MARGIN_STEPS = 100
@@ -74,10 +74,10 @@ def inject_faults(
         faulty_signals = (
             None if fault.kind is FaultKind.BROKEN_CORRELATION else [int(rng.integers(signals))]
         )
-        faulty_values[:, fault.sensor] = inject(
+        faulty_values[:, fault.sensor] = inject_fault(
             faulty_values[:, fault.sensor],
             fault.kind,
-            at=fault.start,
+            first_row=fault.start,
             length=fault.length,
             size=FAULT_SIZES[fault.kind],
             scale=scale,

@@ -18,10 +18,10 @@ from benchmarks.speed.process_usage import cpu_seconds, memory_mb
 from benchmarks.speed.run_statistics import DrainRun
 from sensorwatch.common.kafka.broker_errors import is_transient
 from sensorwatch.common.kafka.ledger_text import from_metadata
-from sensorwatch.common.kafka.silent_logger import quiet_logger
+from sensorwatch.common.kafka.silent_logger import silent_logger
 from sensorwatch.common.kafka.topics import create_topics, topic_plans
 from sensorwatch.common.ledger.account import Account
-from tests.brokers.child_processes import Program, tail, wait_until
+from tests.brokers.child_processes import ChildProcess, tail, wait_until
 
 ROOT = Path(__file__).parents[2]
 POLL_SECONDS = 0.02
@@ -82,7 +82,7 @@ class WorkerJob:
 class Worker:
     """A running `python -m consumer`."""
 
-    def __init__(self, job: WorkerJob, process: Program, offset_reader: Consumer) -> None:
+    def __init__(self, job: WorkerJob, process: ChildProcess, offset_reader: Consumer) -> None:
         self.job = job
         self.process = process
         self._offset_reader = offset_reader
@@ -137,7 +137,7 @@ class Worker:
     def wait_assigned(self, workers: int) -> None:
         """Wait until `workers` workers have partitions."""
         self.wait_opened()
-        admin = AdminClient(self.job.kafka, logger=quiet_logger())
+        admin = AdminClient(self.job.kafka, logger=silent_logger())
         wait_until(
             lambda: _members_with_partitions(admin, self.job.group) == workers,
             deadline=TIMEOUT_SECONDS,
@@ -168,8 +168,8 @@ def running_worker(
     config = {**job.kafka, "group.id": job.group}
     with (
         tempfile.TemporaryDirectory(prefix="sensorwatch-worker-") as folder,
-        Consumer(config, logger=quiet_logger()) as offset_reader,
-        Program(
+        Consumer(config, logger=silent_logger()) as offset_reader,
+        ChildProcess(
             [sys.executable, "-m", "sensorwatch.consumer"],
             log=Path(folder) / "log",
             environment={**job.environment(), **(environment or {}), "PYTHONPATH": str(ROOT)},

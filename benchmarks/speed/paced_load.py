@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from benchmarks.speed.json_payloads import Stream
 from benchmarks.speed.observed_worker import ROOT
 from sensorwatch.common.kafka.client_config import reader_config
-from sensorwatch.common.kafka.silent_logger import quiet_logger
+from sensorwatch.common.kafka.silent_logger import silent_logger
 from sensorwatch.common.kafka.topic_reader import read_topic
 
 WARM_UP_SECONDS = 2.0
@@ -102,7 +102,7 @@ def _event_arrivals(reader: Consumer, is_done: Callable[[], bool]) -> list[tuple
 
 def _reader(load: Load) -> Consumer:
     config = reader_config(load.kafka, group=f"{load.events}.reader") | {"fetch.wait.max.ms": 10}
-    reader = Consumer(config, logger=quiet_logger())
+    reader = Consumer(config, logger=silent_logger())
     reader.subscribe([load.events])
     return reader
 

@@ -47,7 +47,7 @@ def _time_restore(drain_setup: DrainSetup, kill_at_share: float) -> dict[str, An
     job.make_topics()
     with running_worker(job) as worker:
         worker.wait_consumed(round(kill_at_share * drain_setup.loaded_topic.rows))
-        worker.process.kill9()
+        worker.process.kill()
     with running_worker(job) as worker:
         log = worker.process.log
         return wait_until(

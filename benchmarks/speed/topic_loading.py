@@ -7,7 +7,7 @@ from confluent_kafka import Producer
 
 from benchmarks.speed.json_payloads import Stream, chunks, payloads
 from sensorwatch.common.kafka.client_config import producer_config
-from sensorwatch.common.kafka.silent_logger import quiet_logger
+from sensorwatch.common.kafka.silent_logger import silent_logger
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ def load_topic(kafka: dict[str, Any], topic: str, partitions: int, stream: Strea
     """Produce all rows, keyed by sensor; the rows of a sensor go to one partition."""
     producer = Producer(
         producer_config({**kafka, "queue.buffering.max.messages": 1_000_000}),
-        logger=quiet_logger(),
+        logger=silent_logger(),
     )
     keys = [b"sensor-%06d" % sensor for sensor in range(stream.sensors)]
     rows = bad_rows = payload_bytes = 0

@@ -11,7 +11,7 @@ from sensorwatch.common.kafka.client_config import reader_config
 from sensorwatch.common.kafka.ledger_text import LedgerRecord, ledger_record
 from sensorwatch.common.kafka.records import Partition
 from sensorwatch.common.kafka.retrying import RetryPolicy
-from sensorwatch.common.kafka.silent_logger import quiet_logger
+from sensorwatch.common.kafka.silent_logger import silent_logger
 from sensorwatch.common.kafka.topic_reader import SHORT_RETRY, read_topic, topic_partitions
 
 _log = logging.getLogger("sensorwatch.ledger")
@@ -56,7 +56,9 @@ def _records_with_times(
 
     Logs a warning for each record that is not a ledger record, and ignores it.
     """
-    metadata_client = Consumer(reader_config(kafka, group=f"{group}.reader"), logger=quiet_logger())
+    metadata_client = Consumer(
+        reader_config(kafka, group=f"{group}.reader"), logger=silent_logger()
+    )
     try:
         if not topic_partitions(metadata_client, topic, retry=retry):
             return
@@ -78,7 +80,7 @@ def _records_with_times(
             yield record, message.timestamp()[1]
 
 
-def by_partition(records: list[LedgerRecord]) -> dict[Partition, list[LedgerRecord]]:
+def group_by_partition(records: list[LedgerRecord]) -> dict[Partition, list[LedgerRecord]]:
     """Group ledger records by input partition; the order within a partition is kept."""
     records_by_partition: dict[Partition, list[LedgerRecord]] = {}
     for record in records:

@@ -3,7 +3,7 @@
 import logging
 
 
-def quiet_logger() -> logging.Logger:
+def silent_logger() -> logging.Logger:
     """Return a logger that writes nothing; clients take it as `logger=`."""
     logger = logging.getLogger("sensorwatch.quiet")
     if not logger.handlers:

@@ -12,7 +12,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # the stubs l
 from sensorwatch.common.errors import DataError, SettingsError, StateRefused
 from sensorwatch.common.kafka.client_config import client_config
 from sensorwatch.common.kafka.retrying import RetryPolicy
-from sensorwatch.common.kafka.silent_logger import quiet_logger
+from sensorwatch.common.kafka.silent_logger import silent_logger
 from sensorwatch.common.kafka.topics import require_topics
 
 CALL_TIMEOUT_SECONDS = 10.0
@@ -31,7 +31,7 @@ def read_topic_config(kafka: Mapping[str, Any], topic: str, timeout: float) -> d
 
     Raises KafkaException if the broker does not answer or refuses the request.
     """
-    admin = AdminClient(client_config(kafka), logger=quiet_logger())
+    admin = AdminClient(client_config(kafka), logger=silent_logger())
     metadata = admin.list_topics(topic, timeout=timeout)
     if metadata.controller_id not in metadata.brokers:
         return {}  # librdkafka's mock cluster has no controller and would never answer

@@ -13,7 +13,7 @@ from sensorwatch.common.kafka.broker_errors import is_transient
 from sensorwatch.common.kafka.client_config import reader_config
 from sensorwatch.common.kafka.records import Coordinates, Partition
 from sensorwatch.common.kafka.retrying import RetryPolicy
-from sensorwatch.common.kafka.silent_logger import quiet_logger
+from sensorwatch.common.kafka.silent_logger import silent_logger
 from sensorwatch.common.kafka.snapshot_text import (
     Snapshot,
     parse_snapshot_manifest,
@@ -63,7 +63,7 @@ def read_snapshot(
         "fetch.message.max.bytes": _FETCH_BYTES,
         "fetch.wait.max.ms": _FETCH_WAIT_MS,
     }
-    consumer = Consumer(config, logger=quiet_logger())
+    consumer = Consumer(config, logger=silent_logger())
     try:
         reader = _PartitionReader(consumer, topic, source.number, stall_seconds, retry, clock)
         reader.require_partition()

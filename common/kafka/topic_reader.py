@@ -12,7 +12,7 @@ from sensorwatch.common.errors import BrokerUnavailable
 from sensorwatch.common.kafka.broker_errors import is_transient
 from sensorwatch.common.kafka.client_config import reader_config
 from sensorwatch.common.kafka.retrying import RetryPolicy
-from sensorwatch.common.kafka.silent_logger import quiet_logger
+from sensorwatch.common.kafka.silent_logger import silent_logger
 
 CALL_TIMEOUT_SECONDS = 5.0
 """Timeout of one call to the broker."""
@@ -84,7 +84,7 @@ def read_topic_batches(
         number: end_offset for number, (start, end_offset) in bounds.items() if start < end_offset
     }
     counts: Counter[int] = Counter()
-    consumer = Consumer(reader_config(kafka, group=_NO_GROUP), logger=quiet_logger())
+    consumer = Consumer(reader_config(kafka, group=_NO_GROUP), logger=silent_logger())
     try:
         consumer.assign(
             [TopicPartition(topic, number, bounds[number][0]) for number in end_offsets]
@@ -121,7 +121,7 @@ def watermarks(
     # With read_committed the broker returns the last stable offset as the end. An open transaction
     # keeps the last stable offset below records that were committed later.
     config = reader_config(kafka, group=_NO_GROUP) | {"isolation.level": "read_uncommitted"}
-    metadata_client = Consumer(config, logger=quiet_logger())
+    metadata_client = Consumer(config, logger=silent_logger())
     try:
         numbers = topic_partitions(metadata_client, topic, retry=retry)
         if not numbers:

@@ -12,7 +12,7 @@ from confluent_kafka.cimpl import NewPartitions, NewTopic
 from sensorwatch.common.errors import BrokerUnavailable, UsageError
 from sensorwatch.common.kafka.client_config import client_config
 from sensorwatch.common.kafka.retrying import RetryPolicy
-from sensorwatch.common.kafka.silent_logger import quiet_logger
+from sensorwatch.common.kafka.silent_logger import silent_logger
 
 _DAY_MS = 86_400_000
 _MESSAGE_BYTES = "1048588"
@@ -27,7 +27,7 @@ class TopicPlan:
     name: str
     partitions: int
     config: Mapping[str, str] = field(default_factory=dict)
-    partitions_like: str = ""
+    partition_count_source: str = ""
     """The name of an existing topic whose number of partitions is used instead."""
 
 
@@ -87,7 +87,7 @@ def create_topics(
         )
     statuses = dict.fromkeys((plan.name for plan in plans), TopicStatus.EXISTED)
     sized_plans = [
-        replace(plan, partitions=partition_counts.get(plan.partitions_like, plan.partitions))
+        replace(plan, partitions=partition_counts.get(plan.partition_count_source, plan.partitions))
         for plan in missing_plans
     ]
     for name in connection.create(sized_plans, replication):
@@ -122,7 +122,7 @@ def extend_topic(
 
     Raises UsageError if the broker refuses.
     """
-    admin = AdminClient(client_config(kafka), logger=quiet_logger())
+    admin = AdminClient(client_config(kafka), logger=silent_logger())
     new_topics = [NewPartitions(name, partitions)]
     try:
         admin.create_partitions(new_topics, request_timeout=timeout)[name].result()
@@ -142,7 +142,7 @@ class _AdminConnection:
         config: dict[str, Any] = {**client_config(kafka), "error_cb": self._on_client_error}
         self.address = str(config.get("bootstrap.servers", ""))
         try:
-            self._admin = AdminClient(config, logger=quiet_logger())
+            self._admin = AdminClient(config, logger=silent_logger())
         except KafkaException as error:
             raise UsageError(f"[kafka] is refused by librdkafka: {_error_text(error)}") from error
         self._metadata = self._fetch_metadata()

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sensorwatch.common.kernels import kernel
 from sensorwatch.common.model.forest_heap import ForestHeap, add_path_lengths, build_heap
 from sensorwatch.common.model.stored_arrays import require, stored_array
-from sensorwatch.common.row_executor import RowExecutor, serial
+from sensorwatch.common.row_executor import RowExecutor, run_serially
 
 LEAF = -1
 """Value of `Forest.feature`, `left` and `right` at a leaf."""
@@ -108,7 +108,7 @@ def forest_from_arrays(arrays: dict[str, NDArray[Any]]) -> Forest:
 
 
 def score(
-    forest: Forest, matrix: NDArray[np.float64], *, row_executor: RowExecutor = serial
+    forest: Forest, matrix: NDArray[np.float64], *, row_executor: RowExecutor = run_serially
 ) -> NDArray[np.float64]:
     """Return the raw score (n,) of each row of `matrix` (n, features), between 0 and 1.
 

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 from sensorwatch.common.rows.instants import BadTime, format_instant, time_reader
 from sensorwatch.common.rows.limits import (
-    EARLIEST,
+    EARLIEST_TIME,
     FLOAT32_OVERFLOW,
-    LATEST,
+    LATEST_TIME,
     MAX_SENSOR_ID_CHARACTERS,
 )
 from sensorwatch.common.rows.readings import DEFAULT_SENSOR
@@ -114,7 +114,7 @@ def _make_time_reader(
         ):
             detail = (
                 f"{format_instant(event_time)} is more than {max_future_seconds:g} s after the "
-                f"receive time {format_instant(min(max(received, EARLIEST), LATEST))}"
+                f"receive time {format_instant(min(max(received, EARLIEST_TIME), LATEST_TIME))}"
             )
             faults.append(make_fault(Reason.FUTURE_TIMESTAMP, time_field.field, detail))
         return event_time

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
-from sensorwatch.common.rows.limits import EARLIEST, LATEST
+from sensorwatch.common.rows.limits import EARLIEST_TIME, LATEST_TIME
 from sensorwatch.common.rows.rejection import short_repr
 from sensorwatch.common.rows.schema import TimeField
 
@@ -112,6 +112,6 @@ def _microseconds(instant: datetime) -> int:
 
 
 def _check_range(microseconds: int, value: object) -> int:
-    if not EARLIEST <= microseconds <= LATEST:
+    if not EARLIEST_TIME <= microseconds <= LATEST_TIME:
         raise BadTime(f"found {short_repr(value)}: outside the years 1 to 9999")
     return microseconds

@@ -8,7 +8,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorwatch.common.row_executor import RowExecutor, serial
+from sensorwatch.common.row_executor import RowExecutor, run_serially
 from sensorwatch.common.rows.fast.json_rows import (
     NO_KEY,
     OPTIONAL_KEY,
@@ -50,7 +50,7 @@ def parse(
     schema: Schema,
     *,
     received: Times | None = None,
-    row_executor: RowExecutor = serial,
+    row_executor: RowExecutor = run_serially,
 ) -> tuple[Readings, list[Rejection]]:
     """Parse JSON payloads; each payload becomes one reading or one rejection.
 

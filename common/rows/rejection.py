@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sensorwatch.common.escaping import escaped
+from sensorwatch.common.escaping import escape
 
 MAX_DETAIL_CHARACTERS = 200
 
@@ -71,7 +71,7 @@ def short_repr(value: object) -> str:
 
 def short_printable(text: str) -> str:
     """Return a text for a message, shortened and with unprintable characters escaped."""
-    return _shorten(escaped(text))
+    return _shorten(escape(text))
 
 
 def _shorten(text: str) -> str:

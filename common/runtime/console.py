@@ -5,7 +5,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from sensorwatch.common.escaping import escaped, escaped_lines
+from sensorwatch.common.escaping import escape, escape_lines
 
 
 class SafeConsole(Console):
@@ -16,10 +16,10 @@ class SafeConsole(Console):
 
     def render_str(self, text: str, **options: Any) -> Text:
         """Return an escaped string as rich renders it; rich calls this method for every string."""
-        return super().render_str(escaped_lines(text), **options)
+        return super().render_str(escape_lines(text), **options)
 
 
 def styled(*parts: str | tuple[str, str]) -> Text:
     """Join parts to one escaped text; a part is a text, or a pair of text and rich style."""
     pairs = ((part, "") if isinstance(part, str) else part for part in parts)
-    return Text.assemble(*((escaped(text), style) for text, style in pairs))
+    return Text.assemble(*((escape(text), style) for text, style in pairs))

@@ -26,7 +26,7 @@ def compile_ahead() -> None:
             return
         _log.info("compiling the scoring code for this CPU, which only the first start needs")
         began = time.monotonic()
-        with shown_share() as on_share:
+        with show_share() as on_share:
             errors = compilation.wait(on_share)
     for error in errors:
         _log.warning("a process that compiles kernels failed, so this one compiles", error=error)
@@ -34,7 +34,7 @@ def compile_ahead() -> None:
 
 
 @contextmanager
-def shown_share(say: Callable[[str], object] = _log.info) -> Iterator[OnShare]:
+def show_share(say: Callable[[str], object] = _log.info) -> Iterator[OnShare]:
     """Provide a function that shows the compiled share as a bar on standard error.
 
     If that is no terminal, it calls `say` with a text at most every 5 seconds.

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
-from sensorwatch.common.escaping import escaped, escaped_json, escaped_lines
+from sensorwatch.common.escaping import escape, escape_json, escape_lines
 
 ROOT_LOGGER = "sensorwatch"
 _RESERVED_FIELDS = ("ts", "level", "logger", "event", "traceback")
@@ -94,10 +94,10 @@ class _HumanFormatter(_LineFormatter):
         instant = datetime.fromtimestamp(record.created).astimezone()
         time = instant.strftime("%H:%M:%S.") + f"{instant.microsecond // 1000:03d}"
         pairs = "".join(f"  {key}={_field_text(value)}" for key, value in fields.items())
-        line = f"{time} {level:<7} {name}  {escaped(event)}{pairs}"
+        line = f"{time} {level:<7} {name}  {escape(event)}{pairs}"
         if not record.exc_info:
             return line
-        return f"{line}\n{escaped_lines(self.formatException(record.exc_info))}"
+        return f"{line}\n{escape_lines(self.formatException(record.exc_info))}"
 
 
 class _JsonFormatter(_LineFormatter):
@@ -121,9 +121,9 @@ class _JsonFormatter(_LineFormatter):
 
 def _field_text(value: object) -> str:
     text = f"{value:.6g}" if isinstance(value, float) else str(value)
-    if _UNQUOTED.fullmatch(text) and escaped(text) == text:
+    if _UNQUOTED.fullmatch(text) and escape(text) == text:
         return text
-    return escaped_json(json.dumps(text, ensure_ascii=False))
+    return escape_json(json.dumps(text, ensure_ascii=False))
 
 
 def _json_value(value: object) -> object:

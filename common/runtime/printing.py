@@ -5,32 +5,32 @@ import sys
 from collections.abc import Iterable
 from typing import Any, TextIO
 
-from sensorwatch.common.escaping import escaped, escaped_json, escaped_lines
+from sensorwatch.common.escaping import escape, escape_json, escape_lines
 
 
 def print_line(text: str) -> None:
     """Print one line; a line break in the text is escaped."""
-    _write(escaped(text), sys.stdout)
+    _write(escape(text), sys.stdout)
 
 
 def print_cells(cells: Iterable[str]) -> None:
     """Print cells on one line, with tabs between; a tab or line break in a cell is escaped."""
-    _write("\t".join(map(escaped, cells)), sys.stdout)
+    _write("\t".join(map(escape, cells)), sys.stdout)
 
 
 def print_text(text: str) -> None:
     """Print a text of several lines; its line feeds and tabs are kept."""
-    _write(escaped_lines(text), sys.stdout)
+    _write(escape_lines(text), sys.stdout)
 
 
 def print_note(text: str) -> None:
     """Print a text on standard error; its line feeds and tabs are kept."""
-    _write(escaped_lines(text), sys.stderr)
+    _write(escape_lines(text), sys.stderr)
 
 
 def print_json(value: Any, *, indent: int | None = None) -> None:
     """Print a plain value as JSON: on one line, or indented for people."""
-    _write(escaped_json(json.dumps(value, indent=indent, ensure_ascii=False)), sys.stdout)
+    _write(escape_json(json.dumps(value, indent=indent, ensure_ascii=False)), sys.stdout)
 
 
 def json_line(value: bytes) -> bytes:
@@ -40,7 +40,7 @@ def json_line(value: bytes) -> bytes:
     the line is not JSON.
     """
     text = b" ".join(value.splitlines()).decode(errors="backslashreplace")
-    return escaped_json(text).encode() + b"\n"
+    return escape_json(text).encode() + b"\n"
 
 
 def print_json_line(value: bytes) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from sensorwatch.common.errors import SettingsError
-from sensorwatch.common.pydantic_errors import suggestion
+from sensorwatch.common.pydantic_errors import suggest_name
 
 DEFAULT_FILE = Path("sensorwatch.toml")
 PREFIX = "SENSORWATCH__"
@@ -105,7 +105,7 @@ def _parse_variable(variable: str, key_types: Mapping[str, type[Any]]) -> tuple[
     if key.removesuffix("_file") in key_types:
         return key.removesuffix("_file"), True
     raise SettingsError(
-        f'unknown key "{key}" in the environment variable {variable}{suggestion(key, key_types)}'
+        f'unknown key "{key}" in the environment variable {variable}{suggest_name(key, key_types)}'
     )
 
 

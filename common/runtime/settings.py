@@ -29,7 +29,7 @@ __all__ = [
     "flat_values",
     "known_keys",
     "load_settings",
-    "redacted",
+    "redacted_values",
     "schema_file",
 ]
 
@@ -103,7 +103,7 @@ def known_keys() -> dict[str, type[Any]]:
     return dict(_key_types(Settings, ""))
 
 
-def redacted(loaded: LoadedSettings) -> dict[str, Any]:
+def redacted_values(loaded: LoadedSettings) -> dict[str, Any]:
     """Return the values of `flat_values` with secrets hidden."""
     return {
         key: HIDDEN if _is_secret(key) else value

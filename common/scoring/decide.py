@@ -17,7 +17,7 @@ from sensorwatch.common.scoring.memory_layout import (
     FloatColumn,
     IntColumn,
 )
-from sensorwatch.common.scoring.recall import Recalled
+from sensorwatch.common.scoring.recall import RecalledRows
 from sensorwatch.common.scoring.residuals import Residuals
 from sensorwatch.common.scoring.status import STATUSES, Status
 
@@ -27,7 +27,7 @@ DRIFT_CLIP = 4.0
 """Largest whitened residual of one row that counts in a smoothed residual."""
 MAX_SCORE_IN_SMOOTHING = 12.0
 """Largest score of a row, in nats, that counts in smoothing: a spike must not prolong an alarm."""
-ALARM_HOLD_SHARE = 0.8
+ALARM_END_SHARE = 0.8
 """Share of the threshold below which an alarm ends; an alarm starts above the threshold."""
 SENSOR_TAIL_ROWS = 1000.0
 """Time constant, in rows, of a sensor's own tail; the sensor's location has the same one."""
@@ -64,7 +64,7 @@ class RowDecisions:
 
 def decide(
     decision: Decision,
-    recalled: Recalled,
+    recalled: RecalledRows,
     forest_score: NDArray[np.float64],
     residuals: Residuals,
     memory: Memory,
@@ -144,7 +144,7 @@ def _decide_rows(  # type: ignore[no-untyped-def]
         starts_alarm = relative_score > threshold and (
             is_out_of_order or int_row[IntColumn.ROWS_SINCE_ALARM] >= refractory_rows
         )
-        in_alarm = (was_in_alarm and relative_score >= ALARM_HOLD_SHARE * threshold) or starts_alarm
+        in_alarm = (was_in_alarm and relative_score >= ALARM_END_SHARE * threshold) or starts_alarm
         raw_score[row], is_anomaly[row] = relative_score, in_alarm
         novelty[row] = (
             max(relative_score - float_row[FloatColumn.ALARM_PEAK_SCORE], 0.0)

@@ -37,7 +37,7 @@ class ScoreEvidence:
     scale: NDArray[np.float64]
     """Shape (n, columns). Scale of the sensor's level before the row, in the column's unit."""
     standardised: NDArray[np.float64]
-    """Shape (n, columns). Standardised values: `squash((value - location) / scale)`."""
+    """Shape (n, columns). Standardised values: `compress_outliers((value - location) / scale)`."""
     expected: NDArray[np.float64]
     """Shape (n, signals). Forecast of `standardised`; 0 without memory.
 

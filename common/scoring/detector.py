@@ -18,7 +18,7 @@ from sensorwatch.common.model.forest import Forest, forest_from_arrays, score
 from sensorwatch.common.model.levels import Levels, levels_from_arrays, no_levels
 from sensorwatch.common.model.plan import FeaturePlan
 from sensorwatch.common.model.stored_arrays import stored_array
-from sensorwatch.common.row_executor import RowExecutor, serial
+from sensorwatch.common.row_executor import RowExecutor, run_serially
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.schema import Schema
 from sensorwatch.common.scoring.decide import RowDecisions, decide
@@ -32,7 +32,7 @@ from sensorwatch.common.scoring.episodes import track_episodes
 from sensorwatch.common.scoring.features import compute_features
 from sensorwatch.common.scoring.memory import MAX_SENSORS, Memory
 from sensorwatch.common.scoring.memory_layout import Layout
-from sensorwatch.common.scoring.recall import Recalled, recall
+from sensorwatch.common.scoring.recall import RecalledRows, recall
 from sensorwatch.common.scoring.residuals import Residuals, compute_residuals
 
 RANGE_QUANTILES = (0.005, 0.5, 0.995)
@@ -99,7 +99,7 @@ class Detector:
         *,
         positions: NDArray[np.int64] | None = None,
         next_position: int | None = None,
-        row_executor: RowExecutor = serial,
+        row_executor: RowExecutor = run_serially,
     ) -> DetectionResult:
         """Return the detections of readings, in order; update `memory` with each reading.
 
@@ -157,7 +157,7 @@ class Detector:
         return forecast_features(recalled, compute_residuals(self.forecast, recalled))
 
     def _score_and_decide(
-        self, readings: Readings, recalled: Recalled, memory: Memory, row_executor: RowExecutor
+        self, readings: Readings, recalled: RecalledRows, memory: Memory, row_executor: RowExecutor
     ) -> tuple[RowDecisions, NDArray[np.float64]]:
         """Return decisions and the forecast (n, signals), which is empty with the plain plan."""
         threshold = self.calibration.threshold
@@ -231,7 +231,7 @@ def learn_signal_ranges(readings: Readings) -> SignalRanges:
     return SignalRanges(low, expected, high)
 
 
-def _with_imputed_values(readings: Readings, recalled: Recalled) -> Readings:
+def _with_imputed_values(readings: Readings, recalled: RecalledRows) -> Readings:
     if not recalled.imputed.any():
         return readings
     signals = readings.values.shape[1]
@@ -239,7 +239,7 @@ def _with_imputed_values(readings: Readings, recalled: Recalled) -> Readings:
     return replace(readings, values=measured[:, :signals], context=measured[:, signals:])
 
 
-def forecast_features(recalled: Recalled, row_residuals: Residuals) -> NDArray[np.float64]:
+def forecast_features(recalled: RecalledRows, row_residuals: Residuals) -> NDArray[np.float64]:
     """Return the matrix (n, 2 * signals) of the forecast plan.
 
     The columns are whitened residuals, then standardised signals.
@@ -249,7 +249,7 @@ def forecast_features(recalled: Recalled, row_residuals: Residuals) -> NDArray[n
 
 
 def _score_evidence(
-    recalled: Recalled, decisions: RowDecisions, expected: NDArray[np.float64]
+    recalled: RecalledRows, decisions: RowDecisions, expected: NDArray[np.float64]
 ) -> ScoreEvidence:
     return ScoreEvidence(
         imputed=recalled.imputed,

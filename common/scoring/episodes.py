@@ -11,7 +11,7 @@ from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.scoring.detections import SEVERITIES, ClosedEpisode, severity_numbers
 from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.common.scoring.memory_layout import FloatColumn, IntColumn
-from sensorwatch.common.scoring.recall import Recalled
+from sensorwatch.common.scoring.recall import RecalledRows
 from sensorwatch.common.scoring.status import STATUSES, Status
 
 _LATE = STATUSES.index(Status.LATE)
@@ -35,7 +35,7 @@ class Episodes:
 
 def track_episodes(
     readings: Readings,
-    recalled: Recalled,
+    recalled: RecalledRows,
     positions: NDArray[np.int64],
     is_anomaly: NDArray[np.bool_],
     full_score: NDArray[np.float64],
@@ -111,7 +111,7 @@ class _Outputs(NamedTuple):
 
 
 def _closed_episodes(
-    readings: Readings, recalled: Recalled, positions: NDArray[np.int64], outputs: _Outputs
+    readings: Readings, recalled: RecalledRows, positions: NDArray[np.int64], outputs: _Outputs
 ) -> list[ClosedEpisode]:
     rows = np.flatnonzero(outputs.ended[:, 0])
     peaks = outputs.ended_peak[rows]
@@ -129,7 +129,7 @@ def _closed_episodes(
 
 def _closed_episode(
     readings: Readings,
-    recalled: Recalled,
+    recalled: RecalledRows,
     positions: NDArray[np.int64],
     row: int,
     ended: list[int],

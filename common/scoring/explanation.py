@@ -132,7 +132,7 @@ def _forecast_and_band(
 # first rows.
 @kernel
 def _undo_compression(compressed):  # type: ignore[no-untyped-def]
-    """Return standardised values before their compression by `squash`."""
+    """Return standardised values before their compression by `compress_outliers`."""
     standardised = compressed.copy()
     for row in range(standardised.shape[0]):
         for signal in range(standardised.shape[1]):

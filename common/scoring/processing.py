@@ -7,7 +7,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorwatch.common.row_executor import RowExecutor, serial
+from sensorwatch.common.row_executor import RowExecutor, run_serially
 from sensorwatch.common.rows.parsing import parse
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.rejection import Fault, Reason, Rejection, make_fault
@@ -83,7 +83,7 @@ def process(
     *,
     positions: NDArray[np.int64] | None = None,
     received: Times | None = None,
-    row_executor: RowExecutor = serial,
+    row_executor: RowExecutor = run_serially,
 ) -> Outcome:
     """Return exactly one outcome for each payload of a stream; update `memory` with the rows.
 
@@ -122,7 +122,7 @@ def score_readings(
     memory: Memory,
     *,
     positions: NDArray[np.int64] | None = None,
-    row_executor: RowExecutor = serial,
+    row_executor: RowExecutor = run_serially,
 ) -> Outcome:
     """Return the outcomes of readings and rejections that are parsed already; see `process`."""
     records = len(readings) + len(rejections)

@@ -14,7 +14,7 @@ from sensorwatch.common.scoring.memory_layout import NO_ROW_YET, FloatColumn, In
 from sensorwatch.common.scoring.status import STATUSES
 
 LINEAR_SCALES = 4.0
-"""Largest distance, in scales, that `squash` does not change; larger ones are compressed."""
+"""Largest distance, in scales, that `compress_outliers` does not change."""
 MAX_FOLLOWED_SCALES = 3.0
 """Largest distance, in scales, at which a value moves its sensor's location in full."""
 LOCATION_ADAPTS_IN_ROWS = 1000.0
@@ -31,7 +31,7 @@ _SCORED, _WARMING_UP, _GAP, _LATE, _DUPLICATE = range(len(STATUSES))
 
 
 @dataclass(frozen=True, slots=True)
-class Recalled:
+class RecalledRows:
     """What the memory stored for the sensors of n rows before each row changed the memory."""
 
     slots: NDArray[np.int64]
@@ -55,7 +55,7 @@ class Recalled:
     scale: NDArray[np.float64]
     """Shape (n, columns). Scale of the sensor's level, in the column's unit."""
     standardised: NDArray[np.float64]
-    """Shape (n, columns). Standardised values: `squash((measured - location) / scale)`."""
+    """Shape (n, columns). `compress_outliers((measured - location) / scale)`."""
     lagged: NDArray[np.float64]
     """Shape (n, N_LAGS * columns). Lagged rows, standardised, the newest first; 0 if absent."""
     repeats: NDArray[np.int64]
@@ -64,7 +64,7 @@ class Recalled:
 
 def recall(
     readings: Readings, levels: Levels, level_by_sensor: dict[str, int], memory: Memory
-) -> Recalled:
+) -> RecalledRows:
     """Return what `memory` stores for each row's sensor; update it with each row, in order.
 
     `level_by_sensor`: row of `levels` of each sensor with a level of its own.
@@ -73,7 +73,7 @@ def recall(
     measured = _measured_values(readings)
     imputed = np.isnan(measured)
     shape = (n, layout.columns)
-    recalled = Recalled(
+    recalled = RecalledRows(
         slots=np.empty(n, dtype=np.int64),
         event_time=readings.event_time,
         new_sensor_level=np.empty(n, dtype=np.int32),
@@ -104,7 +104,7 @@ def _measured_values(readings: Readings) -> NDArray[np.float64]:
     return np.concatenate([readings.values, readings.context], axis=1)
 
 
-def _recall_row_range(recalled: Recalled, rows: slice, levels: Levels, memory: Memory) -> None:
+def _recall_row_range(recalled: RecalledRows, rows: slice, levels: Levels, memory: Memory) -> None:
     layout = memory.layout
     memory.clock = _recall_rows(
         memory.floats,
@@ -137,7 +137,7 @@ def _column_starts(layout: Layout) -> tuple[int, int, int]:
 
 
 @inlined_kernel
-def squash(standardised: float) -> float:
+def compress_outliers(standardised: float) -> float:
     """Return a standardised value; above LINEAR_SCALES it is compressed logarithmically."""
     size = abs(standardised)
     if size <= LINEAR_SCALES:
@@ -260,11 +260,15 @@ def _standardise(  # type: ignore[no-untyped-def]
 ):  # fmt: skip
     lags_start, width = column_starts[1], len(measured)
     for column in range(width):
-        standardised[column] = squash((measured[column] - location[column]) / scale[column])
+        standardised[column] = compress_outliers(
+            (measured[column] - location[column]) / scale[column]
+        )
         for lag in range(min(N_LAGS, int_row[IntColumn.LAG_COUNT])):
             lagged_value = float_row[lags_start + lag * width + column]
             lagged_column = lag * width + column
-            lagged[lagged_column] = squash((lagged_value - location[column]) / scale[column])
+            lagged[lagged_column] = compress_outliers(
+                (lagged_value - location[column]) / scale[column]
+            )
 
 
 @inlined_kernel

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sensorwatch.common.kernels import inlined_kernel, kernel
 from sensorwatch.common.model.forecast import Forecast
 from sensorwatch.common.model.season import bin_at
-from sensorwatch.common.scoring.recall import Recalled
+from sensorwatch.common.scoring.recall import RecalledRows
 from sensorwatch.common.scoring.status import STATUSES, Status
 
 _SCORED = STATUSES.index(Status.SCORED)
@@ -34,7 +34,7 @@ class Residuals:
     """Shape (n,). Rarity of the rarest run of exact repeats, in nats; 0 without memory."""
 
 
-def compute_residuals(forecast: Forecast, recalled: Recalled) -> Residuals:
+def compute_residuals(forecast: Forecast, recalled: RecalledRows) -> Residuals:
     """Return the residuals of rows; without memory, the forecast is the sensor's location."""
     n, signals = len(recalled.slots), len(forecast.spread)
     residuals = Residuals(
@@ -71,7 +71,7 @@ def compute_residuals(forecast: Forecast, recalled: Recalled) -> Residuals:
 
 
 class _Rows(NamedTuple):
-    """The kernel's input of n rows; see `Recalled` for shapes and units."""
+    """The kernel's input of n rows; see `RecalledRows` for shapes and units."""
 
     standardised: NDArray[np.float64]
     lagged: NDArray[np.float64]

@@ -53,23 +53,23 @@ EPISODE_LENGTHS = {
 """Minimum and maximum number of rows of an episode, by kind."""
 
 
-def inject(
+def inject_fault(
     values: Values,
     kind: FaultKind,
     *,
-    at: int,
+    first_row: int,
     length: int,
     size: float,
     scale: Values,
     rng: np.random.Generator,
     signals: Sequence[int] | None = None,
 ) -> Values:
-    """Return a copy of one sensor's values with a fault in rows `at` to `at + length - 1`.
+    """Return a copy of one sensor's values with a fault in `length` rows from `first_row` on.
 
     `values`: shape (n, signals), in time order. `size`: size of the fault, in standard deviations.
     `scale`: shape (signals,), the standard deviation of each signal. `signals`: indices of the
     signals to change, together and in one direction; None: all signals. A broken correlation
-    changes one of these signals. A stuck sensor repeats row `at - 1`.
+    changes one of these signals. A stuck sensor repeats row `first_row - 1`.
 
     Raises ValueError if the kind changes no values (dropout, malformed), if the rows are outside
     `values`, for a stuck sensor at row 0, and for a broken correlation of one signal.
@@ -77,15 +77,19 @@ def inject(
     n, width = values.shape
     if kind not in _INJECTIONS:
         raise ValueError(f"{kind} changes no values; wanted one of {', '.join(VALUE_KINDS)}")
-    if not 0 <= at < n or length < 1:
-        raise ValueError(f"rows {at} to {at + length} are not within the {n} rows of the sensor")
-    if kind is FaultKind.STUCK and at == 0:
+    if not 0 <= first_row < n or length < 1:
+        raise ValueError(
+            f"rows {first_row} to {first_row + length} are not within the {n} rows of the sensor"
+        )
+    if kind is FaultKind.STUCK and first_row == 0:
         raise ValueError("a stuck sensor repeats the previous row, and row 0 has none")
     if kind is FaultKind.BROKEN_CORRELATION and width < 2:
         raise ValueError("a broken correlation needs two signals or more, but there is one")
     faulty_values = values.copy()
     signal_indices = list(range(width) if signals is None else signals)
-    target = _FaultTarget(slice(at, min(at + length, n)), signal_indices, size * scale)
+    target = _FaultTarget(
+        slice(first_row, min(first_row + length, n)), signal_indices, size * scale
+    )
     _INJECTIONS[kind](faulty_values, target, rng)
     return faulty_values
 
@@ -159,4 +163,4 @@ _INJECTIONS: dict[FaultKind, _Injection] = {
 }
 
 VALUE_KINDS = tuple(_INJECTIONS)
-"""The kinds that change values, which `inject` accepts."""
+"""The kinds that change values, which `inject_fault` accepts."""

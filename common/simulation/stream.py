@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorwatch.common.simulation.fault_plan import DEFECTS, FaultPlan, schedule
-from sensorwatch.common.simulation.faults import Defect, FaultKind, inject
+from sensorwatch.common.simulation.faults import Defect, FaultKind, inject_fault
 from sensorwatch.common.simulation.sensors import SIGNALS, Fleet, fleet, noise_scale, sensor_names
 
 START = 1_735_689_600_000_000  # 2025-01-01T00:00:00Z
-DECIMALS = 6
+VALUE_DECIMALS = 6
 FAULT_KINDS = tuple(FaultKind)
 _COLUMNS = ("event_time", "sensor", "values", "kind", "defect")
 
@@ -122,7 +122,7 @@ def _simulate_block(simulation: Simulation, sensors: Fleet, number: int) -> Chun
         np.repeat(simulation.start + step * interval, sensors.sensors)[is_sent],
         np.tile(np.arange(sensors.sensors, dtype=np.int32), steps)[is_sent],
         # Instruments do not show 17 digits, and fewer digits keep records small.
-        np.round(values, DECIMALS).reshape(-1, len(SIGNALS))[is_sent],
+        np.round(values, VALUE_DECIMALS).reshape(-1, len(SIGNALS))[is_sent],
         kind.ravel()[is_sent],
         defect.ravel()[is_sent],
         sensor_names(sensors.sensors),
@@ -149,10 +149,10 @@ def _inject_faults(
         if episode.kind is FaultKind.MALFORMED:
             defect[rows, episode.sensor] = 1 + DEFECTS.index(episode.defect)
         elif episode.kind is not FaultKind.DROPOUT:
-            values[:, episode.sensor] = inject(
+            values[:, episode.sensor] = inject_fault(
                 values[:, episode.sensor],
                 episode.kind,
-                at=episode.first_step,
+                first_row=episode.first_step,
                 length=episode.length,
                 size=plan.size,
                 scale=scale,

@@ -48,7 +48,7 @@ def check(config: ConfigOption = None) -> None:
 
 
 def _print_values(loaded_settings: LoadedSettings) -> None:
-    from sensorwatch.common.runtime.settings import redacted
+    from sensorwatch.common.runtime.settings import redacted_values
 
     rows = [
         (
@@ -56,7 +56,7 @@ def _print_values(loaded_settings: LoadedSettings) -> None:
             json.dumps(value, ensure_ascii=False),
             loaded_settings.origins[key] + _effective_value_note(key, loaded_settings),
         )
-        for key, value in redacted(loaded_settings).items()
+        for key, value in redacted_values(loaded_settings).items()
     ]
     if not sys.stdout.isatty():
         for key, value, origin in rows:

@@ -54,7 +54,7 @@ class Event(msgspec.Struct, frozen=True):
         return self.anomaly_score if self.episode.peak is None else self.episode.peak
 
 
-class Closing(msgspec.Struct, frozen=True):
+class ClosingEvent(msgspec.Struct, frozen=True):
     """The event that closes an episode, with only the fields that a line shows."""
 
     event_id: str
@@ -66,13 +66,13 @@ class Closing(msgspec.Struct, frozen=True):
     severity: str
 
 
-_DECODERS: dict[bytes | None, msgspec.json.Decoder[Event] | msgspec.json.Decoder[Closing]] = {
+_DECODERS: dict[bytes | None, msgspec.json.Decoder[Event] | msgspec.json.Decoder[ClosingEvent]] = {
     EventType.DETECTED.encode(): msgspec.json.Decoder(Event),
-    EventType.CLOSED.encode(): msgspec.json.Decoder(Closing),
+    EventType.CLOSED.encode(): msgspec.json.Decoder(ClosingEvent),
 }
 
 
-def read_event(record: Record) -> Event | Closing | None:
+def read_event(record: Record) -> Event | ClosingEvent | None:
     """Return the event in a record of the anomaly topic; None if the record is not an event."""
     decoder = _DECODERS.get(header_value(record, "ce_type"))
     try:
@@ -81,11 +81,11 @@ def read_event(record: Record) -> Event | Closing | None:
         return None
 
 
-def line_of(event: Event | Closing) -> Parts:
+def line_parts(event: Event | ClosingEvent) -> Parts:
     """Yield the parts of an event's line: time, sensor, severity, score and reason."""
     yield f"{event.event_time}  ", "dim"
     yield f"{event.sensor_id:<12}", "bold cyan"
-    if isinstance(event, Closing):
+    if isinstance(event, ClosingEvent):
         yield f"  {'closed':<8} ", CLOSED_STYLE
         yield f" {event.peak:5.2f}  ", "bold"
         yield from closing_text(event)
@@ -100,7 +100,7 @@ def line_of(event: Event | Closing) -> Parts:
         yield f"  ({', '.join(notes)})", "dim"
 
 
-def closing_text(closing: Closing) -> Parts:
+def closing_text(closing: ClosingEvent) -> Parts:
     """Yield the text of a closed episode: its rows, duration and worst severity."""
     rows = "1 row" if closing.rows == 1 else f"{closing.rows} rows"
     yield f"episode of {rows}", ""

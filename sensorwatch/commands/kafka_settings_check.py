@@ -7,7 +7,7 @@ from confluent_kafka import Consumer, KafkaException, Producer
 
 from sensorwatch.common.errors import SettingsError
 from sensorwatch.common.kafka.client_config import consumer_config, producer_config
-from sensorwatch.common.kafka.silent_logger import quiet_logger
+from sensorwatch.common.kafka.silent_logger import silent_logger
 
 
 def check_client_settings(
@@ -22,8 +22,8 @@ def check_client_settings(
     consumer = consumer_config(kafka, group=group)
     producer = producer_config(kafka)
     try:
-        Consumer(consumer, logger=quiet_logger()).close()
-        Producer(producer, logger=quiet_logger())
+        Consumer(consumer, logger=silent_logger()).close()
+        Producer(producer, logger=silent_logger())
     except (KafkaException, TypeError, ValueError) as error:
         text = error.args[0].str() if isinstance(error, KafkaException) else str(error)
         raise SettingsError(f"[kafka] is refused by librdkafka: {text}") from error

@@ -173,9 +173,9 @@ def _committed_accounts(settings: Settings) -> dict[Partition, CommittedAccount]
 
 
 def _ledger_records(settings: Settings) -> dict[Partition, list[LedgerRecord]]:
-    from sensorwatch.common.kafka.ledger_topic import by_partition, read_ledger
+    from sensorwatch.common.kafka.ledger_topic import group_by_partition, read_ledger
 
-    return by_partition(
+    return group_by_partition(
         read_ledger(settings.kafka, settings.ledger_topic, group=settings.consumer.group)
     )
 

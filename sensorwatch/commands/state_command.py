@@ -146,13 +146,13 @@ def _commit(settings: Settings, resets: list[Reset]) -> None:
 
 
 def _read_group_state(settings: Settings) -> _GroupState:
-    from sensorwatch.common.kafka.ledger_topic import by_partition, read_ledger
+    from sensorwatch.common.kafka.ledger_topic import group_by_partition, read_ledger
     from sensorwatch.common.kafka.topics import require_topics
     from sensorwatch.state.committed_accounts import committed_accounts
 
     kafka, group, topic = settings.kafka, settings.consumer.group, settings.topics.readings
     counts = require_topics(kafka, [topic, settings.state_topic])
-    ledger = by_partition(read_ledger(kafka, settings.ledger_topic, group=group))
+    ledger = group_by_partition(read_ledger(kafka, settings.ledger_topic, group=group))
     group_state = _GroupState(
         committed_accounts(kafka, topic, group=group),
         {

@@ -61,7 +61,7 @@ def _print_value(message: Message) -> None:
 
 
 def _event_printer() -> Callable[[Message], None]:
-    from sensorwatch.commands.event_line import line_of, read_event
+    from sensorwatch.commands.event_line import line_parts, read_event
     from sensorwatch.common.kafka.records import coordinates
     from sensorwatch.common.runtime.console import SafeConsole, styled
 
@@ -72,7 +72,7 @@ def _event_printer() -> Callable[[Message], None]:
         if event is None:
             line = styled((f"{coordinates(message)} is not an anomaly event", "dim"))
         else:
-            line = styled(*line_of(event))
+            line = styled(*line_parts(event))
         console.print(line, soft_wrap=True)
 
     return show

@@ -14,10 +14,10 @@ def warmup() -> None:
     """
     # Imported here, because the import takes a second and `--help` does not need it.
     from sensorwatch.common.runtime.kernel_compilation import KernelCompilation
-    from sensorwatch.common.runtime.kernel_progress import shown_share
+    from sensorwatch.common.runtime.kernel_progress import show_share
 
     start_time = time.perf_counter()
-    with KernelCompilation(is_cached=lambda: False) as compilation, shown_share() as on_share:
+    with KernelCompilation(is_cached=lambda: False) as compilation, show_share() as on_share:
         errors = compilation.wait(on_share)
     if errors:
         raise CheckFailed(f"the kernels cannot be compiled: {'; '.join(errors)}")

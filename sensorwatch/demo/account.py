@@ -9,7 +9,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from sensorwatch.common.errors import BrokerUnavailable
 from sensorwatch.common.kafka.client_config import reader_config
 from sensorwatch.common.kafka.ledger_text import from_metadata
-from sensorwatch.common.kafka.silent_logger import quiet_logger
+from sensorwatch.common.kafka.silent_logger import silent_logger
 from sensorwatch.common.ledger.account import Account
 from sensorwatch.demo.embedded_broker import PARTITIONS
 from sensorwatch.demo.services import Services
@@ -131,7 +131,7 @@ def _drain(services: Services) -> tuple[list[int], list[TopicPartition]]:
     """
     kafka, group = services.settings.kafka, services.settings.consumer.group
     topic = services.settings.topics.readings
-    reader = Consumer(reader_config(kafka, group=group), logger=quiet_logger())
+    reader = Consumer(reader_config(kafka, group=group), logger=silent_logger())
     try:
         end_offsets = _end_offsets(reader, topic)
         _wait_until(

@@ -6,7 +6,7 @@ from pathlib import Path
 from sensorwatch.common.registry.store import Registry
 from sensorwatch.common.rows.schema import load_schema
 from sensorwatch.common.runtime.kernel_compilation import CSV_JOB, SCORING_JOB, KernelCompilation
-from sensorwatch.common.runtime.kernel_progress import shown_share
+from sensorwatch.common.runtime.kernel_progress import show_share
 from sensorwatch.common.runtime.settings import Settings
 from sensorwatch.demo.scenario import TRAINING_DAYS, Scenario, healthy_rows
 from sensorwatch.producer.csv_sink import write_simulated_csv
@@ -28,12 +28,12 @@ def train_first_model(
         rows = write_simulated_csv(
             healthy_rows(scenario), data, labels=False, on_sent=lambda _rows: None
         )
-        with shown_share(step) as on_share:
+        with show_share(step) as on_share:
             compilation.wait(on_share, [CSV_JOB, SCORING_JOB])
         # The other job is for the consumer, and runs beside the training.
         step(f"training the first model on {rows:,} rows")
         version = _register(settings, data)
-        with shown_share(step) as on_share:
+        with show_share(step) as on_share:
             compilation.wait(on_share)
     return version
 

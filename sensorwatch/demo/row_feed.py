@@ -7,7 +7,7 @@ from threading import Event
 from types import TracebackType
 from typing import Any, Self
 
-from sensorwatch.common.kafka.silent_logger import quiet_logger
+from sensorwatch.common.kafka.silent_logger import silent_logger
 from sensorwatch.demo.scenario import Scenario, live_rows
 from sensorwatch.producer.kafka_sink import connect_sink
 from sensorwatch.producer.rate_limiting import batch_rows, batched, rate_limited
@@ -23,7 +23,7 @@ class RowFeed:
         self._scenario = scenario
         self._stopping = Event()
         self._sink = connect_sink(
-            kafka, topic, stopping=self._stopping.is_set, logger=quiet_logger()
+            kafka, topic, stopping=self._stopping.is_set, logger=silent_logger()
         )
         self.sent = 0
         """Number of rows that the Kafka client was given so far."""

@@ -16,10 +16,10 @@ from rich.table import Table
 from sensorwatch.commands.event_line import (
     CLOSED_STYLE,
     SEVERITY_STYLES,
-    Closing,
+    ClosingEvent,
     Event,
     closing_text,
-    line_of,
+    line_parts,
     short_reason,
 )
 from sensorwatch.common.runtime.console import SafeConsole, styled
@@ -46,7 +46,7 @@ class State:
     metrics: ConsumerMetrics
     reasons: Mapping[str, int]
     """The number of dead letters by reason code."""
-    latest: Sequence[Event | Closing]
+    latest: Sequence[Event | ClosingEvent]
     """The newest events, in order of arrival."""
 
 
@@ -112,7 +112,7 @@ class PlainScreen:
         newest = state.latest[-1] if state.latest else None
         if newest is not None and newest is not self._printed_event:
             self._printed_event = newest
-            print_line("         " + "".join(text for text, _ in line_of(newest)))
+            print_line("         " + "".join(text for text, _ in line_parts(newest)))
 
 
 class LiveScreen:
@@ -203,7 +203,7 @@ def _reason_line(reasons: Mapping[str, int]) -> RenderableType:
     return text
 
 
-def _alarm_table(latest: Sequence[Event | Closing], lines: int) -> RenderableType:
+def _alarm_table(latest: Sequence[Event | ClosingEvent], lines: int) -> RenderableType:
     if not latest:
         return styled(("none yet", "dim"))
     table = Table(box=None, expand=True, padding=(0, 1), header_style="dim")
@@ -232,12 +232,12 @@ def _alarm_table(latest: Sequence[Event | Closing], lines: int) -> RenderableTyp
     return table
 
 
-def _episode_cells(event: Event | Closing, alarm: Event | None) -> Iterator[RenderableType]:
+def _episode_cells(event: Event | ClosingEvent, alarm: Event | None) -> Iterator[RenderableType]:
     """Yield the cells of an episode: rows, severity, worst score and signal.
 
     `alarm`: the newest alarm of the sensor, if it is among the newest events.
     """
-    if isinstance(event, Closing):
+    if isinstance(event, ClosingEvent):
         yield str(event.rows)
         yield styled(("closed", CLOSED_STYLE))
         yield f"{event.peak:.2f}"
@@ -249,5 +249,5 @@ def _episode_cells(event: Event | Closing, alarm: Event | None) -> Iterator[Rend
     yield styled(*short_reason(event))
 
 
-def _reason_of(closing: Closing, alarm: Event | None) -> Iterator[tuple[str, str]]:
+def _reason_of(closing: ClosingEvent, alarm: Event | None) -> Iterator[tuple[str, str]]:
     return closing_text(closing) if alarm is None else short_reason(alarm)

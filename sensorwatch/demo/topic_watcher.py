@@ -12,7 +12,7 @@ from typing import Self
 
 from confluent_kafka import Message
 
-from sensorwatch.commands.event_line import Closing, Event, read_event
+from sensorwatch.commands.event_line import ClosingEvent, Event, read_event
 from sensorwatch.commands.topic_follower import StartAt, follow_topics
 from sensorwatch.common.kafka.dead_letters import HEADER_PREFIX, ID_HEADER
 from sensorwatch.common.kafka.records import (
@@ -22,7 +22,7 @@ from sensorwatch.common.kafka.records import (
     headers_of,
     last_header_value,
 )
-from sensorwatch.common.kafka.silent_logger import quiet_logger
+from sensorwatch.common.kafka.silent_logger import silent_logger
 from sensorwatch.common.runtime.settings import Settings
 from sensorwatch.demo.score import Observations
 from sensorwatch.producer.kafka_sink import LABEL_HEADER
@@ -39,7 +39,7 @@ class TopicWatcher:
         self._stopping = ThreadEvent()
         self.seen = Observations()
         """All labels, alarms and dead letters so far. They are complete after `stop`."""
-        self.latest: deque[Event | Closing] = deque(maxlen=_LATEST_EVENTS)
+        self.latest: deque[Event | ClosingEvent] = deque(maxlen=_LATEST_EVENTS)
         """The newest events, in order of arrival."""
         self.closings: set[str] = set()
         """The ids of the events that close an episode."""
@@ -81,7 +81,7 @@ class TopicWatcher:
             [topics.readings, topics.anomalies, topics.dead_letters],
             begin=StartAt.BEGINNING,
             stopping=self._stopping.is_set,
-            logger=quiet_logger(),
+            logger=silent_logger(),
         ):
             for message in messages:
                 handlers[message.topic()](message)
@@ -95,7 +95,7 @@ class TopicWatcher:
         if event is None:
             return
         self.latest.append(event)
-        if isinstance(event, Closing):  # a closing event belongs to an episode, not to a row
+        if isinstance(event, ClosingEvent):  # a closing event belongs to an episode, not to a row
             self.duplicates += event.event_id in self.closings
             self.closings.add(event.event_id)
             return

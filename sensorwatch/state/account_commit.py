@@ -14,7 +14,7 @@ from sensorwatch.common.errors import (
 from sensorwatch.common.kafka.client_config import client_config, consumer_config
 from sensorwatch.common.kafka.ledger_text import Cause, ledger_message, to_metadata
 from sensorwatch.common.kafka.records import Partition
-from sensorwatch.common.kafka.silent_logger import quiet_logger
+from sensorwatch.common.kafka.silent_logger import silent_logger
 from sensorwatch.common.ledger.account import Account
 from sensorwatch.common.runtime.setting_choices import Delivery
 from sensorwatch.common.runtime.setting_keys import Settings
@@ -52,7 +52,7 @@ def commit_accounts(
             ],
         )
 
-    consumer = Consumer(consumer_config(settings.kafka, group=group), logger=quiet_logger())
+    consumer = Consumer(consumer_config(settings.kafka, group=group), logger=silent_logger())
     outboxes: list[Outbox] = []
     try:
         require_no_members(settings)
@@ -79,7 +79,7 @@ def require_no_members(settings: Settings) -> None:
     """
     if settings.consumer.delivery is not Delivery.EXACTLY_ONCE:
         return
-    admin = AdminClient(client_config(settings.kafka), logger=quiet_logger())
+    admin = AdminClient(client_config(settings.kafka), logger=silent_logger())
     try:
         group_list = admin.list_consumer_groups(request_timeout=CALL_TIMEOUT_SECONDS).result()
     except KafkaException as error:

@@ -10,7 +10,7 @@ from sensorwatch.common.errors import BrokerUnavailable
 from sensorwatch.common.kafka.client_config import consumer_config
 from sensorwatch.common.kafka.ledger_text import from_metadata
 from sensorwatch.common.kafka.records import Partition
-from sensorwatch.common.kafka.silent_logger import quiet_logger
+from sensorwatch.common.kafka.silent_logger import silent_logger
 from sensorwatch.common.kafka.topics import require_topics
 from sensorwatch.common.ledger.account import Account
 
@@ -36,7 +36,7 @@ def committed_accounts(
     the broker does not answer.
     """
     numbers = range(require_topics(kafka, [topic])[topic])
-    consumer = Consumer(consumer_config(kafka, group=group), logger=quiet_logger())
+    consumer = Consumer(consumer_config(kafka, group=group), logger=silent_logger())
     try:
         partitions = [TopicPartition(topic, number) for number in numbers]
         committed_offsets = _ask_broker(

@@ -23,10 +23,10 @@ from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.processing import Outcome, process
 from sensorwatch.common.scoring.status import STATUSES
 from sensorwatch.common.tables import read_rows
-from sensorwatch.trainer.backtest import score_on
+from sensorwatch.trainer.backtest import score_records
 from tests.api import app_builders as apps
 from tests.api.app_builders import ANOMALY, ROW, Client
-from tests.reading_builders import ANOMALOUS, NORMAL, a_detector, a_schema
+from tests.reading_builders import ANOMALOUS_VALUES, NORMAL_VALUES, a_detector, a_schema
 from tests.scoring.detectors import DETECTORS
 
 SIGNAL_NAMES = ("x1", "x2", "x3")
@@ -177,7 +177,7 @@ def detector_with_held_values() -> Detector:
     return replace(a_detector(), schema=schema)
 
 
-VALUES = st.floats(-5, 5) | st.sampled_from(ANOMALOUS + NORMAL)
+VALUES = st.floats(-5, 5) | st.sampled_from(ANOMALOUS_VALUES + NORMAL_VALUES)
 ROWS = st.lists(
     st.fixed_dictionaries(
         {
@@ -198,7 +198,7 @@ def backtest_outcomes(rows: list[dict[str, Any]], detector: Detector, path: Path
         writer.writeheader()
         writer.writerows(rows)
     records = read_rows(path, detector.schema)
-    return list(score_on(records, detector, detector.empty_memory(), first_row=0, max_rows=4))
+    return list(score_records(records, detector, detector.empty_memory(), first_row=0, max_rows=4))
 
 
 def score_bits_and_status(outcomes: list[Outcome], history: int) -> list[tuple[object, ...]]:

@@ -8,20 +8,20 @@ import pytest
 from sensorwatch.api.serve_command import address_of, open_listener
 from sensorwatch.common.errors import SettingsError
 from tests.api.app_builders import ROW
-from tests.brokers.child_processes import Program, wait_until
+from tests.brokers.child_processes import ChildProcess, wait_until
 
 ROOT = Path(__file__).parents[2]
 SERVE_ARGUMENTS = ("sensorwatch", "serve")
 
 
-def run_module(*arguments: str, folder: Path, registry: Path) -> Program:
+def run_module(*arguments: str, folder: Path, registry: Path) -> ChildProcess:
     """Run `python -m <module>` in `folder` with the settings to serve the models of `registry`."""
     environment = {"PYTHONPATH": str(ROOT), "SENSORWATCH__REGISTRY__PATH": str(registry)}
     command = [sys.executable, "-m", *arguments]
-    return Program(command, log=folder / "log", environment=environment, folder=folder)
+    return ChildProcess(command, log=folder / "log", environment=environment, folder=folder)
 
 
-def word_after(marker: str, process: Program) -> str:
+def word_after(marker: str, process: ChildProcess) -> str:
     """Wait for `marker` in the log of a program, and return the word that follows `marker`."""
 
     def next_word() -> str | None:

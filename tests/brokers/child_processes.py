@@ -13,7 +13,7 @@ from typing import Self, TypeVar
 
 T = TypeVar("T")
 
-_open_programs: set["Program"] = set()
+_open_programs: set["ChildProcess"] = set()
 
 
 class DeadlineMissed(AssertionError):
@@ -47,7 +47,7 @@ def tail(path: Path, lines: int = 40) -> str:
         return f"({path} was never written)"
 
 
-class Program:
+class ChildProcess:
     """A command that runs in a separate process group and writes its output to a file.
 
     Signals go to all processes of the group, so they reach supervised children too.
@@ -94,7 +94,7 @@ class Program:
         """Whether the command has not ended; a frozen command counts as running."""
         return self.exit_code is None
 
-    def kill9(self) -> None:
+    def kill(self) -> None:
         """Kill all processes of the group (SIGKILL)."""
         self.close()
 

@@ -28,7 +28,7 @@ _ENVIRONMENT = {
 
 
 @cache
-def docker_missing() -> str | None:
+def reason_docker_is_missing() -> str | None:
     """Return why no container can be started, or None if there is a Docker engine."""
     with warnings.catch_warnings():
         # The docker package does not close its socket if no engine answers.
@@ -61,7 +61,7 @@ class ContainerServer:
 
     def __init__(self) -> None:
         """Prepare the container; raises BrokerMissing without a Docker engine."""
-        missing_reason = docker_missing()
+        missing_reason = reason_docker_is_missing()
         if missing_reason is not None:
             raise BrokerMissing(missing_reason)
         self._container: Any = None

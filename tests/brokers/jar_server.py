@@ -5,9 +5,9 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.brokers.child_processes import Program, tail
+from tests.brokers.child_processes import ChildProcess, tail
 from tests.brokers.cluster_plan import ClusterPlan, cluster_plan
-from tests.brokers.jars import JarsMissing, java_missing, kafka_jars
+from tests.brokers.jars import JarsMissing, kafka_jars, reason_java_is_missing
 from tests.brokers.kafka import BrokerMissing
 
 
@@ -29,7 +29,7 @@ class JarServer:
 
         Raises BrokerMissing without Java or the jars.
         """
-        missing_reason = java_missing()
+        missing_reason = reason_java_is_missing()
         if missing_reason is not None:
             raise BrokerMissing(missing_reason)
         try:
@@ -42,7 +42,7 @@ class JarServer:
         self._java_options = java_options
         self._properties = home / "server.properties"
         self._log = home / "broker.log"
-        self._process: Program | None = None
+        self._process: ChildProcess | None = None
         self.address = f"127.0.0.1:{advertised_port or node.port}"
         self._properties.write_text(
             plan.properties(node, data=home / "data", advertised_port=advertised_port)
@@ -53,7 +53,7 @@ class JarServer:
         """Start the broker; the kernel may kill the broker when the calling thread ends."""
         options = [*self._java_options, "-XX:+UseSerialGC", "-Dorg.apache.logging.log4j.level=WARN"]
         command = self._java(*options, main="kafka.Kafka")
-        self._process = Program(
+        self._process = ChildProcess(
             [*_parent_death_prefix(), *command, str(self._properties)], log=self._log
         )
 

@@ -19,7 +19,7 @@ class JarsMissing(Exception):
     """The machine cannot run a broker from jars; the text says what is missing."""
 
 
-def java_missing() -> str | None:
+def reason_java_is_missing() -> str | None:
     """Return why a broker cannot be run from jars, or None if it can."""
     java = shutil.which("java")
     if java is None:

@@ -98,7 +98,7 @@ class Kafka:
         )
         return name
 
-    def unused_topic(self, stem: str, partitions: int = 1) -> str:
+    def create_unique_topic(self, stem: str, partitions: int = 1) -> str:
         """Create a topic whose name no other test uses, and return the name."""
         return self.create_topic(f"{stem}-{uuid.uuid4().hex[:8]}", partitions)
 

@@ -34,7 +34,7 @@ class MockCluster:
         _check(function(self._cluster, name.encode(), partitions, 1), f"create topic {name}")
         return name
 
-    def topic_delete(self, name: str) -> None:
+    def delete_topic(self, name: str) -> None:
         """Delete a topic."""
         function = self._library.rd_kafka_mock_topic_delete
         _check(function(self._cluster, name.encode()), f"delete topic {name}")
@@ -64,7 +64,7 @@ class MockCluster:
         name = transactional_id.encode()
         _check(function(self._cluster, b"transaction", name, broker), "set coordinator")
 
-    def broker_down(self, broker: int = 1) -> None:
+    def stop_broker(self, broker: int = 1) -> None:
         """Close the broker's connections and refuse new connections."""
         _check(self._library.rd_kafka_mock_broker_set_down(self._cluster, broker), "broker down")
 

@@ -3,9 +3,9 @@
 import os
 from pathlib import Path
 
-from tests.brokers.container_server import ContainerServer, docker_missing
+from tests.brokers.container_server import ContainerServer, reason_docker_is_missing
 from tests.brokers.jar_server import JarServer
-from tests.brokers.jars import java_missing
+from tests.brokers.jars import reason_java_is_missing
 from tests.brokers.kafka import BrokerMissing, Kafka, Server
 
 ADDRESS_VARIABLE = "SENSORWATCH_TEST_KAFKA"
@@ -42,12 +42,12 @@ class AddressServer:
         return f"the address came from {ADDRESS_VARIABLE}"
 
 
-def kafka_missing() -> str | None:
+def reason_kafka_is_missing() -> str | None:
     """Return why no real Kafka is available, or None if one can be started."""
     if os.environ.get(ADDRESS_VARIABLE):
         return None
     reasons = [f"{ADDRESS_VARIABLE} is not set"]
-    for find_reason in (docker_missing, java_missing):
+    for find_reason in (reason_docker_is_missing, reason_java_is_missing):
         reason = find_reason()
         if reason is None:
             return None
@@ -74,14 +74,14 @@ def own_server(home: Path) -> Server:
 
     Raises BrokerMissing if there is none.
     """
-    return JarServer(home) if docker_missing() else ContainerServer()
+    return JarServer(home) if reason_docker_is_missing() else ContainerServer()
 
 
 __all__ = [
     "BrokerMissing",
     "Kafka",
-    "kafka_missing",
     "kafka_required",
     "own_server",
+    "reason_kafka_is_missing",
     "shared_server",
 ]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.brokers.jars import KAFKA_VERSION, JarsMissing, java_missing, kafka_jars
+from tests.brokers.jars import KAFKA_VERSION, JarsMissing, kafka_jars, reason_java_is_missing
 
 JAVA_SCRIPT = "echo 'openjdk version \"%s\"' >&2"
 LOG_CALL = "echo called >> {log};"
@@ -42,23 +42,23 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
 
 
 def test_a_missing_java_is_reported(machine: Machine) -> None:
-    assert "no `java`" in (java_missing() or "")
+    assert "no `java`" in (reason_java_is_missing() or "")
 
 
 @pytest.mark.parametrize("version", ["11.0.2", "1.8.0_292"])
 def test_an_old_java_is_reported(machine: Machine, version: str) -> None:
     machine.install("java", JAVA_SCRIPT % version)
 
-    assert "expected 17" in (java_missing() or "")
+    assert "expected 17" in (reason_java_is_missing() or "")
 
 
 def test_without_maven_the_jars_must_be_in_the_cache(machine: Machine) -> None:
     machine.install("java", JAVA_SCRIPT % "17.0.1")
-    assert "no `mvn`" in (java_missing() or "")
+    assert "no `mvn`" in (reason_java_is_missing() or "")
 
     machine.cache.mkdir(parents=True)
 
-    assert java_missing() is None
+    assert reason_java_is_missing() is None
 
 
 def test_jars_are_downloaded_once(machine: Machine) -> None:

@@ -120,7 +120,7 @@ def test_a_broker_that_was_down_answers_again(cluster: MockCluster) -> None:
 
     config = {"bootstrap.servers": cluster.address, "log_level": 0, "reconnect.backoff.max.ms": 200}
     producer = Producer(config)
-    cluster.broker_down()
+    cluster.stop_broker()
     producer.produce(OUTPUT, b"x", on_delivery=store_error)
     assert producer.flush(0.3) == 1
     assert not delivery_errors

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.brokers.child_processes import DeadlineMissed, Program, wait_until
+from tests.brokers.child_processes import ChildProcess, DeadlineMissed, wait_until
 
 PRINT_CODE = "print('up', flush=True);"
 SLEEP_CODE = PRINT_CODE + "import time; time.sleep(600)"
@@ -18,16 +18,16 @@ START_CHILD_CODE = (
 )
 IGNORE_SIGTERM_CODE = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN);" + SLEEP_CODE
 
-StartProgram = Callable[[str], Program]
+StartProgram = Callable[[str], ChildProcess]
 
 
 @pytest.fixture
 def start_program(tmp_path: Path) -> Iterator[StartProgram]:
-    programs: list[Program] = []
+    programs: list[ChildProcess] = []
 
-    def start_code(code: str) -> Program:
+    def start_code(code: str) -> ChildProcess:
         log = tmp_path / f"{len(programs)}.log"
-        programs.append(Program([sys.executable, "-c", code], log=log))
+        programs.append(ChildProcess([sys.executable, "-c", code], log=log))
         wait_until(log.read_text, deadline=10, what="the program to be up")
         return programs[-1]
 
@@ -40,7 +40,7 @@ def test_killing_a_program_kills_its_children(start_program: StartProgram) -> No
     program = start_program(START_CHILD_CODE + SLEEP_CODE)
     (child,) = psutil.Process(program.pid).children()
 
-    program.kill9()
+    program.kill()
 
     assert program.exit_code == -signal.SIGKILL
     wait_until(lambda: not _alive(child), deadline=5, what="the end of the child")
@@ -81,7 +81,7 @@ def test_a_program_has_its_own_variables_and_those_of_the_tests(tmp_path: Path) 
     log = tmp_path / "log"
     code = "import os; print(os.environ['ADDED'], os.environ['PATH'])"
 
-    with Program([sys.executable, "-c", code], log=log, environment={"ADDED": "x"}) as program:
+    with ChildProcess([sys.executable, "-c", code], log=log, environment={"ADDED": "x"}) as program:
         assert program.wait(deadline=10) == 0
 
     assert log.read_text().strip() == f"x {os.environ['PATH']}"

@@ -31,7 +31,7 @@ def test_a_transaction_whose_answer_is_dropped_is_committed(
     proxied_kafka: tuple[Kafka, KafkaProxy], loss: Loss
 ) -> None:
     kafka, proxy = proxied_kafka
-    topic = kafka.unused_topic("dropped")
+    topic = kafka.create_unique_topic("dropped")
     producer = a_producer(kafka.address, topic)
     old_count = proxy.lost_answers(Api.END_TXN)
     producer.begin_transaction()
@@ -50,7 +50,7 @@ def test_a_dropped_answer_does_not_reach_the_client(
     proxied_kafka: tuple[Kafka, KafkaProxy],
 ) -> None:
     kafka, proxy = proxied_kafka
-    topic = kafka.unused_topic("silent")
+    topic = kafka.create_unique_topic("silent")
     producer = a_producer(kafka.address, topic)
     producer.begin_transaction()
     producer.produce(topic, b"x")
@@ -65,7 +65,7 @@ def test_a_client_connects_again_after_its_connections_were_closed(
     proxied_kafka: tuple[Kafka, KafkaProxy],
 ) -> None:
     kafka, proxy = proxied_kafka
-    topic = kafka.unused_topic("cut")
+    topic = kafka.create_unique_topic("cut")
     producer = Producer({"bootstrap.servers": kafka.address, "log_level": 0})
     producer.produce(topic, b"1")
     assert producer.flush(10) == 0

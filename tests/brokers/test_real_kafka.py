@@ -25,7 +25,7 @@ def _read_first_value(address: str, topic: str) -> bytes | str | None:
 
 @pytest.mark.broker
 def test_a_committed_record_can_be_read(kafka: Kafka) -> None:
-    topic = kafka.unused_topic("roundtrip")
+    topic = kafka.create_unique_topic("roundtrip")
 
     _write_committed(kafka.address, topic, b"hello")
 
@@ -35,7 +35,7 @@ def test_a_committed_record_can_be_read(kafka: Kafka) -> None:
 @pytest.mark.broker
 @pytest.mark.slow
 def test_a_committed_record_survives_a_kill_of_the_broker(own_kafka: Kafka) -> None:
-    topic = own_kafka.unused_topic("restart")
+    topic = own_kafka.create_unique_topic("restart")
     address = own_kafka.address
     _write_committed(address, topic, b"before")
 

@@ -17,13 +17,13 @@ from confluent_kafka import Producer
 from sensorwatch.common.registry.store import Registry
 from sensorwatch.common.rows.instants import format_instant
 from sensorwatch.common.scoring.detector import Detector
-from tests.brokers.child_processes import Program, wait_until
+from tests.brokers.child_processes import ChildProcess, wait_until
 from tests.brokers.kafka import Kafka
 from tests.checker.checker import assert_faultless
 from tests.checker.collecting import Run, collect, committed_offsets, input_ends, wait_drained
 from tests.checker.run_history import ReaderOutput
 from tests.checker.topic_reader import ConcurrentReader
-from tests.forecasts import STEP, a_forecast_candidate
+from tests.forecasts import ROW_INTERVAL, a_forecast_candidate
 from tests.reading_builders import DEFAULT_SCHEMA, START
 
 MODEL = "default"
@@ -82,11 +82,13 @@ class LoadProducer(threading.Thread):
 
     def _send(self) -> None:
         self.sent_rows += 1
-        self._time += STEP // SENSORS + (self.sent_rows % 20_000 == 0) * TIME_JUMP_US
+        self._time += ROW_INTERVAL // SENSORS + (self.sent_rows % 20_000 == 0) * TIME_JUMP_US
         sensor = self.sent_rows % SENSORS
         time_draw = self._rng.random()
         # A time one step earlier makes a duplicate row; a time five steps earlier makes a late row.
-        time = self._time - STEP * (time_draw < 0.01) - 4 * STEP * (time_draw < 0.005)
+        time = (
+            self._time - ROW_INTERVAL * (time_draw < 0.01) - 4 * ROW_INTERVAL * (time_draw < 0.005)
+        )
         if self._rng.random() < 0.01:
             self._anomalous_rows_left[sensor] = int(self._rng.integers(1, 12))
         values = self._rng.normal(size=3)
@@ -144,7 +146,7 @@ class ChaosCluster:
             detectors=self.detectors,
         )
         self.state_topic = f"{self.run.group}.state"
-        self._processes: list[Program] = []
+        self._processes: list[ChildProcess] = []
 
     def add_model(self, *, seed: int) -> str:
         """Register a version (the first becomes champion) and return its id."""
@@ -158,9 +160,9 @@ class ChaosCluster:
         """Make a version the champion while the workers run."""
         self.registry.promote(MODEL, version, who="test", why="chaos", force="test")
 
-    def start_worker(self, number: int, *options: str) -> Program:
+    def start_worker(self, number: int, *options: str) -> ChildProcess:
         """Start worker `number`, whose transactional id depends only on its number."""
-        process = Program(
+        process = ChildProcess(
             [
                 sys.executable,
                 "-m",
@@ -179,7 +181,7 @@ class ChaosCluster:
     def run_command(self, *arguments: str) -> tuple[int, str]:
         """Run `sensorwatch` with the workers' settings; return its exit code and output."""
         log = self.folder / f"command-{uuid.uuid4().hex[:8]}.txt"
-        process = Program(
+        process = ChildProcess(
             [sys.executable, "-m", "sensorwatch", *arguments, "--config", str(self._config(0))],
             log=log,
             environment=self._environment(0),

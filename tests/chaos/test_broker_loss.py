@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sensorwatch.common.kafka.records import Partition
-from tests.brokers.child_processes import Program, tail
+from tests.brokers.child_processes import ChildProcess, tail
 from tests.brokers.cluster import KafkaCluster
 from tests.chaos.chaos_cluster import ChaosCluster
 
@@ -47,7 +47,7 @@ def test_killing_leaders_and_coordinators_ends_no_worker(
         assert_running(workers)
 
 
-def assert_running(workers: Sequence[Program]) -> None:
+def assert_running(workers: Sequence[ChildProcess]) -> None:
     """Fail with the end of the log of each worker that has ended."""
     logs = [tail(worker.log) for worker in workers if not worker.running]
     assert not logs, "\n".join(logs)

@@ -28,7 +28,7 @@ def test_kill_9_at_random_times_loses_and_doubles_no_record(kafka: Kafka, tmp_pa
             # A kill happens during the start of a worker or in normal operation.
             pause = rng.uniform(0.2, 3.6)
             wait_seconds(pause)
-            workers[number].kill9()
+            workers[number].kill()
             workers[number] = chaos_cluster.start_worker(number)
         chaos_cluster.expect_progress()
     chaos_cluster.verify()

@@ -65,9 +65,13 @@ class SmallConsumer:
             positions=partition_batch.offsets,
             received=partition_batch.received,
         )
-        unopened = frozenset(accounts.keys() - self._accounts.keys())
+        unopened_partitions = frozenset(accounts.keys() - self._accounts.keys())
         account_changes = settle_account_changes(
-            accounts, unopened, "f", model_version=detector.version, max_sensors=MAX_SENSORS
+            accounts,
+            unopened_partitions,
+            "f",
+            model_version=detector.version,
+            max_sensors=MAX_SENSORS,
         )
         settlement = settle_batch(
             accounts | account_changes.accounts,

@@ -16,7 +16,7 @@ from tests.checker.run_history import ReaderOutput, RecordOutcome
 from tests.checker.small_consumer import SmallConsumer
 from tests.checker.topic_reader import ConcurrentReader, read_committed
 from tests.checker.violation import ViolationKind
-from tests.reading_builders import ANOMALOUS, NORMAL, a_detector
+from tests.reading_builders import ANOMALOUS_VALUES, NORMAL_VALUES, a_detector
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
@@ -28,7 +28,7 @@ def payload(number: int) -> bytes:
     """Return a payload; of ten, one is not JSON and two are anomalies in two episodes."""
     if number % 10 == 3:
         return b"{ %d" % number
-    row = ANOMALOUS if number % 5 == 1 else NORMAL
+    row = ANOMALOUS_VALUES if number % 5 == 1 else NORMAL_VALUES
     signals = dict(zip(("x1", "x2", "x3"), row, strict=True))
     time = f"2025-01-01T00:{number:02}:00Z"
     return json.dumps({"timestamp": time, "sensor_id": "s", **signals}).encode()

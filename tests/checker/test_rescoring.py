@@ -8,9 +8,9 @@ from sensorwatch.common.runtime.setting_choices import Emit
 from tests.checker.rescoring import rescore
 from tests.checker.run_history import RecordOutcome
 from tests.kafka.record_builders import StoredRecord, a_payload
-from tests.reading_builders import ANOMALOUS, NORMAL, a_detector
+from tests.reading_builders import ANOMALOUS_VALUES, NORMAL_VALUES, a_detector
 
-ROWS = (NORMAL, ANOMALOUS, ANOMALOUS, NORMAL)
+ROWS = (NORMAL_VALUES, ANOMALOUS_VALUES, ANOMALOUS_VALUES, NORMAL_VALUES)
 RECORDS = [
     StoredRecord(a_payload(values, timestamp=f"2025-01-01T00:00:0{number}Z"), number)
     for number, values in enumerate(ROWS)
@@ -62,7 +62,7 @@ def test_the_memory_has_the_max_sensors_of_the_account() -> None:
     """With `max_sensors` 1, a row of another sensor ends the episode of the first sensor."""
     version = "default-0001-00000000"
     other_sensor_record = StoredRecord(
-        a_payload(NORMAL, timestamp="2025-01-01T00:00:09Z", sensor_id="b"), 9
+        a_payload(NORMAL_VALUES, timestamp="2025-01-01T00:00:09Z", sensor_id="b"), 9
     )
     account = open_account(0, model_version=version, fingerprint="f", max_sensors=1)
 

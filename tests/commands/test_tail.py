@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from confluent_kafka import Producer
 
-from sensorwatch.commands.event_line import Event, line_of, read_event, short_reason
+from sensorwatch.commands.event_line import Event, line_parts, read_event, short_reason
 from sensorwatch.commands.tail_command import tail
 from sensorwatch.common.runtime.command_line import run
 from sensorwatch.consumer.publishing.events import EventType
 from sensorwatch.demo.embedded_broker import EmbeddedBroker
-from tests.brokers.child_processes import Program, wait_until
+from tests.brokers.child_processes import ChildProcess, wait_until
 from tests.kafka.record_builders import StoredRecord
 from tests.nested_json import DEEPLY_NESTED
 
@@ -64,7 +64,7 @@ def event_record(value: bytes | None, event_type: str = EventType.DETECTED) -> S
 def printed_line(value: bytes, event_type: EventType = EventType.DETECTED) -> str:
     event = read_event(event_record(value, event_type))
     assert event is not None
-    return "".join(line for line, _ in line_of(event))
+    return "".join(line for line, _ in line_parts(event))
 
 
 def a_signal(name: str, actual: float, direction: str, **other_fields: object) -> dict[str, object]:
@@ -235,7 +235,7 @@ def test_tail_prints_new_events_at_once_and_ends_silently_on_ctrl_c(
 ) -> None:
     send_events(broker, an_event(1))
     log = tmp_path / "output.txt"
-    with Program([sys.executable, "-m", "sensorwatch", "tail", "--json"], log=log) as process:
+    with ChildProcess([sys.executable, "-m", "sensorwatch", "tail", "--json"], log=log) as process:
         # The output does not show when `tail` starts to follow the topic. So the test sends events
         # until `tail` prints an event.
         def has_printed() -> bool:

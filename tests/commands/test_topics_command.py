@@ -141,11 +141,11 @@ def test_topics_are_created_once_and_then_listed(kafka: Kafka, tmp_path: Path) -
 @pytest.mark.broker
 def test_the_state_topic_gets_as_many_partitions_as_the_topic_of_readings(kafka: Kafka) -> None:
     readings, new_topic = (
-        kafka.unused_topic("readings", partitions=3),
+        kafka.create_unique_topic("readings", partitions=3),
         f"new-{uuid.uuid4().hex[:8]}",
     )
     kafka_settings = {"bootstrap.servers": kafka.address}
-    plan = TopicPlan(new_topic, 7, {}, partitions_like=readings)
+    plan = TopicPlan(new_topic, 7, {}, partition_count_source=readings)
 
     create_topics(kafka_settings, [TopicPlan(readings, 7), plan])
 
@@ -214,7 +214,7 @@ def test_the_latest_records_are_checked_against_the_schema(
 @pytest.mark.broker
 def test_the_latest_records_exclude_transaction_markers_and_aborted_records(kafka: Kafka) -> None:
     """Commit and abort markers of transactions occupy offsets, but are not records."""
-    topic = kafka.unused_topic("recent", partitions=2)
+    topic = kafka.create_unique_topic("recent", partitions=2)
     producer = Producer({"bootstrap.servers": kafka.address, "transactional.id": topic})
     producer.init_transactions(20)
     for value, outcome in ((b"kept", "commit"), (b"gone", "abort"), (b"last", "commit")):

@@ -15,7 +15,7 @@ from sensorwatch.common.kafka.snapshot_text import Snapshot, raise_state_refused
 from sensorwatch.common.kafka.state_topic import OldSnapshotDeleter
 from sensorwatch.common.ledger.account import SnapshotRef, open_account
 from sensorwatch.common.registry.champion import Champion
-from sensorwatch.common.row_executor import RowExecutor, serial
+from sensorwatch.common.row_executor import RowExecutor, run_serially
 from sensorwatch.common.runtime.metrics import ConsumerMetrics
 from sensorwatch.common.runtime.setting_choices import Emit, StartPosition
 from sensorwatch.common.runtime.setting_keys import BreakerSettings, ConsumerSettings, Settings
@@ -34,7 +34,7 @@ from sensorwatch.consumer.wiring import Clock, Policy, Wiring
 from tests.consumer import fakes
 from tests.consumer.fakes import TOPIC, ConsumeStep, FakeConsumer
 from tests.kafka.record_builders import StoredRecord, a_payload
-from tests.reading_builders import ANOMALOUS, a_detector
+from tests.reading_builders import ANOMALOUS_VALUES, a_detector
 
 PARTITION_0 = Partition(TOPIC, 0)
 OLD_VERSION, NEW_VERSION = "default-0001-00000000", "default-0002-00000000"
@@ -177,7 +177,7 @@ class LoopRig:
             state_topic=self.state_topic,
         )
         self.emit = emit
-        self.row_executor: RowExecutor = serial
+        self.row_executor: RowExecutor = run_serially
         self.champion = FakeChampion(swap_at_refresh, detector=detector(champion))
         self.metrics = CollectorRegistry()
         self.observation = Observation(
@@ -291,4 +291,4 @@ def batch_steps(*values: bytes, first_offset: int = 0) -> list[ConsumeStep]:
     return [records[:1], records[1:], *([[]] if len(records) > 1 else [])]
 
 
-THREE_RECORDS = (a_payload(), a_payload(ANOMALOUS), b"{")
+THREE_RECORDS = (a_payload(), a_payload(ANOMALOUS_VALUES), b"{")

@@ -17,12 +17,12 @@ from sensorwatch.common.kafka.broker_errors import is_transient
 from sensorwatch.common.kafka.ledger_text import LedgerRecord, from_metadata
 from sensorwatch.common.kafka.ledger_topic import read_ledger
 from sensorwatch.common.kafka.records import header_value, received_at
-from sensorwatch.common.kafka.silent_logger import quiet_logger
+from sensorwatch.common.kafka.silent_logger import silent_logger
 from sensorwatch.common.kafka.topic_reader import read_topic
 from sensorwatch.common.ledger.account import Account, advance_account, open_account
 from sensorwatch.common.registry.store import Registry
 from sensorwatch.common.scoring.processing import process
-from tests.brokers.child_processes import Program, tail, wait_until
+from tests.brokers.child_processes import ChildProcess, tail, wait_until
 from tests.reading_builders import a_candidate
 
 ROOT = Path(__file__).parents[2]
@@ -45,7 +45,7 @@ class Sandbox:
         self.state_topic = f"{self.group}.state"
         self.registry = Registry(folder / "registry")
         self._started = 0
-        self._producer = Producer({**self.kafka, "linger.ms": 1}, logger=quiet_logger())
+        self._producer = Producer({**self.kafka, "linger.ms": 1}, logger=silent_logger())
 
     @property
     def topics(self) -> dict[str, int]:
@@ -77,7 +77,7 @@ class Sandbox:
     def start(self, *options: str, **settings: object) -> "Worker":
         """Start a worker process; `environment` explains the settings."""
         self._started += 1
-        process = Program(
+        process = ChildProcess(
             [sys.executable, "-m", "sensorwatch.consumer", *options],
             log=self.folder / f"worker-{self._started}.log",
             environment={**self.environment(**settings), "PYTHONPATH": str(ROOT)},
@@ -103,7 +103,7 @@ class Sandbox:
     def committed_offsets(self) -> dict[int, TopicPartition]:
         """Return the group's committed offsets, with their metadata."""
         config = {**self.kafka, "group.id": self.group}
-        with Consumer(config, logger=quiet_logger()) as consumer:
+        with Consumer(config, logger=silent_logger()) as consumer:
             partitions = [TopicPartition(self.readings, number) for number in range(PARTITIONS)]
             try:
                 return {
@@ -162,7 +162,7 @@ class Sandbox:
 class Worker:
     """A running worker process."""
 
-    def __init__(self, process: Program) -> None:
+    def __init__(self, process: ChildProcess) -> None:
         self.process = process
 
     def __enter__(self) -> Self:

@@ -69,7 +69,7 @@ def test_a_committed_account_continues_with_any_start_setting(start: StartPositi
 
     assert accounts.load([PARTITION_0]) == {PARTITION_0: 40}
     assert accounts.by_partition == {PARTITION_0: account}
-    assert accounts.unopened == frozenset()
+    assert accounts.unopened_partitions == frozenset()
 
 
 def test_an_account_gets_the_window_size_of_the_settings() -> None:
@@ -95,7 +95,7 @@ def test_a_partition_without_an_offset_starts_at_the_start_setting(
 
     assert accounts.load([PARTITION_0]) == {PARTITION_0: offset}
     assert accounts.by_partition[PARTITION_0].first_offset == offset
-    assert accounts.unopened == {PARTITION_0}
+    assert accounts.unopened_partitions == {PARTITION_0}
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_a_commit_opens_an_account_and_advances_it() -> None:
     accounts.advance({PARTITION_0: new_account})
 
     assert accounts.by_partition[PARTITION_0] == new_account
-    assert accounts.unopened == {PARTITION_1}
+    assert accounts.unopened_partitions == {PARTITION_1}
 
 
 def test_revoked_partitions_are_removed() -> None:
@@ -170,7 +170,7 @@ def test_revoked_partitions_are_removed() -> None:
 
     accounts.forget([PARTITION_0, Partition(TOPIC, 9)])
 
-    assert set(accounts.by_partition) == set(accounts.unopened) == {PARTITION_1}
+    assert set(accounts.by_partition) == set(accounts.unopened_partitions) == {PARTITION_1}
 
 
 def test_reloading_reads_the_accounts_from_the_broker() -> None:
@@ -182,7 +182,7 @@ def test_reloading_reads_the_accounts_from_the_broker() -> None:
 
     assert accounts.reload() == {PARTITION_0: 77, PARTITION_1: 3}
     assert accounts.by_partition[PARTITION_0] == account
-    assert accounts.unopened == {PARTITION_1}
+    assert accounts.unopened_partitions == {PARTITION_1}
 
 
 def test_offsets_that_are_deleted_while_running_are_refused() -> None:

@@ -9,11 +9,11 @@ from sensorwatch.demo.embedded_broker import EmbeddedBroker
 from tests.consumer.sandbox import MODEL, Sandbox
 from tests.kafka.record_builders import a_payload
 from tests.publishing.test_events import VALIDATOR, decode_event
-from tests.reading_builders import ANOMALOUS
+from tests.reading_builders import ANOMALOUS_VALUES
 
 pytestmark = pytest.mark.embedded
 
-PAYLOADS = [a_payload(), a_payload(ANOMALOUS), b"{", a_payload(x1=None)] * 10
+PAYLOADS = [a_payload(), a_payload(ANOMALOUS_VALUES), b"{", a_payload(x1=None)] * 10
 AT_LEAST_ONCE = {"consumer__delivery": "at_least_once"}
 
 
@@ -57,7 +57,7 @@ def test_a_restarted_worker_continues_from_the_account(sandbox: Sandbox) -> None
         with sandbox.start(**AT_LEAST_ONCE) as worker:
             sandbox.wait_consumed(total, worker)
             if total == 40:
-                worker.process.kill9()
+                worker.process.kill()
                 sandbox.send(PAYLOADS)
             else:
                 assert worker.process.terminate(deadline=5) == 0

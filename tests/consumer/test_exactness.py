@@ -12,7 +12,7 @@ from sensorwatch.common.errors import Unrecoverable
 from sensorwatch.common.runtime.setting_choices import Emit
 from tests.consumer.group_state import PARTITIONS, GroupState, KilledError
 from tests.kafka.record_builders import StoredRecord, a_payload
-from tests.reading_builders import ANOMALOUS
+from tests.reading_builders import ANOMALOUS_VALUES
 
 ROWS = 120
 
@@ -31,7 +31,7 @@ def an_input(rows: int = ROWS) -> list[StoredRecord]:
         minute = number - int(rng.choice([0, 0, 0, 0, 1, 7]))
         hour = 1 + 5 * (number >= 80)
         time = f"2024-12-31T{hour + max(minute, 0) // 60:02}:{max(minute, 0) % 60:02}:00Z"
-        values = ANOMALOUS if number % 40 in range(7, 21) else rng.normal(size=3).tolist()
+        values = ANOMALOUS_VALUES if number % 40 in range(7, 21) else rng.normal(size=3).tolist()
         value = a_payload(values, sensor_id=sensor, timestamp=time)
         value = b"{" if number % 31 == 30 else value
         # Transaction markers and aborted records use offsets too.

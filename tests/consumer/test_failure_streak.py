@@ -14,7 +14,7 @@ class Streak:
         for _ in range(count):
             self.failures.add()
             self.now += seconds_apart
-        return self.failures.lasting
+        return self.failures.is_lasting
 
 
 def test_many_failures_in_a_short_time_are_not_lasting() -> None:

@@ -18,7 +18,7 @@ from sensorwatch.consumer.restoration import (
     restore_memory,
 )
 from tests.consumer.fakes import TOPIC
-from tests.forecasts import STEP, a_forecast_candidate
+from tests.forecasts import ROW_INTERVAL, a_forecast_candidate
 from tests.kafka.record_builders import SENT_AT_MS, StoredRecord, a_payload
 from tests.reading_builders import START
 
@@ -35,7 +35,7 @@ def record_batches(begin: int, end: int) -> Iterator[list[Record]]:
 
 def a_record(number: int) -> StoredRecord:
     values = [number * step % 101 / 50 - 1 + 12 * (number % 97 == 0) for step in (7, 37, 83)]
-    time = START + STEP * (number // SENSORS)
+    time = START + ROW_INTERVAL * (number // SENSORS)
     payload = a_payload(
         values, timestamp=format_instant(time), sensor_id=f"pump-{number % SENSORS}"
     )

@@ -17,11 +17,11 @@ from tests.brokers.raw_header import produce_with_header
 from tests.consumer.sandbox import START_SECONDS, Sandbox, Worker
 from tests.kafka.record_builders import a_payload
 from tests.publishing.test_events import VALIDATOR, decode_event
-from tests.reading_builders import ANOMALOUS
+from tests.reading_builders import ANOMALOUS_VALUES
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
-PAYLOADS = [a_payload(), a_payload(ANOMALOUS), b"{", a_payload(), a_payload(x1=None)] * 8
+PAYLOADS = [a_payload(), a_payload(ANOMALOUS_VALUES), b"{", a_payload(), a_payload(x1=None)] * 8
 PROTOCOLS = ["classic", "consumer"]
 INVALID_VALUES = [b"poison"] * 30
 
@@ -142,7 +142,7 @@ def test_the_breaker_stops_commits_until_the_rejections_are_accepted(
 
 def test_an_unreadable_header_does_not_stop_the_partition(sandbox: Sandbox, kafka: Kafka) -> None:
     """A record with an unreadable header becomes a dead letter or an event as usual."""
-    for value in (b"{", a_payload(ANOMALOUS)):
+    for value in (b"{", a_payload(ANOMALOUS_VALUES)):
         produce_with_header(
             kafka.address, sandbox.readings, value, partition=1, name=b"\xff\xfe", content=b"v"
         )

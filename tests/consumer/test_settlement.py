@@ -16,7 +16,7 @@ from sensorwatch.consumer.breaker import breaker_reason
 from sensorwatch.consumer.settlement import Settlement, settle_account_changes, settle_batch
 from tests.consumer.micro_batches import micro_batch_of
 from tests.kafka.record_builders import StoredRecord, a_payload
-from tests.reading_builders import ANOMALOUS, a_detector
+from tests.reading_builders import ANOMALOUS_VALUES, a_detector
 
 PARTITION_0, PARTITION_1 = Partition("sensors", 0), Partition("sensors", 1)
 MODEL = a_detector().version
@@ -28,7 +28,7 @@ def an_account(offset: int = 0, *, model: str = MODEL, fingerprint: str = "f") -
 
 def some_records(count: int = 20) -> list[StoredRecord]:
     """Return normal, anomalous and invalid rows of two partitions in turn."""
-    values = [a_payload(), a_payload(ANOMALOUS), b"{"]
+    values = [a_payload(), a_payload(ANOMALOUS_VALUES), b"{"]
     return [StoredRecord(values[number % 3], number // 2, number % 2) for number in range(count)]
 
 
@@ -122,9 +122,11 @@ def test_accounts_do_not_depend_on_the_boundaries_of_micro_batches(batch_ends: l
     assert accounts == single_settlement.accounts
 
 
-def account_changes(accounts: dict[Partition, Account], *unopened: Partition) -> Settlement:
+def account_changes(
+    accounts: dict[Partition, Account], *unopened_partitions: Partition
+) -> Settlement:
     return settle_account_changes(
-        accounts, frozenset(unopened), "f", model_version=MODEL, max_sensors=MAX_SENSORS
+        accounts, frozenset(unopened_partitions), "f", model_version=MODEL, max_sensors=MAX_SENSORS
     )
 
 

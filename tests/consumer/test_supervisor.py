@@ -9,7 +9,7 @@ import pytest
 
 from sensorwatch.common.errors import Fenced
 from sensorwatch.consumer.supervisor import FINAL_CODES
-from tests.brokers.child_processes import Program, wait_until
+from tests.brokers.child_processes import ChildProcess, wait_until
 
 ROOT = Path(__file__).parents[2]
 # A stand-in for `python -m sensorwatch.consumer`; CODES_<n> has the exit codes of its runs.
@@ -57,10 +57,10 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def start(folder: Path, **codes: str) -> Program:
+def start(folder: Path, **codes: str) -> ChildProcess:
     """Start a supervisor of two workers; `codes` has the exit codes of their first runs."""
     environment = {f"CODES_{name.removeprefix('worker')}": text for name, text in codes.items()}
-    return Program(
+    return ChildProcess(
         [sys.executable, "-c", SUPERVISOR],
         log=folder / "log",
         environment={

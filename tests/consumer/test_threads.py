@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sensorwatch.common.model.forest import forest_from_sklearn, score
-from sensorwatch.common.row_executor import RowExecutor, RowRangeWork, serial
+from sensorwatch.common.row_executor import RowExecutor, RowRangeWork, run_serially
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.processing import process
 from sensorwatch.consumer import threads
 from sensorwatch.consumer.threads import ThreadedRowExecutor
 from tests.consumer.rig import THREE_RECORDS, LoopRig, batch_steps
 from tests.kafka.record_builders import a_payload
-from tests.reading_builders import ANOMALOUS
+from tests.reading_builders import ANOMALOUS_VALUES
 from tests.scoring.detectors import DETECTORS
 
 
@@ -35,7 +35,7 @@ def some_payloads(seed: int, count: int) -> list[bytes | None]:
         b"",
         b"{",
         b'{"a": 1}',
-        a_payload(ANOMALOUS),
+        a_payload(ANOMALOUS_VALUES),
         a_payload(x1=None),
         b"[]",
     ]
@@ -88,7 +88,7 @@ def test_results_do_not_depend_on_the_row_ranges_or_their_order(
     payloads, detector = some_payloads(seed, count), DETECTORS[kind]()
 
     assert result_bytes(payloads, detector, run_row_ranges) == result_bytes(
-        payloads, detector, serial
+        payloads, detector, run_serially
     )
 
 
@@ -102,7 +102,7 @@ def test_threads_compute_the_same_bits_as_one_thread(
 
     with ThreadedRowExecutor(count) as row_executor:
         assert result_bytes(payloads, detector, row_executor) == result_bytes(
-            payloads, detector, serial
+            payloads, detector, run_serially
         )
 
 
@@ -209,7 +209,7 @@ def test_the_loop_uses_its_row_executor() -> None:
 
     def row_executor(work: RowRangeWork, rows: int) -> None:
         row_counts.append(rows)
-        serial(work, rows)
+        run_serially(work, rows)
 
     rig = LoopRig(*batch_steps(*THREE_RECORDS, *THREE_RECORDS)).with_opened_account()
     rig.row_executor = row_executor

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.brokers.child_processes import Program, wait_until
+from tests.brokers.child_processes import ChildProcess, wait_until
 
 pytestmark = [pytest.mark.embedded, pytest.mark.slow]
 
@@ -29,9 +29,9 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def start_demo(folder: Path, seconds: str) -> Program:
+def start_demo(folder: Path, seconds: str) -> ChildProcess:
     """Start the demo in `folder`; the environment names a broker that does not exist."""
-    return Program(
+    return ChildProcess(
         [sys.executable, "-m", "sensorwatch", "demo"],
         log=folder / "output.txt",
         environment={
@@ -45,7 +45,7 @@ def start_demo(folder: Path, seconds: str) -> Program:
 
 
 @pytest.fixture
-def long_demo(folder: Path) -> Iterator[Program]:
+def long_demo(folder: Path) -> Iterator[ChildProcess]:
     """Return a demo of ten minutes that has already scored rows."""
     with start_demo(folder, "600") as process:
         wait_until(
@@ -96,7 +96,7 @@ def test_the_demo_ends_with_an_account_that_adds_up_and_leaves_no_file(folder: P
 
 @pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGHUP])
 def test_a_signal_ends_the_demo_with_an_account_and_leaves_no_process(
-    folder: Path, long_demo: Program, signal_number: signal.Signals
+    folder: Path, long_demo: ChildProcess, signal_number: signal.Signals
 ) -> None:
     children = psutil.Process(long_demo.pid).children(recursive=True)
     assert len(children) >= 2
@@ -124,7 +124,7 @@ def test_ctrl_c_during_the_start_exits_with_130_and_leaves_no_process(folder: Pa
 
 
 def test_a_killed_consumer_ends_the_demo_with_code_1_and_prints_its_log(
-    folder: Path, long_demo: Program
+    folder: Path, long_demo: ChildProcess
 ) -> None:
     children = psutil.Process(long_demo.pid).children(recursive=True)
     (consumer,) = [child for child in children if "sensorwatch.consumer" in child.cmdline()]

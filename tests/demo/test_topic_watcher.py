@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import pytest
 from confluent_kafka import Producer
 
-from sensorwatch.commands.event_line import Closing, Event
+from sensorwatch.commands.event_line import ClosingEvent, Event
 from sensorwatch.common.kafka.dead_letters import HEADER_PREFIX, ID_HEADER
 from sensorwatch.common.kafka.records import Coordinates
 from sensorwatch.common.runtime.settings import load_settings
@@ -64,7 +64,7 @@ def test_a_closing_event_is_not_counted_as_an_alarm() -> None:
         Coordinates("sensors", 0, 1): "sensors-0-1",
         Coordinates("sensors", 0, 2): "sensors-0-1",
     }
-    assert [type(event) for event in watcher.latest] == [Event, Closing, Closing, Event]
+    assert [type(event) for event in watcher.latest] == [Event, ClosingEvent, ClosingEvent, Event]
     assert watcher.closings == {"sensors-0-1-closed"}
     assert watcher.duplicates == 1
 

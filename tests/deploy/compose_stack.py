@@ -6,7 +6,7 @@ import uuid
 from dataclasses import dataclass, field
 from urllib.request import Request, urlopen
 
-from tests.brokers.child_processes import Program, tail
+from tests.brokers.child_processes import ChildProcess, tail
 from tests.brokers.kafka import Kafka
 from tests.brokers.ports import free_ports
 from tests.deploy.compose import Service, is_one_shot, our_services
@@ -20,7 +20,7 @@ class Stack:
     kafka: Kafka
     image: Image
     services: dict[str, Service] = field(default_factory=our_services)
-    programs: dict[str, Program] = field(default_factory=dict)
+    programs: dict[str, ChildProcess] = field(default_factory=dict)
     exit_codes: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -30,7 +30,7 @@ class Stack:
     def start_services(self) -> None:
         """Start every service after its dependencies; wait for the end of one-shot services."""
         for name, service in self.services.items():
-            program = self.programs[name] = Program(
+            program = self.programs[name] = ChildProcess(
                 [self.outside_container(word) for word in service.command],
                 log=self.image.app.parent / f"{name}.log",
                 environment=self.environment(service),

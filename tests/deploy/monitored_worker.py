@@ -10,10 +10,10 @@ from urllib.request import Request, urlopen
 from confluent_kafka import Producer
 
 from sensorwatch.common.registry.store import Registry
-from tests.brokers.child_processes import Program, tail, wait_until
+from tests.brokers.child_processes import ChildProcess, tail, wait_until
 from tests.brokers.kafka import Kafka
 from tests.brokers.ports import free_ports
-from tests.reading_builders import ANOMALOUS, DEFAULT_SCHEMA, NORMAL, a_candidate
+from tests.reading_builders import ANOMALOUS_VALUES, DEFAULT_SCHEMA, NORMAL_VALUES, a_candidate
 
 TIME = "2025-01-01T00:00:00Z"
 
@@ -53,7 +53,7 @@ class MonitoredServices:
             "SENSORWATCH__API__PORT": str(api_port),
         }
         self._programs = [
-            Program(
+            ChildProcess(
                 [sys.executable, "-m", "sensorwatch", command],
                 log=folder / f"{command}.log",
                 environment={**os.environ, **environment},
@@ -76,8 +76,8 @@ class MonitoredServices:
         """Send the given numbers of records to the topic."""
         producer = Producer({"bootstrap.servers": self.kafka.address})
         for count, value in (
-            (normal, json.dumps(a_row(NORMAL))),
-            (anomalous, json.dumps(a_row(ANOMALOUS))),
+            (normal, json.dumps(a_row(NORMAL_VALUES))),
+            (anomalous, json.dumps(a_row(ANOMALOUS_VALUES))),
             (broken, '{"timestamp": '),
         ):
             for number in range(count):
@@ -86,7 +86,7 @@ class MonitoredServices:
 
     def predict(self, *, normal: int, anomalous: int) -> None:
         """Send the given numbers of rows to the API in one request."""
-        rows = [a_row(NORMAL)] * normal + [a_row(ANOMALOUS)] * anomalous
+        rows = [a_row(NORMAL_VALUES)] * normal + [a_row(ANOMALOUS_VALUES)] * anomalous
         self.get(self.api, "/predict", json.dumps({"rows": rows}).encode())
 
     def get(

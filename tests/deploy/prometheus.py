@@ -9,7 +9,7 @@ from typing import Any, Self
 from urllib.parse import urlencode
 from urllib.request import urlopen
 
-from tests.brokers.child_processes import Program, tail, wait_until
+from tests.brokers.child_processes import ChildProcess, tail, wait_until
 from tests.brokers.ports import free_port
 from tests.deploy.compose import ROOT
 
@@ -57,7 +57,7 @@ class Prometheus:
             f"--storage.tsdb.path={folder / 'data'}",
             f"--web.listen-address=127.0.0.1:{port}",
         ]
-        self._program = Program(["prometheus", *options], log=folder / "prometheus.log")
+        self._program = ChildProcess(["prometheus", *options], log=folder / "prometheus.log")
 
     def query(self, expression: str) -> list[Sample]:
         """Return the current samples of an expression; raises HTTPError if it does not parse."""

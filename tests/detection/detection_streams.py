@@ -19,7 +19,9 @@ SECOND = 1_000_000
 
 
 @st.composite
-def untidy_streams(draw: st.DrawFn, *, max_rows: int = 60, sensors: int = 4) -> Readings:
+def streams_with_irregular_rows(
+    draw: st.DrawFn, *, max_rows: int = 60, sensors: int = 4
+) -> Readings:
     """Generate rows of several sensors: late, duplicate, after gaps, missing, extreme, normal."""
     row_count = draw(st.integers(1, max_rows))
     time_steps = st.sampled_from([SECOND] * 6 + [0, -SECOND, 50 * SECOND, 5_000 * SECOND])

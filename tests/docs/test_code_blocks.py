@@ -18,7 +18,7 @@ from sensorwatch.common.kafka.ledger_text import ledger_record
 from sensorwatch.common.rows.schema import load_schema
 from sensorwatch.common.runtime.setting_keys import Settings
 from sensorwatch.common.runtime.settings import flat_values, known_keys, load_settings
-from tests.brokers.child_processes import Program, wait_until
+from tests.brokers.child_processes import ChildProcess, wait_until
 from tests.brokers.ports import free_port
 from tests.docs.documented_commands import commands_of, problem_of
 from tests.docs.markdown_pages import README, ROOT, Block, all_blocks
@@ -160,7 +160,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkingFolder]:
     arguments = [sys.executable, "-m", *serve.split(), "--port", str(port)]
     log = path / "api.log"
     environment = shell_environment()
-    with Program(arguments, log=log, environment=environment, folder=path) as program:
+    with ChildProcess(arguments, log=log, environment=environment, folder=path) as program:
         wait_until(
             lambda: "Uvicorn running" in log.read_text() or not program.running,
             deadline=SERVICE_SECONDS,

@@ -12,7 +12,7 @@ from urllib.request import Request, urlopen
 from confluent_kafka import Message
 
 from sensorwatch.consumer.publishing.events import EventType
-from tests.brokers.child_processes import Program, tail, wait_until
+from tests.brokers.child_processes import ChildProcess, tail, wait_until
 from tests.brokers.kafka import Kafka
 from tests.checker.topic_reader import read_committed
 from tests.commands.command_runner import ROOT, CommandResult, sensorwatch
@@ -28,7 +28,7 @@ class CommandSession:
         self.folder = folder
         name = f"e2e-{uuid.uuid4().hex[:8]}"
         self.readings, self.anomalies, self.dead_letters = name, f"{name}.events", f"{name}.dlq"
-        self._services: dict[str, Program] = {}
+        self._services: dict[str, ChildProcess] = {}
         (folder / "sensorwatch.toml").write_text(
             f"""\
 [kafka]
@@ -59,13 +59,13 @@ format = "json"
         """Run a command that prints JSON lines and return their values."""
         return [json.loads(line) for line in self.run_command(command).out.splitlines()]
 
-    def start_service(self, command: str) -> Program:
+    def start_service(self, command: str) -> ChildProcess:
         """Start a service and wait until it logs its address."""
         environment = {
             name: text for name, text in os.environ.items() if name.startswith("SENSORWATCH__")
         }
         assert not environment, f"these settings would change the test: {environment}"
-        process = Program(
+        process = ChildProcess(
             [sys.executable, "-m", "sensorwatch", *command.split()],
             log=self.folder / f"{command}.log",
             environment={"PYTHONPATH": str(ROOT)},

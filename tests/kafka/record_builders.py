@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tests.reading_builders import NORMAL
+from tests.reading_builders import NORMAL_VALUES
 
 SENT_AT_MS = 1_735_689_600_000
 """The default timestamp of a record: 2025-01-01T00:00:00Z in milliseconds."""
@@ -58,7 +58,7 @@ def _decode_error() -> UnicodeDecodeError:
     return UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
 
 
-def a_payload(values: Sequence[float] = NORMAL, **changes: object) -> bytes:
+def a_payload(values: Sequence[float] = NORMAL_VALUES, **changes: object) -> bytes:
     """Return a row that fits `a_schema`, as JSON."""
     row = {"timestamp": "2025-01-01T00:00:00Z", "sensor_id": "pump-7"}
     signals = dict(zip(("x1", "x2", "x3"), values, strict=True))

@@ -12,7 +12,7 @@ from sensorwatch.common.kafka.client_config import (
     producer_config,
     reader_config,
 )
-from sensorwatch.common.kafka.silent_logger import quiet_logger
+from sensorwatch.common.kafka.silent_logger import silent_logger
 
 KAFKA = {"bootstrap.servers": "here:9092"}
 
@@ -114,5 +114,5 @@ def test_a_reader_starts_at_the_beginning_even_if_the_consumer_does_not() -> Non
 def test_a_reader_works_with_either_group_protocol() -> None:
     """A reader joins no group, but the client refuses the keys of the other group protocol."""
     Consumer(
-        reader_config(KAFKA | {"group.protocol": "consumer"}, group="r"), logger=quiet_logger()
+        reader_config(KAFKA | {"group.protocol": "consumer"}, group="r"), logger=silent_logger()
     ).close()

@@ -145,7 +145,7 @@ def test_a_warning_names_the_size_limit_of_the_input_topic(mock_cluster: MockClu
 
 @pytest.mark.broker
 def test_an_input_topic_with_compaction_or_a_short_retention_is_refused(kafka: Kafka) -> None:
-    topic_prefix = kafka.unused_topic("state")
+    topic_prefix = kafka.create_unique_topic("state")
     state_topic = kafka.create_topic(f"{topic_prefix}.kept", retention_ms="-1")
     compacted_topic = kafka.create_topic(
         f"{topic_prefix}.compacted", cleanup_policy="compact,delete"
@@ -163,7 +163,7 @@ def test_an_input_topic_with_compaction_or_a_short_retention_is_refused(kafka: K
 
 @pytest.mark.broker
 def test_the_settings_of_the_state_topic_are_read_from_a_real_broker(kafka: Kafka) -> None:
-    topic_prefix = kafka.unused_topic("state")
+    topic_prefix = kafka.create_unique_topic("state")
     readings = kafka.create_topic(f"{topic_prefix}.readings")
     compacted_topic = kafka.create_topic(f"{topic_prefix}.compacted", cleanup_policy="compact")
     bounded_topic = kafka.create_topic(

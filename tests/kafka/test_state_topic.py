@@ -13,7 +13,7 @@ from confluent_kafka.admin import AdminClient
 from sensorwatch.common.errors import StateRefused
 from sensorwatch.common.kafka.client_config import producer_config
 from sensorwatch.common.kafka.records import OutgoingMessage, Partition
-from sensorwatch.common.kafka.silent_logger import quiet_logger
+from sensorwatch.common.kafka.silent_logger import silent_logger
 from sensorwatch.common.kafka.snapshot_text import Snapshot
 from sensorwatch.common.kafka.state_topic import OldSnapshotDeleter, read_snapshot
 from sensorwatch.common.kafka.topic_reader import watermarks
@@ -34,12 +34,12 @@ class WorkerRig:
 
     def __init__(self, kafka: Kafka) -> None:
         self.kafka = {"bootstrap.servers": kafka.address}
-        self.state_topic = kafka.unused_topic("state", partitions=2)
-        self.input_topic = kafka.unused_topic("input", partitions=2)
+        self.state_topic = kafka.create_unique_topic("state", partitions=2)
+        self.input_topic = kafka.create_unique_topic("input", partitions=2)
         self.outbox = self.new_outbox()
         # This consumer assigns its own partitions, so its group has no generations.
         self.consumer = Consumer(
-            {**self.kafka, "group.id": self.state_topic}, logger=quiet_logger()
+            {**self.kafka, "group.id": self.state_topic}, logger=silent_logger()
         )
         self.committed_snapshots: dict[int, SnapshotRef] = {}
 
@@ -55,7 +55,7 @@ class WorkerRig:
 
     def producer(self, name: str) -> Producer:
         config = producer_config(self.kafka, transactional_id=f"{self.state_topic}.{name}")
-        return Producer(config, logger=quiet_logger())
+        return Producer(config, logger=silent_logger())
 
     def open_other_transaction(self) -> Producer:
         """Return another producer that has an open transaction with records in both partitions."""
@@ -133,7 +133,7 @@ def test_open_transactions_do_not_block_the_reader_of_snapshots(rig: WorkerRig) 
 def readable_records(rig: WorkerRig) -> int:
     """Return how many records of the state topic a consumer of committed records could read."""
     config = {**rig.kafka, "group.id": "unused", "isolation.level": "read_committed"}
-    consumer = Consumer(config, logger=quiet_logger())
+    consumer = Consumer(config, logger=silent_logger())
     try:
         low_watermark, last_stable_offset = consumer.get_watermark_offsets(
             TopicPartition(rig.state_topic, 0), 10

@@ -8,7 +8,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from sensorwatch.common.errors import BrokerUnavailable
 from sensorwatch.common.kafka.client_config import reader_config
 from sensorwatch.common.kafka.retrying import RetryPolicy
-from sensorwatch.common.kafka.silent_logger import quiet_logger
+from sensorwatch.common.kafka.silent_logger import silent_logger
 from sensorwatch.common.kafka.topic_reader import (
     ask_leader,
     partition_bounds,
@@ -28,7 +28,7 @@ def kafka_settings(embedded_broker: EmbeddedBroker) -> dict[str, str]:
     """Return the settings of a broker whose topic has ten records in each of four partitions."""
     embedded_broker.create_topic(TOPIC)
     kafka_settings = {"bootstrap.servers": embedded_broker.address}
-    producer = Producer(kafka_settings, logger=quiet_logger())
+    producer = Producer(kafka_settings, logger=silent_logger())
     for number in range(40):
         producer.produce(TOPIC, b"%d" % (number // 4), partition=number % 4)
     assert producer.flush(10) == 0
@@ -90,7 +90,7 @@ def test_a_request_reaches_the_new_leader_after_the_old_leader_stopped_answering
 ) -> None:
     """The client finds the new leader only after a request for the metadata."""
     config = reader_config({"bootstrap.servers": three_brokers.address}, group="g")
-    consumer = Consumer(config, logger=quiet_logger())
+    consumer = Consumer(config, logger=silent_logger())
     partition = TopicPartition("input", 0)
     try:
         assert partition_bounds(consumer, partition, retry=RetryPolicy(5.0)) == (0, 0)
@@ -120,7 +120,7 @@ def test_only_a_topic_that_does_not_exist_has_no_partitions(
     mock_cluster.topic_create("ledger", 2)
     mock_cluster.topic_set_error("ledger", code)
     config = reader_config({"bootstrap.servers": mock_cluster.address}, group="g")
-    consumer = Consumer(config, logger=quiet_logger())
+    consumer = Consumer(config, logger=silent_logger())
     try:
         assert topic_partitions(consumer, "ledger") == partitions
     finally:
@@ -133,7 +133,7 @@ def test_a_topic_with_a_broker_error_does_not_count_as_missing(
     mock_cluster.topic_create("ledger", 2)
     mock_cluster.topic_set_error("ledger", KafkaError.KAFKA_STORAGE_ERROR)
     config = reader_config({"bootstrap.servers": mock_cluster.address}, group="g")
-    consumer = Consumer(config, logger=quiet_logger())
+    consumer = Consumer(config, logger=silent_logger())
     try:
         with pytest.raises(BrokerUnavailable):
             topic_partitions(consumer, "ledger", retry=RetryPolicy(0.5))

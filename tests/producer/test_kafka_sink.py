@@ -11,7 +11,7 @@ from confluent_kafka import TIMESTAMP_CREATE_TIME, Consumer, KafkaError, Message
 
 from sensorwatch.common.errors import BrokerUnavailable, SettingsError, UsageError
 from sensorwatch.common.kafka.client_config import producer_config, reader_config
-from sensorwatch.common.kafka.silent_logger import quiet_logger
+from sensorwatch.common.kafka.silent_logger import silent_logger
 from sensorwatch.common.simulation.fault_plan import FaultPlan
 from sensorwatch.common.simulation.stream import Simulation, simulate
 from sensorwatch.demo.embedded_broker import EmbeddedBroker
@@ -113,9 +113,9 @@ def test_send_returns_on_a_stop_request_even_if_the_queue_is_full(cluster: MockC
     config = producer_config(
         {"bootstrap.servers": cluster.address, "queue.buffering.max.messages": 10}
     )
-    cluster.broker_down()
+    cluster.stop_broker()
     stop = threading.Event()
-    producer = Producer(config, logger=quiet_logger())
+    producer = Producer(config, logger=silent_logger())
     sink = KafkaSink(producer, TOPIC, stopping=stop.is_set, flush_seconds=0.2)
     threading.Timer(0.3, stop.set).start()
 
@@ -152,9 +152,9 @@ def test_records_that_are_not_confirmed_at_the_deadline_are_counted_as_failed(
 ) -> None:
     config = producer_config({"bootstrap.servers": cluster.address})
     sink = KafkaSink(
-        Producer(config, logger=quiet_logger()), TOPIC, stopping=never_stop, flush_seconds=0.5
+        Producer(config, logger=silent_logger()), TOPIC, stopping=never_stop, flush_seconds=0.5
     )
-    cluster.broker_down()
+    cluster.stop_broker()
     start_time = time.monotonic()
 
     sink.send(some_records(100))

@@ -210,7 +210,7 @@ def test_the_error_names_an_unreachable_broker_and_the_exit_code_is_3(tmp_path: 
 def test_a_real_broker_stores_every_record_and_a_missing_topic_is_an_error(
     tmp_path: Path, kafka: Kafka
 ) -> None:
-    topic = kafka.unused_topic("produced", partitions=3)
+    topic = kafka.create_unique_topic("produced", partitions=3)
     address = {"SENSORWATCH__KAFKA__BOOTSTRAP_SERVERS": kafka.address}
 
     result = run_producer(tmp_path, "--rows", "20000", "--topic", topic, **address)

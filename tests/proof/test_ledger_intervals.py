@@ -26,7 +26,7 @@ from sensorwatch.proof.ledger_intervals import (
     split_ledger,
 )
 from sensorwatch.proof.replay_proof import ProofInputs, ReplayProof
-from tests.reading_builders import ANOMALOUS, NORMAL, a_detector
+from tests.reading_builders import ANOMALOUS_VALUES, NORMAL_VALUES, a_detector
 
 OWN_FINGERPRINT = "aaaaaaaaaaaa"
 SOURCE = Partition("sensors", 0)
@@ -65,7 +65,7 @@ def some_records(count: int = 30, *, first_offset: int = 0) -> list[InputRecord]
     def payload(number: int) -> bytes:
         if number % 7 == 3:
             return b"{"
-        x1, x2, x3 = ANOMALOUS if number % 5 == 1 else NORMAL
+        x1, x2, x3 = ANOMALOUS_VALUES if number % 5 == 1 else NORMAL_VALUES
         x1 += number / 100
         text = f'{{"timestamp":"2025-01-01T00:00:00Z","x1":{x1},"x2":{x2},"x3":{x3}}}'
         return text.encode()

@@ -11,7 +11,7 @@ from sensorwatch.common.ledger.account import SnapshotRef
 from sensorwatch.common.rows.instants import format_instant
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.proof.ledger_intervals import Verdict
-from tests.forecasts import MIN_ROWS, STEP, a_forecast_candidate
+from tests.forecasts import MIN_ROWS, ROW_INTERVAL, a_forecast_candidate
 from tests.kafka.record_builders import StoredRecord, a_payload
 from tests.proof.consumer_group import OTHER_FINGERPRINT, OWN_FINGERPRINT, LedgerGroup
 from tests.reading_builders import START
@@ -43,7 +43,7 @@ def input_records() -> list[StoredRecord]:
     for row_number in range(INPUT_ROWS):
         sensor, row_of_sensor = row_number % SENSORS, row_number // SENSORS
         values = random.normal(size=3) + 12.0 * (row_of_sensor % 17 in (11, 12, 13) and sensor % 2)
-        time = format_instant(START - STEP * (INPUT_ROWS // SENSORS - row_of_sensor))
+        time = format_instant(START - ROW_INTERVAL * (INPUT_ROWS // SENSORS - row_of_sensor))
         payload = a_payload(values.tolist(), timestamp=time, sensor_id=f"sensor-{6 + sensor:02d}")
         records.append(StoredRecord(payload, 2 * row_number))
     return records

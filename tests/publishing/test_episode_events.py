@@ -20,7 +20,7 @@ from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.processing import process
 from sensorwatch.consumer.publishing.events import EventType, anomaly_events
 from tests.kafka.record_builders import StoredRecord, a_payload
-from tests.reading_builders import ANOMALOUS, NORMAL, START, a_detector
+from tests.reading_builders import ANOMALOUS_VALUES, NORMAL_VALUES, START, a_detector
 from tests.scoring.detectors import DETECTORS
 
 SCHEMAS = {
@@ -36,7 +36,7 @@ HOUR_US = 3_600_000_000
 SENT_MS = START // 1000 + 10 * 365 * 86_400_000
 
 
-def a_row(sensor: str, minute: float, values: Sequence[float] = NORMAL) -> bytes:
+def a_row(sensor: str, minute: float, values: Sequence[float] = NORMAL_VALUES) -> bytes:
     time = datetime.fromtimestamp(START / 1_000_000, UTC) + timedelta(minutes=minute)
     return a_payload(values, sensor_id=sensor, timestamp=time.isoformat())
 
@@ -120,11 +120,11 @@ def test_an_episode_has_an_event_per_row_and_an_event_for_its_end() -> None:
     """A normal row closes an episode; the next anomalous row begins another episode."""
     records = records_of(
         a_row("p", 0),
-        a_row("p", 1, ANOMALOUS),
+        a_row("p", 1, ANOMALOUS_VALUES),
         b"{",
-        a_row("p", 2, ANOMALOUS),
+        a_row("p", 2, ANOMALOUS_VALUES),
         a_row("p", 3.5),
-        a_row("p", 4, ANOMALOUS),
+        a_row("p", 4, ANOMALOUS_VALUES),
         first_offset=40,
     )
 
@@ -168,7 +168,7 @@ def test_an_episode_has_an_event_per_row_and_an_event_for_its_end() -> None:
 
 
 def test_a_closed_event_has_cloudevents_headers_and_no_traceparent() -> None:
-    anomalous_record, normal_record = records_of(a_row("p", 0, ANOMALOUS), a_row("p", 1))
+    anomalous_record, normal_record = records_of(a_row("p", 0, ANOMALOUS_VALUES), a_row("p", 1))
     record_with_trace = replace(
         normal_record, stored_headers=[("traceparent", b"00-of-the-normal-row")]
     )
@@ -190,7 +190,7 @@ def test_a_closed_event_has_cloudevents_headers_and_no_traceparent() -> None:
 
 def test_if_one_record_closes_an_episode_and_begins_another_the_closed_event_is_first() -> None:
     """The first record after a gap closes the episode and may begin another episode."""
-    records = records_of(a_row("p", 0, ANOMALOUS), a_row("p", 61, ANOMALOUS))
+    records = records_of(a_row("p", 0, ANOMALOUS_VALUES), a_row("p", 61, ANOMALOUS_VALUES))
 
     events = [validated_event(message) for message in events_of(records)]
 
@@ -204,7 +204,7 @@ def test_if_one_record_closes_an_episode_and_begins_another_the_closed_event_is_
 
 
 def test_the_closed_event_of_an_evicted_sensor_names_that_sensor() -> None:
-    records = records_of(a_row("p", 0, ANOMALOUS), a_row("q", 5))
+    records = records_of(a_row("p", 0, ANOMALOUS_VALUES), a_row("q", 5))
 
     _, closed_message = events_of(records, max_sensors=1)
 
@@ -222,7 +222,10 @@ def test_a_late_or_duplicate_row_is_a_separate_episode(
     emit: Emit, minute: float, status: str
 ) -> None:
     records = records_of(
-        a_row("p", 5, ANOMALOUS), a_row("p", minute, ANOMALOUS), a_row("p", 6), a_row("p", 7)
+        a_row("p", 5, ANOMALOUS_VALUES),
+        a_row("p", minute, ANOMALOUS_VALUES),
+        a_row("p", 6),
+        a_row("p", 7),
     )
 
     first_event, separate_event, closed_event = [
@@ -240,7 +243,7 @@ def test_a_late_or_duplicate_row_is_a_separate_episode(
 
 
 def test_with_emit_episodes_only_the_first_row_and_the_end_have_events() -> None:
-    rows = [a_row("p", minute, ANOMALOUS) for minute in range(5)]
+    rows = [a_row("p", minute, ANOMALOUS_VALUES) for minute in range(5)]
     records = records_of(*rows, a_row("p", 5))
 
     ids = [
@@ -255,7 +258,7 @@ def some_records(row_specs: list[tuple[str, str, int]]) -> list[StoredRecord]:
     minute, values = 1_000, []
     for sensor, kind, step in row_specs:
         minute += step
-        row = a_row(sensor, minute, ANOMALOUS if kind == "anomalous" else NORMAL)
+        row = a_row(sensor, minute, ANOMALOUS_VALUES if kind == "anomalous" else NORMAL_VALUES)
         values.append(b"{" if kind == "bad" else row)
     return records_of(*values, first_offset=7)
 

@@ -11,7 +11,7 @@ from sensorwatch.common.kafka.records import OutgoingMessage, received_at
 from sensorwatch.common.scoring.processing import process
 from sensorwatch.consumer.publishing.events import MAX_TRACE_BYTES, EventType, anomaly_events
 from tests.kafka.record_builders import StoredRecord, UnreadableHeaders, a_payload
-from tests.reading_builders import ANOMALOUS, NORMAL, a_detector
+from tests.reading_builders import ANOMALOUS_VALUES, NORMAL_VALUES, a_detector
 
 SCHEMA = json.loads(
     (Path(__file__).parents[2] / "schemas" / "anomaly-event.v1.json").read_text(encoding="utf-8")
@@ -35,7 +35,7 @@ def events_of(records: list[StoredRecord], *, detected_at: str = NOW) -> list[Ou
 
 def some_records(seed: int = 0, count: int = 40) -> list[StoredRecord]:
     """Return normal, anomalous and invalid rows of two partitions in turn."""
-    kinds = [a_payload(), a_payload(ANOMALOUS), b"{", a_payload((3.0, -4.0, float(seed)))]
+    kinds = [a_payload(), a_payload(ANOMALOUS_VALUES), b"{", a_payload((3.0, -4.0, float(seed)))]
     return [
         StoredRecord(kinds[(number * 7 + seed) % 4], number, stored_partition=number % 2)
         for number in range(count)
@@ -94,7 +94,7 @@ def test_an_event_with_a_new_property_is_valid() -> None:
 
 
 def test_an_event_names_its_record_model_threshold_and_signals() -> None:
-    record = StoredRecord(a_payload(ANOMALOUS), 41, stored_partition=3)
+    record = StoredRecord(a_payload(ANOMALOUS_VALUES), 41, stored_partition=3)
 
     (message,) = events_of([record])
 
@@ -116,7 +116,7 @@ def test_an_event_names_its_record_model_threshold_and_signals() -> None:
 
 
 def test_an_event_has_the_cloudevents_headers_of_binary_mode() -> None:
-    record = StoredRecord(a_payload(ANOMALOUS), 41, stored_partition=3)
+    record = StoredRecord(a_payload(ANOMALOUS_VALUES), 41, stored_partition=3)
 
     (message,) = events_of([record])
 
@@ -135,7 +135,7 @@ def test_an_event_has_the_cloudevents_headers_of_binary_mode() -> None:
 def test_the_last_traceparent_header_is_copied() -> None:
     headers = [("traceparent", b"00-old"), ("traceparent", b"00-new"), ("other", b"x")]
 
-    (message,) = events_of([StoredRecord(a_payload(ANOMALOUS), stored_headers=headers)])
+    (message,) = events_of([StoredRecord(a_payload(ANOMALOUS_VALUES), stored_headers=headers)])
 
     assert [value for name, value in message.headers if name == "traceparent"] == [b"00-new"]
 
@@ -145,13 +145,13 @@ def test_a_traceparent_header_that_is_too_long_is_not_copied() -> None:
     for length, is_copied in ((MAX_TRACE_BYTES, True), (MAX_TRACE_BYTES + 1, False)):
         headers = [("traceparent", b"0" * length)]
 
-        (message,) = events_of([StoredRecord(a_payload(ANOMALOUS), stored_headers=headers)])
+        (message,) = events_of([StoredRecord(a_payload(ANOMALOUS_VALUES), stored_headers=headers)])
 
         assert ("traceparent" in dict(message.headers)) is is_copied
 
 
 def test_a_record_with_unreadable_headers_has_an_event() -> None:
-    (message,) = events_of([UnreadableHeaders(a_payload(ANOMALOUS), 41)])
+    (message,) = events_of([UnreadableHeaders(a_payload(ANOMALOUS_VALUES), 41)])
 
     assert dict(message.headers)["ce_id"] == b"sensors-0-41"
     assert "traceparent" not in dict(message.headers)
@@ -160,7 +160,7 @@ def test_a_record_with_unreadable_headers_has_an_event() -> None:
 def test_the_event_of_a_row_without_a_sensor_has_the_default_key() -> None:
     value = json.dumps(
         {"timestamp": "2025-01-01T00:00:00Z"}
-        | dict(zip(("x1", "x2", "x3"), ANOMALOUS, strict=True))
+        | dict(zip(("x1", "x2", "x3"), ANOMALOUS_VALUES, strict=True))
     )
 
     (message,) = events_of([StoredRecord(value.encode(), stored_key=b"something else")])
@@ -169,4 +169,4 @@ def test_the_event_of_a_row_without_a_sensor_has_the_default_key() -> None:
 
 
 def test_normal_rows_have_no_event() -> None:
-    assert events_of([StoredRecord(a_payload(NORMAL), offset) for offset in range(5)]) == []
+    assert events_of([StoredRecord(a_payload(NORMAL_VALUES), offset) for offset in range(5)]) == []

@@ -15,7 +15,7 @@ from sensorwatch.common.errors import (
 )
 from sensorwatch.common.kafka.client_config import producer_config
 from sensorwatch.common.kafka.records import OutgoingMessage, Partition
-from sensorwatch.common.kafka.silent_logger import quiet_logger
+from sensorwatch.common.kafka.silent_logger import silent_logger
 from sensorwatch.consumer.publishing.outbox import Commit, CommitPlan
 from sensorwatch.consumer.publishing.transactional_outbox import TransactionalOutbox
 from tests.brokers.child_processes import wait_until
@@ -92,7 +92,7 @@ class OutboxRig:
         self.producers: list[Producer] = []
         self.reported_errors: list[KafkaError] = []
         config = {"bootstrap.servers": cluster.address, "group.id": "group"}
-        self.consumer = Consumer(config, logger=quiet_logger())
+        self.consumer = Consumer(config, logger=silent_logger())
 
     def outbox(self) -> TransactionalOutbox:
         return TransactionalOutbox(
@@ -115,7 +115,7 @@ class OutboxRig:
             "error_cb": self.reported_errors.append,
             "on_delivery": self._store_delivery_error,
         }
-        self.producers.append(Producer(config | callbacks, logger=quiet_logger()))
+        self.producers.append(Producer(config | callbacks, logger=silent_logger()))
         return self.producers[-1]
 
     def _store_delivery_error(self, error: KafkaError | None, _message: object) -> None:
@@ -284,7 +284,7 @@ def replace_group_coordinator(rig: OutboxRig) -> TransactionalOutbox:
     rig.cluster.set_group_coordinator("group", 2)
     outbox = rig.outbox()
     rig.publish(outbox, iter([MESSAGE]))
-    rig.cluster.broker_down(2)
+    rig.cluster.stop_broker(2)
     live_brokers = rig.producers[0].list_topics(timeout=5).brokers
     assert sorted(live_brokers) == [1, 3]
     rig.cluster.set_group_coordinator("group", 3)

@@ -15,7 +15,7 @@ from sensorwatch.common.errors import (
 )
 from sensorwatch.common.kafka.client_config import producer_config
 from sensorwatch.common.kafka.records import Partition
-from sensorwatch.common.kafka.silent_logger import quiet_logger
+from sensorwatch.common.kafka.silent_logger import silent_logger
 from sensorwatch.consumer.publishing.flushing_outbox import FlushingOutbox
 from sensorwatch.consumer.publishing.outbox import CommitPlan
 from sensorwatch.consumer.publishing.transactional_outbox import TransactionalOutbox
@@ -167,7 +167,7 @@ def test_the_flushing_outbox_solves_or_raises_each_broker_error(
 ) -> None:
     kafka = {"bootstrap.servers": rig.cluster.address, "retry.backoff.ms": 20, "linger.ms": 0}
     outbox = FlushingOutbox(
-        Producer(producer_config(kafka), logger=quiet_logger()),
+        Producer(producer_config(kafka), logger=silent_logger()),
         lambda offsets: offsets,
         deadline_seconds=5,
         state_topic=STATE_TOPIC,

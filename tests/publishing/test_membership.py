@@ -6,7 +6,7 @@ import pytest
 from confluent_kafka import Consumer
 
 from sensorwatch.common.errors import MicroBatchAborted, Unrecoverable
-from sensorwatch.common.kafka.silent_logger import quiet_logger
+from sensorwatch.common.kafka.silent_logger import silent_logger
 from sensorwatch.consumer.publishing.membership import parse_membership, require_member
 
 
@@ -32,7 +32,7 @@ def test_a_client_that_is_not_a_member_may_not_commit(membership: bytes) -> None
 
 def test_a_client_that_has_not_joined_has_no_generation() -> None:
     """The test fails if the installed client writes the membership in another layout."""
-    with Consumer({"group.id": "g"}, logger=quiet_logger()) as consumer:
+    with Consumer({"group.id": "g"}, logger=silent_logger()) as consumer:
         membership = consumer.consumer_group_metadata()
 
     assert parse_membership(membership) == (-1, "")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jsonschema import Draft202012Validator
 
-from sensorwatch.commands.event_line import line_of, read_event
+from sensorwatch.commands.event_line import line_parts, read_event
 from sensorwatch.common.kafka.records import OutgoingMessage
 from sensorwatch.common.scoring.processing import process
 from sensorwatch.consumer.publishing.events import anomaly_events
@@ -84,6 +84,6 @@ def test_the_printed_line_has_the_reason() -> None:
     event = read_event(StoredRecord(message.value, stored_headers=message.headers))
 
     assert event is not None
-    text = "".join(fragment for fragment, _ in line_of(event))
+    text = "".join(fragment for fragment, _ in line_parts(event))
     percent = f"{100 * signal['attribution']:.0f}"
     assert re.search(rf"x2 41\.3\d*, expected -?[\d.]+ to -?[\d.]+, high, {percent} %$", text)

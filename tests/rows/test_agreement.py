@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensorwatch.common.row_executor import serial
+from sensorwatch.common.row_executor import run_serially
 from sensorwatch.common.rows.limits import MAX_PAYLOAD_BYTES
 from sensorwatch.common.rows.parsing import MIN_PAYLOADS_FOR_KERNEL, parse
 from sensorwatch.common.rows.schema import Schema, schema_from_plain
@@ -268,7 +268,7 @@ def _share_read_by_kernel(rows: Sequence[bytes], schema: Schema) -> float:
     plan = parsing._kernel_schema(schema)
     assert plan is not None
     is_read, _ = parsing._read_by_kernel(
-        rows, plan, schema, parsing._times_as_array(None, len(rows)), serial
+        rows, plan, schema, parsing._times_as_array(None, len(rows)), run_serially
     )
     return float(is_read.mean())
 

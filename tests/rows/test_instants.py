@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sensorwatch.common.rows.fast.timestamps import format_instants
 from sensorwatch.common.rows.instants import EPOCH, BadTime, format_instant, time_reader
-from sensorwatch.common.rows.limits import EARLIEST, LATEST
+from sensorwatch.common.rows.limits import EARLIEST_TIME, LATEST_TIME
 from sensorwatch.common.rows.schema import TimeField
 
 MIDNIGHT = 1_735_689_600_000_000
@@ -30,8 +30,8 @@ def read_time(value: object, **options: object) -> int:
         ("2025-01-01T00:00:00.5Z", MIDNIGHT + 500_000),
         ("2025-01-01T00:00:00.1234567899Z", MIDNIGHT + 123_456),
         ("1969-12-31T23:59:59.999999Z", -1),
-        ("0001-01-01T00:00:00Z", EARLIEST),
-        ("9999-12-31T23:59:59.999999Z", LATEST),
+        ("0001-01-01T00:00:00Z", EARLIEST_TIME),
+        ("9999-12-31T23:59:59.999999Z", LATEST_TIME),
     ],
 )
 def test_rfc_3339_is_read(text: str, microseconds: int) -> None:
@@ -103,7 +103,7 @@ datetimes = st.datetimes(
 )
 
 
-full_seconds = st.integers(EARLIEST // 1_000_000, LATEST // 1_000_000).map(
+full_seconds = st.integers(EARLIEST_TIME // 1_000_000, LATEST_TIME // 1_000_000).map(
     lambda complete: complete * 1_000_000
 )
 
@@ -119,7 +119,7 @@ def test_an_instant_is_read_from_a_text_with_any_utc_offset(
     assert read_time(format_instant(microseconds)) == microseconds
 
 
-@given(st.lists(st.integers(EARLIEST, LATEST) | full_seconds, max_size=20))
+@given(st.lists(st.integers(EARLIEST_TIME, LATEST_TIME) | full_seconds, max_size=20))
 def test_a_column_of_instants_is_formatted_like_single_instants(instants: list[int]) -> None:
     column = np.asarray(instants, dtype=np.int64)
 
@@ -133,4 +133,4 @@ def test_any_value_is_an_instant_or_bad_time(value: object) -> None:
             result = read_time(value, format=time_format, naive_zone="America/New_York")
         except BadTime:
             continue
-        assert EARLIEST <= result <= LATEST
+        assert EARLIEST_TIME <= result <= LATEST_TIME

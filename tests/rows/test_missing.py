@@ -22,7 +22,7 @@ from sensorwatch.common.rows.schema import Schema, schema_from_plain
 from sensorwatch.common.rows.strict_parsing import collect_rows
 from sensorwatch.common.tables import read_rows
 from sensorwatch.producer.replay import replayed_records
-from sensorwatch.trainer.dataset import by_time
+from sensorwatch.trainer.dataset import sort_by_time
 from sensorwatch.trainer.row_serialization import cells_of, payloads_of, write_readings_csv
 
 SCHEMA = schema_from_plain(
@@ -243,7 +243,7 @@ def test_readings_are_selected_and_sorted_with_their_context() -> None:
     readings = some_rows()
 
     assert np.isnan(readings.take(slice(1, 3)).context[:, 0]).tolist() == [False, True]
-    sorted_readings = by_time(readings)
+    sorted_readings = sort_by_time(readings)
     assert sorted_readings.values[:, 1].tolist() == [3.0, 1.0, 2.0, 0.0]
     assert np.isnan(sorted_readings.context[:, 0]).tolist() == [False, False, True, False]
     assert np.isnan(sorted_readings.values[:, 0]).tolist() == [False, True, False, False]

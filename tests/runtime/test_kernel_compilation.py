@@ -12,7 +12,7 @@ from sensorwatch.common import kernel_cache
 from sensorwatch.common.kernel_folder import kernel_folder
 from sensorwatch.common.runtime import kernel_compilation
 from sensorwatch.common.runtime.kernel_compilation import JOBS, SCORING_JOB, KernelCompilation
-from sensorwatch.common.runtime.kernel_progress import shown_share
+from sensorwatch.common.runtime.kernel_progress import show_share
 from tests.commands.command_runner import ROOT
 
 COMPILE = """
@@ -120,7 +120,7 @@ def test_without_a_terminal_the_share_is_said_every_five_seconds(
     seconds = 0.0
     monkeypatch.setattr("time.monotonic", lambda: seconds)
 
-    with shown_share(said.append) as on_share:
+    with show_share(said.append) as on_share:
         for seconds in (1.0, 4.9, 5.0, 6.0, 10.0):
             on_share(seconds / 20)
 

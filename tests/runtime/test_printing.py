@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensorwatch.common.escaping import escaped, escaped_json, escaped_lines
+from sensorwatch.common.escaping import escape, escape_json, escape_lines
 from sensorwatch.common.runtime import printing
 from sensorwatch.common.runtime.console import SafeConsole, styled
 
@@ -47,31 +47,31 @@ def is_safe(text: str) -> bool:
 
 @pytest.mark.parametrize(("text", "expected"), HOSTILE_CHARACTERS.values(), ids=HOSTILE_CHARACTERS)
 def test_a_hostile_character_becomes_its_escape(text: str, expected: str) -> None:
-    assert escaped(text) == expected
+    assert escape(text) == expected
 
 
 def test_a_readable_text_is_printed_unchanged() -> None:
     assert (
-        escaped(READABLE_TEXT)
-        == escaped_lines(READABLE_TEXT)
-        == escaped_json(READABLE_TEXT)
+        escape(READABLE_TEXT)
+        == escape_lines(READABLE_TEXT)
+        == escape_json(READABLE_TEXT)
         == READABLE_TEXT
     )
 
 
 def test_a_text_of_several_lines_keeps_only_its_line_feeds_and_tabs() -> None:
-    assert escaped_lines("a\n\tb\r\x0b\x85\u2028c") == "a\n\tb\\r\\x0b\\x85\\u2028c"
+    assert escape_lines("a\n\tb\r\x0b\x85\u2028c") == "a\n\tb\\r\\x0b\\x85\\u2028c"
 
 
 @given(TEXTS)
 def test_an_escaped_text_contains_no_control_character(text: str) -> None:
-    assert is_safe(escaped(text))
-    assert is_safe(escaped_lines(text).replace("\n", "").replace("\t", ""))
+    assert is_safe(escape(text))
+    assert is_safe(escape_lines(text).replace("\n", "").replace("\t", ""))
 
 
 @given(TEXTS)
 def test_escaped_json_has_the_same_value(text: str) -> None:
-    document = escaped_json(json.dumps({text: [text]}, ensure_ascii=False, indent="\t"))
+    document = escape_json(json.dumps({text: [text]}, ensure_ascii=False, indent="\t"))
 
     assert json.loads(document) == {text: [text]}
     assert is_safe(document.replace("\n", "").replace("\t", ""))

@@ -19,7 +19,7 @@ from sensorwatch.common.runtime.settings import (
     flat_values,
     known_keys,
     load_settings,
-    redacted,
+    redacted_values,
     schema_file,
 )
 
@@ -254,7 +254,7 @@ def test_secrets_are_hidden_but_their_endpoints_and_paths_are_shown(
         "api.api_key_file": "/run/key",
     }
 
-    shown_values = redacted(
+    shown_values = redacted_values(
         load_text(folder=tmp_path, overrides={f"kafka.{key}": "geheim", **public_settings})
     )
 

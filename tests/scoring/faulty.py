@@ -13,11 +13,11 @@ from sensorwatch.common.runtime.setting_keys import TrainerSettings
 from sensorwatch.common.scoring.attribution import attribute_rows
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.processing import Outcome, score_readings
-from sensorwatch.common.simulation.faults import FaultKind, inject
+from sensorwatch.common.simulation.faults import FaultKind, inject_fault
 from sensorwatch.common.simulation.sensors import noise_scale, sensor_names
-from sensorwatch.common.simulation.stream import DECIMALS, Simulation, simulate
+from sensorwatch.common.simulation.stream import VALUE_DECIMALS, Simulation, simulate
 from sensorwatch.trainer.training import fit_unregistered
-from tests.reading_builders import MINUTE, START
+from tests.reading_builders import MINUTE_MICROSECONDS, START
 
 SENSORS, TRAIN_STEPS, SLOT_STEPS = 8, 1_000, 200
 SIZES = {
@@ -93,9 +93,9 @@ def eight_signals(steps: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]
         causes[step] = 0.8 * causes[step - 1] + 0.6 * causes[step]
     noise = causes @ mixing_weights + 0.5 * noise_rng.standard_normal((steps, SENSORS, 8))
     daily_cycle = np.sin(2 * np.pi * np.arange(steps) / 1_440)[:, np.newaxis, np.newaxis]
-    return np.round((sensor_levels + daily_cycle + noise) * signal_scale, DECIMALS), noise.std(
-        axis=(0, 1)
-    ) * signal_scale
+    return np.round(
+        (sensor_levels + daily_cycle + noise) * signal_scale, VALUE_DECIMALS
+    ), noise.std(axis=(0, 1)) * signal_scale
 
 
 FLEETS: dict[str, Callable[[int], tuple[NDArray[np.float64], NDArray[np.float64]]]] = {
@@ -122,12 +122,12 @@ def detect_faults(fleet: str, kind: FaultKind, *, size: float, slots: int) -> De
             last_start = SLOT_STEPS - _FAULT_FREE_STEPS - FAULT_ROWS[kind]
             first_step = slot_start + int(rng.integers(_FAULT_FREE_STEPS, last_start + 1))
             healthy_values = values[:, sensor].copy()
-            # `inject` selects the signal of a broken correlation.
+            # `inject_fault` selects the signal of a broken correlation.
             selects_signal = kind is FaultKind.BROKEN_CORRELATION
-            values[:, sensor] = inject(
+            values[:, sensor] = inject_fault(
                 healthy_values,
                 kind,
-                at=first_step,
+                first_row=first_step,
                 length=FAULT_ROWS[kind],
                 size=size,
                 scale=scale,
@@ -147,7 +147,7 @@ def readings_from(values: NDArray[np.float64]) -> Readings:
     rows = steps * sensors
     return Readings(
         np.arange(rows, dtype=np.int64),
-        START + MINUTE * np.repeat(np.arange(steps, dtype=np.int64), sensors),
+        START + MINUTE_MICROSECONDS * np.repeat(np.arange(steps, dtype=np.int64), sensors),
         np.tile(np.arange(sensors, dtype=np.int32), steps),
         sensor_names(sensors),
         np.ascontiguousarray(values.reshape(rows, signals)),

@@ -15,13 +15,13 @@ from sensorwatch.common.model.forecast import forecast_from_arrays
 from sensorwatch.common.model.levels import levels_from_arrays
 from sensorwatch.common.model.tails import KNOTS, fit_tail, identity_tables, rarity
 from sensorwatch.common.rows.readings import Readings
-from sensorwatch.common.scoring.decide import ALARM_HOLD_SHARE
+from sensorwatch.common.scoring.decide import ALARM_END_SHARE
 from sensorwatch.common.scoring.detector import Detector, detector_from_arrays
 from sensorwatch.common.scoring.memory_layout import INITIAL_SMOOTHED_SCORE, FloatColumn, IntColumn
 from sensorwatch.common.scoring.processing import Outcome
 from sensorwatch.common.scoring.status import STATUSES, Status
 from tests.detection.detection_streams import score_in_batches
-from tests.reading_builders import MINUTE, some_readings
+from tests.reading_builders import MINUTE_MICROSECONDS, some_readings
 from tests.scoring.detectors import a_forecast_detector
 
 
@@ -91,7 +91,7 @@ def test_an_alarm_lasts_until_the_score_is_below_a_share_of_the_threshold() -> N
     assert is_anomaly[155:200].all()
     assert not is_anomaly[:140].any()
     for row in range(1, 300):
-        alarm_holds = is_anomaly[row - 1] and raw_score[row] >= ALARM_HOLD_SHARE * threshold
+        alarm_holds = is_anomaly[row - 1] and raw_score[row] >= ALARM_END_SHARE * threshold
         assert is_anomaly[row] == (raw_score[row] > threshold or alarm_holds)
 
 
@@ -136,7 +136,7 @@ def test_a_gap_ends_the_alarm_and_resets_smoothed_residuals_and_score() -> None:
     readings = readings_with_shift(200, start=150, stop=199, size=5.0)
     values, time = readings.values.copy(), readings.event_time.copy()
     values[199] = [0.0, 4.5, 0.0]
-    time[199] += 100_000 * MINUTE
+    time[199] += 100_000 * MINUTE_MICROSECONDS
     memory, drift_start = detector.empty_memory(), detector.layout.drift_start
 
     before_gap, after_gap = score_in_batches(
@@ -146,7 +146,7 @@ def test_a_gap_ends_the_alarm_and_resets_smoothed_residuals_and_score() -> None:
     threshold = detector.calibration.threshold
     assert before_gap.detections.is_anomaly[-1]
     assert STATUSES[after_gap.detections.status[0]] is Status.GAP
-    assert ALARM_HOLD_SHARE * threshold < after_gap.detections.raw_score[0] < threshold
+    assert ALARM_END_SHARE * threshold < after_gap.detections.raw_score[0] < threshold
     assert not after_gap.detections.is_anomaly[0]
     assert memory.floats[0, FloatColumn.SMOOTHED_SCORE] == INITIAL_SMOOTHED_SCORE
     assert not memory.floats[0, drift_start : drift_start + 3].any()

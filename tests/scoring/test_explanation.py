@@ -17,9 +17,9 @@ from sensorwatch.common.scoring.explanation import (
     explain_rows,
 )
 from sensorwatch.common.scoring.processing import Outcome, score_readings
-from sensorwatch.common.scoring.recall import squash
+from sensorwatch.common.scoring.recall import compress_outliers
 from sensorwatch.common.scoring.status import STATUSES, Status
-from tests.detection.detection_streams import score_in_batches, untidy_streams
+from tests.detection.detection_streams import score_in_batches, streams_with_irregular_rows
 from tests.reading_builders import a_detector, some_readings
 from tests.scoring.detectors import DETECTORS, a_forecast_detector
 
@@ -109,7 +109,7 @@ def test_a_compressed_forecast_is_converted_to_the_unit_of_its_signal() -> None:
     row = by_name(explain_all_rows(outcome, detector)[-1])
 
     location, scale = evidence.location[-1, 0], evidence.scale[-1, 0]
-    compressed = squash((row["x1"].expected - location) / scale)
+    compressed = compress_outliers((row["x1"].expected - location) / scale)
     assert compressed == pytest.approx(evidence.expected[-1, 0], rel=1e-9)
 
 
@@ -151,7 +151,7 @@ def test_no_rows_have_no_explanations(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", DETECTORS)
-@given(readings=untidy_streams(), data=st.data())
+@given(readings=streams_with_irregular_rows(), data=st.data())
 def test_attributions_are_sorted_shares_and_expected_values_are_finite(
     kind: str, readings: Readings, data: st.DataObject
 ) -> None:
@@ -177,7 +177,7 @@ _EXTREME_VALUES = st.sampled_from([0.0, 3e38, -3e38, 1e-300])
 
 
 @pytest.mark.parametrize("kind", DETECTORS)
-@given(readings=untidy_streams(), data=st.data())
+@given(readings=streams_with_irregular_rows(), data=st.data())
 def test_explanations_do_not_depend_on_micro_batch_boundaries(
     kind: str, readings: Readings, data: st.DataObject
 ) -> None:

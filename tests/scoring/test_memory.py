@@ -16,7 +16,7 @@ from tests.detection.detection_streams import (
     detection_bytes,
     ended_episodes,
     score_in_batches,
-    untidy_streams,
+    streams_with_irregular_rows,
 )
 from tests.nested_json import DEEPLY_NESTED
 from tests.reading_builders import some_readings
@@ -32,7 +32,9 @@ def boundaries_within(boundaries: list[int], readings: Readings) -> list[int]:
 
 @pytest.mark.parametrize("kind", DETECTORS)
 @settings(max_examples=100, deadline=None)
-@given(readings=untidy_streams(), boundaries=boundary_lists, sensor_limit=sensor_limits)
+@given(
+    readings=streams_with_irregular_rows(), boundaries=boundary_lists, sensor_limit=sensor_limits
+)
 def test_detections_do_not_depend_on_micro_batch_boundaries(
     kind: str, readings: Readings, boundaries: list[int], sensor_limit: int
 ) -> None:
@@ -54,7 +56,9 @@ def test_detections_do_not_depend_on_micro_batch_boundaries(
 
 @pytest.mark.parametrize("kind", DETECTORS)
 @settings(max_examples=100, deadline=None)
-@given(readings=untidy_streams(), boundary=st.integers(0, 60), sensor_limit=sensor_limits)
+@given(
+    readings=streams_with_irregular_rows(), boundary=st.integers(0, 60), sensor_limit=sensor_limits
+)
 def test_undo_restores_the_memory_from_before_the_micro_batch(
     kind: str, readings: Readings, boundary: int, sensor_limit: int
 ) -> None:
@@ -73,7 +77,7 @@ def test_undo_restores_the_memory_from_before_the_micro_batch(
 
 @pytest.mark.parametrize("kind", DETECTORS)
 @settings(max_examples=50, deadline=None)
-@given(readings=untidy_streams(), boundary=st.integers(0, 60))
+@given(readings=streams_with_irregular_rows(), boundary=st.integers(0, 60))
 def test_a_memory_restored_from_bytes_scores_the_same(
     kind: str, readings: Readings, boundary: int
 ) -> None:
@@ -91,7 +95,7 @@ def test_a_memory_restored_from_bytes_scores_the_same(
 
 @pytest.mark.parametrize(("old_kind", "new_kind"), [("plain", "forecast"), ("forecast", "plain")])
 @settings(max_examples=50, deadline=None)
-@given(readings=untidy_streams(), boundary=st.integers(0, 60))
+@given(readings=streams_with_irregular_rows(), boundary=st.integers(0, 60))
 def test_undo_restores_the_memory_from_before_a_model_swap(
     old_kind: str, new_kind: str, readings: Readings, boundary: int
 ) -> None:

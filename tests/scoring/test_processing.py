@@ -18,10 +18,10 @@ from sensorwatch.common.scoring.processing import (
     process,
     score_readings,
 )
-from tests.reading_builders import ANOMALOUS, NORMAL, a_detector, some_readings
+from tests.reading_builders import ANOMALOUS_VALUES, NORMAL_VALUES, a_detector, some_readings
 
 
-def a_payload(values: tuple[float, ...] = NORMAL, **changes: object) -> bytes:
+def a_payload(values: tuple[float, ...] = NORMAL_VALUES, **changes: object) -> bytes:
     row = {"timestamp": "2025-01-01T00:00:00", **dict(zip(("x1", "x2", "x3"), values, strict=True))}
     return json.dumps(row | changes).encode()
 
@@ -29,7 +29,7 @@ def a_payload(values: tuple[float, ...] = NORMAL, **changes: object) -> bytes:
 payloads = st.lists(
     st.none()
     | st.binary(max_size=60)
-    | st.sampled_from([a_payload(), a_payload(ANOMALOUS), a_payload(x1=None), b"{", b"[]"])
+    | st.sampled_from([a_payload(), a_payload(ANOMALOUS_VALUES), a_payload(x1=None), b"{", b"[]"])
     | st.dictionaries(
         st.sampled_from(["timestamp", "x1", "x2", "x3", "sensor_id"]),
         st.none() | st.floats() | st.text(max_size=8) | st.integers(),
@@ -88,7 +88,7 @@ def test_outcomes_do_not_depend_on_micro_batch_boundaries(
 
 def test_normal_anomalous_and_invalid_records_have_their_outcomes() -> None:
     outcome = process(
-        [a_payload(), a_payload(ANOMALOUS), b"{"], a_detector(), a_detector().empty_memory()
+        [a_payload(), a_payload(ANOMALOUS_VALUES), b"{"], a_detector(), a_detector().empty_memory()
     )
 
     kinds = [OutcomeKind.NORMAL, OutcomeKind.ANOMALY, OutcomeKind.DEAD_LETTER]

@@ -11,10 +11,10 @@ from sensorwatch.common.rows.rejection import Reason
 from sensorwatch.common.rows.schema import OutOfOrderPolicy, RowOrder
 from sensorwatch.common.scoring.memory_bytes import memory_to_bytes
 from sensorwatch.common.scoring.processing import Outcome
-from sensorwatch.common.scoring.recall import LINEAR_SCALES, squash
+from sensorwatch.common.scoring.recall import LINEAR_SCALES, compress_outliers
 from sensorwatch.common.scoring.status import STATUSES, Status
 from tests.detection.detection_streams import score_in_batches
-from tests.reading_builders import MINUTE, START, some_readings
+from tests.reading_builders import MINUTE_MICROSECONDS, START, some_readings
 from tests.scoring.detectors import DETECTORS, a_forecast_detector
 
 OUTLIER_VALUE = 25.0
@@ -26,7 +26,7 @@ def readings_at_minutes(
 ) -> Readings:
     return build_readings(
         index=range(len(minutes)),
-        event_time=[START + round(minute * MINUTE) for minute in minutes],
+        event_time=[START + round(minute * MINUTE_MICROSECONDS) for minute in minutes],
         sensor_ids=[sensor] * len(minutes),
         values=values.tolist(),
         signals=3,
@@ -119,7 +119,7 @@ def test_rows_out_of_order_are_dead_letters_if_the_schema_rejects_them() -> None
 
 def test_a_gap_resets_the_lags_and_ends_an_open_episode() -> None:
     detector = a_forecast_detector()
-    gap = detector.levels.max_gap / MINUTE
+    gap = detector.levels.max_gap / MINUTE_MICROSECONDS
     values = normal_values(6)
     values[3] = OUTLIER_VALUE
     minutes = [0, 2, 4, 6, 6 + gap + 1, 8 + gap + 1]
@@ -134,13 +134,13 @@ def test_a_gap_resets_the_lags_and_ends_an_open_episode() -> None:
     assert (closed_episode.index, closed_episode.rows, closed_episode.last_time) == (
         4,
         1,
-        START + 6 * MINUTE,
+        START + 6 * MINUTE_MICROSECONDS,
     )
 
 
 def test_a_time_step_equal_to_the_gap_limit_is_not_a_gap() -> None:
     detector = a_forecast_detector()
-    gap = detector.levels.max_gap / MINUTE
+    gap = detector.levels.max_gap / MINUTE_MICROSECONDS
 
     (outcome,) = score_in_batches(
         readings_at_minutes([0, gap, 2 * gap], normal_values(3)), detector, detector.empty_memory()
@@ -205,10 +205,12 @@ def test_a_location_changes_slowly_even_during_a_fault() -> None:
 
 def test_squash_is_linear_near_zero_and_logarithmic_beyond() -> None:
     small_values = [0.0, 1.5, -LINEAR_SCALES, LINEAR_SCALES]
-    assert [squash(value) for value in small_values] == small_values
-    assert squash(1e6) == pytest.approx(LINEAR_SCALES + np.log(1e6 - LINEAR_SCALES + 1.0))
-    assert squash(-1e6) == -squash(1e6)
-    compressed = [squash(value) for value in np.linspace(-50, 50, 1_001)]
+    assert [compress_outliers(value) for value in small_values] == small_values
+    assert compress_outliers(1e6) == pytest.approx(
+        LINEAR_SCALES + np.log(1e6 - LINEAR_SCALES + 1.0)
+    )
+    assert compress_outliers(-1e6) == -compress_outliers(1e6)
+    compressed = [compress_outliers(value) for value in np.linspace(-50, 50, 1_001)]
     assert np.all(np.diff(compressed) > 0)
 
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from sensorwatch.common.simulation.faults import VALUE_KINDS, FaultKind, inject
+from sensorwatch.common.simulation.faults import VALUE_KINDS, FaultKind, inject_fault
 
 SCALE = np.array([1.0, 2.0, 0.5])
 
@@ -23,7 +23,7 @@ def correlation(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(np.corrcoef(values.T))
 
 
-def inject_fault(
+def inject_with_defaults(
     values: NDArray[np.float64],
     kind: FaultKind,
     *,
@@ -34,8 +34,15 @@ def inject_fault(
     seed: int = 1,
 ) -> NDArray[np.float64]:
     rng = np.random.default_rng(seed)
-    return inject(
-        values, kind, at=first_row, length=length, size=size, scale=SCALE, rng=rng, signals=signals
+    return inject_fault(
+        values,
+        kind,
+        first_row=first_row,
+        length=length,
+        size=size,
+        scale=SCALE,
+        rng=rng,
+        signals=signals,
     )
 
 
@@ -51,7 +58,9 @@ def test_only_the_rows_of_the_fault_change(
 ) -> None:
     values = sensor_values()
 
-    faulty_values = inject_fault(values, kind, first_row=first_row, length=length, seed=seed)
+    faulty_values = inject_with_defaults(
+        values, kind, first_row=first_row, length=length, seed=seed
+    )
 
     changed_rows = np.flatnonzero((faulty_values != values).any(axis=1)).tolist()
     assert changed_rows == list(range(first_row, min(first_row + length, 400)))
@@ -65,7 +74,7 @@ def test_a_shift_has_the_requested_size_in_standard_deviations(
 ) -> None:
     values = sensor_values()
 
-    change = (inject_fault(values, kind, size=size) - values)[100:150] / SCALE
+    change = (inject_with_defaults(values, kind, size=size) - values)[100:150] / SCALE
 
     assert np.abs(change) == pytest.approx(size)
     assert len(np.unique(np.sign(change))) == 1
@@ -74,7 +83,9 @@ def test_a_shift_has_the_requested_size_in_standard_deviations(
 def test_a_drift_grows_linearly_to_its_size() -> None:
     values = sensor_values()
 
-    change = np.abs(inject_fault(values, FaultKind.DRIFT, length=50, size=5.0) - values)[100:150]
+    change = np.abs(inject_with_defaults(values, FaultKind.DRIFT, length=50, size=5.0) - values)[
+        100:150
+    ]
 
     assert change / SCALE == pytest.approx(np.outer(np.arange(1, 51) / 10, np.ones(3)))
 
@@ -83,7 +94,8 @@ def test_the_size_of_a_noise_burst_is_its_standard_deviation() -> None:
     values = sensor_values(20_000)
 
     added_noise = (
-        inject_fault(values, FaultKind.NOISE_BURST, first_row=1, length=19_999, size=4.0) - values
+        inject_with_defaults(values, FaultKind.NOISE_BURST, first_row=1, length=19_999, size=4.0)
+        - values
     )
 
     assert added_noise[1:].std(axis=0) / SCALE == pytest.approx(4.0, rel=0.03)
@@ -93,7 +105,7 @@ def test_the_size_of_a_noise_burst_is_its_standard_deviation() -> None:
 def test_a_stuck_sensor_repeats_the_previous_row() -> None:
     values = sensor_values()
 
-    faulty_values = inject_fault(values, FaultKind.STUCK)
+    faulty_values = inject_with_defaults(values, FaultKind.STUCK)
 
     assert (faulty_values[100:150] == values[99]).all()
 
@@ -101,7 +113,7 @@ def test_a_stuck_sensor_repeats_the_previous_row() -> None:
 def test_a_broken_correlation_inverts_the_correlation_of_one_signal_but_not_its_spread() -> None:
     values = sensor_values(2_000)
 
-    faulty_values = inject_fault(
+    faulty_values = inject_with_defaults(
         values, FaultKind.BROKEN_CORRELATION, first_row=1, length=1_999, size=1.0
     )
 
@@ -116,7 +128,7 @@ def test_only_the_requested_signals_change() -> None:
     values = sensor_values()
 
     for kind in VALUE_KINDS:
-        faulty_values = inject_fault(values, kind, signals=[1])
+        faulty_values = inject_with_defaults(values, kind, signals=[1])
         assert np.flatnonzero((faulty_values != values).any(axis=0)).tolist() == [1]
 
 
@@ -124,7 +136,9 @@ def test_the_same_generator_gives_the_same_fault() -> None:
     values = sensor_values()
 
     for kind in VALUE_KINDS:
-        assert (inject_fault(values, kind, seed=3) == inject_fault(values, kind, seed=3)).all()
+        assert (
+            inject_with_defaults(values, kind, seed=3) == inject_with_defaults(values, kind, seed=3)
+        ).all()
 
 
 @pytest.mark.parametrize(
@@ -139,15 +153,15 @@ def test_the_same_generator_gives_the_same_fault() -> None:
 )
 def test_an_impossible_fault_is_an_error(kind: FaultKind, first_row: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        inject_fault(sensor_values(), kind, first_row=first_row)
+        inject_with_defaults(sensor_values(), kind, first_row=first_row)
 
 
 def test_a_broken_correlation_of_one_signal_is_an_error() -> None:
     with pytest.raises(ValueError, match="two signals"):
-        inject(
+        inject_fault(
             sensor_values()[:, :1],
             FaultKind.BROKEN_CORRELATION,
-            at=1,
+            first_row=1,
             length=20,
             size=1.0,
             scale=SCALE[:1],

@@ -14,7 +14,7 @@ from sensorwatch.common.rows.instants import format_instant
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.scoring.processing import process, score_readings
 from sensorwatch.common.tables import read_rows
-from sensorwatch.trainer.backtest import score_on
+from sensorwatch.trainer.backtest import score_records
 from sensorwatch.trainer.score_table import SCORE_COLUMNS, ScoreTable, rejected_path
 from sensorwatch.trainer.unregistered_model import fit_on_first_records
 from tests.reading_builders import a_detector, a_schema, some_readings
@@ -35,7 +35,9 @@ def backtest(rows_file: Path, output_path: Path, *, train_rows: int, max_rows: i
     )
     with ScoreTable(output_path) as scores:
         scores.write_rejected(rejections)
-        for outcome in score_on(records, detector, memory, first_row=train_rows, max_rows=max_rows):
+        for outcome in score_records(
+            records, detector, memory, first_row=train_rows, max_rows=max_rows
+        ):
             scores.write(outcome)
 
 
@@ -124,7 +126,9 @@ def test_a_backtest_gives_the_same_scores_as_the_consumer_bit_for_bit(
 
     records = (msgspec.json.decode(payload) for payload in payloads)
     outcomes = list(
-        score_on(records, a_detector(), a_detector().empty_memory(), first_row=0, max_rows=max_rows)
+        score_records(
+            records, a_detector(), a_detector().empty_memory(), first_row=0, max_rows=max_rows
+        )
     )
 
     raw_scores = np.concatenate([outcome.detections.raw_score for outcome in outcomes])
@@ -158,7 +162,7 @@ def test_scores_read_from_the_file_equal_the_computed_scores(tmp_path: Path) -> 
     readings = some_readings(50)
     records = iter(read_rows(write_rows(tmp_path / "rows.csv", readings), a_schema()))
     outcomes = list(
-        score_on(records, a_detector(), a_detector().empty_memory(), first_row=0, max_rows=50)
+        score_records(records, a_detector(), a_detector().empty_memory(), first_row=0, max_rows=50)
     )
     with ScoreTable(tmp_path / "scores.csv") as scores:
         scores.write(outcomes[0])

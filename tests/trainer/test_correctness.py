@@ -9,14 +9,14 @@ import pytest
 from sensorwatch.common.rows.schema import Schema
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.processing import Outcome
-from sensorwatch.trainer.dataset import by_time
+from sensorwatch.trainer.dataset import sort_by_time
 from sensorwatch.trainer.path_consistency import (
     SCORING_PATHS,
     ScoringPath,
     SerializedRows,
     path_consistency_section,
+    score_through_kafka,
     sklearn_agreement,
-    through_kafka,
 )
 from sensorwatch.trainer.training import train
 from tests.reading_builders import a_schema, some_readings
@@ -40,7 +40,7 @@ def test_a_path_that_changes_one_bit_of_one_row_fails() -> None:
     detector = a_trained_candidate(PLAIN_SETTINGS).detector("v")
 
     section = path_consistency_section(
-        by_time(simulated_readings()),
+        sort_by_time(simulated_readings()),
         detector,
         lambda: detector,
         scoring_paths={"csv": path_that_changes_a_bit},
@@ -55,15 +55,15 @@ def path_that_clears_the_memory(serialized: SerializedRows, detector: Detector) 
     """Score the second half of the rows with an empty memory."""
     half_length = len(serialized.payloads) // 2
     halves = (serialized.payloads[:half_length], serialized.payloads[half_length:])
-    return [through_kafka(replace(serialized, payloads=rows), detector)[0] for rows in halves]
+    return [score_through_kafka(replace(serialized, payloads=rows), detector)[0] for rows in halves]
 
 
 def path_without_closed_episodes(serialized: SerializedRows, detector: Detector) -> list[Outcome]:
-    return [replace(outcome, closed=[]) for outcome in through_kafka(serialized, detector)]
+    return [replace(outcome, closed=[]) for outcome in score_through_kafka(serialized, detector)]
 
 
 def path_with_shifted_episodes(serialized: SerializedRows, detector: Detector) -> list[Outcome]:
-    outcomes = through_kafka(serialized, detector)
+    outcomes = score_through_kafka(serialized, detector)
     episodes = [
         np.where(outcome.detections.episode < 0, -1, outcome.detections.episode + 1)
         for outcome in outcomes
@@ -80,7 +80,7 @@ def path_with_shifted_episodes(serialized: SerializedRows, detector: Detector) -
 )
 def test_a_path_that_loses_its_memory_or_an_episode_fails(scoring_path: ScoringPath) -> None:
     """The rows contain a level shift, which opens an episode that later closes."""
-    readings = by_time(simulated_readings()).take(slice(0, 900))
+    readings = sort_by_time(simulated_readings()).take(slice(0, 900))
     values = readings.values.copy()
     values[(readings.sensor == 3) & (readings.index >= 300) & (readings.index < 600)] += 20.0
     detector = a_trained_candidate().detector("v")
@@ -99,12 +99,12 @@ def test_a_path_that_loses_its_memory_or_an_episode_fails(scoring_path: ScoringP
 
 def test_a_path_that_loses_a_row_fails() -> None:
     def path_that_loses_a_row(serialized: SerializedRows, detector: Detector) -> list[Outcome]:
-        return through_kafka(replace(serialized, payloads=serialized.payloads[:-1]), detector)
+        return score_through_kafka(replace(serialized, payloads=serialized.payloads[:-1]), detector)
 
     detector = a_trained_candidate().detector("v")
 
     section = path_consistency_section(
-        by_time(simulated_readings()),
+        sort_by_time(simulated_readings()),
         detector,
         lambda: detector,
         scoring_paths={"rest": path_that_loses_a_row},
@@ -122,7 +122,7 @@ def test_a_reloaded_model_that_differs_fails() -> None:
     )
 
     section = path_consistency_section(
-        by_time(simulated_readings()), detector, lambda: other_detector
+        sort_by_time(simulated_readings()), detector, lambda: other_detector
     )
 
     assert [check.name for check in section.checks if not check.passed] == [
@@ -136,7 +136,7 @@ def test_a_forest_that_differs_from_its_estimator_fails() -> None:
         a_trained_candidate(),
         a_trained_candidate(TRAINER_SETTINGS.model_copy(update={"seed": 1})),
     )
-    readings = by_time(simulated_readings())
+    readings = sort_by_time(simulated_readings())
 
     assert sklearn_agreement(candidate.detector("v"), candidate.estimator, readings).passed
     assert not sklearn_agreement(
@@ -162,6 +162,6 @@ def test_paths_agree_for_time_formats_nested_fields_and_unusual_sensor_ids(
     candidate = train(readings, schema, a_dataset(readings).source, TRAINER_SETTINGS)
     detector = candidate.detector("v")
 
-    section = path_consistency_section(by_time(readings), detector, lambda: detector)
+    section = path_consistency_section(sort_by_time(readings), detector, lambda: detector)
 
     assert [check.name for check in section.checks if not check.passed] == []

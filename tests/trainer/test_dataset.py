@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sensorwatch.common.errors import BrokerUnavailable, DataError
 from sensorwatch.common.kafka.client_config import producer_config
 from sensorwatch.common.rows.readings import Readings, build_readings
-from sensorwatch.trainer.dataset import Dataset, by_time, files_of, read_data
+from sensorwatch.trainer.dataset import Dataset, find_files, read_data, sort_by_time
 from sensorwatch.trainer.row_serialization import cells_of, payloads_of
 from tests.brokers.kafka import Kafka
 from tests.brokers.mock_cluster import MockCluster
@@ -25,7 +25,7 @@ def read_dataset(source: Path | str, *, rows: int | None = None) -> Dataset:
 
 
 def have_same_rows(actual: Readings, expected: Readings) -> bool:
-    actual, expected = by_time(actual), by_time(expected)
+    actual, expected = sort_by_time(actual), sort_by_time(expected)
     actual_ids, expected_ids = (
         [readings.sensor_ids[sensor] for sensor in readings.sensor.tolist()]
         for readings in (actual, expected)
@@ -98,7 +98,7 @@ def test_rows_are_sorted_by_time_then_sensor_then_input_order(
         signals=1,
     )
 
-    sorted_readings = by_time(readings)
+    sorted_readings = sort_by_time(readings)
 
     positions = sorted_readings.values[:, 0].astype(int).tolist()
     assert positions == sorted(range(len(rows)), key=lambda row: (*rows[row], row))
@@ -176,7 +176,7 @@ def test_a_missing_topic_is_named(mock_cluster: MockCluster) -> None:
 def test_records_of_an_aborted_transaction_are_not_read(kafka: Kafka) -> None:
     readings = some_readings(60)
     payloads = payloads_of(cells_of(readings, a_schema()), a_schema())
-    topic = kafka.unused_topic("training", partitions=2)
+    topic = kafka.create_unique_topic("training", partitions=2)
     settings = {"bootstrap.servers": kafka.address}
     producer = Producer(producer_config(settings, transactional_id=topic))
     producer.init_transactions(30)
@@ -197,4 +197,4 @@ def test_records_of_an_aborted_transaction_are_not_read(kafka: Kafka) -> None:
 
 def test_a_directory_is_an_error_that_suggests_a_glob(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is a directory: give its files as a glob"):
-        files_of(str(tmp_path))
+        find_files(str(tmp_path))

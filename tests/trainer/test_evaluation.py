@@ -17,7 +17,7 @@ from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.schema import NumericColumn, Schema
 from sensorwatch.common.runtime.setting_keys import TrainerSettings
 from sensorwatch.common.scoring.detector import Detector
-from sensorwatch.trainer.evaluation import EvaluatedVersion, evaluate_version, trained_on
+from sensorwatch.trainer.evaluation import EvaluatedVersion, evaluate_version, is_training_data
 from sensorwatch.trainer.evaluation_check import failed_checks, require_passed
 from sensorwatch.trainer.report_output import case_frame, print_report, write_report
 from sensorwatch.trainer.training import train
@@ -140,8 +140,8 @@ def test_a_model_that_training_does_not_reproduce_fails(version: ModelVersion) -
 def test_training_rows_are_recognised_by_their_digest(version: ModelVersion) -> None:
     other_dataset = replace(a_dataset(simulated_readings(seed=1)), sha256="cd" * 32)
 
-    assert trained_on(version.manifest, a_dataset())
-    assert not trained_on(version.manifest, other_dataset)
+    assert is_training_data(version.manifest, a_dataset())
+    assert not is_training_data(version.manifest, other_dataset)
 
 
 def test_rows_at_another_level_fail_the_alert_rate_checks(version: ModelVersion) -> None:

@@ -8,7 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sensorwatch.common.simulation.faults import VALUE_KINDS, FaultKind
-from sensorwatch.trainer.fault_injection import FaultCase, Injected, inject_case, robust_spread
+from sensorwatch.trainer.fault_injection import (
+    FaultCase,
+    InjectedFaults,
+    inject_case,
+    robust_spread,
+)
 from tests.reading_builders import a_schema, some_readings
 
 FAULT_KINDS = st.sampled_from(VALUE_KINDS)
@@ -16,7 +21,7 @@ FAULT_KINDS = st.sampled_from(VALUE_KINDS)
 
 def inject_faults(
     kind: FaultKind, *, rows: int = 400, sensors: int = 2, size: float = 8.0, seed: int = 0
-) -> Injected:
+) -> InjectedFaults:
     return inject_case(
         some_readings(rows, sensors=sensors),
         FaultCase(kind, size),

@@ -11,7 +11,7 @@ from sensorwatch.common.rows.schema import Schema
 from sensorwatch.common.runtime.setting_keys import TrainerSettings
 from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.common.scoring.memory_layout import Layout
-from sensorwatch.common.scoring.recall import Recalled, recall
+from sensorwatch.common.scoring.recall import RecalledRows, recall
 from sensorwatch.trainer import cross_validation
 from sensorwatch.trainer.cross_validation import out_of_fold_scores
 from sensorwatch.trainer.level_fitting import fit_levels, max_gap
@@ -121,7 +121,7 @@ def test_a_sampled_row_is_recalled_with_its_actual_previous_rows() -> None:
 
     actual = recall_selected(readings, sampled, levels, a_memory())
 
-    for name in {field.name for field in fields(Recalled)} - {"evicted", "new_sensor_level"}:
+    for name in {field.name for field in fields(RecalledRows)} - {"evicted", "new_sensor_level"}:
         np.testing.assert_array_equal(
             getattr(actual, name), getattr(expected, name)[sampled], err_msg=name
         )

@@ -5,12 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sensorwatch.common.rows.instants import format_instant
-from sensorwatch.common.rows.limits import EARLIEST, LATEST
+from sensorwatch.common.rows.limits import EARLIEST_TIME, LATEST_TIME
 from sensorwatch.trainer.csv_lines import join_lines, number_cells, text_cells, time_cells
 
 integers = st.integers(-(2**63), 2**63 - 1)
 floats = st.floats(allow_nan=False, allow_infinity=False)
-times = st.integers(EARLIEST, LATEST) | st.just(1_735_689_600_000_000)
+times = st.integers(EARLIEST_TIME, LATEST_TIME) | st.just(1_735_689_600_000_000)
 rows = st.tuples(integers, floats, times, st.integers(0, 3))
 TEXTS = ("plain", "", '"a,b"', "ä\udcff")
 
@@ -27,7 +27,7 @@ def test_lines_are_the_joined_texts_of_their_cells(
     lines = join_lines(
         [
             number_cells(column),
-            number_cells(column).keep_where(column >= 0),
+            number_cells(column).blank_other_rows(column >= 0),
             number_cells(np.asarray(number, dtype=np.float64)),
             time_cells(np.asarray(time, dtype=np.int64)),
             text_cells(TEXTS, np.asarray(text_code, dtype=np.int32)),

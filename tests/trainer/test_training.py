@@ -14,7 +14,7 @@ from sensorwatch.common.registry.candidate import MAX_GOLDEN_ROWS
 from sensorwatch.common.rows.schema import RowOrder
 from sensorwatch.common.runtime.setting_keys import TrainerSettings
 from sensorwatch.common.scoring.features import compute_features
-from sensorwatch.trainer.dataset import by_time
+from sensorwatch.trainer.dataset import sort_by_time
 from sensorwatch.trainer.level_fitting import max_gap
 from sensorwatch.trainer.training import rate_note, rows_needed, split_by_time, train
 from sensorwatch.trainer.unregistered_model import fit_with_memory
@@ -185,7 +185,7 @@ def test_the_minimum_number_of_rows_is_enough(share: float) -> None:
     "trainer_settings", [TRAINER_SETTINGS, PLAIN_SETTINGS], ids=["forecast", "plain"]
 )
 def test_golden_rows_are_the_newest_consecutive_rows(trainer_settings: TrainerSettings) -> None:
-    newest_rows = by_time(simulated_readings()).take(slice(-MAX_GOLDEN_ROWS, None))
+    newest_rows = sort_by_time(simulated_readings()).take(slice(-MAX_GOLDEN_ROWS, None))
     golden_rows = a_trained_candidate(trainer_settings).golden
 
     np.testing.assert_array_equal(golden_rows.event_time, newest_rows.event_time)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorwatch.common.kernels import inlined_kernel, kernel
-from sensorwatch.common.rows.limits import EARLIEST, LATEST
+from sensorwatch.common.rows.limits import EARLIEST_TIME, LATEST_TIME
 
 
 class TimeKind(IntEnum):
@@ -41,7 +41,7 @@ def read_instant(data, pos, end, time_kind, naive_is_utc):  # type: ignore[no-un
     if not ok:
         return 0, False
     microseconds = (days * _DAY_SECONDS + seconds - offset) * 1_000_000 + fraction
-    return microseconds, EARLIEST <= microseconds <= LATEST
+    return microseconds, EARLIEST_TIME <= microseconds <= LATEST_TIME
 
 
 @inlined_kernel
@@ -114,7 +114,7 @@ def _read_epoch(data, pos, end, scale):  # type: ignore[no-untyped-def]
         return 0, False
     value = _read_int(data, pos, end - pos)
     microseconds = value * scale * (-1 if negative else 1)
-    return microseconds, value >= 0 and EARLIEST <= microseconds <= LATEST
+    return microseconds, value >= 0 and EARLIEST_TIME <= microseconds <= LATEST_TIME
 
 
 @inlined_kernel
