@@ -98,13 +98,13 @@ class TransactionalOutbox:
                 commit_plan = plan_commit(self._write_snapshots(snapshots, deadline))
                 for message in commit_plan.messages:
                     self._produce(message, deadline)
+                # The generation in `membership` fences the commit of the next offsets.
+                offsets = [commit.to_client() for commit in commit_plan.commits]
+                self._send_offsets(offsets, membership, deadline)
             except _ClientFailure as failure:
                 if failure.cause_unknown:
                     self._raise_cause(membership, deadline)
                 raise
-            # The generation in `membership` fences the commit of the next offsets.
-            offsets = [commit.to_client() for commit in commit_plan.commits]
-            self._send_offsets(offsets, membership, deadline)
             self._call(ClientOperation.COMMIT, deadline, self._commit)
         except _ClientFailure as failure:
             self._raise_for_reaction(failure)
