@@ -40,7 +40,9 @@ def all_cached() -> bool:
 
 
 def _compiled(function: Function, **options: Any) -> Any:
-    compiled: Any = njit(nogil=True, error_model="numpy", **options)(function)
+    # Only Python and kernels call kernels, so no entry for C is compiled.
+    options |= {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
+    compiled: Any = njit(**options)(function)
     # Not numba's `cache=True`: it looks at the disk at import, and at one file only.
     compiled._cache = KernelCache(function)  # noqa: SLF001 - numba has no public way
     return compiled

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sensorwatch.common.rows.schema import Schema
     from sensorwatch.common.scoring.detector import Detector
 
-TRAIN_ROWS = 1_000
+TRAIN_ROWS = 500
 
 
 def main(jobs: list[str]) -> None:
@@ -62,9 +62,9 @@ def _compile_scoring() -> None:
     payloads, schema = _simulated_payloads(), _row_schema()
     # Not `parse`: its kernel belongs to another job.
     readings, _ = parse_strictly(payloads[:TRAIN_ROWS], schema)
-    kinds = [TrainerSettings(features=features, trees=10) for features in FeatureKind]
+    kinds = [TrainerSettings(features=features, trees=2) for features in FeatureKind]
     # Trees of many rows are too deep for the heap layout, and another kernel walks them.
-    deep_trees = TrainerSettings(features=FeatureKind.PLAIN, trees=10, max_samples=TRAIN_ROWS)
+    deep_trees = TrainerSettings(features=FeatureKind.PLAIN, trees=2, max_samples=TRAIN_ROWS)
     for settings in (*kinds, deep_trees):
         detector = fit_unregistered(readings, schema, settings)
         _score_like_consumer(payloads[TRAIN_ROWS:], detector)

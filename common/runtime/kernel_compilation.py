@@ -37,9 +37,8 @@ class KernelCompilation:
     def __init__(self, *, is_cached: Callable[[], bool] = all_cached) -> None:
         """Start to compile unless `is_cached`; the default checks the kernels that are imported."""
         self._is_cached = is_cached
-        folder = None if is_cached() else kernel_folder(Path(__file__).parents[1])
-        self._lock_file = None if folder is None else (folder / "compilation.lock").open("wb")
-        self._total = 0 if folder is None else kernel_count()
+        self._lock_file = None if is_cached() else _open_lock_file()
+        self._total = 0 if self._lock_file is None else kernel_count()
         self._children: list[_Child] = []
         self._start_unless_locked()
 
@@ -50,7 +49,7 @@ class KernelCompilation:
 
     def wait(self, on_share: OnShare, jobs: Sequence[str] = JOBS) -> list[str]:
         """Block until `jobs` are done; return the error of each child process that failed."""
-        while self._is_running(jobs):
+        while self.is_running(jobs):
             on_share(self._share())
             time.sleep(_POLL_SECONDS)
         return [error for child in self._children if (error := child.error()) is not None]
@@ -63,7 +62,8 @@ class KernelCompilation:
             self._lock_file.close()
             self._lock_file = None
 
-    def _is_running(self, jobs: Sequence[str]) -> bool:
+    def is_running(self, jobs: Sequence[str] = JOBS) -> bool:
+        """Return whether one of `jobs` is still to be done, here or in another process."""
         if self._lock_file is not None and not self._children:
             self._start_unless_locked()
         if self._lock_file is None:
@@ -95,6 +95,18 @@ class KernelCompilation:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _open_lock_file() -> IO[bytes] | None:
+    """Return the open lock file beside the compiled kernels; None if they cannot be stored."""
+    folder = kernel_folder(Path(__file__).parents[1])
+    if folder is None:
+        return None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return (folder / "compilation.lock").open("wb")
+    except OSError:
+        return None
 
 
 def _lock(file: IO[bytes]) -> bool:

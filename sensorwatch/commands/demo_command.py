@@ -27,12 +27,16 @@ def demo() -> None:
         signal.signal(signal.SIGHUP, lambda _number, _frame: stop.event.set())
         print_line("sensorwatch demo: loading ...")
         # These imports take seconds, so they come after the first line of output.
-        from sensorwatch.demo.run import run_demo
-        from sensorwatch.demo.scenario import Scenario
-        from sensorwatch.demo.screens import LiveScreen, PlainScreen
+        from sensorwatch.common.runtime.kernel_compilation import KernelCompilation
+        from sensorwatch.common.scoring import warmup  # noqa: F401 - the kernels to look up
 
-        screen = LiveScreen() if sys.stdout.isatty() else PlainScreen()
-        run_demo(Scenario(seconds), screen, stop)
+        with KernelCompilation() as compilation:  # runs beside the other imports
+            from sensorwatch.demo.run import run_demo
+            from sensorwatch.demo.scenario import Scenario
+            from sensorwatch.demo.screens import LiveScreen, PlainScreen
+
+            screen = LiveScreen() if sys.stdout.isatty() else PlainScreen()
+            run_demo(Scenario(seconds), screen, stop, compilation)
 
 
 def _parse_seconds(text: str) -> float:

@@ -1,6 +1,6 @@
-"""Train the first model of the demo on healthy rows, as `sensorwatch train` does."""
+"""The first model of the demo, trained on healthy rows as `sensorwatch train` does."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from sensorwatch.common.registry.store import Registry
@@ -8,37 +8,51 @@ from sensorwatch.common.rows.schema import load_schema
 from sensorwatch.common.runtime.kernel_compilation import CSV_JOB, SCORING_JOB, KernelCompilation
 from sensorwatch.common.runtime.kernel_progress import show_share
 from sensorwatch.common.runtime.settings import Settings
-from sensorwatch.demo.scenario import TRAINING_DAYS, Scenario, healthy_rows
+from sensorwatch.demo.scenario import TRAINING_DAYS, TRAINING_ROWS, Scenario, healthy_rows
 from sensorwatch.producer.csv_sink import write_simulated_csv
 from sensorwatch.trainer.dataset import read_data
 from sensorwatch.trainer.training import train
 
+TRAINING_JOBS = (CSV_JOB, SCORING_JOB)
+"""The compilation jobs that the training needs. The other job is for the consumer."""
 
-def train_first_model(
-    scenario: Scenario, settings: Settings, data: Path, step: Callable[[str], object]
-) -> str:
-    """Train a model on simulated rows, register it as the champion, and return its version id.
+Step = Callable[[str], object]
+"""Called with a description of each step."""
 
-    `data`: file for the training rows. `step`: called with a description of each step.
+
+def simulate_training_rows(scenario: Scenario, data: Path, step: Step) -> None:
+    """Write healthy simulated rows to the CSV file `data`."""
+    step(f"simulating {TRAINING_DAYS} days of healthy rows")
+    write_simulated_csv(healthy_rows(scenario), data, labels=False, on_sent=lambda _rows: None)
+
+
+def wait_for_kernels(
+    compilation: KernelCompilation,
+    jobs: Sequence[str],
+    step: Step,
+    stopping: Callable[[], bool],
+) -> None:
+    """Block until the kernels of `jobs` are compiled, and show the progress.
+
+    Raises KeyboardInterrupt if `stopping` returns True.
     """
-    with KernelCompilation() as compilation:
-        if compilation.is_needed:
-            step("compiling the detector for this CPU (only the first time)")
-        step(f"simulating {TRAINING_DAYS} days of healthy rows")
-        rows = write_simulated_csv(
-            healthy_rows(scenario), data, labels=False, on_sent=lambda _rows: None
-        )
-        with show_share(step) as on_share:
-            compilation.wait(on_share, [CSV_JOB, SCORING_JOB])
-        # The other job is for the consumer, and runs beside the training.
-        step(f"training the first model on {rows:,} rows")
-        version = _register(settings, data)
-        with show_share(step) as on_share:
-            compilation.wait(on_share)
-    return version
+    if not compilation.is_running(jobs):
+        return
+    step("compiling the detector for this CPU (only the first time)")
+    with show_share(step) as show:
+
+        def on_share(share: float) -> None:
+            if stopping():
+                raise KeyboardInterrupt
+            show(share)
+
+        for error in compilation.wait(on_share, jobs):
+            step(f"a process that compiles failed ({error}), so this process compiles")
 
 
-def _register(settings: Settings, data: Path) -> str:
+def train_first_model(settings: Settings, data: Path, step: Step) -> str:
+    """Train a model on a CSV file, register it as the champion, and return its version id."""
+    step(f"training the first model on {TRAINING_ROWS:,} rows")
     schema = load_schema(settings.schema_.path)
     dataset = read_data(str(data), schema, kafka=settings.kafka)
     candidate = train(dataset.readings, schema, dataset.source, settings.trainer)

@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping
 
 from sensorwatch.common.errors import CheckFailed
+from sensorwatch.common.runtime.kernel_compilation import KernelCompilation
 from sensorwatch.demo.account import Counts, count_records, discrepancies
 from sensorwatch.demo.consumer_metrics import MetricsReader
 from sensorwatch.demo.row_feed import RowFeed
@@ -16,12 +17,16 @@ from sensorwatch.demo.topic_watcher import TopicWatcher
 from sensorwatch.producer.stop_signals import StopSignal
 
 
-def run_demo(scenario: Scenario, screen: Screen, stop: StopSignal) -> None:
+def run_demo(
+    scenario: Scenario, screen: Screen, stop: StopSignal, compilation: KernelCompilation
+) -> None:
     """Start the services, show the run until its end or a stop request, and print the summary.
 
     Raises CheckFailed if a service ends early or if a record does not have exactly one outcome.
     """
-    with start_services(scenario, announce=screen.step, stopping=stop.requested) as services:
+    with start_services(
+        scenario, compilation, announce=screen.step, stopping=stop.requested
+    ) as services:
         settings = services.settings
         with (
             TopicWatcher(settings) as watcher,

@@ -12,7 +12,7 @@ SENSORS = 50
 RATE = 1_000.0
 """Rows per second. The embedded broker stores far more rows than arrive between two reads."""
 INTERVAL_SECONDS = 600.0
-TRAINING_DAYS = 14
+TRAINING_DAYS = 7
 TRAINING_ROWS = SENSORS * TRAINING_DAYS * 144
 START = 1_704_067_200_000_000
 """Event time of the first row: 2024-01-01T00:00:00Z in microseconds.
@@ -37,7 +37,7 @@ class Scenario:
 
 
 def healthy_rows(scenario: Scenario) -> Iterator[Chunk]:
-    """Yield the training data: two weeks of all sensors without faults."""
+    """Yield the training data of all sensors, without faults."""
     return simulate(_simulation(scenario, None, TRAINING_ROWS))
 
 

@@ -15,10 +15,16 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from sensorwatch.common.errors import CheckFailed, UsageError
+from sensorwatch.common.runtime.kernel_compilation import JOBS, KernelCompilation
 from sensorwatch.common.runtime.settings import Settings, load_settings
 from sensorwatch.demo.consumer_metrics import http_get
 from sensorwatch.demo.embedded_broker import EmbeddedBroker
-from sensorwatch.demo.first_model import train_first_model
+from sensorwatch.demo.first_model import (
+    TRAINING_JOBS,
+    simulate_training_rows,
+    train_first_model,
+    wait_for_kernels,
+)
 from sensorwatch.demo.scenario import Scenario
 
 START_SECONDS = 120.0
@@ -155,12 +161,17 @@ class Services:
 
 @contextmanager
 def start_services(
-    scenario: Scenario, *, announce: Callable[[str], object], stopping: Callable[[], bool]
+    scenario: Scenario,
+    compilation: KernelCompilation,
+    *,
+    announce: Callable[[str], object],
+    stopping: Callable[[], bool],
 ) -> Iterator[Services]:
     """Start all services with a first model; stop them and delete their files at the end.
 
-    Raises KeyboardInterrupt if `stopping` returns True before all services are ready. Raises
-    CheckFailed if a service ends.
+    `compilation`: the running compilation of the kernels; it is closed when it is done. Raises
+    KeyboardInterrupt if `stopping` returns True before all services are ready. Raises CheckFailed
+    if a service ends.
     """
 
     def step(text: str) -> None:
@@ -170,7 +181,7 @@ def start_services(
 
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sensorwatch-demo-")))
-        step("starting a Kafka broker in this process, and the API")
+        step("starting a Kafka broker in this process")
         broker = stack.enter_context(EmbeddedBroker())
         config = _write_config(folder, broker.address)
         settings = load_settings(config, environ={}).settings
@@ -181,9 +192,14 @@ def start_services(
             process = ServiceProcess(name, arguments, log=folder / f"{name}.log")
             return stack.enter_context(process)
 
+        data = folder / "healthy.csv"
+        simulate_training_rows(scenario, data, step)
+        wait_for_kernels(compilation, TRAINING_JOBS, step, stopping)
         # The API loads its code while the model is trained, and waits for a champion.
         api = start("API", "sensorwatch", "serve")
-        train_first_model(scenario, settings, folder / "healthy.csv", step)
+        train_first_model(settings, data, step)
+        wait_for_kernels(compilation, JOBS, step, stopping)
+        compilation.close()
         step("starting the consumer")
         consumer = start("consumer", "sensorwatch.consumer")
         yield Services(
