@@ -50,11 +50,11 @@ _PERMANENT_ERRORS = {
     KafkaError.INVALID_REQUIRED_ACKS,
     KafkaError.OFFSET_METADATA_TOO_LARGE,
 }
-"""Errors that the same micro-batch would cause again, so a retry would never end."""
+"""Errors that every retry of the same micro-batch would cause again, so retries would never end."""
 
 
 _TRANSIENT_ERRORS = {
-    # Errors that the client itself raises. Their names begin with an underscore.
+    # Errors that the client itself raises; the names of these errors begin with an underscore.
     KafkaError._TIMED_OUT,  # noqa: SLF001
     KafkaError._TIMED_OUT_QUEUE,  # noqa: SLF001
     KafkaError._TRANSPORT,  # noqa: SLF001
@@ -81,7 +81,7 @@ _TRANSIENT_ERRORS = {
     KafkaError.COORDINATOR_NOT_AVAILABLE,
     KafkaError.NOT_COORDINATOR,
     KafkaError.UNSTABLE_OFFSET_COMMIT,
-    # Too few replicas are in sync until a broker is up again.
+    # Errors while too few replicas are in sync, until a broker is up again.
     KafkaError.NOT_ENOUGH_REPLICAS,
     KafkaError.NOT_ENOUGH_REPLICAS_AFTER_APPEND,
 }
@@ -91,8 +91,9 @@ _TRANSIENT_ERRORS = {
 def reaction(error: KafkaError, operation: ClientOperation) -> Reaction:
     """Return the reaction to an error of a client operation.
 
-    An error that has no flag of the client and no entry in this file is fatal. After the deadline,
-    the caller turns RETRY into RENEW_PRODUCER, because the outcome of a pending commit is unknown.
+    An error is fatal if the client sets no flag on it and this file does not list it. If the error
+    persists after the caller's deadline, the caller treats RETRY as RENEW_PRODUCER, because the
+    outcome of a pending commit is then unknown.
     """
     code = error.code()
     if code in _FENCED_ERRORS:
@@ -113,16 +114,16 @@ def reaction(error: KafkaError, operation: ClientOperation) -> Reaction:
     if error.retriable():
         return Reaction.RETRY
     if is_transient(error):
-        # The client did not mark the error as retriable, so the same call may not be repeated.
+        # The client did not mark the error as retriable, so only INIT may be repeated.
         return Reaction.RETRY if operation is ClientOperation.INIT else Reaction.RENEW_PRODUCER
     return Reaction.CRASH
 
 
 def is_transient(error: KafkaError) -> bool:
-    """Return whether a call that failed with this error may succeed if it is repeated.
+    """Return whether a call that failed with this error may succeed when it is repeated.
 
-    Outside a transaction the client does not set its retriable flag, so the error code decides. A
-    missing topic or partition has the same error codes as one whose broker is down for a moment. If
-    the difference matters to a caller, it must read the metadata.
+    Outside a transaction the client does not set its retriable flag, so the error code decides. The
+    error codes for a missing topic or partition are the same as for a topic or partition whose
+    broker is briefly down. A caller that must distinguish the two cases has to read the metadata.
     """
     return not error.fatal() and (error.retriable() or error.code() in _TRANSIENT_ERRORS)

@@ -10,8 +10,8 @@ _COMMON_DEFAULTS: dict[str, Any] = {
     "client.id": "sensorwatch",
     "reconnect.backoff.max.ms": 1000,
     # With librdkafka's default, "rebootstrap", a client whose brokers were all down hangs in its
-    # next transaction, past every timeout (measured with 2.16). The client also tries to connect
-    # twenty times a second, and logs each attempt.
+    # next transaction and ignores every timeout (measured with 2.16). Such a client also tries to
+    # connect twenty times a second, and logs each attempt.
     "metadata.recovery.strategy": "none",
     "socket.keepalive.enable": True,
 }
@@ -28,8 +28,8 @@ _CONSUMER_FIXED: dict[str, Any] = {
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
     "auto.offset.reset": "error",
-    # Needed even if the input has no transactions. Only with read_committed does librdkafka ask
-    # for stable offsets (KIP-447).
+    # This level is needed even if the input has no transactions, because librdkafka asks for stable
+    # offsets (KIP-447) only with read_committed.
     "isolation.level": "read_committed",
     "allow.auto.create.topics": False,
     "enable.partition.eof": False,
@@ -40,19 +40,19 @@ _PRODUCER_DEFAULTS: dict[str, Any] = {
     "batch.size": 1_000_000,
     "compression.type": "lz4",
     "queue.buffering.max.kbytes": 131_072,
-    # The same key goes to the same partition as with Java clients.
+    # A key goes to the same partition as with Java clients.
     "partitioner": "murmur2_random",
 }
 _TRANSACTIONAL_DEFAULTS: dict[str, Any] = {
     "transaction.timeout.ms": 20_000,
-    # The wait before a retry to begin a transaction, if the broker has not yet ended the previous
-    # transaction. The wait doubles with each retry. librdkafka's default of 100 ms delayed one row
-    # in twenty. The Java client waits 20 ms.
+    # If the broker has not yet ended the previous transaction, the client waits this time before it
+    # tries again to begin the next one. The wait doubles with each retry. With librdkafka's default
+    # of 100 ms, one row in twenty was late. The Java client waits 20 ms.
     "retry.backoff.ms": 20,
-    # If the group's coordinator is killed, librdkafka (2.16) waits for it until any connection
-    # changes (librdkafka issue 5511). An idle connection that is closed counts as a change. The
-    # limit is above the 9 s for which a broker waits for a killed follower, and below the longest
-    # transaction.
+    # If the group's coordinator is killed, librdkafka (2.16) waits until any of its connections
+    # changes (librdkafka issue 5511). Closing an idle connection counts as a change, so this limit
+    # ends the wait. The limit is above the 9 s for which a broker waits for a killed follower, and
+    # below the longest transaction.
     "connections.max.idle.ms": 10_000,
 }
 _PRODUCER_FIXED: dict[str, Any] = {"enable.idempotence": True}
@@ -88,7 +88,8 @@ def reader_config(kafka: Mapping[str, Any], *, group: str) -> dict[str, Any]:
         "auto.offset.reset": "earliest",
         "enable.partition.eof": True,
     }
-    # A reader joins no group. librdkafka refuses the keys of one group protocol with the other.
+    # A reader joins no group, so the keys of the group protocols are omitted: librdkafka refuses
+    # the keys of one group protocol if the other protocol is set.
     return _merge_settings(
         _COMMON_DEFAULTS | _CONSUMER_DEFAULTS,
         _without_keys(kafka, set(fixed_settings) | _GROUP_PROTOCOL_KEYS),
@@ -116,9 +117,9 @@ def producer_config(
 def transaction_seconds(producer: Mapping[str, Any], *, max_seconds: float) -> float:
     """Return the longest allowed duration of a transaction, in seconds.
 
-    The duration is well below the broker's transaction timeout. At the timeout the broker aborts
-    the transaction and fences the producer. The client reports the same error if a second process
-    uses the transactional id.
+    The duration is well below the broker's transaction timeout, at which the broker aborts the
+    transaction and fences the producer. For a fenced producer, the client reports the same error as
+    if a second process used the transactional id.
     """
     return min(
         max_seconds, _MAX_SHARE_OF_TIMEOUT * float(producer["transaction.timeout.ms"]) / 1000

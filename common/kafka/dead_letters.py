@@ -26,10 +26,11 @@ values of these headers."""
 ID_HEADER = "__dlq.id"
 """Header with the topic-partition-offset of the rejected record."""
 TRUNCATED_HEADER = "__dlq.truncated"
-"""Header that lists what was cut to fit the message limit: headers, key or value, each with its
-original size in bytes."""
+"""Header that lists the parts that were cut to fit the message limit: headers, key or value, each
+with its original size in bytes."""
 HEADERS_LOST_HEADER = "__dlq.headers.lost"
-"""Header that says that the record's headers are lost, because the client could not read them."""
+"""This header marks a dead letter without the record's own headers, which the client could not
+read."""
 _HEADERS_LOST_REASON = b"a header's name is not UTF-8"
 _OVERHEAD_BYTES = 4_096
 _MAX_FIRST_FAILURE_BYTES = 300
@@ -46,9 +47,10 @@ def dead_letters(
 ) -> Iterator[OutgoingMessage]:
     """Yield one dead letter for each rejection, in the order of the records.
 
-    Key, value and headers keep their bytes. If a dead letter would exceed `max_message_bytes`, they
-    are cut, and the header `__dlq.truncated` is added. If the client cannot read the headers, they
-    are dropped, and the header `__dlq.headers.lost` is added.
+    A dead letter has the record's key, value and headers, byte for byte. If the dead letter would
+    exceed `max_message_bytes`, these parts are cut, and the header `__dlq.truncated` is added. If
+    the client cannot read the record's headers, they are dropped, and the header
+    `__dlq.headers.lost` is added.
     """
     batch_headers = _BatchHeaders(group.encode(), failed_at.encode())
     for rejection in rejections:
@@ -72,9 +74,9 @@ class _BatchHeaders:
     failed_at: bytes
 
     def headers(self, rejection: Rejection, record: Record, record_headers: Headers) -> Headers:
-        """Return the headers with the origin of a record and the reason for its rejection.
+        """Return headers that contain the origin of a record and the reason for its rejection.
 
-        `record_headers`: the headers that the record came with.
+        `record_headers`: the headers of the rejected record itself.
         """
         origin = coordinates(record)
         field, reason = rejection.field, rejection.reason
@@ -106,7 +108,7 @@ class _BatchHeaders:
 
 
 def _first_failure_value(record_headers: Headers, name: str) -> bytes | None:
-    """Return a header's value from the first failure, or None if there is none.
+    """Return the value of a header from the record's first failure, or None if it has none.
 
     A value that is too long to come from this program is ignored.
     """

@@ -56,10 +56,11 @@ def to_metadata(account: Account) -> str:
 
 
 def from_metadata(text: str | None, offset: int) -> Account | None:
-    """Return the account in an offset's metadata, or None if it is not an account of this offset.
+    """Return the account of `offset` in the metadata `text`, or None if there is none.
 
-    None means that a person or another program moved the group's offsets. If a newer version of
-    this program wrote the account, raises DataError, so that a good account is not discarded.
+    If the result is None, a person or another program has moved the group's offsets. Raises
+    DataError if a newer version of this program wrote the account, so that an intact account is not
+    discarded.
     """
     _require_known_version(text)
     try:
@@ -114,13 +115,13 @@ def ledger_record(value: bytes | None) -> LedgerRecord:
 
 
 def account_to_plain(account: Account) -> dict[str, Any]:
-    """Return an account as plain values for output, with the digest as 16 hex digits."""
+    """Return an account as a dict of plain values for output, with the digest as 16 hex digits."""
     plain: dict[str, Any] = msgspec.to_builtins(account)
     return plain | {"digest": f"{account.digest:016x}"}
 
 
 def _is_valid(account: Account) -> bool:
-    """Return whether an account's numbers are possible, as in every account of this program."""
+    """Return whether an account's numbers are possible; this program writes no other accounts."""
     snapshot = account.snapshot or SnapshotRef(0, 0)
     counts = (account.consumed, account.first_offset, account.segment, *account.window_rejected)
     return (

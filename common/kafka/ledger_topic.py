@@ -19,12 +19,13 @@ _log = logging.getLogger("sensorwatch.ledger")
 
 @dataclass(frozen=True, slots=True)
 class GroupHistory:
-    """What the ledger records about the past of a group."""
+    """The past commits of a group, as recorded in the ledger."""
 
     partitions: frozenset[Partition]
     """The input partitions for which the group has committed offsets."""
     first_commit_ms: int | None
-    """Time of the group's first commit in milliseconds since 1970 UTC; None without a commit."""
+    """Time of the group's first commit, in milliseconds since 1970 UTC; None if it never
+    committed."""
 
 
 def read_ledger(kafka: Mapping[str, Any], topic: str, *, group: str) -> list[LedgerRecord]:
@@ -52,7 +53,7 @@ def group_history(
 def _records_with_times(
     kafka: Mapping[str, Any], topic: str, group: str, retry: RetryPolicy
 ) -> Iterator[tuple[LedgerRecord, int]]:
-    """Yield the group's ledger records, each with the time of its write in milliseconds.
+    """Yield the group's ledger records, each with the time when it was written, in milliseconds.
 
     Logs a warning for each record that is not a ledger record, and ignores it.
     """

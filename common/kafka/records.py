@@ -7,14 +7,14 @@ from typing import Any, Protocol
 import msgspec
 
 MAX_TIMESTAMP_MS = 2**53
-"""Largest timestamp in milliseconds. No real time reaches it. In microseconds it fits into 64
-bits."""
+"""Largest accepted timestamp, in milliseconds. No real time is that late, and in microseconds the
+value still fits into 64 bits."""
 
 Headers = list[tuple[str, bytes | None]]
 
 
 class Record(Protocol):
-    """A consumed record: confluent_kafka's Message, or a class of a test."""
+    """A consumed record: confluent_kafka's Message, or a substitute for it in tests."""
 
     def topic(self) -> str | None:
         """Return the topic's name."""
@@ -50,7 +50,7 @@ class Partition:
 
 
 class Coordinates(msgspec.Struct, frozen=True):
-    """Topic, partition and offset of a record. They never change, so event ids use them."""
+    """Topic, partition and offset of a record, which never change and therefore form event ids."""
 
     topic: str
     partition: int
@@ -68,7 +68,7 @@ class OutgoingMessage(msgspec.Struct, frozen=True):
     value: bytes | None
     headers: Headers
     partition: int | None = None
-    """The partition to write to. If None, the partitioner chooses one by the key."""
+    """The partition to write to. If None, the partitioner chooses a partition by the key."""
 
 
 def coordinates(record: Record) -> Coordinates:
@@ -81,7 +81,7 @@ def coordinates(record: Record) -> Coordinates:
 
 
 def received_at(record: Record) -> int | None:
-    """Return the record's Kafka timestamp in microseconds since 1970 UTC; None if it has none.
+    """Return a record's Kafka timestamp in microseconds since 1970 UTC, or None without one.
 
     A client may send any 64-bit timestamp, so the result is limited to MAX_TIMESTAMP_MS.
     """
@@ -94,9 +94,10 @@ def received_at(record: Record) -> int | None:
 def headers_of(record: Record) -> Headers | None:
     """Return the headers in order; None if the client cannot read them.
 
-    Kafka allows any bytes as the name of a header. The client requires UTF-8 and raises otherwise.
-    Call this function once per record. After a failure the client returns a tuple with a null
-    pointer in place of the name, and a read of that pointer crashes the process.
+    Kafka allows any bytes as the name of a header, but the client raises if a name is not UTF-8.
+    Call this function only once per record: at a second call after such a failure, the client
+    returns a tuple with a null pointer in place of the name, and reading that pointer crashes the
+    process.
     """
     try:
         return list(record.headers() or [])
@@ -105,12 +106,12 @@ def headers_of(record: Record) -> Headers | None:
 
 
 def header_value(record: Record, name: str) -> bytes | None:
-    """Return the last value of a record's header `name`, or None."""
+    """Return the value of a record's last header with this name, or None without such a header."""
     return last_header_value(headers_of(record) or [], name)
 
 
 def last_header_value(headers: Iterable[tuple[str, bytes | None]], name: str) -> bytes | None:
-    """Return the last value of the header `name`, or None."""
+    """Return the value of the last header with this name, or None without such a header."""
     value = None
     for header_name, content in headers:
         if header_name == name:

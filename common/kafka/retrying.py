@@ -12,23 +12,23 @@ from sensorwatch.common.kafka.broker_errors import is_transient
 FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 1.0
 
-Answer = TypeVar("Answer")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How long a failed call to the broker is repeated; each pause is twice the previous one."""
+    """How long a failed call to the broker is repeated; each pause is twice the pause before."""
 
     seconds: float
-    """Time limit for the start of the last repetition, counted from the first call."""
+    """No repetition starts later than this time after the first call."""
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
 
-    def ask(self, question: Callable[[], Answer]) -> Answer:
-        """Return the result of `question`, and repeat the call while its error is transient.
+    def ask(self, question: Callable[[], T]) -> T:
+        """Call `question`, repeat the call while its error is transient, and return the result.
 
-        Raises the KafkaException of a call at once if it is not transient. Raises the last
-        KafkaException after the time limit.
+        Raises a KafkaException that is not transient at once, and the last transient KafkaException
+        after the time limit.
         """
         deadline = self.clock() + self.seconds
         pause = FIRST_PAUSE_SECONDS

@@ -14,8 +14,8 @@ from sensorwatch.common.ledger.account import Account, SnapshotRef
 
 SNAPSHOT_VERSION = 1
 CHUNK_BYTES = 900_000
-"""Largest size of a chunk, below the default message limit of client and broker, 1,000,000
-bytes."""
+"""Largest size of a chunk. It is below 1,000,000 bytes, the default message limit of client and
+broker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,8 @@ class Snapshot:
     content: bytes
     """The memory's bytes, which this module does not interpret."""
     memory_layout: str = ""
-    """The memory's columns, as information for people. The header in `content` is authoritative."""
+    """The memory's columns, only as information for people; programs read the header in
+    `content`."""
 
 
 class SnapshotManifest(msgspec.Struct, frozen=True):
@@ -49,7 +50,7 @@ class SnapshotManifest(msgspec.Struct, frozen=True):
     model_version: str
     memory_layout: str
     chunks: list[int]
-    """Offsets of the chunks in the state topic, in the manifest's own partition."""
+    """Offsets of the chunks, which are in the same partition of the state topic as the manifest."""
     bytes: int
     sha256: str
     account: Account
@@ -60,10 +61,10 @@ def chunk_messages(
 ) -> Iterator[OutgoingMessage]:
     """Yield the chunk messages of a snapshot, in order.
 
-    Each message goes to the partition of the state topic with the number of the input partition.
-    The bytes are not compressed here, because memories compress poorly. zlib at level 1 took 0.67 s
-    to save 4 % of 25 MB of normally distributed float64, and 0.29 s to save 54 % of a memory table.
-    The producer compresses messages in a thread of its own.
+    Each message goes to the partition of the state topic that has the number of the input
+    partition. The bytes are not compressed here, because memories compress poorly: zlib at level 1
+    took 0.67 s to save 4 % of 25 MB of normally distributed float64, and 0.29 s to save 54 % of a
+    memory table. The producer compresses messages anyway, in its own thread.
     """
     for start in range(0, len(snapshot.content), chunk_bytes):
         chunk = snapshot.content[start : start + chunk_bytes]
@@ -76,7 +77,7 @@ def chunk_count(snapshot: Snapshot, *, chunk_bytes: int = CHUNK_BYTES) -> int:
 
 
 def manifest_message(snapshot: Snapshot, topic: str, chunks: Sequence[int]) -> OutgoingMessage:
-    """Return the manifest message of a snapshot whose chunks have these offsets."""
+    """Return the manifest message of a snapshot; `chunks` are the offsets of its chunks."""
     manifest = SnapshotManifest(
         snapshot_version=SNAPSHOT_VERSION,
         group=snapshot.group,
@@ -96,7 +97,7 @@ def manifest_message(snapshot: Snapshot, topic: str, chunks: Sequence[int]) -> O
 
 
 def parse_snapshot_manifest(value: bytes | None, position: object) -> SnapshotManifest:
-    """Return a parsed manifest; error messages name its `position`.
+    """Return a parsed manifest; error messages contain its `position`.
 
     Raises StateRefused if the value is not a manifest, or if a newer program wrote it.
     """
@@ -111,8 +112,15 @@ def parse_snapshot_manifest(value: bytes | None, position: object) -> SnapshotMa
         manifest = msgspec.json.decode(value or b"", type=SnapshotManifest)
     except UNREADABLE_JSON as error:
         raise_state_refused(f"the record at {position} is not a snapshot manifest ({error})")
-    is_rising = all(a < b for a, b in zip(manifest.chunks, manifest.chunks[1:], strict=False))
-    if version < 1 or manifest.bytes < 0 or not is_rising or min(manifest.chunks, default=0) < 0:
+    are_offsets_rising = all(
+        a < b for a, b in zip(manifest.chunks, manifest.chunks[1:], strict=False)
+    )
+    if (
+        version < 1
+        or manifest.bytes < 0
+        or not are_offsets_rising
+        or min(manifest.chunks, default=0) < 0
+    ):
         raise_state_refused(f"the manifest at {position} is damaged: its numbers are impossible")
     return manifest
 
@@ -126,7 +134,7 @@ def require_matching_manifest(
     partitions: int,
     at: SnapshotRef,
 ) -> None:
-    """Raise StateRefused unless a manifest belongs to the snapshot `at` that the account names."""
+    """Raise StateRefused unless the manifest is that of `at`, the snapshot in the account."""
     actual_origin = (manifest.group, f"{manifest.topic}-{manifest.partition}", manifest.next_offset)
     wanted_origin = (group, str(source), at.next_offset)
     if actual_origin != wanted_origin:
@@ -144,7 +152,7 @@ def require_matching_manifest(
 
 
 def snapshot_of(manifest: SnapshotManifest, chunks: Sequence[bytes], position: object) -> Snapshot:
-    """Return the snapshot of a manifest and its chunks.
+    """Return the snapshot that a manifest and its chunks form.
 
     Raises StateRefused if the chunks do not match the manifest.
     """

@@ -27,7 +27,7 @@ TopicConfigReader = Callable[[Mapping[str, Any], str, float], Mapping[str, str]]
 
 
 def read_topic_config(kafka: Mapping[str, Any], topic: str, timeout: float) -> dict[str, str]:
-    """Return the effective settings of a topic; an empty dict if the broker has no settings.
+    """Return the effective settings of a topic; an empty dict if the broker cannot list settings.
 
     Raises KafkaException if the broker does not answer or refuses the request.
     """
@@ -50,12 +50,13 @@ def check_state_topics(
     timeout: float = CALL_TIMEOUT_SECONDS,
     read_config: TopicConfigReader = read_topic_config,
 ) -> None:
-    """Refuse topic settings that would make a later restore impossible.
+    """Raise an error if the topics' settings would make a later restore impossible.
 
     Calls `warn` with a message if a topic's settings cannot be read, or if records might be deleted
-    too early. Raises StateRefused if the topics differ in partitions, DataError if the input is
-    compacted, SettingsError if the state topic is compacted or if either retention is below two
-    snapshot intervals, BrokerUnavailable if a topic or the broker is missing.
+    too early. Raises StateRefused if the topics have different numbers of partitions, DataError if
+    the input is compacted, SettingsError if the state topic is compacted or if the retention of
+    either topic is below two snapshot intervals, BrokerUnavailable if a topic is missing or the
+    broker does not answer.
     """
     partitions = require_topics(kafka, [readings, state], timeout=timeout)
     if partitions[readings] != partitions[state]:

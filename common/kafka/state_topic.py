@@ -28,10 +28,10 @@ STALL_TIMEOUT_SECONDS = 30.0
 _FETCH_BYTES = 16_000_000
 """Size of a fetch, large enough that a snapshot needs only a few fetches."""
 _FETCH_WAIT_MS = 10
-"""Longest wait of the broker for more bytes. A manifest is often the last record of its partition,
-so a long wait for a further record would delay the read of the chunks."""
+"""Longest time that the broker waits for more bytes before it answers. A manifest is often the last
+record of its partition, so a long wait for a further record would delay the read of the chunks."""
 _NO_GROUP = "sensorwatch-reader"
-"""The client requires a group id even if the consumer never joins a group."""
+"""A group id, which the client requires even if the consumer never joins a group."""
 
 
 def read_snapshot(
@@ -46,15 +46,16 @@ def read_snapshot(
     retry: RetryPolicy = SHORT_RETRY,
     clock: Callable[[], float] = time.monotonic,
 ) -> Snapshot:
-    """Return the snapshot that a *committed* account of an input partition names.
+    """Return the snapshot `at`, which a *committed* account of an input partition names.
 
     `partitions`: the current number of input partitions. Every record is read by its exact offset
     with `read_uncommitted`. This level is safe, because a committed account names only records that
-    were committed with it. The read does not wait for other open transactions. The digest in the
-    manifest is checked at the end.
+    were committed with it, and it avoids a wait for other open transactions. At the end, the chunks
+    are compared with the digest in the manifest.
 
-    Raises StateRefused if a record is missing or differs from the account. Raises BrokerUnavailable
-    if the broker still does not answer after `retry`, or if no record comes for `stall_seconds`.
+    Raises StateRefused if a record is missing or does not match the account or the manifest. Raises
+    BrokerUnavailable if the broker still does not answer after `retry`, or if no record comes for
+    `stall_seconds`.
     """
     manifest_position = Coordinates(topic, source.number, at.offset)
     config = reader_config(kafka, group=_NO_GROUP) | {
@@ -102,13 +103,14 @@ class _PartitionReader:
     def require_partition(self) -> None:
         """Raise StateRefused if the topic's metadata does not contain the partition.
 
-        A failed read does not show this, because its error is the same if only the leader is down.
+        A failed read does not show a missing partition, because the error is the same if only the
+        partition's leader is down.
         """
         if self._number not in topic_partitions(self._consumer, self._topic, retry=self._retry):
             raise_state_refused(f'there is no partition {self._number} in "{self._topic}"')
 
     def read_values(self, offsets: Sequence[int]) -> list[bytes | None]:
-        """Return the values of the records at these rising offsets.
+        """Return the values of the records at `offsets`, which must rise.
 
         If a record is missing, raises StateRefused with the position of the first missing one.
         """
@@ -146,7 +148,7 @@ class _PartitionReader:
             )
 
     def _messages(self) -> Iterator[Message]:
-        """Yield messages, including the event for the end of the partition."""
+        """Yield messages, including the client's event that reports the end of the partition."""
         deadline = self._clock() + self._stall_seconds
         while self._clock() < deadline:
             for message in self._consumer.consume(1_000, 0.05):
@@ -188,10 +190,11 @@ class OldSnapshotDeleter:
         self._pending_answers: dict[int, Future[Any]] = {}
 
     def delete_before(self, partition: int, offset: int) -> None:
-        """Request deletion of a partition's records below `offset`, without waiting.
+        """Request deletion of a partition's records below `offset`; do not wait for the answer.
 
-        `offset`: one past the manifest of the replaced snapshot. All records of that snapshot are
-        below it, and all records of the newer committed snapshot are above it.
+        `offset`: the offset after the manifest of the replaced snapshot. All records of that
+        snapshot are below `offset`, and all records of the newer committed snapshot are at or above
+        it.
         """
         previous_answer = self._pending_answers.pop(partition, None)
         if previous_answer is not None and previous_answer.done():
@@ -209,8 +212,8 @@ class OldSnapshotDeleter:
 
     def _warn_once(self, failure: KafkaException) -> None:
         error = failure.args[0]
-        # After a transient error, the next request deletes these records too. A broker that does
-        # not support the deletion of records is ignored.
+        # After a transient error no warning is needed, because the next request deletes these
+        # records too. Nor is it needed if the broker does not support the deletion of records.
         is_harmless = is_transient(error) or error.code() in _UNSUPPORTED_ERRORS
         if not is_harmless and not self._warned:
             self._warned = True

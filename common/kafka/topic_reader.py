@@ -17,16 +17,16 @@ from sensorwatch.common.kafka.silent_logger import silent_logger
 CALL_TIMEOUT_SECONDS = 5.0
 """Timeout of one call to the broker."""
 STALL_TIMEOUT_SECONDS = 60.0
-"""Longest wait for the next record. The open transaction of a dead producer blocks later records
-for a shorter time."""
+"""Longest wait for the next record. It is longer than the open transaction of a dead producer can
+block the records after it."""
 SHORT_RETRY = RetryPolicy(10.0)
-"""Retry policy of the commands that a user waits for."""
+"""Retry policy for commands that a user waits for."""
 FETCH_RECORDS = 1_000
 
-Answer = TypeVar("Answer")
+T = TypeVar("T")
 
 _NO_GROUP = "sensorwatch-reader"
-"""The client requires a group id even if the consumer never joins a group."""
+"""A group id, which the client requires even if the consumer never joins a group."""
 
 
 def read_topic(
@@ -42,10 +42,10 @@ def read_topic(
 ) -> Iterator[Message]:
     """Yield the committed records of a topic, in order within each partition.
 
-    `begin`, `end`: offsets by partition, end exclusive. The defaults are the first and the end
-    offset at the time of the call. If `begin` is given, only its partitions are read.
-    `max_records`: largest number of records of each partition. The reader waits for transactions
-    that are open below the end.
+    `begin`, `end`: first offset and exclusive end offset by partition; by default, all records that
+    the topic has at the time of the call. If `begin` is given, only the partitions in it are read.
+    `max_records`: largest number of records of each partition. If a transaction is open below the
+    end offset, the reader waits until it ends.
 
     Raises BrokerUnavailable if the topic is missing, if the broker still does not answer after
     `retry`, or if no record comes for `stall_seconds`.
@@ -75,7 +75,7 @@ def read_topic_batches(
     retry: RetryPolicy = SHORT_RETRY,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[list[Message]]:
-    """Yield the records of `read_topic` in batches; an empty batch means that no record came yet.
+    """Yield the records of `read_topic` in batches; a batch is empty if no record came for a while.
 
     This function is for callers that do other work while they wait for records.
     """
@@ -118,8 +118,9 @@ def watermarks(
     The end offset is above the records of open transactions. Raises BrokerUnavailable if the topic
     does not exist, or if the broker still does not answer after `retry`.
     """
-    # With read_committed the broker returns the last stable offset as the end. An open transaction
-    # keeps the last stable offset below records that were committed later.
+    # With read_committed, the broker would return the last stable offset as the end offset. This
+    # offset stays below the first record of an open transaction, and thus below records that were
+    # committed after it.
     config = reader_config(kafka, group=_NO_GROUP) | {"isolation.level": "read_uncommitted"}
     metadata_client = Consumer(config, logger=silent_logger())
     try:
@@ -152,16 +153,16 @@ def partition_bounds(
 
 
 def ask_leader(
-    consumer: Consumer, topic: str, question: Callable[[], Answer], *, retry: RetryPolicy
-) -> Answer:
-    """Return the result of `question`, a call to the leader of a partition.
+    consumer: Consumer, topic: str, question: Callable[[], T], *, retry: RetryPolicy
+) -> T:
+    """Call `question`, which asks the leader of a partition, and return the result.
 
-    After a failure, this function reads the topic's metadata again. Without this, the client
-    would keep calling a leader that was killed, because it does not refresh the metadata of a topic
+    After a failure, this function reads the topic's metadata again. Otherwise the client would keep
+    calling a leader that was killed, because the client does not refresh the metadata of a topic
     that it does not consume. Raises KafkaException.
     """
 
-    def ask_or_refresh() -> Answer:
+    def ask_or_refresh() -> T:
         try:
             return question()
         except KafkaException:
@@ -223,7 +224,7 @@ def _offset_bounds(
 def _is_wanted(message: Message, end_offsets: dict[int, int]) -> bool:
     """Return whether a message is below its partition's end offset.
 
-    If the partition reached its end, remove its entry from `end_offsets`.
+    If this message is the last one of its partition, remove the partition from `end_offsets`.
     """
     error = message.error()
     if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001

@@ -16,8 +16,8 @@ from sensorwatch.common.kafka.silent_logger import silent_logger
 
 _DAY_MS = 86_400_000
 _MESSAGE_BYTES = "1048588"
-"""Largest message of the state topic: Kafka's default, which exceeds the largest snapshot chunk.
-The default of a cluster may be lower."""
+"""Largest message of the state topic: Kafka's default, which exceeds the largest snapshot chunk. It
+is set explicitly, because a cluster may have a lower default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,8 @@ class TopicPlan:
     partitions: int
     config: Mapping[str, str] = field(default_factory=dict)
     partition_count_source: str = ""
-    """The name of an existing topic whose number of partitions is used instead."""
+    """The topic from which the number of partitions is taken, instead of `partitions`, if it
+    exists."""
 
 
 class TopicStatus(StrEnum):
@@ -44,8 +45,9 @@ def topic_plans(
     """Return the plans of the five topics.
 
     Readings are kept for a week, events and dead letters for a month. The ledger is kept without
-    limit, because it is small and proofs need all of its records. The state topic has no limit
-    either, because a sensor may be silent for any time. The worker deletes old snapshots itself.
+    limit, because it is small and proofs need all of its records. The state topic is kept without
+    limit too, because a sensor may be silent for any length of time; the worker deletes old
+    snapshots itself.
     """
     unlimited_retention = {
         "cleanup.policy": "delete",
@@ -73,8 +75,8 @@ def create_topics(
 ) -> dict[str, TopicStatus]:
     """Create missing topics and return the result for each; existing topics do not change.
 
-    With 3 replicas or more, a write waits for all but one of them. Raises BrokerUnavailable if no
-    broker answers, UsageError if the broker refuses to create a topic.
+    With 3 replicas or more, a write waits until all replicas but one have it. Raises
+    BrokerUnavailable if no broker answers, UsageError if the broker refuses to create a topic.
     """
     connection = _AdminConnection(kafka, timeout)
     partition_counts = connection.partitions()
