@@ -97,13 +97,13 @@ class _BatchHeaders:
         ]
         if not record_headers:
             return current_headers
-        candidates = (
+        header_values = (
             (name, current_value, _first_failure_value(record_headers, name))
             for name, current_value in current_headers
         )
         return [
             (name, current_value if first_failure is None else first_failure)
-            for name, current_value, first_failure in candidates
+            for name, current_value, first_failure in header_values
         ]
 
 

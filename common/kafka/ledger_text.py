@@ -116,8 +116,8 @@ def ledger_record(value: bytes | None) -> LedgerRecord:
 
 def account_to_plain(account: Account) -> dict[str, Any]:
     """Return an account as a dict of plain values for output, with the digest as 16 hex digits."""
-    plain: dict[str, Any] = msgspec.to_builtins(account)
-    return plain | {"digest": f"{account.digest:016x}"}
+    plain_account: dict[str, Any] = msgspec.to_builtins(account)
+    return plain_account | {"digest": f"{account.digest:016x}"}
 
 
 def _is_valid(account: Account) -> bool:

@@ -17,8 +17,8 @@ from sensorwatch.common.kafka.silent_logger import silent_logger
 CALL_TIMEOUT_SECONDS = 5.0
 """Timeout of one call to the broker."""
 STALL_TIMEOUT_SECONDS = 60.0
-"""Longest wait for the next record. It is longer than the open transaction of a dead producer can
-block the records after it."""
+"""Longest wait for the next record. If a producer dies, its open transaction blocks later records
+for less than this time."""
 SHORT_RETRY = RetryPolicy(10.0)
 """Retry policy for commands that a user waits for."""
 FETCH_RECORDS = 1_000

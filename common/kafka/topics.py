@@ -28,8 +28,7 @@ class TopicPlan:
     partitions: int
     config: Mapping[str, str] = field(default_factory=dict)
     partition_count_source: str = ""
-    """The topic from which the number of partitions is taken, instead of `partitions`, if it
-    exists."""
+    """If this topic exists, its number of partitions is used instead of `partitions`."""
 
 
 class TopicStatus(StrEnum):
@@ -107,9 +106,9 @@ def require_topics(
     connection = _AdminConnection(kafka, timeout)
     partition_counts = connection.partitions()
     wanted_names = list(names)
-    missing = [name for name in wanted_names if name not in partition_counts]
-    if missing:
-        missing_names = ", ".join(f'"{name}"' for name in missing)
+    missing_topics = [name for name in wanted_names if name not in partition_counts]
+    if missing_topics:
+        missing_names = ", ".join(f'"{name}"' for name in missing_topics)
         raise BrokerUnavailable(
             f"the broker at {connection.address} has no topic {missing_names}: create it with "
             "`sensorwatch topics create`, or correct [topics]"
@@ -120,7 +119,7 @@ def require_topics(
 def extend_topic(
     kafka: Mapping[str, Any], name: str, partitions: int, *, timeout: float = 15.0
 ) -> None:
-    """Raise a topic's number of partitions to `partitions`.
+    """Increase a topic's number of partitions to `partitions`.
 
     Raises UsageError if the broker refuses.
     """

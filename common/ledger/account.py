@@ -1,4 +1,4 @@
-"""The account of an input partition: counts and a running digest of every record's outcome."""
+"""The account of an input partition: counts and a running digest of its records' outcomes."""
 
 from dataclasses import dataclass, replace
 
@@ -35,7 +35,7 @@ class Account:
     first_offset: int
     next_offset: int
     consumed: int = 0
-    """Number of records with any outcome."""
+    """Number of all records, of any outcome."""
     normal: int = 0
     anomalies: int = 0
     dead_letters: int = 0
@@ -46,7 +46,8 @@ class Account:
     model_version: str = ""
     """The version that scored the newest records."""
     digest: int = DIGEST_SEED
-    """64-bit digest of (offset, outcome, reason, raw score bits) of each record of the segment."""
+    """64-bit digest of all records of the segment: their offsets, outcomes, reasons and raw score
+    bits."""
     segment: int = 0
     """Number of the digest's current segment."""
     segment_offset: int = 0
@@ -54,20 +55,22 @@ class Account:
     fingerprint: str = ""
     """Fingerprint of everything that can change a score's last bit: code, libraries, CPU kind."""
     snapshot: SnapshotRef | None = None
-    """The newest snapshot; None: there is none, and the memory was cold at `first_offset`."""
+    """The newest snapshot. If None, there is no snapshot, and the memory was cold at
+    `first_offset`."""
     max_sensors: int = MAX_SENSORS
-    """Largest number of sensors in the memory that scored the newest records."""
+    """Largest allowed number of sensors in the memory, when the newest records were scored."""
 
     @property
     def adds_up(self) -> bool:
-        """Whether consumed = normal + anomalies + dead letters."""
+        """Whether `consumed` is the sum of `normal`, `anomalies` and `dead_letters`."""
         return self.consumed == self.normal + self.anomalies + self.dead_letters
 
     @property
     def oldest_bucket(self) -> int:
         """Number of the first bucket in the breaker's window.
 
-        Bucket k contains the records from number k * window_bucket_rows on.
+        Bucket k contains the records with the numbers k * window_bucket_rows to
+        (k + 1) * window_bucket_rows - 1.
         """
         newest_record = max(self.consumed - 1, 0) // self.window_bucket_rows
         return newest_record - len(self.window_rejected) + 1
@@ -100,7 +103,7 @@ def open_account(
 
 
 def start_segment(account: Account, *, fingerprint: str) -> Account:
-    """Return the account with a new digest segment, for scores that may differ in the last bit."""
+    """Return the account with a new digest segment, whose scores may differ in the last bit."""
     return replace(
         account,
         digest=DIGEST_SEED,
@@ -111,7 +114,7 @@ def start_segment(account: Account, *, fingerprint: str) -> Account:
 
 
 def resize_window(account: Account, window_rows: int) -> Account:
-    """Return the account with buckets of the size that the setting `window_rows` asks for.
+    """Return the account with buckets of the size that the setting `window_rows` requires.
 
     The rejections of an old bucket are distributed evenly over its records. The new window starts
     at or after the new bucket that contains the old window's first record. Records of this bucket
@@ -153,7 +156,8 @@ def advance_account(
 
     `offsets`, `kinds`, `reasons`, `score_bits`: shape (n,), as in `Outcome`. Rejections at offsets
     below `accept_rejections_until` count as dead letters but not in the breaker's window. Raises
-    ValueError if the offsets do not rise from `next_offset` on.
+    ValueError if the offsets do not rise strictly, or if the first one is below the account's
+    `next_offset`.
     """
     if len(offsets) == 0:
         return account
@@ -190,9 +194,10 @@ def _bucket_rows(window_rows: int) -> int:
 
 
 def _bucket_edges(account: Account, first_bucket: int, bucket_size: int) -> NDArray[np.float64]:
-    """Return the record number at which each bucket from `first_bucket` on starts, and the end.
+    """Return where each bucket from `first_bucket` on starts, and where the last one ends.
 
-    Records are numbered relative to the end of the account: small numbers are exact in float64.
+    The results are record numbers relative to the end of the account, because small numbers are
+    exact in float64.
     """
     newest_bucket = max(account.consumed - 1, 0) // bucket_size
     bucket_starts = [
@@ -210,9 +215,9 @@ def _window_counts(account: Account, rejected: NDArray[np.bool_]) -> tuple[int, 
     return tuple(int(count) for count in counts[-WINDOW_BUCKETS:])
 
 
-# This is a kernel because in Python the digest would take longer than the scoring. The mixing step
-# is the finaliser of splitmix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number
-# generators", OOPSLA 2014).
+# This function is a kernel, because in Python the digest would take longer than the scoring. The
+# mixing step is the finaliser of splitmix64 (Steele, Lea, Flood, "Fast splittable pseudorandom
+# number generators", OOPSLA 2014).
 @kernel
 def _digest(
     digest: np.uint64,

@@ -1,4 +1,4 @@
-"""The check of the breaker's window for too many rejections, record by record."""
+"""Checks record by record whether the breaker's window contains too many rejections."""
 
 from dataclasses import dataclass
 
@@ -21,13 +21,13 @@ class WindowExcess:
 def find_first_excess(
     account: Account, rejected: NDArray[np.bool_], *, min_rows: int, max_ratio: float
 ) -> WindowExcess | None:
-    """Return the breaker's window at the first rejection that makes it exceed limits, or None.
+    """Return the breaker's window at the first rejection at which it exceeds the limits, or None.
 
     `rejected`: shape (n,), whether each record after `account` counts as a rejection. A window
     exceeds the limits if it has at least `min_rows` records and more than `max_ratio` of them are
     rejections. The window is checked at each rejection, so the result does not depend on the
-    boundaries of micro-batches. At an accepted record the window is never returned, even
-    if the ratio rises there because the window drops its oldest bucket.
+    boundaries of micro-batches. Accepted records are not checked, even though the ratio can rise at
+    an accepted record, when the window drops its oldest bucket.
     """
     if not rejected.any():
         return None

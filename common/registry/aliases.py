@@ -24,10 +24,10 @@ class Aliases:
     champion: str | None = None
     previous: str | None = None
     changed: datetime | None = None
-    """The time of the last write. It changes even if the same aliases are written again."""
+    """Time of the last write, even if that write did not change an alias."""
 
     def to_plain(self) -> dict[str, str]:
-        """Return the version of each alias that is set."""
+        """Return the version of each alias; aliases that are unset are omitted."""
         by_alias = {CHAMPION: self.champion, PREVIOUS: self.previous}
         return {alias: version for alias, version in by_alias.items() if version is not None}
 
@@ -61,10 +61,10 @@ def read_aliases(path: Path) -> Aliases:
 
 def write_aliases(path: Path, aliases: Aliases) -> None:
     """Write all aliases atomically: a reader sees either the old or the new aliases."""
-    plain = {
+    plain_aliases = {
         "format": ALIASES_FORMAT,
         CHAMPION: aliases.champion,
         PREVIOUS: aliases.previous,
         "changed": aliases.changed.isoformat() if aliases.changed else None,
     }
-    replace_file(path, json.dumps(plain, indent=2).encode() + b"\n")
+    replace_file(path, json.dumps(plain_aliases, indent=2).encode() + b"\n")

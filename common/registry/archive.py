@@ -17,7 +17,8 @@ Arrays = dict[str, NDArray[Any]]
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip file can store
 _CREATED_ON_UNIX = 3
 _MAGIC = b"\x93NUMPY\x01\x00"
-# Numbers, booleans and texts of a fixed size. Objects are refused, because they are pickles.
+# The pattern accepts numbers, booleans and texts of a fixed size. It refuses objects, because they
+# are stored as pickles.
 _HEADER = re.compile(
     rb"\{'descr': '([<|][fiubU]\d{1,5})', 'fortran_order': False, "
     rb"'shape': \((\d{1,12}, ?|\d{1,12}(?:, \d{1,12})+)\), \} *\n"
@@ -41,8 +42,8 @@ def pack(arrays: Arrays) -> bytes:
 def unpack(data: bytes, file_name: str) -> Arrays:
     """Return the arrays that `pack` wrote; error messages contain `file_name`.
 
-    Raises ModelRefused for data types that `pack` does not write, for compressed or repeated
-    entries, and for sizes that do not match the bytes.
+    Raises ModelRefused for data types that `pack` does not write, for entries that are compressed
+    or have the same name, and for sizes that do not match the bytes.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -67,15 +68,15 @@ def array_digest(array: NDArray[Any]) -> str:
 
 
 def joint_digest(digests: dict[str, str]) -> str:
-    """Return one SHA-256 of named digests; their order does not matter."""
+    """Return one SHA-256 of all names and digests; the order of the dict does not matter."""
     lines = "".join(f"{name} {digests[name]}\n" for name in sorted(digests))
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def _npy_bytes(array: NDArray[Any]) -> bytes:
-    body = io.BytesIO()
-    np.lib.format.write_array(body, np.asarray(array, order="C"), (1, 0), allow_pickle=False)
-    return body.getvalue()
+    npy_bytes = io.BytesIO()
+    np.lib.format.write_array(npy_bytes, np.asarray(array, order="C"), (1, 0), allow_pickle=False)
+    return npy_bytes.getvalue()
 
 
 def _array_name(entry: zipfile.ZipInfo) -> str:
@@ -91,17 +92,19 @@ def _entry_bytes(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
     return archive.read(entry)
 
 
-def _parse_npy(body: bytes) -> NDArray[Any]:
+def _parse_npy(npy_bytes: bytes) -> NDArray[Any]:
     header_start = len(_MAGIC) + 2
-    header_end = header_start + int.from_bytes(body[len(_MAGIC) : header_start], "little")
-    header = _HEADER.fullmatch(body[header_start:header_end])
-    if not body.startswith(_MAGIC) or header is None:
-        shown_header = body[header_start : min(header_end, header_start + 80)]
+    header_end = header_start + int.from_bytes(npy_bytes[len(_MAGIC) : header_start], "little")
+    header = _HEADER.fullmatch(npy_bytes[header_start:header_end])
+    if not npy_bytes.startswith(_MAGIC) or header is None:
+        shown_header = npy_bytes[header_start : min(header_end, header_start + 80)]
         raise ValueError(f"an array header of another kind: {shown_header!r}")
     dtype = np.dtype(header[1].decode())
     shape = tuple(int(size) for size in header[2].split(b",") if size.strip())
-    if math.prod(shape) * dtype.itemsize != len(body) - header_end:
-        raise ValueError(f"{len(body) - header_end} bytes do not fit the shape {shape} of {dtype}")
-    # Copy, because an array over bytes is read-only, and numba would compile every kernel again for
-    # read-only arrays.
-    return np.frombuffer(body, dtype=dtype, offset=header_end).reshape(shape).copy()
+    if math.prod(shape) * dtype.itemsize != len(npy_bytes) - header_end:
+        raise ValueError(
+            f"{len(npy_bytes) - header_end} bytes do not fit the shape {shape} of {dtype}"
+        )
+    # The array is copied, because an array over bytes is read-only, and numba would compile every
+    # kernel a second time for read-only arrays.
+    return np.frombuffer(npy_bytes, dtype=dtype, offset=header_end).reshape(shape).copy()

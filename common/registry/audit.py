@@ -1,9 +1,9 @@
 """The audit log: user, action, time and reason of each change, as a chain of digests.
 
-A line is complete only if it ends in a line break. Bytes after the last line break are a torn line,
-which a kill left. The next change to the registry removes it and adds an entry about that. A head
-file beside the log repeats the number and digest of the last line, so that removed lines at the end
-are noticed.
+A line is complete only if it ends in a line break. Bytes after the last line break are a torn line:
+the process was killed while it wrote them. The next change to the registry removes a torn line and
+adds an entry about the removal. A head file beside the log repeats the number and digest of the
+last line, so that a check notices if lines at the end were removed.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ class Action(StrEnum):
     REPAIR = "repair"
     """A torn line was removed."""
     CORRECT = "correct"
-    """The folder differed from the log; the entry records the actual state."""
+    """The folder differed from the log; the entry records the actual state of the folder."""
 
 
 class AuditEntry(BaseModel):
@@ -71,7 +71,7 @@ class _LogLine:
 
 
 class AuditLog:
-    """The audit log of one model name; a writer must have the registry's lock."""
+    """The audit log of one model; only a process that has the model's lock may write to it."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -91,7 +91,7 @@ class AuditLog:
         version: str | None = None,
         detail: dict[str, Any] | None = None,
     ) -> None:
-        """Append an entry; the caller must have repaired a torn line."""
+        """Append an entry; the caller must have called `repair` before."""
         number, previous_digest = self._last_line()
         entry = AuditEntry(
             number=number + 1,
@@ -124,7 +124,7 @@ class AuditLog:
         )
 
     def problems(self) -> list[str]:
-        """Return one text for each break in the chain of lines; an empty list if it is intact."""
+        """Return one text for each break in the chain of lines, so none if the chain is intact."""
         lines, torn_line = self._read_lines()
         problems = ["the last line is torn: the next change removes it"] if torn_line else []
         previous_digest, number = ZERO_DIGEST, 0
@@ -152,7 +152,8 @@ class AuditLog:
                 f"line {head_number} was written, but the log ends at {number}: lines are missing"
             ]
         digests = [ZERO_DIGEST, *(line.digest for line in lines)]
-        # A kill between the writes of a line and its head leaves the head one line behind.
+        # If the process was killed after it wrote a line and before it wrote the head, the head is
+        # one line behind.
         expected_digests = {number: digests[-1]} | ({number - 1: digests[-2]} if lines else {})
         if expected_digests.get(head_number) != digest:
             return [f"{self._head_path.name} does not match the end of the log"]
@@ -163,8 +164,9 @@ class AuditLog:
         number, digest = self._read_head()
         lines, _ = self._read_lines()
         last_entry = lines[-1].entry if lines else None
-        # After a kill the head may be one line behind the log. Otherwise the chain continues from
-        # the head, so that an edited end of the log does not become part of the chain.
+        # If the head is one line behind the log, because the process was killed between the two
+        # writes, the chain continues from the log. Otherwise it continues from the head, so that an
+        # edited end of the log does not become part of the chain.
         if last_entry is not None and last_entry.number > number:
             return last_entry.number, lines[-1].digest
         return number, digest
@@ -181,7 +183,8 @@ class AuditLog:
         try:
             head = _LogHead.model_validate_json(self._head_path.read_bytes())
         except (OSError, ValidationError):
-            return 0, ZERO_DIGEST  # `problems` reports a log of two or more lines without a head
+            # `problems` reports a missing head if the log has two or more lines.
+            return 0, ZERO_DIGEST
         return head.number, head.sha256
 
 

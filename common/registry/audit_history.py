@@ -1,7 +1,8 @@
 """Compares the state of a model's folder with the state that its audit log records.
 
-An entry is written before its change is done. After a kill, therefore, only the change of the
-last entry can be missing. The next change then adds an entry with the actual state.
+Each entry is written before the change that it describes. If the process is killed in between, the
+last entry describes a change that was not made. The next change then adds an entry with the actual
+state.
 """
 
 from collections.abc import Iterable
@@ -32,7 +33,7 @@ def folder_state(versions: Iterable[str], aliases: Aliases) -> RegistryState:
 
 
 def logged_state(entries: Iterable[AuditEntry]) -> RegistryState:
-    """Return the state of a folder after the changes of all audit entries."""
+    """Return the state that a folder has if the changes of all audit entries were made."""
     state = RegistryState()
     for entry in entries:
         state = _apply(state, entry)

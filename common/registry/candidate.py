@@ -1,4 +1,4 @@
-"""The result of training: all content of a model version before it has an id."""
+"""The result of training: the content of a model version that has no id yet."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -24,9 +24,9 @@ class DataSource(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     uri: str
-    """A file, a glob or `kafka:TOPIC`, as the user wrote it."""
+    """The source as the user wrote it: a file, a glob or `kafka:TOPIC`."""
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-    """Digest of the bytes that were read."""
+    """Digest of all bytes that were read from the source."""
     first_time: int
     """Earliest event time, microseconds since 1970-01-01 UTC."""
     last_time: int
@@ -54,9 +54,11 @@ class Candidate:
     seed: int
     data_source: DataSource
     split: dict[str, Any]
-    """`fit_rows`, `calibration_rows`, and `boundary_time` in microseconds."""
+    """The split of the training rows: `fit_rows`, `calibration_rows`, and `boundary_time` in
+    microseconds."""
     golden: Readings
-    """1 to MAX_GOLDEN_ROWS readings, spread over the calibration rows, scored from cold memory."""
+    """1 to MAX_GOLDEN_ROWS readings, spread over the calibration rows. They are scored with a cold
+    memory."""
     forecast: Forecast | None = None
     decision: Decision | None = None
     """`forecast` and `decision` are None if the features are `plain`."""

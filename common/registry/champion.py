@@ -14,11 +14,11 @@ def _do_nothing(_: object) -> None:
 
 
 class Champion:
-    """Follows a model's champion alias; a refused version never replaces a good one.
+    """Follows a model's champion alias; if a new version is refused, the loaded one stays in use.
 
     The constructor raises ModelRefused if no champion can be loaded. `on_loaded` is called with
     every loaded version, including the first. `on_refused` is called once for each write of the
-    alias file whose champion cannot be loaded.
+    alias file after which the champion cannot be loaded.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class Champion:
         self._on_loaded = on_loaded
         self._on_refused = on_refused
         self._last_result: Aliases | str = registry.current_aliases(name)
-        """What the last read of the alias file returned: the aliases, or the text of the error."""
+        """The result of the last read of the alias file: the aliases, or the text of the error."""
         self._version = registry.load(name)
         on_loaded(self._version)
 

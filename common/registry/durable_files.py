@@ -1,4 +1,4 @@
-"""Writes files so that a kill or a power cut leaves no half-written content."""
+"""Writes files so that no half-written content remains after a kill or a power cut."""
 
 import os
 import secrets
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def write_new(path: Path, content: bytes) -> None:
-    """Write and sync a file that must not exist yet; its folder is not synced."""
+    """Write and sync a file that must not exist yet; the folder of the file is not synced."""
     with path.open("xb") as file:
         file.write(content)
         file.flush()
@@ -15,12 +15,12 @@ def write_new(path: Path, content: bytes) -> None:
 
 def replace_file(path: Path, content: bytes) -> None:
     """Replace a file's content atomically: a reader sees the old or the new content."""
-    temporary = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
+    temporary_path = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
     try:
-        write_new(temporary, content)
-        temporary.replace(path)
+        write_new(temporary_path, content)
+        temporary_path.replace(path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        temporary_path.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
 

@@ -11,7 +11,7 @@ from sensorwatch.common.registry.version_files import REPORTS
 
 
 def report_bytes(report: dict[str, Any]) -> bytes:
-    """Return a report as the content of its file.
+    """Return the content of a report's file.
 
     Raises UsageError if "passed" is missing or the report is not plain JSON.
     """
@@ -63,11 +63,11 @@ def report_problems(folder: Path, entries: list[AuditEntry]) -> list[str]:
 
 
 def promotion_obstacle(folder: Path, entries: list[AuditEntry]) -> str | None:
-    """Return why a version may not be promoted; None if its newest report is intact and passed."""
-    evaluations = _evaluations(folder.name, entries)
-    if not evaluations:
+    """Return why a version may not be promoted, or None if it may be promoted."""
+    evaluation_entries = _evaluations(folder.name, entries)
+    if not evaluation_entries:
         return "it has no report"
-    detail = evaluations[-1].detail
+    detail = evaluation_entries[-1].detail
     path = folder / REPORTS / str(detail.get("report"))
     if _digest(path) != detail.get("sha256"):
         return f"its report {path.name} is missing or was edited"

@@ -1,4 +1,4 @@
-"""Golden rows: readings stored with their scores. They are scored again before a model is used."""
+"""Golden rows: readings stored with their scores, to be scored again before a model is used."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from sensorwatch.common.rows.schema import MissingPolicy, Schema
 from sensorwatch.common.scoring.detector import Detector
 
 TOLERANCE = 1e-9
-"""Largest allowed difference between a raw score and the recorded raw score."""
+"""Largest allowed difference between a new raw score and the recorded raw score."""
 
 _DTYPES = {"event_time": "<i8", "sensor": "<i4", "values": "<f8", "context": "<f8"} | {
     "raw_score": "<f8",
@@ -20,7 +20,7 @@ _DTYPES = {"event_time": "<i8", "sensor": "<i4", "values": "<f8", "context": "<f
 
 
 def golden_arrays(detector: Detector, readings: Readings) -> Arrays:
-    """Score 1 to MAX_GOLDEN_ROWS readings from cold memory; return readings and scores as arrays.
+    """Score 1 to MAX_GOLDEN_ROWS readings with a cold memory; return readings and scores as arrays.
 
     Raises ValueError for any other number of readings.
     """
@@ -41,7 +41,7 @@ def golden_arrays(detector: Detector, readings: Readings) -> Arrays:
 
 
 def check_golden_rows(detector: Detector, stored_rows: Arrays) -> None:
-    """Score the golden rows again.
+    """Score the golden rows again, and compare the results with the stored scores.
 
     Raises ModelRefused unless every decision equals the recorded decision, and every score differs
     from the recorded score by at most TOLERANCE.
@@ -49,17 +49,18 @@ def check_golden_rows(detector: Detector, stored_rows: Arrays) -> None:
     readings = _readings(stored_rows, detector.schema)
     detections = detector.detect(readings, detector.empty_memory()).detections
     calibration = detector.calibration
-    # Anomaly scores are raw scores divided by `threshold - centre`. Divide their differences by
-    # this scale, so that TOLERANCE has the unit of a raw score.
+    # An anomaly score is a raw score divided by `threshold - centre`. A difference between anomaly
+    # scores is divided by `scale`, so that TOLERANCE, which has the unit of a raw score, applies to
+    # it.
     scale = 1.0 / min(1.0, calibration.threshold - calibration.centre)
     difference = np.maximum(
         np.abs(detections.raw_score - stored_rows["raw_score"]),
         np.abs(detections.anomaly_score - stored_rows["anomaly_score"]) / scale,
     )
-    # A golden row may have exactly the threshold as its score. Then the last bit of the score
-    # decides. This bit may differ on another kind of CPU, so the decision is not compared.
+    # The decisions of rows whose raw score is the threshold are not compared, because there the
+    # last bit of the score decides, and this bit may differ on another kind of CPU.
     is_at_threshold = np.abs(stored_rows["raw_score"] - calibration.threshold) <= TOLERANCE
-    # `~(difference <= TOLERANCE)` is also true for NaN, but `difference > TOLERANCE` is not.
+    # This is not written as `difference > TOLERANCE`, which is false for NaN.
     is_different = ~(difference <= TOLERANCE) | (
         (detections.is_anomaly != stored_rows["is_anomaly"]) & ~is_at_threshold
     )
@@ -72,17 +73,17 @@ def check_golden_rows(detector: Detector, stored_rows: Arrays) -> None:
 
 
 def _readings(stored_rows: Arrays, schema: Schema) -> Readings:
-    rows = len(stored_rows["event_time"]) if "event_time" in stored_rows else 0
-    if not 1 <= rows <= MAX_GOLDEN_ROWS:
-        raise ModelRefused(f"{rows} golden rows, wanted 1 to {MAX_GOLDEN_ROWS}")
+    row_count = len(stored_rows["event_time"]) if "event_time" in stored_rows else 0
+    if not 1 <= row_count <= MAX_GOLDEN_ROWS:
+        raise ModelRefused(f"{row_count} golden rows, wanted 1 to {MAX_GOLDEN_ROWS}")
     # Context is stored only if the schema has context columns.
-    no_context: Arrays = {"context": np.empty((rows, 0))}
+    no_context: Arrays = {"context": np.empty((row_count, 0))}
     stored_rows = no_context | stored_rows
     columns = {"values": schema.signals, "context": schema.context}
     for name, dtype in _DTYPES.items():
-        shape = (rows, len(columns[name])) if name in columns else (rows,)
-        array = stored_rows.get(name)
-        if array is None or array.dtype.str != dtype or array.shape != shape:
+        shape = (row_count, len(columns[name])) if name in columns else (row_count,)
+        stored_array = stored_rows.get(name)
+        if stored_array is None or stored_array.dtype.str != dtype or stored_array.shape != shape:
             raise ModelRefused(f"the golden rows' {name} is not {dtype} of shape {shape}")
     _check_finite(stored_rows, schema)
     sensor_ids, sensor = stored_rows.get("sensor_ids"), stored_rows["sensor"]
@@ -93,7 +94,7 @@ def _readings(stored_rows: Arrays, schema: Schema) -> Readings:
     ):
         raise ModelRefused("the golden rows name sensors that are missing from their sensor ids")
     return Readings(
-        np.arange(rows, dtype=np.int64),
+        np.arange(row_count, dtype=np.int64),
         stored_rows["event_time"],
         sensor,
         tuple(str(name) for name in sensor_ids),
@@ -103,9 +104,11 @@ def _readings(stored_rows: Arrays, schema: Schema) -> Readings:
 
 
 def _check_finite(stored_rows: Arrays, schema: Schema) -> None:
-    table = np.concatenate([stored_rows["values"], stored_rows["context"]], axis=1)
+    values_and_context = np.concatenate([stored_rows["values"], stored_rows["context"]], axis=1)
     may_be_missing = np.asarray(
         [column.missing is MissingPolicy.HOLD_LAST for column in schema.columns]
     )
-    if not np.all(np.isfinite(table) | (np.isnan(table) & may_be_missing)):
+    if not np.all(
+        np.isfinite(values_and_context) | (np.isnan(values_and_context) & may_be_missing)
+    ):
         raise ModelRefused("the golden rows contain values that no reading can have")

@@ -22,7 +22,7 @@ from sensorwatch.common.registry.model_names import ordinal_of
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """The operations that change a model's folder; its lock must be taken."""
+    """The operations that change a model's folder; the caller must have the folder's lock."""
 
     folder: ModelFolder
     who: str
@@ -40,7 +40,7 @@ class Change:
     def move_aliases(
         self, action: Action, target: Aliases, why: str, detail: dict[str, Any] | None = None
     ) -> None:
-        """Log the target of the aliases, then write the aliases."""
+        """Log the new aliases, then write them to the alias file."""
         aliases = {CHAMPION: target.champion, PREVIOUS: target.previous}
         self.log_action(action, target.champion, why, {**aliases, **(detail or {})})
         write_aliases(self.folder.aliases, replace(target, changed=self.now()))
@@ -51,7 +51,7 @@ class Change:
         self.folder.remove(version)
 
     def next_ordinal(self) -> int:
-        """Return the next free number; numbers of deleted versions are not reused."""
+        """Return the number for the next version; numbers of deleted versions are not reused."""
         logged_versions = [entry.version for entry in self.folder.log.entries() if entry.version]
         numbers = (
             ordinal_of(self.folder.name, version)
@@ -64,7 +64,8 @@ class Change:
 def locked_change(folder: ModelFolder, who: str, now: Callable[[], datetime]) -> Iterator[Change]:
     """Lock a model's folder and yield its `Change`.
 
-    If the folder differs from its audit log, the log first gets an entry with the actual state.
+    If the folder differs from its audit log, an entry with the actual state is first added to the
+    log.
     """
     with folder.locked():
         change = Change(folder, who, now)
@@ -90,7 +91,7 @@ def log_mismatches(folder: ModelFolder) -> list[str]:
 
 
 def aliases_or_none(folder: ModelFolder) -> Aliases | None:
-    """Return the aliases, or None if the alias file is damaged; promoting a version repairs it."""
+    """Return the aliases, or None if the alias file is damaged; a promotion repairs the file."""
     try:
         return read_aliases(folder.aliases)
     except ModelRefused:

@@ -39,7 +39,7 @@ class StoredFile(_ManifestModel):
 
 
 class CalibrationSummary(_ManifestModel):
-    """The main numbers of the calibration. They inform people; scoring uses the arrays."""
+    """The main numbers of the calibration, as information for people; scoring uses the arrays."""
 
     threshold: float
     centre: float
@@ -48,14 +48,14 @@ class CalibrationSummary(_ManifestModel):
 
 
 class ModelManifest(_ManifestModel):
-    """The description of one version. It never changes after it is written."""
+    """The description of one version; a written manifest never changes."""
 
     format: int = MANIFEST_FORMAT
     id: str
     name: str
     created: AwareDatetime
     parent: str | None
-    """The champion when this version was registered."""
+    """The id of the version that was champion when this version was registered."""
     row_schema: dict[str, Any] = Field(alias="schema")
     schema_fingerprint: str
     plan: dict[str, Any]
@@ -67,7 +67,7 @@ class ModelManifest(_ManifestModel):
     libraries: dict[str, str]
     arrays: dict[str, StoredArray]
     arrays_digest: Sha256
-    """Digest of all array digests. The same data and seed give the same digest."""
+    """Digest of all array digests; training with the same data and seed gives the same digest."""
     files: dict[str, StoredFile]
     digest: str = ""
     """SHA-256 of all other fields."""
@@ -85,10 +85,10 @@ class ModelManifest(_ManifestModel):
         return self.model_dump(mode="json", by_alias=True)
 
     def to_bytes(self) -> bytes:
-        """Return the content of the manifest's file, with the digest."""
-        plain = self.to_plain()
-        plain["digest"] = _digest(plain)
-        return json.dumps(plain, indent=2, allow_nan=False).encode() + b"\n"
+        """Return the content of the manifest's file, including the digest."""
+        plain_manifest = self.to_plain()
+        plain_manifest["digest"] = _digest(plain_manifest)
+        return json.dumps(plain_manifest, indent=2, allow_nan=False).encode() + b"\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,23 +100,23 @@ class ModelVersion:
 
 
 def parse_manifest(content: bytes) -> ModelManifest:
-    """Return the manifest in a file's content.
+    """Return the manifest that is the content of a file.
 
     Raises ModelRefused if the manifest is damaged, edited, or of a newer format.
     """
     try:
-        plain = json.loads(content)
+        plain_manifest = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise ModelRefused(f"the manifest is not JSON: {error}") from error
-    if not isinstance(plain, dict):
+    if not isinstance(plain_manifest, dict):
         raise ModelRefused("the manifest is not a JSON object")
-    file_format = plain.get("format")
+    file_format = plain_manifest.get("format")
     if isinstance(file_format, int) and file_format > MANIFEST_FORMAT:
         raise ModelRefused(
             f"the manifest's format {file_format} is newer than this code's {MANIFEST_FORMAT}: "
             "upgrade sensorwatch"
         )
-    if plain.get("digest") != _digest(plain):
+    if plain_manifest.get("digest") != _digest(plain_manifest):
         raise ModelRefused("the manifest was edited or damaged: its digest does not match")
     try:
         return ModelManifest.model_validate_json(content)
@@ -126,7 +126,7 @@ def parse_manifest(content: bytes) -> ModelManifest:
         ) from error
 
 
-def _digest(plain: dict[str, Any]) -> str:
-    other_fields = {key: value for key, value in plain.items() if key != "digest"}
+def _digest(plain_manifest: dict[str, Any]) -> str:
+    other_fields = {key: value for key, value in plain_manifest.items() if key != "digest"}
     text = json.dumps(other_fields, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

@@ -37,7 +37,7 @@ class ModelFolder:
 
     @property
     def staging(self) -> Path:
-        """The folder of versions that are being written or deleted; a kill leaves them there."""
+        """The folder of versions whose writing or deletion has not ended or was interrupted."""
         return self.folder / "staging"
 
     @property
@@ -66,7 +66,7 @@ class ModelFolder:
 
     @contextmanager
     def locked(self, seconds: float = LOCK_SECONDS) -> Iterator[None]:
-        """Lock this model's folder for changes by this process; a kill releases the lock.
+        """Lock this model's folder for changes by this process; a lock ends with its process.
 
         Raises UsageError if the lock is not free in time, or if the folder cannot be changed.
         """
@@ -101,7 +101,7 @@ class ModelFolder:
             shutil.rmtree(parent)
 
     def add_version(self, staging_folder: Path, version: str) -> None:
-        """Make a completely written folder a version, atomically for readers."""
+        """Move a completely written version to the other versions, atomically for readers."""
         staging_folder.rename(self.versions / version)
         sync_folder(self.versions)
 
@@ -113,7 +113,7 @@ class ModelFolder:
         shutil.rmtree(deletion_folder)
 
     def remove_leftovers(self) -> None:
-        """Remove the files that interrupted changes left; the caller must have the lock."""
+        """Remove the leftover files of interrupted changes; the caller must have the lock."""
         for entry in self.staging.iterdir():
             shutil.rmtree(entry)
         for entry in self.folder.glob(".*-*"):  # temporary files of `replace_file`

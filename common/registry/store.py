@@ -39,16 +39,16 @@ def _utc_now() -> datetime:
 class Registry:
     """A folder of named models and their versions.
 
-    Any number of processes may read and change it at the same time. A change that is killed at any
-    point leaves the registry intact. `now` returns the time for manifests and audit entries.
+    Any number of processes may read and change the folder at the same time. A change that is killed
+    at any point leaves the registry intact. `now` returns the time for manifests and audit entries.
     """
 
     def __init__(self, root: Path, *, now: Callable[[], datetime] = _utc_now) -> None:
         self._root = root
         self._now = now
 
-    # The next methods only read. They need no lock, because versions never change, and aliases
-    # change atomically.
+    # The methods from here to `verify_audit` only read. They need no lock, because versions never
+    # change, and aliases change atomically.
 
     def names(self) -> list[str]:
         """Return the names of the models that have a version."""
@@ -83,7 +83,7 @@ class Registry:
         return read_aliases(self._model_folder(name).aliases)
 
     def resolve(self, name: str, ref: str) -> str:
-        """Return the version id for `ref`, an alias or a version id.
+        """Return the id of the version that `ref` names; `ref` is an alias or a version id.
 
         Raises ModelRefused if `ref` is unknown.
         """
@@ -98,7 +98,7 @@ class Registry:
         return version
 
     def load(self, name: str, ref: str = CHAMPION) -> ModelVersion:
-        """Return a version after verifying digests, bounds and golden rows; unpickles nothing.
+        """Return a version after verifying its digests, bounds and golden rows, without unpickling.
 
         Raises ModelRefused if it is damaged, of a newer format, or missing.
         """
@@ -129,20 +129,20 @@ class Registry:
         return self._model_folder(name).log.entries()
 
     def verify_audit(self, name: str) -> list[str]:
-        """Return one text for each break in the audit log and each difference from the folder."""
+        """Return one text per break in the audit log, and one per difference from the folder."""
         folder = self._model_folder(name)
         if not folder.folder.is_dir():
             return []
         problems = folder.log.problems() + log_mismatches(folder)
-        # Another process may have written an entry and not yet done the change. With the lock
-        # taken, no change is half done. A reader without write access cannot take the lock.
+        # Another process may have written an entry and not yet made the change, so problems are
+        # checked again with the lock taken. A reader without write access cannot take the lock.
         if problems and os.access(folder.folder, os.W_OK):
             with folder.locked():
                 problems = folder.log.problems() + log_mismatches(folder)
         return problems
 
-    # The next methods change a model's folder and take its lock. They write each audit entry before
-    # the change that it records.
+    # The methods from here on change a model's folder and take its lock. They write each audit
+    # entry before the change that the entry records.
 
     def register(self, name: str, candidate: Candidate, *, who: str, why: str) -> str:
         """Store a candidate as a new version and return its id.
@@ -174,10 +174,11 @@ class Registry:
     def promote(
         self, name: str, version: str, *, who: str, why: str, force: str | None = None
     ) -> None:
-        """Make a version the champion, and the old champion the previous version.
+        """Make a version the champion; the champion before it becomes the previous version.
 
-        `force`: the reason to promote a version without a passing report. Raises CheckFailed if
-        there is neither a passing report nor `force`, ModelRefused if the version cannot be loaded.
+        `force`: the reason to promote a version without a passing report. Raises CheckFailed if the
+        version has no passing report and `force` is None, ModelRefused if the version cannot be
+        loaded.
         """
         if force is not None and not force.strip():
             raise UsageError("promoting by force needs a reason: give it with --reason")
@@ -219,7 +220,8 @@ class Registry:
         content = report_bytes(report)
         folder = self._version_folder(name, version)
         with locked_change(self._model_folder(name), who or current_user(), self._now) as change:
-            self.resolve(name, folder.name)  # a prune may have deleted the version before the lock
+            # A prune may have deleted the version before the lock was taken.
+            self.resolve(name, folder.name)
             path = next_report(folder)
             detail = report_detail(path, content, passed=report["passed"])
             change.log_action(Action.EVALUATE, folder.name, "evaluated", detail)
@@ -233,8 +235,8 @@ class Registry:
     ) -> list[str]:
         """Delete all but the newest `keep` versions, and return the deleted ids.
 
-        The champion, the previous version and the versions in `in_use` are always kept. Files that
-        interrupted changes left are removed too.
+        The champion, the previous version and the versions in `in_use` are always kept. The
+        leftover files of interrupted changes are removed too.
         """
         if keep < 0:
             raise UsageError(f"keep must be 0 or more, found {keep}")

@@ -42,7 +42,7 @@ class VersionContents:
 
 
 def contents_of(candidate: Candidate) -> VersionContents:
-    """Return the file contents of a candidate; its golden rows are scored here."""
+    """Return the contents of a candidate's files; this call scores its golden rows."""
     import joblib  # imported here, because processes that only load versions do not need it
 
     detector = candidate.detector("candidate")
@@ -66,7 +66,7 @@ def manifest_for(
     parent: str | None,
     created: datetime,
 ) -> ModelManifest:
-    """Return the manifest of the version that a candidate becomes."""
+    """Return the manifest of a candidate as the version with the number `ordinal`."""
     digests = contents.array_digests
     arrays_digest = joint_digest(digests)
     calibration = candidate.calibration

@@ -23,7 +23,7 @@ MAX_FILE_BYTES = 2**30
 
 
 def load_version(folder: Path) -> ModelVersion:
-    """Return a version after checking digests, bounds, schema and golden rows; unpickles nothing.
+    """Return a version after checking digests, bounds, schema and golden rows, without unpickling.
 
     If a check fails, raises ModelRefused with the version, the problem and the remedy.
     """
@@ -61,7 +61,7 @@ def load_manifest(folder: Path) -> ModelManifest:
 
 
 def _verified_content(folder: Path, file: str, manifest: ModelManifest) -> bytes:
-    """Return the content of a file after comparing its digest with the manifest."""
+    """Return the content of a file after comparing the file's digest with the manifest."""
     stored_file = manifest.files[file]
     _check_size(folder / file, stored_file)
     content = _read_file(folder / file)

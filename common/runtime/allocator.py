@@ -4,23 +4,23 @@ import ctypes
 import os
 
 TRIM_THRESHOLD_BYTES = 128 * 1024 * 1024
-"""Freed bytes at the top of the heap that the C library keeps before it returns any to the
-system."""
+"""The C library keeps up to this number of freed bytes at the top of the heap, instead of returning
+them to the system."""
 MMAP_THRESHOLD_BYTES = 32 * 1024 * 1024
-"""Allocations from this size get pages of their own, which return to the system when freed.
+"""Allocations of this size or more get separate pages, which return to the system when freed.
 
-glibc allows no larger value.
+This is the largest value that glibc allows.
 """
 # From glibc's malloc.h; see mallopt(3).
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 
 def keep_freed_memory() -> bool:
-    """Make glibc keep freed memory for reuse; return False for another C library.
+    """Make glibc keep freed memory for reuse; return False if nothing was changed.
 
-    By default, glibc returns the columns of a micro-batch to the system. The page faults of the
-    next micro-batch then take up to a quarter of the scoring time. The function does nothing if the
-    user set one of glibc's MALLOC_ variables.
+    By default, glibc returns the memory of a micro-batch's columns to the system, and the page
+    faults of the next micro-batch take up to a quarter of the scoring time. This function changes
+    nothing if the C library is not glibc, or if the user set one of glibc's MALLOC_ variables.
     """
     if any(name.startswith("MALLOC_") for name in os.environ):
         return False

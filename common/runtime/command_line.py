@@ -14,7 +14,7 @@ from sensorwatch.common.errors import SensorwatchError
 from sensorwatch.common.runtime.printing import print_note
 
 INTERRUPTED = 130
-BROKEN_PIPE = 141  # 128 + SIGPIPE, as a shell reports for a program that SIGPIPE ended
+BROKEN_PIPE = 141  # 128 + SIGPIPE: a shell reports this code if SIGPIPE ended a program
 INTERNAL_ERROR = 70
 
 ConfigOption = Annotated[
@@ -28,7 +28,7 @@ ConfigOption = Annotated[
 
 
 def typer_app(**options: Any) -> typer.Typer:
-    """Return an empty typer app without completion commands and decorated tracebacks."""
+    """Return an empty typer app that has no completion commands and no decorated tracebacks."""
     return typer.Typer(add_completion=False, pretty_exceptions_enable=False, **options)
 
 
@@ -46,10 +46,11 @@ def run(
     try:
         _invoke(command, sys.argv[1:] if args is None else args, name or Path(sys.argv[0]).name)
         sys.stdout.flush()
-    except SystemExit as stop:
-        if isinstance(stop.__context__, BrokenPipeError):  # rich exits with code 1
+    except SystemExit as system_exit:
+        if isinstance(system_exit.__context__, BrokenPipeError):  # rich exits with code 1
             return BROKEN_PIPE
-        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+        code = system_exit.code
+        return code if isinstance(code, int) else int(code is not None)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - reported below
         return _report(error)
     return 0
@@ -97,7 +98,7 @@ def _report_usage_error(error: typer.TyperException) -> int:
 
 
 def _discard_stdout() -> int:
-    # At exit, Python flushes standard output again, which would fail. So redirect it.
+    # Standard output is redirected, because Python flushes it again at exit, which would fail.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return BROKEN_PIPE
 

@@ -15,11 +15,11 @@ class SafeConsole(Console):
         super().__init__(stderr=stderr, width=width, markup=False, emoji=False, highlight=False)
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """Return an escaped string as rich renders it; rich calls this method for every string."""
+        """Escape a string and render it as rich does; rich calls this method for every string."""
         return super().render_str(escape_lines(text), **options)
 
 
 def styled(*parts: str | tuple[str, str]) -> Text:
-    """Join parts to one escaped text; a part is a text, or a pair of text and rich style."""
+    """Join parts to one escaped text; a part is a text, or a pair (text, rich style)."""
     pairs = ((part, "") if isinstance(part, str) else part for part in parts)
     return Text.assemble(*((escape(text), style) for text, style in pairs))

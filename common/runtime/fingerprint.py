@@ -17,7 +17,7 @@ _FILES = ("kernels.py", "row_executor.py")
 
 @cache
 def fingerprint() -> str:
-    """Return 12 hex digits of the scoring code, its libraries and the kind of CPU.
+    """Return 12 hex digits that identify the scoring code, its libraries and the kind of CPU.
 
     Two processes with the same fingerprint give every row a bit-identical score. If the fingerprint
     changes, the ledger's digest begins a new segment. The C library counts as a library, because
@@ -32,9 +32,10 @@ def fingerprint() -> str:
 
 
 def code_digest(common: Path) -> bytes:
-    """Return the SHA-256 of all source files in `common` that parse, score and account for rows.
+    """Return the SHA-256 of all source files in `common` that parse, score or account for rows.
 
-    Absolute paths are not part of the digest, so it is equal in a checkout and an installed wheel.
+    The digest contains no absolute paths, so a checkout and an installed wheel have the same
+    digest.
     """
     files = [common / name for name in _FILES]
     files += [file for folder in _FOLDERS for file in (common / folder).rglob("*.py")]

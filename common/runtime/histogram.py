@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 
 
 class RowHistogram(Collector):
-    """A histogram of one value per row. A call of `Histogram.observe` for each row is too slow."""
+    """A histogram of one value per row; calling `Histogram.observe` for each row is too slow."""
 
     def __init__(
         self, name: str, documentation: str, *, bounds: Sequence[float], registry: CollectorRegistry
@@ -41,10 +41,10 @@ class RowHistogram(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield the cumulative counts of the buckets; the registry calls this method."""
         with self._lock:
-            cumulative, total = np.cumsum(self._counts), self._sum
+            cumulative_counts, total = np.cumsum(self._counts), self._sum
         buckets = [
             (_bound_text(bound), float(count))
-            for bound, count in zip(self._bounds, cumulative, strict=True)
+            for bound, count in zip(self._bounds, cumulative_counts, strict=True)
         ]
         yield HistogramMetricFamily(
             self._name, self._documentation, buckets=buckets, sum_value=total

@@ -17,10 +17,10 @@ from sensorwatch.common.kernel_folder import kernel_folder
 from sensorwatch.common.kernels import all_cached
 
 OnShare = Callable[[float], object]
-"""Called with the share of all kernels that are compiled, from 0 to 1."""
+"""A function that is called with the compiled share of all kernels, from 0 to 1."""
 
 CSV_JOB, JSON_JOB, SCORING_JOB = JOBS = ("csv", "json", "scoring")
-"""What a child process compiles; see `sensorwatch/kernel_jobs.py`."""
+"""The jobs of child processes: the kernels that they compile; see `sensorwatch/kernel_jobs.py`."""
 # Reading CSV and reading JSON share kernels, so one process does both.
 _JOBS_OF_ONE_CPU = ((CSV_JOB, SCORING_JOB, JSON_JOB),)
 _JOBS_OF_TWO_CPUS = ((CSV_JOB, JSON_JOB), (SCORING_JOB,))
@@ -30,12 +30,13 @@ _POLL_SECONDS = 0.05
 class KernelCompilation:
     """The compilation of every kernel that is not in the cache; a context manager.
 
-    Of several processes that need kernels, one compiles and the others wait for it. Without it, or
-    if a child process fails, the first call of a kernel compiles it.
+    If several processes need kernels, one of them compiles and the others wait. A kernel that was
+    not compiled in this way, such as after a failure of a child process, is compiled at its first
+    call.
     """
 
     def __init__(self, *, is_cached: Callable[[], bool] = all_cached) -> None:
-        """Start to compile unless `is_cached`; the default checks the kernels that are imported."""
+        """Start to compile unless `is_cached()`; by default it checks the imported kernels."""
         self._is_cached = is_cached
         self._lock_file = None if is_cached() else _open_lock_file()
         self._total = 0 if self._lock_file is None else kernel_count()
@@ -48,7 +49,7 @@ class KernelCompilation:
         return self._lock_file is not None
 
     def wait(self, on_share: OnShare, jobs: Sequence[str] = JOBS) -> list[str]:
-        """Block until `jobs` are done; return the error of each child process that failed."""
+        """Wait until `jobs` are done; return the error of each child process that failed."""
         while self.is_running(jobs):
             on_share(self._share())
             time.sleep(_POLL_SECONDS)
@@ -63,7 +64,7 @@ class KernelCompilation:
             self._lock_file = None
 
     def is_running(self, jobs: Sequence[str] = JOBS) -> bool:
-        """Return whether one of `jobs` is still to be done, here or in another process."""
+        """Return whether at least one of `jobs` is not finished yet, here or in another process."""
         if self._lock_file is not None and not self._children:
             self._start_unless_locked()
         if self._lock_file is None:
@@ -77,22 +78,24 @@ class KernelCompilation:
         if self._is_cached():
             self.close()
             return
-        enough = len(os.sched_getaffinity(0)) > 1
-        lists = _JOBS_OF_TWO_CPUS if enough else _JOBS_OF_ONE_CPU
-        self._children = [_Child(jobs) for jobs in lists]
+        has_two_cpus = len(os.sched_getaffinity(0)) > 1
+        job_lists = _JOBS_OF_TWO_CPUS if has_two_cpus else _JOBS_OF_ONE_CPU
+        self._children = [_Child(jobs) for jobs in job_lists]
 
     def _share(self) -> float:
-        compiled: set[str] = set().union(*(child.compiled for child in self._children))
-        return min(1.0, len(compiled) / self._total)
+        compiled_kernels: set[str] = set().union(
+            *(child.compiled_kernels for child in self._children)
+        )
+        return min(1.0, len(compiled_kernels) / self._total)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(
         self,
-        kind: type[BaseException] | None,
+        error_type: type[BaseException] | None,
         error: BaseException | None,
-        trace: TracebackType | None,
+        traceback: TracebackType | None,
     ) -> None:
         self.close()
 
@@ -122,7 +125,7 @@ class _Child:
     """A child process that compiles some jobs and reports each kernel on its standard output."""
 
     def __init__(self, jobs: Sequence[str]) -> None:
-        self.compiled: set[str] = set()
+        self.compiled_kernels: set[str] = set()
         self._remaining = set(jobs)
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `stop`
         self._process = subprocess.Popen(  # noqa: S603 - this Python, our own module
@@ -136,11 +139,11 @@ class _Child:
         self._reader.start()
 
     def is_running(self, jobs: Sequence[str]) -> bool:
-        """Return whether one of `jobs` is still to be done by this process."""
+        """Return whether this process still has to finish at least one of `jobs`."""
         return self._reader.is_alive() and not self._remaining.isdisjoint(jobs)
 
     def error(self) -> str | None:
-        """Return the last line of standard error if the process failed, else None."""
+        """Return the last line of the process's standard error if it failed, else None."""
         if self._reader.is_alive() or self._process.wait() == 0:
             return None
         self._errors.seek(0)
@@ -162,4 +165,4 @@ class _Child:
                 if kind == "done":
                     self._remaining.discard(name)
                 else:
-                    self.compiled.add(name)
+                    self.compiled_kernels.add(name)

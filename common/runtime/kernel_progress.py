@@ -17,7 +17,7 @@ _log = logger("kernels")
 
 
 def compile_ahead() -> None:
-    """Compile every kernel before the first row, side by side, and show the progress.
+    """Compile all kernels in parallel before the first row, and show the progress.
 
     Does nothing if the kernels that this process imported are in the cache.
     """
@@ -25,19 +25,20 @@ def compile_ahead() -> None:
         if not compilation.is_needed:
             return
         _log.info("compiling the scoring code for this CPU, which only the first start needs")
-        began = time.monotonic()
+        start_time = time.monotonic()
         with show_share() as on_share:
             errors = compilation.wait(on_share)
     for error in errors:
         _log.warning("a process that compiles kernels failed, so this one compiles", error=error)
-    _log.info("compiled", seconds=round(time.monotonic() - began, 1))
+    _log.info("compiled", seconds=round(time.monotonic() - start_time, 1))
 
 
 @contextmanager
 def show_share(say: Callable[[str], object] = _log.info) -> Iterator[OnShare]:
     """Provide a function that shows the compiled share as a bar on standard error.
 
-    If that is no terminal, it calls `say` with a text at most every 5 seconds.
+    If standard error is not a terminal, the function instead calls `say` with a text, at most every
+    5 seconds.
     """
     if not sys.stderr.isatty():
         yield _periodic_text(say)

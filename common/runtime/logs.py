@@ -49,7 +49,7 @@ class Log:
         exception: BaseException | None = None,
     ) -> None:
         if self.stdlib_logger.isEnabledFor(level):
-            # The event is an argument, so that a % in its text is not read as a format.
+            # The event is passed as an argument, so that a % in its text is not read as a format.
             self.stdlib_logger.log(level, "%s", event, exc_info=exception, extra={"fields": fields})
 
 
@@ -59,12 +59,12 @@ def logger(name: str) -> Log:
 
 
 def kafka_logger() -> logging.Logger:
-    """Return the logger for a Kafka client; with it, librdkafka's lines are in our log."""
+    """Return the logger for a Kafka client; it writes librdkafka's lines into our log."""
     return logging.getLogger(f"{ROOT_LOGGER}.kafka")
 
 
 def configure(format: str, level: str, stream: TextIO | None = None) -> None:  # noqa: A002 - the setting
-    """Configure the log of the process to write to `stream`; if None, to standard error.
+    """Configure this process to write its log to `stream`, or to standard error if it is None.
 
     `format`: "human" or "json"; `level`: "debug", "info", "warning" or "error". Lines of other
     libraries are written from level "warning" on.
@@ -127,7 +127,8 @@ def _field_text(value: object) -> str:
 
 
 def _json_value(value: object) -> object:
-    # JSON has no NaN and no infinity, so parsers would refuse the line.
+    # NaN and infinity are written as texts, because JSON has no such numbers and parsers would
+    # refuse the line.
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, Mapping):

@@ -41,7 +41,7 @@ class Rebalance(StrEnum):
 
 
 class TransactionOutcome(StrEnum):
-    """The result of a transaction, as far as it is known."""
+    """The result of a transaction; UNKNOWN if the broker did not report it."""
 
     COMMITTED = "committed"
     ABORTED = "aborted"
@@ -232,6 +232,6 @@ def _histogram(
 
 
 def _create_label_series(metric: Counter | Histogram, values: Iterable[str]) -> None:
-    """Create a series for each known label value, so that a rate includes the first increase."""
+    """Create a series for each known label value, so that a rate counts the first increase too."""
     for value in values:
         metric.labels(value)

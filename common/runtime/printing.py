@@ -14,7 +14,7 @@ def print_line(text: str) -> None:
 
 
 def print_cells(cells: Iterable[str]) -> None:
-    """Print cells on one line, with tabs between; a tab or line break in a cell is escaped."""
+    """Print cells on one line, separated by tabs; a tab or line break in a cell is escaped."""
     _write("\t".join(map(escape, cells)), sys.stdout)
 
 
@@ -36,8 +36,8 @@ def print_json(value: Any, *, indent: int | None = None) -> None:
 def json_line(value: bytes) -> bytes:
     r"""Return a JSON document from outside this program as one line that is safe to print.
 
-    The JSON value does not change. If bytes are not UTF-8, they become escapes such as `\xff`, and
-    the line is not JSON.
+    The meaning of the JSON document does not change. Bytes that are not UTF-8 become escapes such
+    as `\xff`; the line is then not valid JSON.
     """
     text = b" ".join(value.splitlines()).decode(errors="backslashreplace")
     return escape_json(text).encode() + b"\n"

@@ -6,8 +6,8 @@ from collections import deque
 class WindowedRatio:
     """The share of hits among the rows of the last `seconds`.
 
-    Time is an argument, in monotonic seconds. Rows are counted per second, so the memory use does
-    not depend on the rate.
+    The caller passes the time as monotonic seconds. Rows are counted per second, so the memory use
+    does not depend on the number of rows.
     """
 
     def __init__(self, seconds: int = 300) -> None:

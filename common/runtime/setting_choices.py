@@ -1,4 +1,4 @@
-"""Enums for the settings that have a few choices. The import of this module is fast."""
+"""Enums for the settings that have a few choices, in a module that imports fast."""
 
 from enum import StrEnum
 
@@ -11,16 +11,16 @@ class Delivery(StrEnum):
 
 
 class Emit(StrEnum):
-    """Which rows of an episode get an event. The end of an episode always gets one.
+    """The rows of an episode for which events are sent; the end of an episode always has an event.
 
-    Metrics and ledger count all anomalous rows in both cases.
+    Whichever rows have events, metrics and ledger count all anomalous rows.
     """
 
     ROWS = "rows"
     """One event for each anomalous row."""
     EPISODES = "episodes"
-    """One event for the first row of an episode. A late or duplicate row is an episode of its
-    own."""
+    """One event for the first row of each episode. An anomalous row that is late or a duplicate is
+    a separate episode."""
 
 
 class StartPosition(StrEnum):
@@ -37,7 +37,7 @@ class FeatureKind(StrEnum):
     FORECAST = "forecast"
     """Each row is compared with a forecast from its sensor's previous rows."""
     PLAIN = "plain"
-    """The raw signals, the hour and the day of the week, without a memory."""
+    """The features are the raw signals, the hour and the day of the week; no memory is used."""
 
 
 class LogFormat(StrEnum):

@@ -30,19 +30,19 @@ MAX_WAIT_MS = 200
 only after the client's consume() returns."""
 
 
-def is_topic(name: str) -> bool:
+def is_topic_name(name: str) -> bool:
     """Return whether Kafka allows this name for a topic."""
     return re.fullmatch(r"[A-Za-z0-9._-]{1,249}", name) is not None and name not in (".", "..")
 
 
 def _check_topic_name(name: str) -> str:
-    if not is_topic(name):
+    if not is_topic_name(name):
         raise ValueError("not a topic name (1 to 249 of letters, digits, '.', '_' and '-')")
     return name
 
 
 def _check_scalar(value: object) -> object:
-    # Without this check, pydantic reports one problem for each type of the union.
+    # Without this check, pydantic would report a wrong value once for each type of the union.
     if not isinstance(value, str | int | float | bool):
         raise ValueError("not a text, a number, true or false")  # noqa: TRY004 - for pydantic
     return value
@@ -112,7 +112,8 @@ class BreakerSettings(_SettingsTable):
 
     @model_validator(mode="after")
     def _check_min_rows(self) -> Self:
-        # The window has ten buckets (common/ledger/account.py), and the newest may be nearly empty.
+        # The window has ten buckets (common/ledger/account.py), and its newest bucket may be nearly
+        # empty.
         guaranteed_rows = 9 * (self.window_rows // 10)
         if self.min_rows > guaranteed_rows:
             raise ValueError(
@@ -128,7 +129,8 @@ class ConsumerSettings(_SettingsTable):
 
     group: Text = "sensorwatch"
     instance: Text = "0"
-    """A stable name of the host or pod; the transactional id is group.instance.worker."""
+    """A name that identifies the host or pod and stays the same after a restart; the transactional
+    id is group.instance.worker."""
     delivery: Annotated[Delivery, Field(strict=False)] = Delivery.EXACTLY_ONCE
     start: Annotated[StartPosition, Field(strict=False)] = StartPosition.EARLIEST
     emit: Annotated[Emit, Field(strict=False)] = Emit.ROWS
@@ -141,13 +143,13 @@ class ConsumerSettings(_SettingsTable):
     http_port: Port = 9101
     """Port of worker 0; worker n uses this port plus n. With 0, the system chooses a free port."""
     snapshot_every_rows: Count = 250_000
-    """Number of rows of a partition between two snapshots, but at least five rows per sensor."""
+    """Number of rows of a partition between two snapshots; five rows per sensor if that is more."""
     snapshot_every_seconds: Seconds = 3_600
     """Seconds between two snapshots of a partition with new records; must be far below the
-    retention."""
+    retention time of the topics."""
     max_sensors: Annotated[int, Field(ge=1, le=10_000_000)] = 100_000
-    """Largest number of sensors in a partition's memory. A further sensor evicts the sensor that
-    was silent longest."""
+    """Largest number of sensors in a partition's memory. If the memory is full, a new sensor evicts
+    the sensor that was silent longest."""
     commit_deadline_seconds: Seconds = 30
     shutdown_seconds: Seconds = 5
     breaker: BreakerSettings = BreakerSettings()
@@ -172,9 +174,9 @@ class TrainerSettings(_SettingsTable):
     calibration_share: Ratio = 0.3
     features: Annotated[FeatureKind, Field(strict=False)] = FeatureKind.FORECAST
     min_rows: Annotated[int, Field(ge=3, le=1_000_000)] = 100
-    """Number of rows from which a sensor that training did not see learns its own level."""
+    """A sensor that had no rows in training learns its own level from this number of rows."""
     refractory_rows: Annotated[int, Field(ge=0, le=1_000_000)] = 0
-    """Number of a sensor's rows after an alarm that cannot raise another alarm."""
+    """After an alarm, this number of the sensor's next rows cannot raise another alarm."""
 
 
 class ApiSettings(_SettingsTable):
@@ -199,7 +201,7 @@ class Settings(_SettingsTable):
     """The whole configuration."""
 
     kafka: dict[str, Annotated[Scalar, BeforeValidator(_check_scalar)]] = dict(KAFKA_DEFAULTS)
-    """librdkafka's own keys, which the Kafka clients get unchanged."""
+    """librdkafka's own keys, which are passed to the Kafka clients unchanged."""
     topics: TopicSettings = TopicSettings()
     schema_: SchemaSettings = Field(default=SchemaSettings(), alias="schema")
     registry: RegistrySettings = RegistrySettings()

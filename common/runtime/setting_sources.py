@@ -14,7 +14,8 @@ from sensorwatch.common.pydantic_errors import suggest_name
 DEFAULT_FILE = Path("sensorwatch.toml")
 PREFIX = "SENSORWATCH__"
 _KAFKA = "kafka"
-# librdkafka's own keys that end in `file`. Their value is a path, so the file is not read.
+# librdkafka's own keys that end in `file`. The value of such a key is the path itself, not the
+# content of that file.
 _KAFKA_FILE_KEYS = frozenset(
     {
         "sasl.oauthbearer.assertion.file",
@@ -40,7 +41,7 @@ def file_entries(config: Path | None) -> dict[str, SettingEntry]:
     """
     path = DEFAULT_FILE if config is None else config
     try:
-        plain = tomllib.loads(path.read_text(encoding="utf-8"))
+        toml_tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         if config is None:
             return {}
@@ -49,7 +50,7 @@ def file_entries(config: Path | None) -> dict[str, SettingEntry]:
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise SettingsError(f"{path} cannot be read as a configuration: {error}") from error
-    return {key: SettingEntry(value, f"file {path}") for key, value in _flat_items(plain)}
+    return {key: SettingEntry(value, f"file {path}") for key, value in _flat_items(toml_tables)}
 
 
 def environment_entries(
@@ -76,7 +77,7 @@ def environment_entries(
 
 
 def override_entries(overrides: Mapping[str, object]) -> dict[str, SettingEntry]:
-    """Return the entries of the command line; None means "not given"."""
+    """Return the entries of the command line; options that were not given have the value None."""
     return {
         key: SettingEntry(value, "command line")
         for key, value in overrides.items()
@@ -84,8 +85,8 @@ def override_entries(overrides: Mapping[str, object]) -> dict[str, SettingEntry]
     }
 
 
-def _flat_items(plain: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in plain.items():
+def _flat_items(tables: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in tables.items():
         if isinstance(value, dict) and value:
             yield from _flat_items(value, f"{prefix}{key}.")
         elif not isinstance(value, dict):
@@ -111,7 +112,7 @@ def _parse_variable(variable: str, key_types: Mapping[str, type[Any]]) -> tuple[
 
 def _file_content(path: Path, variable: str) -> str:
     try:
-        # The file of a secret usually ends in a line break that is not part of the secret.
+        # A file with a secret usually ends in a line break that is not part of the secret.
         return path.read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(

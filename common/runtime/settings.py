@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from sensorwatch.common.errors import SettingsError
 from sensorwatch.common.pydantic_errors import describe_validation_error
 from sensorwatch.common.runtime.setting_choices import Delivery, LogFormat, LogLevel, StartPosition
-from sensorwatch.common.runtime.setting_keys import SchemaSettings, Settings, is_topic
+from sensorwatch.common.runtime.setting_keys import SchemaSettings, Settings, is_topic_name
 from sensorwatch.common.runtime.setting_sources import (
     SettingEntry,
     environment_entries,
@@ -37,7 +37,7 @@ PACKAGED_SCHEMA = Path(__file__).parents[2] / "schemas" / "default.toml"
 """The default schema inside the installed package."""
 HIDDEN = "(hidden)"
 _SECRET_WORDS = ("password", "secret", "token", "api.key", "apikey", "credential", "jaas")
-# Endings of `[kafka]` keys that are secret although their name contains no secret word.
+# Endings of `[kafka]` keys that are secret although their names contain none of the words above.
 _SECRET_KEYS = ("ssl.key.pem", "oauthbearer.assertion.private.key.pem", "oauthbearer.config")
 # Endings of keys that are never secret.
 _NOT_SECRET_SUFFIXES = (".url", ".file", ".location", "_file")
@@ -61,13 +61,14 @@ def load_settings(
     """Return the configuration from defaults, file, environment and command line.
 
     Each source overrides the sources before it. `config`: the file; if None, `sensorwatch.toml` in
-    the working folder, if it exists. `overrides`: command-line values by dotted key; None means
-    "not given". Raises SettingsError, which names every unknown key and bad value with its source.
+    the working folder, if it exists. `overrides`: command-line values by dotted key; a value of
+    None means that the option was not given. Raises SettingsError, which names every unknown key
+    and bad value with its source.
     """
-    known = known_keys()
+    key_types = known_keys()
     entries = {
         **file_entries(config),
-        **environment_entries(os.environ if environ is None else environ, known),
+        **environment_entries(os.environ if environ is None else environ, key_types),
         **override_entries(overrides or {}),
     }
     try:
@@ -82,8 +83,8 @@ def load_settings(
 def schema_file(settings: Settings) -> Path:
     """Return the path of the schema file.
 
-    It is `[schema] path`. If this setting has its default and the file does not exist, it is the
-    schema inside the installed package.
+    The path is that of the setting `[schema] path`. If the setting has its default and that file
+    does not exist, the path is that of the schema inside the installed package.
     """
     path = settings.schema_.path
     is_default = path == SchemaSettings().path
@@ -92,14 +93,16 @@ def schema_file(settings: Settings) -> Path:
 
 def flat_values(settings: Settings) -> dict[str, Any]:
     """Return the value of every dotted key as text, number or boolean."""
-    plain = settings.model_dump(mode="json", by_alias=True)
+    plain_settings = settings.model_dump(mode="json", by_alias=True)
     return {
-        f"{table}.{key}": value for table, keys in plain.items() for key, value in _leaf_items(keys)
+        f"{table}.{key}": value
+        for table, keys in plain_settings.items()
+        for key, value in _leaf_items(keys)
     }
 
 
 def known_keys() -> dict[str, type[Any]]:
-    """Return the type of every dotted key, without `[kafka]`, whose keys are librdkafka's."""
+    """Return the type of every dotted key, except those of `[kafka]`, which librdkafka defines."""
     return dict(_key_types(Settings, ""))
 
 
@@ -131,7 +134,7 @@ def _check_topics(settings: Settings) -> None:
         settings_text = ", ".join(f'{key} = "{name}"' for key, name in names.items())
         raise SettingsError(f"[topics] must name five different topics, found {settings_text}")
     for key, name in (("ledger", settings.ledger_topic), ("state", settings.state_topic)):
-        if not is_topic(name):
+        if not is_topic_name(name):
             raise SettingsError(
                 f'"{name}", derived from [consumer] group, is not a valid topic name: '
                 f"set [topics] {key}"
@@ -146,15 +149,16 @@ def _nest_entries(entries: Mapping[str, SettingEntry]) -> dict[str, Any]:
         subtree: Any = tree
         for part in [table, *parts[:-1]] if name else []:
             subtree = subtree.setdefault(part, {}) if isinstance(subtree, dict) else subtree
-        if isinstance(subtree, dict):  # else a table has a plain value, which validation reports
+        # Otherwise a table's name was set to a value, which validation reports.
+        if isinstance(subtree, dict):
             subtree[parts[-1] if name else table] = entry.value
     return tree
 
 
 def _error_text(error: ValidationError, entries: Mapping[str, SettingEntry]) -> str:
-    known = known_keys()
-    tables = {".".join(key.split(".")[:-1]) for key in known} | {"kafka"}
-    text = describe_validation_error(error, known=[*known, *tables])
+    key_types = known_keys()
+    tables = {".".join(key.split(".")[:-1]) for key in key_types} | {"kafka"}
+    text = describe_validation_error(error, known=[*key_types, *tables])
     origins = {origin for problem in error.errors() for origin in _origins(problem["loc"], entries)}
     for key, entry in entries.items():
         if _is_secret(key):
@@ -162,10 +166,10 @@ def _error_text(error: ValidationError, entries: Mapping[str, SettingEntry]) -> 
     return f"{text}; set by {', '.join(sorted(origins))}" if origins else text
 
 
-def _origins(loc: tuple[int | str, ...], entries: Mapping[str, SettingEntry]) -> Iterator[str]:
-    path = ".".join(str(part) for part in loc)
+def _origins(location: tuple[int | str, ...], entries: Mapping[str, SettingEntry]) -> Iterator[str]:
+    path = ".".join(str(part) for part in location)
     for key, entry in entries.items():
-        # For a union, pydantic appends the type that it tried to the location.
+        # For a union, pydantic appends to the location the type that it tried to parse.
         if not path or key == path or key.startswith(path + ".") or path.startswith(key + "."):
             yield entry.origin
 
