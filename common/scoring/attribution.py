@@ -17,9 +17,10 @@ from sensorwatch.common.scoring.residuals import repeat_allowance
 from sensorwatch.common.scoring.status import STATUSES, Status
 
 MIN_SCORE_DROP = 1e-9
-"""Smallest sum of the signals' score drops that shares are computed from."""
+"""Shares are computed from the signals' score drops only if the sum of the drops is above this
+value."""
 VALUES_PER_FOREST_CALL = 2**18
-"""Approximate number of values per call of the forest; it bounds the memory in use."""
+"""Approximate number of values per call of the forest; this limits the memory that a call needs."""
 
 _SCORED = STATUSES.index(Status.SCORED)
 
@@ -29,11 +30,12 @@ def attribute_rows(
 ) -> NDArray[np.float64]:
     """Return each signal's share of each row's score; shape (len(rows), signals).
 
-    `rows`: positions among the outcome's readings. Each signal in turn is replaced by its
-    expectation. The resulting drop of the score, relative to the sum of all drops, is the signal's
-    share; the shares of a row sum to 1. The expectation comes from the previous rows and from the
-    row's other signals. With the plain plan, it is the signal's median in training. If no score
-    drops, the shares are proportional to the signals' outlyingness.
+    `rows`: positions of the rows in the outcome's readings. Each signal in turn is replaced by its
+    expectation. The share of a signal is the resulting drop of the score, divided by the sum of all
+    signals' drops; the shares of a row sum to 1. The expectation of a signal is computed from the
+    previous rows and the row's other signals. With the plain plan, the expectation is the signal's
+    median in training. If the score drops for none of the signals, the shares are proportional to
+    the signals' outlyingness.
     """
     signals = len(detector.schema.signals)
     shares = np.empty((len(rows), signals))
@@ -54,19 +56,19 @@ def attribute_rows(
 def _attribute_without_forecast(
     detector: Detector, outcome: Outcome, rows: NDArray[np.int64], shares: NDArray[np.float64]
 ) -> None:
-    """Write the signals' shares of the raw score; the expectation is the median in training."""
+    """Write each signal's share of the raw score; expectations are the medians in training."""
     matrix = compute_features(outcome.readings.take(rows), detector.plan)
     signals, ranges = shares.shape[1], detector.ranges
     variants = np.repeat(matrix[:, np.newaxis], signals + 1, axis=1)
     for column, feature in enumerate(detector.plan.features):
         if feature.signal >= 0:
             variants[:, feature.signal, column] = ranges.expected[feature.signal]
-    total = score(detector.forest, variants.reshape(-1, matrix.shape[1]))
+    variant_scores = score(detector.forest, variants.reshape(-1, matrix.shape[1]))
     width = ranges.high - ranges.low
     outlyingness = (outcome.readings.values[rows] - ranges.expected) / np.where(
         width > 0, width, 1.0
     )
-    _write_shares(total.reshape(len(rows), signals + 1), outlyingness**2, shares)
+    _write_shares(variant_scores.reshape(len(rows), signals + 1), outlyingness**2, shares)
 
 
 def _attribute_with_forecast(
@@ -77,7 +79,7 @@ def _attribute_with_forecast(
     rows: NDArray[np.int64],
     shares: NDArray[np.float64],
 ) -> None:
-    """Write the signals' shares of the sum of rarities; the expectation uses the forecast."""
+    """Write each signal's share of the sum of rarities; expectations are based on the forecast."""
     evidence: ScoreEvidence = outcome.detections.evidence
     is_scored = outcome.detections.status[rows] == _SCORED
     n, signals = shares.shape
@@ -100,12 +102,13 @@ def _attribute_with_forecast(
     component_scores[:, :, 0] = score(detector.forest, matrix.reshape(-1, 2 * signals)).reshape(
         n, -1
     )
-    total = np.empty((n, signals + 1))
-    _sum_rarities(decision.tables, decision.weights, is_scored, component_scores, total)
-    _write_shares(total, outlyingness, shares)
+    rarity_sums = np.empty((n, signals + 1))
+    _sum_rarities(decision.tables, decision.weights, is_scored, component_scores, rarity_sums)
+    _write_shares(rarity_sums, outlyingness, shares)
 
 
-# The kernel computes row by row in a fixed order: the bits of a row do not depend on other rows.
+# The kernel computes row by row in a fixed order, so that the bits of a row's results do not depend
+# on other rows.
 @kernel
 def _replace_each_signal(  # type: ignore[no-untyped-def]
     standardised, expected, drift, repeats, is_scored, whitening, signal_whitening, repeat_nats,
@@ -153,9 +156,9 @@ def _replace_each_signal(  # type: ignore[no-untyped-def]
 
 @inlined_kernel
 def _residual_excess(weights, whitened, signal):  # type: ignore[no-untyped-def]
-    """Return by how much a signal's residual exceeds its expectation given the other residuals.
+    """Return a signal's residual minus its expectation given the other signals' residuals.
 
-    For normally distributed residuals the expectation is the conditional mean. The excess is then
+    For normally distributed residuals, the expectation is the conditional mean. The result is then
     the factor f for which `whitened - f * weights[:, signal]` has the smallest norm.
     """
     projection, squared_norm = 0.0, 0.0
@@ -167,7 +170,7 @@ def _residual_excess(weights, whitened, signal):  # type: ignore[no-untyped-def]
 
 @kernel
 def _sum_rarities(tables, weights, is_scored, component_scores, total):  # type: ignore[no-untyped-def]
-    """Write the sum of the components' rarities (n, variants) into `total`."""
+    """Write the sum of the components' rarities of each variant of each row into `total`."""
     for row in range(len(is_scored)):
         for variant in range(component_scores.shape[1]):
             scores = component_scores[row, variant]
@@ -182,13 +185,14 @@ def _sum_rarities(tables, weights, is_scored, component_scores, total):  # type:
             total[row, variant] = rarities
 
 
-# Loops instead of array expressions, which numba takes ten times as long to compile.
+# The kernel uses loops, because numba takes ten times as long to compile array expressions.
 @kernel
 def _write_shares(total, outlyingness, shares):  # type: ignore[no-untyped-def]
-    """Write each signal's share of the score drops of each row.
+    """Write the share of each signal in the sum of its row's score drops.
 
     The drop of a signal is the score of the last variant minus the score of the signal's variant.
-    If no score drops, the shares are those of `outlyingness`. If it is 0 too, they are equal.
+    If the score drops for none of the signals, the shares are proportional to `outlyingness`. If
+    that is 0 for all signals, their shares are equal.
     """
     for row in range(len(shares)):
         _write_drops(total[row], shares[row])
@@ -204,7 +208,7 @@ def _write_shares(total, outlyingness, shares):  # type: ignore[no-untyped-def]
 
 @inlined_kernel
 def _write_drops(scores, drops):  # type: ignore[no-untyped-def]
-    """Write how far the last of `scores` exceeds each other one; 0 if it does not."""
+    """Write the last of `scores` minus each of the others, or 0 if the difference is negative."""
     for signal in range(len(drops)):
         drop = scores[-1] - scores[signal]
         drops[signal] = max(drop, 0.0)

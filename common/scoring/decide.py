@@ -22,28 +22,32 @@ from sensorwatch.common.scoring.residuals import Residuals
 from sensorwatch.common.scoring.status import STATUSES, Status
 
 SMOOTHING = 0.2
-"""Weight of the newest row in smoothed residuals and scores; the span is nine rows."""
+"""Weight of the newest row in the exponential smoothing of residuals and scores. The span of the
+smoothing is nine rows."""
 DRIFT_CLIP = 4.0
-"""Largest whitened residual of one row that counts in a smoothed residual."""
+"""A whitened residual is clipped at this size before it enters the smoothed residual."""
 MAX_SCORE_IN_SMOOTHING = 12.0
-"""Largest score of a row, in nats, that counts in smoothing: a spike must not prolong an alarm."""
+"""A row's score is clipped at this value, in nats, before smoothing, so that a spike does not
+prolong an alarm."""
 ALARM_END_SHARE = 0.8
-"""Share of the threshold below which an alarm ends; an alarm starts above the threshold."""
+"""An alarm starts above the threshold and ends below this share of the threshold."""
 SENSOR_TAIL_ROWS = 1000.0
-"""Time constant, in rows, of a sensor's own tail; the sensor's location has the same one."""
+"""Time constant, in rows, of a sensor's own tail. It equals the time constant of the sensor's
+location."""
 ALARM_ROW_WEIGHT = 0.1
-"""Weight of a row inside an alarm in the sensor's own tail.
+"""Weight of a row inside an alarm when it updates the sensor's own tail; other rows have weight 1.
 
 The weight is small, because the tail should describe rows without a fault.
 """
 SENSOR_TAIL_SCALE_RANGE = (0.5, 20.0)
 """Smallest and largest scale of a sensor's own tail, in nats."""
 SENSOR_TAIL_CLIP = 3.0
-"""Largest excess, in scales of the tail, that counts in the scale of a sensor's own tail."""
+"""An excess is clipped at this number of tail scales before it changes the scale of a sensor's own
+tail."""
 MIN_TAIL_START_SHARE = 0.3
 """Smallest start of a sensor's own tail, as a share of CLEAN_TAIL_START."""
 DRIFT_SCALE = float(np.sqrt((2.0 - SMOOTHING) / SMOOTHING))
-"""Inverse of the standard deviation of a smoothed residual, for independent rows."""
+"""1 divided by the standard deviation of a smoothed residual, if the rows are independent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +59,12 @@ class RowDecisions:
     is_anomaly: NDArray[np.bool_]
     """Shape (n,). Whether the row is in an alarm."""
     novelty: NDArray[np.float64]
-    """Shape (n,). Raw score; inside an alarm, its excess over the alarm's highest raw score."""
+    """Shape (n,). Raw score; inside an alarm, how far the raw score exceeds the alarm's highest raw
+    score so far."""
     components: NDArray[np.float64]
     """Shape (n, len(COMPONENTS)). Rarity of each component, in nats; 0 for a row without memory."""
     drift: NDArray[np.float64]
-    """Shape (n, signals). Smoothed whitened residuals, the row included; 0 without memory."""
+    """Shape (n, signals). Smoothed whitened residuals, including this row; 0 without memory."""
 
 
 def decide(
@@ -71,7 +76,7 @@ def decide(
     *,
     threshold: float,
 ) -> RowDecisions:
-    """Return the decisions of rows, in row order; update scores and alarms in `memory`.
+    """Return the decisions of rows; update scores and alarms in `memory`, in row order.
 
     `forest_score`: shape (n,), raw scores of the forest. `threshold`: score in nats above which an
     alarm starts.
@@ -171,7 +176,7 @@ def _decide_rows(  # type: ignore[no-untyped-def]
 def _relative_to_sensor_tail(float_row, score):  # type: ignore[no-untyped-def]
     """Convert a score to the scale of clean rows by the sensor's own tail.
 
-    A sensor with frequent high scores needs a higher score for the same result.
+    If a sensor often has high scores, its rows need a higher score for the same result.
     """
     start = float_row[FloatColumn.TAIL_START]
     if score > start:
@@ -181,12 +186,12 @@ def _relative_to_sensor_tail(float_row, score):  # type: ignore[no-untyped-def]
 
 @inlined_kernel
 def _adapt_sensor_tail(float_row, score, weight):  # type: ignore[no-untyped-def]
-    """Update the sensor's own tail: its start follows a quantile, its scale the mean excess."""
+    """Update the sensor's own tail: the start follows a quantile, the scale the mean excess."""
     start, scale = float_row[FloatColumn.TAIL_START], float_row[FloatColumn.TAIL_SCALE]
     step = weight / (SENSOR_TAIL_ROWS * SENSOR_TAIL_SHARE)
     if score > start:
         excess = min(score - start, SENSOR_TAIL_CLIP * scale)
-        # The mean of an exponential excess clipped at three scales is 0.95 of its full mean.
+        # Clipping an exponentially distributed excess at three scales reduces its mean to 95 %.
         scale += step * (excess / _CLIPPED_MEAN_EXCESS - scale)
         scale = min(max(scale, SENSOR_TAIL_SCALE_RANGE[0]), SENSOR_TAIL_SCALE_RANGE[1])
         start += step * scale * (1.0 - SENSOR_TAIL_SHARE)
@@ -237,7 +242,7 @@ def smooth_score(smoothed_score, score):  # type: ignore[no-untyped-def]
 
 @inlined_kernel
 def update_drift(float_row, drift_start, whitened, drift):  # type: ignore[no-untyped-def]
-    """Update the smoothed residuals by one row; return the largest size in standard deviations."""
+    """Update the smoothed residuals by one row; return the largest in standard deviations."""
     largest_drift = 0.0
     for signal in range(len(whitened)):
         value = min(max(whitened[signal], -DRIFT_CLIP), DRIFT_CLIP)

@@ -10,7 +10,7 @@ from sensorwatch.common.model.calibration import Calibration, p_values
 
 
 class Severity(StrEnum):
-    """How far an anomalous row is above the threshold; `none` for a normal row."""
+    """How far the score of an anomalous row is above the threshold; `none` for a normal row."""
 
     NONE = "none"
     WARNING = "warning"
@@ -23,12 +23,12 @@ SEVERITIES = tuple(Severity)
 SEVERITY_TEXTS = np.asarray([severity.value for severity in SEVERITIES], dtype=object)
 """The values of SEVERITIES as plain texts, which encoders write faster than enum members."""
 SEVERITY_BOUNDS = {Severity.MAJOR: 1.25, Severity.CRITICAL: 1.5}
-"""Lowest anomaly score of a severity; an anomaly with a lower score is a warning."""
+"""Lowest anomaly score of each severity; an anomaly with a lower score is a WARNING."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScoreEvidence:
-    """The values that the scores of n rows were computed from, for their explanation."""
+    """The values from which the scores of n rows were computed, used to explain the scores."""
 
     imputed: NDArray[np.bool_]
     """Shape (n, columns). Whether the value was missing."""
@@ -44,9 +44,10 @@ class ScoreEvidence:
     Shape (n, 0) with the plain plan.
     """
     repeats: NDArray[np.int64]
-    """Shape (n, signals). Number of exact repeats of the signal's value up to the row."""
+    """Shape (n, signals). Number of exact repeats of the signal's value, up to and including the
+    row."""
     drift: NDArray[np.float64]
-    """Shape (n, signals). Smoothed whitened residuals, the row included.
+    """Shape (n, signals). Smoothed whitened residuals, including this row.
 
     Shape (n, 0) with the plain plan.
     """
@@ -61,23 +62,25 @@ class Detections:
     anomaly_score: NDArray[np.float64]
     """Calibrated score: 0.0 at the median of calibration, 1.0 at the threshold.
 
-    For a row inside an alarm, with memory: the calibrated excess of its raw score over the alarm's
-    highest raw score so far.
+    If the row is inside an alarm and the model uses a memory, the score is instead the calibrated
+    excess of the raw score over the alarm's highest raw score so far.
     """
     is_anomaly: NDArray[np.bool_]
-    """Whether the row is in an alarm; an alarm may last at anomaly scores below 1.0."""
+    """Whether the row is in an alarm; an alarm can go on at anomaly scores below 1.0."""
     severity: NDArray[np.int8]
     """Severity of `episode_peak`, as its position in SEVERITIES."""
     status: NDArray[np.int8]
     """Status of the row, as its position in STATUSES."""
     episode: NDArray[np.int64]
-    """Position in the stream of the episode's first anomalous row; -1 for a normal row."""
+    """Stream position of the first anomalous row of the row's episode; -1 for a normal row."""
     episode_rows: NDArray[np.int64]
-    """Number of anomalous rows of the episode so far, the row included; 0 for a normal row."""
+    """Number of anomalous rows of the row's episode so far, including the row; 0 for a normal
+    row."""
     episode_time: NDArray[np.int64]
-    """Event time of the episode's first anomalous row, microseconds UTC; 0 for a normal row."""
+    """Event time of the first anomalous row of the row's episode, microseconds UTC; 0 for a normal
+    row."""
     episode_peak: NDArray[np.float64]
-    """Highest full score of the episode so far, the row included; 0 for a normal row.
+    """Highest full score of the row's episode so far, including the row; 0 for a normal row.
 
     The full score is the anomaly score that the row would have as the first row of an episode.
     """
@@ -90,7 +93,7 @@ class Detections:
 
     @property
     def p_value(self) -> NDArray[np.float64]:
-        """Conformal p-value (n,) of each raw score, computed at each access."""
+        """Shape (n,). Conformal p-value of each raw score, computed at every access."""
         return p_values(self.raw_score, self.calibration)
 
     def take(self, rows: NDArray[np.int64] | NDArray[np.bool_] | slice) -> "Detections":
@@ -111,32 +114,33 @@ class Detections:
 
 @dataclass(frozen=True, slots=True)
 class ClosedEpisode:
-    """Consecutive anomalous rows of one sensor, ended by a later record."""
+    """A finished run of anomalous rows of one sensor; a later record ended the run."""
 
     index: int
-    """Index in its micro-batch of the record that ended the episode."""
+    """Index (within its micro-batch) of the record that ended the episode."""
     position: int
-    """Position in the stream of the record that ended the episode."""
+    """Stream position of the record that ended the episode."""
     closed_time: int
     """Event time of the record that ended the episode, microseconds UTC."""
     sensor_id: str
-    """Sensor of the episode; if it was evicted, the ending record is of another sensor."""
+    """Sensor of the episode. If the sensor was evicted, the record that ended the episode is from
+    another sensor."""
     start: int
-    """Position in the stream of the first anomalous row."""
+    """Stream position of the first anomalous row."""
     start_time: int
     """Event time of the first anomalous row, microseconds UTC."""
     last_time: int
     """Event time of the last anomalous row, microseconds UTC."""
     rows: int
-    """Number of anomalous rows."""
+    """Number of the episode's anomalous rows."""
     peak: float
-    """Highest full score (see `Detections.episode_peak`)."""
+    """Highest full score of the episode's rows (see `Detections.episode_peak`)."""
     severity: Severity
     """Severity of the episode's highest full score."""
 
 
 def severity_numbers(anomaly_score: NDArray[np.float64]) -> NDArray[np.int8]:
-    """Return the position in SEVERITIES (n,) for the anomaly scores (n,) of anomalous rows."""
+    """Return the positions in SEVERITIES (n,) for the anomaly scores (n,) of anomalous rows."""
     severities = np.ones(len(anomaly_score), dtype=np.int8)
     for bound in SEVERITY_BOUNDS.values():
         severities += (anomaly_score >= bound).astype(np.int8)

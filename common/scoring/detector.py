@@ -36,7 +36,7 @@ from sensorwatch.common.scoring.recall import RecalledRows, recall
 from sensorwatch.common.scoring.residuals import Residuals, compute_residuals
 
 RANGE_QUANTILES = (0.005, 0.5, 0.995)
-"""Quantiles for the fields of `SignalRanges`: low, expected, high."""
+"""Quantiles of the training values that are the fields of `SignalRanges`: low, expected, high."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class SignalRanges:
     """The 99.5 % quantile of the training values."""
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return the array of the ranges by name, as a model version stores it."""
+        """Return the ranges as one named array, as a model version stores them."""
         return {"signal_ranges": np.stack([self.low, self.expected, self.high])}
 
 
@@ -64,7 +64,7 @@ class DetectionResult:
     detections: Detections
     """One detection per reading, in the same order."""
     closed: list[ClosedEpisode]
-    """The episodes that ended, in ascending order of their index."""
+    """The episodes that ended, in ascending order of `ClosedEpisode.index`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,8 @@ class Detector:
     forecast: Forecast | None = None
     """The forecast; None with the plain plan, which scores each row without previous rows."""
     decision: Decision | None = None
-    """Parameters of the decision; None with the plain plan, which uses the raw score."""
+    """Parameters of the decision; None with the plain plan, which compares the raw score with the
+    threshold."""
 
     @property
     def layout(self) -> Layout:
@@ -101,7 +102,7 @@ class Detector:
         next_position: int | None = None,
         row_executor: RowExecutor = run_serially,
     ) -> DetectionResult:
-        """Return the detections of readings, in order; update `memory` with each reading.
+        """Return the detections of readings in the same order; update `memory` with each reading.
 
         `positions`: shape (n,), strictly rising positions of the readings in their stream (Kafka's
         offsets); default: the memory's next positions. `next_position`: position of the record
@@ -115,11 +116,11 @@ class Detector:
         ...     {"name": "pump", "time": {"field": "at"}, "key": {"field": "pump"},
         ...      "signals": [{"name": "flow"}]})
         >>> payload = '{{"at": "2026-01-01T00:{:02}:00Z", "pump": "p1", "flow": {}}}'.format
-        >>> normal = [payload(minute, minute % 7).encode() for minute in range(50)]
-        >>> readings, _ = parse(normal, schema)
+        >>> normal_rows = [payload(minute, minute % 7).encode() for minute in range(50)]
+        >>> readings, _ = parse(normal_rows, schema)
         >>> detector = fit_unregistered(readings, schema, TrainerSettings(min_rows=20))
-        >>> new, _ = parse([payload(50, 3).encode(), payload(51, 900).encode()], schema)
-        >>> detector.detect(new, detector.empty_memory()).detections.is_anomaly
+        >>> new_readings, _ = parse([payload(50, 3).encode(), payload(51, 900).encode()], schema)
+        >>> detector.detect(new_readings, detector.empty_memory()).detections.is_anomaly
         array([False,  True])
         """
         if positions is None:
@@ -150,7 +151,7 @@ class Detector:
         return DetectionResult(readings, detections, row_episodes.closed)
 
     def matrix(self, readings: Readings) -> NDArray[np.float64]:
-        """Return the forest's matrix (n, features) of readings in order, with a cold memory."""
+        """Return the forest's input (n, features) for readings, starting with a cold memory."""
         recalled = recall(readings, self.levels, self.levels.level_by_sensor, self.empty_memory())
         if self.forecast is None:
             return compute_features(_with_imputed_values(readings, recalled), self.plan)
@@ -159,7 +160,7 @@ class Detector:
     def _score_and_decide(
         self, readings: Readings, recalled: RecalledRows, memory: Memory, row_executor: RowExecutor
     ) -> tuple[RowDecisions, NDArray[np.float64]]:
-        """Return decisions and the forecast (n, signals), which is empty with the plain plan."""
+        """Return decisions and the forecast: shape (n, signals), or (n, 0) with the plain plan."""
         threshold = self.calibration.threshold
         if self.forecast is None or self.decision is None:
             raw_score = score(
@@ -179,7 +180,7 @@ class Detector:
         return decisions, row_residuals.expected
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return every array that a score depends on, by name, as they are stored."""
+        """Return every array that a score depends on, by the name under which it is stored."""
         return (
             self.forest.arrays()
             | self.calibration.arrays()
@@ -204,7 +205,7 @@ def detector_from_arrays(
         )
     signals, columns = len(schema.signals), len(schema.columns)
     ranges = stored_array(arrays, "signal_ranges", np.float64, (3, signals))
-    # Old versions with the plain plan have no levels and need none.
+    # Old versions with the plain plan store no levels, because that plan needs none.
     has_no_levels = "level_sensors" not in arrays and not plan.needs_memory
     levels = no_levels(np.zeros(columns)) if has_no_levels else levels_from_arrays(arrays, columns)
     detector = Detector(

@@ -19,18 +19,20 @@ _LATE = STATUSES.index(Status.LATE)
 
 @dataclass(frozen=True, slots=True)
 class Episodes:
-    """The episode of each of n rows, and the episodes that ended; see `Detections`."""
+    """The episode of each of n rows, and the episodes that ended."""
 
     start: NDArray[np.int64]
-    """Shape (n,). Position of the first row of the episode; see `Detections.episode`."""
+    """Shape (n,). Stream position of the first row of the row's episode; see
+    `Detections.episode`."""
     rows: NDArray[np.int64]
-    """Shape (n,). Number of rows of the episode so far; see `Detections.episode_rows`."""
+    """Shape (n,). Number of rows of the row's episode so far; see `Detections.episode_rows`."""
     time: NDArray[np.int64]
-    """Shape (n,). Event time of the first row of the episode; see `Detections.episode_time`."""
+    """Shape (n,). Event time of the first row of the row's episode; see
+    `Detections.episode_time`."""
     peak: NDArray[np.float64]
-    """Shape (n,). Highest full score of the episode so far; see `Detections.episode_peak`."""
+    """Shape (n,). Highest full score of the row's episode so far; see `Detections.episode_peak`."""
     closed: list[ClosedEpisode]
-    """The episodes that ended, in ascending order of their index."""
+    """The episodes that ended, in ascending order of `ClosedEpisode.index`."""
 
 
 def track_episodes(
@@ -44,8 +46,8 @@ def track_episodes(
     """Return the episodes of rows; open, extend and close episodes in `memory`.
 
     An episode ends with its sensor's first normal row, with the first row after a gap, or when the
-    sensor is evicted. An anomalous row that is late or a duplicate is an episode of its own, whose
-    end is not reported.
+    sensor is evicted. An anomalous row that is late or a duplicate is a separate episode, whose end
+    is not reported.
 
     `positions`: shape (n,), positions of the readings in their stream. `full_score`: shape (n,),
     anomaly score that each row would have as the first row of an episode.
@@ -80,7 +82,7 @@ class _Rows(NamedTuple):
     slots: NDArray[np.int64]
     """Row of the sensor in the memory's tables."""
     new_sensor_level: NDArray[np.int32]
-    """0 or more if the sensor is new in the memory."""
+    """0 or more if the row's sensor is new in the memory; see `SlotAssignment`."""
     is_out_of_order: NDArray[np.bool_]
     """Whether the row is late or a duplicate."""
     gap: NDArray[np.bool_]
@@ -95,16 +97,16 @@ class _Rows(NamedTuple):
 
 
 class _Outputs(NamedTuple):
-    """The kernel's output for n rows; `Episodes` describes the first four arrays."""
+    """The kernel's output for n rows; see `Episodes` for the first four arrays."""
 
     start: NDArray[np.int64]
     rows: NDArray[np.int64]
     time: NDArray[np.int64]
     peak: NDArray[np.float64]
     ended: NDArray[np.int64]
-    """Shape (n, 4). The episode that the row ended: rows, start, start time, last time.
+    """Shape (n, 4). The episode that the row ended: number of rows, start, start time, last time.
 
-    All values are 0 if the row ended no episode.
+    If the row ended no episode, all four values are 0.
     """
     ended_peak: NDArray[np.float64]
     """Shape (n,). Highest full score of the episode that the row ended."""

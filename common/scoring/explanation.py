@@ -15,18 +15,19 @@ from sensorwatch.common.scoring.recall import LINEAR_SCALES
 from sensorwatch.common.scoring.status import STATUSES, Status
 
 BAND_SPREADS = 2.58
-"""Half the width of the expected band, which contains 99 % of normally distributed residuals.
+"""Half the width of the expected band, so that it contains 99 % of normally distributed residuals.
 
-The unit is the forecast's spread, or the sensor's scale for a row without memory.
+The unit of this number is the forecast's spread; for a row without memory, the sensor's scale.
 """
 MAX_COMPRESSED_VALUE = 500.0
-"""Limit of a compressed value before it is expanded, so that the result is finite."""
+"""A compressed value is limited to this size before it is expanded, so that the result is
+finite."""
 
 _SCORED = STATUSES.index(Status.SCORED)
 
 
 class Direction(StrEnum):
-    """The position of a value relative to its expected band, which includes both ends."""
+    """Whether a value is below, within or above its expected band; both ends belong to the band."""
 
     LOW = "low"
     WITHIN = "within"
@@ -36,25 +37,26 @@ class Direction(StrEnum):
 _DIRECTIONS = np.asarray([direction.value for direction in Direction], dtype=object)
 
 
-# This is no dataclass, because a dataclass takes three times as long to build and encode. Every
-# event contains several signal readings.
+# This class is not a dataclass, because every event contains several signal readings, and a
+# dataclass takes three times as long to build and encode.
 class SignalReading(msgspec.Struct, frozen=True):
     """One signal of one row; its fields are those of an event's `signals`, in the same order."""
 
     name: str
     actual: float
-    """The value, imputed if it was missing."""
+    """The signal's value, imputed if it was missing."""
     expected: float
-    """The forecast, or the sensor's location for a row without memory.
+    """The forecast of the value; for a row without memory, the sensor's location.
 
-    With the plain plan: the signal's median in training.
+    With the plain plan, this is the signal's median in training.
     """
     expected_low: float
     """Lower end of the band that contains about 99 % of clean rows."""
     expected_high: float
     """Upper end of the band that contains about 99 % of clean rows."""
     direction: str
-    """The value of a Direction as plain text, which encoders write faster than enum members."""
+    """The value of a Direction as plain text, because encoders write texts faster than enum
+    members."""
     attribution: float
     """The signal's share of the row's score, 0 to 1."""
     held: bool
@@ -66,7 +68,7 @@ def explain_rows(
 ) -> list[list[SignalReading]]:
     """Return the signal readings of each row, from the highest attribution to the lowest.
 
-    `rows`: positions among the outcome's readings.
+    `rows`: positions of the rows in the outcome's readings.
     """
     if len(rows) == 0:
         return []
@@ -90,14 +92,14 @@ def explain_rows(
         names[signal_orders],
         *(column[row_index, signal_orders] for column in columns),
     ]
-    # All signal readings are built from flat columns: to build a list of columns for each row took
-    # longer than all other steps.
+    # All signal readings are built from flat columns, because building them row by row took longer
+    # than all other steps together.
     signal_readings = list(
         map(SignalReading, *(column.ravel().tolist() for column in ordered_columns))
     )
     return [
-        signal_readings[first : first + signals]
-        for first in range(0, len(signal_readings), signals)
+        signal_readings[first_reading : first_reading + signals]
+        for first_reading in range(0, len(signal_readings), signals)
     ]
 
 
@@ -115,7 +117,7 @@ def _expected_and_band(
 def _forecast_and_band(
     detector: Detector, forecast: Forecast, outcome: Outcome, rows: NDArray[np.int64]
 ) -> list[NDArray[np.float64]]:
-    """Convert the forecast and its band to the signals' units, within the schema's bounds."""
+    """Convert the forecast and its band to the signals' units; clip them to the schema's bounds."""
     evidence, signals = outcome.detections.evidence, len(forecast.spread)
     location, scale = evidence.location[rows, :signals], evidence.scale[rows, :signals]
     is_scored = outcome.detections.status[rows, np.newaxis] == _SCORED
@@ -123,16 +125,16 @@ def _forecast_and_band(
     expected = evidence.expected[rows]
     lower_bounds, upper_bounds = np.transpose([signal.bounds for signal in detector.schema.signals])
     return [
-        np.clip(location + scale * _undo_compression(end), lower_bounds, upper_bounds)
-        for end in (expected, expected - half_band, expected + half_band)
+        np.clip(location + scale * _undo_compression(compressed_values), lower_bounds, upper_bounds)
+        for compressed_values in (expected, expected - half_band, expected + half_band)
     ]
 
 
-# This is a kernel because a vectorised exponential may round the last rows differently from the
-# first rows.
+# This function is a kernel, because a vectorised exponential may round the last rows differently
+# from the first rows.
 @kernel
 def _undo_compression(compressed):  # type: ignore[no-untyped-def]
-    """Return standardised values before their compression by `compress_outliers`."""
+    """Return the standardised values that `compress_outliers` compressed to these values."""
     standardised = compressed.copy()
     for row in range(standardised.shape[0]):
         for signal in range(standardised.shape[1]):

@@ -23,12 +23,12 @@ def compute_features(readings: Readings, plan: FeaturePlan) -> NDArray[np.float6
 
 
 def hour(event_time: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the hour of the day (n,), 0 to 23, of event times (n,) in microseconds UTC."""
+    """Return the hours (n,), 0 to 23, of event times (n,) in microseconds UTC."""
     return event_time % _DAY_US // _HOUR_US
 
 
 def day_of_week(event_time: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the weekday (n,), Monday 0 to Sunday 6, of event times (n,) in microseconds UTC."""
+    """Return the weekdays (n,), Monday 0 to Sunday 6, of event times (n,) in microseconds UTC."""
     return (event_time // _DAY_US + _THURSDAY) % 7
 
 

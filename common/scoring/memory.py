@@ -15,22 +15,22 @@ from sensorwatch.common.scoring.memory_layout import NO_ROW_YET, IntColumn, Layo
 MAX_SENSORS = 100_000
 """Largest number of sensors in a memory, by default."""
 KNOWN_SENSOR = -1
-"""Value of `SlotAssignment.new_sensor_level` if the sensor was in the memory already."""
+"""Value in `SlotAssignment.new_sensor_level` for a sensor that was in the memory already."""
 _FIRST_CAPACITY = 16
 
 
 @dataclass(frozen=True, slots=True)
 class SlotAssignment:
-    """A row range of readings with the slot of each reading's sensor."""
+    """A range of rows of readings, with the slot of each row's sensor."""
 
     rows: slice
-    """The row range; the arrays below have n rows."""
+    """The range of rows; n is the number of its rows."""
     slots: NDArray[np.int64]
     """Shape (n,). Row of the sensor in the memory's tables."""
     new_sensor_level: NDArray[np.int32]
-    """Shape (n,). KNOWN_SENSOR, or the row of the model's levels that a new sensor starts with."""
+    """Shape (n,). KNOWN_SENSOR, or the row in the model's levels with which a new sensor starts."""
     evicted: dict[int, str]
-    """The id of each evicted sensor, by the row of the reading that needed the sensor's slot."""
+    """The id of each evicted sensor, by the row that needed the evicted sensor's slot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,22 +46,22 @@ class _Checkpoint:
 class Memory:
     """The state of every sensor of one stream: an input partition, a request or a file.
 
-    Scoring writes into the memory in place. `begin` marks the current state, `undo` restores it.
+    Scoring changes the memory in place; `begin` marks a state, and `undo` restores it.
     """
 
     def __init__(self, layout: Layout, *, max_sensors: int = MAX_SENSORS) -> None:
         self.layout = layout
         self.max_sensors = max_sensors
         self.slot_by_sensor: dict[str, int] = {}
-        """Row of each sensor in `floats` and `ints`."""
+        """For each sensor, its row in `floats` and `ints`."""
         self.names: list[str] = []
-        """Sensor of each row of `floats` and `ints`."""
+        """For each row of `floats` and `ints`, the name of its sensor."""
         self.floats = np.zeros((_FIRST_CAPACITY, layout.float_columns))
         """Shape (capacity, layout.float_columns). See `FloatColumn`; one row per sensor."""
         self.ints = np.zeros((_FIRST_CAPACITY, layout.int_columns), dtype=np.int64)
         """Shape (capacity, layout.int_columns). See `IntColumn`; one row per sensor."""
         self.clock = 0
-        """Number of readings that have changed the memory."""
+        """Number of readings that have changed the memory so far."""
         self.position = 0
         """Position in the stream of the next record: the newest position plus 1."""
         self.evicted = 0
@@ -80,7 +80,7 @@ class Memory:
         self._journal.clear()
 
     def undo(self) -> None:
-        """Restore the state of the last `begin`; raises ValueError if there was none."""
+        """Restore the state at the last call of `begin`; raises ValueError without such a call."""
         if self._checkpoint is None:
             raise ValueError("undo without begin: call begin before the rows that may be undone")
         for entry in reversed(self._journal):
@@ -95,11 +95,12 @@ class Memory:
     def assign_slots(
         self, readings: Readings, level_by_sensor: dict[str, int]
     ) -> Iterator[SlotAssignment]:
-        """Yield the slot of every reading's sensor, in row ranges; evict sensors if slots run out.
+        """Yield the slots of the rows' sensors, for one range of rows after another.
 
-        `level_by_sensor`: row of `Levels` of each sensor with a level of its own; other sensors
-        get 0. Write each row range into the memory before taking the next one, because the rows
-        decide which sensor was used least recently.
+        Evicts sensors if slots run out. `level_by_sensor`: for each sensor with its own level, its
+        row in `Levels`; other sensors get row 0. The caller must write each range of rows into the
+        memory before it takes the next one, because the written rows decide which sensor was used
+        least recently.
         """
         new_sensors = [name for name in readings.sensor_ids if name not in self.slot_by_sensor]
         if self.sensors + len(new_sensors) <= self.max_sensors:
@@ -122,7 +123,7 @@ class Memory:
             yield self._assign(readings, start, len(readings), level_by_sensor)
 
     def adopt(self, model: "ModelForMemory") -> None:
-        """Convert the memory to a new model.
+        """Convert the memory for use with a new model.
 
         See `adopt_tables` for the values that are kept.
         """
@@ -137,7 +138,7 @@ class Memory:
         return self.position + np.arange(count, dtype=np.int64)
 
     def record_undo(self, entry: "Undoable") -> None:
-        """Add an entry to the changes that `undo` reverts."""
+        """Add a change to those that `undo` reverts."""
         if self._checkpoint is not None:
             self._journal.append(entry)
 
@@ -199,7 +200,7 @@ class Memory:
 
 
 class ModelForMemory(Protocol):
-    """The properties of a model that a memory depends on."""
+    """The properties of a model on which a memory depends."""
 
     @property
     def layout(self) -> Layout:
@@ -219,7 +220,7 @@ class Undoable(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _OverwrittenSlots:
-    """Slots whose rows scoring may overwrite, with copies of the rows."""
+    """Slots that scoring may overwrite, with copies of their table rows."""
 
     slots: NDArray[np.int64]
     floats: NDArray[np.float64]
@@ -232,7 +233,7 @@ class _OverwrittenSlots:
 
 @dataclass(frozen=True, slots=True)
 class _ReplacedTables:
-    """The tables that an adoption of another model replaced."""
+    """The tables that were replaced when the memory adopted another model."""
 
     layout: Layout
     floats: NDArray[np.float64]

@@ -21,24 +21,25 @@ _MODEL_INDEPENDENT_COLUMNS = [
     IntColumn.EPISODE_LAST_TIME,
     IntColumn.EPISODE_ROWS,
 ]
-"""Integer columns with the same meaning for every model."""
+"""Integer columns that have the same meaning for every model."""
 
 MemoryTables = tuple[NDArray[np.float64], NDArray[np.int64]]
-"""The floats and the integers of a memory: see `Memory.floats` and `Memory.ints`."""
+"""The two tables of a memory: see `Memory.floats` and `Memory.ints`."""
 
 
 def adopt_tables(
     names: list[str], old_layout: Layout, tables: MemoryTables, layout: Layout, levels: Levels
 ) -> MemoryTables:
-    """Return the tables of the sensors `names` for a model with `layout` and `levels`.
+    """Convert the tables of the sensors `names` for a model with `layout` and `levels`.
 
-    * Newest times and open episodes are kept.
+    * The time of each sensor's newest row and its open episode are kept.
     * Lagged rows and repeats are kept if the columns are the same.
-    * If both models use levels and the columns are the same, the level of a sensor without a level
-      in the new model is kept. An incomplete level is kept only if `min_rows` is the same.
-    * Smoothed scores, alarms and each sensor's own tail start again.
+    * If both models use levels and the columns are the same, a sensor keeps its level unless the
+      new model has a level for it. An incomplete level is kept only if `min_rows` is the same.
+    * Smoothed scores, alarms and each sensor's own tail are reset.
     * The count of rows since an alarm is kept, except for a sensor with an open episode.
-    * If the columns differ, the new model's locations replace values that are missing.
+    * If the columns differ, the newest lagged row becomes the sensor's location in the new model,
+      so that missing values can be imputed.
     """
     old_floats, old_ints = tables
     slot_count = max(len(old_floats), 1)
@@ -51,16 +52,19 @@ def adopt_tables(
         CLEAN_TAIL_START,
         1.0,
     )
-    same_columns = (old_layout.signals, old_layout.contexts) == (layout.signals, layout.contexts)
-    if same_columns:
+    has_same_columns = (old_layout.signals, old_layout.contexts) == (
+        layout.signals,
+        layout.contexts,
+    )
+    if has_same_columns:
         floats[:, layout.lags_start : layout.drift_start] = old_floats[
             :, old_layout.lags_start : old_layout.drift_start
         ]
         ints[:, IntColumn.LAG_COUNT] = old_ints[:, IntColumn.LAG_COUNT]
-        ints[:, IntColumn.REPEATS :] = old_ints[:, IntColumn.REPEATS :]
-    if same_columns and old_layout.min_rows and layout.min_rows:
+        ints[:, IntColumn.REPEATS_START :] = old_ints[:, IntColumn.REPEATS_START :]
+    if has_same_columns and old_layout.min_rows and layout.min_rows:
         level_rows = old_ints[:, IntColumn.LEVEL_ROWS]
-        # A level that is incomplete and needs another number of rows now has to be learned again.
+        # An incomplete level is learned again if the new model needs another number of rows.
         keeps_level = (level_rows >= old_layout.min_rows) | (old_layout.min_rows == layout.min_rows)
         level_columns = slice(FloatColumn.LOCATIONS, layout.lags_start)
         floats[keeps_level, level_columns] = old_floats[keeps_level, level_columns]
@@ -68,7 +72,8 @@ def adopt_tables(
         ints[keeps_level, IntColumn.LEVEL_ROWS] = np.where(
             is_complete, layout.min_rows, level_rows[keeps_level]
         )
-    # The plain plan has no refractory rows and does not count the rows since an alarm.
+    # If the old model used the plain plan, the rows since an alarm were not counted, because that
+    # plan has no refractory rows.
     may_start_alarm = (old_ints[:, IntColumn.EPISODE_ROWS] > 0) | (old_layout.min_rows == 0)
     ints[:, IntColumn.ROWS_SINCE_ALARM] = np.where(
         may_start_alarm, MAX_ROWS_SINCE_ALARM, old_ints[:, IntColumn.ROWS_SINCE_ALARM]
@@ -80,7 +85,7 @@ def adopt_tables(
             floats[slot, FloatColumn.LOCATIONS : layout.scales_start] = levels.location[level]
             floats[slot, layout.scales_start : layout.lags_start] = levels.scale[level]
             ints[slot, IntColumn.LEVEL_ROWS] = layout.min_rows
-        if not same_columns:
+        if not has_same_columns:
             floats[slot, layout.lags_start : layout.lags_start + layout.columns] = levels.location[
                 level
             ]

@@ -11,7 +11,7 @@ from sensorwatch.common.json_errors import UNREADABLE_JSON
 from sensorwatch.common.scoring.memory import MAX_SENSORS, Memory, ModelForMemory
 from sensorwatch.common.scoring.memory_layout import Layout
 
-FORMAT = 1
+BYTE_FORMAT = 1
 """Version of the byte format; bytes of a newer format are refused."""
 
 
@@ -31,11 +31,11 @@ class _FormatOnly(msgspec.Struct, frozen=True):
 def memory_to_bytes(memory: Memory) -> bytes:
     """Return a memory as bytes; equal memories give equal bytes.
 
-    The first line is JSON: format, layout, counters, sensors in the order of their rows. The table
-    of floats and the table of integers follow, both little-endian.
+    The first line is JSON and contains the format, the layout, the counters, and the sensors in the
+    order of their rows. The table of floats and the table of integers follow, both little-endian.
     """
     header = _Header(
-        FORMAT, memory.layout, memory.clock, memory.position, memory.evicted, memory.names
+        BYTE_FORMAT, memory.layout, memory.clock, memory.position, memory.evicted, memory.names
     )
     floats = memory.floats[: memory.sensors].astype("<f8", copy=False)
     ints = memory.ints[: memory.sensors].astype("<i8", copy=False)
@@ -79,10 +79,10 @@ def memory_from_bytes(
 def _read_header(text: bytes) -> _Header:
     try:
         stored_format = msgspec.json.decode(text, type=_FormatOnly).format
-        if stored_format > FORMAT:
+        if stored_format > BYTE_FORMAT:
             raise MemoryRefused(
-                f"its format {stored_format} is newer than {FORMAT}, the newest that this code "
-                "reads: upgrade sensorwatch"
+                f"its format {stored_format} is newer than {BYTE_FORMAT}, the newest that this "
+                "code reads: upgrade sensorwatch"
             )
         return msgspec.json.decode(text, type=_Header)
     except UNREADABLE_JSON as error:

@@ -7,44 +7,45 @@ from math import log
 from sensorwatch.common.model.forecast import N_LAGS
 
 SENSOR_TAIL_SHARE = 0.05
-"""Share of a sensor's scores that are its tail; the tail consists of the highest scores."""
+"""Share of a sensor's scores that belong to its tail, which consists of the highest scores."""
 CLEAN_TAIL_START = -log(SENSOR_TAIL_SHARE)
 """Score, in nats, at which the tail of a sensor without faults begins."""
 INITIAL_SMOOTHED_SCORE = 1.0
-"""Smoothed score before a sensor's first row: the mean of a rarity, in nats."""
+"""Smoothed score before a sensor's first row, in nats. It is the mean of a rarity."""
 MAX_ROWS_SINCE_ALARM = 1_000_000
 """Largest value of IntColumn.ROWS_SINCE_ALARM."""
 
 
 class IntColumn(IntEnum):
-    """Columns of the table of integers; from REPEATS on, there is one column per signal."""
+    """Columns of the table of integers; from REPEATS_START on, there is one column per signal."""
 
     NEWEST_TIME = 0
     """Event time of the newest row, microseconds UTC; NO_ROW_YET before the first row."""
     LEVEL_ROWS = 1
-    """Number of rows that the level was learned from, at most the model's `min_rows`."""
+    """Number of rows from which the level was learned, at most the model's `min_rows`."""
     LAG_COUNT = 2
     """Number of lagged rows that are stored, at most N_LAGS."""
     LAST_USED = 3
-    """Value of the memory's clock at the newest row; the lowest value is evicted first."""
+    """Value of the memory's clock at the newest row; the sensor with the lowest value is evicted
+    first."""
     IN_ALARM = 4
     """1 if the sensor is in an alarm, else 0."""
     ROWS_SINCE_ALARM = 5
     """Number of rows since the last anomalous row, at most MAX_ROWS_SINCE_ALARM."""
     EPISODE_START = 6
-    """Position in the stream of the open episode's first anomalous row."""
+    """Stream position of the open episode's first anomalous row."""
     EPISODE_START_TIME = 7
     """Event time of the open episode's first anomalous row, microseconds UTC."""
     EPISODE_LAST_TIME = 8
     """Event time of the open episode's newest anomalous row, microseconds UTC."""
     EPISODE_ROWS = 9
     """Number of anomalous rows of the open episode; 0 if no episode is open."""
-    REPEATS = 10
-    """Number of exact repeats of the first signal's value up to the newest row."""
+    REPEATS_START = 10
+    """Number of exact repeats of the first signal's value, up to and including the newest row."""
 
 
 class FloatColumn(IntEnum):
-    """First columns of the table of floats; locations, scales, lagged rows and drift follow."""
+    """First columns of the table of floats; scales, lagged rows and drift follow the locations."""
 
     SMOOTHED_SCORE = 0
     """Exponentially weighted mean of the combined score, in nats."""
@@ -57,7 +58,7 @@ class FloatColumn(IntEnum):
     EPISODE_PEAK_SCORE = 4
     """Highest full score of the open episode so far (see `track_episodes`)."""
     LOCATIONS = 5
-    """Location of the first column, in the column's unit."""
+    """Location of the first measured column, in the column's unit."""
 
 
 NO_ROW_YET = -(2**63)
@@ -71,7 +72,8 @@ class Layout:
     signals: tuple[str, ...]
     contexts: tuple[str, ...] = ()
     min_rows: int = 0
-    """Number of rows that a new sensor's level is learned from; 0: the plan uses no levels."""
+    """Number of rows from which the level of a new sensor is learned; 0 if the plan uses no
+    levels."""
 
     @property
     def columns(self) -> int:
@@ -80,17 +82,17 @@ class Layout:
 
     @property
     def scales_start(self) -> int:
-        """Float column of the first scale; there is one scale per measured column."""
+        """Float column with the first scale; there is one scale per measured column."""
         return FloatColumn.LOCATIONS + self.columns
 
     @property
     def lags_start(self) -> int:
-        """Float column of the newest lagged row's first value; older lagged rows follow."""
+        """Float column with the first value of the newest lagged row; older lagged rows follow."""
         return self.scales_start + self.columns
 
     @property
     def drift_start(self) -> int:
-        """Float column of the first smoothed whitened residual; there is one per signal."""
+        """Float column with the first smoothed whitened residual; there is one per signal."""
         return self.lags_start + N_LAGS * self.columns
 
     @property
@@ -101,4 +103,4 @@ class Layout:
     @property
     def int_columns(self) -> int:
         """Number of columns of the table of integers."""
-        return IntColumn.REPEATS + len(self.signals)
+        return IntColumn.REPEATS_START + len(self.signals)

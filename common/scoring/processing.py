@@ -19,7 +19,7 @@ from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.common.scoring.status import STATUSES, Status
 
 REASONS = tuple(Reason)
-"""Positions in this tuple plus 1 are the reason numbers of `Outcome.reasons`."""
+"""The reason numbers in `Outcome.reasons` are positions in this tuple plus 1."""
 _REASON_NUMBERS = {reason: number for number, reason in enumerate(REASONS, start=1)}
 
 
@@ -33,16 +33,16 @@ class OutcomeKind(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The outcomes of the n records of a micro-batch: each one is a reading or a rejection."""
+    """The outcomes of the n records of a micro-batch: each record is a reading or a rejection."""
 
     readings: Readings
     """The scored readings, with missing values imputed."""
     detections: Detections
     """One detection per reading, in the same order."""
     rejections: list[Rejection]
-    """The rejections, in ascending order of their index."""
+    """The rejections, in ascending order of `Rejection.index`."""
     closed: list[ClosedEpisode]
-    """The episodes that the records ended, in ascending order of their index."""
+    """The episodes that the records ended, in ascending order of `ClosedEpisode.index`."""
     positions: NDArray[np.int64]
     """Shape (n,). Strictly rising positions of the records in their stream."""
 
@@ -53,7 +53,7 @@ class Outcome:
 
     @property
     def kinds(self) -> NDArray[np.uint8]:
-        """OutcomeKind (n,) of each record."""
+        """Shape (n,). OutcomeKind of each record."""
         kinds = np.full(self.records, OutcomeKind.DEAD_LETTER, dtype=np.uint8)
         kinds[self.readings.index] = np.where(
             self.detections.is_anomaly, OutcomeKind.ANOMALY, OutcomeKind.NORMAL
@@ -62,7 +62,7 @@ class Outcome:
 
     @property
     def reasons(self) -> NDArray[np.uint8]:
-        """Reason number (n,): position in REASONS plus 1 of a rejected record, else 0."""
+        """Shape (n,). Reason number of a rejected record: position in REASONS plus 1; else 0."""
         reasons = np.zeros(self.records, dtype=np.uint8)
         for rejection in self.rejections:
             reasons[rejection.index] = _REASON_NUMBERS[rejection.reason]
@@ -70,7 +70,7 @@ class Outcome:
 
     @property
     def score_bits(self) -> NDArray[np.uint64]:
-        """Bits (n,) of each record's raw score, 0 for a rejected record."""
+        """Shape (n,). Bits of each record's raw score; 0 for a rejected record."""
         bits = np.zeros(self.records, dtype=np.uint64)
         bits[self.readings.index] = self.detections.raw_score.view(np.uint64)
         return bits
@@ -89,7 +89,8 @@ def process(
 
     `positions`: shape (records,), strictly rising positions of the records in their stream (Kafka's
     offsets); default: the memory's next positions. `received`: see
-    `sensorwatch.common.rows.parsing.parse`. `row_executor`: runs the work that needs no row order.
+    `sensorwatch.common.rows.parsing.parse`. `row_executor`: runs the work for which the order of
+    the rows does not matter.
 
     >>> from sensorwatch.common.rows.parsing import parse
     >>> from sensorwatch.common.rows.schema import schema_from_plain
@@ -99,11 +100,11 @@ def process(
     ...     {"name": "pump", "time": {"field": "at"}, "key": {"field": "pump"},
     ...      "signals": [{"name": "flow"}]})
     >>> payload = '{{"at": "2026-01-01T00:{:02}:00Z", "pump": "p1", "flow": {}}}'.format
-    >>> normal = [payload(minute, minute % 7).encode() for minute in range(50)]
-    >>> readings, _ = parse(normal, schema)
+    >>> normal_rows = [payload(minute, minute % 7).encode() for minute in range(50)]
+    >>> readings, _ = parse(normal_rows, schema)
     >>> detector = fit_unregistered(readings, schema, TrainerSettings(min_rows=20))
-    >>> new = [payload(50, 3).encode(), payload(51, 900).encode(), b"not JSON"]
-    >>> outcome = process(new, detector, detector.empty_memory())
+    >>> new_rows = [payload(50, 3).encode(), payload(51, 900).encode(), b"not JSON"]
+    >>> outcome = process(new_rows, detector, detector.empty_memory())
     >>> [OutcomeKind(kind).name for kind in outcome.kinds]
     ['NORMAL', 'ANOMALY', 'DEAD_LETTER']
     """
@@ -124,7 +125,7 @@ def score_readings(
     positions: NDArray[np.int64] | None = None,
     row_executor: RowExecutor = run_serially,
 ) -> Outcome:
-    """Return the outcomes of readings and rejections that are parsed already; see `process`."""
+    """Return the outcomes of readings and rejections that were parsed before; see `process`."""
     records = len(readings) + len(rejections)
     if positions is None:
         positions = memory.next_positions(records)
@@ -152,7 +153,7 @@ def score_readings(
 
 
 def _find_unscored(detections: Detections, order: RowOrder) -> dict[int, Fault]:
-    """Return the faults of the readings that must be rejected after scoring, by row."""
+    """Return the fault of each reading that must be rejected after scoring, by row."""
     faults: dict[int, Fault] = {}
     for status, policy in ((Status.LATE, order.late), (Status.DUPLICATE, order.duplicate)):
         if policy is OutOfOrderPolicy.REJECT:

@@ -14,25 +14,28 @@ from sensorwatch.common.scoring.memory_layout import NO_ROW_YET, FloatColumn, In
 from sensorwatch.common.scoring.status import STATUSES
 
 LINEAR_SCALES = 4.0
-"""Largest distance, in scales, that `compress_outliers` does not change."""
+"""`compress_outliers` does not change a value that is at most this number of scales from the
+location."""
 MAX_FOLLOWED_SCALES = 3.0
-"""Largest distance, in scales, at which a value moves its sensor's location in full."""
+"""A value's distance from its sensor's location is clipped at this number of scales before it moves
+the location."""
 LOCATION_ADAPTS_IN_ROWS = 1000.0
 """Time constant, in rows, of a sensor's location.
 
-The location follows a slow change, but hardly a fault.
+The time constant is long, so that the location follows a slow change but hardly a fault.
 """
 LEARN_CLIP_FROM_ROW = 20
-"""Number of rows of a new sensor from which its values are clipped at LEARN_CLIP."""
+"""The values of a new sensor are clipped at LEARN_CLIP after this number of its rows."""
 LEARN_CLIP = 4.0
-"""Largest distance, in standard deviations, at which a value counts for a new sensor's level."""
+"""While the level of a new sensor is learned, the distance of a value from the mean is clipped at
+this number of standard deviations."""
 
 _SCORED, _WARMING_UP, _GAP, _LATE, _DUPLICATE = range(len(STATUSES))
 
 
 @dataclass(frozen=True, slots=True)
 class RecalledRows:
-    """What the memory stored for the sensors of n rows before each row changed the memory."""
+    """For each of n rows, the values that the memory stored before the row changed the memory."""
 
     slots: NDArray[np.int64]
     """Shape (n,). Row of the sensor in the memory's tables."""
@@ -41,7 +44,7 @@ class RecalledRows:
     new_sensor_level: NDArray[np.int32]
     """Shape (n,). 0 or more if the row's sensor is new; see `SlotAssignment`."""
     evicted: dict[int, str]
-    """The id of each evicted sensor, by the row that needed the sensor's slot."""
+    """The id of each evicted sensor, by the row that needed the evicted sensor's slot."""
     status: NDArray[np.int8]
     """Shape (n,). Status of the row, as its position in STATUSES."""
     gap: NDArray[np.bool_]
@@ -57,17 +60,19 @@ class RecalledRows:
     standardised: NDArray[np.float64]
     """Shape (n, columns). `compress_outliers((measured - location) / scale)`."""
     lagged: NDArray[np.float64]
-    """Shape (n, N_LAGS * columns). Lagged rows, standardised, the newest first; 0 if absent."""
+    """Shape (n, N_LAGS * columns). Standardised lagged rows, newest first; 0 for lagged rows that
+    are missing."""
     repeats: NDArray[np.int64]
-    """Shape (n, signals). Number of exact repeats of the signal's value up to the row."""
+    """Shape (n, signals). Number of exact repeats of the signal's value, up to and including the
+    row."""
 
 
 def recall(
     readings: Readings, levels: Levels, level_by_sensor: dict[str, int], memory: Memory
 ) -> RecalledRows:
-    """Return what `memory` stores for each row's sensor; update it with each row, in order.
+    """Return the stored values of each row's sensor; update `memory` with each row, in order.
 
-    `level_by_sensor`: row of `levels` of each sensor with a level of its own.
+    `level_by_sensor`: for each sensor with its own level, its row in `levels`.
     """
     layout, n = memory.layout, len(readings)
     measured = _measured_values(readings)
@@ -138,7 +143,7 @@ def _column_starts(layout: Layout) -> tuple[int, int, int]:
 
 @inlined_kernel
 def compress_outliers(standardised: float) -> float:
-    """Return a standardised value; above LINEAR_SCALES it is compressed logarithmically."""
+    """Return a standardised value; the part above LINEAR_SCALES is compressed logarithmically."""
     size = abs(standardised)
     if size <= LINEAR_SCALES:
         return standardised
@@ -146,8 +151,8 @@ def compress_outliers(standardised: float) -> float:
     return compressed if standardised > 0 else -compressed
 
 
-# The kernel computes row by row in a fixed order, so that the bits of a result do not depend on the
-# boundaries of micro-batches.
+# The kernel computes row by row in a fixed order, so that the bits of the results do not depend on
+# the boundaries of micro-batches.
 @kernel
 def _recall_rows(  # type: ignore[no-untyped-def]
     floats, ints, column_starts, clock, level_location, level_scale, min_scale, min_rows, max_gap,
@@ -170,7 +175,7 @@ def _recall_rows(  # type: ignore[no-untyped-def]
         gaps[row] = status == _GAP
         if status == _GAP:
             int_row[IntColumn.LAG_COUNT] = 0
-            int_row[IntColumn.REPEATS :] = 0
+            int_row[IntColumn.REPEATS_START :] = 0
         _read_level(float_row, int_row, column_starts, level_location, level_scale, min_rows,
                     location[row], scale[row])  # fmt: skip
         _impute_missing(
@@ -194,14 +199,14 @@ def _recall_rows(  # type: ignore[no-untyped-def]
 
 @inlined_kernel
 def _start_sensor(float_row, int_row, column_starts, level, level_location, level_scale, min_rows):  # type: ignore[no-untyped-def]
-    """Reset the slot of a new sensor; the sensor starts with its level in the model, if any."""
+    """Reset the slot of a new sensor; a sensor with a level in the model starts with it."""
     scales_start, lags_start, signals = column_starts
     width = lags_start - scales_start
     int_row[IntColumn.NEWEST_TIME] = NO_ROW_YET
     has_level = level > 0 or min_rows == 0
     int_row[IntColumn.LEVEL_ROWS] = min_rows if has_level else 0
     int_row[IntColumn.LAG_COUNT] = 0
-    int_row[IntColumn.REPEATS : IntColumn.REPEATS + signals] = 0
+    int_row[IntColumn.REPEATS_START : IntColumn.REPEATS_START + signals] = 0
     for column in range(width):
         float_row[FloatColumn.LOCATIONS + column] = (
             level_location[level, column] if has_level else 0.0
@@ -275,14 +280,14 @@ def _standardise(  # type: ignore[no-untyped-def]
 def _count_repeats(float_row, int_row, column_starts, imputed, measured, repeats):  # type: ignore[no-untyped-def]
     lags_start = column_starts[1]
     for signal in range(column_starts[2]):
-        repeat_count = int_row[IntColumn.REPEATS + signal]
+        repeat_count = int_row[IntColumn.REPEATS_START + signal]
         if not imputed[signal]:  # an imputed value does not change the count
             is_repeat = (
                 int_row[IntColumn.LAG_COUNT] > 0
                 and measured[signal] == float_row[lags_start + signal]
             )
             repeat_count = repeat_count + 1 if is_repeat else 0
-            int_row[IntColumn.REPEATS + signal] = repeat_count
+            int_row[IntColumn.REPEATS_START + signal] = repeat_count
         repeats[signal] = repeat_count
 
 
@@ -292,7 +297,7 @@ def _update_level_and_lags(float_row, int_row, column_starts, measured, min_scal
     width, level_rows = len(measured), int_row[IntColumn.LEVEL_ROWS]
     for column in range(width):
         if level_rows >= min_rows:
-            # The location moves slowly: one row moves it by at most 0.003 scales.
+            # The location moves slowly: one row changes it by at most 0.003 scales.
             step = (measured[column] - float_row[FloatColumn.LOCATIONS + column]) / float_row[
                 scales_start + column
             ]
@@ -320,7 +325,7 @@ def _update_level_and_lags(float_row, int_row, column_starts, measured, min_scal
 
 @inlined_kernel
 def _update_running_level(float_row, scales_start, column, value, level_rows, min_scale, min_rows):  # type: ignore[no-untyped-def]
-    """Update the running mean and sum of squares (Welford) of a new sensor's level by one row.
+    """Update the running mean and sum of squares of a new sensor's level by one row (Welford).
 
     The last row of the warm-up turns the sum of squares into the scale.
     """

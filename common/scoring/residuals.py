@@ -1,4 +1,4 @@
-"""The residuals of rows: their differences from the forecast."""
+"""The residuals: the differences between the standardised signals of rows and their forecast."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -24,11 +24,11 @@ class Residuals:
     residual: NDArray[np.float64]
     """Shape (n, signals). Standardised signals minus `expected`."""
     whitened: NDArray[np.float64]
-    """Shape (n, signals). Whitened residuals; 0 for a row without memory."""
+    """Shape (n, signals). Whitened residuals; 0 if the row is scored without memory."""
     distance: NDArray[np.float64]
     """Shape (n,). Mahalanobis distance: the norm of the whitened residuals.
 
-    For a row without memory: the norm of the whitened standardised signals.
+    For a row without memory, this is the norm of the whitened standardised signals.
     """
     stuck: NDArray[np.float64]
     """Shape (n,). Rarity of the rarest run of exact repeats, in nats; 0 without memory."""
@@ -102,8 +102,8 @@ class _Outputs(NamedTuple):
     stuck: NDArray[np.float64]
 
 
-# The kernel does not use BLAS, because the last bit of its results depends on the number of rows.
-# Here each sum has a fixed order.
+# The kernel sums in a fixed order and does not use BLAS, because the last bit of BLAS results
+# depends on the number of rows.
 @kernel
 def _compute_rows(rows, parameters, outputs):  # type: ignore[no-untyped-def]
     standardised, lagged, repeats, is_scored, event_time = rows
@@ -140,10 +140,10 @@ def _compute_rows(rows, parameters, outputs):  # type: ignore[no-untyped-def]
 
 @inlined_kernel
 def repeat_allowance(repeat_nats):  # type: ignore[no-untyped-def]
-    """Return the nats that the rarity of a run of repeats must exceed to count.
+    """Return the rarity, in nats, above which a run of repeats counts.
 
-    With more signals, a repeat by chance is more frequent. Signals whose repeats have a rarity of 0
-    nats are ignored.
+    The limit rises with the number of signals, because more signals repeat a value by chance more
+    often. Signals whose repeats have a rarity of 0 nats are ignored.
     """
     repeating_signals = 0
     for signal in range(len(repeat_nats)):

@@ -6,20 +6,20 @@ import numpy as np
 
 
 class Status(StrEnum):
-    """How much of the memory could be used to score a row; only `scored` means all of it."""
+    """How much of the memory could be used to score a row; with `scored`, all of it."""
 
     SCORED = "scored"
     WARMING_UP = "warming_up"
-    """The memory has too few rows of the sensor."""
+    """The memory has too few rows of the sensor for a forecast."""
     GAP = "gap"
     """The sensor's previous row is older than the model's longest gap."""
     LATE = "late"
-    """The row is older than the sensor's newest row; it does not change the memory."""
+    """The row is older than the sensor's newest row; the row does not change the memory."""
     DUPLICATE = "duplicate"
-    """The row has the time of the sensor's newest row; it does not change the memory."""
+    """The row has the same time as the sensor's newest row; the row does not change the memory."""
 
 
 STATUSES = tuple(Status)
-"""Positions in this tuple are the status numbers of `Detections.status`."""
+"""The status numbers in `Detections.status` are positions in this tuple."""
 STATUS_TEXTS = np.asarray([status.value for status in STATUSES], dtype=object)
 """The values of STATUSES as plain texts, which encoders write faster than enum members."""
