@@ -122,8 +122,9 @@ def reaction(error: KafkaError, operation: ClientOperation) -> Reaction:
 def is_transient(error: KafkaError) -> bool:
     """Return whether a call that failed with this error may succeed when it is repeated.
 
-    Outside a transaction the client does not set its retriable flag, so the error code decides. The
-    error codes for a missing topic or partition are the same as for a topic or partition whose
-    broker is briefly down. A caller that must distinguish the two cases has to read the metadata.
+    Outside a transaction the client does not set its retriable flag, so this function decides by
+    the error code. The error codes for a missing topic or partition are the same as for a topic or
+    partition whose broker is briefly down. A caller that must distinguish the two cases has to read
+    the metadata.
     """
     return not error.fatal() and (error.retriable() or error.code() in _TRANSIENT_ERRORS)

@@ -18,7 +18,8 @@ _COMMON_DEFAULTS: dict[str, Any] = {
 _CONSUMER_DEFAULTS: dict[str, Any] = {
     "session.timeout.ms": 10_000,
     "max.poll.interval.ms": 120_000,
-    # librdkafka's default of 1000 ms stalls fetching whenever its queue is full.
+    # With librdkafka's default of 1000 ms, fetching pauses for that time whenever the fetch queue
+    # is full.
     "fetch.queue.backoff.ms": 10,
     "queued.max.messages.kbytes": 65_536,
     "check.crcs": True,

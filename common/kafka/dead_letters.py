@@ -1,4 +1,4 @@
-"""Builds dead letters: a rejected record's bytes, with headers for its origin and reason."""
+"""Builds dead letters: rejected records, with headers for their origin and the reason."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

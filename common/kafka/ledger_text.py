@@ -24,13 +24,13 @@ class Cause(StrEnum):
     SEGMENT = "segment"
     """A new segment of the digest starts, because code, libraries or CPU kind changed."""
     INTERVAL = "interval"
-    """The commit includes a snapshot, because one was due."""
+    """The commit includes a snapshot, because the next snapshot was due."""
     CLOSED = "closed"
-    """A person reset the account; this is its last record."""
+    """A person reset the account; this is the last ledger record of the account."""
 
 
 class LedgerRecord(msgspec.Struct, frozen=True):
-    """An account that includes every record below its next offset."""
+    """An account that includes all input records below its next offset, in the ledger topic."""
 
     ledger_version: int
     group: str

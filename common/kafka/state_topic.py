@@ -112,7 +112,7 @@ class _PartitionReader:
     def read_values(self, offsets: Sequence[int]) -> list[bytes | None]:
         """Return the values of the records at `offsets`, which must rise.
 
-        If a record is missing, raises StateRefused with the position of the first missing one.
+        If records are missing, raises StateRefused with the position of the first missing record.
         """
         if not offsets:
             return []

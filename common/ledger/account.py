@@ -27,7 +27,7 @@ class SnapshotRef:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """The outcomes of one partition's records from `first_offset` to before `next_offset`.
+    """The outcomes of a partition's records, from `first_offset` to `next_offset` (exclusive).
 
     The account is cumulative and does not depend on the boundaries of micro-batches.
     """
@@ -42,9 +42,9 @@ class Account:
     window_bucket_rows: int = 1_000
     """Number of records per bucket of the breaker's window."""
     window_rejected: tuple[int, ...] = (0,)
-    """Rejections per bucket, oldest first; the last bucket may be incomplete."""
+    """Number of rejections per bucket, oldest bucket first; the last bucket may be incomplete."""
     model_version: str = ""
-    """The version that scored the newest records."""
+    """The model version that scored the newest records."""
     digest: int = DIGEST_SEED
     """64-bit digest of all records of the segment: their offsets, outcomes, reasons and raw score
     bits."""
@@ -116,22 +116,24 @@ def start_segment(account: Account, *, fingerprint: str) -> Account:
 def resize_window(account: Account, window_rows: int) -> Account:
     """Return the account with buckets of the size that the setting `window_rows` requires.
 
-    The rejections of an old bucket are distributed evenly over its records. The new window starts
-    at or after the new bucket that contains the old window's first record. Records of this bucket
-    that are not in the old window count as accepted.
+    The rejections of an old bucket are distributed evenly over its records. The new window does not
+    start before the new bucket that contains the old window's first record. Records of that bucket
+    from before the old window count as accepted.
     """
     bucket_size = _bucket_rows(window_rows)
     if bucket_size == account.window_bucket_rows:
         return account
     newest_record = max(account.consumed - 1, 0)
-    old_size, old_first = account.window_bucket_rows, account.oldest_bucket
+    old_bucket_size, old_first_bucket = account.window_bucket_rows, account.oldest_bucket
     first_bucket = max(
-        old_first * old_size // bucket_size, newest_record // bucket_size - WINDOW_BUCKETS + 1, 0
+        old_first_bucket * old_bucket_size // bucket_size,
+        newest_record // bucket_size - WINDOW_BUCKETS + 1,
+        0,
     )
     rejections_before = np.concatenate(([0.0], np.cumsum(account.window_rejected)))
     cumulative_rejections = np.interp(
         _bucket_edges(account, first_bucket, bucket_size),
-        _bucket_edges(account, old_first, old_size),
+        _bucket_edges(account, old_first_bucket, old_bucket_size),
         rejections_before,
     )
     counts = np.diff(np.rint(cumulative_rejections).astype(np.int64))
@@ -208,9 +210,9 @@ def _bucket_edges(account: Account, first_bucket: int, bucket_size: int) -> NDAr
 
 def _window_counts(account: Account, rejected: NDArray[np.bool_]) -> tuple[int, ...]:
     """Return the rejections per bucket after n more records; `rejected` (n,) marks rejections."""
-    record_number = account.consumed + np.arange(len(rejected))
-    bucket = record_number // account.window_bucket_rows - account.oldest_bucket
-    counts = np.bincount(bucket[rejected], minlength=int(bucket[-1]) + 1)
+    record_numbers = account.consumed + np.arange(len(rejected))
+    bucket_of_record = record_numbers // account.window_bucket_rows - account.oldest_bucket
+    counts = np.bincount(bucket_of_record[rejected], minlength=int(bucket_of_record[-1]) + 1)
     counts[: len(account.window_rejected)] += np.asarray(account.window_rejected)
     return tuple(int(count) for count in counts[-WINDOW_BUCKETS:])
 

@@ -33,18 +33,22 @@ def find_first_excess(
         return None
     bucket_size = account.window_bucket_rows
     oldest_bucket = account.oldest_bucket
-    record_number = account.consumed + np.arange(len(rejected))
-    bucket = record_number // bucket_size - oldest_bucket
-    dropped_buckets = np.maximum(bucket - WINDOW_BUCKETS + 1, 0)
-    bucket_rejections = np.bincount(bucket[rejected], minlength=int(bucket[-1]) + 1)
+    record_numbers = account.consumed + np.arange(len(rejected))
+    bucket_of_record = record_numbers // bucket_size - oldest_bucket
+    dropped_buckets = np.maximum(bucket_of_record - WINDOW_BUCKETS + 1, 0)
+    bucket_rejections = np.bincount(
+        bucket_of_record[rejected], minlength=int(bucket_of_record[-1]) + 1
+    )
     bucket_rejections[: len(account.window_rejected)] += np.asarray(account.window_rejected)
     rejections_before = np.concatenate(([0], np.cumsum(bucket_rejections)))
     total_rejections = sum(account.window_rejected) + np.cumsum(rejected)
     window_rejections = total_rejections - rejections_before[dropped_buckets]
-    rows = record_number + 1 - (dropped_buckets + oldest_bucket) * bucket_size
-    excess = np.flatnonzero(rejected & (rows >= min_rows) & (window_rejections > max_ratio * rows))
+    window_rows = record_numbers + 1 - (dropped_buckets + oldest_bucket) * bucket_size
+    excess_records = np.flatnonzero(
+        rejected & (window_rows >= min_rows) & (window_rejections > max_ratio * window_rows)
+    )
     return (
-        WindowExcess(int(rows[excess[0]]), int(window_rejections[excess[0]]))
-        if len(excess)
+        WindowExcess(int(window_rows[excess_records[0]]), int(window_rejections[excess_records[0]]))
+        if len(excess_records)
         else None
     )

@@ -30,7 +30,7 @@ _LIBRARIES = ("sensorwatch", "numpy", "scikit-learn", "numba", "joblib", "pandas
 
 @dataclass(frozen=True, slots=True)
 class VersionContents:
-    """The files of a version that do not depend on its id."""
+    """The content of those files of a version that do not depend on the version's id."""
 
     arrays: Arrays
     files: dict[str, bytes]

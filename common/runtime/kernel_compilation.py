@@ -1,4 +1,4 @@
-"""Compilation of all kernels in child processes, side by side, before the first row."""
+"""Compiles all kernels in parallel child processes, before the first row is scored."""
 
 import fcntl
 import os

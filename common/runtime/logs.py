@@ -19,7 +19,7 @@ _UNQUOTED = re.compile(r"[^\s\"'=\\\x00-\x1f\x7f]+")
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """Writes events under one logger name; keyword arguments become their fields."""
+    """Writes events under one logger name; keyword arguments become fields of the event."""
 
     stdlib_logger: logging.Logger
 

@@ -68,7 +68,7 @@ def track_episodes(
         rows=np.zeros(n, dtype=np.int64),
         time=np.zeros(n, dtype=np.int64),
         peak=np.zeros(n),
-        ended=np.zeros((n, 4), dtype=np.int64),
+        ended_episode=np.zeros((n, 4), dtype=np.int64),
         ended_peak=np.zeros(n),
     )
     _track_rows(rows, memory.floats, memory.ints, outputs)
@@ -86,7 +86,7 @@ class _Rows(NamedTuple):
     is_out_of_order: NDArray[np.bool_]
     """Whether the row is late or a duplicate."""
     gap: NDArray[np.bool_]
-    """Whether the row is the first one after a gap."""
+    """Whether the row is its sensor's first row after a gap."""
     event_time: NDArray[np.int64]
     """Event time in microseconds UTC."""
     positions: NDArray[np.int64]
@@ -103,7 +103,7 @@ class _Outputs(NamedTuple):
     rows: NDArray[np.int64]
     time: NDArray[np.int64]
     peak: NDArray[np.float64]
-    ended: NDArray[np.int64]
+    ended_episode: NDArray[np.int64]
     """Shape (n, 4). The episode that the row ended: number of rows, start, start time, last time.
 
     If the row ended no episode, all four values are 0.
@@ -115,13 +115,13 @@ class _Outputs(NamedTuple):
 def _closed_episodes(
     readings: Readings, recalled: RecalledRows, positions: NDArray[np.int64], outputs: _Outputs
 ) -> list[ClosedEpisode]:
-    rows = np.flatnonzero(outputs.ended[:, 0])
+    rows = np.flatnonzero(outputs.ended_episode[:, 0])
     peaks = outputs.ended_peak[rows]
     return [
         _closed_episode(readings, recalled, positions, *episode)
         for episode in zip(
             rows.tolist(),
-            outputs.ended[rows].tolist(),
+            outputs.ended_episode[rows].tolist(),
             peaks.tolist(),
             severity_numbers(peaks).tolist(),
             strict=True,
@@ -134,11 +134,11 @@ def _closed_episode(
     recalled: RecalledRows,
     positions: NDArray[np.int64],
     row: int,
-    ended: list[int],
+    ended_episode: list[int],
     peak: float,
     severity: int,
 ) -> ClosedEpisode:
-    rows, start, start_time, last_time = ended
+    rows, start, start_time, last_time = ended_episode
     sensor_id = recalled.evicted.get(row) or readings.sensor_ids[readings.sensor[row]]
     return ClosedEpisode(
         index=int(readings.index[row]),
@@ -159,7 +159,7 @@ def _track_rows(rows, floats, ints, outputs):  # type: ignore[no-untyped-def]
     slots, new_sensor_level, is_out_of_order, gap, event_time, positions, is_anomaly, full_score = (
         rows
     )
-    start, episode_rows, time, peak, ended, ended_peak = outputs
+    start, episode_rows, time, peak, ended_episode, ended_peak = outputs
     for row in range(len(slots)):
         float_row, int_row = floats[slots[row]], ints[slots[row]]
         if is_out_of_order[row] and is_anomaly[row]:
@@ -169,10 +169,10 @@ def _track_rows(rows, floats, ints, outputs):  # type: ignore[no-untyped-def]
             continue
         episode_ends = new_sensor_level[row] >= 0 or gap[row] or not is_anomaly[row]
         if episode_ends and int_row[IntColumn.EPISODE_ROWS] > 0:
-            ended[row, 0] = int_row[IntColumn.EPISODE_ROWS]
-            ended[row, 1] = int_row[IntColumn.EPISODE_START]
-            ended[row, 2] = int_row[IntColumn.EPISODE_START_TIME]
-            ended[row, 3] = int_row[IntColumn.EPISODE_LAST_TIME]
+            ended_episode[row, 0] = int_row[IntColumn.EPISODE_ROWS]
+            ended_episode[row, 1] = int_row[IntColumn.EPISODE_START]
+            ended_episode[row, 2] = int_row[IntColumn.EPISODE_START_TIME]
+            ended_episode[row, 3] = int_row[IntColumn.EPISODE_LAST_TIME]
             ended_peak[row] = float_row[FloatColumn.EPISODE_PEAK_SCORE]
             int_row[IntColumn.EPISODE_ROWS] = 0
         if is_anomaly[row]:

@@ -63,7 +63,7 @@ class Memory:
         self.clock = 0
         """Number of readings that have changed the memory so far."""
         self.position = 0
-        """Position in the stream of the next record: the newest position plus 1."""
+        """Stream position of the next record: the newest position plus 1."""
         self.evicted = 0
         """Number of sensors evicted so far."""
         self._checkpoint: _Checkpoint | None = None
@@ -146,21 +146,21 @@ class Memory:
         self, readings: Readings, start: int, stop: int, level_by_sensor: dict[str, int]
     ) -> SlotAssignment:
         sensors = readings.sensor[start:stop]
-        present_sensors, first_rows, inverse = np.unique(
+        present_sensors, first_row_of_sensor, index_of_row = np.unique(
             sensors, return_index=True, return_inverse=True
         )
         new_sensor_level = np.full(stop - start, KNOWN_SENSOR, dtype=np.int32)
         names = [readings.sensor_ids[number] for number in present_sensors.tolist()]
         slots = np.asarray([self.slot_by_sensor.get(name, -1) for name in names], dtype=np.int64)
         new_positions = np.flatnonzero(slots < 0)
-        for index in new_positions[np.argsort(first_rows[new_positions])].tolist():
+        for index in new_positions[np.argsort(first_row_of_sensor[new_positions])].tolist():
             name = names[index]
             if name not in self.slot_by_sensor:
                 self._add_sensor(name)
-                new_sensor_level[first_rows[index]] = level_by_sensor.get(name, 0)
+                new_sensor_level[first_row_of_sensor[index]] = level_by_sensor.get(name, 0)
             slots[index] = self.slot_by_sensor[name]
         self._save_for_undo(slots)
-        return SlotAssignment(slice(start, stop), slots[inverse], new_sensor_level, {})
+        return SlotAssignment(slice(start, stop), slots[index_of_row], new_sensor_level, {})
 
     def _evict_oldest(
         self, readings: Readings, row: int, level_by_sensor: dict[str, int]

@@ -13,7 +13,7 @@ CLEAN_TAIL_START = -log(SENSOR_TAIL_SHARE)
 INITIAL_SMOOTHED_SCORE = 1.0
 """Smoothed score before a sensor's first row, in nats. It is the mean of a rarity."""
 MAX_ROWS_SINCE_ALARM = 1_000_000
-"""Largest value of IntColumn.ROWS_SINCE_ALARM."""
+"""IntColumn.ROWS_SINCE_ALARM stops counting at this value."""
 
 
 class IntColumn(IntEnum):

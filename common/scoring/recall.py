@@ -48,9 +48,10 @@ class RecalledRows:
     status: NDArray[np.int8]
     """Shape (n,). Status of the row, as its position in STATUSES."""
     gap: NDArray[np.bool_]
-    """Shape (n,). Whether the row is the first one after a gap."""
+    """Shape (n,). Whether the row is its sensor's first row after a gap."""
     measured: NDArray[np.float64]
-    """Shape (n, columns). Signals, then context; missing values come from the previous row."""
+    """Shape (n, columns). Values of the signals, then of the context columns. Missing values are
+    replaced by those of the sensor's previous row."""
     imputed: NDArray[np.bool_]
     """Shape (n, columns). Whether the value was missing."""
     location: NDArray[np.float64]
@@ -327,7 +328,7 @@ def _update_level_and_lags(float_row, int_row, column_starts, measured, min_scal
 def _update_running_level(float_row, scales_start, column, value, level_rows, min_scale, min_rows):  # type: ignore[no-untyped-def]
     """Update the running mean and sum of squares of a new sensor's level by one row (Welford).
 
-    The last row of the warm-up turns the sum of squares into the scale.
+    At the last row of the warm-up, the sum of squares is converted to the scale.
     """
     mean, squares = float_row[FloatColumn.LOCATIONS + column], float_row[scales_start + column]
     step = value - mean

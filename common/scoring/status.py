@@ -12,7 +12,8 @@ class Status(StrEnum):
     WARMING_UP = "warming_up"
     """The memory has too few rows of the sensor for a forecast."""
     GAP = "gap"
-    """The sensor's previous row is older than the model's longest gap."""
+    """The time since the sensor's previous row is longer than the longest gap that the model
+    allows."""
     LATE = "late"
     """The row is older than the sensor's newest row; the row does not change the memory."""
     DUPLICATE = "duplicate"
