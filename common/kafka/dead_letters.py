@@ -108,7 +108,7 @@ class _BatchHeaders:
 
 
 def _first_failure_value(record_headers: Headers, name: str) -> bytes | None:
-    """Return the value of a header from the record's first failure, or None if it has none.
+    """Return the value that a header got at the record's first failure, or None.
 
     A value that is too long to come from this program is ignored.
     """

@@ -30,7 +30,7 @@ class Cause(StrEnum):
 
 
 class LedgerRecord(msgspec.Struct, frozen=True):
-    """An account that includes all input records below its next offset, in the ledger topic."""
+    """A record of the ledger topic: an account of the input records below its next offset."""
 
     ledger_version: int
     group: str
@@ -121,7 +121,7 @@ def account_to_plain(account: Account) -> dict[str, Any]:
 
 
 def _is_valid(account: Account) -> bool:
-    """Return whether an account's numbers are possible; this program writes no other accounts."""
+    """Return whether all numbers of an account are in their valid ranges."""
     snapshot = account.snapshot or SnapshotRef(0, 0)
     counts = (account.consumed, account.first_offset, account.segment, *account.window_rejected)
     return (

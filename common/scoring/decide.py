@@ -25,7 +25,7 @@ SMOOTHING = 0.2
 """Weight of the newest row in the exponential smoothing of residuals and scores. The span of the
 smoothing is nine rows."""
 DRIFT_CLIP = 4.0
-"""A whitened residual is clipped at this size before it enters the smoothed residual."""
+"""A whitened residual is clipped to plus or minus this value before it is smoothed."""
 MAX_SCORE_IN_SMOOTHING = 12.0
 """A row's score is clipped at this value, in nats, before smoothing, so that a spike does not
 prolong an alarm."""

@@ -15,7 +15,7 @@ from sensorwatch.common.scoring.recall import LINEAR_SCALES
 from sensorwatch.common.scoring.status import STATUSES, Status
 
 BAND_SPREADS = 2.58
-"""Half the width of the expected band, so that it contains 99 % of normally distributed residuals.
+"""Half the width of the expected band. The band contains 99 % of normally distributed residuals.
 
 The unit of this number is the forecast's spread; for a row without memory, the sensor's scale.
 """
@@ -134,7 +134,8 @@ def _forecast_and_band(
 # from the first rows.
 @kernel
 def _undo_compression(compressed):  # type: ignore[no-untyped-def]
-    """Return the standardised values that `compress_outliers` compressed to these values."""
+    """Return the standardised values from which `compress_outliers` makes the values
+    `compressed`."""
     standardised = compressed.copy()
     for row in range(standardised.shape[0]):
         for signal in range(standardised.shape[1]):

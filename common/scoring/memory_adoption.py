@@ -32,7 +32,7 @@ def adopt_tables(
 ) -> MemoryTables:
     """Convert the tables of the sensors `names` for a model with `layout` and `levels`.
 
-    * The time of each sensor's newest row and its open episode are kept.
+    * Each sensor's open episode and the time of its newest row are kept.
     * Lagged rows and repeats are kept if the columns are the same.
     * If both models use levels and the columns are the same, a sensor keeps its level unless the
       new model has a level for it. An incomplete level is kept only if `min_rows` is the same.

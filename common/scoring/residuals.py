@@ -1,4 +1,4 @@
-"""The residuals: the differences between the standardised signals of rows and their forecast."""
+"""The residuals: the differences between the standardised signals of rows and the forecast."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
