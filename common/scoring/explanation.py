@@ -134,8 +134,7 @@ def _forecast_and_band(
 # from the first rows.
 @kernel
 def _undo_compression(compressed):  # type: ignore[no-untyped-def]
-    """Return the standardised values from which `compress_outliers` makes the values
-    `compressed`."""
+    """Return the standardised values that `compress_outliers` turned into `compressed`."""
     standardised = compressed.copy()
     for row in range(standardised.shape[0]):
         for signal in range(standardised.shape[1]):
