@@ -1,4 +1,4 @@
-"""Free ports on loopback."""
+"""Finds free TCP ports on 127.0.0.1."""
 
 import socket
 from contextlib import ExitStack

@@ -7,15 +7,15 @@ import pytest
 from tests.brokers.jars import KAFKA_VERSION, JarsMissing, kafka_jars, reason_java_is_missing
 
 JAVA_SCRIPT = "echo 'openjdk version \"%s\"' >&2"
-LOG_CALL = "echo called >> {log};"
-SUCCESSFUL_MAVEN = (
-    LOG_CALL + 'for last; do :; done; touch "${{last#-DoutputDirectory=}}/kafka_2.13.jar"'
+LOG_CALL_COMMAND = "echo called >> {log};"
+SUCCESSFUL_MAVEN_SCRIPT = (
+    LOG_CALL_COMMAND + 'for last; do :; done; touch "${{last#-DoutputDirectory=}}/kafka_2.13.jar"'
 )
-FAILING_MAVEN = LOG_CALL + "echo 'no such artifact'; exit 1"
+FAILING_MAVEN_SCRIPT = LOG_CALL_COMMAND + "echo 'no such artifact'; exit 1"
 
 
 class Machine:
-    """A machine that has only the programs that a test installs."""
+    """A search path and a cache of jars with only what the test puts there."""
 
     def __init__(self, folder: Path) -> None:
         self.bin_folder = folder / "bin"
@@ -62,7 +62,7 @@ def test_without_maven_the_jars_must_be_in_the_cache(machine: Machine) -> None:
 
 
 def test_jars_are_downloaded_once(machine: Machine) -> None:
-    machine.install("mvn", SUCCESSFUL_MAVEN.format(log=machine.log))
+    machine.install("mvn", SUCCESSFUL_MAVEN_SCRIPT.format(log=machine.log))
 
     assert kafka_jars() == kafka_jars() == machine.cache
 
@@ -71,7 +71,7 @@ def test_jars_are_downloaded_once(machine: Machine) -> None:
 
 
 def test_a_failed_download_reports_its_cause_and_leaves_no_files(machine: Machine) -> None:
-    machine.install("mvn", FAILING_MAVEN.format(log=machine.log))
+    machine.install("mvn", FAILING_MAVEN_SCRIPT.format(log=machine.log))
 
     with pytest.raises(JarsMissing, match="no such artifact"):
         kafka_jars()

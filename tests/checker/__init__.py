@@ -1,1 +1,1 @@
-"""Checks after a run that every input record had exactly one outcome."""
+"""A checker that reports after a run which input records lack a correct, single outcome."""

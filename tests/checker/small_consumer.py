@@ -1,4 +1,4 @@
-"""A minimal consumer that a test of the checker controls step by step."""
+"""A minimal consumer for tests of the checker, which control each of its transactions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -126,5 +126,5 @@ class SmallConsumer:
             self._memories[partition].undo()
 
     def close(self) -> None:
-        """Close the client of the group."""
+        """Close the Kafka client that belongs to the group."""
         self._group_client.close()

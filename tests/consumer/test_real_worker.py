@@ -144,7 +144,12 @@ def test_an_unreadable_header_does_not_stop_the_partition(sandbox: Sandbox, kafk
     """A record with an unreadable header becomes a dead letter or an event as usual."""
     for value in (b"{", a_payload(ANOMALOUS_VALUES)):
         produce_with_header(
-            kafka.address, sandbox.readings, value, partition=1, name=b"\xff\xfe", content=b"v"
+            kafka.address,
+            sandbox.readings,
+            value,
+            partition=1,
+            header_name=b"\xff\xfe",
+            content=b"v",
         )
     sandbox.send([a_payload()] * 3, partition=1)
     with sandbox.start() as worker:
