@@ -245,6 +245,6 @@ def _check_open_transactions(output_ends: Sequence[EndOffsets]) -> Iterator[Viol
         if partition_ends.read_committed != partition_ends.read_uncommitted:
             yield Violation(
                 ViolationKind.OPEN_TRANSACTION,
-                f"{partition_ends.partition} ends at {partition_ends.read_committed} for read_committed, "
-                f"at {partition_ends.read_uncommitted} for all",
+                f"{partition_ends.partition} ends at {partition_ends.read_committed} "
+                f"for read_committed, at {partition_ends.read_uncommitted} for all",
             )

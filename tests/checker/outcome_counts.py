@@ -73,5 +73,6 @@ def _check_counts(
         if account_count != expected_count:
             yield Violation(
                 ViolationKind.WRONG_ACCOUNT,
-                f"{input_partition.partition}: {count_name} {account_count}, expected {expected_count}",
+                f"{input_partition.partition}: {count_name} {account_count}, "
+                f"expected {expected_count}",
             )

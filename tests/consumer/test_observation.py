@@ -16,7 +16,7 @@ PARTITION_0 = Partition(TOPIC, 0)
 
 
 class ObservationRig:
-    """An observation of one partition with committed offset 3."""
+    """An observation of one partition whose committed offset is 3."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -25,10 +25,10 @@ class ObservationRig:
         self.accounts = {PARTITION_0: open_account(3, model_version="m", fingerprint="f")}
 
     def lag(self, *, position: int, last_stable: int) -> float | None:
-        """Return the lag after statistics with this position and last stable offset."""
+        """Report statistics with this position and last stable offset; return the lag metric."""
         partitions = {"0": {"app_offset": position, "ls_offset": last_stable}}
-        text = json.dumps({"topics": {TOPIC: {"partitions": partitions}}})
-        self.observation.show_lag(text, self.accounts)
+        statistics_text = json.dumps({"topics": {TOPIC: {"partitions": partitions}}})
+        self.observation.show_lag(statistics_text, self.accounts)
         labels = {"topic": TOPIC, "partition": "0"}
         return self.registry.get_sample_value("sensorwatch_consumer_lag_records", labels)
 

@@ -16,13 +16,13 @@ from tests.brokers.kafka import Kafka
 from tests.brokers.raw_header import produce_with_header
 from tests.consumer.sandbox import START_SECONDS, Sandbox, Worker
 from tests.kafka.record_builders import a_payload
-from tests.publishing.test_events import VALIDATOR, decode_event
+from tests.publishing.test_events import EVENT_VALIDATOR, decode_event
 from tests.reading_builders import ANOMALOUS_VALUES
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 PAYLOADS = [a_payload(), a_payload(ANOMALOUS_VALUES), b"{", a_payload(), a_payload(x1=None)] * 8
-PROTOCOLS = ["classic", "consumer"]
+GROUP_PROTOCOLS = ["classic", "consumer"]
 INVALID_VALUES = [b"poison"] * 30
 
 
@@ -34,9 +34,9 @@ def sandbox(kafka: Kafka, tmp_path: Path) -> Sandbox:
     return sandbox.with_model()
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", GROUP_PROTOCOLS)
 def test_every_record_has_one_outcome_during_a_rebalance(sandbox: Sandbox, protocol: str) -> None:
-    """The group protocol is the classic protocol or the protocol of KIP-848."""
+    """The test runs with the classic group protocol and with the protocol of KIP-848."""
     sandbox.kafka["group.protocol"] = protocol
     sandbox.send(PAYLOADS)
     with sandbox.start(consumer__max_rows=7) as first_worker:
@@ -54,7 +54,7 @@ def test_every_record_has_one_outcome_during_a_rebalance(sandbox: Sandbox, proto
 
     sandbox.check_accounts()
     for message in sandbox.read(sandbox.anomalies):
-        VALIDATOR.validate(decode_event(message.value()))
+        EVENT_VALIDATOR.validate(decode_event(message.value()))
     opened_records = [r for r in sandbox.ledger_records() if r.cause is Cause.OPENED]
     assert sorted(record.partition for record in opened_records) == [0, 1, 2, 3]
 
@@ -128,7 +128,7 @@ def test_the_breaker_stops_commits_until_the_rejections_are_accepted(
     assert rejected_rows <= 0.5 * rows
     assert len(sandbox.read(sandbox.dead_letters)) == account.dead_letters
 
-    # The breaker's window is in the account, so a restart does not reset the window.
+    # The window of the breaker is stored in the account, so a restart does not clear it.
     with sandbox.start(**breaker_settings) as worker:
         assert worker.process.wait(deadline=START_SECONDS) == BreakerOpen.exit_code
     assert sandbox.accounts()[2] == account
@@ -141,7 +141,7 @@ def test_the_breaker_stops_commits_until_the_rejections_are_accepted(
 
 
 def test_an_unreadable_header_does_not_stop_the_partition(sandbox: Sandbox, kafka: Kafka) -> None:
-    """A record with an unreadable header becomes a dead letter or an event as usual."""
+    """The outcome of a record does not depend on whether its headers can be read."""
     for value in (b"{", a_payload(ANOMALOUS_VALUES)):
         produce_with_header(
             kafka.address,
@@ -149,7 +149,7 @@ def test_an_unreadable_header_does_not_stop_the_partition(sandbox: Sandbox, kafk
             value,
             partition=1,
             header_name=b"\xff\xfe",
-            content=b"v",
+            header_value=b"v",
         )
     sandbox.send([a_payload()] * 3, partition=1)
     with sandbox.start() as worker:
@@ -166,7 +166,7 @@ def test_start_latest_skips_the_existing_records(sandbox: Sandbox) -> None:
     sandbox.send(PAYLOADS)
     with sandbox.start(consumer__start="latest") as worker:
         worker.wait_ready()
-        # Partitions without records are committed too, so that a restart skips no later record.
+        # Partitions without records get accounts too; else a restart would skip their next records.
         wait_until(lambda: len(sandbox.accounts()) == 4, deadline=20, what="accounts opened")
         assert worker.process.terminate(deadline=5) == 0
     sandbox.send(PAYLOADS)

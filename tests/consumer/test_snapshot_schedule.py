@@ -1,4 +1,4 @@
-"""The snapshot schedule decides when a snapshot is due and which snapshots are deleted."""
+"""The snapshot schedule decides when a snapshot is due and which old snapshots to delete."""
 
 from dataclasses import replace
 
@@ -18,7 +18,7 @@ ACCOUNT = replace(
 
 
 class ScheduleRig:
-    """A schedule whose account has a snapshot at offset 100, with a clock that tests set."""
+    """A snapshot schedule with a fake clock; the account has a snapshot at offset 100."""
 
     def __init__(self, *, every_rows: int = 50, every_seconds: float = 60.0) -> None:
         self.now = 0.0
@@ -65,14 +65,14 @@ def test_rebalances_do_not_delay_a_snapshot() -> None:
 
 @pytest.mark.parametrize(("consumed", "snapshot_due"), [(0, False), (1, True)])
 def test_an_account_without_records_needs_no_snapshot(consumed: int, snapshot_due: bool) -> None:
-    """Without a snapshot only a cold memory can be restored."""
+    """After consumed records the memory is no longer cold, so a restore needs a snapshot."""
     account = replace(ACCOUNT, snapshot=None, consumed=consumed)
 
     assert ScheduleRig().snapshot_schedule.snapshot_due(PARTITION_0, account, 1) is snapshot_due
 
 
 def test_a_commit_returns_the_offset_before_which_snapshots_can_be_deleted() -> None:
-    """Every record up to the manifest of the newest unneeded snapshot can be deleted."""
+    """All records up to the manifest of the newest snapshot to delete can be deleted."""
     rig = ScheduleRig()
 
     deletable_offsets = [

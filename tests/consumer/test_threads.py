@@ -1,4 +1,4 @@
-"""Threads compute the same bits as one thread, report errors and end with the executor."""
+"""Several threads compute the same bits as one thread, report errors and end properly."""
 
 import threading
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.processing import process
 from sensorwatch.consumer import threads
 from sensorwatch.consumer.threads import ThreadedRowExecutor
-from tests.consumer.rig import THREE_RECORDS, LoopRig, batch_steps
+from tests.consumer.rig import THREE_PAYLOADS, LoopRig, batch_steps
 from tests.kafka.record_builders import a_payload
 from tests.reading_builders import ANOMALOUS_VALUES
 from tests.scoring.detectors import DETECTORS
@@ -28,7 +28,7 @@ def small_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def some_payloads(seed: int, count: int) -> list[bytes | None]:
-    """Return payloads of four sensors; a third of them are invalid or unusual."""
+    """Return payloads of four sensors; three in ten are invalid or unusual."""
     rng = np.random.default_rng(seed)
     unusual_payloads = [
         None,
@@ -54,7 +54,7 @@ def some_payloads(seed: int, count: int) -> list[bytes | None]:
 def result_bytes(
     payloads: Sequence[bytes | None], detector: Detector, row_executor: RowExecutor
 ) -> tuple[object, ...]:
-    """Process the payloads; return all results and the contents of the memory."""
+    """Process the payloads; return all results and the content of the memory as bytes."""
     memory = detector.empty_memory()
     outcome = process(payloads, detector, memory, row_executor=row_executor)
     readings = outcome.readings
@@ -136,7 +136,7 @@ def test_each_row_is_processed_once(rows: int, count: int) -> None:
 
 
 def test_row_ranges_run_at_the_same_time() -> None:
-    """Each row range waits until the other range has started."""
+    """Each of two calls waits for the other, so both must run at the same time."""
     barrier = threading.Barrier(2, timeout=20)
 
     def work(_begin: int, _end: int) -> None:
@@ -182,15 +182,15 @@ def test_an_error_is_raised_after_all_threads_have_ended(failing_row: int) -> No
 
 
 def test_the_executor_does_not_wait_for_a_thread_that_has_not_started() -> None:
-    """If the other cores are busy, the calling thread runs all tasks."""
-    release = threading.Event()
+    """If the executor's thread is busy, the calling thread runs all tasks."""
+    release_event = threading.Event()
 
     with ThreadedRowExecutor(2) as row_executor:
-        row_executor._pool.submit(release.wait, 20)
+        row_executor._pool.submit(release_event.wait, 20)
         processed_rows: list[int] = []
         row_executor(lambda begin, _end: processed_rows.append(begin), 5)
         assert processed_rows == [0, 1, 2, 3, 4]
-        release.set()
+        release_event.set()
 
 
 def test_the_threads_end_with_the_executor() -> None:
@@ -211,9 +211,9 @@ def test_the_loop_uses_its_row_executor() -> None:
         row_counts.append(rows)
         run_serially(work, rows)
 
-    rig = LoopRig(*batch_steps(*THREE_RECORDS, *THREE_RECORDS)).with_opened_account()
+    rig = LoopRig(*batch_steps(*THREE_PAYLOADS, *THREE_PAYLOADS)).with_opened_account()
     rig.row_executor = row_executor
 
     rig.run()
 
-    assert row_counts == [6, 4]  # 6 payloads are parsed, and 4 rows are scored
+    assert row_counts == [6, 4]  # first 6 payloads are parsed, then 4 valid rows are scored
