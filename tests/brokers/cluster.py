@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from confluent_kafka import KafkaException
-from confluent_kafka.admin._metadata import TopicMetadata
+from confluent_kafka.admin._topic_metadata import TopicMetadata
 
 from sensorwatch.common.kafka.records import Partition
 from sensorwatch.common.kafka.retrying import RetryPolicy
@@ -29,21 +29,21 @@ class ClusterServer:
 
     kind = "jars"
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, data_folder: Path) -> None:
         """Format the storage of all brokers; raise BrokerMissing without Java or the jars."""
         plan = cluster_plan(BROKER_COUNT)
 
         def format_broker(number: int) -> JarServer:
-            folder = home / f"broker-{number}"
+            folder = data_folder / f"broker-{number}"
             folder.mkdir()
             return JarServer(folder, plan=plan, number=number, java_options=JAVA_OPTIONS)
 
         # Formatting starts a Java process per broker; running the processes in parallel takes a
         # third of the time.
         broker_numbers = range(1, BROKER_COUNT + 1)
-        with ThreadPoolExecutor(BROKER_COUNT) as pool:
+        with ThreadPoolExecutor(BROKER_COUNT) as thread_pool:
             self.brokers = dict(
-                zip(broker_numbers, pool.map(format_broker, broker_numbers), strict=True)
+                zip(broker_numbers, thread_pool.map(format_broker, broker_numbers), strict=True)
             )
         self.address = ",".join(broker.address for broker in self.brokers.values())
 
@@ -76,7 +76,7 @@ class KafkaCluster(Kafka):
     """A running cluster with methods that find leaders and coordinators and kill brokers."""
 
     def __init__(self, server: ClusterServer) -> None:
-        super().__init__(server, replicas=BROKER_COUNT)
+        super().__init__(server, replica_count=BROKER_COUNT)
         self._brokers = server.brokers
 
     def kill_broker(self, number: int) -> None:
@@ -95,7 +95,7 @@ class KafkaCluster(Kafka):
 
     def leader(self, partition: Partition) -> int:
         """Return the number of the broker that is the leader of a partition; -1 means no leader."""
-        return int(self._metadata(partition.topic).partitions[partition.number].leader)
+        return int(self._topic_metadata(partition.topic).partitions[partition.number].leader)
 
     def group_coordinator(self, group: str) -> int:
         """Return the number of the broker that coordinates a consumer group."""
@@ -106,9 +106,9 @@ class KafkaCluster(Kafka):
         return self.leader(self._partition_of(TRANSACTIONS_TOPIC, transactional_id))
 
     def _partition_of(self, topic: str, name: str) -> Partition:
-        return partition_of_name(topic, name, len(self._metadata(topic).partitions))
+        return partition_of_name(topic, name, len(self._topic_metadata(topic).partitions))
 
-    def _metadata(self, topic: str) -> TopicMetadata:
+    def _topic_metadata(self, topic: str) -> TopicMetadata:
         retry_policy = RetryPolicy(IN_SYNC_SECONDS)
         return retry_policy.ask(lambda: self._admin.list_topics(topic, timeout=10)).topics[topic]
 

@@ -37,7 +37,7 @@ group.share.enable=false
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class BrokerNode:
     """A broker that is also a controller."""
 
     number: int
@@ -53,14 +53,16 @@ class ClusterPlan:
     """
 
     cluster_id: str
-    nodes: tuple[Node, ...]
+    nodes: tuple[BrokerNode, ...]
 
     @property
     def replicas(self) -> int:
         """The number of replicas of each partition."""
         return len(self.nodes)
 
-    def properties(self, node: Node, *, data: Path, advertised_port: int | None = None) -> str:
+    def server_properties(
+        self, node: BrokerNode, *, data: Path, advertised_port: int | None = None
+    ) -> str:
         """Return the content of the file `server.properties` of one broker."""
         voters = (f"{node.number}@127.0.0.1:{node.controller_port}" for node in self.nodes)
         return _PROPERTIES_TEMPLATE.format(
@@ -80,6 +82,7 @@ def cluster_plan(broker_count: int = 1) -> ClusterPlan:
     cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
     ports = free_ports(2 * broker_count)
     nodes = [
-        Node(number + 1, *ports[2 * number : 2 * number + 2]) for number in range(broker_count)
+        BrokerNode(number + 1, *ports[2 * number : 2 * number + 2])
+        for number in range(broker_count)
     ]
     return ClusterPlan(cluster_id, tuple(nodes))

@@ -9,7 +9,7 @@ from typing import Any
 from tests.brokers.kafka import BrokerMissing
 from tests.brokers.ports import free_port
 
-_IMAGE = "confluentinc/cp-kafka:8.1.0"
+_DEFAULT_IMAGE = "confluentinc/cp-kafka:8.1.0"
 """Apache Kafka 4.1 from Confluent, whose start scripts testcontainers requires."""
 _CONTAINER_PORT = 9093
 _START_SECONDS = 120
@@ -78,7 +78,7 @@ class ContainerServer:
             return
         from testcontainers.community.kafka import KafkaContainer
 
-        image = os.environ.get("SENSORWATCH_TEST_KAFKA_IMAGE", _IMAGE)
+        image = os.environ.get("SENSORWATCH_TEST_KAFKA_IMAGE", _DEFAULT_IMAGE)
         container = KafkaContainer(image, port=_CONTAINER_PORT).with_kraft()
         for name, value in _BROKER_ENVIRONMENT.items():
             container.with_env(name, value)
@@ -108,5 +108,5 @@ class ContainerServer:
         """Return the end of the container's log."""
         if self._container is None:
             return "(the container never started)"
-        output, errors = self._container.get_logs()
-        return "\n".join((output + errors).decode(errors="replace").splitlines()[-40:])
+        output, error_output = self._container.get_logs()
+        return "\n".join((output + error_output).decode(errors="replace").splitlines()[-40:])

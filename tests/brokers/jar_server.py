@@ -21,7 +21,7 @@ class JarServer:
 
     def __init__(
         self,
-        home: Path,
+        data_folder: Path,
         *,
         plan: ClusterPlan | None = None,
         number: int = 1,
@@ -43,19 +43,19 @@ class JarServer:
         node = plan.nodes[number - 1]
         self.port = node.port
         self._java_options = java_options
-        self._properties = home / "server.properties"
-        self._log = home / "broker.log"
+        self._properties = data_folder / "server.properties"
+        self._log = data_folder / "broker.log"
         self._process: ChildProcess | None = None
         self.address = f"127.0.0.1:{advertised_port or node.port}"
         self._properties.write_text(
-            plan.properties(node, data=home / "data", advertised_port=advertised_port)
+            plan.server_properties(node, data=data_folder / "data", advertised_port=advertised_port)
         )
         self._format_storage(plan.cluster_id)
 
     def start(self) -> None:
         """Start the broker; Linux may kill the broker when the calling thread ends."""
         options = [*self._java_options, "-XX:+UseSerialGC", "-Dorg.apache.logging.log4j.level=WARN"]
-        command = self._java_command(*options, main="kafka.Kafka")
+        command = self._java_command(*options, main_class="kafka.Kafka")
         self._process = ChildProcess(
             [*_parent_death_prefix(), *command, str(self._properties)], log=self._log
         )
@@ -85,11 +85,16 @@ class JarServer:
         # The id follows "=" in the same argument; as a separate argument, an id that begins with
         # "-" would be read as an option.
         arguments = ["format", f"--cluster-id={cluster_id}", "-c", str(self._properties)]
-        command = self._java_command("-XX:TieredStopAtLevel=1", main="kafka.tools.StorageTool")
-        result = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
-        if result.returncode != 0:
+        command = self._java_command(
+            "-XX:TieredStopAtLevel=1", main_class="kafka.tools.StorageTool"
+        )
+        completed_process = subprocess.run(
+            [*command, *arguments], capture_output=True, text=True, check=False
+        )
+        if completed_process.returncode != 0:
             raise RuntimeError(
-                f"formatting the broker's storage failed: {result.stdout}{result.stderr}"
+                "formatting the broker's storage failed: "
+                f"{completed_process.stdout}{completed_process.stderr}"
             )
 
 
@@ -98,5 +103,5 @@ def _parent_death_prefix() -> list[str]:
 
     Without the program `setpriv` the prefix is empty.
     """
-    setpriv = shutil.which("setpriv")
-    return [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
+    setpriv_path = shutil.which("setpriv")
+    return [setpriv_path, "--pdeathsig", "KILL", "--"] if setpriv_path else []

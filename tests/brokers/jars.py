@@ -21,12 +21,12 @@ class JarsMissing(Exception):
 
 def reason_java_is_missing() -> str | None:
     """Return why this machine cannot run a broker from jars; None means that it can."""
-    java = shutil.which("java")
-    if java is None:
-        return "no `java` (17 or newer) on the PATH"
-    version = _java_version(java)
+    java_path = shutil.which("java")
+    if java_path is None:
+        return "no `java_path` (17 or newer) on the PATH"
+    version = _java_version(java_path)
     if version < 17:
-        return f"`java` is version {version}, expected 17 or newer"
+        return f"`java_path` is version {version}, expected 17 or newer"
     if not _cache_folder().exists() and shutil.which("mvn") is None:
         return f"no `mvn` on the PATH to download the jars, and no {_cache_folder()}"
     return None
@@ -50,10 +50,10 @@ def _cache_folder() -> Path:
     return Path(cache_root) / "sensorwatch" / f"kafka-{KAFKA_VERSION}"
 
 
-def _java_version(java: str) -> int:
-    output = subprocess.run([java, "-version"], capture_output=True, text=True, check=False)
-    match = re.search(r'version "(?:1\.)?(\d+)', output.stderr + output.stdout)
-    return int(match[1]) if match else 0
+def _java_version(java_path: str) -> int:
+    output = subprocess.run([java_path, "-version"], capture_output=True, text=True, check=False)
+    version_match = re.search(r'version "(?:1\.)?(\d+)', output.stderr + output.stdout)
+    return int(version_match[1]) if version_match else 0
 
 
 def _download_jars(cache_folder: Path) -> None:
@@ -72,13 +72,13 @@ def _run_maven(folder: Path) -> None:
     command = ["mvn", "-q", "-B", "-f", str(_POM_FILE), "dependency:copy-dependencies"]
     command.append(f"-DoutputDirectory={folder}")
     try:
-        result = subprocess.run(
+        completed_process = subprocess.run(
             command, capture_output=True, text=True, check=False, timeout=_DOWNLOAD_SECONDS
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise JarsMissing(f"Maven could not fetch Kafka {KAFKA_VERSION}: {error}") from error
-    if result.returncode != 0 or not list(folder.glob("kafka_*.jar")):
+    if completed_process.returncode != 0 or not list(folder.glob("kafka_*.jar")):
         raise JarsMissing(
-            f"Maven could not fetch Kafka {KAFKA_VERSION} (exit {result.returncode}): "
-            + (result.stdout + result.stderr)[-2000:]
+            f"Maven could not fetch Kafka {KAFKA_VERSION} (exit {completed_process.returncode}): "
+            + (completed_process.stdout + completed_process.stderr)[-2000:]
         )

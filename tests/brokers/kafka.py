@@ -52,10 +52,10 @@ class Server(Protocol):
 class Kafka:
     """A running broker with the administrative calls that tests need."""
 
-    def __init__(self, server: Server, *, replicas: int = 1) -> None:
-        """Use a server; each partition of a new topic gets `replicas` replicas."""
+    def __init__(self, server: Server, *, replica_count: int = 1) -> None:
+        """Use a server; each partition of a new topic gets `replica_count` replicas."""
         self._server = server
-        self._replicas = replicas
+        self._replicas = replica_count
         self.kind = server.kind
         self.address = server.address
 

@@ -32,13 +32,15 @@ class MockCluster:
     def topic_create(self, name: str, partitions: int = 1) -> str:
         """Create a topic and return its name."""
         function = self._library.rd_kafka_mock_topic_create
-        _raise_error(function(self._cluster, name.encode(), partitions, 1), f"create topic {name}")
+        _require_success(
+            function(self._cluster, name.encode(), partitions, 1), f"create topic {name}"
+        )
         return name
 
     def delete_topic(self, name: str) -> None:
         """Delete a topic."""
         function = self._library.rd_kafka_mock_topic_delete
-        _raise_error(function(self._cluster, name.encode()), f"delete topic {name}")
+        _require_success(function(self._cluster, name.encode()), f"delete topic {name}")
 
     def topic_set_error(self, name: str, error: int) -> None:
         """Answer every metadata request about the topic with `error`; 0 removes the error."""
@@ -47,40 +49,46 @@ class MockCluster:
     def delete_records(self, topic: str, partition: int, before_offset: int) -> None:
         """Delete the records below `before_offset`, as the broker's retention does."""
         function = self._library.rd_kafka_mock_partition_delete_records
-        _raise_error(
+        _require_success(
             function(self._cluster, topic.encode(), partition, before_offset), "delete records"
         )
 
     def set_partition_leader(self, topic: str, partition: int, broker: int) -> None:
         """Make `broker` the leader of a partition; -1 means no leader."""
         function = self._library.rd_kafka_mock_partition_set_leader
-        _raise_error(function(self._cluster, topic.encode(), partition, broker), "set leader")
+        _require_success(function(self._cluster, topic.encode(), partition, broker), "set leader")
 
     def set_group_coordinator(self, group: str, broker: int) -> None:
         """Make `broker` the coordinator of a group."""
         function = self._library.rd_kafka_mock_coordinator_set
-        _raise_error(function(self._cluster, b"group", group.encode(), broker), "set coordinator")
+        _require_success(
+            function(self._cluster, b"group", group.encode(), broker), "set coordinator"
+        )
 
     def set_transaction_coordinator(self, transactional_id: str, broker: int) -> None:
         """Make `broker` the coordinator of a producer's transactions."""
         function = self._library.rd_kafka_mock_coordinator_set
         encoded_id = transactional_id.encode()
-        _raise_error(function(self._cluster, b"transaction", encoded_id, broker), "set coordinator")
+        _require_success(
+            function(self._cluster, b"transaction", encoded_id, broker), "set coordinator"
+        )
 
     def stop_broker(self, broker: int = 1) -> None:
         """Close the broker's connections and refuse new connections."""
-        _raise_error(
+        _require_success(
             self._library.rd_kafka_mock_broker_set_down(self._cluster, broker), "broker down"
         )
 
     def broker_up(self, broker: int = 1) -> None:
         """Let the broker accept connections again."""
-        _raise_error(self._library.rd_kafka_mock_broker_set_up(self._cluster, broker), "broker up")
+        _require_success(
+            self._library.rd_kafka_mock_broker_set_up(self._cluster, broker), "broker up"
+        )
 
     def set_delay(self, milliseconds: int, *, broker: int = 1) -> None:
         """Delay every answer of the broker by `milliseconds`."""
         function = self._library.rd_kafka_mock_broker_set_rtt
-        _raise_error(function(self._cluster, broker, milliseconds), "set round trip time")
+        _require_success(function(self._cluster, broker, milliseconds), "set round trip time")
 
     def push_request_errors(self, api: Api, errors: Sequence[int]) -> None:
         """Answer the next requests of a kind with `errors`, one error per request; 0 is no error.
@@ -104,7 +112,9 @@ class MockCluster:
             ctypes.c_int(argument) for error_and_delay in errors for argument in error_and_delay
         ]
         function = self._library.rd_kafka_mock_broker_push_request_error_rtts
-        _raise_error(function(self._cluster, broker, api, len(errors), *arguments), "push errors")
+        _require_success(
+            function(self._cluster, broker, api, len(errors), *arguments), "push errors"
+        )
 
     def clear_request_errors(self, api: Api) -> None:
         """Remove the errors that no request of this kind has received yet."""
@@ -156,6 +166,6 @@ class MockCluster:
         self.close()
 
 
-def _raise_error(error_code: int, action: str) -> None:
+def _require_success(error_code: int, action: str) -> None:
     if error_code != _NO_ERROR:
         raise RuntimeError(f"the mock cluster could not {action}: error {error_code}")

@@ -163,8 +163,7 @@ class _Connection:
             while forward_frame():
                 pass
         self.close_sockets()
-        # The thread that ends last closes both sockets, so the other thread never reads a closed
-        # socket.
+        # Only the thread that ends last closes the sockets, so no thread reads a closed socket.
         if not self._one_thread_ended.acquire(blocking=False):
             self._client.close()
             self._broker.close()
@@ -192,8 +191,12 @@ class _Connection:
 
 
 def _read_frame(connection: socket.socket) -> bytes | None:
-    length = _read_exactly(connection, _FRAME_LENGTH.size)
-    return None if length is None else _read_exactly(connection, _FRAME_LENGTH.unpack(length)[0])
+    encoded_length = _read_exactly(connection, _FRAME_LENGTH.size)
+    return (
+        None
+        if encoded_length is None
+        else _read_exactly(connection, _FRAME_LENGTH.unpack(encoded_length)[0])
+    )
 
 
 def _read_exactly(connection: socket.socket, byte_count: int) -> bytes | None:

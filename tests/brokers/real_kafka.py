@@ -60,22 +60,22 @@ def kafka_required() -> bool:
     return os.environ.get(REQUIRE_VARIABLE, "") not in {"", "0"}
 
 
-def shared_server(home: Path) -> Server:
+def shared_server(data_folder: Path) -> Server:
     """Return the broker at the given address, or else a new broker.
 
-    A broker from jars stores its data in `home`. Raises BrokerMissing if no broker can be
+    A broker from jars stores its data in `data_folder`. Raises BrokerMissing if no broker can be
     started.
     """
     address = os.environ.get(ADDRESS_VARIABLE)
-    return AddressServer(address) if address else own_server(home)
+    return AddressServer(address) if address else own_server(data_folder)
 
 
-def own_server(home: Path) -> Server:
-    """Return a broker that a test may kill; a broker from jars stores its data in `home`.
+def own_server(data_folder: Path) -> Server:
+    """Return a broker that a test may kill; a broker from jars stores its data in `data_folder`.
 
     Raises BrokerMissing if no broker can be started.
     """
-    return JarServer(home) if reason_docker_is_missing() else ContainerServer()
+    return JarServer(data_folder) if reason_docker_is_missing() else ContainerServer()
 
 
 __all__ = [

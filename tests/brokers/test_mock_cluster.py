@@ -1,4 +1,4 @@
-"""The mock cluster returns the errors, delays and leaders that a test sets."""
+"""The mock cluster answers requests with the errors, delays and leaders that a test chooses."""
 
 import time
 from collections.abc import Iterator

@@ -32,7 +32,7 @@ from tests.checker.topic_reader import ConcurrentReader
 from tests.forecasts import ROW_INTERVAL, a_forecast_candidate
 from tests.reading_builders import DEFAULT_SCHEMA, START
 
-MODEL = "default"
+MODEL_NAME = "default"
 SENSOR_COUNT = 40
 """Number of sensors of the load; some are unknown to the model and warm up first."""
 TIME_JUMP_US = 3_600_000_000
@@ -51,7 +51,13 @@ class LoadProducer(threading.Thread):
     """
 
     def __init__(
-        self, address: str, topic: str, *, rate: float, invalid_share: float, seed: int = 1
+        self,
+        address: str,
+        topic: str,
+        *,
+        rows_per_second: float,
+        invalid_share: float,
+        seed: int = 1,
     ) -> None:
         super().__init__(name="load", daemon=True)
         # A broker answers the requests of a connection in turn, each after replication. Many small
@@ -59,7 +65,7 @@ class LoadProducer(threading.Thread):
         config = {"bootstrap.servers": address, "linger.ms": 5, "max.in.flight": 5}
         self._producer = Producer(config)
         self._topic = topic
-        self._rate = rate
+        self._rate = rows_per_second
         self._invalid_share = invalid_share
         self._rng = np.random.default_rng(seed)
         self._stopping = threading.Event()
@@ -100,17 +106,20 @@ class LoadProducer(threading.Thread):
         )
         if self._rng.random() < 0.01:
             self._anomalous_rows_left[sensor] = int(self._rng.integers(1, 12))
-        values = self._rng.normal(size=3)
+        signal_values = self._rng.normal(size=3)
         if self._anomalous_rows_left[sensor]:
             self._anomalous_rows_left[sensor] -= 1
-            values[sensor % 3] += 12.0
+            signal_values[sensor % 3] += 12.0
         key = f"sensor-{sensor:02d}"
         row: dict[str, object] = {
             "timestamp": format_instant(time),
             "sensor_id": key,
             "n": self.sent_rows,
         }
-        row |= {name: float(value) for name, value in zip(("x1", "x2", "x3"), values, strict=True)}
+        row |= {
+            name: float(value)
+            for name, value in zip(("x1", "x2", "x3"), signal_values, strict=True)
+        }
         payload = json.dumps(row).encode()
         if self._rng.random() < self._invalid_share:
             payload = payload[: self._rng.integers(0, len(payload) - 1)]
@@ -160,14 +169,14 @@ class ChaosCluster:
     def add_model(self, *, seed: int) -> str:
         """Register a model version and return its id; the first version becomes the champion."""
         version = self.registry.register(
-            MODEL, a_forecast_candidate(seed=seed), who="test", why="chaos"
+            MODEL_NAME, a_forecast_candidate(seed=seed), who="test", why="chaos"
         )
-        self.detectors[version] = self.registry.load(MODEL, version).detector
+        self.detectors[version] = self.registry.load(MODEL_NAME, version).detector
         return version
 
     def promote(self, version: str) -> None:
         """Make a version the champion."""
-        self.registry.promote(MODEL, version, who="test", why="chaos", force="test")
+        self.registry.promote(MODEL_NAME, version, who="test", why="chaos", force="test")
 
     def start_worker(self, worker_number: int, *options: str) -> ChildProcess:
         """Start a worker; after a restart with the same number its transactional id is the same."""
@@ -234,7 +243,7 @@ class ChaosCluster:
 
     @contextmanager
     def running_load(
-        self, *, rate: float = 1_000, invalid_share: float = 0.02
+        self, *, rows_per_second: float = 1_000, invalid_share: float = 0.02
     ) -> Iterator[ConcurrentReader]:
         """Produce rows in one thread and read the output in another.
 
@@ -242,7 +251,7 @@ class ChaosCluster:
         """
         run = self.run
         load_producer = LoadProducer(
-            run.address, run.readings, rate=rate, invalid_share=invalid_share
+            run.address, run.readings, rows_per_second=rows_per_second, invalid_share=invalid_share
         )
         load_producer.send_rows(2_000)
         with ConcurrentReader(
@@ -284,8 +293,8 @@ class ChaosCluster:
             **self.client_settings,
         }
         config = self.folder / f"worker-{worker_number}.toml"
-        lines = [f'"{key}" = {json.dumps(value)}' for key, value in settings.items()]
-        config.write_text("[kafka]\n" + "\n".join(lines) + "\n")
+        toml_lines = [f'"{key}" = {json.dumps(value)}' for key, value in settings.items()]
+        config.write_text("[kafka]\n" + "\n".join(toml_lines) + "\n")
         return config
 
     def _worker_environment(self, worker_number: int) -> dict[str, str]:

@@ -26,7 +26,7 @@ def test_killing_leaders_and_coordinators_ends_no_worker(
     """The test kills the group's coordinator, then the coordinator of a worker's transactions."""
     with (
         ChaosCluster(kafka_cluster, tmp_path) as chaos_cluster,
-        chaos_cluster.running_load(rate=ROWS_PER_SECOND),
+        chaos_cluster.running_load(rows_per_second=ROWS_PER_SECOND),
     ):
         run = chaos_cluster.run
         workers = [chaos_cluster.start_worker(number) for number in (0, 1)]

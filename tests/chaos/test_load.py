@@ -1,4 +1,4 @@
-"""Invalid rows, model swaps and a corrupt champion under load cause no wrong outcome."""
+"""Under load, invalid rows, model swaps and a corrupt champion cause no wrong outcome."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 
 from tests.brokers.child_processes import wait_until
 from tests.brokers.kafka import Kafka
-from tests.chaos.chaos_cluster import MODEL, ChaosCluster
+from tests.chaos.chaos_cluster import MODEL_NAME, ChaosCluster
 from tests.checker.topic_reader import read_committed
 
 pytestmark = [pytest.mark.broker, pytest.mark.chaos, pytest.mark.timeout(300)]
@@ -33,7 +33,7 @@ def test_a_model_swapped_and_rolled_back_under_load_scores_every_row_once(
         second_version = chaos_cluster.add_model(seed=8)
         chaos_cluster.promote(second_version)
         chaos_cluster.expect_progress(3_000)
-        chaos_cluster.registry.rollback(MODEL, who="test", why="chaos")
+        chaos_cluster.registry.rollback(MODEL_NAME, who="test", why="chaos")
         chaos_cluster.expect_progress(3_000)
         chaos_cluster.promote(second_version)
         chaos_cluster.expect_progress(3_000)
@@ -57,7 +57,7 @@ def test_a_corrupt_champion_is_refused_and_the_last_good_version_stays_in_use(
         arrays_path = next((tmp_path / "registry").rglob(f"{second_version}/arrays.npz"))
         chaos_cluster.promote(second_version)
         wait_until(lambda: second_version in worker.log.read_text(), deadline=30, what="the swap")
-        chaos_cluster.registry.rollback(MODEL, who="test", why="chaos")
+        chaos_cluster.registry.rollback(MODEL_NAME, who="test", why="chaos")
         chaos_cluster.expect_progress(2_000)
         damaged_bytes = bytearray(arrays_path.read_bytes())
         damaged_bytes[len(damaged_bytes) // 2] ^= 1

@@ -58,7 +58,7 @@ def expect_reset(chaos_cluster: ChaosCluster, *options: str) -> str:
 def test_a_deleted_state_topic_is_refused_until_the_reset(kafka: Kafka, tmp_path: Path) -> None:
     with (
         ChaosCluster(kafka, tmp_path) as chaos_cluster,
-        chaos_cluster.running_load(rate=ROWS_PER_SECOND),
+        chaos_cluster.running_load(rows_per_second=ROWS_PER_SECOND),
     ):
         worker = chaos_cluster.start_worker(0)
         chaos_cluster.expect_progress(2_500)
@@ -90,7 +90,7 @@ def test_an_offset_that_was_changed_by_hand_is_refused_until_the_reset(
 ) -> None:
     with (
         ChaosCluster(kafka, tmp_path) as chaos_cluster,
-        chaos_cluster.running_load(rate=ROWS_PER_SECOND),
+        chaos_cluster.running_load(rows_per_second=ROWS_PER_SECOND),
     ):
         worker = chaos_cluster.start_worker(0)
         chaos_cluster.expect_progress(2_500)
@@ -119,7 +119,7 @@ def test_added_partitions_are_refused_until_all_partitions_are_reset(
 ) -> None:
     with (
         ChaosCluster(kafka, tmp_path) as chaos_cluster,
-        chaos_cluster.running_load(rate=ROWS_PER_SECOND),
+        chaos_cluster.running_load(rows_per_second=ROWS_PER_SECOND),
     ):
         worker = chaos_cluster.start_worker(0)
         chaos_cluster.expect_progress(2_500)
@@ -139,7 +139,7 @@ def test_a_frozen_worker_that_wakes_up_after_a_reset_is_fenced(
 ) -> None:
     with (
         ChaosCluster(kafka, tmp_path) as chaos_cluster,
-        chaos_cluster.running_load(rate=ROWS_PER_SECOND),
+        chaos_cluster.running_load(rows_per_second=ROWS_PER_SECOND),
     ):
         worker = chaos_cluster.start_worker(0)
         chaos_cluster.expect_progress(2_500)

@@ -64,9 +64,9 @@ def _check_outcomes(
         for input_partition in history.inputs
     }
     sources = {record.source for record in records}
-    for source, expected in expected_by_source.items():
+    for source, expected_outcome in expected_by_source.items():
         is_committed = (
-            expected.offset < committed_offsets[Partition(source.topic, source.partition)]
+            expected_outcome.offset < committed_offsets[Partition(source.topic, source.partition)]
         )
         if is_committed and source not in sources:
             yield Violation(
@@ -136,23 +136,25 @@ def _expected_records(
 ) -> dict[Coordinates, ExpectedOutcome]:
     return {
         Coordinates(
-            input_partition.partition.topic, input_partition.partition.number, expected.offset
-        ): expected
+            input_partition.partition.topic,
+            input_partition.partition.number,
+            expected_outcome.offset,
+        ): expected_outcome
         for input_partition in history.inputs
-        for expected in input_partition.expected_outcomes
-        if expected.record_outcome is record_outcome and expected.has_event
+        for expected_outcome in input_partition.expected_outcomes
+        if expected_outcome.record_outcome is record_outcome and expected_outcome.has_event
     }
 
 
 def _check_bytes(
-    record: OutputRecord, expected: ExpectedOutcome | EpisodeEnd
+    record: OutputRecord, expected_record: ExpectedOutcome | EpisodeEnd
 ) -> Iterator[Violation]:
-    reason = expected.reason if isinstance(expected, ExpectedOutcome) else None
-    value = expected.value
+    reason = expected_record.reason if isinstance(expected_record, ExpectedOutcome) else None
+    value = expected_record.value
     if record.truncated and value is not None and record.value is not None:
         value = value[: len(record.value)]
     for field_name, actual_value, expected_value in (
-        ("key", record.key, expected.key),
+        ("key", record.key, expected_record.key),
         ("reason", record.reason, reason),
         ("value", record.value, value),
     ):

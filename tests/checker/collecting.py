@@ -60,7 +60,7 @@ def collect_history(
     the group had to commit for each partition, for example from `input_ends`. A dead consumer may
     leave a transaction open until its timeout; the call waits at most `settle_seconds` for that.
     """
-    ends = _ends_after_transactions(run, settle_seconds)
+    output_ends = _ends_after_transactions(run, settle_seconds)
     ledger = [ledger_record(message.value()) for message in read_committed(run.address, run.ledger)]
     records = _records_by_partition(run)
     accounts = committed_accounts(run)
@@ -81,7 +81,7 @@ def collect_history(
             parse_dead_letter(message) for message in read_committed(run.address, run.dead_letters)
         ),
     )
-    return History(inputs, output_after_run, output_during_run, ends)
+    return History(inputs, output_after_run, output_during_run, output_ends)
 
 
 def input_ends(run: Run) -> dict[Partition, int]:
@@ -91,11 +91,11 @@ def input_ends(run: Run) -> dict[Partition, int]:
 
 def wait_drained(run: Run, *, deadline: float) -> None:
     """Wait until the group has committed the current end of every input partition."""
-    ends = input_ends(run)
+    output_ends = input_ends(run)
     wait_until(
-        lambda: committed_offsets(run) == ends,
+        lambda: committed_offsets(run) == output_ends,
         deadline=deadline,
-        what=f"{run.group} to commit {ends}",
+        what=f"{run.group} to commit {output_ends}",
         every=0.1,
     )
 

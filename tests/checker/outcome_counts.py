@@ -22,7 +22,7 @@ def check_offset(input_partition: InputPartition) -> Iterator[Violation]:
         return
     next_offsets = {
         input_partition.expected_outcomes[0].offset,
-        *(expected.offset + 1 for expected in input_partition.expected_outcomes),
+        *(expected_outcome.offset + 1 for expected_outcome in input_partition.expected_outcomes),
     }
     if committed_offset not in next_offsets:
         yield Violation(

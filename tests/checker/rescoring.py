@@ -82,23 +82,25 @@ def _records_with_versions(
     """
     max_sensors = MAX_SENSORS if account is None else account.max_sensors
     remaining_records = list(records)
-    account_lifetimes = _account_lifetimes(ledger)
-    for lifetime, next_lifetime in zip(
-        account_lifetimes, [*account_lifetimes[1:], None], strict=True
+    account_ledgers = _ledgers_of_accounts(ledger)
+    for account_ledger, next_account_ledger in zip(
+        account_ledgers, [*account_ledgers[1:], None], strict=True
     ):
-        end_offset = None if next_lifetime is None else next_lifetime[0].account.next_offset
-        lifetime_records = [
+        end_offset = (
+            None if next_account_ledger is None else next_account_ledger[0].account.next_offset
+        )
+        account_records = [
             record
             for record in remaining_records
             if end_offset is None or coordinates(record).offset < end_offset
         ]
-        remaining_records = remaining_records[len(lifetime_records) :]
-        last_account = account if next_lifetime is None else lifetime[-1].account
+        remaining_records = remaining_records[len(account_records) :]
+        last_account = account if next_account_ledger is None else account_ledger[-1].account
         last_version = next(iter(detectors)) if last_account is None else last_account.model_version
         memory: Memory | None = None
-        version_ends = _version_ends(last_account, lifetime)
+        version_ends = _version_ends(last_account, account_ledger)
         for version, version_records in _records_by_version(
-            lifetime_records, [*version_ends, (None, last_version)]
+            account_records, [*version_ends, (None, last_version)]
         ):
             detector = detectors[version]
             if memory is None:
@@ -108,17 +110,17 @@ def _records_with_versions(
             yield version_records, detector, memory
 
 
-def _account_lifetimes(ledger: Sequence[LedgerRecord]) -> list[list[LedgerRecord]]:
+def _ledgers_of_accounts(ledger: Sequence[LedgerRecord]) -> list[list[LedgerRecord]]:
     """Group the ledger records of a partition by account.
 
     A ledger record of an opened account begins a group.
     """
-    account_lifetimes: list[list[LedgerRecord]] = [[]]
+    account_ledgers: list[list[LedgerRecord]] = [[]]
     for record in ledger:
-        if record.cause is Cause.OPENED and account_lifetimes[-1]:
-            account_lifetimes.append([])
-        account_lifetimes[-1].append(record)
-    return account_lifetimes
+        if record.cause is Cause.OPENED and account_ledgers[-1]:
+            account_ledgers.append([])
+        account_ledgers[-1].append(record)
+    return account_ledgers
 
 
 def _version_ends(account: Account | None, ledger: Sequence[LedgerRecord]) -> list[tuple[int, str]]:
@@ -136,8 +138,8 @@ def _records_by_version(
     Consecutive items of `versions` with the same id are merged.
     """
     remaining_records = list(records)
-    for version, entries in groupby(versions, key=itemgetter(1)):
-        *_, (end_offset, _) = entries
+    for version, version_entries in groupby(versions, key=itemgetter(1)):
+        *_, (end_offset, _) = version_entries
         version_records = [
             record
             for record in remaining_records

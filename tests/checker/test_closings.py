@@ -17,7 +17,7 @@ from tests.checker.run_history import EpisodeEnd, History, OutputRecord, ReaderO
 from tests.checker.violation import ViolationKind
 
 EPISODE_ENDS = (EpisodeEnd(3, 6, b"sensor", b"end of 3"), EpisodeEnd(8, 9, b"sensor", b"end of 8"))
-INPUT = replace(FAULTLESS_INPUT, episode_ends=EPISODE_ENDS)
+INPUT_PARTITION = replace(FAULTLESS_INPUT, episode_ends=EPISODE_ENDS)
 
 
 def end_record(episode_end: EpisodeEnd, output_offset: int) -> OutputRecord:
@@ -42,7 +42,9 @@ EVENTS = (
 
 def history_of(*events: OutputRecord) -> History:
     output = replace(FAULTLESS_OUTPUT, events=events)
-    return a_history(inputs=[INPUT], output_after_run=output, output_during_run=ReaderOutput())
+    return a_history(
+        inputs=[INPUT_PARTITION], output_after_run=output, output_during_run=ReaderOutput()
+    )
 
 
 def violation_kinds(history: History) -> set[ViolationKind]:
@@ -80,7 +82,7 @@ def test_an_episode_end_before_the_last_row_is_detected() -> None:
 
 def test_an_episode_end_must_come_before_the_event_of_the_same_record() -> None:
     episode_end = replace(EPISODE_ENDS[0], offset=8)
-    input_partition = replace(INPUT, episode_ends=(episode_end,))
+    input_partition = replace(INPUT_PARTITION, episode_ends=(episode_end,))
     row_events = (output_record(3, 0), output_record(5, 1))
     correct_events = (*row_events, end_record(episode_end, 2), output_record(8, 3))
     wrong_events = (*row_events, output_record(8, 2), end_record(episode_end, 3))
@@ -118,7 +120,9 @@ def test_an_episode_end_with_a_wrong_record_is_detected(field: str) -> None:
 
 def test_an_episode_end_above_the_committed_offset_is_detected() -> None:
     account = replace(ACCOUNT, next_offset=9, consumed=9, normal=5)
-    input_partition = replace(INPUT, committed_offset=9, account=account, required_offset=None)
+    input_partition = replace(
+        INPUT_PARTITION, committed_offset=9, account=account, required_offset=None
+    )
     output = replace(FAULTLESS_OUTPUT, events=EVENTS)
 
     assert violation_kinds(
@@ -132,7 +136,7 @@ def test_an_event_of_a_row_that_should_have_no_event_is_detected() -> None:
     """With the setting `emit = "episodes"` the second anomaly of an episode has no event."""
     outcomes = tuple(
         replace(outcome, has_event=False) if outcome.offset == 5 else outcome
-        for outcome in INPUT.expected_outcomes
+        for outcome in INPUT_PARTITION.expected_outcomes
     )
     correct_events = tuple(event for event in EVENTS if event != output_record(5, 1))
 
@@ -141,7 +145,7 @@ def test_an_event_of_a_row_that_should_have_no_event_is_detected() -> None:
         (EVENTS, {ViolationKind.UNEXPECTED_OUTCOME}),
     ):
         output = replace(FAULTLESS_OUTPUT, events=events)
-        inputs = [replace(INPUT, expected_outcomes=outcomes)]
+        inputs = [replace(INPUT_PARTITION, expected_outcomes=outcomes)]
         assert (
             violation_kinds(
                 a_history(inputs=inputs, output_after_run=output, output_during_run=ReaderOutput())

@@ -83,10 +83,10 @@ def test_a_run_with_an_abort_and_a_new_model_has_no_violation(
     with ConcurrentReader(
         run.address, anomalies=run.anomalies, dead_letters=run.dead_letters
     ) as reader:
-        consumer.commit(consumer.prepare(records[:11], FIRST_DETECTOR))
-        consumer.abort(consumer.prepare(records[11:25], FIRST_DETECTOR))
-        consumer.commit(consumer.prepare(records[11:17], FIRST_DETECTOR))
-        consumer.commit(consumer.prepare(records[17:], SECOND_DETECTOR))
+        consumer.commit(consumer.prepare_content(records[:11], FIRST_DETECTOR))
+        consumer.abort(consumer.prepare_content(records[11:25], FIRST_DETECTOR))
+        consumer.commit(consumer.prepare_content(records[11:17], FIRST_DETECTOR))
+        consumer.commit(consumer.prepare_content(records[17:], SECOND_DETECTOR))
         output_during_run = reader.finish()
 
     wait_drained(run, deadline=20)
@@ -110,7 +110,7 @@ def test_a_run_with_an_abort_and_a_new_model_has_no_violation(
 def test_a_missing_event_is_reported_as_lost(
     run: Run, records: list[Message], consumer: SmallConsumer
 ) -> None:
-    content = consumer.prepare(records, FIRST_DETECTOR)
+    content = consumer.prepare_content(records, FIRST_DETECTOR)
     del content.messages[0]
 
     consumer.commit(content)
@@ -121,7 +121,7 @@ def test_a_missing_event_is_reported_as_lost(
 def test_a_missing_end_of_an_episode_is_reported_as_lost(
     run: Run, records: list[Message], consumer: SmallConsumer
 ) -> None:
-    content = consumer.prepare(records, FIRST_DETECTOR)
+    content = consumer.prepare_content(records, FIRST_DETECTOR)
     end_events = [
         message
         for message in content.messages
@@ -137,7 +137,7 @@ def test_a_missing_end_of_an_episode_is_reported_as_lost(
 def test_an_event_that_is_sent_twice_is_reported_as_doubled(
     run: Run, records: list[Message], consumer: SmallConsumer
 ) -> None:
-    content = consumer.prepare(records, FIRST_DETECTOR)
+    content = consumer.prepare_content(records, FIRST_DETECTOR)
     content.messages.insert(0, content.messages[0])
 
     consumer.commit(content)
@@ -148,7 +148,7 @@ def test_an_event_that_is_sent_twice_is_reported_as_doubled(
 def test_a_run_with_another_version_than_the_account_names_is_detected(
     run: Run, records: list[Message], consumer: SmallConsumer
 ) -> None:
-    consumer.commit(consumer.prepare(records, replace(SECOND_DETECTOR, version="first")))
+    consumer.commit(consumer.prepare_content(records, replace(SECOND_DETECTOR, version="first")))
 
     assert {ViolationKind.WRONG_DIGEST, ViolationKind.CHANGED_OUTCOME} <= violation_kinds(run)
 
@@ -156,8 +156,8 @@ def test_a_run_with_another_version_than_the_account_names_is_detected(
 def test_skipped_records_are_detected(
     run: Run, records: list[Message], consumer: SmallConsumer
 ) -> None:
-    consumer.commit(consumer.prepare(records[:10], FIRST_DETECTOR))
-    consumer.commit(consumer.prepare(records[12:], FIRST_DETECTOR))
+    consumer.commit(consumer.prepare_content(records[:10], FIRST_DETECTOR))
+    consumer.commit(consumer.prepare_content(records[12:], FIRST_DETECTOR))
 
     assert {
         ViolationKind.LOST_OUTCOME,
@@ -169,8 +169,8 @@ def test_skipped_records_are_detected(
 def test_an_open_transaction_is_detected(
     run: Run, records: list[Message], consumer: SmallConsumer
 ) -> None:
-    consumer.commit(consumer.prepare(records[:30], FIRST_DETECTOR))
-    consumer.write(consumer.prepare(records[30:], FIRST_DETECTOR))
+    consumer.commit(consumer.prepare_content(records[:30], FIRST_DETECTOR))
+    consumer.write_content(consumer.prepare_content(records[30:], FIRST_DETECTOR))
 
     violations = violation_kinds(run, settle_seconds=0)
 
@@ -180,8 +180,8 @@ def test_an_open_transaction_is_detected(
 def test_collecting_waits_for_the_open_transaction_of_a_dead_consumer(
     run: Run, records: list[Message], consumer: SmallConsumer
 ) -> None:
-    consumer.commit(consumer.prepare(records[:30], FIRST_DETECTOR))
-    consumer.write(consumer.prepare(records[30:], FIRST_DETECTOR))
+    consumer.commit(consumer.prepare_content(records[:30], FIRST_DETECTOR))
+    consumer.write_content(consumer.prepare_content(records[30:], FIRST_DETECTOR))
 
     history = collect_history(run, ReaderOutput(), settle_seconds=30)
 

@@ -43,10 +43,10 @@ def end_offsets(
     requests = {
         TopicPartition(partition.topic, partition.number): latest_offset for partition in partitions
     }
-    results = admin.list_offsets(requests, isolation_level=isolation, request_timeout=30)
+    offset_results = admin.list_offsets(requests, isolation_level=isolation, request_timeout=30)
     return {
         Partition(partition.topic, partition.partition): result.result().offset
-        for partition, result in results.items()
+        for partition, result in offset_results.items()
     }
 
 
@@ -62,7 +62,7 @@ def read_committed(address: str, topic: str) -> list[Message]:
     with _assigned_consumer(address, ends) as consumer:
         reader = _MessageCollector(consumer)
         wait_until(
-            lambda: reader.take_and_compare(ends),
+            lambda: reader.consume_and_compare(ends),
             deadline=_READ_SECONDS,
             what=f"the end of {topic}",
             every=0,
@@ -80,11 +80,11 @@ def parse_event(message: Message) -> OutputRecord:
             return OutputRecord(coordinates, _parse_coordinates(event_id), key, value)
         case "io.sensorwatch.episode.closed.v1" if event_id.endswith("-closed"):
             episode = _parse_coordinates(event_id.removesuffix("-closed"))
-            return OutputRecord(coordinates, _source(value), key, value, episode=episode)
+            return OutputRecord(coordinates, _source_of_event(value), key, value, episode=episode)
     return OutputRecord(coordinates, _NO_COORDINATES, key, value)
 
 
-def _source(value: bytes | None) -> Coordinates:
+def _source_of_event(value: bytes | None) -> Coordinates:
     """Return the input record to which the value of an event refers."""
     try:
         source = json.loads(value or b"")["source"]
@@ -96,14 +96,16 @@ def _source(value: bytes | None) -> Coordinates:
 def parse_dead_letter(message: Message) -> OutputRecord:
     """Parse a record of the dead letter topic; its headers name the input record."""
     headers = _headers(message)
-    prefix = "__dlq.errors."
-    source_text = "-".join(headers.get(prefix + n, "") for n in ("topic", "partition", "offset"))
+    header_prefix = "__dlq.errors."
+    source_text = "-".join(
+        headers.get(header_prefix + n, "") for n in ("topic", "partition", "offset")
+    )
     return OutputRecord(
         _coordinates(message),
         _parse_coordinates(headers.get("__dlq.id", source_text)),
         message.key(),
         message.value(),
-        headers.get(prefix + "code"),
+        headers.get(header_prefix + "code"),
         "__dlq.truncated" in headers,
     )
 
@@ -159,7 +161,7 @@ class ConcurrentReader:
 
     def _read(self) -> None:
         while not self._stopping.is_set():
-            self._collector.take()
+            self._collector.consume_messages()
 
     def __enter__(self) -> Self:
         return self
@@ -176,7 +178,7 @@ class _MessageCollector:
         self._consumer = consumer
         self._next_offsets: dict[Partition, int] = {}
 
-    def take(self) -> None:
+    def consume_messages(self) -> None:
         for message in self._consumer.consume(1_000, 0.1):
             error = message.error()
             if error is not None and error.code() != KafkaError._PARTITION_EOF:
@@ -196,8 +198,8 @@ class _MessageCollector:
     def has_reached(self, ends: Mapping[Partition, int]) -> bool:
         return all(self._next_offsets.get(partition, 0) >= end for partition, end in ends.items())
 
-    def take_and_compare(self, ends: Mapping[Partition, int]) -> bool:
-        self.take()
+    def consume_and_compare(self, ends: Mapping[Partition, int]) -> bool:
+        self.consume_messages()
         return self.has_reached(ends)
 
 

@@ -34,26 +34,33 @@ class GroupState:
     published_messages: list[OutgoingMessage] = field(default_factory=list)
     worker_runs: int = 0
 
-    def partition_records(self, number: int) -> list[StoredRecord]:
-        return [record for record in self.input_records if record.stored_partition == number]
+    def partition_records(self, partition_number: int) -> list[StoredRecord]:
+        return [
+            record for record in self.input_records if record.stored_partition == partition_number
+        ]
 
     def accounts(self) -> dict[int, Account]:
         accounts = {
             n: from_metadata(committed_offset.metadata, committed_offset.offset)
             for n, committed_offset in self.offsets.items()
         }
-        return {number: account for number, account in accounts.items() if account is not None}
+        return {
+            partition_number: account
+            for partition_number, account in accounts.items()
+            if account is not None
+        }
 
     def all_consumed(self) -> bool:
         accounts = self.accounts()
         return len(accounts) == PARTITION_COUNT and all(
-            accounts[number].consumed == len(self.partition_records(number)) for number in accounts
+            accounts[partition_number].consumed == len(self.partition_records(partition_number))
+            for partition_number in accounts
         )
 
     def ledger(self) -> list[LedgerRecord]:
         return [ledger_record(m.value) for m in self.published_messages if m.topic == "g.ledger"]
 
-    def results(self, number: int) -> list[tuple[str, bytes | None, bytes | None]]:
+    def results(self, partition_number: int) -> list[tuple[str, bytes | None, bytes | None]]:
         """Return topic, key and value of all events and dead letters of a partition, by topic."""
         results = []
         for message in self.published_messages:
@@ -63,7 +70,7 @@ class GroupState:
                 source = int(dict(message.headers)["__dlq.errors.partition"] or b"")
             else:
                 continue
-            if source == number:
+            if source == partition_number:
                 results.append((message.topic, message.key, message.value))
         return sorted(results, key=lambda result: result[0])
 
@@ -113,26 +120,26 @@ class PartitionLogConsumer(FakeConsumer):
             for partition in self.assigned_partitions
             if partition.partition not in partitions
         ]
-        for number in partitions:
-            self.positions.pop(number, None)
+        for partition_number in partitions:
+            self.positions.pop(partition_number, None)
 
     def consume(self, count: int, _seconds: float) -> Sequence[object]:
         if self.rng is not None and self.rng.random() < 0.05:
-            number = self.rng.randrange(PARTITION_COUNT)
-            self.revoke_partitions(number, kind=self.rng.choice(["on_revoke", "on_lost"]))
-            self.assign_partitions(number)
+            partition_number = self.rng.randrange(PARTITION_COUNT)
+            self.revoke_partitions(partition_number, kind=self.rng.choice(["on_revoke", "on_lost"]))
+            self.assign_partitions(partition_number)
         if self.rng is not None:
             count = self.rng.randint(0, min(count, 9))
         records: list[StoredRecord] = []
-        for number in sorted(self.positions.keys() - set(self.paused_partitions)):
+        for partition_number in sorted(self.positions.keys() - set(self.paused_partitions)):
             remaining_records = [
                 r
-                for r in self.group_state.partition_records(number)
-                if r.stored_offset >= self.positions[number]
+                for r in self.group_state.partition_records(partition_number)
+                if r.stored_offset >= self.positions[partition_number]
             ]
             batch = remaining_records[: count - len(records)]
             if batch:
-                self.positions[number] = batch[-1].stored_offset + 1
+                self.positions[partition_number] = batch[-1].stored_offset + 1
             records += batch
         return records
 

@@ -88,7 +88,7 @@ class Sandbox:
         )
         return Worker(process)
 
-    def send(self, payloads: Sequence[bytes], *, partition: int | None = None) -> None:
+    def send_payloads(self, payloads: Sequence[bytes], *, partition: int | None = None) -> None:
         """Produce payloads to all partitions in turn, or to one partition."""
         for number, payload in enumerate(payloads):
             target_partition = number % PARTITION_COUNT if partition is None else partition
@@ -211,9 +211,9 @@ class Worker:
         """Return a value of /metrics; `sample` is the name of the metric with its labels."""
         with urllib.request.urlopen(f"{self._address()}/metrics", timeout=5) as response:
             text = response.read().decode()
-        match = re.search(rf"^{re.escape(sample)} (\S+)$", text, re.MULTILINE)
-        assert match is not None, f"no sample {sample}"
-        return float(match[1])
+        sample_match = re.search(rf"^{re.escape(sample)} (\S+)$", text, re.MULTILINE)
+        assert sample_match is not None, f"no sample {sample}"
+        return float(sample_match[1])
 
     def log(self) -> str:
         """Return the log of the worker."""

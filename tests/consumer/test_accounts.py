@@ -226,8 +226,8 @@ def test_a_repeated_request_ends_at_the_deadline() -> None:
 
 def test_a_refused_request_is_not_repeated() -> None:
     consumer = FakeConsumer()
-    refusal = KafkaException(KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED))
-    consumer.committed_failures = [refusal] * 2
+    refusal_error = KafkaException(KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED))
+    consumer.committed_failures = [refusal_error] * 2
 
     with pytest.raises(BrokerUnavailable):
         accounts_of(consumer).load([PARTITION_0])
@@ -237,8 +237,8 @@ def test_a_refused_request_is_not_repeated() -> None:
 
 def test_an_error_for_one_partition_does_not_count_as_a_missing_offset() -> None:
     consumer = FakeConsumer()
-    refusal = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)
-    consumer.offsets[0] = partition_with_error(TopicPartition(TOPIC, 0), refusal)
+    refusal_error = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)
+    consumer.offsets[0] = partition_with_error(TopicPartition(TOPIC, 0), refusal_error)
 
     with pytest.raises(BrokerUnavailable):
         accounts_of(consumer).load([PARTITION_0])

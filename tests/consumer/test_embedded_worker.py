@@ -29,7 +29,7 @@ def sandbox(embedded_broker: EmbeddedBroker, tmp_path: Path) -> Sandbox:
 def test_a_worker_publishes_and_counts_every_outcome_and_stops_in_time(
     sandbox: Sandbox,
 ) -> None:
-    sandbox.with_model().send(PAYLOADS)
+    sandbox.with_model().send_payloads(PAYLOADS)
     with sandbox.start(**AT_LEAST_ONCE_SETTINGS) as worker:
         worker.wait_ready()
         sandbox.wait_consumed(len(PAYLOADS), worker)
@@ -52,13 +52,13 @@ def test_a_worker_publishes_and_counts_every_outcome_and_stops_in_time(
 
 @pytest.mark.slow
 def test_a_restarted_worker_continues_from_the_account(sandbox: Sandbox) -> None:
-    sandbox.with_model().send(PAYLOADS)
+    sandbox.with_model().send_payloads(PAYLOADS)
     for record_total in (40, 80):
         with sandbox.start(**AT_LEAST_ONCE_SETTINGS) as worker:
             sandbox.wait_consumed(record_total, worker)
             if record_total == 40:
                 worker.process.kill()
-                sandbox.send(PAYLOADS)
+                sandbox.send_payloads(PAYLOADS)
             else:
                 assert worker.process.terminate(deadline=5) == 0
 

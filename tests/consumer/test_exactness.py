@@ -25,15 +25,17 @@ def an_input(rows: int = INPUT_ROW_COUNT) -> list[StoredRecord]:
     rng = np.random.default_rng(5)
     next_offset = [0] * PARTITION_COUNT
     records = []
-    for number in range(rows):
+    for row_number in range(rows):
         partition = int(rng.integers(PARTITION_COUNT))
         sensor = f"pump-{rng.integers(3)}"
-        minute = number - int(rng.choice([0, 0, 0, 0, 1, 7]))
-        hour = 1 + 5 * (number >= 80)
+        minute = row_number - int(rng.choice([0, 0, 0, 0, 1, 7]))
+        hour = 1 + 5 * (row_number >= 80)
         time = f"2024-12-31T{hour + max(minute, 0) // 60:02}:{max(minute, 0) % 60:02}:00Z"
-        values = ANOMALOUS_VALUES if number % 40 in range(7, 21) else rng.normal(size=3).tolist()
+        values = (
+            ANOMALOUS_VALUES if row_number % 40 in range(7, 21) else rng.normal(size=3).tolist()
+        )
         value = a_payload(values, sensor_id=sensor, timestamp=time)
-        value = b"{" if number % 31 == 30 else value
+        value = b"{" if row_number % 31 == 30 else value
         # Some offsets have no record, as if transaction markers used them.
         offset = next_offset[partition] + int(rng.integers(3) == 0)
         next_offset[partition] = offset + 1
@@ -75,11 +77,11 @@ def test_batch_boundaries_aborts_rebalances_and_crashes_change_no_result(
     """With `max_sensors` 2 and three sensors, nearly every row evicts a sensor."""
     expected_group, group_state = expected_state(max_sensors), run_with_failures(seed, max_sensors)
 
-    for number in range(PARTITION_COUNT):
-        assert group_state.results(number) == expected_group.results(number)
+    for partition_number in range(PARTITION_COUNT):
+        assert group_state.results(partition_number) == expected_group.results(partition_number)
         account, expected_account = (
-            group_state.accounts()[number],
-            expected_group.accounts()[number],
+            group_state.accounts()[partition_number],
+            expected_group.accounts()[partition_number],
         )
         assert (account.digest, account.consumed) == (
             expected_account.digest,
@@ -131,12 +133,12 @@ def test_the_emit_setting_changes_no_account() -> None:
 
     assert episodes_group.accounts() == rows_group.accounts()
     assert episodes_group.ledger() == rows_group.ledger()
-    for number in range(PARTITION_COUNT):
+    for partition_number in range(PARTITION_COUNT):
         without_later_rows = [
-            result for result in rows_group.results(number) if not is_later_row(*result)
+            result for result in rows_group.results(partition_number) if not is_later_row(*result)
         ]
-        assert episodes_group.results(number) == without_later_rows
-        assert len(without_later_rows) < len(rows_group.results(number))
+        assert episodes_group.results(partition_number) == without_later_rows
+        assert len(without_later_rows) < len(rows_group.results(partition_number))
 
 
 def is_later_row(topic: str, _key: bytes | None, value: bytes | None) -> bool:

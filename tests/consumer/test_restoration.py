@@ -116,7 +116,7 @@ def change_the_model_of_the_snapshots(group_state: GroupState) -> None:
 
 
 @pytest.mark.parametrize(
-    ("damage", "reason"),
+    ("damage_group", "reason"),
     [
         (remove_a_record, "consumed"),
         (change_digest, "digest"),
@@ -126,11 +126,11 @@ def change_the_model_of_the_snapshots(group_state: GroupState) -> None:
     ],
 )
 def test_a_memory_that_does_not_reproduce_its_account_is_refused(
-    damage: Callable[[GroupState], None], reason: str
+    damage_group: Callable[[GroupState], None], reason: str
 ) -> None:
     group_state, _ = a_group(consumed_records=60)
     message_count = len(group_state.published_messages)
-    damage(group_state)
+    damage_group(group_state)
 
     with pytest.raises(StateRefused, match=f"{reason}.*state reset"):
         group_state.run_worker()
@@ -213,11 +213,15 @@ class SlowRestore:
         self.ownership = Ownership(
             self.accounts, Memories(), SnapshotSchedule(every_rows=1, every_seconds=1)
         )
-        sources = RestoreSources(
+        restore_sources = RestoreSources(
             group_state.state_topic.read, self._read_input, lambda _: a_detector(), "f", 2
         )
         self.restorer = MemoryRestorer(
-            self.ownership, self, sources, on_restored=lambda *_: None, clock=self._read_clock
+            self.ownership,
+            self,
+            restore_sources,
+            on_restored=lambda *_: None,
+            clock=self._read_clock,
         )
 
     def step(self) -> int:

@@ -35,7 +35,7 @@ def some_records(count: int = 20) -> list[StoredRecord]:
     return [StoredRecord(values[number % 3], number // 2, number % 2) for number in range(count)]
 
 
-def settle(
+def settle_records(
     accounts: dict[Partition, Account],
     records: list[StoredRecord],
     *,
@@ -72,7 +72,9 @@ def entry_summaries(settlement: Settlement) -> list[tuple[Partition, Cause, int]
 
 
 def test_each_account_counts_the_records_of_its_partition() -> None:
-    settlement = settle({PARTITION_0: an_account(), PARTITION_1: an_account()}, some_records(20))
+    settlement = settle_records(
+        {PARTITION_0: an_account(), PARTITION_1: an_account()}, some_records(20)
+    )
 
     assert {p: account.consumed for p, account in settlement.accounts.items()} == {
         PARTITION_0: 10,
@@ -86,7 +88,7 @@ def test_partitions_without_records_are_not_committed() -> None:
     records = [record for record in some_records() if record.partition() == 0]
 
     assert list(
-        settle({PARTITION_0: an_account(), PARTITION_1: an_account()}, records).accounts
+        settle_records({PARTITION_0: an_account(), PARTITION_1: an_account()}, records).accounts
     ) == [PARTITION_0]
 
 
@@ -98,7 +100,7 @@ def test_a_snapshot_that_is_due_gets_a_ledger_entry_with_its_account() -> None:
         snapshot_due_calls.append((partition, account.next_offset))
         return True
 
-    settlement = settle(
+    settlement = settle_records(
         {PARTITION_0: an_account(), PARTITION_1: an_account(4)}, records, snapshot_due=snapshot_due
     )
 
@@ -116,11 +118,13 @@ def test_a_snapshot_that_is_due_gets_a_ledger_entry_with_its_account() -> None:
 @given(batch_ends=st.lists(st.integers(0, 60), max_size=6).map(sorted))
 def test_accounts_do_not_depend_on_the_boundaries_of_micro_batches(batch_ends: list[int]) -> None:
     records = some_records(60)
-    single_settlement = settle({PARTITION_0: an_account(), PARTITION_1: an_account()}, records)
+    single_settlement = settle_records(
+        {PARTITION_0: an_account(), PARTITION_1: an_account()}, records
+    )
     accounts = {PARTITION_0: an_account(), PARTITION_1: an_account()}
 
     for start, end in zip([0, *batch_ends], [*batch_ends, 60], strict=True):
-        accounts |= settle(accounts, records[start:end]).accounts
+        accounts |= settle_records(accounts, records[start:end]).accounts
 
     assert accounts == single_settlement.accounts
 
@@ -226,7 +230,9 @@ def settle_rejections(
         StoredRecord(payload, offset)
         for offset, payload in enumerate(values, old_account.next_offset)
     ]
-    return settle({PARTITION_0: old_account}, records, accepted_offsets={PARTITION_0: accept_until})
+    return settle_records(
+        {PARTITION_0: old_account}, records, accepted_offsets={PARTITION_0: accept_until}
+    )
 
 
 def test_the_breaker_trips_only_above_the_ratio() -> None:
@@ -246,11 +252,11 @@ def test_the_breaker_needs_its_minimum_of_rows() -> None:
 
 
 def test_valid_records_at_the_end_of_a_micro_batch_do_not_hide_rejections() -> None:
-    """In small micro-batches the invalid records would trip the breaker, so a large one must too."""
+    """In small micro-batches these rejections would trip the breaker, so they must here too."""
     values = [b"{"] * 200 + [a_payload()] * 200
     records = [StoredRecord(payload, offset) for offset, payload in enumerate(values)]
 
-    settlement = settle({PARTITION_0: an_account()}, records)
+    settlement = settle_records({PARTITION_0: an_account()}, records)
 
     assert settlement.accounts[PARTITION_0].window == (100, 0)
     assert breaker_reason_of(settlement) is not None

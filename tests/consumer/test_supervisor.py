@@ -47,16 +47,16 @@ sys.exit(supervisor.supervise(2, ["--group", "g"]))
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    package = tmp_path / "sensorwatch" / "consumer"
-    package.mkdir(parents=True)
+    package_folder = tmp_path / "sensorwatch" / "consumer"
+    package_folder.mkdir(parents=True)
     # This package has only the modules written here; all others come from the repository.
-    (package.parent / "__init__.py").write_text(
+    (package_folder.parent / "__init__.py").write_text(
         f"__path__.append({str(REPOSITORY_ROOT / 'sensorwatch')!r})"
     )
-    (package / "__main__.py").write_text(WORKER_SCRIPT)
+    (package_folder / "__main__.py").write_text(WORKER_SCRIPT)
     supervisor = REPOSITORY_ROOT / "consumer" / "supervisor.py"
-    (package / "supervisor.py").write_text(supervisor.read_text())
-    (package / "__init__.py").write_text("")
+    (package_folder / "supervisor.py").write_text(supervisor.read_text())
+    (package_folder / "__init__.py").write_text("")
     return tmp_path
 
 

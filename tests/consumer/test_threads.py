@@ -80,10 +80,10 @@ def result_bytes(
 def test_results_do_not_depend_on_the_row_ranges_or_their_order(
     kind: str, seed: int, count: int, chunk_ends: list[int]
 ) -> None:
-    def run_row_ranges(work: RowRangeWork, rows: int) -> None:
+    def run_row_ranges(process_range: RowRangeWork, rows: int) -> None:
         range_ends = sorted({0, rows, *(end for end in chunk_ends if end < rows)})
         for begin, end in reversed(list(pairwise(range_ends))):
-            work(begin, end)
+            process_range(begin, end)
 
     payloads, detector = some_payloads(seed, count), DETECTORS[kind]()
 
@@ -126,11 +126,11 @@ def test_a_forest_too_deep_for_the_heap_layout_runs_in_threads() -> None:
 def test_each_row_is_processed_once(rows: int, count: int) -> None:
     call_counts = np.zeros(rows, dtype=np.int64)
 
-    def work(begin: int, end: int) -> None:
+    def process_range(begin: int, end: int) -> None:
         call_counts[begin:end] += 1
 
     with ThreadedRowExecutor(count) as row_executor:
-        row_executor(work, rows)
+        row_executor(process_range, rows)
 
     assert call_counts.tolist() == [1] * rows
 
@@ -139,22 +139,22 @@ def test_row_ranges_run_at_the_same_time() -> None:
     """Each of two calls waits for the other, so both must run at the same time."""
     barrier = threading.Barrier(2, timeout=20)
 
-    def work(_begin: int, _end: int) -> None:
+    def process_range(_begin: int, _end: int) -> None:
         barrier.wait()
 
     with ThreadedRowExecutor(2) as row_executor:
-        row_executor(work, 2)
+        row_executor(process_range, 2)
 
 
 def test_few_rows_are_one_task(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threads, "TASK_ROWS", 100)
-    ranges: list[tuple[int, int]] = []
+    row_ranges: list[tuple[int, int]] = []
 
     with ThreadedRowExecutor(2) as row_executor:
         for rows in (0, 100, 101):
-            row_executor(lambda begin, end: ranges.append((begin, end)), rows)
+            row_executor(lambda begin, end: row_ranges.append((begin, end)), rows)
 
-    assert sorted(ranges) == [(0, 0), (0, 100), (0, 100), (100, 101)]
+    assert sorted(row_ranges) == [(0, 0), (0, 100), (0, 100), (100, 101)]
 
 
 @pytest.mark.parametrize("failing_row", [0, 1, 2])
@@ -163,7 +163,7 @@ def test_an_error_is_raised_after_all_threads_have_ended(failing_row: int) -> No
     ended_rows: list[int] = []
     has_failed = threading.Event()
 
-    def work(begin: int, _end: int) -> None:
+    def process_range(begin: int, _end: int) -> None:
         if begin == failing_row:
             has_failed.set()
             raise ValueError(f"row {begin}")
@@ -173,7 +173,7 @@ def test_an_error_is_raised_after_all_threads_have_ended(failing_row: int) -> No
 
     with ThreadedRowExecutor(3) as row_executor:
         with pytest.raises(ValueError, match=f"row {failing_row}"):
-            row_executor(work, 3)
+            row_executor(process_range, 3)
         assert sorted(ended_rows) == sorted(started_rows)
 
         rows: list[int] = []
@@ -207,9 +207,9 @@ def _row_thread_names() -> list[str]:
 def test_the_loop_uses_its_row_executor() -> None:
     row_counts: list[int] = []
 
-    def row_executor(work: RowRangeWork, rows: int) -> None:
+    def row_executor(process_range: RowRangeWork, rows: int) -> None:
         row_counts.append(rows)
-        run_serially(work, rows)
+        run_serially(process_range, rows)
 
     rig = LoopRig(*batch_steps(*THREE_PAYLOADS, *THREE_PAYLOADS)).with_opened_account()
     rig.row_executor = row_executor

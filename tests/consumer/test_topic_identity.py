@@ -22,13 +22,13 @@ class FakeAdmin:
         self.answers = list(answers)
 
     def describe_topics(self, _topics: object) -> dict[str, Future[Any]]:
-        future: Future[Any] = Future()
+        answer_future: Future[Any] = Future()
         next_answer = self.answers.pop(0)
         if isinstance(next_answer, Exception):
-            future.set_exception(next_answer)
+            answer_future.set_exception(next_answer)
         else:
-            future.set_result(SimpleNamespace(topic_id=next_answer))
-        return {"sensors": future}
+            answer_future.set_result(SimpleNamespace(topic_id=next_answer))
+        return {"sensors": answer_future}
 
 
 def run_checks(*answers: str | Exception) -> None:

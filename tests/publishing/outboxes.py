@@ -193,7 +193,7 @@ def errors_of_call(call: str, *errors: Exception | None) -> dict[str, Any]:
     return {call: list(errors)}
 
 
-def fixed_commit_plan(_manifests: Mapping[Partition, int]) -> CommitPlan:
+def fixed_commit_plan(_manifest_offsets: Mapping[Partition, int]) -> CommitPlan:
     """Return the same commit plan for all snapshots."""
     return CommitPlan([], COMMITS)
 

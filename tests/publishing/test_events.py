@@ -71,10 +71,14 @@ def test_the_schema_and_its_examples_are_valid() -> None:
 
 
 def test_the_schema_describes_every_property() -> None:
-    signals = EVENT_SCHEMA["properties"]["signals"]["items"]["properties"]
-    episode = EVENT_SCHEMA["properties"]["episode"]["properties"]
+    signal_properties = EVENT_SCHEMA["properties"]["signals"]["items"]["properties"]
+    episode_properties = EVENT_SCHEMA["properties"]["episode"]["properties"]
 
-    for name, property_schema in {**EVENT_SCHEMA["properties"], **signals, **episode}.items():
+    for name, property_schema in {
+        **EVENT_SCHEMA["properties"],
+        **signal_properties,
+        **episode_properties,
+    }.items():
         assert property_schema.get("description"), name
 
 
@@ -94,8 +98,8 @@ def test_events_follow_the_schema_and_have_all_of_its_properties() -> None:
     for event in events:
         EVENT_VALIDATOR.validate(event)
         assert set(EVENT_SCHEMA["properties"]) == set(event)
-    signals = EVENT_SCHEMA["properties"]["signals"]["items"]["properties"]
-    assert set(events[0]["signals"][0]) == set(signals)  # type: ignore[index]  # just validated
+    signal_properties = EVENT_SCHEMA["properties"]["signals"]["items"]["properties"]
+    assert set(events[0]["signals"][0]) == set(signal_properties)  # type: ignore[index]  # just validated
 
 
 def test_an_event_with_a_new_property_is_valid() -> None:

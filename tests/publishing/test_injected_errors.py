@@ -66,7 +66,7 @@ BROKER_ERRORS = [
 ]
 
 
-def fixed_commit_plan(_manifests: Mapping[Partition, int]) -> CommitPlan:
+def fixed_commit_plan(_manifest_offsets: Mapping[Partition, int]) -> CommitPlan:
     return CommitPlan([], COMMITS)
 
 

@@ -42,14 +42,14 @@ def publish_snapshot(rig: OutboxRig, outbox: TransactionalOutbox | FlushingOutbo
     """Publish a snapshot and no other messages; return the offset of the snapshot's manifest."""
     offsets: list[int] = []
 
-    def plan_commit(manifests: Mapping[Partition, int]) -> CommitPlan:
-        offsets.extend(manifests.values())
+    def plan_commit(manifest_offsets: Mapping[Partition, int]) -> CommitPlan:
+        offsets.extend(manifest_offsets.values())
         return CommitPlan([], COMMITS)
 
     membership = rig.consumer.consumer_group_metadata()
     outbox.publish([], plan_commit, membership, snapshots=[SNAPSHOT])
-    (manifest,) = offsets
-    return manifest
+    (manifest_offset,) = offsets
+    return manifest_offset
 
 
 class ProducerWithLostException(Producer):

@@ -10,8 +10,10 @@ from sensorwatch.common.kafka.silent_logger import silent_logger
 from sensorwatch.consumer.publishing.membership import parse_membership, require_member
 
 
-def a_membership(generation: int, member: str = "member-1") -> bytes:
-    return b"CGMDv2:" + struct.pack("<i", generation) + b"group\0" + member.encode() + b"\0" + b"\0"
+def a_membership(generation: int, member_id: str = "member-1") -> bytes:
+    return (
+        b"CGMDv2:" + struct.pack("<i", generation) + b"group\0" + member_id.encode() + b"\0" + b"\0"
+    )
 
 
 def test_generation_and_member_id_are_parsed() -> None:

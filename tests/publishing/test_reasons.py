@@ -24,8 +24,8 @@ def last_event_after(*values: dict[str, float | None]) -> OutgoingMessage:
     rows: list[dict[str, Any]] = [
         dict(zip(("x1", "x2", "x3"), row, strict=True)) for row in random_values
     ]
-    for row, changes in zip(rows[-len(values) :], values, strict=True):
-        row.update(changes)
+    for row, changed_values in zip(rows[-len(values) :], values, strict=True):
+        row.update(changed_values)
     records = [
         StoredRecord(
             json.dumps(
@@ -87,5 +87,5 @@ def test_the_printed_line_has_the_reason() -> None:
 
     assert event is not None
     text = "".join(line_part for line_part, _ in line_parts(event))
-    percent = f"{100 * signal['attribution']:.0f}"
-    assert re.search(rf"x2 41\.3\d*, expected -?[\d.]+ to -?[\d.]+, high, {percent} %$", text)
+    percent_text = f"{100 * signal['attribution']:.0f}"
+    assert re.search(rf"x2 41\.3\d*, expected -?[\d.]+ to -?[\d.]+, high, {percent_text} %$", text)

@@ -37,8 +37,8 @@ def outbox_of(scenario: ClientScenario, kind: str) -> Outbox:
 def publish_snapshots(outbox: Outbox, *snapshots: Snapshot) -> Mapping[Partition, int]:
     offsets: dict[Partition, int] = {}
 
-    def plan_commit(manifests: Mapping[Partition, int]) -> CommitPlan:
-        offsets.update(manifests)
+    def plan_commit(manifest_offsets: Mapping[Partition, int]) -> CommitPlan:
+        offsets.update(manifest_offsets)
         return CommitPlan([OutgoingMessage("ledger", None, b"account", [], 1)], COMMITS)
 
     outbox.publish(iter(MESSAGES), plan_commit, b"membership", snapshots=snapshots)
