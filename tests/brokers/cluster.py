@@ -73,7 +73,7 @@ class ClusterServer:
 
 
 class KafkaCluster(Kafka):
-    """A running cluster with methods that find leaders and coordinators and kill brokers."""
+    """A running cluster; its methods find leaders and coordinators, and kill and start brokers."""
 
     def __init__(self, server: ClusterServer) -> None:
         super().__init__(server, replica_count=BROKER_COUNT)

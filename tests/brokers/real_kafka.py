@@ -34,7 +34,7 @@ class AddressServer:
 
     @property
     def running(self) -> bool:
-        """True, because the broker runs independently of the tests."""
+        """Always True: the tests do not control this broker."""
         return True
 
     def log_tail(self) -> str:

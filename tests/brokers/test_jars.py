@@ -15,7 +15,7 @@ FAILING_MAVEN_SCRIPT = LOG_CALL_COMMAND + "echo 'no such artifact'; exit 1"
 
 
 class FakeMachine:
-    """A search path and a cache of jars with only what the test puts there."""
+    """A fake machine: its search path and cache of jars have only what a test puts there."""
 
     def __init__(self, folder: Path) -> None:
         self.bin_folder = folder / "bin"

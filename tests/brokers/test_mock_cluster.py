@@ -37,7 +37,7 @@ def a_producer(cluster: MockCluster, **settings: Any) -> Producer:
 
 
 def run_transaction(producer: Producer, consumer: Consumer) -> None:
-    """Run a transaction with the same client calls as the consumer's for a micro-batch."""
+    """Run a transaction with the client calls that the consumer makes for each micro-batch."""
     producer.init_transactions(5)
     producer.begin_transaction()
     producer.produce(OUTPUT_TOPIC, b"event")

@@ -132,7 +132,7 @@ class LoadProducer(threading.Thread):
 
 @dataclass
 class ChaosCluster:
-    """Topics of its own on a shared broker, a registry, and worker processes."""
+    """A consumer group on a shared broker, with new topics, a registry and worker processes."""
 
     kafka: Kafka
     folder: Path
@@ -232,7 +232,7 @@ class ChaosCluster:
         )
 
     def expect_progress_of_all_partitions(self, *, deadline: float = START_SECONDS) -> None:
-        """Wait until the group has committed records of every partition."""
+        """Wait until the group has committed more records of every partition."""
         old_offsets = committed_offsets(self.run)
 
         def all_advanced() -> bool:

@@ -1,1 +1,1 @@
-"""A checker that reports after a run which input records lack a correct, single outcome."""
+"""A checker of a finished run: every input record must have exactly one correct outcome."""

@@ -210,6 +210,6 @@ def _current_ends(run: Run, partitions: Sequence[Partition]) -> tuple[EndOffsets
 
 
 def _partition_of_group(run: Run) -> Partition:
-    """Return the partition with the group's committed offsets."""
+    """Return the partition of `__consumer_offsets` that stores the offsets of the group."""
     count = len(partitions_of(run.address, OFFSETS_TOPIC))
     return partition_of_name(OFFSETS_TOPIC, run.group, count)

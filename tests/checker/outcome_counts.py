@@ -8,7 +8,7 @@ from tests.checker.violation import Violation, ViolationKind
 
 
 def check_offset(input_partition: InputPartition) -> Iterator[Violation]:
-    """Check that the committed offset is the required offset, directly after a record."""
+    """Check that the committed offset is the required offset and lies directly after a record."""
     name, committed_offset = input_partition.partition, input_partition.committed_offset
     if (
         input_partition.required_offset is not None

@@ -124,7 +124,7 @@ def _ledgers_of_accounts(ledger: Sequence[LedgerRecord]) -> list[list[LedgerReco
 
 
 def _version_ends(account: Account | None, ledger: Sequence[LedgerRecord]) -> list[tuple[int, str]]:
-    """Return for each version the offset after its last record, and its id."""
+    """Return for each version a pair: the offset after the last record it scored, and its id."""
     accounts = [record.account for record in ledger if record.cause is Cause.MODEL]
     accounts += [] if account is None else [account]
     return [(account.next_offset, account.model_version) for account in accounts]

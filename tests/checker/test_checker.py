@@ -233,7 +233,7 @@ def test_a_commit_off_by_one_is_detected(committed_offset: int) -> None:
 def test_a_commit_off_by_one_is_detected_without_a_required_offset() -> None:
     assert violation_kinds(history_with_commit(9)) == {
         ViolationKind.WRONG_ACCOUNT
-    }  # the account counts one record too many
+    }  # the account counts one more record than are committed
     assert violation_kinds(history_with_commit(11)) == {ViolationKind.WRONG_OFFSET}
 
 

@@ -77,7 +77,7 @@ class GroupState:
     def run_worker(self, rng: Random | None = None, **options: object) -> LoopRig:
         """Run a worker until all records are consumed.
 
-        With `rng` the run may end before with an injected KilledError.
+        With `rng` an injected KilledError may end the run earlier.
         """
         self.worker_runs += 1
         consumer = PartitionLogConsumer(self, rng)

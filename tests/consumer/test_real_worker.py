@@ -1,4 +1,4 @@
-"""Worker processes on a real Kafka with exactly-once delivery."""
+"""Checks worker processes on a real Kafka with exactly-once delivery."""
 
 import time
 from pathlib import Path

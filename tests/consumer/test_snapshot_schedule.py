@@ -75,7 +75,7 @@ def test_an_account_without_records_needs_no_snapshot(consumed: int, snapshot_du
 
 
 def test_a_commit_returns_the_offset_before_which_snapshots_can_be_deleted() -> None:
-    """All records up to the manifest of the newest snapshot to delete can be deleted."""
+    """The offset is directly after the manifest of the newest snapshot to delete."""
     rig = ScheduleRig()
 
     deletable_offsets = [

@@ -49,7 +49,7 @@ sys.exit(supervisor.supervise(2, ["--group", "g"]))
 def folder(tmp_path: Path) -> Path:
     package_folder = tmp_path / "sensorwatch" / "consumer"
     package_folder.mkdir(parents=True)
-    # This package has only the modules written here; all others come from the repository.
+    # This package has only the modules written here; all other packages are the repository's.
     (package_folder.parent / "__init__.py").write_text(
         f"__path__.append({str(REPOSITORY_ROOT / 'sensorwatch')!r})"
     )

@@ -1,4 +1,4 @@
-"""Several threads compute the same bits as one thread, report errors and end properly."""
+"""Several threads compute the same bits as one, report errors and end with their executor."""
 
 import threading
 from collections.abc import Sequence

@@ -73,7 +73,7 @@ class PartitionResult:
 def test_an_error_of_one_partition_is_an_error_of_the_commit(
     code: int, error_class: type[Exception]
 ) -> None:
-    """The client does not raise an error that concerns one partition, but returns it."""
+    """The client returns an error that concerns one partition instead of raising the error."""
     commit_result = [PartitionResult(None), PartitionResult(KafkaError(code))]
 
     with pytest.raises(error_class):

@@ -1,4 +1,4 @@
-"""For each error code of a broker while a snapshot is written, outboxes raise the right error."""
+"""If a broker refuses a record of a snapshot, each outbox raises the right error for the code."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
