@@ -28,7 +28,7 @@ DETECTOR = a_forecast_candidate().detector("default-0001-00000000")
 
 
 def record_batches(begin: int, end: int) -> Iterator[list[Record]]:
-    """Yield the records from offset `begin` to `end` - 1, in batches of 1,000; sensors alternate."""
+    """Yield the records at offsets `begin` to `end` - 1 in batches of 1,000; sensors alternate."""
     for start in range(begin, end, 1_000):
         yield [a_record(number) for number in range(start, min(start + 1_000, end))]
 
