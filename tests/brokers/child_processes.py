@@ -25,14 +25,15 @@ def wait_until(
 ) -> T:
     """Call `condition` until its result is true, and return the result.
 
-    `deadline` and `every` are in seconds. Raises DeadlineMissed with `what` in its text.
+    `condition` is called every `every` seconds. After `deadline` seconds without success, raises
+    DeadlineMissed; its text contains `what`, a description of the condition.
     """
-    end = time.monotonic() + deadline
+    end_time = time.monotonic() + deadline
     while True:
         result = condition()
         if result:
             return result
-        if time.monotonic() > end:
+        if time.monotonic() > end_time:
             raise DeadlineMissed(
                 f"waited {deadline:g} s without success for: {what} (last: {result!r})"
             )
@@ -40,7 +41,7 @@ def wait_until(
 
 
 def tail(path: Path, lines: int = 40) -> str:
-    """Return the last lines of a log file, or a text that says that there is no file."""
+    """Return the last lines of a log file, or a note that the file does not exist."""
     try:
         return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
     except FileNotFoundError:
@@ -50,7 +51,7 @@ def tail(path: Path, lines: int = 40) -> str:
 class ChildProcess:
     """A command that runs in a separate process group and writes its output to a file.
 
-    Signals go to all processes of the group, so they reach supervised children too.
+    All signals except SIGTERM go to every process of the group, so children get them too.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class ChildProcess:
     ) -> None:
         """Start `command` and append its output to `log`.
 
-        `environment` has variables that are added to those of this process.
+        The command gets the variables of `environment` in addition to those of this process.
         """
         self.command = list(command)
         self.log = log
@@ -91,7 +92,7 @@ class ChildProcess:
 
     @property
     def running(self) -> bool:
-        """Whether the command has not ended; a frozen command counts as running."""
+        """True until the command has ended; a frozen command counts as running."""
         return self.exit_code is None
 
     def kill(self) -> None:
@@ -100,20 +101,23 @@ class ChildProcess:
 
     def freeze(self) -> None:
         """Freeze all processes of the group (SIGSTOP)."""
-        self._signal(signal.SIGSTOP)
+        self._send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
         """Continue all processes of the group (SIGCONT)."""
-        self._signal(signal.SIGCONT)
+        self._send_signal(signal.SIGCONT)
 
     def terminate(self, *, deadline: float = 10) -> int:
-        """Send SIGTERM to the first process only, as a supervisor does; return the exit code."""
+        """Send SIGTERM to the command's own process, not to its children; return the exit code."""
         if self.running:
             self._process.send_signal(signal.SIGTERM)
         return self.wait(deadline=deadline)
 
     def wait(self, *, deadline: float) -> int:
-        """Wait for the exit code; the text of DeadlineMissed has the end of the log."""
+        """Wait for the command to end and return its exit code.
+
+        Raises DeadlineMissed, whose text has the end of the log, after `deadline` seconds.
+        """
         try:
             return self._process.wait(timeout=deadline)
         except subprocess.TimeoutExpired:
@@ -122,24 +126,24 @@ class ChildProcess:
             ) from None
 
     def close(self) -> None:
-        """Kill the remaining processes of the group; safe to call twice."""
+        """Kill the remaining processes of the group; a second call does nothing."""
         if self in _open_programs:
             _open_programs.discard(self)
-            self._signal(signal.SIGKILL)
+            self._send_signal(signal.SIGKILL)
             self._process.wait(timeout=10)
 
-    def _signal(self, number: signal.Signals) -> None:
+    def _send_signal(self, signal_number: signal.Signals) -> None:
         with suppress(ProcessLookupError):
-            os.killpg(self.pid, number)
+            os.killpg(self.pid, signal_number)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(
         self,
-        kind: type[BaseException] | None,
+        error_class: type[BaseException] | None,
         error: BaseException | None,
-        trace: TracebackType | None,
+        traceback: TracebackType | None,
     ) -> None:
         self.close()
 

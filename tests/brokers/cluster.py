@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from confluent_kafka import KafkaException
-from confluent_kafka.admin._metadata import TopicMetadata
+from confluent_kafka.admin._topic_metadata import TopicMetadata
 
 from sensorwatch.common.kafka.records import Partition
 from sensorwatch.common.kafka.retrying import RetryPolicy
@@ -13,67 +13,74 @@ from tests.brokers.cluster_plan import cluster_plan
 from tests.brokers.jar_server import JarServer
 from tests.brokers.kafka import Kafka
 
-BROKERS = 3
+BROKER_COUNT = 3
 JAVA_OPTIONS = ("-Xms128m", "-Xmx256m", "-XX:TieredStopAtLevel=1")
-"""Without Java's second compiler, the start of a broker needs a third less CPU time."""
+"""TieredStopAtLevel=1 disables Java's optimizing compiler, which saves a third of the CPU time that
+a broker needs to start."""
 IN_SYNC_SECONDS = 60.0
 OFFSETS_TOPIC, TRANSACTIONS_TOPIC = "__consumer_offsets", "__transaction_state"
 
 
 class ClusterServer:
-    """Three brokers from jars; each broker keeps every partition, and writes wait for two."""
+    """Three brokers from jars; every partition has a replica on each broker.
+
+    A write succeeds once two replicas have it.
+    """
 
     kind = "jars"
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, data_folder: Path) -> None:
         """Format the storage of all brokers; raise BrokerMissing without Java or the jars."""
-        plan = cluster_plan(BROKERS)
+        plan = cluster_plan(BROKER_COUNT)
 
         def format_broker(number: int) -> JarServer:
-            folder = home / f"broker-{number}"
+            folder = data_folder / f"broker-{number}"
             folder.mkdir()
             return JarServer(folder, plan=plan, number=number, java_options=JAVA_OPTIONS)
 
-        # Formatting starts a Java process per broker; in parallel it takes a third of the time.
-        numbers = range(1, BROKERS + 1)
-        with ThreadPoolExecutor(BROKERS) as pool:
-            self.brokers = dict(zip(numbers, pool.map(format_broker, numbers), strict=True))
+        # Formatting starts a Java process per broker; running the processes in parallel takes a
+        # third of the time.
+        broker_numbers = range(1, BROKER_COUNT + 1)
+        with ThreadPoolExecutor(BROKER_COUNT) as thread_pool:
+            self.brokers = dict(
+                zip(broker_numbers, thread_pool.map(format_broker, broker_numbers), strict=True)
+            )
         self.address = ",".join(broker.address for broker in self.brokers.values())
 
     def start(self) -> None:
-        """Start every broker that does not run."""
+        """Start every broker that is not running."""
         for broker in self.brokers.values():
             if not broker.running:
                 broker.start()
 
     def kill(self) -> None:
-        """Kill every broker; their data stays."""
+        """Kill every broker; the brokers' data remains."""
         for broker in self.brokers.values():
             broker.kill()
 
     def close(self) -> None:
-        """Kill every broker; their data is in a folder that the test run removes."""
+        """Kill every broker; pytest removes the brokers' data later."""
         self.kill()
 
     @property
     def running(self) -> bool:
-        """Whether every broker's process runs."""
+        """True if the process of every broker is running."""
         return all(broker.running for broker in self.brokers.values())
 
     def log_tail(self) -> str:
-        """Return the ends of all brokers' logs."""
+        """Return the last lines of each broker's log."""
         return "\n".join(broker.log_tail() for broker in self.brokers.values())
 
 
 class KafkaCluster(Kafka):
-    """A running cluster with methods that find leaders and coordinators and kill brokers."""
+    """A running cluster; its methods find leaders and coordinators, and kill and start brokers."""
 
     def __init__(self, server: ClusterServer) -> None:
-        super().__init__(server, replicas=BROKERS)
+        super().__init__(server, replica_count=BROKER_COUNT)
         self._brokers = server.brokers
 
     def kill_broker(self, number: int) -> None:
-        """Kill one broker (SIGKILL); its data stays."""
+        """Kill one broker (SIGKILL); its data remains."""
         self._brokers[number].kill()
 
     def start_broker(self, number: int) -> None:
@@ -81,29 +88,29 @@ class KafkaCluster(Kafka):
         self._brokers[number].start()
 
     def wait_in_sync(self) -> None:
-        """Wait until every broker has caught up with every partition that it keeps."""
+        """Wait until every replica of every partition is in sync with its leader."""
         wait_until(
             self._replicas_in_sync, deadline=IN_SYNC_SECONDS, what="replicas in sync", every=0.2
         )
 
     def leader(self, partition: Partition) -> int:
-        """Return the number of the broker that leads a partition; -1 means no leader."""
-        return int(self._metadata(partition.topic).partitions[partition.number].leader)
+        """Return the number of the broker that is the leader of a partition; -1 means no leader."""
+        return int(self._topic_metadata(partition.topic).partitions[partition.number].leader)
 
     def group_coordinator(self, group: str) -> int:
         """Return the number of the broker that coordinates a consumer group."""
         return self.leader(self._partition_of(OFFSETS_TOPIC, group))
 
     def transaction_coordinator(self, transactional_id: str) -> int:
-        """Return the number of the broker that coordinates a producer's transactions."""
+        """Return the number of the broker that is the transaction coordinator of this id."""
         return self.leader(self._partition_of(TRANSACTIONS_TOPIC, transactional_id))
 
     def _partition_of(self, topic: str, name: str) -> Partition:
-        return partition_of_name(topic, name, len(self._metadata(topic).partitions))
+        return partition_of_name(topic, name, len(self._topic_metadata(topic).partitions))
 
-    def _metadata(self, topic: str) -> TopicMetadata:
-        retry = RetryPolicy(IN_SYNC_SECONDS)
-        return retry.ask(lambda: self._admin.list_topics(topic, timeout=10)).topics[topic]
+    def _topic_metadata(self, topic: str) -> TopicMetadata:
+        retry_policy = RetryPolicy(IN_SYNC_SECONDS)
+        return retry_policy.ask(lambda: self._admin.list_topics(topic, timeout=10)).topics[topic]
 
     def _replicas_in_sync(self) -> bool:
         try:
@@ -114,12 +121,12 @@ class KafkaCluster(Kafka):
         return all(len(partition.isrs) == len(partition.replicas) for partition in partitions)
 
 
-def partition_of_name(topic: str, name: str, partitions: int) -> Partition:
-    """Return the partition of an internal topic that keeps a group's or a producer's records.
+def partition_of_name(topic: str, name: str, partition_count: int) -> Partition:
+    """Return the partition of an internal topic that stores the records of a group or producer.
 
-    Kafka chooses the partition by Java's `String.hashCode` of the name.
+    `name` is the group or the transactional id; Kafka hashes it with Java's `String.hashCode`.
     """
-    code = 0
+    hash_code = 0
     for character in name:
-        code = (31 * code + ord(character)) & 0xFFFFFFFF
-    return Partition(topic, (code & 0x7FFFFFFF) % partitions)
+        hash_code = (31 * hash_code + ord(character)) & 0xFFFFFFFF
+    return Partition(topic, (hash_code & 0x7FFFFFFF) % partition_count)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.brokers.ports import free_ports
 
-_PROPERTIES = """\
+_PROPERTIES_TEMPLATE = """\
 process.roles=broker,controller
 node.id={number}
 controller.quorum.voters={voters}
@@ -37,7 +37,7 @@ group.share.enable=false
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class BrokerNode:
     """A broker that is also a controller."""
 
     number: int
@@ -47,20 +47,25 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class ClusterPlan:
-    """A plan of brokers 1 to n that all keep every partition; writes wait for all but one."""
+    """A plan of brokers 1 to n; every partition has a replica on each broker.
+
+    A write succeeds once all replicas but one have it.
+    """
 
     cluster_id: str
-    nodes: tuple[Node, ...]
+    nodes: tuple[BrokerNode, ...]
 
     @property
     def replicas(self) -> int:
-        """The number of brokers that keep each partition."""
+        """The number of replicas of each partition."""
         return len(self.nodes)
 
-    def properties(self, node: Node, *, data: Path, advertised_port: int | None = None) -> str:
-        """Return the server.properties of one broker."""
+    def server_properties(
+        self, node: BrokerNode, *, data: Path, advertised_port: int | None = None
+    ) -> str:
+        """Return the content of the file `server.properties` of one broker."""
         voters = (f"{node.number}@127.0.0.1:{node.controller_port}" for node in self.nodes)
-        return _PROPERTIES.format(
+        return _PROPERTIES_TEMPLATE.format(
             number=node.number,
             voters=",".join(voters),
             port=node.port,
@@ -72,9 +77,12 @@ class ClusterPlan:
         )
 
 
-def cluster_plan(brokers: int = 1) -> ClusterPlan:
+def cluster_plan(broker_count: int = 1) -> ClusterPlan:
     """Plan a new cluster on free ports of this machine."""
     cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-    ports = free_ports(2 * brokers)
-    nodes = [Node(number + 1, *ports[2 * number : 2 * number + 2]) for number in range(brokers)]
+    ports = free_ports(2 * broker_count)
+    nodes = [
+        BrokerNode(number + 1, *ports[2 * number : 2 * number + 2])
+        for number in range(broker_count)
+    ]
     return ClusterPlan(cluster_id, tuple(nodes))

@@ -1,4 +1,4 @@
-"""A broker in a container, if there is a Docker engine."""
+"""A Kafka broker in a Docker container."""
 
 import gc
 import os
@@ -9,11 +9,13 @@ from typing import Any
 from tests.brokers.kafka import BrokerMissing
 from tests.brokers.ports import free_port
 
-_IMAGE = "confluentinc/cp-kafka:8.1.0"  # Apache Kafka 4.1; testcontainers needs Confluent's scripts
-_PORT = 9093
+_DEFAULT_IMAGE = "confluentinc/cp-kafka:8.1.0"
+"""Apache Kafka 4.1 from Confluent, whose start scripts testcontainers requires."""
+_CONTAINER_PORT = 9093
 _START_SECONDS = 120
-_ENVIRONMENT = {
-    # By default the image has three replicas of this topic, so init_transactions would hang.
+_BROKER_ENVIRONMENT = {
+    # By default the image requires three replicas of this topic; with one broker,
+    # init_transactions would hang.
     "KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR": "1",
     "KAFKA_TRANSACTION_STATE_LOG_MIN_ISR": "1",
     "KAFKA_TRANSACTION_STATE_LOG_NUM_PARTITIONS": "4",
@@ -55,7 +57,7 @@ def _ask_docker() -> str | None:
 
 
 class ContainerServer:
-    """A single broker in KRaft mode in a container, with the same host port after a restart."""
+    """A single KRaft broker in a container; its port is the same after a restart."""
 
     kind = "container"
 
@@ -65,7 +67,7 @@ class ContainerServer:
         if missing_reason is not None:
             raise BrokerMissing(missing_reason)
         self._container: Any = None
-        # Bind a host port, because Docker changes an exposed port at a restart.
+        # Docker would choose another host port at each restart, so a fixed port is bound.
         self._host_port = free_port()
         self.address = f"localhost:{self._host_port}"
 
@@ -76,17 +78,17 @@ class ContainerServer:
             return
         from testcontainers.community.kafka import KafkaContainer
 
-        image = os.environ.get("SENSORWATCH_TEST_KAFKA_IMAGE", _IMAGE)
-        container = KafkaContainer(image, port=_PORT).with_kraft()
-        for name, value in _ENVIRONMENT.items():
+        image = os.environ.get("SENSORWATCH_TEST_KAFKA_IMAGE", _DEFAULT_IMAGE)
+        container = KafkaContainer(image, port=_CONTAINER_PORT).with_kraft()
+        for name, value in _BROKER_ENVIRONMENT.items():
             container.with_env(name, value)
-        container.with_bind_ports(_PORT, self._host_port)
+        container.with_bind_ports(_CONTAINER_PORT, self._host_port)
         self._container = container
         container.start(timeout=_START_SECONDS)
         self.address = container.get_bootstrap_server()
 
     def kill(self) -> None:
-        """Kill the broker's process (SIGKILL); the container and its data remain."""
+        """Kill the broker (SIGKILL); the stopped container keeps its data."""
         self._container.get_wrapped_container().kill()
 
     def close(self) -> None:
@@ -97,7 +99,7 @@ class ContainerServer:
 
     @property
     def running(self) -> bool:
-        """Whether Docker reports the container as running."""
+        """True if Docker reports that the container is running."""
         docker_container = self._container.get_wrapped_container()
         docker_container.reload()
         return bool(docker_container.status == "running")
@@ -106,5 +108,5 @@ class ContainerServer:
         """Return the end of the container's log."""
         if self._container is None:
             return "(the container never started)"
-        output, errors = self._container.get_logs()
-        return "\n".join((output + errors).decode(errors="replace").splitlines()[-40:])
+        output, error_output = self._container.get_logs()
+        return "\n".join((output + error_output).decode(errors="replace").splitlines()[-40:])

@@ -1,4 +1,4 @@
-"""A broker that Java runs from jars, in a separate process group and data folder."""
+"""A Kafka broker that Java runs from jars, with a process group and a data folder of its own."""
 
 import shutil
 import subprocess
@@ -12,13 +12,16 @@ from tests.brokers.kafka import BrokerMissing
 
 
 class JarServer:
-    """A broker in KRaft mode; its clients connect to `advertised_port`, the port of a proxy."""
+    """A single KRaft broker, started from jars.
+
+    With `advertised_port` the broker sends its clients to that port, for example to a proxy.
+    """
 
     kind = "jars"
 
     def __init__(
         self,
-        home: Path,
+        data_folder: Path,
         *,
         plan: ClusterPlan | None = None,
         number: int = 1,
@@ -40,19 +43,19 @@ class JarServer:
         node = plan.nodes[number - 1]
         self.port = node.port
         self._java_options = java_options
-        self._properties = home / "server.properties"
-        self._log = home / "broker.log"
+        self._properties = data_folder / "server.properties"
+        self._log = data_folder / "broker.log"
         self._process: ChildProcess | None = None
         self.address = f"127.0.0.1:{advertised_port or node.port}"
         self._properties.write_text(
-            plan.properties(node, data=home / "data", advertised_port=advertised_port)
+            plan.server_properties(node, data=data_folder / "data", advertised_port=advertised_port)
         )
-        self._format(plan.cluster_id)
+        self._format_storage(plan.cluster_id)
 
     def start(self) -> None:
-        """Start the broker; the kernel may kill the broker when the calling thread ends."""
+        """Start the broker; Linux may kill the broker when the calling thread ends."""
         options = [*self._java_options, "-XX:+UseSerialGC", "-Dorg.apache.logging.log4j.level=WARN"]
-        command = self._java(*options, main="kafka.Kafka")
+        command = self._java_command(*options, main_class="kafka.Kafka")
         self._process = ChildProcess(
             [*_parent_death_prefix(), *command, str(self._properties)], log=self._log
         )
@@ -63,36 +66,42 @@ class JarServer:
             self._process.close()
 
     def close(self) -> None:
-        """Kill the broker's process group; its data is in a folder that the test run removes."""
+        """Kill the broker's process group; pytest removes the broker's data later."""
         self.kill()
 
     @property
     def running(self) -> bool:
-        """Whether the process runs."""
+        """True if the broker's process is running."""
         return self._process is not None and self._process.running
 
     def log_tail(self) -> str:
         """Return the end of the broker's log."""
         return f"{self._log} ends:\n{tail(self._log)}"
 
-    def _java(self, *options: str, main: str) -> list[str]:
-        return ["java", *options, "-cp", f"{self._jars}/*", main]
+    def _java_command(self, *options: str, main_class: str) -> list[str]:
+        return ["java", *options, "-cp", f"{self._jars}/*", main_class]
 
-    def _format(self, cluster_id: str) -> None:
-        # Without "=", an id that begins with "-" would be read as an option.
+    def _format_storage(self, cluster_id: str) -> None:
+        # The id follows "=" in the same argument; as a separate argument, an id that begins with
+        # "-" would be read as an option.
         arguments = ["format", f"--cluster-id={cluster_id}", "-c", str(self._properties)]
-        command = self._java("-XX:TieredStopAtLevel=1", main="kafka.tools.StorageTool")
-        result = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
-        if result.returncode != 0:
+        command = self._java_command(
+            "-XX:TieredStopAtLevel=1", main_class="kafka.tools.StorageTool"
+        )
+        completed_process = subprocess.run(
+            [*command, *arguments], capture_output=True, text=True, check=False
+        )
+        if completed_process.returncode != 0:
             raise RuntimeError(
-                f"formatting the broker's storage failed: {result.stdout}{result.stderr}"
+                "formatting the broker's storage failed: "
+                f"{completed_process.stdout}{completed_process.stderr}"
             )
 
 
 def _parent_death_prefix() -> list[str]:
-    """Return a command prefix with which the kernel kills the broker if its parent ends.
+    """Return a command prefix that makes Linux kill the broker when the test process ends.
 
-    Without `setpriv` the prefix is empty.
+    Without the program `setpriv` the prefix is empty.
     """
-    setpriv = shutil.which("setpriv")
-    return [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
+    setpriv_path = shutil.which("setpriv")
+    return [setpriv_path, "--pdeathsig", "KILL", "--"] if setpriv_path else []

@@ -1,4 +1,4 @@
-"""A Kafka broker for tests, independently of how the broker runs."""
+"""A Kafka broker for tests; the broker may run in a container, from jars or elsewhere."""
 
 import uuid
 from functools import cached_property
@@ -43,19 +43,19 @@ class Server(Protocol):
 
     @property
     def running(self) -> bool:
-        """Whether the broker's process has not ended."""
+        """True until the broker's process has ended."""
 
     def log_tail(self) -> str:
-        """Return the end of the broker's log, which explains why it does not start."""
+        """Return the last lines of the broker's log, which explain a failed start."""
 
 
 class Kafka:
     """A running broker with the administrative calls that tests need."""
 
-    def __init__(self, server: Server, *, replicas: int = 1) -> None:
-        """Use a server; `replicas` brokers keep each partition of a created topic."""
+    def __init__(self, server: Server, *, replica_count: int = 1) -> None:
+        """Use a server; each partition of a new topic gets `replica_count` replicas."""
         self._server = server
-        self._replicas = replicas
+        self._replicas = replica_count
         self.kind = server.kind
         self.address = server.address
 
@@ -86,7 +86,7 @@ class Kafka:
     def create_topic(self, name: str, partitions: int = 1, **config: str) -> str:
         """Create a topic, wait until it can be written to, and return its name.
 
-        `config` has topic settings with `_` for `.`, as in `retention_ms="1000"`.
+        `config` has topic settings; `_` replaces `.` in their names, as in `retention_ms="1000"`.
         """
         settings = {key.replace("_", "."): value for key, value in config.items()}
         topic = NewTopic(
@@ -98,16 +98,16 @@ class Kafka:
         )
         return name
 
-    def create_unique_topic(self, stem: str, partitions: int = 1) -> str:
-        """Create a topic whose name no other test uses, and return the name."""
-        return self.create_topic(f"{stem}-{uuid.uuid4().hex[:8]}", partitions)
+    def create_unique_topic(self, name_prefix: str, partitions: int = 1) -> str:
+        """Create a topic with a random suffix in its name, and return the name."""
+        return self.create_topic(f"{name_prefix}-{uuid.uuid4().hex[:8]}", partitions)
 
     def delete_topic(self, name: str) -> None:
         """Delete a topic with its records."""
         self._admin.delete_topics([name])[name].result(timeout=30)
 
     def delete_group(self, group: str) -> None:
-        """Delete a consumer group with its committed offsets; it must have no members."""
+        """Delete a consumer group without members, and its committed offsets."""
         self._admin.delete_consumer_groups([group])[group].result(timeout=30)
 
     @cached_property
@@ -121,7 +121,10 @@ class Kafka:
 
 
 def wait_ready(server: Server) -> None:
-    """Wait until metadata and transactions work; an open port is not enough."""
+    """Wait until the broker answers metadata requests and accepts transactions.
+
+    An open port is not enough.
+    """
     config: dict[str, Any] = {"bootstrap.servers": server.address, "log_level": 0}
     wait_until(
         lambda: _has_metadata(server, config), deadline=READY_SECONDS, what="the broker", every=0.1

@@ -12,14 +12,15 @@ _NO_ERROR = 0
 
 
 class MockCluster:
-    """Mock brokers 1 to n on loopback in this process, which return injected errors.
+    """A cluster of mock brokers 1 to n in this process; tests choose the errors that they return.
 
     The mock cluster has the limits of `sensorwatch.demo.embedded_broker.EmbeddedBroker`. Tests of
-    error handling use it; tests on a real broker check that no record is lost or doubled.
+    error handling use the mock cluster; tests on a real broker check that no record is lost or
+    doubled.
     """
 
     def __init__(self, brokers: int = 1) -> None:
-        """Start the cluster; groups form at once, without the usual delay of 3 s."""
+        """Start the cluster; a group's first rebalance starts without the usual delay of 3 s."""
         self._library = librdkafka()
         self._client = self._new_client()
         self._cluster = self._library.rd_kafka_mock_cluster_new(self._client, brokers)
@@ -31,13 +32,15 @@ class MockCluster:
     def topic_create(self, name: str, partitions: int = 1) -> str:
         """Create a topic and return its name."""
         function = self._library.rd_kafka_mock_topic_create
-        _check(function(self._cluster, name.encode(), partitions, 1), f"create topic {name}")
+        _require_success(
+            function(self._cluster, name.encode(), partitions, 1), f"create topic {name}"
+        )
         return name
 
     def delete_topic(self, name: str) -> None:
         """Delete a topic."""
         function = self._library.rd_kafka_mock_topic_delete
-        _check(function(self._cluster, name.encode()), f"delete topic {name}")
+        _require_success(function(self._cluster, name.encode()), f"delete topic {name}")
 
     def topic_set_error(self, name: str, error: int) -> None:
         """Answer every metadata request about the topic with `error`; 0 removes the error."""
@@ -46,75 +49,95 @@ class MockCluster:
     def delete_records(self, topic: str, partition: int, before_offset: int) -> None:
         """Delete the records below `before_offset`, as the broker's retention does."""
         function = self._library.rd_kafka_mock_partition_delete_records
-        _check(function(self._cluster, topic.encode(), partition, before_offset), "delete records")
+        _require_success(
+            function(self._cluster, topic.encode(), partition, before_offset), "delete records"
+        )
 
     def set_partition_leader(self, topic: str, partition: int, broker: int) -> None:
         """Make `broker` the leader of a partition; -1 means no leader."""
         function = self._library.rd_kafka_mock_partition_set_leader
-        _check(function(self._cluster, topic.encode(), partition, broker), "set leader")
+        _require_success(function(self._cluster, topic.encode(), partition, broker), "set leader")
 
     def set_group_coordinator(self, group: str, broker: int) -> None:
         """Make `broker` the coordinator of a group."""
         function = self._library.rd_kafka_mock_coordinator_set
-        _check(function(self._cluster, b"group", group.encode(), broker), "set coordinator")
+        _require_success(
+            function(self._cluster, b"group", group.encode(), broker), "set coordinator"
+        )
 
     def set_transaction_coordinator(self, transactional_id: str, broker: int) -> None:
         """Make `broker` the coordinator of a producer's transactions."""
         function = self._library.rd_kafka_mock_coordinator_set
-        name = transactional_id.encode()
-        _check(function(self._cluster, b"transaction", name, broker), "set coordinator")
+        encoded_id = transactional_id.encode()
+        _require_success(
+            function(self._cluster, b"transaction", encoded_id, broker), "set coordinator"
+        )
 
     def stop_broker(self, broker: int = 1) -> None:
         """Close the broker's connections and refuse new connections."""
-        _check(self._library.rd_kafka_mock_broker_set_down(self._cluster, broker), "broker down")
+        _require_success(
+            self._library.rd_kafka_mock_broker_set_down(self._cluster, broker), "broker down"
+        )
 
     def broker_up(self, broker: int = 1) -> None:
         """Let the broker accept connections again."""
-        _check(self._library.rd_kafka_mock_broker_set_up(self._cluster, broker), "broker up")
+        _require_success(
+            self._library.rd_kafka_mock_broker_set_up(self._cluster, broker), "broker up"
+        )
 
     def set_delay(self, milliseconds: int, *, broker: int = 1) -> None:
         """Delay every answer of the broker by `milliseconds`."""
         function = self._library.rd_kafka_mock_broker_set_rtt
-        _check(function(self._cluster, broker, milliseconds), "set round trip time")
+        _require_success(function(self._cluster, broker, milliseconds), "set round trip time")
 
     def push_request_errors(self, api: Api, errors: Sequence[int]) -> None:
-        """Answer each of the next requests of a kind with the next of `errors`; 0 is no error.
+        """Answer the next requests of a kind with `errors`, one error per request; 0 is no error.
 
-        `errors` are codes of `confluent_kafka.KafkaError`. `KafkaError._TRANSPORT` closes
-        the connection without an answer.
+        `errors` are codes of `confluent_kafka.KafkaError`. For `KafkaError._TRANSPORT` the
+        broker closes the connection without an answer.
         """
-        codes = (ctypes.c_int * len(errors))(*errors)
+        error_codes = (ctypes.c_int * len(errors))(*errors)
         self._library.rd_kafka_mock_push_request_errors_array(
-            self._cluster, api, len(errors), codes
+            self._cluster, api, len(errors), error_codes
         )
 
     def push_request_errors_rtts(
         self, api: Api, errors: Sequence[tuple[int, int]], *, broker: int = 1
     ) -> None:
-        """Answer the next requests of a kind with pairs of error and delay in milliseconds."""
-        arguments = [ctypes.c_int(number) for pair in errors for number in pair]
+        """Answer the next requests of a kind with these errors.
+
+        Each item of `errors` is an error code and the delay of the answer in milliseconds.
+        """
+        arguments = [
+            ctypes.c_int(argument) for error_and_delay in errors for argument in error_and_delay
+        ]
         function = self._library.rd_kafka_mock_broker_push_request_error_rtts
-        _check(function(self._cluster, broker, api, len(errors), *arguments), "push errors")
+        _require_success(
+            function(self._cluster, broker, api, len(errors), *arguments), "push errors"
+        )
 
     def clear_request_errors(self, api: Api) -> None:
-        """Remove the unused errors of this kind of request."""
+        """Remove the errors that no request of this kind has received yet."""
         self._library.rd_kafka_mock_clear_request_errors(self._cluster, api)
 
     def track_requests(self) -> None:
-        """Record requests from now on and forget earlier requests."""
+        """Start recording requests; earlier recorded requests are removed."""
         self._library.rd_kafka_mock_start_request_tracking(self._cluster)
         self._library.rd_kafka_mock_clear_requests(self._cluster)
 
     def requests(self) -> list[int]:
         """Return the API keys of the requests since `track_requests`, in order."""
         count = ctypes.c_size_t()
-        array = self._library.rd_kafka_mock_get_requests(self._cluster, ctypes.byref(count))
-        kinds = [self._library.rd_kafka_mock_request_api_key(array[i]) for i in range(count.value)]
-        self._library.rd_kafka_mock_request_destroy_array(array, count)
-        return kinds
+        request_array = self._library.rd_kafka_mock_get_requests(self._cluster, ctypes.byref(count))
+        api_keys = [
+            self._library.rd_kafka_mock_request_api_key(request_array[i])
+            for i in range(count.value)
+        ]
+        self._library.rd_kafka_mock_request_destroy_array(request_array, count)
+        return api_keys
 
     def close(self) -> None:
-        """Stop the cluster; safe to call twice."""
+        """Stop the cluster; a second call does nothing."""
         if self._cluster:
             self._library.rd_kafka_mock_cluster_destroy(self._cluster)
             self._library.rd_kafka_destroy(self._client)
@@ -136,13 +159,13 @@ class MockCluster:
 
     def __exit__(
         self,
-        kind: type[BaseException] | None,
+        error_class: type[BaseException] | None,
         error: BaseException | None,
-        trace: TracebackType | None,
+        traceback: TracebackType | None,
     ) -> None:
         self.close()
 
 
-def _check(code: int, action: str) -> None:
-    if code != _NO_ERROR:
-        raise RuntimeError(f"the mock cluster could not {action}: error {code}")
+def _require_success(error_code: int, action: str) -> None:
+    if error_code != _NO_ERROR:
+        raise RuntimeError(f"the mock cluster could not {action}: error {error_code}")

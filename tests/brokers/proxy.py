@@ -12,48 +12,50 @@ from typing import Self
 
 from tests.brokers.protocol import Api
 
-_LENGTH = struct.Struct(">i")
+_FRAME_LENGTH = struct.Struct(">i")
 _REQUEST_HEADER = struct.Struct(">hhi")  # API key, API version, correlation id
-_CORRELATION = struct.Struct(">i")
+_CORRELATION_ID = struct.Struct(">i")
 
 
 class Loss(Enum):
-    """What happens to the connection after an answer was dropped."""
+    """What the proxy does with a connection after it has dropped an answer."""
 
-    CUT = "cut"  # the connection is closed
-    HOLD = "hold"  # the client gets no answer until its timeout
+    CLOSED_CONNECTION = "cut"  # the connection is closed
+    OPEN_CONNECTION = "hold"  # the client gets no answer until its timeout
 
 
 class KafkaProxy:
-    """A proxy on loopback for the clients of a broker that advertises the proxy's port.
+    """A proxy on 127.0.0.1 between clients and a broker that advertises the proxy's port.
 
-    `lose_answers` drops the answers of later requests of one kind. The broker has processed these
-    requests, but the client does not know.
+    `lose_answers` drops the answers to the next requests of one kind. The broker has processed
+    these requests, but the client does not learn that.
     """
 
     def __init__(self, *, port: int, upstream: int) -> None:
-        """Listen on `port` and forward to port `upstream`; both ports are on 127.0.0.1."""
+        """Listen on `port` and forward to the broker's port `upstream`, both on 127.0.0.1."""
         self._upstream = upstream
         self._lock = threading.Lock()
         self._remaining_losses: Counter[int] = Counter()
-        self._loss = Loss.CUT
+        self._loss = Loss.CLOSED_CONNECTION
         self._loss_counts: Counter[int] = Counter()
         self._request_counts: Counter[int] = Counter()
         self._connections: set[_Connection] = set()
         self._listener = socket.create_server(("127.0.0.1", port))
         self.address = f"127.0.0.1:{port}"
         self._closing = False
-        self._acceptor = threading.Thread(target=self._accept, name="proxy", daemon=True)
+        self._acceptor = threading.Thread(target=self._accept_clients, name="proxy", daemon=True)
         self._acceptor.start()
 
-    def lose_answers(self, api: Api, *, count: int = 1, loss: Loss = Loss.CUT) -> None:
-        """Drop the answers of `count` more requests of this kind."""
+    def lose_answers(
+        self, api: Api, *, count: int = 1, loss: Loss = Loss.CLOSED_CONNECTION
+    ) -> None:
+        """Drop the answers to the next `count` requests of this kind."""
         with self._lock:
             self._remaining_losses[api] += count
             self._loss = loss
 
     def lost_answers(self, api: Api) -> int:
-        """Return the number of dropped answers of this kind."""
+        """Return the number of dropped answers to requests of this kind."""
         with self._lock:
             return self._loss_counts[api]
 
@@ -62,21 +64,21 @@ class KafkaProxy:
         with self._lock:
             return self._request_counts[api]
 
-    def cut_all(self) -> None:
+    def close_all_connections(self) -> None:
         """Close every connection; clients may connect again at once."""
         with self._lock:
             connections = list(self._connections)
         for connection in connections:
-            connection.cut()
+            connection.close_sockets()
 
     def close(self) -> None:
-        """Stop listening and close every connection; safe to call twice."""
+        """Stop listening and close every connection; a second call does nothing."""
         self._closing = True
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self._acceptor.join(5)
-        self.cut_all()
+        self.close_all_connections()
 
     def count_request(self, api: int) -> None:
         """Count a forwarded request."""
@@ -84,7 +86,10 @@ class KafkaProxy:
             self._request_counts[api] += 1
 
     def take_loss(self, api: int) -> Loss | None:
-        """Return how to drop the current answer and count the loss, or None to forward it."""
+        """Return what to do after dropping the current answer; None means: forward the answer.
+
+        A dropped answer is counted.
+        """
         with self._lock:
             if not self._remaining_losses[api]:
                 return None
@@ -92,27 +97,27 @@ class KafkaProxy:
             self._loss_counts[api] += 1
             return self._loss
 
-    def forget(self, connection: "_Connection") -> None:
+    def remove_connection(self, connection: "_Connection") -> None:
         """Remove a connection that has ended."""
         with self._lock:
             self._connections.discard(connection)
 
-    def _accept(self) -> None:
+    def _accept_clients(self) -> None:
         while not self._closing:
             try:
-                client, _ = self._listener.accept()
+                client_socket, _ = self._listener.accept()
             except OSError:
                 return
-            self._connect(client)
+            self._connect(client_socket)
 
-    def _connect(self, client: socket.socket) -> None:
+    def _connect(self, client_socket: socket.socket) -> None:
         try:
-            broker = socket.create_connection(("127.0.0.1", self._upstream), timeout=5)
+            broker_socket = socket.create_connection(("127.0.0.1", self._upstream), timeout=5)
         except OSError:
-            client.close()
+            client_socket.close()
             return
-        broker.settimeout(None)
-        connection = _Connection(self, client, broker)
+        broker_socket.settimeout(None)
+        connection = _Connection(self, client_socket, broker_socket)
         with self._lock:
             self._connections.add(connection)
         connection.start()
@@ -122,73 +127,82 @@ class KafkaProxy:
 
     def __exit__(
         self,
-        kind: type[BaseException] | None,
+        error_class: type[BaseException] | None,
         error: BaseException | None,
-        trace: TracebackType | None,
+        traceback: TracebackType | None,
     ) -> None:
         self.close()
 
 
 class _Connection:
-    """A client's connection and its connection to the broker, with a thread per direction."""
+    """A connection of a client, and the connection to the broker that belongs to it.
 
-    def __init__(self, proxy: KafkaProxy, client: socket.socket, broker: socket.socket) -> None:
+    One thread forwards requests, another forwards answers.
+    """
+
+    def __init__(
+        self, proxy: KafkaProxy, client_socket: socket.socket, broker_socket: socket.socket
+    ) -> None:
         self._proxy = proxy
-        self._client = client
-        self._broker = broker
+        self._client = client_socket
+        self._broker = broker_socket
         self._apis_by_correlation: dict[int, int] = {}  # correlation id -> API key
         self._one_thread_ended = threading.Lock()
 
     def start(self) -> None:
-        for forward in (self._forward_request, self._forward_response):
-            threading.Thread(target=self._forward_all, args=(forward,), daemon=True).start()
+        for forward_frame in (self._forward_request, self._forward_response):
+            threading.Thread(target=self._forward_all, args=(forward_frame,), daemon=True).start()
 
-    def cut(self) -> None:
-        for endpoint in (self._client, self._broker):
+    def close_sockets(self) -> None:
+        for open_socket in (self._client, self._broker):
             with suppress(OSError):
-                endpoint.shutdown(socket.SHUT_RDWR)
+                open_socket.shutdown(socket.SHUT_RDWR)
 
-    def _forward_all(self, forward: Callable[[], bool]) -> None:
+    def _forward_all(self, forward_frame: Callable[[], bool]) -> None:
         with suppress(OSError):
-            while forward():
+            while forward_frame():
                 pass
-        self.cut()
-        # The last thread to end closes both sockets, so no socket is closed while it is read.
+        self.close_sockets()
+        # Only the thread that ends last closes the sockets, so no thread reads a closed socket.
         if not self._one_thread_ended.acquire(blocking=False):
             self._client.close()
             self._broker.close()
-            self._proxy.forget(self)
+            self._proxy.remove_connection(self)
 
     def _forward_request(self) -> bool:
         frame = _read_frame(self._client)
         if frame is None:
             return False
-        api, _, correlation = _REQUEST_HEADER.unpack_from(frame)
-        self._apis_by_correlation[correlation] = api
+        api, _, correlation_id = _REQUEST_HEADER.unpack_from(frame)
+        self._apis_by_correlation[correlation_id] = api
         self._proxy.count_request(api)
-        self._broker.sendall(_LENGTH.pack(len(frame)) + frame)
+        self._broker.sendall(_FRAME_LENGTH.pack(len(frame)) + frame)
         return True
 
     def _forward_response(self) -> bool:
         frame = _read_frame(self._broker)
         if frame is None:
             return False
-        (correlation,) = _CORRELATION.unpack_from(frame)
-        loss = self._proxy.take_loss(self._apis_by_correlation.pop(correlation))
+        (correlation_id,) = _CORRELATION_ID.unpack_from(frame)
+        loss = self._proxy.take_loss(self._apis_by_correlation.pop(correlation_id))
         if loss is None:
-            self._client.sendall(_LENGTH.pack(len(frame)) + frame)
-        return loss is not Loss.CUT
+            self._client.sendall(_FRAME_LENGTH.pack(len(frame)) + frame)
+        return loss is not Loss.CLOSED_CONNECTION
 
 
 def _read_frame(connection: socket.socket) -> bytes | None:
-    length = _read_exactly(connection, _LENGTH.size)
-    return None if length is None else _read_exactly(connection, _LENGTH.unpack(length)[0])
+    encoded_length = _read_exactly(connection, _FRAME_LENGTH.size)
+    return (
+        None
+        if encoded_length is None
+        else _read_exactly(connection, _FRAME_LENGTH.unpack(encoded_length)[0])
+    )
 
 
-def _read_exactly(connection: socket.socket, size: int) -> bytes | None:
+def _read_exactly(connection: socket.socket, byte_count: int) -> bytes | None:
     data = bytearray()
-    while len(data) < size:
-        chunk = connection.recv(min(size - len(data), 1 << 20))
+    while len(data) < byte_count:
+        chunk = connection.recv(min(byte_count - len(data), 1 << 20))
         if not chunk:
             return None
         data += chunk

@@ -1,17 +1,23 @@
-"""Sends a record whose header name is not UTF-8, which the Python client cannot do."""
+"""Sends a record with a header name that is not UTF-8; the Python client cannot send one."""
 
 import ctypes
 
 from tests.brokers.librdkafka import PRODUCER_TYPE, librdkafka
 
-# Tags of rd_kafka_vtype_t (src/rdkafka.h).
-_END, _TOPIC, _PARTITION, _VALUE, _FLAGS, _HEADER = 0, 1, 3, 4, 7, 9
+# The tags of the arguments of rd_kafka_producev (rd_kafka_vtype_t in src/rdkafka.h).
+_END_TAG, _TOPIC_TAG, _PARTITION_TAG, _VALUE_TAG, _FLAGS_TAG, _HEADER_TAG = 0, 1, 3, 4, 7, 9
 _COPY_FLAG = 2
-_DEADLINE_MS = 10_000
+_FLUSH_DEADLINE_MS = 10_000
 
 
 def produce_with_header(
-    address: str, topic: str, value: bytes, *, partition: int, name: bytes, content: bytes
+    address: str,
+    topic: str,
+    value: bytes,
+    *,
+    partition: int,
+    header_name: bytes,
+    header_value: bytes,
 ) -> None:
     """Send a record with one header and wait for the delivery."""
     library = librdkafka()
@@ -26,14 +32,19 @@ def produce_with_header(
     try:
         error_code = library.rd_kafka_producev(
             producer,
-            *(_TOPIC, c_text(topic.encode())),
-            *(_PARTITION, ctypes.c_int32(partition)),
-            *(_FLAGS, _COPY_FLAG),
-            *(_VALUE, c_text(value), c_size(len(value))),
-            *(_HEADER, c_text(name), c_text(content), c_signed_size(len(content))),
-            _END,
+            *(_TOPIC_TAG, c_text(topic.encode())),
+            *(_PARTITION_TAG, ctypes.c_int32(partition)),
+            *(_FLAGS_TAG, _COPY_FLAG),
+            *(_VALUE_TAG, c_text(value), c_size(len(value))),
+            *(
+                _HEADER_TAG,
+                c_text(header_name),
+                c_text(header_value),
+                c_signed_size(len(header_value)),
+            ),
+            _END_TAG,
         )
         assert error_code == 0, error_code
-        assert library.rd_kafka_flush(producer, _DEADLINE_MS) == 0
+        assert library.rd_kafka_flush(producer, _FLUSH_DEADLINE_MS) == 0
     finally:
         library.rd_kafka_destroy(producer)

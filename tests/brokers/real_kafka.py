@@ -1,4 +1,4 @@
-"""A real Apache Kafka from one of three back ends: an address, a container or jars."""
+"""Chooses a real Apache Kafka for the tests: a given address, a container or jars."""
 
 import os
 from pathlib import Path
@@ -34,16 +34,16 @@ class AddressServer:
 
     @property
     def running(self) -> bool:
-        """True, because the broker runs independently of the tests."""
+        """Always True: the tests do not control this broker."""
         return True
 
     def log_tail(self) -> str:
-        """Return a text that names the environment variable with the address."""
+        """Return a note on which environment variable has the address."""
         return f"the address came from {ADDRESS_VARIABLE}"
 
 
 def reason_kafka_is_missing() -> str | None:
-    """Return why no real Kafka is available, or None if one can be started."""
+    """Return why the tests have no real Kafka, or None if there is one."""
     if os.environ.get(ADDRESS_VARIABLE):
         return None
     reasons = [f"{ADDRESS_VARIABLE} is not set"]
@@ -56,25 +56,26 @@ def reason_kafka_is_missing() -> str | None:
 
 
 def kafka_required() -> bool:
-    """Return whether tests fail without a broker, as in CI, instead of being skipped."""
+    """Return True if tests without a broker must fail, as in CI; otherwise they are skipped."""
     return os.environ.get(REQUIRE_VARIABLE, "") not in {"", "0"}
 
 
-def shared_server(home: Path) -> Server:
-    """Return the first available back end; a broker started by a test has its data in `home`.
+def shared_server(data_folder: Path) -> Server:
+    """Return the broker at the given address, or else a new broker.
 
-    Raises BrokerMissing if there is none.
+    A broker from jars stores its data in `data_folder`. Raises BrokerMissing if no broker can be
+    started.
     """
     address = os.environ.get(ADDRESS_VARIABLE)
-    return AddressServer(address) if address else own_server(home)
+    return AddressServer(address) if address else own_server(data_folder)
 
 
-def own_server(home: Path) -> Server:
-    """Return a broker that a test may kill; a broker from jars has its data in `home`.
+def own_server(data_folder: Path) -> Server:
+    """Return a broker that a test may kill; a broker from jars stores its data in `data_folder`.
 
-    Raises BrokerMissing if there is none.
+    Raises BrokerMissing if no broker can be started.
     """
-    return JarServer(home) if reason_docker_is_missing() else ContainerServer()
+    return JarServer(data_folder) if reason_docker_is_missing() else ContainerServer()
 
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""The plan of a cluster has the correct partitions, properties and ports."""
+"""The plan of a cluster gives its brokers the correct properties and ports."""
 
 from pathlib import Path
 
@@ -21,11 +21,11 @@ def test_a_name_has_the_same_partition_as_in_kafka(name: str, partition: int) ->
 def test_every_broker_knows_all_voters_and_waits_for_all_but_one_replica() -> None:
     plan = cluster_plan(3)
 
-    properties_files = [plan.properties(node, data=Path("data")) for node in plan.nodes]
+    properties_files = [plan.server_properties(node, data=Path("data")) for node in plan.nodes]
 
     voters = [f"{node.number}@127.0.0.1:{node.controller_port}" for node in plan.nodes]
-    for node, properties in zip(plan.nodes, properties_files, strict=True):
-        lines = properties.splitlines()
+    for node, server_properties in zip(plan.nodes, properties_files, strict=True):
+        lines = server_properties.splitlines()
         assert f"node.id={node.number}" in lines
         assert f"controller.quorum.voters={','.join(voters)}" in lines
         assert "offsets.topic.replication.factor=3" in lines
@@ -40,7 +40,7 @@ def test_a_single_broker_keeps_one_replica() -> None:
     plan = cluster_plan()
     (node,) = plan.nodes
 
-    lines = plan.properties(node, data=Path("data"), advertised_port=7).splitlines()
+    lines = plan.server_properties(node, data=Path("data"), advertised_port=7).splitlines()
 
     assert "min.insync.replicas=1" in lines
     assert "offsets.topic.replication.factor=1" in lines

@@ -1,4 +1,4 @@
-"""The embedded broker stores records and commits, and can be closed."""
+"""The embedded broker stores records and committed offsets, and can be closed."""
 
 import pytest
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition

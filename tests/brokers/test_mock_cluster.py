@@ -1,4 +1,4 @@
-"""The mock cluster returns the errors, delays and leaders that a test sets."""
+"""The mock cluster answers requests with the errors, delays and leaders that a test chooses."""
 
 import time
 from collections.abc import Iterator
@@ -13,14 +13,14 @@ from tests.brokers.protocol import Api
 
 pytestmark = pytest.mark.embedded
 
-INPUT = "input"
-OUTPUT = "output"
+INPUT_TOPIC = "input"
+OUTPUT_TOPIC = "output"
 
 
 @pytest.fixture
 def cluster(mock_cluster: MockCluster) -> MockCluster:
-    mock_cluster.topic_create(INPUT)
-    mock_cluster.topic_create(OUTPUT)
+    mock_cluster.topic_create(INPUT_TOPIC)
+    mock_cluster.topic_create(OUTPUT_TOPIC)
     return mock_cluster
 
 
@@ -37,11 +37,11 @@ def a_producer(cluster: MockCluster, **settings: Any) -> Producer:
 
 
 def run_transaction(producer: Producer, consumer: Consumer) -> None:
-    """Run a transaction with the calls that the consumer makes for a micro-batch."""
+    """Run a transaction with the client calls that the consumer makes for each micro-batch."""
     producer.init_transactions(5)
     producer.begin_transaction()
-    producer.produce(OUTPUT, b"event")
-    offsets = [TopicPartition(INPUT, 0, 1)]
+    producer.produce(OUTPUT_TOPIC, b"event")
+    offsets = [TopicPartition(INPUT_TOPIC, 0, 1)]
     producer.send_offsets_to_transaction(offsets, consumer.consumer_group_metadata(), 5)
     producer.commit_transaction(5)
 
@@ -121,7 +121,7 @@ def test_a_broker_that_was_down_answers_again(cluster: MockCluster) -> None:
     config = {"bootstrap.servers": cluster.address, "log_level": 0, "reconnect.backoff.max.ms": 200}
     producer = Producer(config)
     cluster.stop_broker()
-    producer.produce(OUTPUT, b"x", on_delivery=store_error)
+    producer.produce(OUTPUT_TOPIC, b"x", on_delivery=store_error)
     assert producer.flush(0.3) == 1
     assert not delivery_errors
 
@@ -133,10 +133,10 @@ def test_a_broker_that_was_down_answers_again(cluster: MockCluster) -> None:
 
 def test_a_partition_gets_the_leader_that_is_set() -> None:
     with MockCluster(brokers=2) as cluster:
-        cluster.topic_create(OUTPUT)
-        cluster.set_partition_leader(OUTPUT, 0, 2)
+        cluster.topic_create(OUTPUT_TOPIC)
+        cluster.set_partition_leader(OUTPUT_TOPIC, 0, 2)
         producer = Producer({"bootstrap.servers": cluster.address, "log_level": 0})
 
-        metadata = producer.list_topics(OUTPUT, timeout=5).topics[OUTPUT]
+        metadata = producer.list_topics(OUTPUT_TOPIC, timeout=5).topics[OUTPUT_TOPIC]
 
         assert metadata.partitions[0].leader == 2

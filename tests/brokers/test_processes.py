@@ -1,4 +1,4 @@
-"""A program can be killed with its children, frozen, continued and waited for."""
+"""A test can freeze, continue and await a child process, and kill it with its children."""
 
 import os
 import signal
@@ -23,38 +23,38 @@ StartProgram = Callable[[str], ChildProcess]
 
 @pytest.fixture
 def start_program(tmp_path: Path) -> Iterator[StartProgram]:
-    programs: list[ChildProcess] = []
+    started_programs: list[ChildProcess] = []
 
     def start_code(code: str) -> ChildProcess:
-        log = tmp_path / f"{len(programs)}.log"
-        programs.append(ChildProcess([sys.executable, "-c", code], log=log))
+        log = tmp_path / f"{len(started_programs)}.log"
+        started_programs.append(ChildProcess([sys.executable, "-c", code], log=log))
         wait_until(log.read_text, deadline=10, what="the program to be up")
-        return programs[-1]
+        return started_programs[-1]
 
     yield start_code
-    for program in programs:
+    for program in started_programs:
         program.close()
 
 
 def test_killing_a_program_kills_its_children(start_program: StartProgram) -> None:
     program = start_program(START_CHILD_CODE + SLEEP_CODE)
-    (child,) = psutil.Process(program.pid).children()
+    (child_process,) = psutil.Process(program.pid).children()
 
     program.kill()
 
     assert program.exit_code == -signal.SIGKILL
-    wait_until(lambda: not _alive(child), deadline=5, what="the end of the child")
+    wait_until(lambda: not _is_alive(child_process), deadline=5, what="the end of the child")
 
 
 def test_close_kills_children_that_outlive_the_program(start_program: StartProgram) -> None:
     program = start_program(START_CHILD_CODE + PRINT_CODE + "import time; time.sleep(0.3)")
-    (child,) = psutil.Process(program.pid).children()
+    (child_process,) = psutil.Process(program.pid).children()
     program.wait(deadline=5)
-    assert _alive(child)
+    assert _is_alive(child_process)
 
     program.close()
 
-    wait_until(lambda: not _alive(child), deadline=5, what="the end of the child")
+    wait_until(lambda: not _is_alive(child_process), deadline=5, what="the end of the child")
 
 
 def test_a_frozen_program_is_running_and_can_be_continued(start_program: StartProgram) -> None:
@@ -92,5 +92,5 @@ def test_the_error_of_wait_until_names_the_condition() -> None:
         wait_until(lambda: False, deadline=0, what="a condition")
 
 
-def _alive(process: psutil.Process) -> bool:
+def _is_alive(process: psutil.Process) -> bool:
     return process.is_running() and process.status() != psutil.STATUS_ZOMBIE

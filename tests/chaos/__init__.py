@@ -1,1 +1,1 @@
-"""Injected failures under load on a real Kafka; the checker verifies the results."""
+"""Tests that inject failures under load on a real Kafka and check every outcome afterwards."""

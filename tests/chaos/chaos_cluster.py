@@ -1,4 +1,4 @@
-"""A consumer group under load, with its topics, registry, load producer and reader."""
+"""A consumer group under load: its topics, registry, workers and load producer."""
 
 import json
 import os
@@ -20,57 +20,70 @@ from sensorwatch.common.scoring.detector import Detector
 from tests.brokers.child_processes import ChildProcess, wait_until
 from tests.brokers.kafka import Kafka
 from tests.checker.checker import assert_faultless
-from tests.checker.collecting import Run, collect, committed_offsets, input_ends, wait_drained
+from tests.checker.collecting import (
+    Run,
+    collect_history,
+    committed_offsets,
+    input_ends,
+    wait_drained,
+)
 from tests.checker.run_history import ReaderOutput
 from tests.checker.topic_reader import ConcurrentReader
 from tests.forecasts import ROW_INTERVAL, a_forecast_candidate
 from tests.reading_builders import DEFAULT_SCHEMA, START
 
-MODEL = "default"
-SENSORS = 40
-"""Number of sensors; the model knows some of these sensors, and the other sensors warm up."""
+MODEL_NAME = "default"
+SENSOR_COUNT = 40
+"""Number of sensors of the load; some are unknown to the model and warm up first."""
 TIME_JUMP_US = 3_600_000_000
-"""A gap in event time in microseconds, longer than the model's `max_gap`."""
+"""Length of a gap in event time, in microseconds; longer than the model's `max_gap`."""
 START_SECONDS = 60.0
-"""Deadline for a worker's start; a busy machine or a dead member's session delays the start."""
+"""Deadline for a worker's start. A busy machine delays the start, and so does a killed worker whose
+session has not timed out yet."""
 DRAIN_SECONDS = 90.0
 
 
 class LoadProducer(threading.Thread):
     """A thread that produces random rows with a fixed seed until `finish` is called.
 
-    Rows are normal, anomalous, invalid, late or duplicate. Anomalous rows of a sensor follow each
-    other, so that there are episodes. Sometimes event time has a gap.
+    Rows are normal, anomalous, invalid, late or duplicate. Anomalous rows of a sensor come
+    in sequences, which make episodes. After every 20,000 rows event time has a gap.
     """
 
     def __init__(
-        self, address: str, topic: str, *, rate: float, invalid_share: float, seed: int = 1
+        self,
+        address: str,
+        topic: str,
+        *,
+        rows_per_second: float,
+        invalid_share: float,
+        seed: int = 1,
     ) -> None:
         super().__init__(name="load", daemon=True)
-        # A broker answers the requests of a connection in turn, after the replicas have the rows.
-        # Small requests would arrive faster than answers, so `linger.ms` makes larger requests.
+        # A broker answers the requests of a connection in turn, each after replication. Many small
+        # requests would have to wait for each other, so `linger.ms` makes fewer, larger requests.
         config = {"bootstrap.servers": address, "linger.ms": 5, "max.in.flight": 5}
         self._producer = Producer(config)
         self._topic = topic
-        self._rate = rate
+        self._rate = rows_per_second
         self._invalid_share = invalid_share
         self._rng = np.random.default_rng(seed)
         self._stopping = threading.Event()
-        self._anomalous_rows_left = [0] * SENSORS
-        """Number of remaining anomalous rows of each sensor."""
+        self._anomalous_rows_left = [0] * SENSOR_COUNT
+        """For each sensor, the number of further rows that will be anomalous."""
         self._time = START
         self.sent_rows = 0
 
     def run(self) -> None:
         while not self._stopping.wait(0.02):
             for _ in range(int(self._rate * 0.02)):
-                self._send()
+                self._send_row()
             self._producer.poll(0)
 
     def send_rows(self, rows: int) -> None:
         """Send `rows` rows in the calling thread; call this method before `start`."""
         for _ in range(rows):
-            self._send()
+            self._send_row()
         assert self._producer.flush(30) == 0
 
     def finish(self) -> None:
@@ -80,28 +93,33 @@ class LoadProducer(threading.Thread):
             self.join()
         assert self._producer.flush(30) == 0, "rows were not delivered"
 
-    def _send(self) -> None:
+    def _send_row(self) -> None:
         self.sent_rows += 1
-        self._time += ROW_INTERVAL // SENSORS + (self.sent_rows % 20_000 == 0) * TIME_JUMP_US
-        sensor = self.sent_rows % SENSORS
-        time_draw = self._rng.random()
-        # A time one step earlier makes a duplicate row; a time five steps earlier makes a late row.
+        self._time += ROW_INTERVAL // SENSOR_COUNT + (self.sent_rows % 20_000 == 0) * TIME_JUMP_US
+        sensor = self.sent_rows % SENSOR_COUNT
+        random_draw = self._rng.random()
+        # A row one interval earlier is a duplicate row; a row five intervals earlier is late.
         time = (
-            self._time - ROW_INTERVAL * (time_draw < 0.01) - 4 * ROW_INTERVAL * (time_draw < 0.005)
+            self._time
+            - ROW_INTERVAL * (random_draw < 0.01)
+            - 4 * ROW_INTERVAL * (random_draw < 0.005)
         )
         if self._rng.random() < 0.01:
             self._anomalous_rows_left[sensor] = int(self._rng.integers(1, 12))
-        values = self._rng.normal(size=3)
+        signal_values = self._rng.normal(size=3)
         if self._anomalous_rows_left[sensor]:
             self._anomalous_rows_left[sensor] -= 1
-            values[sensor % 3] += 12.0
+            signal_values[sensor % 3] += 12.0
         key = f"sensor-{sensor:02d}"
         row: dict[str, object] = {
             "timestamp": format_instant(time),
             "sensor_id": key,
             "n": self.sent_rows,
         }
-        row |= {name: float(value) for name, value in zip(("x1", "x2", "x3"), values, strict=True)}
+        row |= {
+            name: float(value)
+            for name, value in zip(("x1", "x2", "x3"), signal_values, strict=True)
+        }
         payload = json.dumps(row).encode()
         if self._rng.random() < self._invalid_share:
             payload = payload[: self._rng.integers(0, len(payload) - 1)]
@@ -114,31 +132,31 @@ class LoadProducer(threading.Thread):
 
 @dataclass
 class ChaosCluster:
-    """Topics that no other test uses, a registry and workers on a shared broker."""
+    """A consumer group on a shared broker, with new topics, a registry and worker processes."""
 
     kafka: Kafka
     folder: Path
     partitions: int = 4
     settings: dict[str, str] = field(default_factory=dict)
-    """Additional settings, as environment variables."""
+    """Additional settings of the workers, as environment variables."""
     client_settings: dict[str, str | int] = field(default_factory=dict)
     """Additional settings of the workers' Kafka client."""
 
     def __post_init__(self) -> None:
-        name = uuid.uuid4().hex[:8]
+        name_suffix = uuid.uuid4().hex[:8]
         topics = {
             kind: self.kafka.create_topic(
-                f"{name}.{kind}", 1 if kind == "ledger" else self.partitions
+                f"{name_suffix}.{kind}", 1 if kind == "ledger" else self.partitions
             )
             for kind in ("in", "events", "dlq", "ledger")
         }
-        self.kafka.create_topic(f"group-{name}.state", self.partitions)
+        self.kafka.create_topic(f"group-{name_suffix}.state", self.partitions)
         self.registry = Registry(self.folder / "registry")
         self.detectors: dict[str, Detector] = {}
         self.add_model(seed=7)
         self.run = Run(
             self.kafka.address,
-            f"group-{name}",
+            f"group-{name_suffix}",
             readings=topics["in"],
             anomalies=topics["events"],
             dead_letters=topics["dlq"],
@@ -149,19 +167,19 @@ class ChaosCluster:
         self._processes: list[ChildProcess] = []
 
     def add_model(self, *, seed: int) -> str:
-        """Register a version (the first becomes champion) and return its id."""
+        """Register a model version and return its id; the first version becomes the champion."""
         version = self.registry.register(
-            MODEL, a_forecast_candidate(seed=seed), who="test", why="chaos"
+            MODEL_NAME, a_forecast_candidate(seed=seed), who="test", why="chaos"
         )
-        self.detectors[version] = self.registry.load(MODEL, version).detector
+        self.detectors[version] = self.registry.load(MODEL_NAME, version).detector
         return version
 
     def promote(self, version: str) -> None:
-        """Make a version the champion while the workers run."""
-        self.registry.promote(MODEL, version, who="test", why="chaos", force="test")
+        """Make a version the champion."""
+        self.registry.promote(MODEL_NAME, version, who="test", why="chaos", force="test")
 
-    def start_worker(self, number: int, *options: str) -> ChildProcess:
-        """Start worker `number`, whose transactional id depends only on its number."""
+    def start_worker(self, worker_number: int, *options: str) -> ChildProcess:
+        """Start a worker; after a restart with the same number its transactional id is the same."""
         process = ChildProcess(
             [
                 sys.executable,
@@ -169,29 +187,36 @@ class ChaosCluster:
                 "sensorwatch.consumer",
                 *options,
                 "--config",
-                str(self._config(number)),
+                str(self._write_config(worker_number)),
             ],
-            log=self.folder / f"worker-{number}.log",
-            environment=self._environment(number),
+            log=self.folder / f"worker-{worker_number}.log",
+            environment=self._worker_environment(worker_number),
             folder=self.folder,
         )
         self._processes.append(process)
         return process
 
     def run_command(self, *arguments: str) -> tuple[int, str]:
-        """Run `sensorwatch` with the workers' settings; return its exit code and output."""
+        """Run the program `sensorwatch` with the workers' settings; return exit code and output."""
         log = self.folder / f"command-{uuid.uuid4().hex[:8]}.txt"
         process = ChildProcess(
-            [sys.executable, "-m", "sensorwatch", *arguments, "--config", str(self._config(0))],
+            [
+                sys.executable,
+                "-m",
+                "sensorwatch",
+                *arguments,
+                "--config",
+                str(self._write_config(0)),
+            ],
             log=log,
-            environment=self._environment(0),
+            environment=self._worker_environment(0),
             folder=self.folder,
         )
         self._processes.append(process)
         return process.wait(deadline=START_SECONDS), log.read_text()
 
-    def verify(self) -> None:
-        """Verify every outcome and every memory with `sensorwatch ledger verify`."""
+    def verify_ledger(self) -> None:
+        """Check with `sensorwatch ledger verify` that every outcome and memory is correct."""
         code, output = self.run_command("ledger", "verify")
         assert code == 0, output
         assert "input not retained" not in output, output
@@ -202,12 +227,12 @@ class ChaosCluster:
         wait_until(
             lambda: sum(committed_offsets(self.run).values()) >= old_count + records,
             deadline=deadline,
-            what=f"{records} more records to be committed\n{self._logs()}",
+            what=f"{records} more records to be committed\n{self._log_ends()}",
             every=0.1,
         )
 
     def expect_progress_of_all_partitions(self, *, deadline: float = START_SECONDS) -> None:
-        """Wait until the group has committed records of every partition."""
+        """Wait until the group has committed more records of every partition."""
         old_offsets = committed_offsets(self.run)
 
         def all_advanced() -> bool:
@@ -217,16 +242,16 @@ class ChaosCluster:
         wait_until(all_advanced, deadline=deadline, what="progress of all partitions", every=0.2)
 
     @contextmanager
-    def load(
-        self, *, rate: float = 1_000, invalid_share: float = 0.02
+    def running_load(
+        self, *, rows_per_second: float = 1_000, invalid_share: float = 0.02
     ) -> Iterator[ConcurrentReader]:
-        """Produce rows and read the output in threads.
+        """Produce rows in one thread and read the output in another.
 
-        On exit, wait until every row is consumed, stop the workers and check the history.
+        On exit, wait until every row is consumed, stop the workers and check all outcomes.
         """
         run = self.run
         load_producer = LoadProducer(
-            run.address, run.readings, rate=rate, invalid_share=invalid_share
+            run.address, run.readings, rows_per_second=rows_per_second, invalid_share=invalid_share
         )
         load_producer.send_rows(2_000)
         with ConcurrentReader(
@@ -244,8 +269,13 @@ class ChaosCluster:
             self.check_history(reader.finish())
 
     def check_history(self, output_during_run: ReaderOutput) -> None:
-        """Check the history, which must have anomalies, ended episodes and dead letters."""
-        history = collect(self.run, output_during_run, required_offsets=input_ends(self.run))
+        """Check the outcome of every input record.
+
+        The run must have had anomalies, ended episodes and dead letters.
+        """
+        history = collect_history(
+            self.run, output_during_run, required_offsets=input_ends(self.run)
+        )
         assert output_during_run.detections, "the run had no anomaly"
         assert output_during_run.episode_ends, "the run had no episode that ended"
         assert output_during_run.dead_letters, "the run had no dead letter"
@@ -256,18 +286,18 @@ class ChaosCluster:
         for process in self._processes:
             process.close()
 
-    def _config(self, number: int) -> Path:
+    def _write_config(self, worker_number: int) -> Path:
         settings = {
             "session.timeout.ms": 6_000,
             "heartbeat.interval.ms": 500,
             **self.client_settings,
         }
-        config = self.folder / f"worker-{number}.toml"
-        lines = [f'"{key}" = {json.dumps(value)}' for key, value in settings.items()]
-        config.write_text("[kafka]\n" + "\n".join(lines) + "\n")
+        config = self.folder / f"worker-{worker_number}.toml"
+        toml_lines = [f'"{key}" = {json.dumps(value)}' for key, value in settings.items()]
+        config.write_text("[kafka]\n" + "\n".join(toml_lines) + "\n")
         return config
 
-    def _environment(self, number: int) -> dict[str, str]:
+    def _worker_environment(self, worker_number: int) -> dict[str, str]:
         run = self.run
         return {
             "PYTHONPATH": os.pathsep.join([str(DEFAULT_SCHEMA.parents[1])]),
@@ -278,14 +308,14 @@ class ChaosCluster:
             "SENSORWATCH__TOPICS__LEDGER": run.ledger,
             "SENSORWATCH__REGISTRY__PATH": str(self.folder / "registry"),
             "SENSORWATCH__CONSUMER__GROUP": run.group,
-            "SENSORWATCH__CONSUMER__INSTANCE": str(number),
+            "SENSORWATCH__CONSUMER__INSTANCE": str(worker_number),
             "SENSORWATCH__CONSUMER__HTTP_PORT": "0",
             "SENSORWATCH__CONSUMER__MAX_ROWS": "500",
             "SENSORWATCH__CONSUMER__SNAPSHOT_EVERY_ROWS": "500",
             **self.settings,
         }
 
-    def _logs(self) -> str:
+    def _log_ends(self) -> str:
         return "\n".join(path.read_text()[-1500:] for path in sorted(self.folder.glob("*.log")))
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""Workers lose and double no record if answers are lost or the broker is killed."""
+"""If answers are lost or the broker is killed, workers neither lose nor double a record."""
 
 from pathlib import Path
 
@@ -12,34 +12,37 @@ from tests.chaos.chaos_cluster import ChaosCluster
 
 pytestmark = [pytest.mark.broker, pytest.mark.chaos, pytest.mark.timeout(600)]
 
-LOST_ANSWERS = 10
+LOST_ANSWER_COUNT = 10
 
 
 def test_after_a_lost_answer_to_a_commit_the_worker_reads_the_committed_offsets(
     proxied_kafka: tuple[Kafka, KafkaProxy], tmp_path: Path
 ) -> None:
-    """Ten times the broker commits a transaction, but its answer to the worker is lost."""
+    """The broker commits ten transactions whose answers to the worker are lost."""
     kafka, proxy = proxied_kafka
     short_deadline = {"SENSORWATCH__CONSUMER__COMMIT_DEADLINE_SECONDS": "3"}
     with (
         ChaosCluster(kafka, tmp_path, settings=short_deadline) as chaos_cluster,
-        chaos_cluster.load(),
+        chaos_cluster.running_load(),
     ):
         worker = chaos_cluster.start_worker(0)
         chaos_cluster.expect_progress(2_000)
-        for number in range(LOST_ANSWERS):
+        for answer_number in range(LOST_ANSWER_COUNT):
             old_count = proxy.lost_answers(Api.END_TXN)
-            proxy.lose_answers(Api.END_TXN, loss=Loss.HOLD if number % 2 else Loss.CUT)
+            proxy.lose_answers(
+                Api.END_TXN,
+                loss=Loss.OPEN_CONNECTION if answer_number % 2 else Loss.CLOSED_CONNECTION,
+            )
             wait_until(
                 lambda old_count=old_count: proxy.lost_answers(Api.END_TXN) > old_count,  # type: ignore[misc] # a default binds the value
                 deadline=30,
-                what=f"answer {number} to be lost",
+                what=f"answer {answer_number} to be lost",
             )
             chaos_cluster.expect_progress(1_000)
-        assert proxy.lost_answers(Api.END_TXN) >= LOST_ANSWERS
+        assert proxy.lost_answers(Api.END_TXN) >= LOST_ANSWER_COUNT
         assert worker.running
         log = worker.log.read_text()
-        assert log.count("outcome=unknown") >= LOST_ANSWERS // 2, (
+        assert log.count("outcome=unknown") >= LOST_ANSWER_COUNT // 2, (
             "without an answer the outcome must be unknown"
         )
 
@@ -47,7 +50,7 @@ def test_after_a_lost_answer_to_a_commit_the_worker_reads_the_committed_offsets(
 def test_workers_survive_a_broker_that_is_killed_and_restarted(
     own_kafka: Kafka, tmp_path: Path
 ) -> None:
-    with ChaosCluster(own_kafka, tmp_path) as chaos_cluster, chaos_cluster.load():
+    with ChaosCluster(own_kafka, tmp_path) as chaos_cluster, chaos_cluster.running_load():
         supervisor = chaos_cluster.start_worker(0, "--workers", "2")
         chaos_cluster.expect_progress(2_000)
         for _ in range(2):

@@ -17,14 +17,17 @@ pytestmark = [
     pytest.mark.timeout(600),
 ]
 
-RATE = 300
+ROWS_PER_SECOND = 300
 
 
 def test_killing_leaders_and_coordinators_ends_no_worker(
     kafka_cluster: KafkaCluster, tmp_path: Path
 ) -> None:
     """The test kills the group's coordinator, then the coordinator of a worker's transactions."""
-    with ChaosCluster(kafka_cluster, tmp_path) as chaos_cluster, chaos_cluster.load(rate=RATE):
+    with (
+        ChaosCluster(kafka_cluster, tmp_path) as chaos_cluster,
+        chaos_cluster.running_load(rows_per_second=ROWS_PER_SECOND),
+    ):
         run = chaos_cluster.run
         workers = [chaos_cluster.start_worker(number) for number in (0, 1)]
         chaos_cluster.expect_progress_of_all_partitions()
@@ -48,13 +51,13 @@ def test_killing_leaders_and_coordinators_ends_no_worker(
 
 
 def assert_running(workers: Sequence[ChildProcess]) -> None:
-    """Fail with the end of the log of each worker that has ended."""
+    """Fail if a worker has ended, with the last lines of its log."""
     logs = [tail(worker.log) for worker in workers if not worker.running]
     assert not logs, "\n".join(logs)
 
 
 def input_leaders(chaos_cluster: ChaosCluster, kafka_cluster: KafkaCluster) -> set[int]:
-    """Return the brokers that lead partitions of the input."""
+    """Return the numbers of the brokers that are leaders of input partitions."""
     topic = chaos_cluster.run.readings
     return {
         kafka_cluster.leader(Partition(topic, number)) for number in range(chaos_cluster.partitions)

@@ -1,4 +1,4 @@
-"""A worker refuses a memory that cannot be restored, and `state reset` repairs it."""
+"""A worker refuses to start if its memory cannot be restored; `state reset` repairs the group."""
 
 from pathlib import Path
 
@@ -17,11 +17,11 @@ from tests.checker.topic_reader import read_committed
 pytestmark = [pytest.mark.broker, pytest.mark.chaos, pytest.mark.timeout(300)]
 
 RESET_COMMAND = ("state", "reset")
-RATE = 500
+ROWS_PER_SECOND = 500
 
 
 def expect_refusal(chaos_cluster: ChaosCluster, reason: str) -> None:
-    """Check that a worker exits with code 8, logs cause and remedy, and writes nothing."""
+    """Check that a worker exits with code 8, logs `reason` and the remedy, and writes nothing."""
     old_offsets = committed_offsets(chaos_cluster.run)
     old_events = event_positions(chaos_cluster)
     worker = chaos_cluster.start_worker(0)
@@ -34,17 +34,17 @@ def expect_refusal(chaos_cluster: ChaosCluster, reason: str) -> None:
 
 
 def event_positions(chaos_cluster: ChaosCluster) -> list[tuple[int | None, int | None]]:
-    def position(message: Message) -> tuple[int | None, int | None]:
+    def coordinates_of(message: Message) -> tuple[int | None, int | None]:
         return message.partition(), message.offset()
 
     return sorted(
-        map(position, read_committed(chaos_cluster.run.address, chaos_cluster.run.anomalies)),
+        map(coordinates_of, read_committed(chaos_cluster.run.address, chaos_cluster.run.anomalies)),
         key=str,
     )
 
 
 def expect_reset(chaos_cluster: ChaosCluster, *options: str) -> str:
-    """Check that only a reset with --yes changes offsets; return the output of the reset."""
+    """Check that a reset changes offsets only with --yes; return the output of that reset."""
     old_offsets = committed_offsets(chaos_cluster.run)
     code, output = chaos_cluster.run_command(*RESET_COMMAND, *options)
     assert code == UsageError.exit_code, output
@@ -56,7 +56,10 @@ def expect_reset(chaos_cluster: ChaosCluster, *options: str) -> str:
 
 
 def test_a_deleted_state_topic_is_refused_until_the_reset(kafka: Kafka, tmp_path: Path) -> None:
-    with ChaosCluster(kafka, tmp_path) as chaos_cluster, chaos_cluster.load(rate=RATE):
+    with (
+        ChaosCluster(kafka, tmp_path) as chaos_cluster,
+        chaos_cluster.running_load(rows_per_second=ROWS_PER_SECOND),
+    ):
         worker = chaos_cluster.start_worker(0)
         chaos_cluster.expect_progress(2_500)
         code, output = chaos_cluster.run_command(*RESET_COMMAND, "--yes")
@@ -79,13 +82,16 @@ def test_a_deleted_state_topic_is_refused_until_the_reset(kafka: Kafka, tmp_path
         assert "lost memory cannot be read" in expect_reset(chaos_cluster)
         chaos_cluster.start_worker(0)
         chaos_cluster.expect_progress(2_500)
-    chaos_cluster.verify()
+    chaos_cluster.verify_ledger()
 
 
 def test_an_offset_that_was_changed_by_hand_is_refused_until_the_reset(
     kafka: Kafka, tmp_path: Path
 ) -> None:
-    with ChaosCluster(kafka, tmp_path) as chaos_cluster, chaos_cluster.load(rate=RATE):
+    with (
+        ChaosCluster(kafka, tmp_path) as chaos_cluster,
+        chaos_cluster.running_load(rows_per_second=ROWS_PER_SECOND),
+    ):
         worker = chaos_cluster.start_worker(0)
         chaos_cluster.expect_progress(2_500)
         assert worker.terminate(deadline=15) == 0
@@ -111,7 +117,10 @@ def test_an_offset_that_was_changed_by_hand_is_refused_until_the_reset(
 def test_added_partitions_are_refused_until_all_partitions_are_reset(
     kafka: Kafka, tmp_path: Path
 ) -> None:
-    with ChaosCluster(kafka, tmp_path) as chaos_cluster, chaos_cluster.load(rate=RATE):
+    with (
+        ChaosCluster(kafka, tmp_path) as chaos_cluster,
+        chaos_cluster.running_load(rows_per_second=ROWS_PER_SECOND),
+    ):
         worker = chaos_cluster.start_worker(0)
         chaos_cluster.expect_progress(2_500)
         assert worker.terminate(deadline=15) == 0
@@ -128,7 +137,10 @@ def test_added_partitions_are_refused_until_all_partitions_are_reset(
 def test_a_frozen_worker_that_wakes_up_after_a_reset_is_fenced(
     kafka: Kafka, tmp_path: Path
 ) -> None:
-    with ChaosCluster(kafka, tmp_path) as chaos_cluster, chaos_cluster.load(rate=RATE):
+    with (
+        ChaosCluster(kafka, tmp_path) as chaos_cluster,
+        chaos_cluster.running_load(rows_per_second=ROWS_PER_SECOND),
+    ):
         worker = chaos_cluster.start_worker(0)
         chaos_cluster.expect_progress(2_500)
         worker.freeze()
@@ -141,4 +153,4 @@ def test_a_frozen_worker_that_wakes_up_after_a_reset_is_fenced(
         assert worker.wait(deadline=30) == Fenced.exit_code
         chaos_cluster.start_worker(0)
         chaos_cluster.expect_progress(2_500)
-    chaos_cluster.verify()
+    chaos_cluster.verify_ledger()

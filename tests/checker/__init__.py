@@ -1,1 +1,1 @@
-"""Checks after a run that every input record had exactly one outcome."""
+"""A checker of a finished run: every input record must have exactly one correct outcome."""

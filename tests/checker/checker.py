@@ -1,4 +1,4 @@
-"""Checks that every input record of a history has exactly one correct outcome, in order."""
+"""Checks that every input record of a run has exactly one outcome, correct and in order."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
@@ -17,11 +17,11 @@ from tests.checker.run_history import (
     ReaderOutput,
     RecordOutcome,
 )
-from tests.checker.violation import Violation, ViolationKind, report
+from tests.checker.violation import Violation, ViolationKind, violation_report
 
 
-def check(history: History) -> list[Violation]:
-    """Return all violations of a history; a faultless history has none."""
+def find_violations(history: History) -> list[Violation]:
+    """Return the violations of a history; a faultless history has none."""
     return [
         *_check_outcomes(history, RecordOutcome.ANOMALY, history.output_after_run.detections),
         *_check_episode_ends(history),
@@ -50,8 +50,8 @@ def check(history: History) -> list[Violation]:
 
 def assert_faultless(history: History) -> None:
     """Raise AssertionError with a report if the history has violations."""
-    violations = check(history)
-    assert not violations, report(violations)
+    violations = find_violations(history)
+    assert not violations, violation_report(violations)
 
 
 def _check_outcomes(
@@ -64,19 +64,19 @@ def _check_outcomes(
         for input_partition in history.inputs
     }
     sources = {record.source for record in records}
-    for source, expected in expected_by_source.items():
+    for source, expected_outcome in expected_by_source.items():
         is_committed = (
-            expected.offset < committed_offsets[Partition(source.topic, source.partition)]
+            expected_outcome.offset < committed_offsets[Partition(source.topic, source.partition)]
         )
         if is_committed and source not in sources:
             yield Violation(
-                ViolationKind.LOST, f"{source} should be an {record_outcome}; there is none"
+                ViolationKind.LOST_OUTCOME, f"{source} should be an {record_outcome}; there is none"
             )
     for record in records:
         expected_record = expected_by_source.get(record.source)
         if expected_record is None:
             yield Violation(
-                ViolationKind.UNEXPECTED,
+                ViolationKind.UNEXPECTED_OUTCOME,
                 f"{record.coordinates}: an {record_outcome} for {record.source}",
             )
             continue
@@ -85,14 +85,14 @@ def _check_outcomes(
             >= committed_offsets[Partition(record.source.topic, record.source.partition)]
         ):
             yield Violation(
-                ViolationKind.UNCOMMITTED,
+                ViolationKind.UNCOMMITTED_OUTCOME,
                 f"{record.coordinates}: an {record_outcome} for {record.source}",
             )
         yield from _check_bytes(record, expected_record)
 
 
 def _check_episode_ends(history: History) -> Iterator[Violation]:
-    """Compare the published ends of episodes with the expected ends."""
+    """Compare the published events of ended episodes with the expected events."""
     expected_ends = {
         Coordinates(
             input_partition.partition.topic, input_partition.partition.number, episode_end.offset
@@ -112,7 +112,7 @@ def _check_episode_ends(history: History) -> Iterator[Violation]:
         )
         if is_committed and source not in sources:
             yield Violation(
-                ViolationKind.LOST, f"{source} should end an episode; there is no event"
+                ViolationKind.LOST_OUTCOME, f"{source} should end an episode; there is no event"
             )
     for record in records:
         description = f"{record.coordinates}: an end of {record.episode} at {record.source}"
@@ -121,13 +121,13 @@ def _check_episode_ends(history: History) -> Iterator[Violation]:
             expected_record is None
             or structs.replace(record.source, offset=expected_record.episode) != record.episode
         ):
-            yield Violation(ViolationKind.UNEXPECTED, description)
+            yield Violation(ViolationKind.UNEXPECTED_OUTCOME, description)
             continue
         if (
             record.source.offset
             >= committed_offsets[Partition(record.source.topic, record.source.partition)]
         ):
-            yield Violation(ViolationKind.UNCOMMITTED, description)
+            yield Violation(ViolationKind.UNCOMMITTED_OUTCOME, description)
         yield from _check_bytes(record, expected_record)
 
 
@@ -136,55 +136,59 @@ def _expected_records(
 ) -> dict[Coordinates, ExpectedOutcome]:
     return {
         Coordinates(
-            input_partition.partition.topic, input_partition.partition.number, expected.offset
-        ): expected
+            input_partition.partition.topic,
+            input_partition.partition.number,
+            expected_outcome.offset,
+        ): expected_outcome
         for input_partition in history.inputs
-        for expected in input_partition.expected_outcomes
-        if expected.record_outcome is record_outcome and expected.has_event
+        for expected_outcome in input_partition.expected_outcomes
+        if expected_outcome.record_outcome is record_outcome and expected_outcome.has_event
     }
 
 
 def _check_bytes(
-    record: OutputRecord, expected: ExpectedOutcome | EpisodeEnd
+    record: OutputRecord, expected_record: ExpectedOutcome | EpisodeEnd
 ) -> Iterator[Violation]:
-    reason = expected.reason if isinstance(expected, ExpectedOutcome) else None
-    value = expected.value
+    reason = expected_record.reason if isinstance(expected_record, ExpectedOutcome) else None
+    value = expected_record.value
     if record.truncated and value is not None and record.value is not None:
         value = value[: len(record.value)]
-    for name, actual, expected_value in (
-        ("key", record.key, expected.key),
+    for field_name, actual_value, expected_value in (
+        ("key", record.key, expected_record.key),
         ("reason", record.reason, reason),
         ("value", record.value, value),
     ):
-        if actual != expected_value:
+        if actual_value != expected_value:
             yield Violation(
-                ViolationKind.CHANGED,
-                f"{record.coordinates}: {name} {actual!r}, expected {expected_value!r}",
+                ViolationKind.CHANGED_OUTCOME,
+                f"{record.coordinates}: {field_name} {actual_value!r}, expected {expected_value!r}",
             )
 
 
 def _check_order(output: ReaderOutput, read_time: str) -> Iterator[Violation]:
     """Yield a violation for each doubled outcome and for each outcome out of order.
 
-    If a record ends an episode and is an anomaly, the event of the end must come first.
+    If one record both ends an episode and is an anomaly, the event of the ended episode must come
+    first.
     """
-    counts = Counter(record.source for record in (*output.detections, *output.dead_letters))
-    for source, count in counts.items():
+    outcome_counts = Counter(record.source for record in (*output.detections, *output.dead_letters))
+    for source, count in outcome_counts.items():
         if count > 1:
             yield Violation(
-                ViolationKind.DOUBLED, f"{source} has {count} outcomes, read {read_time}"
+                ViolationKind.DOUBLED_OUTCOME, f"{source} has {count} outcomes, read {read_time}"
             )
     for episode, count in Counter(record.episode for record in output.episode_ends).items():
         if count > 1:
             yield Violation(
-                ViolationKind.DOUBLED, f"the episode of {episode} ends {count} times, {read_time}"
+                ViolationKind.DOUBLED_OUTCOME,
+                f"the episode of {episode} ends {count} times, {read_time}",
             )
     for records in (output.events, output.dead_letters):
-        for pair_records in _by_partition_pair(records).values():
+        for pair_records in _records_by_partition_pair(records).values():
             for previous_record, next_record in pairwise(pair_records):
                 if _order_key(next_record) < _order_key(previous_record):
                     yield Violation(
-                        ViolationKind.REORDERED,
+                        ViolationKind.REORDERED_OUTCOME,
                         f"{next_record.source} after {previous_record.source}, read {read_time}",
                     )
 
@@ -193,21 +197,29 @@ def _order_key(record: OutputRecord) -> tuple[int, bool]:
     return record.source.offset, record.episode is None
 
 
-def _by_partition_pair(
+def _records_by_partition_pair(
     records: Sequence[OutputRecord],
 ) -> dict[tuple[Partition, Partition], list[OutputRecord]]:
-    """Group records by output and input partition; Kafka keeps the order within a group."""
-    groups = defaultdict(list)
+    """Group records by output partition and input partition.
+
+    Within a group the records must be in input order.
+    """
+    records_by_pair = defaultdict(list)
     for record in records:
-        output = Partition(record.coordinates.topic, record.coordinates.partition)
-        groups[output, Partition(record.source.topic, record.source.partition)].append(record)
-    return groups
+        output_partition = Partition(record.coordinates.topic, record.coordinates.partition)
+        records_by_pair[
+            output_partition, Partition(record.source.topic, record.source.partition)
+        ].append(record)
+    return records_by_pair
 
 
 def _check_concurrent_reader(
     records_during_run: Sequence[OutputRecord], records_after_run: Sequence[OutputRecord]
 ) -> Iterator[Violation]:
-    """Check that the records read during the run are the first records of each partition."""
+    """Check that a reader during the run got the same records as a reader after the run.
+
+    The reader during the run may have read only the first records of a partition.
+    """
     final_records = {record.coordinates: record for record in records_after_run}
     last_read_offsets: dict[Partition, int] = {}
     for record in records_during_run:
@@ -216,7 +228,7 @@ def _check_concurrent_reader(
         )
         if final_records.get(record.coordinates) != record:
             yield Violation(
-                ViolationKind.PHANTOM,
+                ViolationKind.ABORTED_RECORD,
                 f"{record.coordinates} was {record} during the run, "
                 f"is {final_records.get(record.coordinates)}",
             )
@@ -226,15 +238,15 @@ def _check_concurrent_reader(
             Partition(coordinates.topic, coordinates.partition), -1
         ):
             yield Violation(
-                ViolationKind.MISSED, f"the reader skipped {coordinates} during the run"
+                ViolationKind.SKIPPED_RECORD, f"the reader skipped {coordinates} during the run"
             )
 
 
-def _check_open_transactions(ends: Sequence[EndOffsets]) -> Iterator[Violation]:
-    for end in ends:
-        if end.read_committed != end.read_uncommitted:
+def _check_open_transactions(output_ends: Sequence[EndOffsets]) -> Iterator[Violation]:
+    for partition_ends in output_ends:
+        if partition_ends.read_committed != partition_ends.read_uncommitted:
             yield Violation(
-                ViolationKind.HANGING,
-                f"{end.partition} ends at {end.read_committed} for read_committed, "
-                f"at {end.read_uncommitted} for all",
+                ViolationKind.OPEN_TRANSACTION,
+                f"{partition_ends.partition} ends at {partition_ends.read_committed} "
+                f"for read_committed, at {partition_ends.read_uncommitted} for all",
             )

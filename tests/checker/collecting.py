@@ -34,7 +34,7 @@ from tests.checker.topic_reader import (
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """The broker, group, topics and versions of a run of the consumer."""
+    """The broker address, group, topics and model versions of a run of the consumer."""
 
     address: str
     group: str
@@ -43,11 +43,11 @@ class Run:
     dead_letters: str
     ledger: str
     detectors: Mapping[str, Detector]
-    """Every version that scored records, by its id."""
+    """The detector of each model version that scored records, by version id."""
     emit: Emit = Emit.ROWS
 
 
-def collect(
+def collect_history(
     run: Run,
     output_during_run: ReaderOutput,
     *,
@@ -56,11 +56,11 @@ def collect(
 ) -> History:
     """Return the history of a run whose consumers have all ended.
 
-    `output_during_run` is what a ConcurrentReader read. `required_offsets` has the offsets that the
-    run had to commit, as `input_ends` returns them. An open transaction of a dead consumer may take
-    `settle_seconds` to time out; the default is longer than the consumer's transaction timeout.
+    `output_during_run` is the result of a ConcurrentReader. `required_offsets` has the offset that
+    the group had to commit for each partition, for example from `input_ends`. A dead consumer may
+    leave a transaction open until its timeout; the call waits at most `settle_seconds` for that.
     """
-    ends = _ends_after_transactions(run, settle_seconds)
+    output_ends = _ends_after_transactions(run, settle_seconds)
     ledger = [ledger_record(message.value()) for message in read_committed(run.address, run.ledger)]
     records = _records_by_partition(run)
     accounts = committed_accounts(run)
@@ -81,7 +81,7 @@ def collect(
             parse_dead_letter(message) for message in read_committed(run.address, run.dead_letters)
         ),
     )
-    return History(inputs, output_after_run, output_during_run, ends)
+    return History(inputs, output_after_run, output_during_run, output_ends)
 
 
 def input_ends(run: Run) -> dict[Partition, int]:
@@ -91,17 +91,17 @@ def input_ends(run: Run) -> dict[Partition, int]:
 
 def wait_drained(run: Run, *, deadline: float) -> None:
     """Wait until the group has committed the current end of every input partition."""
-    ends = input_ends(run)
+    output_ends = input_ends(run)
     wait_until(
-        lambda: committed_offsets(run) == ends,
+        lambda: committed_offsets(run) == output_ends,
         deadline=deadline,
-        what=f"{run.group} to commit {ends}",
+        what=f"{run.group} to commit {output_ends}",
         every=0.1,
     )
 
 
 def committed_offsets(run: Run) -> dict[Partition, int]:
-    """Return the committed offset of each input partition; 0 if there is none."""
+    """Return the committed offset of each input partition; 0 means no committed offset."""
     return {partition: offset or 0 for partition, (offset, _) in committed_accounts(run).items()}
 
 
@@ -129,7 +129,7 @@ def _try_committed_offsets(run: Run) -> list[TopicPartition] | None:
         for partition in partitions_of(run.address, run.readings)
     ]
     config = {"bootstrap.servers": run.address, "group.id": run.group, "log_level": 0}
-    # With read_committed the client waits for the offsets of an open transaction.
+    # With read_committed the client waits for open transactions that contain offsets.
     with Consumer({**config, "isolation.level": "read_committed"}) as client:
         try:
             return list(client.committed(partitions, timeout=10))
@@ -157,17 +157,17 @@ def _input_partition(
     required_offset: int | None,
 ) -> InputPartition:
     offset, account = committed_account
-    expectation = rescore(
+    expected_output = rescore(
         records, account, ledger_records_of(ledger, partition), run.detectors, run.emit
     )
     return InputPartition(
         partition,
-        expectation.expected_outcomes,
+        expected_output.expected_outcomes,
         offset,
         None if account is None else _final_account(account),
-        expectation.digest,
+        expected_output.digest,
         required_offset,
-        expectation.episode_ends,
+        expected_output.episode_ends,
     )
 
 
@@ -184,23 +184,23 @@ def _final_account(account: Account) -> FinalAccount:
 
 
 def _ends_after_transactions(run: Run, seconds: float) -> tuple[EndOffsets, ...]:
-    """Wait at most `seconds` for open transactions to end; return the end offsets."""
+    """Wait at most `seconds` for open transactions to end; then return the end offsets."""
     topics = (run.anomalies, run.dead_letters, run.ledger)
     partitions = [partition for topic in topics for partition in partitions_of(run.address, topic)]
     partitions.append(_partition_of_group(run))
-    with suppress(DeadlineMissed):  # the checker reports the open transaction
+    with suppress(DeadlineMissed):  # the checker reports a transaction that is still open
         wait_until(
             lambda: all(
-                end.read_committed == end.read_uncommitted for end in _ends(run, partitions)
+                end.read_committed == end.read_uncommitted for end in _current_ends(run, partitions)
             ),
             deadline=seconds,
             what="open transactions to end",
             every=0.2,
         )
-    return _ends(run, partitions)
+    return _current_ends(run, partitions)
 
 
-def _ends(run: Run, partitions: Sequence[Partition]) -> tuple[EndOffsets, ...]:
+def _current_ends(run: Run, partitions: Sequence[Partition]) -> tuple[EndOffsets, ...]:
     stable_offsets = end_offsets(run.address, partitions, IsolationLevel.READ_COMMITTED)
     high_watermarks = end_offsets(run.address, partitions, IsolationLevel.READ_UNCOMMITTED)
     return tuple(
@@ -210,6 +210,6 @@ def _ends(run: Run, partitions: Sequence[Partition]) -> tuple[EndOffsets, ...]:
 
 
 def _partition_of_group(run: Run) -> Partition:
-    """Return the partition with the group's committed offsets."""
+    """Return the partition of `__consumer_offsets` that stores the offsets of the group."""
     count = len(partitions_of(run.address, OFFSETS_TOPIC))
     return partition_of_name(OFFSETS_TOPIC, run.group, count)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from sensorwatch.common.kafka.records import Coordinates, Partition
-from tests.checker.checker import check
+from tests.checker.checker import find_violations
 from tests.checker.run_history import (
     EndOffsets,
     ExpectedOutcome,
@@ -17,11 +17,11 @@ from tests.checker.run_history import (
 )
 from tests.checker.violation import ViolationKind
 
-INPUT = Partition("sensors", 0)
-EVENTS = Partition("anomalies", 0)
-DEAD_LETTERS = Partition("sensors.dlq", 0)
+INPUT_PARTITION = Partition("sensors", 0)
+EVENT_PARTITION = Partition("anomalies", 0)
+DEAD_LETTER_PARTITION = Partition("sensors.dlq", 0)
 DIGEST = 77
-OUTCOMES = {
+SPECIAL_OUTCOMES = {
     3: RecordOutcome.ANOMALY,
     4: RecordOutcome.DEAD_LETTER,
     5: RecordOutcome.ANOMALY,
@@ -30,8 +30,8 @@ OUTCOMES = {
 
 
 def expected_outcome(offset: int) -> ExpectedOutcome:
-    """Return the expected outcome: 3, 5 and 8 are anomalies, 4 is a dead letter."""
-    record_outcome = OUTCOMES.get(offset, RecordOutcome.NORMAL)
+    """Return the expected outcome: records 3, 5 and 8 are anomalies, record 4 is a dead letter."""
+    record_outcome = SPECIAL_OUTCOMES.get(offset, RecordOutcome.NORMAL)
     if record_outcome is RecordOutcome.NORMAL:
         return ExpectedOutcome(offset, record_outcome)
     reason = "not_json" if record_outcome is RecordOutcome.DEAD_LETTER else None
@@ -41,10 +41,14 @@ def expected_outcome(offset: int) -> ExpectedOutcome:
 def output_record(offset: int, output_offset: int, **changes: object) -> OutputRecord:
     """Return the outcome of input record `offset`, published at `output_offset`."""
     outcome = expected_outcome(offset)
-    output = DEAD_LETTERS if outcome.record_outcome is RecordOutcome.DEAD_LETTER else EVENTS
+    output = (
+        DEAD_LETTER_PARTITION
+        if outcome.record_outcome is RecordOutcome.DEAD_LETTER
+        else EVENT_PARTITION
+    )
     record = OutputRecord(
         Coordinates(output.topic, output.number, output_offset),
-        Coordinates(INPUT.topic, INPUT.number, offset),
+        Coordinates(INPUT_PARTITION.topic, INPUT_PARTITION.number, offset),
         outcome.key,
         outcome.value,
         outcome.reason,
@@ -61,7 +65,7 @@ def event_records(*offsets: int) -> tuple[OutputRecord, ...]:
 FAULTLESS_OUTPUT = ReaderOutput(event_records(3, 5, 8), (output_record(4, 0),))
 ACCOUNT = FinalAccount(10, consumed=10, normal=6, anomalies=3, dead_letters=1, digest=DIGEST)
 FAULTLESS_INPUT = InputPartition(
-    INPUT,
+    INPUT_PARTITION,
     tuple(expected_outcome(offset) for offset in range(10)),
     10,
     ACCOUNT,
@@ -75,13 +79,16 @@ def a_history(
     output_after_run: ReaderOutput = FAULTLESS_OUTPUT,
     output_during_run: ReaderOutput = FAULTLESS_OUTPUT,
     inputs: Sequence[InputPartition] = (FAULTLESS_INPUT,),
-    output_ends: Sequence[EndOffsets] = (EndOffsets(EVENTS, 4, 4), EndOffsets(DEAD_LETTERS, 2, 2)),
+    output_ends: Sequence[EndOffsets] = (
+        EndOffsets(EVENT_PARTITION, 4, 4),
+        EndOffsets(DEAD_LETTER_PARTITION, 2, 2),
+    ),
 ) -> History:
     return History(tuple(inputs), output_after_run, output_during_run, tuple(output_ends))
 
 
 def history_after_run(**changes: tuple[OutputRecord, ...]) -> History:
-    """Return a history with this output after the run and without a reader during the run."""
+    """Return a history with changed output after the run and without a reader during the run."""
     return a_history(
         output_after_run=replace(FAULTLESS_OUTPUT, **changes), output_during_run=ReaderOutput()
     )
@@ -101,4 +108,4 @@ def history_with_commit(offset: int, **changes: int) -> History:
 
 
 def violation_kinds(history: History) -> set[ViolationKind]:
-    return {violation.kind for violation in check(history)}
+    return {violation.kind for violation in find_violations(history)}

@@ -1,4 +1,4 @@
-"""Scores an input partition again, with the versions in the ledger, for expected outcomes."""
+"""Computes expected outcomes: scores an input partition again, with the ledger's versions."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from sensorwatch.common.scoring.processing import Outcome, OutcomeKind, process
 from sensorwatch.consumer.publishing.events import anomaly_events
 from tests.checker.run_history import EpisodeEnd, ExpectedOutcome, RecordOutcome
 
-_OUTCOMES = {
+_RECORD_OUTCOME_OF_KIND = {
     OutcomeKind.NORMAL: RecordOutcome.NORMAL,
     OutcomeKind.ANOMALY: RecordOutcome.ANOMALY,
     OutcomeKind.DEAD_LETTER: RecordOutcome.DEAD_LETTER,
@@ -32,8 +32,8 @@ _OUTCOMES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Expectation:
-    """The expected outcomes of a partition, and the digest of the committed records."""
+class ExpectedOutput:
+    """The expected outcomes of a partition, and the expected digest of its account."""
 
     expected_outcomes: tuple[ExpectedOutcome, ...]
     episode_ends: tuple[EpisodeEnd, ...]
@@ -46,11 +46,12 @@ def rescore(
     ledger: Sequence[LedgerRecord],
     detectors: Mapping[str, Detector],
     emit: Emit = Emit.ROWS,
-) -> Expectation:
+) -> ExpectedOutput:
     """Return the expected outcomes of a partition's records, from the group's first record on.
 
-    `account` is the last account of the partition, `ledger` has its ledger records and `detectors`
-    every version. Records that are not committed are scored with the newest version.
+    `account` is the last account of the partition, `ledger` has the ledger records of the
+    partition, and `detectors` has the detector of each version. Records that are not committed
+    are scored with the newest version.
     """
     rescored_account = _account_at_segment(account)
     expected_outcomes: list[ExpectedOutcome] = []
@@ -58,15 +59,15 @@ def rescore(
     for version_records, detector, memory in _records_with_versions(
         records, account, ledger, detectors
     ):
-        for batch in _batches(version_records):
-            outcome = _process(batch, detector, memory)
+        for batch in _split_batches(version_records):
+            outcome = _process_records(batch, detector, memory)
             events = anomaly_events(outcome, detector, batch, topic="", detected_at="", emit=emit)
             events_by_id = {dict(event.headers)["ce_id"]: event for event in events}
             expected_outcomes += _expected_outcomes(outcome, batch, events_by_id)
             episode_ends += _expected_ends(outcome, batch, events_by_id)
             rescored_account = _advance_rescored(rescored_account, account, batch, outcome)
     digest = None if rescored_account is None else rescored_account.digest
-    return Expectation(tuple(expected_outcomes), tuple(episode_ends), digest)
+    return ExpectedOutput(tuple(expected_outcomes), tuple(episode_ends), digest)
 
 
 def _records_with_versions(
@@ -75,27 +76,33 @@ def _records_with_versions(
     ledger: Sequence[LedgerRecord],
     detectors: Mapping[str, Detector],
 ) -> Iterator[tuple[list[Record], Detector, Memory]]:
-    """Yield the records of each version with its detector and memory.
+    """Yield the records that each version scored, with the detector and the memory.
 
-    Each opened account begins with a cold memory, which has the `max_sensors` of the account.
+    Each opened account begins with a cold memory; `account` has its `max_sensors`.
     """
     max_sensors = MAX_SENSORS if account is None else account.max_sensors
     remaining_records = list(records)
-    lifetimes = _account_lifetimes(ledger)
-    for lifetime, next_lifetime in zip(lifetimes, [*lifetimes[1:], None], strict=True):
-        end_offset = None if next_lifetime is None else next_lifetime[0].account.next_offset
-        lifetime_records = [
+    account_ledgers = _ledgers_of_accounts(ledger)
+    for account_ledger, next_account_ledger in zip(
+        account_ledgers, [*account_ledgers[1:], None], strict=True
+    ):
+        end_offset = (
+            None if next_account_ledger is None else next_account_ledger[0].account.next_offset
+        )
+        account_records = [
             record
             for record in remaining_records
             if end_offset is None or coordinates(record).offset < end_offset
         ]
-        remaining_records = remaining_records[len(lifetime_records) :]
-        last_account = account if next_lifetime is None else lifetime[-1].account
-        version = next(iter(detectors)) if last_account is None else last_account.model_version
+        remaining_records = remaining_records[len(account_records) :]
+        last_account = account if next_account_ledger is None else account_ledger[-1].account
+        last_version = next(iter(detectors)) if last_account is None else last_account.model_version
         memory: Memory | None = None
-        versions = _versions(last_account, lifetime)
-        for name, version_records in _by_version(lifetime_records, [*versions, (None, version)]):
-            detector = detectors[name]
+        version_ends = _version_ends(last_account, account_ledger)
+        for version, version_records in _records_by_version(
+            account_records, [*version_ends, (None, last_version)]
+        ):
+            detector = detectors[version]
             if memory is None:
                 memory = detector.empty_memory(max_sensors=max_sensors)
             else:
@@ -103,55 +110,58 @@ def _records_with_versions(
             yield version_records, detector, memory
 
 
-def _account_lifetimes(ledger: Sequence[LedgerRecord]) -> list[list[LedgerRecord]]:
-    """Group a partition's ledger records; each opened account begins a group."""
-    lifetimes: list[list[LedgerRecord]] = [[]]
+def _ledgers_of_accounts(ledger: Sequence[LedgerRecord]) -> list[list[LedgerRecord]]:
+    """Group the ledger records of a partition by account.
+
+    A ledger record of an opened account begins a group.
+    """
+    account_ledgers: list[list[LedgerRecord]] = [[]]
     for record in ledger:
-        if record.cause is Cause.OPENED and lifetimes[-1]:
-            lifetimes.append([])
-        lifetimes[-1].append(record)
-    return lifetimes
+        if record.cause is Cause.OPENED and account_ledgers[-1]:
+            account_ledgers.append([])
+        account_ledgers[-1].append(record)
+    return account_ledgers
 
 
-def _versions(account: Account | None, ledger: Sequence[LedgerRecord]) -> list[tuple[int, str]]:
-    """Return pairs of next offset and version; the version scored records below the offset."""
+def _version_ends(account: Account | None, ledger: Sequence[LedgerRecord]) -> list[tuple[int, str]]:
+    """Return for each version a pair: the offset after the last record it scored, and its id."""
     accounts = [record.account for record in ledger if record.cause is Cause.MODEL]
     accounts += [] if account is None else [account]
     return [(account.next_offset, account.model_version) for account in accounts]
 
 
-def _by_version(
+def _records_by_version(
     records: Sequence[Record], versions: Sequence[tuple[int | None, str]]
 ) -> Iterator[tuple[str, list[Record]]]:
-    """Yield each version with its records, also a version without records.
+    """Yield each version id with the records that it scored, even if it scored none.
 
-    Consecutive entries of the same version are merged.
+    Consecutive items of `versions` with the same id are merged.
     """
     remaining_records = list(records)
-    for name, entries in groupby(versions, key=itemgetter(1)):
-        *_, (end_offset, _) = entries
+    for version, version_entries in groupby(versions, key=itemgetter(1)):
+        *_, (end_offset, _) = version_entries
         version_records = [
             record
             for record in remaining_records
             if end_offset is None or coordinates(record).offset < end_offset
         ]
         remaining_records = remaining_records[len(version_records) :]
-        yield name, version_records
+        yield version, version_records
 
 
-def _batches(records: list[Record]) -> list[list[Record]]:
-    # The size is unusual because no result may depend on the boundaries of micro-batches.
+def _split_batches(records: list[Record]) -> list[list[Record]]:
+    # A size that no consumer uses: the results must not depend on the sizes of micro-batches.
     return [records[start : start + 997] for start in range(0, len(records), 997)]
 
 
-def _process(records: list[Record], detector: Detector, memory: Memory) -> Outcome:
-    received = [received_at(record) for record in records]
+def _process_records(records: list[Record], detector: Detector, memory: Memory) -> Outcome:
+    receive_times = [received_at(record) for record in records]
     return process(
         [record.value() for record in records],
         detector,
         memory,
         positions=np.asarray([coordinates(record).offset for record in records], dtype=np.int64),
-        received=received,
+        received=receive_times,
     )
 
 
@@ -161,7 +171,7 @@ def _expected_outcomes(
     rejections = iter(outcome.rejections)
     expected_outcomes = []
     for record, kind in zip(records, outcome.kinds, strict=True):
-        record_outcome = _OUTCOMES[OutcomeKind(kind)]
+        record_outcome = _RECORD_OUTCOME_OF_KIND[OutcomeKind(kind)]
         offset = coordinates(record).offset
         match record_outcome:
             case RecordOutcome.NORMAL:
@@ -177,7 +187,7 @@ def _expected_outcomes(
                         ExpectedOutcome(offset, record_outcome, event.key, event.value)
                     )
             case RecordOutcome.DEAD_LETTER:
-                # A dead letter has the record's bytes, so the consumer's code is not needed.
+                # A dead letter has the key and value of its record, so only the reason is computed.
                 reason = next(rejections).reason.value
                 expected_outcomes.append(
                     ExpectedOutcome(offset, record_outcome, record.key(), record.value(), reason)
@@ -190,14 +200,18 @@ def _expected_ends(
 ) -> list[EpisodeEnd]:
     episode_ends = []
     for closed_episode in outcome.closed:
-        origin = coordinates(records[closed_episode.index])
-        event = events[f"{structs.replace(origin, offset=closed_episode.start)}-closed".encode()]
-        episode_ends.append(EpisodeEnd(closed_episode.start, origin.offset, event.key, event.value))
+        end_coordinates = coordinates(records[closed_episode.index])
+        event = events[
+            f"{structs.replace(end_coordinates, offset=closed_episode.start)}-closed".encode()
+        ]
+        episode_ends.append(
+            EpisodeEnd(closed_episode.start, end_coordinates.offset, event.key, event.value)
+        )
     return episode_ends
 
 
 def _account_at_segment(account: Account | None) -> Account | None:
-    """Return the account at the first offset of its segment."""
+    """Return a new account that begins where the segment of `account` begins."""
     if account is None:
         return None
     return open_account(account.segment_offset, model_version="", fingerprint=account.fingerprint)

@@ -7,7 +7,7 @@ from sensorwatch.common.kafka.records import Coordinates, Partition
 
 
 class RecordOutcome(StrEnum):
-    """The outcomes of an input record."""
+    """What can become of an input record."""
 
     NORMAL = "normal"
     ANOMALY = "anomaly"
@@ -16,7 +16,7 @@ class RecordOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ExpectedOutcome:
-    """The outcome that an input record should have, from scoring the record again."""
+    """The outcome that an input record should have, computed by scoring it again."""
 
     offset: int
     record_outcome: RecordOutcome
@@ -26,12 +26,12 @@ class ExpectedOutcome:
     reason: str | None = None
     """The reason code of a dead letter."""
     has_event: bool = True
-    """False if `emit = "episodes"` omits the event of an anomaly."""
+    """False for an anomaly without an event, because of the setting `emit = "episodes"`."""
 
 
 @dataclass(frozen=True, slots=True)
 class EpisodeEnd:
-    """The end of an episode, for which an event should be published."""
+    """The end of an episode; an event should report it."""
 
     episode: int
     """Offset of the first anomalous record of the episode."""
@@ -43,18 +43,18 @@ class EpisodeEnd:
 
 @dataclass(frozen=True, slots=True)
 class OutputRecord:
-    """A published record: the event of a row or of the end of an episode, or a dead letter."""
+    """A published record: an event of an anomaly or of an ended episode, or a dead letter."""
 
     coordinates: Coordinates
     source: Coordinates
-    """The input record that the published record names as its source."""
+    """The input record to which the published record refers."""
     key: bytes | None = None
     value: bytes | None = None
     reason: str | None = None
     truncated: bool = False
-    """Whether a dead letter has the header for a truncated value."""
+    """True for a dead letter with the header that reports a truncated value."""
     episode: Coordinates | None = None
-    """The first record of the episode, if the record is the event of an episode's end."""
+    """The first record of the episode; None unless the record is the event of an ended episode."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +62,17 @@ class ReaderOutput:
     """The records that a read_committed reader returned, in reading order."""
 
     events: tuple[OutputRecord, ...] = ()
-    """Events of rows and of episodes' ends."""
+    """Events of anomalies and events of ended episodes."""
     dead_letters: tuple[OutputRecord, ...] = ()
 
     @property
     def detections(self) -> tuple[OutputRecord, ...]:
-        """The events of rows."""
+        """The events of anomalies."""
         return tuple(record for record in self.events if record.episode is None)
 
     @property
     def episode_ends(self) -> tuple[OutputRecord, ...]:
-        """The events of episodes' ends."""
+        """The events of ended episodes."""
         return tuple(record for record in self.events if record.episode is not None)
 
 
@@ -87,7 +87,7 @@ class FinalAccount:
     dead_letters: int
     digest: int
     first_offset: int = 0
-    """First offset that the account counts."""
+    """The offset of the first record that the account counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,16 +96,16 @@ class InputPartition:
 
     partition: Partition
     expected_outcomes: tuple[ExpectedOutcome, ...]
-    """One outcome for every record from the group's first offset on, in offset order."""
+    """One outcome for each record, in offset order, from the first offset of the group on."""
     committed_offset: int | None
-    """The group's committed offset, or None."""
+    """The committed offset of the group; None before the first commit."""
     account: FinalAccount | None
     digest: int | None
-    """The digest of the records below `committed_offset`, computed again."""
+    """The digest that the account should have, from scoring the committed records again."""
     required_offset: int | None = None
-    """The offset that the run had to commit; None if any offset is correct."""
+    """The offset that the group had to commit; None means that any offset is correct."""
     episode_ends: tuple[EpisodeEnd, ...] = ()
-    """The ends of episodes, in offset order."""
+    """The ends of the partition's episodes, in offset order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ class History:
 
     inputs: tuple[InputPartition, ...]
     output_after_run: ReaderOutput
-    """The output, read from its beginning after the run."""
+    """All output records, read after the run."""
     output_during_run: ReaderOutput
-    """The output, read from its beginning during the run."""
+    """The output records that a concurrent reader read during the run."""
     output_ends: tuple[EndOffsets, ...]

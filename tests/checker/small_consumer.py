@@ -1,4 +1,4 @@
-"""A minimal consumer that a test of the checker controls step by step."""
+"""A minimal consumer for tests of the checker, which control each of its transactions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ class SmallConsumer:
         self._accounts: dict[Partition, Account] = {}
         self._memories: dict[Partition, Memory] = {}
 
-    def prepare(self, records: Sequence[Message], detector: Detector) -> TransactionContent:
+    def prepare_content(self, records: Sequence[Message], detector: Detector) -> TransactionContent:
         """Score records and return the content of their transaction."""
         run = self._run
         partition = Partition(run.readings, records[0].partition() or 0)
@@ -98,7 +98,7 @@ class SmallConsumer:
         messages = [*events, *dead_letter_messages, *plan.messages]
         return TransactionContent(messages, plan.commits, settlement.accounts)
 
-    def write(self, content: TransactionContent) -> None:
+    def write_content(self, content: TransactionContent) -> None:
         """Write the content in a new transaction and leave the transaction open."""
         self._producer.begin_transaction()
         for message in content.messages:
@@ -114,17 +114,17 @@ class SmallConsumer:
 
     def commit(self, content: TransactionContent) -> None:
         """Write the content in a transaction and commit the transaction."""
-        self.write(content)
+        self.write_content(content)
         self._producer.commit_transaction(10)
         self._accounts.update(content.accounts)
 
     def abort(self, content: TransactionContent) -> None:
         """Write the content in a transaction and abort the transaction."""
-        self.write(content)
+        self.write_content(content)
         self._producer.abort_transaction(10)
         for partition in content.accounts:
             self._memories[partition].undo()
 
     def close(self) -> None:
-        """Close the client of the group."""
+        """Close the Kafka client that belongs to the group."""
         self._group_client.close()

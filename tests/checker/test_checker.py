@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sensorwatch.common.kafka.records import Coordinates, Partition
-from tests.checker.checker import check
+from tests.checker.checker import find_violations
 from tests.checker.history_builders import (
     ACCOUNT,
     DIGEST,
-    EVENTS,
+    EVENT_PARTITION,
     FAULTLESS_INPUT,
     FAULTLESS_OUTPUT,
     a_history,
@@ -24,11 +24,11 @@ from tests.checker.history_builders import (
     violation_kinds,
 )
 from tests.checker.run_history import EndOffsets, FinalAccount, InputPartition, ReaderOutput
-from tests.checker.violation import ViolationKind, report
+from tests.checker.violation import ViolationKind, violation_report
 
 
 def test_a_faultless_history_has_no_violations() -> None:
-    assert check(a_history()) == []
+    assert find_violations(a_history()) == []
 
 
 def test_a_run_that_stopped_early_has_no_violation() -> None:
@@ -39,7 +39,7 @@ def test_a_run_that_stopped_early_has_no_violation() -> None:
     )
 
     assert (
-        check(
+        find_violations(
             a_history(
                 output_after_run=partial_output,
                 output_during_run=partial_output,
@@ -55,7 +55,7 @@ def test_a_partition_that_was_not_consumed_has_no_violation() -> None:
         Partition("sensors", 1), (expected_outcome(3),), None, None, None
     )
 
-    assert check(a_history(inputs=[FAULTLESS_INPUT, unconsumed_input])) == []
+    assert find_violations(a_history(inputs=[FAULTLESS_INPUT, unconsumed_input])) == []
 
 
 def test_gaps_between_input_offsets_are_no_violation() -> None:
@@ -71,7 +71,7 @@ def test_gaps_between_input_offsets_are_no_violation() -> None:
         required_offset=9,
     )
 
-    assert check(a_history(inputs=[input_partition])) == []
+    assert find_violations(a_history(inputs=[input_partition])) == []
 
 
 def test_outcomes_may_be_spread_over_output_partitions() -> None:
@@ -80,7 +80,7 @@ def test_outcomes_may_be_spread_over_output_partitions() -> None:
         output_record(8, 9),
         replace(output_record(5, 0), coordinates=Coordinates("anomalies", 1, 0)),
     )
-    assert check(history_after_run(events=records)) == []
+    assert find_violations(history_after_run(events=records)) == []
 
 
 @pytest.mark.parametrize("lost_offset", [3, 5, 8])
@@ -89,19 +89,19 @@ def test_a_lost_event_is_detected(lost_offset: int) -> None:
         event for event in FAULTLESS_OUTPUT.events if event.source.offset != lost_offset
     )
 
-    (violation,) = check(history_after_run(events=remaining_events))
+    (violation,) = find_violations(history_after_run(events=remaining_events))
 
-    assert violation.kind is ViolationKind.LOST
+    assert violation.kind is ViolationKind.LOST_OUTCOME
     assert f"sensors-0-{lost_offset}" in violation.detail
 
 
 def test_a_lost_dead_letter_is_detected() -> None:
-    assert violation_kinds(history_after_run(dead_letters=())) == {ViolationKind.LOST}
+    assert violation_kinds(history_after_run(dead_letters=())) == {ViolationKind.LOST_OUTCOME}
 
 
 def test_a_doubled_event_is_detected() -> None:
     assert violation_kinds(history_after_run(events=event_records(3, 5, 5, 8))) == {
-        ViolationKind.DOUBLED
+        ViolationKind.DOUBLED_OUTCOME
     }
 
 
@@ -109,26 +109,26 @@ def test_a_doubled_event_in_another_partition_is_detected() -> None:
     duplicate = replace(output_record(5, 0), coordinates=Coordinates("anomalies", 1, 0))
 
     assert violation_kinds(history_after_run(events=(*FAULTLESS_OUTPUT.events, duplicate))) == {
-        ViolationKind.DOUBLED
+        ViolationKind.DOUBLED_OUTCOME
     }
 
 
 def test_a_doubled_dead_letter_is_detected() -> None:
     assert violation_kinds(
         history_after_run(dead_letters=(output_record(4, 0), output_record(4, 1)))
-    ) == {ViolationKind.DOUBLED}
+    ) == {ViolationKind.DOUBLED_OUTCOME}
 
 
 def test_a_batch_that_was_written_twice_is_doubled_and_reordered() -> None:
     assert violation_kinds(history_after_run(events=event_records(3, 5, 3, 5, 8))) == {
-        ViolationKind.DOUBLED,
-        ViolationKind.REORDERED,
+        ViolationKind.DOUBLED_OUTCOME,
+        ViolationKind.REORDERED_OUTCOME,
     }
 
 
 def test_reordered_events_are_detected() -> None:
     assert violation_kinds(history_after_run(events=event_records(3, 8, 5))) == {
-        ViolationKind.REORDERED
+        ViolationKind.REORDERED_OUTCOME
     }
 
 
@@ -144,7 +144,7 @@ def test_two_input_partitions_may_be_interleaved_in_any_order() -> None:
         inputs=[FAULTLESS_INPUT, replace(other_input, account=account, digest=1)],
     )
 
-    assert check(history) == []
+    assert find_violations(history) == []
 
 
 @pytest.mark.parametrize("changed_value", [b"outcome o", b"", None, b"outcome of 55"])
@@ -155,25 +155,29 @@ def test_an_event_with_a_changed_value_is_detected(changed_value: bytes | None) 
         output_record(8, 2),
     )
 
-    assert violation_kinds(history_after_run(events=changed_events)) == {ViolationKind.CHANGED}
+    assert violation_kinds(history_after_run(events=changed_events)) == {
+        ViolationKind.CHANGED_OUTCOME
+    }
 
 
 def test_an_event_under_another_key_is_detected() -> None:
     changed_events = (output_record(3, 0, key=b"another"), output_record(5, 1), output_record(8, 2))
 
-    assert violation_kinds(history_after_run(events=changed_events)) == {ViolationKind.CHANGED}
+    assert violation_kinds(history_after_run(events=changed_events)) == {
+        ViolationKind.CHANGED_OUTCOME
+    }
 
 
 def test_a_dead_letter_for_another_reason_is_detected() -> None:
     assert violation_kinds(
         history_after_run(dead_letters=(output_record(4, 0, reason="empty"),))
-    ) == {ViolationKind.CHANGED}
+    ) == {ViolationKind.CHANGED_OUTCOME}
 
 
 def test_a_dead_letter_with_a_changed_value_is_detected() -> None:
     assert violation_kinds(
         history_after_run(dead_letters=(output_record(4, 0, value=b"out"),))
-    ) == {ViolationKind.CHANGED}
+    ) == {ViolationKind.CHANGED_OUTCOME}
 
 
 def test_a_truncated_dead_letter_must_be_the_beginning_of_the_record() -> None:
@@ -182,7 +186,7 @@ def test_a_truncated_dead_letter_must_be_the_beginning_of_the_record() -> None:
 
     assert violation_kinds(history_after_run(dead_letters=(truncated_letter,))) == set()
     assert violation_kinds(history_after_run(dead_letters=(wrong_letter,))) == {
-        ViolationKind.CHANGED
+        ViolationKind.CHANGED_OUTCOME
     }
 
 
@@ -193,13 +197,13 @@ def test_an_event_for_a_normal_record_is_detected() -> None:
         history_after_run(
             events=(output_record(3, 0), output_record(5, 1), extra_event, output_record(8, 4))
         )
-    ) == {ViolationKind.UNEXPECTED}
+    ) == {ViolationKind.UNEXPECTED_OUTCOME}
 
 
 def test_an_event_for_a_record_that_does_not_exist_is_detected() -> None:
     assert violation_kinds(
         history_after_run(events=(*FAULTLESS_OUTPUT.events, output_record(10, 3)))
-    ) == {ViolationKind.UNEXPECTED}
+    ) == {ViolationKind.UNEXPECTED_OUTCOME}
 
 
 def test_a_record_with_both_an_event_and_a_dead_letter_is_detected() -> None:
@@ -208,40 +212,40 @@ def test_a_record_with_both_an_event_and_a_dead_letter_is_detected() -> None:
     assert violation_kinds(
         history_after_run(dead_letters=(output_record(4, 0), extra_dead_letter))
     ) == {
-        ViolationKind.UNEXPECTED,
-        ViolationKind.DOUBLED,
+        ViolationKind.UNEXPECTED_OUTCOME,
+        ViolationKind.DOUBLED_OUTCOME,
     }
 
 
 def test_an_outcome_above_the_committed_offset_is_detected() -> None:
     history = history_with_commit(8, consumed=8, normal=5, anomalies=2)
 
-    assert violation_kinds(history) == {ViolationKind.UNCOMMITTED}
+    assert violation_kinds(history) == {ViolationKind.UNCOMMITTED_OUTCOME}
 
 
 @pytest.mark.parametrize("committed_offset", [9, 11])
 def test_a_commit_off_by_one_is_detected(committed_offset: int) -> None:
     input_partition = replace(FAULTLESS_INPUT, committed_offset=committed_offset)
 
-    assert ViolationKind.OFFSET in violation_kinds(a_history(inputs=[input_partition]))
+    assert ViolationKind.WRONG_OFFSET in violation_kinds(a_history(inputs=[input_partition]))
 
 
 def test_a_commit_off_by_one_is_detected_without_a_required_offset() -> None:
     assert violation_kinds(history_with_commit(9)) == {
-        ViolationKind.ACCOUNT
-    }  # the account counts one record too many
-    assert violation_kinds(history_with_commit(11)) == {ViolationKind.OFFSET}
+        ViolationKind.WRONG_ACCOUNT
+    }  # the account counts one more record than are committed
+    assert violation_kinds(history_with_commit(11)) == {ViolationKind.WRONG_OFFSET}
 
 
 def test_a_run_that_did_not_reach_its_end_is_detected() -> None:
-    assert ViolationKind.OFFSET in violation_kinds(
+    assert ViolationKind.WRONG_OFFSET in violation_kinds(
         a_history(inputs=[replace(FAULTLESS_INPUT, required_offset=20)])
     )
     unconsumed_input = replace(FAULTLESS_INPUT, committed_offset=None, account=None)
     history = a_history(
         inputs=[unconsumed_input], output_after_run=ReaderOutput(), output_during_run=ReaderOutput()
     )
-    assert violation_kinds(history) == {ViolationKind.OFFSET}
+    assert violation_kinds(history) == {ViolationKind.WRONG_OFFSET}
 
 
 @pytest.mark.parametrize(
@@ -256,22 +260,22 @@ def test_a_run_that_did_not_reach_its_end_is_detected() -> None:
     ],
 )
 def test_a_wrong_account_is_detected(changes: dict[str, int]) -> None:
-    assert violation_kinds(history_with_account(**changes)) == {ViolationKind.ACCOUNT}
+    assert violation_kinds(history_with_account(**changes)) == {ViolationKind.WRONG_ACCOUNT}
 
 
 def test_a_missing_account_is_detected() -> None:
     assert violation_kinds(a_history(inputs=[replace(FAULTLESS_INPUT, account=None)])) == {
-        ViolationKind.ACCOUNT
+        ViolationKind.WRONG_ACCOUNT
     }
 
 
 def test_a_wrong_digest_is_detected() -> None:
-    assert violation_kinds(history_with_account(digest=DIGEST + 1)) == {ViolationKind.DIGEST}
+    assert violation_kinds(history_with_account(digest=DIGEST + 1)) == {ViolationKind.WRONG_DIGEST}
 
 
 def test_a_hanging_transaction_is_detected() -> None:
-    assert violation_kinds(a_history(output_ends=[EndOffsets(EVENTS, 3, 7)])) == {
-        ViolationKind.HANGING
+    assert violation_kinds(a_history(output_ends=[EndOffsets(EVENT_PARTITION, 3, 7)])) == {
+        ViolationKind.OPEN_TRANSACTION
     }
 
 
@@ -283,13 +287,15 @@ def test_an_aborted_record_read_during_the_run_is_detected() -> None:
 
     assert violation_kinds(
         a_history(output_during_run=output_during_run, output_after_run=output_after_run)
-    ) == {ViolationKind.PHANTOM}
+    ) == {ViolationKind.ABORTED_RECORD}
 
 
 def test_a_record_that_the_reader_skipped_is_detected() -> None:
     output_during_run = ReaderOutput((output_record(3, 0), output_record(8, 2)))
 
-    assert violation_kinds(a_history(output_during_run=output_during_run)) == {ViolationKind.MISSED}
+    assert violation_kinds(a_history(output_during_run=output_during_run)) == {
+        ViolationKind.SKIPPED_RECORD
+    }
 
 
 def test_a_record_read_twice_during_the_run_is_detected() -> None:
@@ -298,7 +304,7 @@ def test_a_record_read_twice_during_the_run_is_detected() -> None:
     )
 
     assert violation_kinds(a_history(output_during_run=output_during_run)) == {
-        ViolationKind.DOUBLED
+        ViolationKind.DOUBLED_OUTCOME
     }
 
 
@@ -334,18 +340,18 @@ def test_every_single_change_of_the_output_is_detected(data: st.DataObject) -> N
                 changed_events[index], source=Coordinates("sensors", 0, other_offset)
             )
 
-    assert check(history_after_run(events=tuple(changed_events)))
+    assert find_violations(history_after_run(events=tuple(changed_events)))
 
 
 def test_the_report_counts_each_kind_and_shows_the_first_few() -> None:
-    text = report(check(history_after_run(events=(), dead_letters=())))
+    text = violation_report(find_violations(history_after_run(events=(), dead_letters=())))
 
     assert text.startswith("lost (4)\n  sensors-0-3 should be an anomaly")
-    assert report([]) == "no violations"
+    assert violation_report([]) == "no violations"
 
 
 def test_the_report_names_an_account_that_does_not_add_up() -> None:
-    details = [violation.detail for violation in check(history_with_account(normal=5))]
+    details = [violation.detail for violation in find_violations(history_with_account(normal=5))]
 
     assert any("does not add up" in detail for detail in details)
 
@@ -358,7 +364,7 @@ def test_the_record_at_the_committed_offset_needs_no_outcome() -> None:
     )
 
     assert (
-        check(
+        find_violations(
             a_history(output_after_run=output, output_during_run=output, inputs=[input_partition])
         )
         == []
@@ -369,8 +375,8 @@ def test_an_aborted_dead_letter_read_during_the_run_is_detected() -> None:
     output_during_run = replace(FAULTLESS_OUTPUT, dead_letters=(output_record(4, 3),))
 
     assert violation_kinds(a_history(output_during_run=output_during_run)) == {
-        ViolationKind.PHANTOM,
-        ViolationKind.MISSED,
+        ViolationKind.ABORTED_RECORD,
+        ViolationKind.SKIPPED_RECORD,
     }
 
 
@@ -380,5 +386,5 @@ def test_events_read_in_another_order_during_the_run_are_detected() -> None:
     )
 
     assert violation_kinds(a_history(output_during_run=output_during_run)) == {
-        ViolationKind.REORDERED
+        ViolationKind.REORDERED_OUTCOME
     }

@@ -10,10 +10,10 @@ from tests.checker.run_history import RecordOutcome
 from tests.kafka.record_builders import StoredRecord, a_payload
 from tests.reading_builders import ANOMALOUS_VALUES, NORMAL_VALUES, a_detector
 
-ROWS = (NORMAL_VALUES, ANOMALOUS_VALUES, ANOMALOUS_VALUES, NORMAL_VALUES)
+ROW_VALUES = (NORMAL_VALUES, ANOMALOUS_VALUES, ANOMALOUS_VALUES, NORMAL_VALUES)
 RECORDS = [
     StoredRecord(a_payload(values, timestamp=f"2025-01-01T00:00:0{number}Z"), number)
-    for number, values in enumerate(ROWS)
+    for number, values in enumerate(ROW_VALUES)
 ]
 
 
@@ -22,10 +22,10 @@ def test_every_anomaly_has_an_event_unless_emit_is_episodes() -> None:
     all_events = rescore(RECORDS, None, [], detectors)
     first_events = rescore(RECORDS, None, [], detectors, Emit.EPISODES)
 
-    for expectation, has_event in ((all_events, [True, True]), (first_events, [True, False])):
+    for expected_output, has_event in ((all_events, [True, True]), (first_events, [True, False])):
         anomalies = [
             outcome
-            for outcome in expectation.expected_outcomes
+            for outcome in expected_output.expected_outcomes
             if outcome.record_outcome is RecordOutcome.ANOMALY
         ]
         assert [outcome.offset for outcome in anomalies] == [1, 2]
@@ -37,7 +37,7 @@ def test_every_anomaly_has_an_event_unless_emit_is_episodes() -> None:
 
 
 def test_an_account_that_was_opened_again_starts_with_a_cold_memory() -> None:
-    """The episode of offset 1 has no end, and offset 2 begins another episode."""
+    """The new account at offset 2 does not continue the episode that began at offset 1."""
     version = "default-0001-00000000"
     first_account = open_account(0, model_version=version, fingerprint="f")
     second_account = open_account(2, model_version=version, fingerprint="f")
@@ -50,12 +50,12 @@ def test_an_account_that_was_opened_again_starts_with_a_cold_memory() -> None:
         )
     ]
 
-    expectation = rescore(
+    expected_output = rescore(
         RECORDS, replace(second_account, next_offset=4), ledger, {version: a_detector()}
     )
 
-    assert [outcome.offset for outcome in expectation.expected_outcomes] == [0, 1, 2, 3]
-    assert [(end.episode, end.offset) for end in expectation.episode_ends] == [(2, 3)]
+    assert [outcome.offset for outcome in expected_output.expected_outcomes] == [0, 1, 2, 3]
+    assert [(end.episode, end.offset) for end in expected_output.episode_ends] == [(2, 3)]
 
 
 def test_the_memory_has_the_max_sensors_of_the_account() -> None:
@@ -66,6 +66,8 @@ def test_the_memory_has_the_max_sensors_of_the_account() -> None:
     )
     account = open_account(0, model_version=version, fingerprint="f", max_sensors=1)
 
-    expectation = rescore([*RECORDS[:3], other_sensor_record], account, [], {version: a_detector()})
+    expected_output = rescore(
+        [*RECORDS[:3], other_sensor_record], account, [], {version: a_detector()}
+    )
 
-    assert [(end.episode, end.offset) for end in expectation.episode_ends] == [(1, 9)]
+    assert [(end.episode, end.offset) for end in expected_output.episode_ends] == [(1, 9)]

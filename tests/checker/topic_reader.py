@@ -1,4 +1,4 @@
-"""Readers of the output of a run, during the run or after it."""
+"""Readers of the output topics, for use during a run or after a run."""
 
 import json
 import threading
@@ -29,8 +29,8 @@ _NO_COORDINATES = Coordinates("(none)", -1, -1)
 def partitions_of(address: str, topic: str) -> list[Partition]:
     """Return the partitions of a topic."""
     admin = AdminClient({"bootstrap.servers": address, "log_level": 0})
-    retry = RetryPolicy(_READ_SECONDS)
-    metadata = retry.ask(lambda: admin.list_topics(topic, timeout=10)).topics[topic]
+    retry_policy = RetryPolicy(_READ_SECONDS)
+    metadata = retry_policy.ask(lambda: admin.list_topics(topic, timeout=10)).topics[topic]
     return [Partition(topic, number) for number in sorted(metadata.partitions)]
 
 
@@ -39,14 +39,14 @@ def end_offsets(
 ) -> dict[Partition, int]:
     """Return the end offset of each partition at this isolation level."""
     admin = AdminClient({"bootstrap.servers": address, "log_level": 0})
-    latest: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # no stub
+    latest_offset: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # no stub
     requests = {
-        TopicPartition(partition.topic, partition.number): latest for partition in partitions
+        TopicPartition(partition.topic, partition.number): latest_offset for partition in partitions
     }
-    results = admin.list_offsets(requests, isolation_level=isolation, request_timeout=30)
+    offset_results = admin.list_offsets(requests, isolation_level=isolation, request_timeout=30)
     return {
         Partition(partition.topic, partition.partition): result.result().offset
-        for partition, result in results.items()
+        for partition, result in offset_results.items()
     }
 
 
@@ -62,7 +62,7 @@ def read_committed(address: str, topic: str) -> list[Message]:
     with _assigned_consumer(address, ends) as consumer:
         reader = _MessageCollector(consumer)
         wait_until(
-            lambda: reader.take_and_compare(ends),
+            lambda: reader.consume_and_compare(ends),
             deadline=_READ_SECONDS,
             what=f"the end of {topic}",
             every=0,
@@ -71,7 +71,7 @@ def read_committed(address: str, topic: str) -> list[Message]:
 
 
 def parse_event(message: Message) -> OutputRecord:
-    """Return a record of the anomaly topic, identified by its headers `ce_type` and `ce_id`."""
+    """Parse a record of the anomaly topic; its headers `ce_type` and `ce_id` identify it."""
     headers = _headers(message)
     coordinates, key, value = _coordinates(message), message.key(), message.value()
     event_id = headers.get("ce_id", "")
@@ -80,12 +80,12 @@ def parse_event(message: Message) -> OutputRecord:
             return OutputRecord(coordinates, _parse_coordinates(event_id), key, value)
         case "io.sensorwatch.episode.closed.v1" if event_id.endswith("-closed"):
             episode = _parse_coordinates(event_id.removesuffix("-closed"))
-            return OutputRecord(coordinates, _source(value), key, value, episode=episode)
+            return OutputRecord(coordinates, _source_of_event(value), key, value, episode=episode)
     return OutputRecord(coordinates, _NO_COORDINATES, key, value)
 
 
-def _source(value: bytes | None) -> Coordinates:
-    """Return the source in the value of an event."""
+def _source_of_event(value: bytes | None) -> Coordinates:
+    """Return the input record to which the value of an event refers."""
     try:
         source = json.loads(value or b"")["source"]
         return Coordinates(source["topic"], source["partition"], source["offset"])
@@ -94,22 +94,24 @@ def _source(value: bytes | None) -> Coordinates:
 
 
 def parse_dead_letter(message: Message) -> OutputRecord:
-    """Return a record of the dead letter topic, identified by its headers."""
+    """Parse a record of the dead letter topic; its headers name the input record."""
     headers = _headers(message)
-    prefix = "__dlq.errors."
-    origin = "-".join(headers.get(prefix + n, "") for n in ("topic", "partition", "offset"))
+    header_prefix = "__dlq.errors."
+    source_text = "-".join(
+        headers.get(header_prefix + n, "") for n in ("topic", "partition", "offset")
+    )
     return OutputRecord(
         _coordinates(message),
-        _parse_coordinates(headers.get("__dlq.id", origin)),
+        _parse_coordinates(headers.get("__dlq.id", source_text)),
         message.key(),
         message.value(),
-        headers.get(prefix + "code"),
+        headers.get(header_prefix + "code"),
         "__dlq.truncated" in headers,
     )
 
 
 class ConcurrentReader:
-    """Reads all events and dead letters in a thread, with read_committed."""
+    """Reads all committed events and dead letters in a thread while the consumer runs."""
 
     def __init__(self, address: str, *, anomalies: str, dead_letters: str) -> None:
         """Start reading; both topics must exist."""
@@ -128,7 +130,7 @@ class ConcurrentReader:
         self._thread.start()
 
     def finish(self) -> ReaderOutput:
-        """Read up to the current end, stop, and return all records."""
+        """Read to the current end of the topics, stop, and return all records."""
         ends = committed_ends(self._address, self._anomalies, self._dead_letters)
         try:
             wait_until(
@@ -151,7 +153,7 @@ class ConcurrentReader:
         )
 
     def close(self) -> None:
-        """Stop reading; safe to call twice."""
+        """Stop reading; a second call does nothing."""
         if not self._stopping.is_set():
             self._stopping.set()
             self._thread.join(10)
@@ -159,7 +161,7 @@ class ConcurrentReader:
 
     def _read(self) -> None:
         while not self._stopping.is_set():
-            self._collector.take()
+            self._collector.consume_messages()
 
     def __enter__(self) -> Self:
         return self
@@ -169,14 +171,14 @@ class ConcurrentReader:
 
 
 class _MessageCollector:
-    """Collects the messages of a consumer and its positions."""
+    """Collects the messages of a consumer and its next offset in each partition."""
 
     def __init__(self, consumer: Consumer) -> None:
         self.messages: list[Message] = []
         self._consumer = consumer
         self._next_offsets: dict[Partition, int] = {}
 
-    def take(self) -> None:
+    def consume_messages(self) -> None:
         for message in self._consumer.consume(1_000, 0.1):
             error = message.error()
             if error is not None and error.code() != KafkaError._PARTITION_EOF:
@@ -185,7 +187,8 @@ class _MessageCollector:
                     raise KafkaException(error)
                 continue
             coordinates = _coordinates(message)
-            # An end-of-partition message has the next offset, also after control records.
+            # An end-of-partition message has the next offset, even if the last record was a
+            # transaction marker.
             self._next_offsets[Partition(coordinates.topic, coordinates.partition)] = (
                 coordinates.offset + (error is None)
             )
@@ -195,8 +198,8 @@ class _MessageCollector:
     def has_reached(self, ends: Mapping[Partition, int]) -> bool:
         return all(self._next_offsets.get(partition, 0) >= end for partition, end in ends.items())
 
-    def take_and_compare(self, ends: Mapping[Partition, int]) -> bool:
-        self.take()
+    def consume_and_compare(self, ends: Mapping[Partition, int]) -> bool:
+        self.consume_messages()
         return self.has_reached(ends)
 
 
@@ -230,8 +233,10 @@ def _coordinates(message: Message) -> Coordinates:
 
 
 def _headers(message: Message) -> dict[str, str]:
-    pairs = dict(message.headers() or [])
-    return {name: value.decode() for name, value in pairs.items() if isinstance(value, bytes)}
+    header_values = dict(message.headers() or [])
+    return {
+        name: value.decode() for name, value in header_values.items() if isinstance(value, bytes)
+    }
 
 
 def _parse_coordinates(source: str | None) -> Coordinates:

@@ -11,35 +11,35 @@ _MAX_DETAILS = 5
 class ViolationKind(StrEnum):
     """The kind of a violation."""
 
-    LOST = "lost"
+    LOST_OUTCOME = "lost"
     """A record below the committed offset has no outcome."""
-    DOUBLED = "doubled"
+    DOUBLED_OUTCOME = "doubled"
     """A record has more than one outcome."""
-    REORDERED = "reordered"
-    """Outcomes of one input partition are in another order than their records."""
-    CHANGED = "changed"
+    REORDERED_OUTCOME = "reordered"
+    """The outcomes of an input partition are not in the order of its records."""
+    CHANGED_OUTCOME = "changed"
     """An outcome differs from the result of scoring the record again."""
-    UNEXPECTED = "unexpected"
-    """An outcome is of another kind than expected, or its record does not exist."""
-    UNCOMMITTED = "uncommitted"
-    """A record that is not below the committed offset has an outcome."""
-    PHANTOM = "phantom"
+    UNEXPECTED_OUTCOME = "unexpected"
+    """A published outcome is not of the expected kind, or its input record does not exist."""
+    UNCOMMITTED_OUTCOME = "uncommitted"
+    """A record at or above the committed offset has an outcome."""
+    ABORTED_RECORD = "phantom"
     """A reader read an aborted record during the run."""
-    MISSED = "missed"
+    SKIPPED_RECORD = "missed"
     """A reader skipped a committed record during the run."""
-    OFFSET = "offset"
-    """The committed offset is not a next offset or not the required offset."""
-    ACCOUNT = "account"
-    """An account is missing, does not add up or has wrong counts."""
-    DIGEST = "digest"
-    """The digest of the account differs from the digest of the records scored again."""
-    HANGING = "hanging"
+    WRONG_OFFSET = "offset"
+    """The committed offset is not directly after a record, or not the required offset."""
+    WRONG_ACCOUNT = "account"
+    """An account is missing, or has counts that are wrong or do not add up."""
+    WRONG_DIGEST = "digest"
+    """The digest of an account differs from the digest after scoring its records again."""
+    OPEN_TRANSACTION = "hanging"
     """A transaction is still open and blocks every read_committed reader."""
 
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """A violation with the actual and the expected value."""
+    """A violation; `detail` has the actual and the expected value."""
 
     kind: ViolationKind
     detail: str
@@ -48,8 +48,8 @@ class Violation:
         return f"{self.kind}: {self.detail}"
 
 
-def report(violations: Sequence[Violation]) -> str:
-    """Return a text with the number of violations and the first details of each kind."""
+def violation_report(violations: Sequence[Violation]) -> str:
+    """Return a text with the number and the first few violations of each kind."""
     details_by_kind: dict[ViolationKind, list[str]] = defaultdict(list)
     for violation in violations:
         details_by_kind[violation.kind].append(violation.detail)

@@ -1,4 +1,4 @@
-"""A fake of the Kafka client's Consumer; a test sets what its methods return."""
+"""A fake of the Kafka client's class Consumer; tests choose what its methods return."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, cast
@@ -13,7 +13,7 @@ ConsumeStep = Sequence[object] | Callable[["FakeConsumer"], Sequence[object]]
 
 
 class FailedFetch:
-    """A message with an error instead of a record, as the client's consume() returns it."""
+    """A message that reports an error; consume() of the client returns it instead of a record."""
 
     def __init__(self, code: int, *, fatal: bool = False) -> None:
         self._error = KafkaError(code, "made by a test", fatal)
@@ -26,13 +26,13 @@ class FailedFetch:
 
 
 def partition_with_error(partition: TopicPartition, error: KafkaError) -> TopicPartition:
-    """Return a partition with an error, as in a broker's answer."""
-    answer_class = type("WithError", (TopicPartition,), {"error": error})
-    return cast("TopicPartition", answer_class(partition.topic, partition.partition, -1001))
+    """Return a partition with an error, as the client returns it after an answer with an error."""
+    partition_class = type("WithError", (TopicPartition,), {"error": error})
+    return cast("TopicPartition", partition_class(partition.topic, partition.partition, -1001))
 
 
 class FakeConsumer:
-    """A consumer that returns the next of `steps` from each call of consume()."""
+    """A consumer whose calls of consume() return the items of `steps`, one item per call."""
 
     def __init__(self, *steps: ConsumeStep) -> None:
         self.steps = list(steps)
@@ -40,7 +40,7 @@ class FakeConsumer:
         self.watermarks = (3, 90)
         self.offsets_by_time: dict[int, int] = {}
         self.time_errors: list[KafkaError] = []
-        """Errors that the next calls of `offsets_for_times` return."""
+        """The errors of the next partitions that `offsets_for_times` returns."""
         self.committed_failures: list[KafkaException] = []
         self.watermark_failures: list[KafkaException] = []
         self.seek_failures: list[KafkaException] = []
@@ -69,7 +69,7 @@ class FakeConsumer:
     def revoke_partitions(self, *partitions: int, kind: str = "on_revoke") -> None:
         self.callbacks[kind](self, [TopicPartition(TOPIC, p) for p in partitions])
 
-    # Methods of the client.
+    # Methods of the client's Consumer.
 
     def subscribe(self, _topics: list[str], **callbacks: Any) -> None:
         self.callbacks = callbacks
@@ -78,7 +78,7 @@ class FakeConsumer:
         self.consume_timeouts.append(seconds)
         step = self.steps[0] if self.steps else []
         if step and not callable(step) and self._all_paused:
-            return []  # all partitions are paused, so the step stays
+            return []  # while all partitions are paused, the step waits
         self.steps[:1] = []
         messages = step(self) if callable(step) else step
         assert len(messages) <= count
@@ -152,5 +152,5 @@ class FakeConsumer:
 
 
 def records_at(partition: int, *offsets: int) -> list[StoredRecord]:
-    """Return records of a partition with an empty JSON object as value."""
+    """Return records at these offsets of a partition; each value is an empty JSON object."""
     return [StoredRecord(b"{}", offset, partition) for offset in offsets]

@@ -1,4 +1,4 @@
-"""A simulated consumer group whose input, offsets, snapshots and output outlive a worker."""
+"""Simulates what Kafka stores for a consumer group, so that a test can restart its worker."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -17,7 +17,7 @@ from tests.consumer.fakes import FakeConsumer
 from tests.consumer.rig import FakeOutbox, FakeStateTopic, LoopRig
 from tests.kafka.record_builders import StoredRecord
 
-PARTITIONS = 2
+PARTITION_COUNT = 2
 
 
 class KilledError(Exception):
@@ -34,27 +34,34 @@ class GroupState:
     published_messages: list[OutgoingMessage] = field(default_factory=list)
     worker_runs: int = 0
 
-    def partition_records(self, number: int) -> list[StoredRecord]:
-        return [record for record in self.input_records if record.stored_partition == number]
+    def partition_records(self, partition_number: int) -> list[StoredRecord]:
+        return [
+            record for record in self.input_records if record.stored_partition == partition_number
+        ]
 
     def accounts(self) -> dict[int, Account]:
         accounts = {
             n: from_metadata(committed_offset.metadata, committed_offset.offset)
             for n, committed_offset in self.offsets.items()
         }
-        return {number: account for number, account in accounts.items() if account is not None}
+        return {
+            partition_number: account
+            for partition_number, account in accounts.items()
+            if account is not None
+        }
 
     def all_consumed(self) -> bool:
         accounts = self.accounts()
-        return len(accounts) == PARTITIONS and all(
-            accounts[number].consumed == len(self.partition_records(number)) for number in accounts
+        return len(accounts) == PARTITION_COUNT and all(
+            accounts[partition_number].consumed == len(self.partition_records(partition_number))
+            for partition_number in accounts
         )
 
     def ledger(self) -> list[LedgerRecord]:
         return [ledger_record(m.value) for m in self.published_messages if m.topic == "g.ledger"]
 
-    def results(self, number: int) -> list[tuple[str, bytes | None, bytes | None]]:
-        """Return topic, key and value of all results of a partition, sorted by topic."""
+    def results(self, partition_number: int) -> list[tuple[str, bytes | None, bytes | None]]:
+        """Return topic, key and value of all events and dead letters of a partition, by topic."""
         results = []
         for message in self.published_messages:
             if message.topic == "anomalies":
@@ -63,26 +70,29 @@ class GroupState:
                 source = int(dict(message.headers)["__dlq.errors.partition"] or b"")
             else:
                 continue
-            if source == number:
+            if source == partition_number:
                 results.append((message.topic, message.key, message.value))
         return sorted(results, key=lambda result: result[0])
 
     def run_worker(self, rng: Random | None = None, **options: object) -> LoopRig:
-        """Run a worker until all records are consumed or the worker is killed."""
+        """Run a worker until all records are consumed.
+
+        With `rng` an injected KilledError may end the run earlier.
+        """
         self.worker_runs += 1
         consumer = PartitionLogConsumer(self, rng)
         rig = LoopRig(consumer=consumer, state_topic=self.state_topic, **options)  # type: ignore[arg-type]  # options of LoopRig
         rig.input_records = self.input_records
         rig.outbox = FaultyOutbox(self, consumer, rng)
-        consumer.assign_partitions(*range(PARTITIONS))
+        consumer.assign_partitions(*range(PARTITION_COUNT))
         rig.run(self.all_consumed)
         return rig
 
 
 class PartitionLogConsumer(FakeConsumer):
-    """A consumer that reads the input of a group from its positions.
+    """A consumer that reads the input records of a group, from a position in each partition.
 
-    With `rng` the batches have random sizes and partitions are revoked at random.
+    With `rng` the batches have random sizes, and partitions are revoked at random times.
     """
 
     def __init__(self, group_state: GroupState, rng: Random | None) -> None:
@@ -110,34 +120,34 @@ class PartitionLogConsumer(FakeConsumer):
             for partition in self.assigned_partitions
             if partition.partition not in partitions
         ]
-        for number in partitions:
-            self.positions.pop(number, None)
+        for partition_number in partitions:
+            self.positions.pop(partition_number, None)
 
     def consume(self, count: int, _seconds: float) -> Sequence[object]:
         if self.rng is not None and self.rng.random() < 0.05:
-            number = self.rng.randrange(PARTITIONS)
-            self.revoke_partitions(number, kind=self.rng.choice(["on_revoke", "on_lost"]))
-            self.assign_partitions(number)
+            partition_number = self.rng.randrange(PARTITION_COUNT)
+            self.revoke_partitions(partition_number, kind=self.rng.choice(["on_revoke", "on_lost"]))
+            self.assign_partitions(partition_number)
         if self.rng is not None:
             count = self.rng.randint(0, min(count, 9))
         records: list[StoredRecord] = []
-        for number in sorted(self.positions.keys() - set(self.paused_partitions)):
+        for partition_number in sorted(self.positions.keys() - set(self.paused_partitions)):
             remaining_records = [
                 r
-                for r in self.group_state.partition_records(number)
-                if r.stored_offset >= self.positions[number]
+                for r in self.group_state.partition_records(partition_number)
+                if r.stored_offset >= self.positions[partition_number]
             ]
             batch = remaining_records[: count - len(records)]
             if batch:
-                self.positions[number] = batch[-1].stored_offset + 1
+                self.positions[partition_number] = batch[-1].stored_offset + 1
             records += batch
         return records
 
 
 class FaultyOutbox(FakeOutbox):
-    """An outbox that publishes to the group state, or fails before or after the commit.
+    """An outbox that publishes to the group state.
 
-    Without `rng` there are no failures.
+    With `rng` some calls fail, either before or after the commit.
     """
 
     def __init__(self, group_state: GroupState, consumer: FakeConsumer, rng: Random | None) -> None:
@@ -153,25 +163,25 @@ class FaultyOutbox(FakeOutbox):
         *,
         snapshots: Sequence[Snapshot] = (),
     ) -> None:
-        abort, late_failure = self._draw_failure()
+        failure_before_commit, failure_after_commit = self._draw_failure()
         messages = list(messages)
-        if abort is not None:
+        if failure_before_commit is not None:
             plan_commit(self.state_topic.offsets(snapshots))
-            raise abort
+            raise failure_before_commit
         super().publish(messages, plan_commit, membership, snapshots=snapshots)
         self._group_state.published_messages += self.published_batches[-1][0]
-        if late_failure is not None:
-            raise late_failure
+        if failure_after_commit is not None:
+            raise failure_after_commit
 
     def _draw_failure(self) -> tuple[Exception | None, Exception | None]:
         if self._rng is None or self._rng.random() < 0.6:
             return None, None
-        failure: Exception = self._rng.choice(_FAILURES)
-        is_abort = isinstance(failure, MicroBatchAborted) or self._rng.random() < 0.5
-        return (failure, None) if is_abort else (None, failure)
+        failure: Exception = self._rng.choice(_INJECTED_FAILURES)
+        fails_before_commit = isinstance(failure, MicroBatchAborted) or self._rng.random() < 0.5
+        return (failure, None) if fails_before_commit else (None, failure)
 
 
-_FAILURES: list[SensorwatchError | KilledError] = [
+_INJECTED_FAILURES: list[SensorwatchError | KilledError] = [
     MicroBatchAborted("injected"),
     OutcomeUnknown("injected"),
     KilledError("injected"),

@@ -1,4 +1,4 @@
-"""The consumer loop with fakes of the client, the state topic, the champion and the outbox."""
+"""Runs the consumer loop with fakes of the client, state topic, champion and outbox."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -47,10 +47,13 @@ class FakeStateTopic:
         self.end_offset = 0
         self.snapshots: dict[SnapshotRef, Snapshot] = {}
         self.deletions: list[tuple[int, int]] = []
-        """The partition and offset of each call of `delete_before`."""
+        """The arguments of the calls of `delete_before`: partition and offset."""
 
     def offsets(self, snapshots: Sequence[Snapshot]) -> dict[Partition, int]:
-        """Return the manifests' offsets, which are used up even if the transaction aborts."""
+        """Return the offset of each snapshot's manifest.
+
+        The offsets are not used again, even if the transaction aborts.
+        """
         first_offset, self.end_offset = self.end_offset, self.end_offset + 2 * len(snapshots)
         return {
             snapshot.source: first_offset + 2 * number + 1
@@ -74,10 +77,10 @@ class FakeStateTopic:
 
 
 class FakeOutbox:
-    """An outbox that stores what is published.
+    """An outbox that stores the published messages and commits.
 
-    Each of the first calls raises the next of `failures`; None means that the call succeeds.
-    With `fail_after_commit` a call raises its failure after the commit.
+    `failures` are the errors of the first calls of `publish`, one per call; None means success.
+    A call raises its error before the commit, or with `fail_after_commit` after it.
     """
 
     def __init__(
@@ -127,7 +130,7 @@ class FakeOutbox:
 
 @dataclass
 class FakeChampion:
-    """A champion whose detector becomes NEW_VERSION at refresh number `swap_at_refresh`."""
+    """A champion that changes to NEW_VERSION at call number `swap_at_refresh` of `refresh`."""
 
     swap_at_refresh: int = 0
     refresh_count: int = 0
@@ -145,7 +148,7 @@ class FakeChampion:
 
 
 class LoopRig:
-    """A consumer loop that consumes `steps` and stops after the last step."""
+    """A consumer loop with fakes; the loop consumes `steps` and stops after the last step."""
 
     def __init__(
         self,
@@ -184,7 +187,7 @@ class LoopRig:
             ConsumerMetrics(self.metrics, topic=TOPIC),
             topic=TOPIC,
             stuck_after_seconds=60,
-            clock=self._clock,
+            clock=self._read_clock,
         )
         self.accounts = Accounts(
             self.consumer.as_client(),
@@ -192,13 +195,13 @@ class LoopRig:
             window_rows=100,
             fingerprint=fingerprint,
             history=lambda: GroupHistory(frozenset(), None),
-            retry=RetryPolicy(60.0, clock=self._clock, sleep=lambda _seconds: None),
+            retry=RetryPolicy(60.0, clock=self._read_clock, sleep=lambda _seconds: None),
             max_sensors=max_sensors,
         )
         snapshot_schedule = SnapshotSchedule(
             every_rows=snapshot_every_rows,
             every_seconds=snapshot_every_seconds,
-            clock=self._clock,
+            clock=self._read_clock,
         )
         self.memories = Memories()
         self.ownership = Ownership(self.accounts, self.memories, snapshot_schedule)
@@ -211,19 +214,21 @@ class LoopRig:
         )
         self.replays: list[tuple[Partition, int, int]] = []
         self.input_records: list[StoredRecord] = []
-        """The records that a replay can read from the input topic."""
+        """The content of the input topic, for replays."""
         self.detectors = {version: detector(version) for version in versions}
         self.ledger_context = LedgerContext("g", "g.ledger", 4, fingerprint, {}, max_sensors)
         self.restorer = MemoryRestorer(
             self.ownership,
             self.source,
-            RestoreSources(self.state_topic.read, self._read, self._load, fingerprint, 4),
+            RestoreSources(
+                self.state_topic.read, self._read_input, self._load_detector, fingerprint, 4
+            ),
             on_restored=self.observation.show_restore,
-            clock=self._clock,
+            clock=self._read_clock,
         )
 
     def with_opened_account(self) -> "LoopRig":
-        """Assign partition 0 with an account that is already opened and committed."""
+        """Commit a new account of partition 0 and assign the partition; return the rig."""
         account = open_account(
             0,
             model_version=a_detector().version,
@@ -254,10 +259,12 @@ class LoopRig:
             self.ledger_context,
             max_message_bytes=1_000_000,
         )
-        clock = Clock(self._clock, wall=lambda: 1_735_689_600.0)
+        clock = Clock(self._read_clock, wall=lambda: 1_735_689_600.0)
         run(wiring, policy, clock, stopping or (lambda: not self.consumer.steps))
 
-    def _read(self, partition: Partition, begin: int, end: int) -> Iterator[list[StoredRecord]]:
+    def _read_input(
+        self, partition: Partition, begin: int, end: int
+    ) -> Iterator[list[StoredRecord]]:
         self.replays.append((partition, begin, end))
         records = [
             record
@@ -268,7 +275,7 @@ class LoopRig:
             yield []
             yield records[start : start + 3]
 
-    def _load(self, version: str) -> Detector:
+    def _load_detector(self, version: str) -> Detector:
         if version not in self.detectors:
             raise ModelRefused(f"no version {version}")
         return self.detectors[version]
@@ -276,7 +283,7 @@ class LoopRig:
     def metric(self, name: str, **labels: str) -> float | None:
         return self.metrics.get_sample_value(f"sensorwatch_{name}", labels)
 
-    def _clock(self) -> float:
+    def _read_clock(self) -> float:
         self.now += self._clock_step_seconds
         return self.now
 
@@ -286,9 +293,9 @@ def stored_records(*values: bytes, first_offset: int = 0) -> list[StoredRecord]:
 
 
 def batch_steps(*values: bytes, first_offset: int = 0) -> list[ConsumeStep]:
-    """Return the steps of consume() that form one micro-batch."""
+    """Return steps of a FakeConsumer that give one micro-batch of these values."""
     records = stored_records(*values, first_offset=first_offset)
     return [records[:1], records[1:], *([[]] if len(records) > 1 else [])]
 
 
-THREE_RECORDS = (a_payload(), a_payload(ANOMALOUS_VALUES), b"{")
+THREE_PAYLOADS = (a_payload(), a_payload(ANOMALOUS_VALUES), b"{")

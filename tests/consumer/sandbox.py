@@ -1,4 +1,4 @@
-"""Topics with unique names, a model and worker processes for a test on a shared broker."""
+"""Gives a test its own topics, model and worker processes on a shared broker."""
 
 import json
 import re
@@ -25,14 +25,14 @@ from sensorwatch.common.scoring.processing import process
 from tests.brokers.child_processes import ChildProcess, tail, wait_until
 from tests.reading_builders import a_candidate
 
-ROOT = Path(__file__).parents[2]
+REPOSITORY_ROOT = Path(__file__).parents[2]
 START_SECONDS = 40.0
-MODEL = "default"
-PARTITIONS = 4
+MODEL_NAME = "default"
+PARTITION_COUNT = 4
 
 
 class Sandbox:
-    """Topics and a group that no other test uses; the caller creates the topics."""
+    """A consumer group, topic names and a registry for one test; the caller creates the topics."""
 
     def __init__(self, address: str, folder: Path) -> None:
         self.kafka: dict[str, Any] = {"bootstrap.servers": address}
@@ -49,23 +49,26 @@ class Sandbox:
 
     @property
     def topics(self) -> dict[str, int]:
-        """The names of all topics, with their numbers of partitions."""
-        outputs = dict.fromkeys((self.anomalies, self.dead_letters, self.ledger), 1)
-        return {self.readings: PARTITIONS, self.state_topic: PARTITIONS, **outputs}
+        """The number of partitions of each topic, by topic name."""
+        output_topics = dict.fromkeys((self.anomalies, self.dead_letters, self.ledger), 1)
+        return {self.readings: PARTITION_COUNT, self.state_topic: PARTITION_COUNT, **output_topics}
 
     def with_model(self) -> "Sandbox":
         """Register a small model as the champion."""
-        self.registry.register(MODEL, a_candidate(), who="test", why="test")
+        self.registry.register(MODEL_NAME, a_candidate(), who="test", why="test")
         return self
 
     def environment(self, **settings: object) -> dict[str, str]:
-        """Return settings as environment variables; write a setting `consumer__max_rows=100`."""
+        """Return settings as environment variables.
+
+        For example, `consumer__max_rows=100` sets `max_rows` in the section `consumer`.
+        """
         values: dict[str, object] = {
             "topics__readings": self.readings,
             "topics__anomalies": self.anomalies,
             "topics__dead_letters": self.dead_letters,
             "registry__path": self.folder / "registry",
-            "registry__model": MODEL,
+            "registry__model": MODEL_NAME,
             "consumer__group": self.group,
             "consumer__http_port": 0,
             "log__format": "json",
@@ -75,25 +78,25 @@ class Sandbox:
         return {f"SENSORWATCH__{name.upper()}": str(values[name]) for name in values}
 
     def start(self, *options: str, **settings: object) -> "Worker":
-        """Start a worker process; `environment` explains the settings."""
+        """Start a worker process; for `settings` see `environment`."""
         self._started += 1
         process = ChildProcess(
             [sys.executable, "-m", "sensorwatch.consumer", *options],
             log=self.folder / f"worker-{self._started}.log",
-            environment={**self.environment(**settings), "PYTHONPATH": str(ROOT)},
+            environment={**self.environment(**settings), "PYTHONPATH": str(REPOSITORY_ROOT)},
             folder=self.folder,
         )
         return Worker(process)
 
-    def send(self, payloads: Sequence[bytes], *, partition: int | None = None) -> None:
+    def send_payloads(self, payloads: Sequence[bytes], *, partition: int | None = None) -> None:
         """Produce payloads to all partitions in turn, or to one partition."""
         for number, payload in enumerate(payloads):
-            target = number % PARTITIONS if partition is None else partition
-            self._producer.produce(self.readings, payload, b"key", target)
+            target_partition = number % PARTITION_COUNT if partition is None else partition
+            self._producer.produce(self.readings, payload, b"key", target_partition)
         assert self._producer.flush(20) == 0
 
     def read(self, topic: str) -> list[Message]:
-        """Return all committed records of a topic."""
+        """Return the committed records of a topic."""
         return list(read_topic(self.kafka, topic))
 
     def ledger_records(self) -> list[LedgerRecord]:
@@ -104,7 +107,9 @@ class Sandbox:
         """Return the group's committed offsets, with their metadata."""
         config = {**self.kafka, "group.id": self.group}
         with Consumer(config, logger=silent_logger()) as consumer:
-            partitions = [TopicPartition(self.readings, number) for number in range(PARTITIONS)]
+            partitions = [
+                TopicPartition(self.readings, number) for number in range(PARTITION_COUNT)
+            ]
             try:
                 return {
                     partition.partition: partition
@@ -116,7 +121,7 @@ class Sandbox:
                 return {}
 
     def accounts(self) -> dict[int, Account]:
-        """Return the accounts in the committed offsets' metadata, by partition."""
+        """Return the account in the metadata of each committed offset, by partition."""
         accounts = {}
         for number, committed_offset in self.committed_offsets().items():
             account = from_metadata(committed_offset.metadata, committed_offset.offset)
@@ -125,11 +130,11 @@ class Sandbox:
         return accounts
 
     def consumed_count(self) -> int:
-        """Return the number of records in all accounts."""
+        """Return the number of consumed records, summed over all accounts."""
         return sum(account.consumed for account in self.accounts().values())
 
     def wait_consumed(self, record_count: int, worker: "Worker") -> None:
-        """Wait until the accounts count this number of records."""
+        """Wait until the accounts count this number of consumed records."""
         wait_until(
             lambda: self.consumed_count() >= record_count or not worker.process.running,
             deadline=START_SECONDS,
@@ -139,24 +144,31 @@ class Sandbox:
         assert self.consumed_count() == record_count, tail(worker.process.log)
 
     def check_accounts(self) -> None:
-        """Score the whole input again; compare counts, digests and ids of outcomes."""
+        """Check accounts and output against a second scoring of the input.
+
+        Compares the counts and digests of the accounts and the ids of events and dead letters.
+        """
         messages = self.read(self.readings)
         accounts = self.accounts()
         event_ids, dead_letter_ids = [], []
         for number in sorted(accounts):
             account = accounts[number]
             consumed_messages = [
-                m for m in messages if m.partition() == number and _offset(m) < account.next_offset
+                m
+                for m in messages
+                if m.partition() == number and _offset_of(m) < account.next_offset
             ]
-            expected, anomalous_offsets, rejected_offsets = _score_again(
+            expected_account, anomalous_offsets, rejected_offsets = _score_again(
                 consumed_messages, self.registry
             )
             assert account.adds_up
-            assert _counts(account) == _counts(expected), number
+            assert _account_counts(account) == _account_counts(expected_account), number
             event_ids += [f"{self.readings}-{number}-{offset}" for offset in anomalous_offsets]
             dead_letter_ids += [f"{self.readings}-{number}-{offset}" for offset in rejected_offsets]
-        assert sorted(_ids(self.read(self.anomalies), "ce_id")) == sorted(event_ids)
-        assert sorted(_ids(self.read(self.dead_letters), "__dlq.id")) == sorted(dead_letter_ids)
+        assert sorted(_header_values(self.read(self.anomalies), "ce_id")) == sorted(event_ids)
+        assert sorted(_header_values(self.read(self.dead_letters), "__dlq.id")) == sorted(
+            dead_letter_ids
+        )
 
 
 class Worker:
@@ -183,7 +195,7 @@ class Worker:
         return self
 
     def status(self, path: str) -> int:
-        """Return the HTTP status of a path of the worker's server; 0 means no answer."""
+        """Return the HTTP status of a path of the worker's health server; 0 means no answer."""
         address = self._address()
         if address is None:
             return 0
@@ -196,12 +208,12 @@ class Worker:
             return 0
 
     def metric(self, sample: str) -> float:
-        """Return the value of a sample of /metrics; its name includes the labels."""
+        """Return a value of /metrics; `sample` is the name of the metric with its labels."""
         with urllib.request.urlopen(f"{self._address()}/metrics", timeout=5) as response:
             text = response.read().decode()
-        match = re.search(rf"^{re.escape(sample)} (\S+)$", text, re.MULTILINE)
-        assert match is not None, f"no sample {sample}"
-        return float(match[1])
+        sample_match = re.search(rf"^{re.escape(sample)} (\S+)$", text, re.MULTILINE)
+        assert sample_match is not None, f"no sample {sample}"
+        return float(sample_match[1])
 
     def log(self) -> str:
         """Return the log of the worker."""
@@ -217,14 +229,14 @@ class Worker:
 def _score_again(
     messages: Sequence[Message], registry: Registry
 ) -> tuple[Account, list[int], list[int]]:
-    detector = registry.load(MODEL).detector
+    detector = registry.load(MODEL_NAME).detector
     outcome = process(
         [message.value() for message in messages],
         detector,
         detector.empty_memory(),
         received=[received_at(message) for message in messages],
     )
-    offsets = [_offset(message) for message in messages]
+    offsets = [_offset_of(message) for message in messages]
     account = advance_account(
         open_account(0, model_version=detector.version, fingerprint=""),
         offsets=np.asarray(offsets, dtype=np.int64),
@@ -238,7 +250,7 @@ def _score_again(
     return account, [offsets[i] for i in anomalous_offsets], [offsets[i] for i in rejected_offsets]
 
 
-def _counts(account: Account) -> tuple[int, ...]:
+def _account_counts(account: Account) -> tuple[int, ...]:
     return (
         account.next_offset,
         account.consumed,
@@ -249,11 +261,11 @@ def _counts(account: Account) -> tuple[int, ...]:
     )
 
 
-def _offset(message: Message) -> int:
+def _offset_of(message: Message) -> int:
     offset = message.offset()
     assert offset is not None
     return offset
 
 
-def _ids(messages: Sequence[Message], name: str) -> list[str]:
+def _header_values(messages: Sequence[Message], name: str) -> list[str]:
     return [(header_value(message, name) or b"").decode() for message in messages]

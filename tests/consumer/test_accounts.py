@@ -1,4 +1,4 @@
-"""Accounts are opened, continued or refused, depending on the committed offsets."""
+"""The committed offsets decide whether a partition's account is new, continued or refused."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,8 +21,8 @@ FIRST_COMMIT_MS = 1_735_689_600_000
 RETRY_SECONDS = 60.0
 
 
-class Clock:
-    """A clock that advances five seconds per reading."""
+class SteppingClock:
+    """A clock that advances five seconds at each reading."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -41,7 +41,7 @@ def accounts_of(
     start: StartPosition = StartPosition.EARLIEST,
     committed_partitions: Sequence[Partition] = (),
 ) -> Accounts:
-    clock = Clock()
+    clock = SteppingClock()
     history = GroupHistory(
         frozenset(committed_partitions), FIRST_COMMIT_MS if committed_partitions else None
     )
@@ -106,7 +106,7 @@ def test_a_partition_without_an_offset_starts_at_the_start_setting(
 def test_a_partition_added_to_a_running_group_skips_no_new_record(
     start: StartPosition, offset: int
 ) -> None:
-    """With `latest` the partition starts at the time of the group's first commit."""
+    """With `latest` the partition starts at its first record after the group's first commit."""
     consumer = FakeConsumer()
     consumer.offsets_by_time = {FIRST_COMMIT_MS: 70}
     accounts = accounts_of(consumer, start=start, committed_partitions=[PARTITION_1])
@@ -130,7 +130,7 @@ def test_a_group_that_lost_its_offsets_is_refused(start: StartPosition) -> None:
 @pytest.mark.parametrize("offset", [12, 41])
 @pytest.mark.parametrize("metadata", ["", "of another program", None])
 def test_an_offset_set_by_another_program_is_refused(offset: int, metadata: str | None) -> None:
-    """The worker has no memory for this offset and would score rows with wrong lagged rows."""
+    """No memory belongs to this offset, so rows would be scored with wrong lagged rows."""
     consumer = FakeConsumer()
     own_metadata = to_metadata(commit_account(consumer, offset=40))
     consumer.commit_offset(0, offset, own_metadata if metadata is None else metadata)
@@ -197,11 +197,15 @@ def test_offsets_that_are_deleted_while_running_are_refused() -> None:
 
 
 def test_a_request_to_a_moving_coordinator_is_repeated() -> None:
-    """The client sets the `retriable` flag of an error in transactional calls only."""
+    """The error is not marked `retriable`: the client marks only errors of transactional calls."""
     consumer = FakeConsumer()
     account = commit_account(consumer)
-    codes = [KafkaError.NOT_COORDINATOR, KafkaError._TIMED_OUT, KafkaError.UNSTABLE_OFFSET_COMMIT]
-    consumer.committed_failures = [KafkaException(KafkaError(code)) for code in codes]
+    error_codes = [
+        KafkaError.NOT_COORDINATOR,
+        KafkaError._TIMED_OUT,
+        KafkaError.UNSTABLE_OFFSET_COMMIT,
+    ]
+    consumer.committed_failures = [KafkaException(KafkaError(code)) for code in error_codes]
     accounts = accounts_of(consumer)
 
     accounts.load([PARTITION_0])
@@ -222,8 +226,8 @@ def test_a_repeated_request_ends_at_the_deadline() -> None:
 
 def test_a_refused_request_is_not_repeated() -> None:
     consumer = FakeConsumer()
-    refusal = KafkaException(KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED))
-    consumer.committed_failures = [refusal] * 2
+    refusal_error = KafkaException(KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED))
+    consumer.committed_failures = [refusal_error] * 2
 
     with pytest.raises(BrokerUnavailable):
         accounts_of(consumer).load([PARTITION_0])
@@ -233,8 +237,8 @@ def test_a_refused_request_is_not_repeated() -> None:
 
 def test_an_error_for_one_partition_does_not_count_as_a_missing_offset() -> None:
     consumer = FakeConsumer()
-    refusal = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)
-    consumer.offsets[0] = partition_with_error(TopicPartition(TOPIC, 0), refusal)
+    refusal_error = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)
+    consumer.offsets[0] = partition_with_error(TopicPartition(TOPIC, 0), refusal_error)
 
     with pytest.raises(BrokerUnavailable):
         accounts_of(consumer).load([PARTITION_0])
@@ -247,7 +251,7 @@ LEADER_ERRORS = [
     KafkaError.NOT_LEADER_FOR_PARTITION,
     KafkaError.UNKNOWN_TOPIC_OR_PART,
 ]
-"""Errors of requests about a partition while its leader is unavailable."""
+"""Errors that a request about a partition can have while the partition has no leader."""
 
 
 @pytest.mark.parametrize("code", LEADER_ERRORS)
@@ -270,7 +274,7 @@ def test_the_error_for_a_leader_that_stays_unavailable_names_the_partition() -> 
 
 
 def test_after_an_error_a_time_lookup_is_repeated() -> None:
-    """An answer with an error has a negative offset, as if there were no such record."""
+    """An answer with an error has a negative offset, as if all records were older than the time."""
     consumer = FakeConsumer()
     consumer.offsets_by_time = {FIRST_COMMIT_MS: 70}
     consumer.time_errors = [KafkaError(KafkaError.LEADER_NOT_AVAILABLE)] * 2

@@ -1,4 +1,4 @@
-"""A valid row costs few Python calls and few objects, independently of the machine."""
+"""A valid row costs few Python calls and few new objects, both independent of the machine."""
 
 import gc
 import sys
@@ -11,15 +11,15 @@ from sensorwatch.consumer.micro_batch import BatchBuilder
 from tests.kafka.record_builders import StoredRecord, a_payload
 from tests.reading_builders import a_detector
 
-ROWS = 2_000
+ROW_COUNT = 2_000
 MAX_CLIENT_CALLS = 4
-"""Maximum number of calls into the client per record."""
+"""Maximum number of method calls on a record of the Kafka client."""
 
 
-def calls_of(count: int, *, sensors: int = 5) -> Counter[str]:
-    """Collect and score records; return the number of Python and C calls by name."""
+def count_calls(count: int, *, sensor_count: int = 5) -> Counter[str]:
+    """Collect and score `count` records; return the number of calls of each function."""
     records = [
-        StoredRecord(a_payload(sensor_id=f"pump-{number % sensors}"), number)
+        StoredRecord(a_payload(sensor_id=f"pump-{number % sensor_count}"), number)
         for number in range(count)
     ]
     detector = a_detector()
@@ -27,11 +27,11 @@ def calls_of(count: int, *, sensors: int = 5) -> Counter[str]:
     process([a_payload()] * 9, detector, detector.empty_memory())
     calls: Counter[str] = Counter()
 
-    def count_call(frame: FrameType, event: str, argument: object) -> None:
+    def count_call(frame: FrameType, event: str, called_function: object) -> None:
         if event == "call":
             calls[frame.f_code.co_name] += 1
         elif event == "c_call":
-            calls[getattr(argument, "__name__", "?")] += 1
+            calls[getattr(called_function, "__name__", "?")] += 1
 
     sys.setprofile(count_call)
     try:
@@ -53,10 +53,10 @@ def calls_of(count: int, *, sensors: int = 5) -> Counter[str]:
 
 
 def test_a_valid_row_costs_a_few_calls_into_the_client_and_no_other_calls() -> None:
-    """The difference between two batch sizes excludes calls that do not depend on the rows."""
-    large_counts, small_counts = calls_of(2 * ROWS), calls_of(ROWS)
+    """Calls that do not depend on the number of rows cancel out between two batch sizes."""
+    large_counts, small_counts = count_calls(2 * ROW_COUNT), count_calls(ROW_COUNT)
     calls_per_row = {
-        name: (large_counts[name] - small_counts[name]) / ROWS for name in large_counts
+        name: (large_counts[name] - small_counts[name]) / ROW_COUNT for name in large_counts
     }
     client_calls = ("value", "partition", "timestamp", "offset")
 
@@ -68,16 +68,21 @@ def test_a_valid_row_costs_a_few_calls_into_the_client_and_no_other_calls() -> N
 
 def test_a_valid_row_needs_almost_no_heap() -> None:
     """The rows of a micro-batch are stored in columns, not in Python objects."""
-    large_allocations, small_allocations = (allocations_of(count) for count in (2 * ROWS, ROWS))
+    large_allocations, small_allocations = (
+        measure_allocations(count) for count in (2 * ROW_COUNT, ROW_COUNT)
+    )
     added_objects, added_bytes = (
-        large - small for large, small in zip(large_allocations, small_allocations, strict=True)
+        large_allocation - small_allocation
+        for large_allocation, small_allocation in zip(
+            large_allocations, small_allocations, strict=True
+        )
     )
 
-    assert added_objects / ROWS < 0.5
-    assert added_bytes / ROWS < 600
+    assert added_objects / ROW_COUNT < 0.5
+    assert added_bytes / ROW_COUNT < 600
 
 
-def allocations_of(count: int) -> tuple[int, int]:
+def measure_allocations(count: int) -> tuple[int, int]:
     """Score `count` rows; return the number of new Python objects and the peak memory in bytes."""
     records = [StoredRecord(a_payload(), number) for number in range(count)]
     timestamps = [record.timestamp() for record in records]
@@ -87,21 +92,24 @@ def allocations_of(count: int) -> tuple[int, int]:
     gc.collect()
     tracemalloc.start()
     try:
-        blocks_before = sys.getallocatedblocks()
+        old_block_count = sys.getallocatedblocks()
         builder = BatchBuilder()
         builder.extend(records, timestamps)
         (partition_batch,) = builder.partition_batches("sensors")
         outcome = process(
             partition_batch.payloads, detector, memory, positions=partition_batch.offsets
         )
-        blocks = sys.getallocatedblocks() - blocks_before
+        block_count = sys.getallocatedblocks() - old_block_count
         assert len(outcome.readings) == count
-        return blocks, tracemalloc.get_traced_memory()[1]
+        return block_count, tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
 
 
 def test_each_further_sensor_in_a_micro_batch_costs_fewer_than_ten_calls() -> None:
-    large_counts, small_counts = calls_of(ROWS, sensors=1_000), calls_of(ROWS, sensors=500)
+    large_counts, small_counts = (
+        count_calls(ROW_COUNT, sensor_count=1_000),
+        count_calls(ROW_COUNT, sensor_count=500),
+    )
 
     assert (large_counts.total() - small_counts.total()) / 500 < 10

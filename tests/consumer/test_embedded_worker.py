@@ -1,4 +1,4 @@
-"""Output, metrics and exit codes of a worker with at-least-once delivery."""
+"""Checks output, metrics and exit codes of worker processes with at-least-once delivery."""
 
 from pathlib import Path
 
@@ -6,15 +6,15 @@ import pytest
 
 from sensorwatch.common.kafka.ledger_text import Cause
 from sensorwatch.demo.embedded_broker import EmbeddedBroker
-from tests.consumer.sandbox import MODEL, Sandbox
+from tests.consumer.sandbox import MODEL_NAME, Sandbox
 from tests.kafka.record_builders import a_payload
-from tests.publishing.test_events import VALIDATOR, decode_event
+from tests.publishing.test_events import EVENT_VALIDATOR, decode_event
 from tests.reading_builders import ANOMALOUS_VALUES
 
 pytestmark = pytest.mark.embedded
 
 PAYLOADS = [a_payload(), a_payload(ANOMALOUS_VALUES), b"{", a_payload(x1=None)] * 10
-AT_LEAST_ONCE = {"consumer__delivery": "at_least_once"}
+AT_LEAST_ONCE_SETTINGS = {"consumer__delivery": "at_least_once"}
 
 
 @pytest.fixture
@@ -29,8 +29,8 @@ def sandbox(embedded_broker: EmbeddedBroker, tmp_path: Path) -> Sandbox:
 def test_a_worker_publishes_and_counts_every_outcome_and_stops_in_time(
     sandbox: Sandbox,
 ) -> None:
-    sandbox.with_model().send(PAYLOADS)
-    with sandbox.start(**AT_LEAST_ONCE) as worker:
+    sandbox.with_model().send_payloads(PAYLOADS)
+    with sandbox.start(**AT_LEAST_ONCE_SETTINGS) as worker:
         worker.wait_ready()
         sandbox.wait_consumed(len(PAYLOADS), worker)
 
@@ -45,20 +45,20 @@ def test_a_worker_publishes_and_counts_every_outcome_and_stops_in_time(
 
     sandbox.check_accounts()
     for message in sandbox.read(sandbox.anomalies):
-        VALIDATOR.validate(decode_event(message.value()))
+        EVENT_VALIDATOR.validate(decode_event(message.value()))
     causes = [record.cause for record in sandbox.ledger_records()]
     assert causes.count(Cause.OPENED) == 4
 
 
 @pytest.mark.slow
 def test_a_restarted_worker_continues_from_the_account(sandbox: Sandbox) -> None:
-    sandbox.with_model().send(PAYLOADS)
-    for total in (40, 80):
-        with sandbox.start(**AT_LEAST_ONCE) as worker:
-            sandbox.wait_consumed(total, worker)
-            if total == 40:
+    sandbox.with_model().send_payloads(PAYLOADS)
+    for record_total in (40, 80):
+        with sandbox.start(**AT_LEAST_ONCE_SETTINGS) as worker:
+            sandbox.wait_consumed(record_total, worker)
+            if record_total == 40:
                 worker.process.kill()
-                sandbox.send(PAYLOADS)
+                sandbox.send_payloads(PAYLOADS)
             else:
                 assert worker.process.terminate(deadline=5) == 0
 
@@ -67,16 +67,16 @@ def test_a_restarted_worker_continues_from_the_account(sandbox: Sandbox) -> None
 
 
 def test_without_a_model_a_worker_exits_with_code_6_and_names_the_model(sandbox: Sandbox) -> None:
-    with sandbox.start(**AT_LEAST_ONCE) as worker:
+    with sandbox.start(**AT_LEAST_ONCE_SETTINGS) as worker:
         assert worker.process.wait(deadline=30) == 6
-        assert f"has no model {MODEL}" in worker.log()
+        assert f"has no model {MODEL_NAME}" in worker.log()
 
 
 def test_with_a_missing_topic_a_worker_exits_with_code_3_and_names_the_topic(
     sandbox: Sandbox,
 ) -> None:
     sandbox.with_model()
-    with sandbox.start(**AT_LEAST_ONCE, topics__anomalies="nowhere") as worker:
+    with sandbox.start(**AT_LEAST_ONCE_SETTINGS, topics__anomalies="nowhere") as worker:
         assert worker.process.wait(deadline=40) == 3
         assert '"nowhere"' in worker.log()
 

@@ -10,31 +10,33 @@ from hypothesis import strategies as st
 
 from sensorwatch.common.errors import Unrecoverable
 from sensorwatch.common.runtime.setting_choices import Emit
-from tests.consumer.group_state import PARTITIONS, GroupState, KilledError
+from tests.consumer.group_state import PARTITION_COUNT, GroupState, KilledError
 from tests.kafka.record_builders import StoredRecord, a_payload
 from tests.reading_builders import ANOMALOUS_VALUES
 
-ROWS = 120
+INPUT_ROW_COUNT = 120
 
 
-def an_input(rows: int = ROWS) -> list[StoredRecord]:
+def an_input(rows: int = INPUT_ROW_COUNT) -> list[StoredRecord]:
     """Return records of three sensors.
 
-    Some rows are late, duplicate, after a gap, anomalous or invalid.
+    Some rows are late, duplicate, anomalous or invalid, and some follow a gap.
     """
     rng = np.random.default_rng(5)
-    next_offset = [0] * PARTITIONS
+    next_offset = [0] * PARTITION_COUNT
     records = []
-    for number in range(rows):
-        partition = int(rng.integers(PARTITIONS))
+    for row_number in range(rows):
+        partition = int(rng.integers(PARTITION_COUNT))
         sensor = f"pump-{rng.integers(3)}"
-        minute = number - int(rng.choice([0, 0, 0, 0, 1, 7]))
-        hour = 1 + 5 * (number >= 80)
+        minute = row_number - int(rng.choice([0, 0, 0, 0, 1, 7]))
+        hour = 1 + 5 * (row_number >= 80)
         time = f"2024-12-31T{hour + max(minute, 0) // 60:02}:{max(minute, 0) % 60:02}:00Z"
-        values = ANOMALOUS_VALUES if number % 40 in range(7, 21) else rng.normal(size=3).tolist()
+        values = (
+            ANOMALOUS_VALUES if row_number % 40 in range(7, 21) else rng.normal(size=3).tolist()
+        )
         value = a_payload(values, sensor_id=sensor, timestamp=time)
-        value = b"{" if number % 31 == 30 else value
-        # Transaction markers and aborted records use offsets too.
+        value = b"{" if row_number % 31 == 30 else value
+        # Some offsets have no record, as if transaction markers used them.
         offset = next_offset[partition] + int(rng.integers(3) == 0)
         next_offset[partition] = offset + 1
         records.append(StoredRecord(value, offset, partition))
@@ -48,7 +50,10 @@ def run_without_failures(max_sensors: int = 1_000, emit: Emit = Emit.ROWS) -> Gr
 
 
 def run_with_failures(seed: int, max_sensors: int = 1_000) -> GroupState:
-    """Run and kill workers until all records are consumed; the seed determines all failures."""
+    """Run workers, some of which are killed, until all records are consumed.
+
+    The seed determines all failures.
+    """
     rng, group_state = Random(seed), GroupState(an_input())
     while not group_state.all_consumed():
         assert group_state.worker_runs < 200, "200 workers did not consume all records"
@@ -72,11 +77,11 @@ def test_batch_boundaries_aborts_rebalances_and_crashes_change_no_result(
     """With `max_sensors` 2 and three sensors, nearly every row evicts a sensor."""
     expected_group, group_state = expected_state(max_sensors), run_with_failures(seed, max_sensors)
 
-    for number in range(PARTITIONS):
-        assert group_state.results(number) == expected_group.results(number)
+    for partition_number in range(PARTITION_COUNT):
+        assert group_state.results(partition_number) == expected_group.results(partition_number)
         account, expected_account = (
-            group_state.accounts()[number],
-            expected_group.accounts()[number],
+            group_state.accounts()[partition_number],
+            expected_group.accounts()[partition_number],
         )
         assert (account.digest, account.consumed) == (
             expected_account.digest,
@@ -92,22 +97,24 @@ def test_the_input_of_these_tests_has_late_and_duplicate_rows_and_long_episodes(
     group_state = expected_state(1_000)
 
     values = b"".join(
-        value or b"" for n in range(PARTITIONS) for _, _, value in group_state.results(n)
+        value or b"" for n in range(PARTITION_COUNT) for _, _, value in group_state.results(n)
     )
-    for text in (b'"status":"late"', b'"status":"duplicate"', b'"rows":2', b'"rows":3'):
-        assert text in values
+    for fragment in (b'"status":"late"', b'"status":"duplicate"', b'"rows":2', b'"rows":3'):
+        assert fragment in values
 
 
 def test_max_sensors_can_change_and_changes_the_episodes() -> None:
     def event_messages(group_state: GroupState) -> list[tuple[bytes | None, bytes | None]]:
-        return [(key, value) for n in range(PARTITIONS) for _, key, value in group_state.results(n)]
+        return [
+            (key, value) for n in range(PARTITION_COUNT) for _, key, value in group_state.results(n)
+        ]
 
     few_sensors_group, many_sensors_group, changing_group = (
         expected_state(2),
         expected_state(1_000),
         GroupState([]),
     )
-    for rows, max_sensors in ((50, 2), (80, 1_000), (ROWS, 2)):
+    for rows, max_sensors in ((50, 2), (80, 1_000), (INPUT_ROW_COUNT, 2)):
         changing_group.input_records = an_input()[:rows]
         changing_group.run_worker(max_sensors=max_sensors)
 
@@ -121,20 +128,20 @@ def test_max_sensors_can_change_and_changes_the_episodes() -> None:
 
 
 def test_the_emit_setting_changes_no_account() -> None:
-    """`emit = "episodes"` omits the events of an episode's later rows and keeps other events."""
+    """`emit = "episodes"` omits only the events of rows after the first row of an episode."""
     rows_group, episodes_group = expected_state(1_000), run_without_failures(emit=Emit.EPISODES)
 
     assert episodes_group.accounts() == rows_group.accounts()
     assert episodes_group.ledger() == rows_group.ledger()
-    for number in range(PARTITIONS):
+    for partition_number in range(PARTITION_COUNT):
         without_later_rows = [
-            result for result in rows_group.results(number) if not is_later_row(*result)
+            result for result in rows_group.results(partition_number) if not is_later_row(*result)
         ]
-        assert episodes_group.results(number) == without_later_rows
-        assert len(without_later_rows) < len(rows_group.results(number))
+        assert episodes_group.results(partition_number) == without_later_rows
+        assert len(without_later_rows) < len(rows_group.results(partition_number))
 
 
 def is_later_row(topic: str, _key: bytes | None, value: bytes | None) -> bool:
-    """Return whether a result is the event of a row after the first row of its episode."""
+    """Return True for the event of a row that is not the first row of its episode."""
     event = json.loads(value or b"") if topic == "anomalies" else {}
     return "signals" in event and event["episode"]["rows"] > 1

@@ -1,4 +1,4 @@
-"""The health server answers checks and metrics requests, and reports errors."""
+"""The health server answers requests for checks and metrics, and its errors are reported."""
 
 import urllib.error
 import urllib.request
@@ -12,7 +12,7 @@ from sensorwatch.consumer.health import HealthServer, Heartbeat, serve_health
 
 
 class CheckResults:
-    """Results of the liveness and readiness checks, which a test sets."""
+    """The results of the liveness and readiness checks; None means that a check passes."""
 
     not_live_reason: str | None = None
     not_ready_reason: str | None = None
@@ -20,7 +20,7 @@ class CheckResults:
 
 @pytest.fixture
 def check_results() -> CheckResults:
-    """Return check results that pass."""
+    """Return results with which both checks pass."""
     return CheckResults()
 
 
@@ -40,7 +40,7 @@ def server(check_results: CheckResults) -> Iterator[HealthServer]:
     server.close()
 
 
-def get(server: HealthServer, path: str, method: str = "GET") -> tuple[int, str]:
+def send_request(server: HealthServer, path: str, method: str = "GET") -> tuple[int, str]:
     """Send a request; return status and body."""
     request = urllib.request.Request(server.address + path, method=method)
     try:
@@ -54,20 +54,20 @@ def get(server: HealthServer, path: str, method: str = "GET") -> tuple[int, str]
 def test_a_check_answers_200_or_503_with_the_reason(
     server: HealthServer, check_results: CheckResults
 ) -> None:
-    assert get(server, "/livez") == get(server, "/readyz") == (200, "ok\n")
+    assert send_request(server, "/livez") == send_request(server, "/readyz") == (200, "ok\n")
 
     check_results.not_ready_reason = "no model is loaded"
 
-    assert get(server, "/readyz") == (503, "no model is loaded\n")
-    assert get(server, "/livez") == (200, "ok\n")
+    assert send_request(server, "/readyz") == (503, "no model is loaded\n")
+    assert send_request(server, "/livez") == (200, "ok\n")
 
 
 def test_metrics_are_served_and_an_unknown_path_is_not_found(server: HealthServer) -> None:
-    status, body = get(server, "/metrics?name[]=x")
+    status, body = send_request(server, "/metrics?name[]=x")
     assert status == 200
     assert "events_total 3.0" in body
-    assert get(server, "/metrics", "HEAD") == (200, "")
-    assert get(server, "/secret")[0] == 404
+    assert send_request(server, "/metrics", "HEAD") == (200, "")
+    assert send_request(server, "/secret")[0] == 404
 
 
 def test_a_check_that_raises_does_not_end_the_server() -> None:
@@ -79,8 +79,8 @@ def test_a_check_that_raises_does_not_end_the_server() -> None:
     )
     try:
         with pytest.raises(OSError, match="closed connection"):
-            get(server, "/livez")
-        assert get(server, "/readyz")[0] == 200
+            send_request(server, "/livez")
+        assert send_request(server, "/readyz")[0] == 200
     finally:
         server.close()
 

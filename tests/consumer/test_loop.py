@@ -1,4 +1,4 @@
-"""The loop processes micro-batches, also with failures, a new champion or an open breaker."""
+"""The consumer loop handles micro-batches, failures, new champions and an open breaker."""
 
 from dataclasses import replace
 
@@ -21,7 +21,7 @@ from tests.consumer.rig import (
     NEW_VERSION,
     OLD_VERSION,
     PARTITION_0,
-    THREE_RECORDS,
+    THREE_PAYLOADS,
     LoopRig,
     batch_steps,
     stored_records,
@@ -32,12 +32,12 @@ from tests.scoring.detectors import a_forecast_detector
 
 
 def test_a_micro_batch_is_published_once_with_all_its_results() -> None:
-    rig = LoopRig(*batch_steps(*THREE_RECORDS)).with_opened_account()
+    rig = LoopRig(*batch_steps(*THREE_PAYLOADS)).with_opened_account()
 
     rig.run()
 
     ((messages, commits),) = rig.outbox.published_batches
-    # The ledger record belongs to the first snapshot.
+    # The first commit has a snapshot, which has a ledger record.
     assert [message.topic for message in messages] == ["anomalies", "sensors.dlq", "g.ledger"]
     assert [(commit.partition, commit.next_offset) for commit in commits] == [(PARTITION_0, 3)]
     account = rig.accounts.by_partition[PARTITION_0]
@@ -52,7 +52,10 @@ def test_a_micro_batch_is_published_once_with_all_its_results() -> None:
 
 
 def without_ledger_records(messages: list[OutgoingMessage]) -> list[OutgoingMessage]:
-    """Return the messages without ledger records, which contain the offsets of snapshots."""
+    """Return the messages except ledger records.
+
+    Ledger records contain snapshot offsets, which differ between attempts.
+    """
     return [message for message in messages if message.topic != "g.ledger"]
 
 
@@ -69,12 +72,12 @@ def test_without_a_commit_no_account_advances_and_the_micro_batch_is_read_again(
         observations.append(
             (rig.accounts.by_partition[PARTITION_0].consumed, rig.metric("rows_scored_total"))
         )
-        return stored_records(*THREE_RECORDS)[:1]
+        return stored_records(*THREE_PAYLOADS)[:1]
 
     rig = LoopRig(
-        *batch_steps(*THREE_RECORDS),
+        *batch_steps(*THREE_PAYLOADS),
         observe,
-        stored_records(*THREE_RECORDS)[1:],
+        stored_records(*THREE_PAYLOADS)[1:],
         [],
         failures=[failure],
     ).with_opened_account()
@@ -93,28 +96,30 @@ def test_without_a_commit_no_account_advances_and_the_micro_batch_is_read_again(
 
 
 def test_a_micro_batch_with_an_unknown_outcome_that_was_committed_is_not_repeated() -> None:
-    """The worker reads the committed offset again and finds the commit."""
+    """After the error the worker reads the committed offset, which has advanced."""
     rig = LoopRig(
-        *batch_steps(*THREE_RECORDS), failures=[OutcomeUnknown("injected")]
+        *batch_steps(*THREE_PAYLOADS), failures=[OutcomeUnknown("injected")]
     ).with_opened_account()
-    reference = LoopRig(*batch_steps(*THREE_RECORDS)).with_opened_account()
-    reference.run()
-    (commit,) = reference.outbox.published_batches[0][1]
+    reference_rig = LoopRig(*batch_steps(*THREE_PAYLOADS)).with_opened_account()
+    reference_rig.run()
+    (commit,) = reference_rig.outbox.published_batches[0][1]
     rig.consumer.commit_offset(0, commit.next_offset, commit.metadata)
 
     rig.run()
 
     assert rig.consumer.seeks == [(0, 3)]
-    assert rig.accounts.by_partition[PARTITION_0] == reference.accounts.by_partition[PARTITION_0]
+    assert (
+        rig.accounts.by_partition[PARTITION_0] == reference_rig.accounts.by_partition[PARTITION_0]
+    )
 
 
 @pytest.mark.parametrize("failure_class", [MicroBatchAborted, OutcomeUnknown])
 def test_failures_in_a_row_without_a_commit_end_the_process(
     failure_class: type[SensorwatchError],
 ) -> None:
-    """The cause may be a deleted output topic; the restarted worker names the topic."""
+    """For example, after an output topic is deleted, only a restarted worker reports its name."""
     failures = [failure_class("_TIMED_OUT, injected")] * 9
-    steps = batch_steps(*THREE_RECORDS) * 9
+    steps = batch_steps(*THREE_PAYLOADS) * 9
     rig = LoopRig(*steps, failures=failures, clock_step_seconds=2.0).with_opened_account()
 
     with pytest.raises(Unrecoverable, match=r"5 micro-batches in a row.*_TIMED_OUT, injected"):
@@ -124,9 +129,9 @@ def test_failures_in_a_row_without_a_commit_end_the_process(
 
 
 def test_many_failures_within_a_second_do_not_end_the_process() -> None:
-    """A coordinator that moves to another broker refuses many micro-batches in a second."""
+    """While a coordinator moves to another broker, it may refuse many micro-batches in a second."""
     failures = [MicroBatchAborted("injected")] * 10
-    rig = LoopRig(*batch_steps(*THREE_RECORDS) * 11, failures=failures).with_opened_account()
+    rig = LoopRig(*batch_steps(*THREE_PAYLOADS) * 11, failures=failures).with_opened_account()
 
     rig.run()
 
@@ -140,7 +145,7 @@ def test_failures_with_commits_in_between_never_end_the_process() -> None:
     steps = [
         step
         for first_offset in (0, 3, 6)
-        for step in batch_steps(*THREE_RECORDS, first_offset=first_offset) * len(failures)
+        for step in batch_steps(*THREE_PAYLOADS, first_offset=first_offset) * len(failures)
     ]
     rig = LoopRig(*steps, failures=failures * 3).with_opened_account()
 
@@ -155,15 +160,15 @@ def test_the_worker_is_not_ready_from_the_second_failure_in_a_row_to_the_next_co
 
     def observe(_consumer: FakeConsumer) -> list[StoredRecord]:
         not_ready_reasons.append(rig.observation.not_ready_reason())
-        return stored_records(*THREE_RECORDS)[:1]
+        return stored_records(*THREE_PAYLOADS)[:1]
 
     def observe_without_records(_consumer: FakeConsumer) -> list[StoredRecord]:
         not_ready_reasons.append(rig.observation.not_ready_reason())
         return []
 
-    attempt_steps: list[ConsumeStep] = [observe, stored_records(*THREE_RECORDS)[1:], []]
+    attempt_steps: list[ConsumeStep] = [observe, stored_records(*THREE_PAYLOADS)[1:], []]
     failures = [MicroBatchAborted("injected")] * 2
-    # The clock advances a second per reading, so the pause after the second failure ends at once.
+    # Each reading of the clock advances it by 1 s, which ends the pause after the second failure.
     rig = LoopRig(
         *attempt_steps * 3, observe_without_records, failures=failures, clock_step_seconds=1.0
     ).with_opened_account()
@@ -177,7 +182,7 @@ def test_the_worker_is_not_ready_from_the_second_failure_in_a_row_to_the_next_co
 
 @pytest.mark.parametrize("error", [Fenced("injected"), Unrecoverable("injected")], ids=str)
 def test_fenced_and_unrecoverable_errors_end_the_loop(error: SensorwatchError) -> None:
-    rig = LoopRig(*batch_steps(*THREE_RECORDS), failures=[error]).with_opened_account()
+    rig = LoopRig(*batch_steps(*THREE_PAYLOADS), failures=[error]).with_opened_account()
 
     with pytest.raises(type(error)):
         rig.run()
@@ -208,7 +213,7 @@ def test_a_new_partition_without_records_is_committed() -> None:
 
 
 def test_a_worker_without_a_membership_commits_nothing() -> None:
-    rig = LoopRig(*batch_steps(*THREE_RECORDS)).with_opened_account()
+    rig = LoopRig(*batch_steps(*THREE_PAYLOADS)).with_opened_account()
     lost_membership = fakes.MEMBERSHIP.replace(b"\x01\x00\x00\x00", b"\xff\xff\xff\xff")
     rig.consumer.consumer_group_metadata = lambda: lost_membership  # type: ignore[method-assign]  # a lost membership
 
@@ -220,8 +225,8 @@ def test_a_worker_without_a_membership_commits_nothing() -> None:
 
 def test_a_new_champion_is_used_from_the_next_micro_batch_on() -> None:
     rig = LoopRig(
-        *batch_steps(*THREE_RECORDS),
-        *batch_steps(*THREE_RECORDS, first_offset=3),
+        *batch_steps(*THREE_PAYLOADS),
+        *batch_steps(*THREE_PAYLOADS, first_offset=3),
         swap_at_refresh=1,
         clock_step_seconds=0.2,
     ).with_opened_account()
@@ -239,16 +244,20 @@ def test_a_new_champion_is_used_from_the_next_micro_batch_on() -> None:
     assert rig.accounts.by_partition[PARTITION_0].model_version == NEW_VERSION
 
 
-def a_row(minute: int, x1: float = 0.1) -> bytes:
+def a_row_payload(minute: int, x1: float = 0.1) -> bytes:
     time = f"{minute // 60:02}:{minute % 60:02}"
     return a_payload((x1, 0.0, -0.2), sensor_id="s0", timestamp=f"2024-12-31T{time}:00Z")
 
 
 def test_rows_are_counted_by_status_and_each_closed_episode_is_counted_once() -> None:
-    """The gap before the last row closes the episode of the anomalous row."""
+    """The anomalous row begins an episode, which the gap before the last row closes."""
     minutes = [0, 2, 4, 6, 8, 8, 8, 8, 7, 5, 3, 1]
-    after_a_gap = 20 * 60
-    values = [*map(a_row, minutes), a_row(10, x1=30.0), a_row(after_a_gap)]
+    minute_after_gap = 20 * 60
+    values = [
+        *map(a_row_payload, minutes),
+        a_row_payload(10, x1=30.0),
+        a_row_payload(minute_after_gap),
+    ]
 
     def forecast_detector(name: str = OLD_VERSION) -> Detector:
         return replace(a_forecast_detector(), version=name)
@@ -288,7 +297,7 @@ def test_an_open_breaker_pauses_commits_nothing_and_ends_the_worker_after_the_gr
 
 def test_a_new_champion_closes_the_breaker_and_the_batch_is_read_again() -> None:
     rig = LoopRig(
-        *batch_steps(*INVALID_VALUES), [], *batch_steps(*THREE_RECORDS), swap_at_refresh=2
+        *batch_steps(*INVALID_VALUES), [], *batch_steps(*THREE_PAYLOADS), swap_at_refresh=2
     ).with_opened_account()
 
     rig.run()

@@ -1,4 +1,4 @@
-"""Memories always match their accounts, also after a failed micro-batch."""
+"""The memory of a partition always matches its account, even after a failed micro-batch."""
 
 from dataclasses import replace
 
@@ -18,7 +18,7 @@ OTHER_ACCOUNT = replace(NEW_ACCOUNT, digest=8)
 
 
 class MemoriesRig:
-    """Memories of two partitions; a micro-batch of partition 0 is not committed yet."""
+    """The memories of two partitions; partition 0 has updates that are not committed yet."""
 
     def __init__(self) -> None:
         self.memories = Memories()
@@ -107,7 +107,7 @@ def test_a_memory_without_updates_must_match_its_account() -> None:
 
 
 def test_a_second_micro_batch_cannot_update_a_memory_before_the_commit() -> None:
-    """`undo` undoes only the last micro-batch, so two micro-batches must not be open."""
+    """`undo` can undo only one micro-batch, so each must be committed before the next begins."""
     rig = MemoriesRig()
 
     assert not rig.belongs_to(OLD_ACCOUNT)

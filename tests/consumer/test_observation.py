@@ -16,7 +16,7 @@ PARTITION_0 = Partition(TOPIC, 0)
 
 
 class ObservationRig:
-    """An observation of one partition with committed offset 3."""
+    """An observation of one partition whose committed offset is 3."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -24,11 +24,11 @@ class ObservationRig:
         self.observation = Observation(metrics, topic=TOPIC, stuck_after_seconds=60)
         self.accounts = {PARTITION_0: open_account(3, model_version="m", fingerprint="f")}
 
-    def lag(self, *, position: int, last_stable: int) -> float | None:
-        """Return the lag after statistics with this position and last stable offset."""
+    def updated_lag(self, *, position: int, last_stable: int) -> float | None:
+        """Report statistics with this position and last stable offset; return the lag metric."""
         partitions = {"0": {"app_offset": position, "ls_offset": last_stable}}
-        text = json.dumps({"topics": {TOPIC: {"partitions": partitions}}})
-        self.observation.show_lag(text, self.accounts)
+        statistics_text = json.dumps({"topics": {TOPIC: {"partitions": partitions}}})
+        self.observation.show_lag(statistics_text, self.accounts)
         labels = {"topic": TOPIC, "partition": "0"}
         return self.registry.get_sample_value("sensorwatch_consumer_lag_records", labels)
 
@@ -36,23 +36,23 @@ class ObservationRig:
 def test_the_lag_is_the_last_stable_minus_the_committed_offset() -> None:
     rig = ObservationRig()
 
-    assert rig.lag(position=3, last_stable=10) == 7
-    assert rig.lag(position=3, last_stable=10) == 7
+    assert rig.updated_lag(position=3, last_stable=10) == 7
+    assert rig.updated_lag(position=3, last_stable=10) == 7
 
 
 def test_a_transaction_marker_before_the_position_is_no_lag() -> None:
     rig = ObservationRig()
-    rig.lag(position=4, last_stable=4)
+    rig.updated_lag(position=4, last_stable=4)
 
-    assert rig.lag(position=4, last_stable=4) == 0
-    assert rig.lag(position=4, last_stable=9) == 5
+    assert rig.updated_lag(position=4, last_stable=4) == 0
+    assert rig.updated_lag(position=4, last_stable=9) == 5
 
 
 def test_consumed_records_without_a_commit_count_as_lag() -> None:
     rig = ObservationRig()
-    rig.lag(position=3, last_stable=3)
+    rig.updated_lag(position=3, last_stable=3)
 
-    assert rig.lag(position=10, last_stable=10) == 7
+    assert rig.updated_lag(position=10, last_stable=10) == 7
 
 
 @pytest.mark.parametrize("cause", ["rolled back", "breaker open"])
@@ -64,11 +64,11 @@ def test_records_that_wait_for_their_commit_count_as_lag(cause: str) -> None:
         rig.observation.show_rollback(MicroBatchAborted("injected"), TransactionOutcome.ABORTED, 1)
 
     for _ in range(3):
-        assert rig.lag(position=10, last_stable=10) == 7
+        assert rig.updated_lag(position=10, last_stable=10) == 7
 
 
 def test_without_a_position_the_lag_starts_at_the_committed_offset() -> None:
     rig = ObservationRig()
 
     for _ in range(3):
-        assert rig.lag(position=-1001, last_stable=4) == 1
+        assert rig.updated_lag(position=-1001, last_stable=4) == 1

@@ -1,4 +1,4 @@
-"""Worker processes on a real Kafka with exactly-once delivery."""
+"""Checks worker processes on a real Kafka with exactly-once delivery."""
 
 import time
 from pathlib import Path
@@ -16,13 +16,13 @@ from tests.brokers.kafka import Kafka
 from tests.brokers.raw_header import produce_with_header
 from tests.consumer.sandbox import START_SECONDS, Sandbox, Worker
 from tests.kafka.record_builders import a_payload
-from tests.publishing.test_events import VALIDATOR, decode_event
+from tests.publishing.test_events import EVENT_VALIDATOR, decode_event
 from tests.reading_builders import ANOMALOUS_VALUES
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 PAYLOADS = [a_payload(), a_payload(ANOMALOUS_VALUES), b"{", a_payload(), a_payload(x1=None)] * 8
-PROTOCOLS = ["classic", "consumer"]
+GROUP_PROTOCOLS = ["classic", "consumer"]
 INVALID_VALUES = [b"poison"] * 30
 
 
@@ -34,27 +34,27 @@ def sandbox(kafka: Kafka, tmp_path: Path) -> Sandbox:
     return sandbox.with_model()
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", GROUP_PROTOCOLS)
 def test_every_record_has_one_outcome_during_a_rebalance(sandbox: Sandbox, protocol: str) -> None:
-    """The group protocol is the classic protocol or the protocol of KIP-848."""
+    """The test runs with the classic group protocol and with the protocol of KIP-848."""
     sandbox.kafka["group.protocol"] = protocol
-    sandbox.send(PAYLOADS)
+    sandbox.send_payloads(PAYLOADS)
     with sandbox.start(consumer__max_rows=7) as first_worker:
         sandbox.wait_consumed(40, first_worker)
         with sandbox.start(consumer__instance="1", consumer__max_rows=7) as second_worker:
             second_worker.wait_ready()
-            sandbox.send(PAYLOADS * 3)
+            sandbox.send_payloads(PAYLOADS * 3)
             sandbox.wait_consumed(160, second_worker)
             assert scored_rows(first_worker) + scored_rows(second_worker) == 96
             assert scored_rows(second_worker) > 0
             assert second_worker.process.terminate(deadline=5) == 0
-        sandbox.send(PAYLOADS)
+        sandbox.send_payloads(PAYLOADS)
         sandbox.wait_consumed(200, first_worker)
         assert first_worker.process.terminate(deadline=5) == 0
 
     sandbox.check_accounts()
     for message in sandbox.read(sandbox.anomalies):
-        VALIDATOR.validate(decode_event(message.value()))
+        EVENT_VALIDATOR.validate(decode_event(message.value()))
     opened_records = [r for r in sandbox.ledger_records() if r.cause is Cause.OPENED]
     assert sorted(record.partition for record in opened_records) == [0, 1, 2, 3]
 
@@ -66,7 +66,7 @@ def scored_rows(worker: Worker) -> float:
 def test_lost_offsets_are_refused_and_nothing_is_scored_again(
     sandbox: Sandbox, kafka: Kafka
 ) -> None:
-    sandbox.send(PAYLOADS)
+    sandbox.send_payloads(PAYLOADS)
     with sandbox.start() as worker:
         sandbox.wait_consumed(40, worker)
         assert worker.process.terminate(deadline=5) == 0
@@ -84,7 +84,7 @@ def test_lost_offsets_are_refused_and_nothing_is_scored_again(
 def test_lost_offsets_are_restored_from_the_ledger_with_their_memory(
     sandbox: Sandbox, kafka: Kafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sandbox.send(PAYLOADS)
+    sandbox.send_payloads(PAYLOADS)
     with sandbox.start() as worker:
         sandbox.wait_consumed(40, worker)
         assert worker.process.terminate(deadline=5) == 0
@@ -100,7 +100,7 @@ def test_lost_offsets_are_restored_from_the_ledger_with_their_memory(
     assert sandbox.accounts() == newest_accounts
     assert all(account.snapshot is not None for account in newest_accounts.values())
     with sandbox.start() as worker:
-        sandbox.send(PAYLOADS)
+        sandbox.send_payloads(PAYLOADS)
         sandbox.wait_consumed(80, worker)
         assert worker.process.terminate(deadline=5) == 0
 
@@ -114,10 +114,10 @@ def test_the_breaker_stops_commits_until_the_rejections_are_accepted(
         "consumer__breaker__grace_seconds": 1,
         "consumer__max_rows": 5,
     }
-    sandbox.send([a_payload()] * 20, partition=2)
+    sandbox.send_payloads([a_payload()] * 20, partition=2)
     with sandbox.start(**breaker_settings) as worker:
         sandbox.wait_consumed(20, worker)
-        sandbox.send(INVALID_VALUES + [a_payload()] * 10, partition=2)
+        sandbox.send_payloads(INVALID_VALUES + [a_payload()] * 10, partition=2)
         wait_until(lambda: worker.status("/readyz") == 503, deadline=20, what="the breaker")
         assert worker.metric("sensorwatch_breaker_open") == 1
         assert worker.process.wait(deadline=20) == BreakerOpen.exit_code
@@ -128,7 +128,7 @@ def test_the_breaker_stops_commits_until_the_rejections_are_accepted(
     assert rejected_rows <= 0.5 * rows
     assert len(sandbox.read(sandbox.dead_letters)) == account.dead_letters
 
-    # The breaker's window is in the account, so a restart does not reset the window.
+    # The window of the breaker is stored in the account, so a restart does not clear it.
     with sandbox.start(**breaker_settings) as worker:
         assert worker.process.wait(deadline=START_SECONDS) == BreakerOpen.exit_code
     assert sandbox.accounts()[2] == account
@@ -141,12 +141,17 @@ def test_the_breaker_stops_commits_until_the_rejections_are_accepted(
 
 
 def test_an_unreadable_header_does_not_stop_the_partition(sandbox: Sandbox, kafka: Kafka) -> None:
-    """A record with an unreadable header becomes a dead letter or an event as usual."""
+    """The outcome of a record does not depend on whether its headers can be read."""
     for value in (b"{", a_payload(ANOMALOUS_VALUES)):
         produce_with_header(
-            kafka.address, sandbox.readings, value, partition=1, name=b"\xff\xfe", content=b"v"
+            kafka.address,
+            sandbox.readings,
+            value,
+            partition=1,
+            header_name=b"\xff\xfe",
+            header_value=b"v",
         )
-    sandbox.send([a_payload()] * 3, partition=1)
+    sandbox.send_payloads([a_payload()] * 3, partition=1)
     with sandbox.start() as worker:
         sandbox.wait_consumed(5, worker)
         assert worker.process.terminate(deadline=5) == 0
@@ -158,13 +163,13 @@ def test_an_unreadable_header_does_not_stop_the_partition(sandbox: Sandbox, kafk
 
 
 def test_start_latest_skips_the_existing_records(sandbox: Sandbox) -> None:
-    sandbox.send(PAYLOADS)
+    sandbox.send_payloads(PAYLOADS)
     with sandbox.start(consumer__start="latest") as worker:
         worker.wait_ready()
-        # Partitions without records are committed too, so that a restart skips no later record.
+        # Partitions without records get accounts too; else a restart would skip their next records.
         wait_until(lambda: len(sandbox.accounts()) == 4, deadline=20, what="accounts opened")
         assert worker.process.terminate(deadline=5) == 0
-    sandbox.send(PAYLOADS)
+    sandbox.send_payloads(PAYLOADS)
     with sandbox.start(consumer__start="latest") as worker:
         sandbox.wait_consumed(40, worker)
         assert worker.process.terminate(deadline=5) == 0
@@ -173,7 +178,7 @@ def test_start_latest_skips_the_existing_records(sandbox: Sandbox) -> None:
 
 
 def test_start_error_does_not_start_without_an_offset(sandbox: Sandbox) -> None:
-    sandbox.send(PAYLOADS)
+    sandbox.send_payloads(PAYLOADS)
     with sandbox.start(consumer__start="error") as worker:
         assert worker.process.wait(deadline=START_SECONDS) == OffsetsLost.exit_code
         assert "reset-offsets" in worker.log()
@@ -183,14 +188,14 @@ def test_start_error_does_not_start_without_an_offset(sandbox: Sandbox) -> None:
 def test_one_of_two_workers_with_the_same_transactional_id_is_fenced(
     sandbox: Sandbox,
 ) -> None:
-    sandbox.send(PAYLOADS)
+    sandbox.send_payloads(PAYLOADS)
     with sandbox.start() as first_worker:
         sandbox.wait_consumed(40, first_worker)
         with sandbox.start() as second_worker:
             second_worker.wait_ready()
             deadline = time.monotonic() + START_SECONDS
             while first_worker.process.running and second_worker.process.running:
-                sandbox.send(PAYLOADS)
+                sandbox.send_payloads(PAYLOADS)
                 assert time.monotonic() < deadline, "both workers are still running"
             (ended_worker, running_worker) = (
                 (first_worker, second_worker)

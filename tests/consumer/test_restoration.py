@@ -1,4 +1,4 @@
-"""A memory is restored from its snapshot and the records after it, or refused."""
+"""A memory is restored from a snapshot and the records after it; a wrong memory is refused."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -27,7 +27,10 @@ PARTITION_0, PARTITION_1 = Partition(TOPIC, 0), Partition(TOPIC, 1)
 
 
 def a_group(*, consumed_records: int = 80) -> tuple[GroupState, LoopRig]:
-    """Return a group with snapshots after 36 of `consumed_records` records; the input has 120."""
+    """Return a group that has consumed `consumed_records` of 120 records.
+
+    Its snapshots were written after 36 records.
+    """
     group_state, records = GroupState(an_input()), an_input()
     for count in (36, consumed_records):
         group_state.input_records[:] = records[:count]
@@ -63,18 +66,18 @@ def test_a_restored_memory_has_the_same_bytes_as_the_lost_memory() -> None:
 def test_an_account_with_records_but_without_a_snapshot_is_refused() -> None:
     group_state, _ = a_group()
     account = replace(group_state.accounts()[0], snapshot=None)
-    commit(group_state, account)
+    commit_account(group_state, account)
 
     with pytest.raises(StateRefused, match=r"names no snapshot.*state reset"):
         group_state.run_worker()
 
 
-def commit(group_state: GroupState, account: Account, number: int = 0) -> None:
+def commit_account(group_state: GroupState, account: Account, number: int = 0) -> None:
     text = to_metadata(account)
     group_state.offsets[number] = TopicPartition(TOPIC, number, account.next_offset, metadata=text)
 
 
-def without_a_record(group_state: GroupState) -> None:
+def remove_a_record(group_state: GroupState) -> None:
     account = group_state.accounts()[0]
     assert account.snapshot is not None
     group_state.input_records.remove(
@@ -86,17 +89,17 @@ def without_a_record(group_state: GroupState) -> None:
     )
 
 
-def with_another_digest(group_state: GroupState) -> None:
-    """Commit an account with the same counts and another digest, as if scores differed."""
+def change_digest(group_state: GroupState) -> None:
+    """Commit an account with another digest and the same counts, as if scores had differed."""
     account = group_state.accounts()[0]
-    commit(group_state, replace(account, digest=account.digest ^ 1))
+    commit_account(group_state, replace(account, digest=account.digest ^ 1))
 
 
-def without_the_snapshot(group_state: GroupState) -> None:
+def remove_the_snapshots(group_state: GroupState) -> None:
     group_state.state_topic.snapshots.clear()
 
 
-def with_a_damaged_snapshot(group_state: GroupState) -> None:
+def damage_the_snapshots(group_state: GroupState) -> None:
     changed_snapshots = {
         snapshot_ref: replace(s, content=s.content[:-8])
         for snapshot_ref, s in group_state.state_topic.snapshots.items()
@@ -104,7 +107,7 @@ def with_a_damaged_snapshot(group_state: GroupState) -> None:
     group_state.state_topic.snapshots.update(changed_snapshots)
 
 
-def with_the_snapshot_of_another_model(group_state: GroupState) -> None:
+def change_the_model_of_the_snapshots(group_state: GroupState) -> None:
     changed_snapshots = {
         snapshot_ref: replace(s, model_version=NEW_VERSION)
         for snapshot_ref, s in group_state.state_topic.snapshots.items()
@@ -113,21 +116,21 @@ def with_the_snapshot_of_another_model(group_state: GroupState) -> None:
 
 
 @pytest.mark.parametrize(
-    ("damage", "reason"),
+    ("damage_group", "reason"),
     [
-        (without_a_record, "consumed"),
-        (with_another_digest, "digest"),
-        (without_the_snapshot, "no snapshot"),
-        (with_a_damaged_snapshot, "tables have"),
-        (with_the_snapshot_of_another_model, "is of model version"),
+        (remove_a_record, "consumed"),
+        (change_digest, "digest"),
+        (remove_the_snapshots, "no snapshot"),
+        (damage_the_snapshots, "tables have"),
+        (change_the_model_of_the_snapshots, "is of model version"),
     ],
 )
 def test_a_memory_that_does_not_reproduce_its_account_is_refused(
-    damage: Callable[[GroupState], None], reason: str
+    damage_group: Callable[[GroupState], None], reason: str
 ) -> None:
     group_state, _ = a_group(consumed_records=60)
     message_count = len(group_state.published_messages)
-    damage(group_state)
+    damage_group(group_state)
 
     with pytest.raises(StateRefused, match=f"{reason}.*state reset"):
         group_state.run_worker()
@@ -143,7 +146,7 @@ def test_the_error_for_a_missing_version_names_the_version_and_the_remedy() -> N
 
 
 def test_a_partition_added_to_the_topic_is_refused() -> None:
-    """With more partitions, the records of a sensor may move to another partition."""
+    """In a topic with more partitions, a sensor's next records may be in another partition."""
     rig = LoopRig()
     rig.consumer.assign_partitions(4)
 
@@ -152,7 +155,7 @@ def test_a_partition_added_to_the_topic_is_refused() -> None:
 
 
 def test_a_new_champion_is_used_after_the_restore() -> None:
-    """The replay uses the old version; a ledger record has the offset of the model change."""
+    """The replay uses the old version; a ledger record reports where the new version begins."""
     group_state, first_rig = a_group()
     offsets = {n: account.next_offset for n, account in group_state.accounts().items()}
     ledger_length = len(group_state.ledger())
@@ -173,7 +176,7 @@ def test_a_new_champion_is_used_after_the_restore() -> None:
 
 def test_another_fingerprint_starts_a_segment_and_needs_the_same_counts_only() -> None:
     group_state, _ = a_group()
-    with_another_digest(group_state)  # other code may compute other last bits of a score
+    change_digest(group_state)  # other code may compute scores whose last bits differ
     accounts = group_state.accounts()
     ledger_length = len(group_state.ledger())
 
@@ -191,7 +194,7 @@ def test_another_fingerprint_starts_a_segment_and_needs_the_same_counts_only() -
 
 
 class SlowRestore:
-    """A restore of two partitions that reads one record per step."""
+    """A restore of the memories of two partitions; each step reads one record."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -210,11 +213,15 @@ class SlowRestore:
         self.ownership = Ownership(
             self.accounts, Memories(), SnapshotSchedule(every_rows=1, every_seconds=1)
         )
-        sources = RestoreSources(
-            group_state.state_topic.read, self._read, lambda _: a_detector(), "f", 2
+        restore_sources = RestoreSources(
+            group_state.state_topic.read, self._read_input, lambda _: a_detector(), "f", 2
         )
         self.restorer = MemoryRestorer(
-            self.ownership, self, sources, on_restored=lambda *_: None, clock=self._clock
+            self.ownership,
+            self,
+            restore_sources,
+            on_restored=lambda *_: None,
+            clock=self._read_clock,
         )
 
     def step(self) -> int:
@@ -223,7 +230,9 @@ class SlowRestore:
     def resume_partitions(self, partitions: Sequence[Partition]) -> None:
         self.resumed_partitions += partitions
 
-    def _read(self, partition: Partition, begin: int, end: int) -> Iterator[list[StoredRecord]]:
+    def _read_input(
+        self, partition: Partition, begin: int, end: int
+    ) -> Iterator[list[StoredRecord]]:
         try:
             for record in self.group_state.partition_records(partition.number):
                 if begin <= record.stored_offset < end:
@@ -232,7 +241,7 @@ class SlowRestore:
         finally:
             self.closed_partitions.append(partition.number)
 
-    def _clock(self) -> float:
+    def _read_clock(self) -> float:
         self.now += 1.0
         return self.now
 

@@ -1,4 +1,7 @@
-"""The settlement of a micro-batch has new accounts and ledger entries and can trip the breaker."""
+"""A settlement of a micro-batch has the new accounts and ledger entries.
+
+Its rejections can trip the breaker.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,20 +22,20 @@ from tests.kafka.record_builders import StoredRecord, a_payload
 from tests.reading_builders import ANOMALOUS_VALUES, a_detector
 
 PARTITION_0, PARTITION_1 = Partition("sensors", 0), Partition("sensors", 1)
-MODEL = a_detector().version
+MODEL_VERSION = a_detector().version
 
 
-def an_account(offset: int = 0, *, model: str = MODEL, fingerprint: str = "f") -> Account:
+def an_account(offset: int = 0, *, model: str = MODEL_VERSION, fingerprint: str = "f") -> Account:
     return open_account(offset, model_version=model, fingerprint=fingerprint, window_rows=100)
 
 
 def some_records(count: int = 20) -> list[StoredRecord]:
-    """Return normal, anomalous and invalid rows of two partitions in turn."""
+    """Return records of two partitions with normal, anomalous and invalid rows in turn."""
     values = [a_payload(), a_payload(ANOMALOUS_VALUES), b"{"]
     return [StoredRecord(values[number % 3], number // 2, number % 2) for number in range(count)]
 
 
-def settle(
+def settle_records(
     accounts: dict[Partition, Account],
     records: list[StoredRecord],
     *,
@@ -55,7 +58,7 @@ def settle(
     return settle_batch(
         accounts,
         outcomes,
-        model_version=MODEL,
+        model_version=MODEL_VERSION,
         accept_rejections_until=accepted_offsets or {},
         snapshot_due=snapshot_due,
     )
@@ -69,7 +72,9 @@ def entry_summaries(settlement: Settlement) -> list[tuple[Partition, Cause, int]
 
 
 def test_each_account_counts_the_records_of_its_partition() -> None:
-    settlement = settle({PARTITION_0: an_account(), PARTITION_1: an_account()}, some_records(20))
+    settlement = settle_records(
+        {PARTITION_0: an_account(), PARTITION_1: an_account()}, some_records(20)
+    )
 
     assert {p: account.consumed for p, account in settlement.accounts.items()} == {
         PARTITION_0: 10,
@@ -83,7 +88,7 @@ def test_partitions_without_records_are_not_committed() -> None:
     records = [record for record in some_records() if record.partition() == 0]
 
     assert list(
-        settle({PARTITION_0: an_account(), PARTITION_1: an_account()}, records).accounts
+        settle_records({PARTITION_0: an_account(), PARTITION_1: an_account()}, records).accounts
     ) == [PARTITION_0]
 
 
@@ -95,7 +100,7 @@ def test_a_snapshot_that_is_due_gets_a_ledger_entry_with_its_account() -> None:
         snapshot_due_calls.append((partition, account.next_offset))
         return True
 
-    settlement = settle(
+    settlement = settle_records(
         {PARTITION_0: an_account(), PARTITION_1: an_account(4)}, records, snapshot_due=snapshot_due
     )
 
@@ -113,11 +118,13 @@ def test_a_snapshot_that_is_due_gets_a_ledger_entry_with_its_account() -> None:
 @given(batch_ends=st.lists(st.integers(0, 60), max_size=6).map(sorted))
 def test_accounts_do_not_depend_on_the_boundaries_of_micro_batches(batch_ends: list[int]) -> None:
     records = some_records(60)
-    single_settlement = settle({PARTITION_0: an_account(), PARTITION_1: an_account()}, records)
+    single_settlement = settle_records(
+        {PARTITION_0: an_account(), PARTITION_1: an_account()}, records
+    )
     accounts = {PARTITION_0: an_account(), PARTITION_1: an_account()}
 
     for start, end in zip([0, *batch_ends], [*batch_ends, 60], strict=True):
-        accounts |= settle(accounts, records[start:end]).accounts
+        accounts |= settle_records(accounts, records[start:end]).accounts
 
     assert accounts == single_settlement.accounts
 
@@ -126,12 +133,16 @@ def account_changes(
     accounts: dict[Partition, Account], *unopened_partitions: Partition
 ) -> Settlement:
     return settle_account_changes(
-        accounts, frozenset(unopened_partitions), "f", model_version=MODEL, max_sensors=MAX_SENSORS
+        accounts,
+        frozenset(unopened_partitions),
+        "f",
+        model_version=MODEL_VERSION,
+        max_sensors=MAX_SENSORS,
     )
 
 
 def test_an_account_is_opened_before_its_first_record() -> None:
-    """Without an opened account, a restart with `start = "latest"` would skip records."""
+    """If no account were committed first, a restart with `start = "latest"` would skip records."""
     settlement = account_changes(
         {PARTITION_0: an_account(7, model=""), PARTITION_1: an_account()}, PARTITION_0
     )
@@ -192,7 +203,7 @@ def test_another_model_version_and_another_fingerprint_get_two_ledger_entries() 
         (PARTITION_0, Cause.MODEL, 0),
         (PARTITION_0, Cause.SEGMENT, 0),
     ]
-    assert settlement.accounts[PARTITION_0].model_version == MODEL
+    assert settlement.accounts[PARTITION_0].model_version == MODEL_VERSION
     assert settlement.accounts[PARTITION_0].segment == 1
 
 
@@ -212,13 +223,16 @@ def settle_rejections(
     accept_until: int = 0,
     old_account: Account | None = None,
 ) -> Settlement:
-    """Return the settlement of a micro-batch of valid and then invalid records."""
+    """Return the settlement of a micro-batch of valid records followed by invalid records."""
     old_account = an_account() if old_account is None else old_account
     values = [a_payload()] * valid_count + [b"{"] * invalid_count
     records = [
-        StoredRecord(value, offset) for offset, value in enumerate(values, old_account.next_offset)
+        StoredRecord(payload, offset)
+        for offset, payload in enumerate(values, old_account.next_offset)
     ]
-    return settle({PARTITION_0: old_account}, records, accepted_offsets={PARTITION_0: accept_until})
+    return settle_records(
+        {PARTITION_0: old_account}, records, accepted_offsets={PARTITION_0: accept_until}
+    )
 
 
 def test_the_breaker_trips_only_above_the_ratio() -> None:
@@ -238,11 +252,11 @@ def test_the_breaker_needs_its_minimum_of_rows() -> None:
 
 
 def test_valid_records_at_the_end_of_a_micro_batch_do_not_hide_rejections() -> None:
-    """The same rejections would trip the breaker in smaller micro-batches."""
+    """In small micro-batches these rejections would trip the breaker, so they must here too."""
     values = [b"{"] * 200 + [a_payload()] * 200
-    records = [StoredRecord(value, offset) for offset, value in enumerate(values)]
+    records = [StoredRecord(payload, offset) for offset, payload in enumerate(values)]
 
-    settlement = settle({PARTITION_0: an_account()}, records)
+    settlement = settle_records({PARTITION_0: an_account()}, records)
 
     assert settlement.accounts[PARTITION_0].window == (100, 0)
     assert breaker_reason_of(settlement) is not None
@@ -270,7 +284,7 @@ def test_only_rejections_above_the_accepted_offset_trip_the_breaker() -> None:
 
 
 def test_a_micro_batch_without_rejections_does_not_trip_the_breaker() -> None:
-    """Old valid records leave the window, which may raise the ratio of rejections."""
+    """The ratio of rejections may rise without a rejection: old valid records leave the window."""
     old_account = replace(an_account(), consumed=100, normal=50, dead_letters=50)
     old_account = replace(old_account, window_rejected=(0, 0, 0, 0, 0, 10, 10, 10, 10, 10))
     valid_settlement = settle_rejections(1, 0, old_account=old_account)

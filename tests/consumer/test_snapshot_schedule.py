@@ -1,4 +1,4 @@
-"""The snapshot schedule decides when a snapshot is due and which snapshots are deleted."""
+"""The snapshot schedule decides when a snapshot is due and which old snapshots to delete."""
 
 from dataclasses import replace
 
@@ -18,7 +18,7 @@ ACCOUNT = replace(
 
 
 class ScheduleRig:
-    """A schedule whose account has a snapshot at offset 100, with a clock that tests set."""
+    """A snapshot schedule with a fake clock; the account has a snapshot at offset 100."""
 
     def __init__(self, *, every_rows: int = 50, every_seconds: float = 60.0) -> None:
         self.now = 0.0
@@ -27,9 +27,9 @@ class ScheduleRig:
         )
         self.snapshot_schedule.begin(PARTITION_0, ACCOUNT)
 
-    def snapshot_due(self, rows: int, *, sensors: int = 1) -> bool:
+    def snapshot_due(self, rows: int, *, sensor_count: int = 1) -> bool:
         account = replace(ACCOUNT, next_offset=ACCOUNT.next_offset + rows)
-        return self.snapshot_schedule.snapshot_due(PARTITION_0, account, sensors)
+        return self.snapshot_schedule.snapshot_due(PARTITION_0, account, sensor_count)
 
 
 def test_a_snapshot_is_due_after_the_configured_number_of_rows() -> None:
@@ -37,7 +37,10 @@ def test_a_snapshot_is_due_after_the_configured_number_of_rows() -> None:
 
 
 def test_snapshots_of_many_sensors_are_due_less_often() -> None:
-    assert [ScheduleRig().snapshot_due(rows, sensors=50) for rows in (249, 250)] == [False, True]
+    assert [ScheduleRig().snapshot_due(rows, sensor_count=50) for rows in (249, 250)] == [
+        False,
+        True,
+    ]
 
 
 def test_a_snapshot_is_due_after_the_configured_seconds_if_there_was_a_row() -> None:
@@ -45,7 +48,7 @@ def test_a_snapshot_is_due_after_the_configured_seconds_if_there_was_a_row() -> 
     rig.now = 59.9
     assert not rig.snapshot_due(1)
     rig.now = 60.0
-    assert rig.snapshot_due(1, sensors=100_000)
+    assert rig.snapshot_due(1, sensor_count=100_000)
     assert not rig.snapshot_due(0)
 
     rig.snapshot_schedule.snapshot_committed(PARTITION_0, 9)
@@ -65,19 +68,19 @@ def test_rebalances_do_not_delay_a_snapshot() -> None:
 
 @pytest.mark.parametrize(("consumed", "snapshot_due"), [(0, False), (1, True)])
 def test_an_account_without_records_needs_no_snapshot(consumed: int, snapshot_due: bool) -> None:
-    """Without a snapshot only a cold memory can be restored."""
+    """After consumed records the memory is no longer cold, so a restore needs a snapshot."""
     account = replace(ACCOUNT, snapshot=None, consumed=consumed)
 
     assert ScheduleRig().snapshot_schedule.snapshot_due(PARTITION_0, account, 1) is snapshot_due
 
 
 def test_a_commit_returns_the_offset_before_which_snapshots_can_be_deleted() -> None:
-    """Every record up to the manifest of the newest unneeded snapshot can be deleted."""
+    """The offset is directly after the manifest of the newest snapshot to delete."""
     rig = ScheduleRig()
 
     deletable_offsets = [
-        rig.snapshot_schedule.snapshot_committed(PARTITION_0, manifest)
-        for manifest in range(10, 10 * (KEPT_SNAPSHOTS + 3), 10)
+        rig.snapshot_schedule.snapshot_committed(PARTITION_0, manifest_offset)
+        for manifest_offset in range(10, 10 * (KEPT_SNAPSHOTS + 3), 10)
     ]
 
     assert deletable_offsets[: KEPT_SNAPSHOTS - 1] == [None] * (KEPT_SNAPSHOTS - 1)
@@ -86,8 +89,8 @@ def test_a_commit_returns_the_offset_before_which_snapshots_can_be_deleted() -> 
 
 def test_a_partition_that_is_assigned_again_starts_without_known_snapshots() -> None:
     rig = ScheduleRig()
-    for manifest in range(KEPT_SNAPSHOTS):
-        rig.snapshot_schedule.snapshot_committed(PARTITION_0, manifest)
+    for manifest_offset in range(KEPT_SNAPSHOTS):
+        rig.snapshot_schedule.snapshot_committed(PARTITION_0, manifest_offset)
     rig.snapshot_schedule.forget([PARTITION_0, Partition("sensors", 9)])
 
     rig.snapshot_schedule.begin(PARTITION_0, ACCOUNT)

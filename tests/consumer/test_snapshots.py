@@ -1,4 +1,4 @@
-"""Each interval and each swap of the model writes a snapshot and a ledger record."""
+"""A snapshot and a ledger record are written in each interval and at each model swap."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,7 +16,7 @@ from tests.consumer.rig import (
     NEW_VERSION,
     OLD_VERSION,
     PARTITION_0,
-    THREE_RECORDS,
+    THREE_PAYLOADS,
     LoopRig,
     batch_steps,
 )
@@ -40,7 +40,7 @@ def ledger_summaries(rig: LoopRig) -> list[tuple[int, Cause, int, str]]:
 
 
 def require_snapshots(rig: LoopRig) -> None:
-    """Assert that every ledger record, except Cause.OPENED, names a snapshot at its offset."""
+    """Check that each ledger record names a snapshot at its offset, except with Cause.OPENED."""
     for messages, _ in rig.outbox.published_batches:
         for record in ledger_records(messages):
             snapshot_ref = record.account.snapshot
@@ -56,7 +56,7 @@ def test_snapshots_are_written_at_the_first_commit_and_each_interval_of_rows() -
     steps = [
         step
         for first_offset in range(0, 18, 3)
-        for step in batch_steps(*THREE_RECORDS, first_offset=first_offset)
+        for step in batch_steps(*THREE_PAYLOADS, first_offset=first_offset)
     ]
     rig = LoopRig(*steps, snapshot_every_rows=6).with_opened_account()
 
@@ -73,8 +73,12 @@ def test_snapshots_are_written_at_the_first_commit_and_each_interval_of_rows() -
 
 
 def test_an_idle_partition_gets_a_snapshot_after_each_interval_of_seconds() -> None:
-    """Without a new snapshot, retention could delete the input that a replay needs."""
-    steps = [*batch_steps(*THREE_RECORDS), *batch_steps(*THREE_RECORDS, first_offset=3), *[[]] * 60]
+    """With an old snapshot, a replay could need input that retention has deleted."""
+    steps = [
+        *batch_steps(*THREE_PAYLOADS),
+        *batch_steps(*THREE_PAYLOADS, first_offset=3),
+        *[[]] * 60,
+    ]
     rig = LoopRig(*steps, snapshot_every_seconds=3, clock_step_seconds=0.05).with_opened_account()
 
     rig.run()
@@ -90,8 +94,12 @@ def test_an_idle_partition_gets_a_snapshot_after_each_interval_of_seconds() -> N
 def test_a_failed_snapshot_does_not_change_an_idle_memory(
     failure_class: type[SensorwatchError],
 ) -> None:
-    """Earlier updates of the memory are committed and must not be undone."""
-    steps = [*batch_steps(*THREE_RECORDS), *batch_steps(*THREE_RECORDS, first_offset=3), *[[]] * 60]
+    """A failed snapshot must not undo updates of the memory that are already committed."""
+    steps = [
+        *batch_steps(*THREE_PAYLOADS),
+        *batch_steps(*THREE_PAYLOADS, first_offset=3),
+        *[[]] * 60,
+    ]
     failures = [None, None, failure_class("injected")]
     rig = LoopRig(
         *steps, failures=failures, snapshot_every_seconds=3, clock_step_seconds=0.05
@@ -118,7 +126,7 @@ def test_old_snapshots_are_deleted_only_after_newer_snapshots_are_committed() ->
     steps = [
         step
         for first_offset in first_offsets
-        for step in batch_steps(*THREE_RECORDS, *THREE_RECORDS, first_offset=first_offset)
+        for step in batch_steps(*THREE_PAYLOADS, *THREE_PAYLOADS, first_offset=first_offset)
     ]
     failures: list[SensorwatchError | None] = [
         *[None] * (KEPT_SNAPSHOTS + 2),
@@ -140,14 +148,14 @@ def assign_idle_partition(consumer: FakeConsumer) -> list[StoredRecord]:
     return []
 
 
-SWAP_STEPS = [*batch_steps(*THREE_RECORDS), assign_idle_partition, *[[]] * 8]
+SWAP_STEPS = [*batch_steps(*THREE_PAYLOADS), assign_idle_partition, *[[]] * 8]
 """Steps that consume records of partition 0 and then assign partition 1, which is empty."""
 
 
 def test_a_swap_writes_all_snapshots_in_a_separate_transaction() -> None:
     rig = LoopRig(
         *SWAP_STEPS,
-        *batch_steps(*THREE_RECORDS, first_offset=3),
+        *batch_steps(*THREE_PAYLOADS, first_offset=3),
         swap_at_refresh=2,
         clock_step_seconds=0.15,
     ).with_opened_account()
@@ -177,7 +185,7 @@ def test_a_swap_writes_all_snapshots_in_a_separate_transaction() -> None:
 
 
 def test_a_memory_that_another_worker_swapped_and_swapped_back_is_restored() -> None:
-    """A swap of the model changes the memory even if no record arrives between two swaps."""
+    """Two swaps change the memory even if no record arrives between them."""
     swapped_bytes: list[bytes] = []
 
     def swap_on_another_worker(consumer: FakeConsumer) -> list[StoredRecord]:
@@ -200,7 +208,7 @@ def test_a_memory_that_another_worker_swapped_and_swapped_back_is_restored() -> 
         return []
 
     rig = LoopRig(
-        *batch_steps(*THREE_RECORDS), swap_on_another_worker, *[[]] * 3
+        *batch_steps(*THREE_PAYLOADS), swap_on_another_worker, *[[]] * 3
     ).with_opened_account()
 
     rig.run()
@@ -224,19 +232,19 @@ def is_swap(messages: Sequence[OutgoingMessage]) -> bool:
 def test_a_failed_swap_keeps_the_old_memory_and_is_repeated(
     failure: SensorwatchError, *, fail_after_commit: bool
 ) -> None:
-    """If a swap was committed with an unknown outcome, the worker does not repeat the swap."""
+    """The worker repeats a failed swap, unless the swap was committed after all."""
     observations: list[tuple[bytes, str]] = []
 
     def observe(_consumer: FakeConsumer) -> list[StoredRecord]:
-        model = rig.accounts.by_partition[PARTITION_0].model_version
-        observations.append((memory_to_bytes(rig.memories[PARTITION_0]), model))
+        version = rig.accounts.by_partition[PARTITION_0].model_version
+        observations.append((memory_to_bytes(rig.memories[PARTITION_0]), version))
         return []
 
     steps = [
-        *batch_steps(*THREE_RECORDS),
+        *batch_steps(*THREE_PAYLOADS),
         observe,
         *[observe] * 12,
-        *batch_steps(*THREE_RECORDS, first_offset=3),
+        *batch_steps(*THREE_PAYLOADS, first_offset=3),
     ]
     failures = [None, failure]
     rig = LoopRig(
@@ -253,27 +261,27 @@ def test_a_failed_swap_keeps_the_old_memory_and_is_repeated(
         1 if fail_after_commit else 2
     )
     assert sum(is_swap(messages) for messages, _ in rig.outbox.published_batches) == 1
-    assert {model for _, model in observations} == {OLD_VERSION, NEW_VERSION}
+    assert {version for _, version in observations} == {OLD_VERSION, NEW_VERSION}
     assert rig.accounts.by_partition[PARTITION_0].consumed == 6
     reference_rig = LoopRig(
         *steps, swap_at_refresh=2, clock_step_seconds=0.15
     ).with_opened_account()
     memory_bytes = memory_to_bytes(rig.memories[PARTITION_0])
-    rig = reference_rig  # `observe` reads the variable `rig`
+    rig = reference_rig  # now `observe` reads the reference rig
     rig.run()
     assert memory_bytes == memory_to_bytes(rig.memories[PARTITION_0])
 
 
 def test_the_memory_metrics_change_only_with_a_commit() -> None:
     rig = LoopRig(
-        *batch_steps(*THREE_RECORDS), [], failures=[MicroBatchAborted("injected")]
+        *batch_steps(*THREE_PAYLOADS), [], failures=[MicroBatchAborted("injected")]
     ).with_opened_account()
     rig.run()
     assert rig.metric("rows_by_status_total", status="scored") == 0
     assert rig.metric("sensors", topic=TOPIC, partition="0") == 0
     assert rig.metric("restore_seconds_count") == 1
 
-    rig.consumer.steps = [*batch_steps(*THREE_RECORDS)]
+    rig.consumer.steps = [*batch_steps(*THREE_PAYLOADS)]
     rig.run()
 
     rows = [rig.metric("rows_by_status_total", status=s) or 0 for s in ("scored", "duplicate")]

@@ -1,4 +1,4 @@
-"""The source returns only records of assigned partitions and raises project errors."""
+"""The source returns only records of assigned partitions; it raises errors of this project."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ from tests.kafka.record_builders import StoredRecord
 
 @dataclass
 class FakeOwner:
-    """An owner of partitions; the next offset of partition n is 10 times n."""
+    """A fake of the class Ownership; the next offset of partition n is 10 times n."""
 
     owned_partitions: set[Partition] = field(default_factory=set)
     partitions_without_memory: set[Partition] = field(default_factory=set)
@@ -42,26 +42,26 @@ class FakeOwner:
 
 
 class SourceRig:
-    """A source with a fake owner; the rig stores all rebalances."""
+    """A source with a fake owner; `rebalances` has the rebalances that the source reported."""
 
     def __init__(self, consumer: FakeConsumer, *, incremental: bool = False) -> None:
         self.owner = FakeOwner()
         self.rebalances: list[tuple[str, list[int]]] = []
-        ticks = iter(range(1_000))
+        clock_readings = iter(range(1_000))
         self.source = KafkaSource(
             consumer.as_client(),
             TOPIC,
             self.owner,
             incremental=incremental,
-            on_rebalance=self._note_rebalance,
-            clock=lambda: float(next(ticks)),
+            on_rebalance=self._store_rebalance,
+            clock=lambda: float(next(clock_readings)),
         )
 
-    def _note_rebalance(self, kind: str, partitions: Sequence[Partition]) -> None:
+    def _store_rebalance(self, kind: str, partitions: Sequence[Partition]) -> None:
         self.rebalances.append((kind, [partition.number for partition in partitions]))
 
 
-def positions(batch: MicroBatch) -> list[tuple[int, int]]:
+def record_positions(batch: MicroBatch) -> list[tuple[int, int]]:
     return [
         (partition_batch.partition.number, int(offset))
         for partition_batch in batch.partition_batches
@@ -74,7 +74,7 @@ def test_a_micro_batch_has_the_available_records_and_the_membership() -> None:
 
     batch = SourceRig(consumer).source.next_batch(100, 0.05)
 
-    assert positions(batch) == [(0, 5), (0, 6), (0, 7)]
+    assert record_positions(batch) == [(0, 5), (0, 6), (0, 7)]
     assert batch.membership == MEMBERSHIP
 
 
@@ -99,30 +99,30 @@ def test_a_micro_batch_never_exceeds_max_rows() -> None:
     consumer = FakeConsumer(records_at(0, 5), records_at(0, 6), records_at(0, 7))
     rig = SourceRig(consumer)
 
-    assert positions(rig.source.next_batch(2, 0.05)) == [(0, 5), (0, 6)]
-    assert positions(rig.source.next_batch(2, 0.05)) == [(0, 7)]
+    assert record_positions(rig.source.next_batch(2, 0.05)) == [(0, 5), (0, 6)]
+    assert record_positions(rig.source.next_batch(2, 0.05)) == [(0, 7)]
 
 
 def test_a_micro_batch_is_full_when_its_values_are_large() -> None:
-    """The limit on bytes bounds the heap and the producer's queue."""
+    """A limit on the bytes of a micro-batch limits memory use and the producer's queue."""
     value_size = BATCH_BYTES // 4
     large_records = [StoredRecord(bytes(value_size), offset) for offset in range(6)]
     consumer = FakeConsumer(*[[record] for record in large_records], [StoredRecord(None, 6)])
     rig = SourceRig(consumer)
 
-    assert positions(rig.source.next_batch(100, 0.05)) == [(0, 0), (0, 1), (0, 2), (0, 3)]
-    assert positions(rig.source.next_batch(100, 0.05)) == [(0, 4), (0, 5), (0, 6)]
+    assert record_positions(rig.source.next_batch(100, 0.05)) == [(0, 0), (0, 1), (0, 2), (0, 3)]
+    assert record_positions(rig.source.next_batch(100, 0.05)) == [(0, 4), (0, 5), (0, 6)]
 
 
 def test_without_records_a_micro_batch_is_empty() -> None:
-    assert positions(SourceRig(FakeConsumer()).source.next_batch(10, 0.05)) == []
+    assert record_positions(SourceRig(FakeConsumer()).source.next_batch(10, 0.05)) == []
 
 
 @pytest.mark.parametrize(("callback", "kind"), [("on_revoke", "revoked"), ("on_lost", "lost")])
 def test_records_of_a_revoked_partition_are_dropped_from_the_unfinished_micro_batch(
     callback: str, kind: str
 ) -> None:
-    """Records of a revoked partition must not be committed in the next generation."""
+    """Another worker consumes the records of a revoked partition, so this worker drops them."""
 
     def rebalance(consumer: FakeConsumer) -> list[object]:
         consumer.revoke_partitions(0, kind=callback)
@@ -133,7 +133,7 @@ def test_records_of_a_revoked_partition_are_dropped_from_the_unfinished_micro_ba
     consumer.assign_partitions(0, 1)
     rig.source.resume_partitions([Partition(TOPIC, 0), Partition(TOPIC, 1)])
 
-    assert positions(rig.source.next_batch(100, 0.05)) == [(1, 10), (1, 11)]
+    assert record_positions(rig.source.next_batch(100, 0.05)) == [(1, 10), (1, 11)]
     assert rig.owner.owned_partitions == {Partition(TOPIC, 1)}
     assert rig.rebalances == [("assigned", [0, 1]), (kind, [0])]
 
@@ -169,7 +169,7 @@ def test_rewinding_repeats_a_failed_seek_and_drops_records_that_arrive() -> None
     rig.source.rewind()
 
     assert consumer.seeks == [(0, 0), (2, 20)]
-    assert positions(rig.source.next_batch(10, 0.05)) == []
+    assert record_positions(rig.source.next_batch(10, 0.05)) == []
 
 
 def test_rewinding_that_keeps_failing_ends_the_process() -> None:
@@ -231,14 +231,14 @@ def test_a_new_partition_with_a_memory_is_not_paused() -> None:
 
 
 def test_a_record_of_a_partition_without_a_memory_is_read_again() -> None:
-    """A paused partition should return no records; if it does, no record may be lost."""
+    """If the client returns a record of a paused partition, that record must not be lost."""
     consumer = FakeConsumer(records_at(1, 10), records_at(0, 5), records_at(1, 11), [])
     rig = SourceRig(consumer)
     rig.owner.partitions_without_memory = {Partition(TOPIC, 1)}
     consumer.assign_partitions(0, 1)
 
-    assert positions(rig.source.next_batch(100, 0.05)) == []
-    assert positions(rig.source.next_batch(100, 0.05)) == [(0, 5)]
+    assert record_positions(rig.source.next_batch(100, 0.05)) == []
+    assert record_positions(rig.source.next_batch(100, 0.05)) == [(0, 5)]
     rig.owner.partitions_without_memory = set()
     rig.source.resume_partitions([Partition(TOPIC, 1)])
     assert consumer.seeks == [], "the previous micro-batch may not be committed yet"
@@ -260,7 +260,7 @@ def test_a_partition_that_lost_its_memory_is_paused_after_a_rewind() -> None:
     assert set(consumer.paused_partitions) == {1}
 
 
-ERRORS: list[tuple[FailedFetch, type[Exception] | None]] = [
+FETCH_ERRORS: list[tuple[FailedFetch, type[Exception] | None]] = [
     (FailedFetch(KafkaError._PARTITION_EOF), None),
     (FailedFetch(KafkaError._TRANSPORT), None),
     (FailedFetch(KafkaError._ALL_BROKERS_DOWN), None),
@@ -274,7 +274,9 @@ ERRORS: list[tuple[FailedFetch, type[Exception] | None]] = [
 
 
 @pytest.mark.parametrize(
-    ("failed_fetch", "error_class"), ERRORS, ids=lambda value: getattr(value, "__name__", "fetch")
+    ("failed_fetch", "error_class"),
+    FETCH_ERRORS,
+    ids=lambda value: getattr(value, "__name__", "fetch"),
 )
 def test_each_client_error_is_ignored_or_raised_as_a_project_error(
     failed_fetch: FailedFetch, error_class: type[Exception] | None
@@ -282,7 +284,7 @@ def test_each_client_error_is_ignored_or_raised_as_a_project_error(
     source = SourceRig(FakeConsumer([failed_fetch])).source
 
     if error_class is None:
-        assert positions(source.next_batch(10, 0.05)) == []
+        assert record_positions(source.next_batch(10, 0.05)) == []
     else:
         with pytest.raises(error_class) as error_info:
             source.next_batch(10, 0.05)

@@ -1,4 +1,4 @@
-"""A worker stops after a signal at any time and if its supervisor has ended."""
+"""A worker stops at any time after a signal, and when its supervisor has ended."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ from tests.brokers.child_processes import DeadlineMissed, tail, wait_until
 from tests.brokers.kafka import Kafka
 from tests.consumer.sandbox import START_SECONDS, Sandbox, Worker
 
-# A stand-in for the client library, whose import is the first slow step of a worker.
+# Replaces the module confluent_kafka, whose import is the first slow step of a worker.
 SLOW_IMPORT = """
 import pathlib, time
 pathlib.Path("importing").touch()
@@ -25,8 +25,8 @@ def test_a_signal_during_the_imports_ends_a_worker_with_code_0(
 ) -> None:
     (tmp_path / "confluent_kafka.py").write_text(SLOW_IMPORT)
     with Sandbox("127.0.0.1:1", tmp_path).start() as worker:
-        importing = tmp_path / "importing"
-        wait_until(importing.exists, deadline=START_SECONDS, what="the import", every=0.01)
+        import_marker = tmp_path / "importing"
+        wait_until(import_marker.exists, deadline=START_SECONDS, what="the import", every=0.01)
 
         os.kill(worker.process.pid, signal_number)
 
@@ -35,7 +35,7 @@ def test_a_signal_during_the_imports_ends_a_worker_with_code_0(
 
 
 def test_a_worker_whose_supervisor_ends_during_the_imports_ends_too(tmp_path: Path) -> None:
-    """The stdin of a worker is closed if its supervisor has ended."""
+    """A worker notices the end of its supervisor by the end of its standard input."""
     (tmp_path / "confluent_kafka.py").write_text(SLOW_IMPORT)
     with Sandbox("127.0.0.1:1", tmp_path).start("--worker", "0") as worker:
         assert worker.process.wait(deadline=START_SECONDS) == 0
@@ -64,21 +64,21 @@ def test_workers_of_a_killed_supervisor_end_and_free_their_ports(
     port = _first_of_two_free_ports()
 
     with sandbox.start("--workers", "2", consumer__http_port=port) as orphaned_workers:
-        _wait_for(orphaned_workers, '"partitions assigned"', 2)
+        _wait_for_event(orphaned_workers, '"partitions assigned"', 2)
         os.kill(orphaned_workers.process.pid, signal.SIGKILL)
 
         with sandbox.start("--workers", "2", consumer__http_port=port) as new_workers:
-            _wait_for(new_workers, '"partitions assigned"', 2)
-            _wait_for(orphaned_workers, '"worker stopped"', 2)
+            _wait_for_event(new_workers, '"partitions assigned"', 2)
+            _wait_for_event(orphaned_workers, '"worker stopped"', 2)
             assert new_workers.process.terminate(deadline=10) == 0, tail(new_workers.process.log)
 
 
-def _wait_for(worker: Worker, event: str, times: int) -> None:
+def _wait_for_event(worker: Worker, event_text: str, event_count: int) -> None:
     try:
         wait_until(
-            lambda: worker.log().count(event) >= times,
+            lambda: worker.log().count(event_text) >= event_count,
             deadline=START_SECONDS,
-            what=f"{event} {times} times",
+            what=f"{event_text} {event_count} times",
             every=0.05,
         )
     except DeadlineMissed as error:
@@ -86,7 +86,7 @@ def _wait_for(worker: Worker, event: str, times: int) -> None:
 
 
 def _first_of_two_free_ports() -> int:
-    """Return the first of two consecutive free ports."""
+    """Return a free port; the next port is free too."""
     while True:
         with socket.create_server(("127.0.0.1", 0)) as server:
             port = int(server.getsockname()[1])

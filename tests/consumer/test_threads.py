@@ -1,4 +1,4 @@
-"""Threads compute the same bits as one thread, report errors and end with the executor."""
+"""Several threads compute the same bits as one, report errors and end with their executor."""
 
 import threading
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.processing import process
 from sensorwatch.consumer import threads
 from sensorwatch.consumer.threads import ThreadedRowExecutor
-from tests.consumer.rig import THREE_RECORDS, LoopRig, batch_steps
+from tests.consumer.rig import THREE_PAYLOADS, LoopRig, batch_steps
 from tests.kafka.record_builders import a_payload
 from tests.reading_builders import ANOMALOUS_VALUES
 from tests.scoring.detectors import DETECTORS
@@ -28,7 +28,7 @@ def small_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def some_payloads(seed: int, count: int) -> list[bytes | None]:
-    """Return payloads of four sensors; a third of them are invalid or unusual."""
+    """Return payloads of four sensors; three in ten are invalid or unusual."""
     rng = np.random.default_rng(seed)
     unusual_payloads = [
         None,
@@ -54,7 +54,7 @@ def some_payloads(seed: int, count: int) -> list[bytes | None]:
 def result_bytes(
     payloads: Sequence[bytes | None], detector: Detector, row_executor: RowExecutor
 ) -> tuple[object, ...]:
-    """Process the payloads; return all results and the contents of the memory."""
+    """Process the payloads; return all results and the content of the memory as bytes."""
     memory = detector.empty_memory()
     outcome = process(payloads, detector, memory, row_executor=row_executor)
     readings = outcome.readings
@@ -80,10 +80,10 @@ def result_bytes(
 def test_results_do_not_depend_on_the_row_ranges_or_their_order(
     kind: str, seed: int, count: int, chunk_ends: list[int]
 ) -> None:
-    def run_row_ranges(work: RowRangeWork, rows: int) -> None:
+    def run_row_ranges(process_range: RowRangeWork, rows: int) -> None:
         range_ends = sorted({0, rows, *(end for end in chunk_ends if end < rows)})
         for begin, end in reversed(list(pairwise(range_ends))):
-            work(begin, end)
+            process_range(begin, end)
 
     payloads, detector = some_payloads(seed, count), DETECTORS[kind]()
 
@@ -126,35 +126,35 @@ def test_a_forest_too_deep_for_the_heap_layout_runs_in_threads() -> None:
 def test_each_row_is_processed_once(rows: int, count: int) -> None:
     call_counts = np.zeros(rows, dtype=np.int64)
 
-    def work(begin: int, end: int) -> None:
+    def process_range(begin: int, end: int) -> None:
         call_counts[begin:end] += 1
 
     with ThreadedRowExecutor(count) as row_executor:
-        row_executor(work, rows)
+        row_executor(process_range, rows)
 
     assert call_counts.tolist() == [1] * rows
 
 
 def test_row_ranges_run_at_the_same_time() -> None:
-    """Each row range waits until the other range has started."""
+    """Each of two calls waits for the other, so both must run at the same time."""
     barrier = threading.Barrier(2, timeout=20)
 
-    def work(_begin: int, _end: int) -> None:
+    def process_range(_begin: int, _end: int) -> None:
         barrier.wait()
 
     with ThreadedRowExecutor(2) as row_executor:
-        row_executor(work, 2)
+        row_executor(process_range, 2)
 
 
 def test_few_rows_are_one_task(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threads, "TASK_ROWS", 100)
-    ranges: list[tuple[int, int]] = []
+    row_ranges: list[tuple[int, int]] = []
 
     with ThreadedRowExecutor(2) as row_executor:
         for rows in (0, 100, 101):
-            row_executor(lambda begin, end: ranges.append((begin, end)), rows)
+            row_executor(lambda begin, end: row_ranges.append((begin, end)), rows)
 
-    assert sorted(ranges) == [(0, 0), (0, 100), (0, 100), (100, 101)]
+    assert sorted(row_ranges) == [(0, 0), (0, 100), (0, 100), (100, 101)]
 
 
 @pytest.mark.parametrize("failing_row", [0, 1, 2])
@@ -163,7 +163,7 @@ def test_an_error_is_raised_after_all_threads_have_ended(failing_row: int) -> No
     ended_rows: list[int] = []
     has_failed = threading.Event()
 
-    def work(begin: int, _end: int) -> None:
+    def process_range(begin: int, _end: int) -> None:
         if begin == failing_row:
             has_failed.set()
             raise ValueError(f"row {begin}")
@@ -173,7 +173,7 @@ def test_an_error_is_raised_after_all_threads_have_ended(failing_row: int) -> No
 
     with ThreadedRowExecutor(3) as row_executor:
         with pytest.raises(ValueError, match=f"row {failing_row}"):
-            row_executor(work, 3)
+            row_executor(process_range, 3)
         assert sorted(ended_rows) == sorted(started_rows)
 
         rows: list[int] = []
@@ -182,15 +182,15 @@ def test_an_error_is_raised_after_all_threads_have_ended(failing_row: int) -> No
 
 
 def test_the_executor_does_not_wait_for_a_thread_that_has_not_started() -> None:
-    """If the other cores are busy, the calling thread runs all tasks."""
-    release = threading.Event()
+    """If the executor's thread is busy, the calling thread runs all tasks."""
+    release_event = threading.Event()
 
     with ThreadedRowExecutor(2) as row_executor:
-        row_executor._pool.submit(release.wait, 20)
+        row_executor._pool.submit(release_event.wait, 20)
         processed_rows: list[int] = []
         row_executor(lambda begin, _end: processed_rows.append(begin), 5)
         assert processed_rows == [0, 1, 2, 3, 4]
-        release.set()
+        release_event.set()
 
 
 def test_the_threads_end_with_the_executor() -> None:
@@ -207,13 +207,13 @@ def _row_thread_names() -> list[str]:
 def test_the_loop_uses_its_row_executor() -> None:
     row_counts: list[int] = []
 
-    def row_executor(work: RowRangeWork, rows: int) -> None:
+    def row_executor(process_range: RowRangeWork, rows: int) -> None:
         row_counts.append(rows)
-        run_serially(work, rows)
+        run_serially(process_range, rows)
 
-    rig = LoopRig(*batch_steps(*THREE_RECORDS, *THREE_RECORDS)).with_opened_account()
+    rig = LoopRig(*batch_steps(*THREE_PAYLOADS, *THREE_PAYLOADS)).with_opened_account()
     rig.row_executor = row_executor
 
     rig.run()
 
-    assert row_counts == [6, 4]  # 6 payloads are parsed, and 4 rows are scored
+    assert row_counts == [6, 4]  # first 6 payloads are parsed, then 4 valid rows are scored

@@ -1,4 +1,4 @@
-"""A worker detects by the topic id that a topic was deleted and created again."""
+"""A worker detects a topic that was deleted and created again by its changed topic id."""
 
 import uuid
 from concurrent.futures import Future
@@ -16,23 +16,23 @@ from tests.brokers.kafka import Kafka
 
 
 class FakeAdmin:
-    """An admin client whose requests return or raise the next of `answers`."""
+    """An admin client whose requests are answered with `answers`, one answer per request."""
 
     def __init__(self, *answers: str | Exception) -> None:
         self.answers = list(answers)
 
     def describe_topics(self, _topics: object) -> dict[str, Future[Any]]:
-        future: Future[Any] = Future()
+        answer_future: Future[Any] = Future()
         next_answer = self.answers.pop(0)
         if isinstance(next_answer, Exception):
-            future.set_exception(next_answer)
+            answer_future.set_exception(next_answer)
         else:
-            future.set_result(SimpleNamespace(topic_id=next_answer))
-        return {"sensors": future}
+            answer_future.set_result(SimpleNamespace(topic_id=next_answer))
+        return {"sensors": answer_future}
 
 
 def run_checks(*answers: str | Exception) -> None:
-    """Check a topic until every answer is compared."""
+    """Check the topic once per answer, and once more to compare the last answer."""
     now = 0.0
     admin = FakeAdmin(*answers)
     identity = TopicIdentity(cast("AdminClient", admin), "sensors", clock=lambda: now)
@@ -40,7 +40,7 @@ def run_checks(*answers: str | Exception) -> None:
         identity.check()
         now += CHECK_INTERVAL_SECONDS
     now = 0.0
-    identity.check()  # compares the last answer and sends no request
+    identity.check()  # compares the last answer but is too early for a request
 
 
 def test_an_unchanged_topic_passes() -> None:

@@ -1,4 +1,4 @@
-"""A fake producer and a scenario of errors, calls and time, for the tests of the outboxes."""
+"""A fake producer whose errors, calls and clock a scenario controls, to test outboxes."""
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -30,11 +30,11 @@ def kafka_exception(
     return KafkaException(KafkaError(code, "made by a test", False, retriable, requires_abort))
 
 
-TIMED_OUT = kafka_exception(KafkaError._TIMED_OUT, retriable=True)
+TIMED_OUT_ERROR = kafka_exception(KafkaError._TIMED_OUT, retriable=True)
 
 
 class FakeProducer:
-    """A producer whose calls raise the errors in `scenario.errors_by_call`, one per call."""
+    """A producer whose calls raise the errors of a scenario, one error per call."""
 
     def __init__(self, scenario: "ClientScenario") -> None:
         self.scenario = scenario
@@ -45,7 +45,7 @@ class FakeProducer:
         self.partitions: list[int] = []
         self.deliveries: list[tuple[int, Callable[[KafkaError | None, Message], None]]] = []
 
-    def _call(self, name: str) -> None:
+    def _record_call(self, name: str) -> None:
         self.scenario.calls.append(name)
         while name in self.scenario.hanging_calls:
             sleep(0.01)
@@ -61,10 +61,10 @@ class FakeProducer:
                 raise error
 
     def init_transactions(self, _seconds: float) -> None:
-        self._call("init_transactions")
+        self._record_call("init_transactions")
 
     def begin_transaction(self) -> None:
-        self._call("begin_transaction")
+        self._record_call("begin_transaction")
 
     def produce(
         self,
@@ -76,7 +76,7 @@ class FakeProducer:
         on_delivery: Callable[[KafkaError | None, Message], None] | None,
         headers: list[tuple[str, bytes]],
     ) -> None:
-        self._call("produce")
+        self._record_call("produce")
         self.produced_messages.append((topic, key, value, headers))
         self.partitions.append(partition)
         if on_delivery is not None:
@@ -86,18 +86,18 @@ class FakeProducer:
         self, offsets: list[TopicPartition], membership: object, seconds: float
     ) -> None:
         self.longest_send_offsets_timeout = max(self.longest_send_offsets_timeout, seconds)
-        self._call("send_offsets_to_transaction")
+        self._record_call("send_offsets_to_transaction")
         assert membership == b"membership"
         self.offsets = offsets
 
     def commit_transaction(self, _seconds: float) -> None:
-        self._call("commit_transaction")
+        self._record_call("commit_transaction")
 
     def abort_transaction(self, _seconds: float) -> None:
-        self._call("abort_transaction")
+        self._record_call("abort_transaction")
 
     def flush(self, seconds: float) -> int:
-        self._call("flush")
+        self._record_call("flush")
         self.longest_flush_timeout = max(self.longest_flush_timeout, seconds)
         if not self.scenario.undelivered_count:
             pending_deliveries, self.deliveries = self.deliveries, []
@@ -115,9 +115,9 @@ class FakeProducer:
 
 
 class ClientScenario:
-    """The clock, the injected errors and the recorded calls of a test.
+    """Controls the clock and the errors of fake producers and records their calls.
 
-    Each call of the producer takes 0.5 s.
+    Each recorded call advances the clock by 0.5 s.
     """
 
     def __init__(
@@ -133,15 +133,15 @@ class ClientScenario:
         self.producers: list[FakeProducer] = []
         self.errors_by_call = {name: deque(errors) for name, errors in errors_by_call.items()}
         self.repeat_last_error = repeat_last_error
-        """Whether a call raises its last error again and again."""
+        """If True, every further call raises the last error of its list."""
         self.hanging_calls = hanging_calls or set()
-        """Calls that block until they are removed from this set."""
+        """Names of calls that block until the name is removed from this set."""
         self.transaction_seconds = transaction_seconds
         self.undelivered_count = 0
         self.delivery_error: KafkaError | None = None
         self.commits: list[list[TopicPartition]] = []
         self.offset_of: Callable[[int], int] = lambda number: 100 + number
-        """Returns the offset that the broker gives to the message with this number."""
+        """Returns the offset that the broker assigns to the message with the given number."""
 
     def new_producer(self) -> Producer:
         self.producers.append(FakeProducer(self))
@@ -189,12 +189,12 @@ class ClientScenario:
 
 
 def errors_of_call(call: str, *errors: Exception | None) -> dict[str, Any]:
-    """Return arguments for a ClientScenario in which this call raises these errors."""
+    """Return keyword arguments for a ClientScenario in which `call` raises these errors."""
     return {call: list(errors)}
 
 
-def fixed_commit_plan(_manifests: Mapping[Partition, int]) -> CommitPlan:
-    """Return a commit plan that does not depend on the snapshots."""
+def fixed_commit_plan(_manifest_offsets: Mapping[Partition, int]) -> CommitPlan:
+    """Return the same commit plan for all snapshots."""
     return CommitPlan([], COMMITS)
 
 

@@ -8,13 +8,13 @@ from sensorwatch.consumer.publishing.bounded_call import CallOverdue, call_withi
 
 
 def test_a_call_runs_in_another_thread() -> None:
-    threads = []
+    call_threads = []
 
-    call_within(30, lambda: threads.append(current_thread()))
+    call_within(30, lambda: call_threads.append(current_thread()))
 
-    (thread,) = threads
-    assert thread is not main_thread()
-    assert thread.daemon, "a call that never returns must not prevent the exit"
+    (call_thread,) = call_threads
+    assert call_thread is not main_thread()
+    assert call_thread.daemon, "a call that never returns must not prevent the exit"
 
 
 def test_an_error_of_the_call_is_raised_to_the_caller() -> None:
@@ -26,12 +26,12 @@ def test_an_error_of_the_call_is_raised_to_the_caller() -> None:
 
 
 def test_a_call_that_does_not_return_is_abandoned() -> None:
-    release = Event()
+    release_event = Event()
 
     def wait_for_release() -> None:
-        release.wait()
+        release_event.wait()
 
     with pytest.raises(CallOverdue, match=r"within 0\.05 s"):
         call_within(0.05, wait_for_release)
 
-    release.set()
+    release_event.set()

@@ -1,4 +1,4 @@
-"""Episode events have the same ids and counts for all boundaries of micro-batches."""
+"""The events of episodes do not depend on how the records are split into micro-batches."""
 
 import json
 from collections import Counter, defaultdict
@@ -23,7 +23,7 @@ from tests.kafka.record_builders import StoredRecord, a_payload
 from tests.reading_builders import ANOMALOUS_VALUES, NORMAL_VALUES, START, a_detector
 from tests.scoring.detectors import DETECTORS
 
-SCHEMAS = {
+SCHEMA_BY_EVENT_TYPE = {
     kind: json.loads(
         (Path(__file__).parents[2] / "schemas" / f"{name}.json").read_text(encoding="utf-8")
     )
@@ -33,23 +33,23 @@ SCHEMAS = {
     )
 }
 HOUR_US = 3_600_000_000
-SENT_MS = START // 1000 + 10 * 365 * 86_400_000
+SENT_AT_MS = START // 1000 + 10 * 365 * 86_400_000
 
 
-def a_row(sensor: str, minute: float, values: Sequence[float] = NORMAL_VALUES) -> bytes:
+def a_row_payload(sensor: str, minute: float, values: Sequence[float] = NORMAL_VALUES) -> bytes:
     time = datetime.fromtimestamp(START / 1_000_000, UTC) + timedelta(minutes=minute)
     return a_payload(values, sensor_id=sensor, timestamp=time.isoformat())
 
 
 def records_of(*values: bytes, first_offset: int = 0) -> list[StoredRecord]:
     return [
-        StoredRecord(value, offset, stored_timestamp=(1, SENT_MS))
+        StoredRecord(value, offset, stored_timestamp=(1, SENT_AT_MS))
         for offset, value in enumerate(values, first_offset)
     ]
 
 
 def detector_with_gaps(kind: str = "plain") -> Detector:
-    """Return a detector for which more than an hour between two rows is a gap."""
+    """Return a detector for which an interval of more than an hour between two rows is a gap."""
     detector = DETECTORS[kind]()
     return replace(detector, levels=replace(detector.levels, max_gap=HOUR_US))
 
@@ -63,9 +63,10 @@ def events_of(
     kind: str = "plain",
     anomaly_counts: list[int] | None = None,
 ) -> list[OutgoingMessage]:
-    """Return the events of a stream whose micro-batches end before the records `batch_ends`.
+    """Return the events of records that are processed in several micro-batches.
 
-    Appends the number of anomalous rows of each micro-batch to `anomaly_counts`.
+    A micro-batch ends before each index in `batch_ends`. The numbers of anomalous rows of the
+    micro-batches are appended to `anomaly_counts`.
     """
     detector = detector_with_gaps(kind)
     memory = detector.empty_memory(max_sensors=max_sensors)
@@ -95,7 +96,8 @@ def event_type_of(message: OutgoingMessage) -> EventType:
 def validated_event(message: OutgoingMessage) -> dict[str, Any]:
     value: dict[str, Any] = json.loads(message.value or b"")
     Draft202012Validator(
-        SCHEMAS[event_type_of(message)], format_checker=Draft202012Validator.FORMAT_CHECKER
+        SCHEMA_BY_EVENT_TYPE[event_type_of(message)],
+        format_checker=Draft202012Validator.FORMAT_CHECKER,
     ).validate(value)
     return value
 
@@ -105,7 +107,7 @@ def keys_and_values(messages: Sequence[OutgoingMessage]) -> list[tuple[bytes | N
 
 
 def test_the_schema_is_valid_with_its_examples_and_describes_every_property() -> None:
-    schema = SCHEMAS[EventType.CLOSED]
+    schema = SCHEMA_BY_EVENT_TYPE[EventType.CLOSED]
     Draft202012Validator.check_schema(schema)
 
     assert schema["examples"]
@@ -117,14 +119,14 @@ def test_the_schema_is_valid_with_its_examples_and_describes_every_property() ->
 
 
 def test_an_episode_has_an_event_per_row_and_an_event_for_its_end() -> None:
-    """A normal row closes an episode; the next anomalous row begins another episode."""
+    """A normal row closes the episode, and the next anomalous row begins a new episode."""
     records = records_of(
-        a_row("p", 0),
-        a_row("p", 1, ANOMALOUS_VALUES),
+        a_row_payload("p", 0),
+        a_row_payload("p", 1, ANOMALOUS_VALUES),
         b"{",
-        a_row("p", 2, ANOMALOUS_VALUES),
-        a_row("p", 3.5),
-        a_row("p", 4, ANOMALOUS_VALUES),
+        a_row_payload("p", 2, ANOMALOUS_VALUES),
+        a_row_payload("p", 3.5),
+        a_row_payload("p", 4, ANOMALOUS_VALUES),
         first_offset=40,
     )
 
@@ -138,10 +140,10 @@ def test_an_episode_has_an_event_per_row_and_an_event_for_its_end() -> None:
         "sensors-0-41-closed",
         "sensors-0-45",
     ]
-    peaks = [event["anomaly_score"] for event in events[:2]]
+    peak_scores = [event["anomaly_score"] for event in events[:2]]
     assert [event.get("episode") for event in events] == [
-        {"id": "sensors-0-41", "start": start, "rows": 1, "peak": peaks[0]},
-        {"id": "sensors-0-41", "start": start, "rows": 2, "peak": max(peaks)},
+        {"id": "sensors-0-41", "start": start, "rows": 1, "peak": peak_scores[0]},
+        {"id": "sensors-0-41", "start": start, "rows": 2, "peak": max(peak_scores)},
         None,
         {
             "id": "sensors-0-45",
@@ -168,7 +170,9 @@ def test_an_episode_has_an_event_per_row_and_an_event_for_its_end() -> None:
 
 
 def test_a_closed_event_has_cloudevents_headers_and_no_traceparent() -> None:
-    anomalous_record, normal_record = records_of(a_row("p", 0, ANOMALOUS_VALUES), a_row("p", 1))
+    anomalous_record, normal_record = records_of(
+        a_row_payload("p", 0, ANOMALOUS_VALUES), a_row_payload("p", 1)
+    )
     record_with_trace = replace(
         normal_record, stored_headers=[("traceparent", b"00-of-the-normal-row")]
     )
@@ -189,8 +193,10 @@ def test_a_closed_event_has_cloudevents_headers_and_no_traceparent() -> None:
 
 
 def test_if_one_record_closes_an_episode_and_begins_another_the_closed_event_is_first() -> None:
-    """The first record after a gap closes the episode and may begin another episode."""
-    records = records_of(a_row("p", 0, ANOMALOUS_VALUES), a_row("p", 61, ANOMALOUS_VALUES))
+    """The first row after a gap closes the episode; if anomalous, it begins a new episode."""
+    records = records_of(
+        a_row_payload("p", 0, ANOMALOUS_VALUES), a_row_payload("p", 61, ANOMALOUS_VALUES)
+    )
 
     events = [validated_event(message) for message in events_of(records)]
 
@@ -204,7 +210,7 @@ def test_if_one_record_closes_an_episode_and_begins_another_the_closed_event_is_
 
 
 def test_the_closed_event_of_an_evicted_sensor_names_that_sensor() -> None:
-    records = records_of(a_row("p", 0, ANOMALOUS_VALUES), a_row("q", 5))
+    records = records_of(a_row_payload("p", 0, ANOMALOUS_VALUES), a_row_payload("q", 5))
 
     _, closed_message = events_of(records, max_sensors=1)
 
@@ -222,10 +228,10 @@ def test_a_late_or_duplicate_row_is_a_separate_episode(
     emit: Emit, minute: float, status: str
 ) -> None:
     records = records_of(
-        a_row("p", 5, ANOMALOUS_VALUES),
-        a_row("p", minute, ANOMALOUS_VALUES),
-        a_row("p", 6),
-        a_row("p", 7),
+        a_row_payload("p", 5, ANOMALOUS_VALUES),
+        a_row_payload("p", minute, ANOMALOUS_VALUES),
+        a_row_payload("p", 6),
+        a_row_payload("p", 7),
     )
 
     first_event, separate_event, closed_event = [
@@ -243,27 +249,32 @@ def test_a_late_or_duplicate_row_is_a_separate_episode(
 
 
 def test_with_emit_episodes_only_the_first_row_and_the_end_have_events() -> None:
-    rows = [a_row("p", minute, ANOMALOUS_VALUES) for minute in range(5)]
-    records = records_of(*rows, a_row("p", 5))
+    rows = [a_row_payload("p", minute, ANOMALOUS_VALUES) for minute in range(5)]
+    records = records_of(*rows, a_row_payload("p", 5))
 
-    ids = [
+    event_ids = [
         validated_event(message)["event_id"] for message in events_of(records, emit=Emit.EPISODES)
     ]
 
-    assert ids == ["sensors-0-0", "sensors-0-0-closed"]
+    assert event_ids == ["sensors-0-0", "sensors-0-0-closed"]
 
 
 def some_records(row_specs: list[tuple[str, str, int]]) -> list[StoredRecord]:
-    """Return a record for each sensor, kind and number of minutes since the previous record."""
+    """Return one record per item; an item has the sensor, the kind of row and a time step.
+
+    The time step is in minutes since the previous record.
+    """
     minute, values = 1_000, []
-    for sensor, kind, step in row_specs:
-        minute += step
-        row = a_row(sensor, minute, ANOMALOUS_VALUES if kind == "anomalous" else NORMAL_VALUES)
+    for sensor, kind, minute_step in row_specs:
+        minute += minute_step
+        row = a_row_payload(
+            sensor, minute, ANOMALOUS_VALUES if kind == "anomalous" else NORMAL_VALUES
+        )
         values.append(b"{" if kind == "bad" else row)
     return records_of(*values, first_offset=7)
 
 
-STREAMS = st.lists(
+RECORD_LISTS = st.lists(
     st.tuples(
         st.sampled_from(["s0", "s1", "s0", "new"]),
         st.sampled_from(["normal", "anomalous", "anomalous", "bad"]),
@@ -275,7 +286,7 @@ STREAMS = st.lists(
 
 @pytest.mark.parametrize("kind", DETECTORS)
 @settings(max_examples=60, deadline=None)
-@given(records=STREAMS, max_sensors=st.integers(1, 4), data=st.data())
+@given(records=RECORD_LISTS, max_sensors=st.integers(1, 4), data=st.data())
 def test_events_do_not_depend_on_the_boundaries_of_micro_batches(
     kind: str, records: list[StoredRecord], max_sensors: int, data: st.DataObject
 ) -> None:
@@ -310,12 +321,12 @@ def test_events_do_not_depend_on_the_boundaries_of_micro_batches(
             episode_events[0]["event_time"],
             episode_events[-1]["event_time"],
         )
-        peaks = [row_event["episode"]["peak"] for row_event in episode_events]
-        assert peaks == sorted(peaks)
-        assert peaks[0] == episode_events[0]["anomaly_score"]
+        peak_scores = [row_event["episode"]["peak"] for row_event in episode_events]
+        assert peak_scores == sorted(peak_scores)
+        assert peak_scores[0] == episode_events[0]["anomaly_score"]
         assert (
             event["peak"]
-            == peaks[-1]
+            == peak_scores[-1]
             >= max(row_event["anomaly_score"] for row_event in episode_events)
         )
     assert source_offsets == sorted(source_offsets)
@@ -325,17 +336,17 @@ def test_events_do_not_depend_on_the_boundaries_of_micro_batches(
 
 @pytest.mark.parametrize("kind", DETECTORS)
 @settings(max_examples=40, deadline=None)
-@given(records=STREAMS, max_sensors=st.integers(1, 4))
+@given(records=RECORD_LISTS, max_sensors=st.integers(1, 4))
 def test_emit_episodes_omits_events_and_changes_no_event(
     kind: str, records: list[StoredRecord], max_sensors: int
 ) -> None:
     all_messages = events_of(records, max_sensors=max_sensors, kind=kind)
     episode_messages = events_of(records, max_sensors=max_sensors, emit=Emit.EPISODES, kind=kind)
 
-    expected = [
+    expected_messages = [
         message
         for message in all_messages
         if event_type_of(message) is EventType.CLOSED
         or validated_event(message)["episode"]["rows"] == 1
     ]
-    assert keys_and_values(episode_messages) == keys_and_values(expected)
+    assert keys_and_values(episode_messages) == keys_and_values(expected_messages)

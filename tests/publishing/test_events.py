@@ -1,4 +1,4 @@
-"""Events of anomalous rows follow the JSON Schema and name the record of the row."""
+"""The event of an anomalous row is valid by the JSON Schema and names the row's record."""
 
 import json
 from pathlib import Path
@@ -13,14 +13,18 @@ from sensorwatch.consumer.publishing.events import MAX_TRACE_BYTES, EventType, a
 from tests.kafka.record_builders import StoredRecord, UnreadableHeaders, a_payload
 from tests.reading_builders import ANOMALOUS_VALUES, NORMAL_VALUES, a_detector
 
-SCHEMA = json.loads(
+EVENT_SCHEMA = json.loads(
     (Path(__file__).parents[2] / "schemas" / "anomaly-event.v1.json").read_text(encoding="utf-8")
 )
-VALIDATOR = Draft202012Validator(SCHEMA, format_checker=Draft202012Validator.FORMAT_CHECKER)
-NOW = "2025-02-03T04:05:06Z"
+EVENT_VALIDATOR = Draft202012Validator(
+    EVENT_SCHEMA, format_checker=Draft202012Validator.FORMAT_CHECKER
+)
+DETECTED_AT = "2025-02-03T04:05:06Z"
 
 
-def events_of(records: list[StoredRecord], *, detected_at: str = NOW) -> list[OutgoingMessage]:
+def events_of(
+    records: list[StoredRecord], *, detected_at: str = DETECTED_AT
+) -> list[OutgoingMessage]:
     outcome = process(
         [record.value() for record in records],
         a_detector(),
@@ -34,10 +38,15 @@ def events_of(records: list[StoredRecord], *, detected_at: str = NOW) -> list[Ou
 
 
 def some_records(seed: int = 0, count: int = 40) -> list[StoredRecord]:
-    """Return normal, anomalous and invalid rows of two partitions in turn."""
-    kinds = [a_payload(), a_payload(ANOMALOUS_VALUES), b"{", a_payload((3.0, -4.0, float(seed)))]
+    """Return records of two partitions with normal, anomalous and invalid rows in turn."""
+    payload_kinds = [
+        a_payload(),
+        a_payload(ANOMALOUS_VALUES),
+        b"{",
+        a_payload((3.0, -4.0, float(seed))),
+    ]
     return [
-        StoredRecord(kinds[(number * 7 + seed) % 4], number, stored_partition=number % 2)
+        StoredRecord(payload_kinds[(number * 7 + seed) % 4], number, stored_partition=number % 2)
         for number in range(count)
     ]
 
@@ -54,28 +63,32 @@ def decode_event(value: bytes | None) -> dict[str, object]:
 
 
 def test_the_schema_and_its_examples_are_valid() -> None:
-    Draft202012Validator.check_schema(SCHEMA)
+    Draft202012Validator.check_schema(EVENT_SCHEMA)
 
-    assert SCHEMA["examples"]
-    for example in SCHEMA["examples"]:
-        VALIDATOR.validate(example)
+    assert EVENT_SCHEMA["examples"]
+    for example in EVENT_SCHEMA["examples"]:
+        EVENT_VALIDATOR.validate(example)
 
 
 def test_the_schema_describes_every_property() -> None:
-    signals = SCHEMA["properties"]["signals"]["items"]["properties"]
-    episode = SCHEMA["properties"]["episode"]["properties"]
+    signal_properties = EVENT_SCHEMA["properties"]["signals"]["items"]["properties"]
+    episode_properties = EVENT_SCHEMA["properties"]["episode"]["properties"]
 
-    for name, property_schema in {**SCHEMA["properties"], **signals, **episode}.items():
+    for name, property_schema in {
+        **EVENT_SCHEMA["properties"],
+        **signal_properties,
+        **episode_properties,
+    }.items():
         assert property_schema.get("description"), name
 
 
-@pytest.mark.parametrize("property_name", SCHEMA["required"])
+@pytest.mark.parametrize("property_name", EVENT_SCHEMA["required"])
 def test_an_event_without_a_required_property_is_refused(property_name: str) -> None:
-    event = dict(SCHEMA["examples"][0])
+    event = dict(EVENT_SCHEMA["examples"][0])
     del event[property_name]
 
     with pytest.raises(ValidationError, match=property_name):
-        VALIDATOR.validate(event)
+        EVENT_VALIDATOR.validate(event)
 
 
 def test_events_follow_the_schema_and_have_all_of_its_properties() -> None:
@@ -83,14 +96,14 @@ def test_events_follow_the_schema_and_have_all_of_its_properties() -> None:
 
     assert len(events) >= 10
     for event in events:
-        VALIDATOR.validate(event)
-        assert set(SCHEMA["properties"]) == set(event)
-    signals = SCHEMA["properties"]["signals"]["items"]["properties"]
-    assert set(events[0]["signals"][0]) == set(signals)  # type: ignore[index]  # just validated
+        EVENT_VALIDATOR.validate(event)
+        assert set(EVENT_SCHEMA["properties"]) == set(event)
+    signal_properties = EVENT_SCHEMA["properties"]["signals"]["items"]["properties"]
+    assert set(events[0]["signals"][0]) == set(signal_properties)  # type: ignore[index]  # just validated
 
 
 def test_an_event_with_a_new_property_is_valid() -> None:
-    VALIDATOR.validate(SCHEMA["examples"][0] | {"attribution_method": "new"})
+    EVENT_VALIDATOR.validate(EVENT_SCHEMA["examples"][0] | {"attribution_method": "new"})
 
 
 def test_an_event_names_its_record_model_threshold_and_signals() -> None:
@@ -128,7 +141,7 @@ def test_an_event_has_the_cloudevents_headers_of_binary_mode() -> None:
         "ce_time": b"2025-01-01T00:00:00Z",
         "ce_subject": b"pump-7",
         "content-type": b"application/json",
-        "detected_at": NOW.encode(),
+        "detected_at": DETECTED_AT.encode(),
     }
 
 
@@ -141,9 +154,9 @@ def test_the_last_traceparent_header_is_copied() -> None:
 
 
 def test_a_traceparent_header_that_is_too_long_is_not_copied() -> None:
-    """With a longer header the event could exceed the broker's size limit."""
-    for length, is_copied in ((MAX_TRACE_BYTES, True), (MAX_TRACE_BYTES + 1, False)):
-        headers = [("traceparent", b"0" * length)]
+    """If long headers were copied, the event could exceed the broker's size limit."""
+    for byte_count, is_copied in ((MAX_TRACE_BYTES, True), (MAX_TRACE_BYTES + 1, False)):
+        headers = [("traceparent", b"0" * byte_count)]
 
         (message,) = events_of([StoredRecord(a_payload(ANOMALOUS_VALUES), stored_headers=headers)])
 

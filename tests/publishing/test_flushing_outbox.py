@@ -1,4 +1,4 @@
-"""The flushing outbox commits only after delivery and raises project errors."""
+"""The flushing outbox commits only after delivery; it raises errors of this project."""
 
 from dataclasses import dataclass
 from typing import cast
@@ -61,7 +61,7 @@ def test_each_commit_error_is_raised_as_a_project_error(
 
 @dataclass(frozen=True)
 class PartitionResult:
-    """The result of a commit for one partition."""
+    """What the client returns for one partition of a commit."""
 
     error: KafkaError | None
 
@@ -73,7 +73,7 @@ class PartitionResult:
 def test_an_error_of_one_partition_is_an_error_of_the_commit(
     code: int, error_class: type[Exception]
 ) -> None:
-    """The client returns an error of one partition and does not raise it."""
+    """The client returns an error that concerns one partition instead of raising the error."""
     commit_result = [PartitionResult(None), PartitionResult(KafkaError(code))]
 
     with pytest.raises(error_class):

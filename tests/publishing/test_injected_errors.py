@@ -1,4 +1,4 @@
-"""The outbox raises the expected error for each error that a broker sends to the client."""
+"""For each error code of a broker, the outbox raises the expected error of this project."""
 
 from collections.abc import Iterator, Mapping
 
@@ -29,36 +29,35 @@ MESSAGE = OutgoingMessage("output", None, b"event", [])
 COMMITS = [Commit(Partition("input", 0), 1, "account")]
 STATE_TOPIC = "state"
 
-ABORTED, UNKNOWN, FENCED, UNRECOVERABLE = MicroBatchAborted, OutcomeUnknown, Fenced, Unrecoverable
 BROKER_ERRORS = [
     # Errors of produce requests.
-    (Api.PRODUCE, KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER, UNKNOWN),
-    (Api.PRODUCE, KafkaError.INVALID_PRODUCER_ID_MAPPING, UNKNOWN),
-    (Api.PRODUCE, KafkaError.UNKNOWN_PRODUCER_ID, ABORTED),
-    # librdkafka reports an old producer epoch as a fenced producer.
-    (Api.PRODUCE, KafkaError.INVALID_PRODUCER_EPOCH, FENCED),
-    (Api.PRODUCE, KafkaError.MSG_SIZE_TOO_LARGE, UNRECOVERABLE),
-    (Api.PRODUCE, KafkaError.TOPIC_AUTHORIZATION_FAILED, UNRECOVERABLE),
+    (Api.PRODUCE, KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER, OutcomeUnknown),
+    (Api.PRODUCE, KafkaError.INVALID_PRODUCER_ID_MAPPING, OutcomeUnknown),
+    (Api.PRODUCE, KafkaError.UNKNOWN_PRODUCER_ID, MicroBatchAborted),
+    # librdkafka reports a producer with an old epoch as fenced.
+    (Api.PRODUCE, KafkaError.INVALID_PRODUCER_EPOCH, Fenced),
+    (Api.PRODUCE, KafkaError.MSG_SIZE_TOO_LARGE, Unrecoverable),
+    (Api.PRODUCE, KafkaError.TOPIC_AUTHORIZATION_FAILED, Unrecoverable),
     # Errors of requests that add offsets to a transaction.
-    (Api.ADD_OFFSETS_TO_TXN, KafkaError.PRODUCER_FENCED, FENCED),
-    (Api.ADD_OFFSETS_TO_TXN, KafkaError.INVALID_PRODUCER_EPOCH, FENCED),
-    (Api.ADD_OFFSETS_TO_TXN, KafkaError.INVALID_TXN_STATE, UNRECOVERABLE),
-    # Errors of requests that send offsets.
-    (Api.TXN_OFFSET_COMMIT, KafkaError.ILLEGAL_GENERATION, ABORTED),
-    (Api.TXN_OFFSET_COMMIT, KafkaError.UNKNOWN_MEMBER_ID, ABORTED),
-    (Api.TXN_OFFSET_COMMIT, STALE_MEMBER_EPOCH, ABORTED),
-    (Api.TXN_OFFSET_COMMIT, KafkaError.REBALANCE_IN_PROGRESS, ABORTED),
-    (Api.TXN_OFFSET_COMMIT, KafkaError.FENCED_INSTANCE_ID, FENCED),
-    (Api.TXN_OFFSET_COMMIT, KafkaError.OFFSET_METADATA_TOO_LARGE, UNRECOVERABLE),
-    (Api.TXN_OFFSET_COMMIT, KafkaError.GROUP_AUTHORIZATION_FAILED, UNRECOVERABLE),
+    (Api.ADD_OFFSETS_TO_TXN, KafkaError.PRODUCER_FENCED, Fenced),
+    (Api.ADD_OFFSETS_TO_TXN, KafkaError.INVALID_PRODUCER_EPOCH, Fenced),
+    (Api.ADD_OFFSETS_TO_TXN, KafkaError.INVALID_TXN_STATE, Unrecoverable),
+    # Errors of requests that commit offsets in a transaction.
+    (Api.TXN_OFFSET_COMMIT, KafkaError.ILLEGAL_GENERATION, MicroBatchAborted),
+    (Api.TXN_OFFSET_COMMIT, KafkaError.UNKNOWN_MEMBER_ID, MicroBatchAborted),
+    (Api.TXN_OFFSET_COMMIT, STALE_MEMBER_EPOCH, MicroBatchAborted),
+    (Api.TXN_OFFSET_COMMIT, KafkaError.REBALANCE_IN_PROGRESS, MicroBatchAborted),
+    (Api.TXN_OFFSET_COMMIT, KafkaError.FENCED_INSTANCE_ID, Fenced),
+    (Api.TXN_OFFSET_COMMIT, KafkaError.OFFSET_METADATA_TOO_LARGE, Unrecoverable),
+    (Api.TXN_OFFSET_COMMIT, KafkaError.GROUP_AUTHORIZATION_FAILED, Unrecoverable),
     # Errors of requests that end a transaction.
-    (Api.END_TXN, KafkaError.PRODUCER_FENCED, FENCED),
-    (Api.END_TXN, KafkaError.INVALID_PRODUCER_EPOCH, FENCED),
-    (Api.END_TXN, KafkaError.INVALID_TXN_STATE, UNKNOWN),
-    (Api.END_TXN, KafkaError.INVALID_PRODUCER_ID_MAPPING, UNKNOWN),
-    (Api.END_TXN, KafkaError.UNKNOWN_PRODUCER_ID, ABORTED),
-    (Api.END_TXN, KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, UNRECOVERABLE),
-    # Errors that the client or the outbox solves by a retry.
+    (Api.END_TXN, KafkaError.PRODUCER_FENCED, Fenced),
+    (Api.END_TXN, KafkaError.INVALID_PRODUCER_EPOCH, Fenced),
+    (Api.END_TXN, KafkaError.INVALID_TXN_STATE, OutcomeUnknown),
+    (Api.END_TXN, KafkaError.INVALID_PRODUCER_ID_MAPPING, OutcomeUnknown),
+    (Api.END_TXN, KafkaError.UNKNOWN_PRODUCER_ID, MicroBatchAborted),
+    (Api.END_TXN, KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, Unrecoverable),
+    # Errors after which a retry by the client or the outbox succeeds.
     (Api.END_TXN, KafkaError.COORDINATOR_NOT_AVAILABLE, None),
     (Api.END_TXN, KafkaError._TRANSPORT, None),
     (Api.PRODUCE, KafkaError.NOT_LEADER_FOR_PARTITION, None),
@@ -67,7 +66,7 @@ BROKER_ERRORS = [
 ]
 
 
-def fixed_commit_plan(_manifests: Mapping[Partition, int]) -> CommitPlan:
+def fixed_commit_plan(_manifest_offsets: Mapping[Partition, int]) -> CommitPlan:
     return CommitPlan([], COMMITS)
 
 
@@ -80,7 +79,7 @@ def parameter_id(value: object) -> str:
 
 
 class OutboxRig:
-    """A transactional outbox on the mock cluster, and all producers that it created."""
+    """Creates transactional outboxes on the mock cluster and stores their producers."""
 
     def __init__(
         self, cluster: MockCluster, *, deadline_seconds: float = 5.0, idle_seconds: float = 10.0
@@ -136,7 +135,7 @@ def rig(mock_cluster: MockCluster) -> Iterator[OutboxRig]:
 def test_each_broker_error_is_solved_or_raised_as_a_project_error(
     rig: OutboxRig, api: Api, code: int, error_class: type[SensorwatchError] | None
 ) -> None:
-    """A new producer is created only if the outcome is unknown."""
+    """The outbox creates a new producer only after an unknown outcome."""
     outbox = rig.outbox()
     rig.cluster.push_request_errors(api, [code])
 
@@ -147,8 +146,8 @@ def test_each_broker_error_is_solved_or_raised_as_a_project_error(
             rig.publish(outbox, iter([MESSAGE]))
         assert type(error_info.value) is error_class
 
-    assert len(rig.producers) == (2 if error_class is UNKNOWN else 1)
-    if error_class in (ABORTED, UNKNOWN, None):  # the outbox can publish again
+    assert len(rig.producers) == (2 if error_class is OutcomeUnknown else 1)
+    if error_class in (MicroBatchAborted, OutcomeUnknown, None):  # the outbox can publish again
         rig.publish(outbox, iter([MESSAGE]))
     outbox.close()
 
@@ -156,19 +155,19 @@ def test_each_broker_error_is_solved_or_raised_as_a_project_error(
 @pytest.mark.parametrize(
     ("api", "code", "error_class"),
     [
-        (Api.PRODUCE, KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER, UNKNOWN),
-        (Api.PRODUCE, KafkaError.INVALID_PRODUCER_ID_MAPPING, UNKNOWN),
-        (Api.PRODUCE, KafkaError.UNKNOWN_PRODUCER_ID, ABORTED),
-        (Api.PRODUCE, KafkaError.INVALID_PRODUCER_EPOCH, FENCED),
-        (Api.ADD_PARTITIONS_TO_TXN, KafkaError.PRODUCER_FENCED, FENCED),
-        (Api.ADD_PARTITIONS_TO_TXN, KafkaError.TOPIC_AUTHORIZATION_FAILED, UNRECOVERABLE),
+        (Api.PRODUCE, KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER, OutcomeUnknown),
+        (Api.PRODUCE, KafkaError.INVALID_PRODUCER_ID_MAPPING, OutcomeUnknown),
+        (Api.PRODUCE, KafkaError.UNKNOWN_PRODUCER_ID, MicroBatchAborted),
+        (Api.PRODUCE, KafkaError.INVALID_PRODUCER_EPOCH, Fenced),
+        (Api.ADD_PARTITIONS_TO_TXN, KafkaError.PRODUCER_FENCED, Fenced),
+        (Api.ADD_PARTITIONS_TO_TXN, KafkaError.TOPIC_AUTHORIZATION_FAILED, Unrecoverable),
     ],
     ids=parameter_id,
 )
 def test_an_error_between_two_messages_is_raised_with_its_cause(
     rig: OutboxRig, api: Api, code: int, error_class: type[SensorwatchError]
 ) -> None:
-    """The next produce() reports only an "erroneous state"; the outbox finds the cause."""
+    """The next produce() reports only an "erroneous state", but the outbox raises the cause."""
     outbox = rig.outbox()
     rig.cluster.push_request_errors(api, [code])
 
@@ -188,7 +187,7 @@ def test_an_error_between_two_messages_is_raised_with_its_cause(
         rig.publish(outbox, messages())
 
     assert type(error_info.value) is error_class
-    assert len(rig.producers) == (2 if error_class is UNKNOWN else 1)
+    assert len(rig.producers) == (2 if error_class is OutcomeUnknown else 1)
     outbox.close()
 
 
@@ -245,9 +244,9 @@ def test_a_start_waits_for_a_loading_coordinator_until_the_deadline(rig: OutboxR
 
 
 def test_a_group_coordinator_that_was_killed_and_replaced_is_found_again() -> None:
-    """The client waits for the old coordinator until a connection changes.
+    """The client waits for the killed coordinator until one of its connections is closed.
 
-    Closing an idle connection is such a change; see librdkafka's issue 5511.
+    Therefore the client closes idle connections; see librdkafka's issue 5511.
     """
     with MockCluster(brokers=3) as cluster:
         rig = OutboxRig(cluster, deadline_seconds=10.0, idle_seconds=1.0)
@@ -261,7 +260,7 @@ def test_a_group_coordinator_that_was_killed_and_replaced_is_found_again() -> No
 
 
 def test_a_client_that_waits_for_a_killed_group_coordinator_is_abandoned() -> None:
-    """The client ignores the timeout of the call; see librdkafka's issue 5456."""
+    """The client ignores the timeout of this call; see librdkafka's issue 5456."""
     with MockCluster(brokers=3) as cluster:
         rig = OutboxRig(cluster, deadline_seconds=2.0, idle_seconds=0.0)
         outbox = replace_group_coordinator(rig)
@@ -276,7 +275,7 @@ def test_a_client_that_waits_for_a_killed_group_coordinator_is_abandoned() -> No
 
 
 def replace_group_coordinator(rig: OutboxRig) -> TransactionalOutbox:
-    """Publish a message, kill the group's coordinator and make broker 3 the coordinator."""
+    """Publish a message, stop the coordinator of the group and make broker 3 the coordinator."""
     rig.cluster.topic_create("input")
     rig.cluster.topic_create("output")
     rig.cluster.set_transaction_coordinator("writer", 1)
@@ -309,7 +308,7 @@ def test_closing_aborts_an_open_transaction(rig: OutboxRig) -> None:
 
 
 def test_the_transaction_after_a_lost_connection_succeeds(rig: OutboxRig) -> None:
-    """With the default of `metadata.recovery.strategy` the second transaction never ends."""
+    """With the client's default `metadata.recovery.strategy` the second transaction hangs."""
     outbox = rig.outbox()
     rig.cluster.push_request_errors(Api.PRODUCE, [KafkaError._TRANSPORT])
     rig.publish(outbox, iter([MESSAGE]))

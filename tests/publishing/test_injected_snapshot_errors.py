@@ -1,4 +1,4 @@
-"""The outboxes raise the expected error for each broker error of a snapshot."""
+"""If a broker refuses a record of a snapshot, each outbox raises the right error for the code."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -27,7 +27,6 @@ from tests.publishing.test_injected_errors import COMMITS, STATE_TOPIC, OutboxRi
 pytestmark = [pytest.mark.embedded, pytest.mark.slow]
 
 SNAPSHOT = a_snapshot(b"content", source=Partition("input", 0))
-ABORTED, UNKNOWN, FENCED, UNRECOVERABLE = MicroBatchAborted, OutcomeUnknown, Fenced, Unrecoverable
 
 
 @pytest.fixture
@@ -39,22 +38,22 @@ def rig(mock_cluster: MockCluster) -> Iterator[OutboxRig]:
     rig.consumer.close()
 
 
-def publish(rig: OutboxRig, outbox: TransactionalOutbox | FlushingOutbox) -> int:
-    """Publish a snapshot without messages; return the offset of its manifest."""
+def publish_snapshot(rig: OutboxRig, outbox: TransactionalOutbox | FlushingOutbox) -> int:
+    """Publish a snapshot and no other messages; return the offset of the snapshot's manifest."""
     offsets: list[int] = []
 
-    def plan_commit(manifests: Mapping[Partition, int]) -> CommitPlan:
-        offsets.extend(manifests.values())
+    def plan_commit(manifest_offsets: Mapping[Partition, int]) -> CommitPlan:
+        offsets.extend(manifest_offsets.values())
         return CommitPlan([], COMMITS)
 
     membership = rig.consumer.consumer_group_metadata()
     outbox.publish([], plan_commit, membership, snapshots=[SNAPSHOT])
-    (manifest,) = offsets
-    return manifest
+    (manifest_offset,) = offsets
+    return manifest_offset
 
 
 class ProducerWithLostException(Producer):
-    """A client whose first flush() loses its exception and raises SystemError."""
+    """A producer whose first flush() raises SystemError instead of the client's exception."""
 
     has_lost_exception = False
 
@@ -68,7 +67,7 @@ class ProducerWithLostException(Producer):
 
 
 @pytest.mark.parametrize(
-    ("code", "error_class"), [(None, None), (KafkaError.INVALID_PRODUCER_EPOCH, FENCED)]
+    ("code", "error_class"), [(None, None), (KafkaError.INVALID_PRODUCER_EPOCH, Fenced)]
 )
 def test_an_exception_that_the_client_lost_is_raised_by_the_next_call(
     rig: OutboxRig,
@@ -79,11 +78,11 @@ def test_an_exception_that_the_client_lost_is_raised_by_the_next_call(
     monkeypatch.setattr("tests.publishing.test_injected_errors.Producer", ProducerWithLostException)
     outbox = rig.outbox()
     if code is None or error_class is None:
-        assert publish(rig, outbox) > 0
+        assert publish_snapshot(rig, outbox) > 0
     else:
         rig.cluster.push_request_errors(Api.PRODUCE, [code])
         with pytest.raises(error_class):
-            publish(rig, outbox)
+            publish_snapshot(rig, outbox)
     (producer,) = rig.producers
     assert isinstance(producer, ProducerWithLostException)
     assert producer.has_lost_exception
@@ -92,12 +91,12 @@ def test_an_exception_that_the_client_lost_is_raised_by_the_next_call(
 @pytest.mark.parametrize(
     ("code", "error_class"),
     [
-        (KafkaError.UNKNOWN_PRODUCER_ID, ABORTED),
-        (KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER, UNKNOWN),
-        (KafkaError.INVALID_PRODUCER_ID_MAPPING, UNKNOWN),
-        (KafkaError.INVALID_PRODUCER_EPOCH, FENCED),
-        (KafkaError.MSG_SIZE_TOO_LARGE, UNRECOVERABLE),
-        (KafkaError.TOPIC_AUTHORIZATION_FAILED, UNRECOVERABLE),
+        (KafkaError.UNKNOWN_PRODUCER_ID, MicroBatchAborted),
+        (KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER, OutcomeUnknown),
+        (KafkaError.INVALID_PRODUCER_ID_MAPPING, OutcomeUnknown),
+        (KafkaError.INVALID_PRODUCER_EPOCH, Fenced),
+        (KafkaError.MSG_SIZE_TOO_LARGE, Unrecoverable),
+        (KafkaError.TOPIC_AUTHORIZATION_FAILED, Unrecoverable),
         (KafkaError.NOT_LEADER_FOR_PARTITION, None),
         (KafkaError._TRANSPORT, None),
     ],
@@ -111,15 +110,15 @@ def test_each_broker_error_of_a_snapshot_is_solved_or_raised(
     rig.cluster.push_request_errors(Api.PRODUCE, [0] * preceding_successes + [code])
 
     if error_class is None:
-        publish(rig, outbox)
+        publish_snapshot(rig, outbox)
     else:
         with pytest.raises(error_class) as error_info:
-            publish(rig, outbox)
+            publish_snapshot(rig, outbox)
         assert type(error_info.value) is error_class
 
-    assert len(rig.producers) == (2 if error_class is UNKNOWN else 1)
-    if error_class in (ABORTED, UNKNOWN, None):  # the outbox can publish again
-        publish(rig, outbox)
+    assert len(rig.producers) == (2 if error_class is OutcomeUnknown else 1)
+    if error_class in (MicroBatchAborted, OutcomeUnknown, None):  # the outbox can publish again
+        publish_snapshot(rig, outbox)
     outbox.close()
 
 
@@ -127,14 +126,17 @@ def test_each_broker_error_of_a_snapshot_is_solved_or_raised(
 def test_a_stored_record_without_an_offset_aborts_the_micro_batch(
     rig: OutboxRig, preceding_successes: int
 ) -> None:
-    """The test publishes no further record: the mock cluster has not stored this one."""
+    """After this error a real broker has the record but the mock cluster has not.
+
+    Therefore the test publishes no further record.
+    """
     outbox = rig.outbox()
     rig.cluster.push_request_errors(
         Api.PRODUCE, [0] * preceding_successes + [KafkaError.DUPLICATE_SEQUENCE_NUMBER]
     )
 
     with pytest.raises(MicroBatchAborted, match="DUPLICATE"):
-        publish(rig, outbox)
+        publish_snapshot(rig, outbox)
 
     assert len(rig.producers) == 1
     outbox.close()
@@ -146,18 +148,18 @@ def test_a_chunk_without_an_answer_until_the_deadline_renews_the_producer(rig: O
     rig.cluster.push_request_errors(Api.PRODUCE, [KafkaError.NOT_LEADER_FOR_PARTITION] * 1_000)
 
     with pytest.raises(OutcomeUnknown):
-        publish(rig, outbox)
+        publish_snapshot(rig, outbox)
 
     assert len(rig.producers) == 2
     rig.cluster.clear_request_errors(Api.PRODUCE)
-    publish(rig, outbox)
+    publish_snapshot(rig, outbox)
 
 
 @pytest.mark.parametrize(
     ("code", "error_class"),
     [
-        (KafkaError.DUPLICATE_SEQUENCE_NUMBER, ABORTED),
-        (KafkaError.MSG_SIZE_TOO_LARGE, UNRECOVERABLE),
+        (KafkaError.DUPLICATE_SEQUENCE_NUMBER, MicroBatchAborted),
+        (KafkaError.MSG_SIZE_TOO_LARGE, Unrecoverable),
         (KafkaError.NOT_LEADER_FOR_PARTITION, None),
     ],
     ids=parameter_id,
@@ -175,9 +177,9 @@ def test_the_flushing_outbox_solves_or_raises_each_broker_error(
     rig.cluster.push_request_errors(Api.PRODUCE, [code])
 
     if error_class is None:
-        assert publish(rig, outbox) == 1
+        assert publish_snapshot(rig, outbox) == 1
         return
     with pytest.raises(error_class):
-        publish(rig, outbox)
-    if error_class is ABORTED:
-        assert publish(rig, outbox) >= 1
+        publish_snapshot(rig, outbox)
+    if error_class is MicroBatchAborted:
+        assert publish_snapshot(rig, outbox) >= 1

@@ -1,4 +1,4 @@
-"""The membership is parsed, and a client that is not a member may not commit."""
+"""The group membership of a client is parsed; a client without a membership cannot commit."""
 
 import struct
 
@@ -10,8 +10,10 @@ from sensorwatch.common.kafka.silent_logger import silent_logger
 from sensorwatch.consumer.publishing.membership import parse_membership, require_member
 
 
-def a_membership(generation: int, member: str = "member-1") -> bytes:
-    return b"CGMDv2:" + struct.pack("<i", generation) + b"group\0" + member.encode() + b"\0" + b"\0"
+def a_membership(generation: int, member_id: str = "member-1") -> bytes:
+    return (
+        b"CGMDv2:" + struct.pack("<i", generation) + b"group\0" + member_id.encode() + b"\0" + b"\0"
+    )
 
 
 def test_generation_and_member_id_are_parsed() -> None:
@@ -31,7 +33,7 @@ def test_a_client_that_is_not_a_member_may_not_commit(membership: bytes) -> None
 
 
 def test_a_client_that_has_not_joined_has_no_generation() -> None:
-    """The test fails if the installed client writes the membership in another layout."""
+    """The test fails if the installed Kafka client encodes the membership in another way."""
     with Consumer({"group.id": "g"}, logger=silent_logger()) as consumer:
         membership = consumer.consumer_group_metadata()
 

@@ -1,4 +1,4 @@
-"""Events of the default detector and the lines of `tail` name the signals of an anomaly."""
+"""The event of an anomaly names its signals, and so does its line in `sensorwatch tail`."""
 
 import json
 import re
@@ -15,15 +15,17 @@ from sensorwatch.consumer.publishing.events import anomaly_events
 from tests.kafka.record_builders import StoredRecord
 from tests.scoring.detectors import a_forecast_detector
 
-SCHEMA = Path(__file__).parents[2] / "schemas" / "anomaly-event.v1.json"
+SCHEMA_PATH = Path(__file__).parents[2] / "schemas" / "anomaly-event.v1.json"
 
 
 def last_event_after(*values: dict[str, float | None]) -> OutgoingMessage:
-    """Score 40 rows and return the last event; the last rows get the given values."""
-    noise = np.random.default_rng(3).normal(size=(40, 3)).round(3).tolist()
-    rows: list[dict[str, Any]] = [dict(zip(("x1", "x2", "x3"), row, strict=True)) for row in noise]
-    for row, changes in zip(rows[-len(values) :], values, strict=True):
-        row.update(changes)
+    """Score 40 random rows, the last of them changed by `values`, and return the last event."""
+    random_values = np.random.default_rng(3).normal(size=(40, 3)).round(3).tolist()
+    rows: list[dict[str, Any]] = [
+        dict(zip(("x1", "x2", "x3"), row, strict=True)) for row in random_values
+    ]
+    for row, changed_values in zip(rows[-len(values) :], values, strict=True):
+        row.update(changed_values)
     records = [
         StoredRecord(
             json.dumps(
@@ -44,7 +46,7 @@ def test_an_event_names_the_anomalous_signal_first_with_its_expected_range() -> 
 
     event = json.loads(message.value or b"")
 
-    Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8"))).validate(event)
+    Draft202012Validator(json.loads(SCHEMA_PATH.read_text(encoding="utf-8"))).validate(event)
     assert event["source"]["offset"] == 39
     assert event["status"] == "scored"
     first_signal, *other_signals = event["signals"]
@@ -84,6 +86,6 @@ def test_the_printed_line_has_the_reason() -> None:
     event = read_event(StoredRecord(message.value, stored_headers=message.headers))
 
     assert event is not None
-    text = "".join(fragment for fragment, _ in line_parts(event))
-    percent = f"{100 * signal['attribution']:.0f}"
-    assert re.search(rf"x2 41\.3\d*, expected -?[\d.]+ to -?[\d.]+, high, {percent} %$", text)
+    text = "".join(line_part for line_part, _ in line_parts(event))
+    percent_text = f"{100 * signal['attribution']:.0f}"
+    assert re.search(rf"x2 41\.3\d*, expected -?[\d.]+ to -?[\d.]+, high, {percent_text} %$", text)

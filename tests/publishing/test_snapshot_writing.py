@@ -26,7 +26,7 @@ from tests.publishing.outboxes import (
 
 OTHER_SOURCE = Partition("in", 3)
 SNAPSHOT, OTHER_SNAPSHOT = a_snapshot(b"0123456789"), a_snapshot(b"abcde", source=OTHER_SOURCE)
-"""Snapshots of three chunks and of two chunks of four bytes."""
+"""A snapshot of three chunks and a snapshot of two; a chunk has at most four bytes."""
 Outbox = TransactionalOutbox | FlushingOutbox
 
 
@@ -37,8 +37,8 @@ def outbox_of(scenario: ClientScenario, kind: str) -> Outbox:
 def publish_snapshots(outbox: Outbox, *snapshots: Snapshot) -> Mapping[Partition, int]:
     offsets: dict[Partition, int] = {}
 
-    def plan_commit(manifests: Mapping[Partition, int]) -> CommitPlan:
-        offsets.update(manifests)
+    def plan_commit(manifest_offsets: Mapping[Partition, int]) -> CommitPlan:
+        offsets.update(manifest_offsets)
         return CommitPlan([OutgoingMessage("ledger", None, b"account", [], 1)], COMMITS)
 
     outbox.publish(iter(MESSAGES), plan_commit, b"membership", snapshots=snapshots)
@@ -78,7 +78,7 @@ def test_chunks_and_manifests_are_delivered_before_their_offsets_are_used(kind: 
 
     publish_snapshots(outbox_of(scenario, kind), SNAPSHOT)
 
-    # The calls produce 3 results and 3 chunks, then the manifest, then the ledger record.
+    # The calls produce 3 messages and 3 chunks, then the manifest, then the ledger record.
     snapshot_calls = [*["produce"] * 6, "flush", "produce", "flush", "produce"]
     first_calls, last_calls = {
         "transactional": (["init_transactions", SUCCESSFUL_CALLS[0]], SUCCESSFUL_CALLS[-2:]),
@@ -99,7 +99,7 @@ def test_without_snapshots_there_is_no_delivery_report_and_no_flush() -> None:
 
 @EACH_OUTBOX
 def test_an_unknown_offset_of_a_chunk_aborts_the_micro_batch(kind: str) -> None:
-    """The broker stored the chunk at the first try but answered only the second try."""
+    """The offset is unknown if only the answer to the repeated request for a chunk arrives."""
     scenario = ClientScenario()
     scenario.offset_of = lambda number: -1001 if number == 4 else 100 + number
     outbox = outbox_of(scenario, kind)
@@ -125,7 +125,7 @@ def test_an_unknown_offset_of_a_chunk_aborts_the_micro_batch(kind: str) -> None:
 def test_the_outbox_raises_the_cause_of_an_undelivered_chunk(
     code: int, error_class: type[Exception]
 ) -> None:
-    """The delivery report may say only that the chunk was dropped; the next call has the cause."""
+    """A delivery report may only state that the chunk was dropped; the next call has the cause."""
     scenario = ClientScenario(send_offsets_to_transaction=[kafka_exception(code)])
     scenario.delivery_error = KafkaError(KafkaError._PURGE_QUEUE)
 

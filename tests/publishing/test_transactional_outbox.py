@@ -1,4 +1,4 @@
-"""The transactional outbox publishes all messages or none and raises project errors."""
+"""The transactional outbox publishes all messages or none; it raises errors of this project."""
 
 from collections.abc import Iterator
 
@@ -17,7 +17,7 @@ from sensorwatch.consumer.publishing.transactional_outbox import CALL_TIMEOUT_SE
 from tests.publishing.outboxes import (
     MESSAGES,
     SUCCESSFUL_CALLS,
-    TIMED_OUT,
+    TIMED_OUT_ERROR,
     ClientScenario,
     errors_of_call,
     fixed_commit_plan,
@@ -41,7 +41,7 @@ def test_messages_and_offsets_are_in_one_transaction() -> None:
 
 @pytest.mark.parametrize("call", ["init_transactions", *dict.fromkeys(SUCCESSFUL_CALLS)])
 def test_each_call_is_repeated_after_a_retriable_error(call: str) -> None:
-    scenario = ClientScenario(**errors_of_call(call, TIMED_OUT, TIMED_OUT))
+    scenario = ClientScenario(**errors_of_call(call, TIMED_OUT_ERROR, TIMED_OUT_ERROR))
 
     publish(scenario.transactional_outbox())
 
@@ -50,8 +50,8 @@ def test_each_call_is_repeated_after_a_retriable_error(call: str) -> None:
 
 
 def test_a_commit_without_an_answer_has_an_unknown_outcome() -> None:
-    """The commit is repeated until the deadline; then a new producer ends the transaction."""
-    scenario = ClientScenario(repeat_last_error=True, commit_transaction=[TIMED_OUT])
+    """The outbox repeats the commit until the deadline and then creates a new producer."""
+    scenario = ClientScenario(repeat_last_error=True, commit_transaction=[TIMED_OUT_ERROR])
     outbox = scenario.transactional_outbox()
     start = scenario.now
 
@@ -82,7 +82,7 @@ def test_a_call_that_ignores_its_timeout_is_abandoned_and_the_producer_renewed()
 
 
 def test_offsets_are_sent_in_one_call_with_all_of_the_remaining_time() -> None:
-    """A timeout of send_offsets_to_transaction() aborts the transaction."""
+    """A timeout of send_offsets_to_transaction() would abort the transaction."""
     scenario = ClientScenario()
 
     publish(scenario.transactional_outbox())
@@ -92,9 +92,9 @@ def test_offsets_are_sent_in_one_call_with_all_of_the_remaining_time() -> None:
 
 
 def test_a_transaction_ends_before_the_timeout_of_the_broker() -> None:
-    """After the transaction timeout the broker fences the producer."""
+    """A producer that exceeds the transaction timeout is fenced by the broker."""
     scenario = ClientScenario(
-        repeat_last_error=True, transaction_seconds=4.0, commit_transaction=[TIMED_OUT]
+        repeat_last_error=True, transaction_seconds=4.0, commit_transaction=[TIMED_OUT_ERROR]
     )
     outbox = scenario.transactional_outbox()
     start = scenario.now
@@ -106,8 +106,8 @@ def test_a_transaction_ends_before_the_timeout_of_the_broker() -> None:
 
 
 def test_each_missed_deadline_in_a_row_renews_the_producer() -> None:
-    """The outbox does not limit the failures in a row; the loop counts them."""
-    scenario = ClientScenario(repeat_last_error=True, commit_transaction=[TIMED_OUT])
+    """The consumer loop limits the number of failures in a row; the outbox does not."""
+    scenario = ClientScenario(repeat_last_error=True, commit_transaction=[TIMED_OUT_ERROR])
     outbox = scenario.transactional_outbox()
 
     for _ in range(3):
@@ -214,7 +214,7 @@ def test_a_queue_that_stays_full_renews_the_producer() -> None:
 
 
 def test_a_failed_transaction_is_never_committed_without_its_later_messages() -> None:
-    """The client may report no cause for a refused produce()."""
+    """The client may refuse produce() without giving the cause."""
     scenario = ClientScenario(produce=[None, kafka_exception(KafkaError._STATE)])
 
     with pytest.raises(Unrecoverable, match="_STATE"):
@@ -239,7 +239,7 @@ def test_closing_aborts_the_transaction_after_an_error_in_the_messages() -> None
 
 
 def test_the_error_of_a_broker_without_transactions_has_the_remedy() -> None:
-    scenario = ClientScenario(repeat_last_error=True, init_transactions=[TIMED_OUT])
+    scenario = ClientScenario(repeat_last_error=True, init_transactions=[TIMED_OUT_ERROR])
 
     with pytest.raises(BrokerUnavailable, match="at_least_once"):
         scenario.transactional_outbox()
