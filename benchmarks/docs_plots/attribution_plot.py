@@ -1,4 +1,4 @@
-"""Draw how the anomaly of one row is attributed to its signals."""
+"""Draw one anomalous row with each signal's share of the anomaly."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -19,7 +19,7 @@ from sensorwatch.common.simulation.sensors import noise_scale
 ROWS, FAULT_START, FAULT_LENGTH = 90, 30, 26
 SENSOR, SIGNAL = 1, 0
 FAULT_PROFILE = ((0, 1.5), (6, 2.0), (9, 0.8), (14, 1.0), (16, 3.2), (20, 3.6), (26, 0.5))
-"""Pairs of step and offset of the faulty signal, in standard deviations of the noise."""
+"""Pairs (step, offset): the signal's offset at this step, in standard deviations of the noise."""
 
 
 def draw() -> str:
@@ -47,10 +47,10 @@ def draw() -> str:
         "opens above the threshold,",
         f"stays open above {100 * ALARM_END_SHARE:.0f} % of it",
     )
-    for line, words in enumerate(threshold_note):
+    for line, label_text in enumerate(threshold_note):
         x, y = raw_score_panel.pixel(1, threshold)
         drawing.text(
-            x, y - 22 + 15 * line, words, size=11.5, colour=(ALARM_COLOUR, MUTED_COLOUR)[line]
+            x, y - 22 + 15 * line, label_text, size=11.5, colour=(ALARM_COLOUR, MUTED_COLOUR)[line]
         )
     raw_score_panel.line(raw_scores, MEASURED_COLOUR)
     anomalous_rows = np.flatnonzero(scored.detections.is_anomaly).tolist()
@@ -65,18 +65,18 @@ def draw() -> str:
         )
     for closed in scored.closed:
         row = closed.position - scored.first_position
-        for line, words in enumerate(
+        for line, label_text in enumerate(
             (" closed:", f" {closed.rows} rows,", f" peak {closed.peak:.2f}, {closed.severity}")
         ):
             x, y = raw_score_panel.pixel(row, 28.5)
-            drawing.text(x, y + 15 * line, words, size=11.5, bold=not line)
+            drawing.text(x, y + 15 * line, label_text, size=11.5, bold=not line)
     legend(drawing, 52, [(FAULT_COLOUR, "is_anomaly"), (ALARM_COLOUR, "row with an event")])
     return drawing.to_text()
 
 
 def _add_fault(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    steps, sizes = zip(*FAULT_PROFILE, strict=True)
-    offset_in_sigmas = np.interp(np.arange(FAULT_LENGTH), steps, sizes)
+    steps, offsets = zip(*FAULT_PROFILE, strict=True)
+    offset_in_sigmas = np.interp(np.arange(FAULT_LENGTH), steps, offsets)
     values[FAULT_START : FAULT_START + FAULT_LENGTH, SIGNAL] += (
         noise_scale()[SIGNAL] * offset_in_sigmas
     )

@@ -1,4 +1,4 @@
-"""Draw the expected range of a signal whose level moves, and a fault of that signal."""
+"""Draw the expected range of a signal with a moving level, and a level shift as a fault."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -1,4 +1,4 @@
-"""Draw the expected range of a new sensor during and after its warm-up."""
+"""Draw the expected range of a signal during and after the warm-up of a new sensor."""
 
 from itertools import groupby
 
@@ -20,7 +20,7 @@ from sensorwatch.common.simulation.sensors import noise_scale
 
 ROWS, SIGNAL = 170, 0
 OUTLIERS = {45: 25.0, 75: 6.0, 140: 6.0}
-"""Size of the outlier at each row, in standard deviations of the noise."""
+"""For each row with an outlier, its size in standard deviations of the noise."""
 
 
 def draw() -> str:
@@ -56,7 +56,7 @@ def draw() -> str:
 
 
 def _draw_statuses(panel: Panel, statuses: list[str]) -> None:
-    """Draw the rows' statuses below the panel."""
+    """Draw the status of each row as a coloured bar below the panel."""
     colours = {status.value: colour for status, colour in STATUS_COLOURS.items()}
     first = 0
     for status, rows in groupby(statuses):

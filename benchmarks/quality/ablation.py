@@ -20,7 +20,7 @@ from sensorwatch.common.runtime.setting_keys import TrainerSettings
 
 @dataclass(frozen=True, slots=True)
 class AblationData:
-    """Data sets that every variant is measured on."""
+    """The data sets on which every variant is measured."""
 
     skab_files: Sequence[skab.SkabFile]
     nab_files: Sequence[nab.NabFile]
@@ -29,7 +29,7 @@ class AblationData:
     processes: int = 1
 
     def streams(self) -> Iterator[RecordStream]:
-        """Yield every stream, the largest first; a stream can occur twice."""
+        """Yield the streams of all data sets, the largest stream first; duplicates are possible."""
         yield self.fleet.stream
         yield from (file.stream for file in self.nab_files)
         yield from (file.stream(cut) for file, cut in skab.with_cuts(self.skab_files, self.seeds))
@@ -38,7 +38,7 @@ class AblationData:
 def detectors_of_variants(
     variants: Sequence[Variant], data: AblationData, trainer_settings: TrainerSettings
 ) -> list[ComparedDetector]:
-    """Score every stream with all variants now; return detectors that look up these scores."""
+    """Score every stream with all variants; return detectors that only look up these results."""
     streams = list({_stream_key(stream): stream for stream in data.streams()}.values())
     judge_stream = partial(judge, variants=variants, trainer_settings=trainer_settings)
     if data.processes == 1:
@@ -55,7 +55,7 @@ def detectors_of_variants(
 
 @dataclass(frozen=True, slots=True)
 class _CachedJudgements:
-    """A detector that returns scores computed before."""
+    """A detector that looks up results which were computed before."""
 
     judged_by_stream: dict[tuple[str, int], JudgedRows]
 

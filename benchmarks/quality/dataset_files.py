@@ -19,7 +19,7 @@ class FileSelection:
 
     data: Path
     patterns: tuple[str, ...] = ()
-    """Patterns of file names such as `valve1/*`; empty: all files."""
+    """Patterns of file names, such as `valve1/*`; an empty tuple selects all files."""
 
     def matches(self, name: str) -> bool:
         """Return whether a file of this name is selected."""
@@ -43,7 +43,7 @@ def select_files(
 
 
 def a_schema(name: str, *, time: str, signals: Sequence[str], delimiter: str) -> Schema:
-    """Return the schema of a file whose times have no zone and whose rows have no sensor id."""
+    """Return the schema of a file with times in UTC, without a time zone and sensor ids."""
     return schema_from_plain(
         {
             "name": name,

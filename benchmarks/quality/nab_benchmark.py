@@ -1,4 +1,4 @@
-"""NAB: univariate streams, scored by its published protocol and with each detector's threshold."""
+"""Run detectors on NAB, a benchmark of streams with one signal, and score the results."""
 
 import json
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ _TIMESTAMP_LENGTH = len("2014-04-10 07:15:00")
 
 @dataclass(frozen=True, slots=True)
 class NabFile:
-    """A file of the NAB benchmark."""
+    """One file of the NAB benchmark with its labelled windows."""
 
     name: str
     stream: RecordStream
@@ -43,9 +43,9 @@ class NabRun:
     name: str
     judged: list[JudgedRows]
     published: Result
-    """Score and threshold by the published protocol."""
+    """Score by NAB's published protocol, and the threshold that the protocol selects."""
     own_threshold_score: float
-    """Score with the detector's own threshold; an alarm is the start of an episode."""
+    """Score with the detector's own threshold; only the start of an episode is an alarm."""
     windows_found: int
     windows: int
     alarms: int
@@ -71,14 +71,14 @@ def measure(files: Sequence[NabFile], detector: ComparedDetector, *, processes: 
     judged = detector.judge_all([file.stream for file in files], processes=processes)
     labels = [file.labels for file in files]
     episode_starts = [file_judged.is_episode_start for file_judged in judged]
-    windows_hit = alarms = alarms_in_windows = 0
+    windows_found_count = alarms = alarms_in_windows = 0
     for file, rows in zip(labels, episode_starts, strict=True):
         alarm_rows = np.flatnonzero(rows) + probation(file.rows)
         hits = [
             int(((alarm_rows >= first) & (alarm_rows <= last)).sum())
             for first, last in file.windows
         ]
-        windows_hit += sum(hit > 0 for hit in hits)
+        windows_found_count += sum(hit > 0 for hit in hits)
         alarms_in_windows += sum(hits)
         alarms += len(alarm_rows)
     return NabRun(
@@ -86,7 +86,7 @@ def measure(files: Sequence[NabFile], detector: ComparedDetector, *, processes: 
         judged,
         best_threshold_score(labels, [file_judged.anomaly_score for file_judged in judged]),
         score_of_alarms(labels, episode_starts),
-        windows_hit,
+        windows_found_count,
         sum(len(file.windows) for file in labels),
         alarms,
         alarms - alarms_in_windows,
@@ -94,7 +94,7 @@ def measure(files: Sequence[NabFile], detector: ComparedDetector, *, processes: 
 
 
 def table(runs: Sequence[NabRun]) -> Table:
-    """Return a table of all runs, the targets and published results."""
+    """Return a table of all runs, with the targets and other detectors' published results."""
     rows: list[tuple[str, ...]] = [
         (
             run.name,

@@ -1,9 +1,9 @@
 """Scores of NAB's standard profile.
 
-After Lavin and Ahmad, "Evaluating Real-Time Anomaly Detection Algorithms - the Numenta Anomaly
-Benchmark" (ICMLA 2015), with the details of NAB v1.1's own scorer. The
-value of an alarm in a window is scaled to 1 at the window's first row. An alarm before the first
-window has the full cost.
+The scores follow Lavin and Ahmad, "Evaluating Real-Time Anomaly Detection Algorithms - the Numenta
+Anomaly Benchmark" (ICMLA 2015). Two details are from the scorer of NAB v1.1: the value of an alarm
+in a window is scaled to 1 at the window's first row, and an alarm before the first window has the
+full cost.
 """
 
 import math
@@ -18,13 +18,13 @@ MAX_PROBATION_ROWS = 750
 TRUE_ALARM, FALSE_ALARM, MISSED_WINDOW = 1.0, 0.11, 1.0
 """Weights of the standard profile: A_TP, A_FP, A_FN."""
 MAX_DISTANCE_BEHIND = 3.0
-"""Window widths behind a window after which an alarm has the full cost."""
+"""At this distance behind a window, in window widths, an alarm has the full cost."""
 NO_WINDOW = -1
 
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """Number of rows and labelled windows of a file."""
+    """A file's number of rows, and its labelled windows."""
 
     rows: int
     windows: tuple[tuple[int, int], ...]
@@ -32,7 +32,7 @@ class Labels:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class ThresholdScore:
     """A scaled score: 0 for a detector that never alarms, 100 for a perfect one."""
 
     score: float
@@ -41,14 +41,16 @@ class Result:
 
 
 def probation(rows: int) -> int:
-    """Return how many rows at the start of a file are not judged."""
+    """Return the number of rows at the start of a file that are not judged."""
     return min(math.floor(PROBATION_SHARE * rows), MAX_PROBATION_ROWS)
 
 
-def best_threshold_score(files: Sequence[Labels], scores: Sequence[NDArray[np.float64]]) -> Result:
+def best_threshold_score(
+    files: Sequence[Labels], scores: Sequence[NDArray[np.float64]]
+) -> ThresholdScore:
     """Return the score with the best threshold for these labels, one threshold for all files.
 
-    `scores`: anomaly scores of each file's rows after its probation.
+    `scores`: for each file, the anomaly scores of the rows after its probation.
     """
     alarm_value, window = _pool_files(files)
     score = np.concatenate(list(scores))
@@ -59,15 +61,18 @@ def best_threshold_score(files: Sequence[Labels], scores: Sequence[NDArray[np.fl
     last_of_score = np.flatnonzero(np.append(np.diff(sorted_scores) != 0, True))
     total = np.cumsum(score_change)[last_of_score]
     if not len(total) or total.max() <= 0:
-        return Result(0.0, math.inf)
+        return ThresholdScore(0.0, math.inf)
     best = int(np.argmax(total))
-    return Result(
+    return ThresholdScore(
         _scale_gain(float(total[best]), window), float(sorted_scores[last_of_score[best]])
     )
 
 
 def score_of_alarms(files: Sequence[Labels], alarms: Sequence[NDArray[np.bool_]]) -> float:
-    """Return the scaled score of alarms in each file's rows after its probation."""
+    """Return the scaled score of alarms.
+
+    `alarms`: for each file, a mask of the rows after its probation.
+    """
     alarm_value, window = _pool_files(files)
     alarm_rows = np.flatnonzero(np.concatenate(list(alarms)))
     return _scale_gain(
@@ -76,7 +81,7 @@ def score_of_alarms(files: Sequence[Labels], alarms: Sequence[NDArray[np.bool_]]
 
 
 def alarm_values(labels: Labels) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return the value of an alarm at each row of a file, and the number of the row's window.
+    """Return for each row of a file the value of an alarm there, and the number of its window.
 
     The value is positive in a window, where only the best alarm counts, and negative elsewhere.
     """
@@ -95,7 +100,7 @@ def alarm_values(labels: Labels) -> tuple[NDArray[np.float64], NDArray[np.int64]
 
 
 def scaled_sigmoid(position: float) -> float:
-    """Return the value of an alarm at a position relative to a window, in window widths.
+    """Return the value of an alarm at a position, in window widths relative to a window.
 
     Position -1 is the window's first row, 0 is just behind the window, 3 is far behind it.
     """
@@ -105,13 +110,13 @@ def scaled_sigmoid(position: float) -> float:
 
 
 def _pool_files(files: Sequence[Labels]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return alarm values and window numbers of all files' judged rows; numbers are unique."""
+    """Return alarm values and window numbers of the judged rows; numbers differ between files."""
     values_of_files, windows, windows_before = [], [], 0
     for labels in files:
         value, window = alarm_values(labels)
-        numbered = np.where(window == NO_WINDOW, NO_WINDOW, window + windows_before)
+        unique_window = np.where(window == NO_WINDOW, NO_WINDOW, window + windows_before)
         values_of_files.append(value[probation(labels.rows) :])
-        windows.append(numbered[probation(labels.rows) :])
+        windows.append(unique_window[probation(labels.rows) :])
         windows_before += len(labels.windows)
     return np.concatenate(values_of_files), np.concatenate(windows)
 
@@ -119,7 +124,7 @@ def _pool_files(files: Sequence[Labels]) -> tuple[NDArray[np.float64], NDArray[n
 def _score_changes(
     alarm_value: NDArray[np.float64], window: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """Return the change of the score by each alarm, in order, from the score without alarms."""
+    """Return how much each alarm changes the score; the start is the score without alarms."""
     score_change = alarm_value.copy()
     for number in np.unique(window[window != NO_WINDOW]):
         window_alarms = np.flatnonzero(window == number)

@@ -40,7 +40,7 @@ class RunOptions:
 
     selection: FileSelection
     is_default_only: bool = False
-    """Measure the default detector only."""
+    """True: measure only the default detector."""
     seeds: int = skab.SEEDS
     refit_every: int | None = None
     processes: int = 1
@@ -83,10 +83,10 @@ def _simulated_section(options: RunOptions) -> Section:
 def _rates_section(options: RunOptions) -> Section:
     streams = rates.load()
     results = [
-        realised_rate
+        measured_rate
         for rate in rates.CONFIGURED_RATES
         for detector in rates.detectors_for_rate(rate, is_default_only=options.is_default_only)
-        for realised_rate in rates.measure(streams, detector, rate, processes=options.processes)
+        for measured_rate in rates.measure(streams, detector, rate, processes=options.processes)
     ]
     return Section("Alert rate", [rates.table(results)], rate_plots(results))
 

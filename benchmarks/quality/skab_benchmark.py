@@ -1,4 +1,7 @@
-"""SKAB: a water loop of 8 sensors, fitted on each file's first 400 rows and judged on the rest."""
+"""Run detectors on SKAB: files of a water loop with 8 sensors.
+
+A detector is fitted on the first 400 rows of a file, and judged on the other rows.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,13 +32,13 @@ _FAULTY_FOLDERS = ("other", "valve1", "valve2")
 
 @dataclass(frozen=True, slots=True)
 class SkabFile:
-    """A file of the SKAB benchmark."""
+    """One file of the SKAB benchmark with its labels."""
 
     name: str
     schema: Schema
     records: list[Record]
     faulty: NDArray[np.bool_]
-    """(n,) label of each row."""
+    """Shape (n,). True for rows that are labelled as faulty."""
 
     def stream(self, cut: int = 0) -> RecordStream:
         """Return the file without its first `cut` rows."""
@@ -48,14 +51,14 @@ class SkabFile:
 
 @dataclass(frozen=True, slots=True)
 class SkabRun:
-    """Results of one detector on all files, uncut and for each seed of the cuts."""
+    """Results of one detector on the uncut files, and on the cut files of each seed."""
 
     name: str
     judged: list[JudgedRows]
     counts: list[Counts]
-    """Counts of each uncut file."""
+    """For each uncut file, its counts."""
     cut: list[Counts]
-    """Counts of each seed of the cuts, pooled over all files."""
+    """For each seed of the cuts, the counts over all files."""
     delays: list[int | None]
 
 
@@ -69,12 +72,12 @@ def load(selection: FileSelection) -> list[SkabFile]:
 
 
 def cut_of(name: str, seed: int) -> int:
-    """Return how many rows are cut from a file's start; only its name and the seed decide."""
+    """Return how many rows are cut from a file's start, given the file name and the seed."""
     return int(np.random.default_rng([seed, crc32(name.encode())]).integers(0, MAX_CUT_ROWS + 1))
 
 
 def with_cuts(files: Sequence[SkabFile], seeds: int) -> list[tuple[SkabFile, int]]:
-    """Return all files without a cut, then all files with a cut for each seed."""
+    """Return pairs (file, cut rows): first all files uncut, then all files cut, for each seed."""
     uncut = [(file, 0) for file in files]
     return uncut + [(file, cut_of(file.name, seed)) for seed in range(seeds) for file in files]
 
@@ -82,16 +85,18 @@ def with_cuts(files: Sequence[SkabFile], seeds: int) -> list[tuple[SkabFile, int
 def measure(
     files: Sequence[SkabFile], detector: ComparedDetector, *, seeds: int = SEEDS, processes: int = 1
 ) -> SkabRun:
-    """Measure a detector on the files, uncut and cut."""
+    """Run a detector on the uncut and on the cut files, and return its results."""
     cuts = with_cuts(files, seeds)
     streams = [file.stream(cut) for file, cut in cuts]
     judged = detector.judge_all(streams, processes=processes)
-    truths = [file.truth(cut) for file, cut in cuts]
-    counts = [count(truth, rows.is_anomaly) for truth, rows in zip(truths, judged, strict=True)]
+    labels_of_streams = [file.truth(cut) for file, cut in cuts]
+    counts = [
+        count(truth, rows.is_anomaly) for truth, rows in zip(labels_of_streams, judged, strict=True)
+    ]
     file_count = len(files)
     uncut_delays = [
         delay
-        for truth, rows in zip(truths[:file_count], judged[:file_count], strict=True)
+        for truth, rows in zip(labels_of_streams[:file_count], judged[:file_count], strict=True)
         for delay in delays(truth, rows.is_anomaly)
     ]
     counts_by_seed = [
@@ -109,7 +114,7 @@ def clock_rule() -> ComparedDetector:
 
 
 def tables(skab_runs: Sequence[SkabRun]) -> list[Table]:
-    """Return the tables: pooled over uncut files, pooled over cut files, and delays."""
+    """Return three tables: results on uncut files, results on cut files, and delays."""
     return [
         _uncut_table(skab_runs),
         *([_cut_table(skab_runs)] if skab_runs[0].cut else []),
@@ -190,7 +195,7 @@ def _read_file(name: str, path: Path) -> SkabFile:
 
 
 def _is_faulty(name: str, record: Record) -> bool:
-    # Columns that are not in the schema are kept as text.
+    # The label is not in the schema; such columns stay in the record as text.
     if not isinstance(record, dict):
         raise DataError(f"{name} has a line that cannot be read: {record}")
     return float(record[LABEL]) > 0

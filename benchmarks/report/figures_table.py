@@ -1,4 +1,4 @@
-"""A table of figures, for a terminal and for a document."""
+"""A table of measurements that can be printed in a terminal or written to a document."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ WIDTH_WITHOUT_TERMINAL = 140
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Figures under a title; the first column names the rows."""
+    """A table with a title; its first column has the names of the rows."""
 
     title: str
     columns: tuple[str, ...]

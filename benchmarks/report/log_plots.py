@@ -27,7 +27,7 @@ class Curve:
 
 
 def log_log_plot(title: str, curves: Sequence[Curve], *, axes: tuple[str, str]) -> str:
-    """Return a plot of curves on two logarithmic axes; a power law is a straight line."""
+    """Return a plot of curves on two logarithmic axes, where a power law is a straight line."""
     drawing = Drawing(WIDTH, HEIGHT, title)
     drawing.text(16, 24, title, size=15, bold=True)
     x_axis = _Scale(
@@ -67,7 +67,7 @@ def log_log_plot(title: str, curves: Sequence[Curve], *, axes: tuple[str, str]) 
 
 
 class _Scale:
-    """A logarithmic axis between two powers of ten, drawn between two pixel positions."""
+    """A logarithmic axis from one power of ten to another, drawn between two pixel positions."""
 
     def __init__(self, values: Sequence[float], first_pixel: float, last_pixel: float) -> None:
         low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))

@@ -1,4 +1,4 @@
-"""Bar, scatter, strip and ratio plots of a benchmark document, as SVG text."""
+"""The kinds of plots in the benchmark documents, drawn as SVG text."""
 
 import math
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ _LABEL_WIDTH = 250.0
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A bar with its name, value and label."""
+    """A bar of a plot, with its name, value and label."""
 
     name: str
     value: float
@@ -49,7 +49,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Strip:
-    """Labels and alarms of a file's rows."""
+    """A file's row in a plot: which of its data rows are faulty, and which alarmed."""
 
     name: str
     faulty: NDArray[np.bool_]
@@ -57,7 +57,7 @@ class Strip:
 
 
 def bars(title: str, items: Sequence[Bar], *, top: float, unit: str = "") -> str:
-    """Draw horizontal bars from 0 to `top`; a negative value has a bar of length 0."""
+    """Draw horizontal bars on an axis from 0 to `top`; a negative value has no visible bar."""
     drawing = _titled_drawing(title, _TOP + _BAR_HEIGHT * len(items) + 12)
     bar_space = WIDTH - _LABEL_WIDTH - 90
     for number, bar in enumerate(items):
@@ -79,7 +79,7 @@ def scatter(
     target: tuple[float, float],
     top: float = 100.0,
 ) -> str:
-    """Draw points from 0 to `top` on both axes; the area below `target` is shaded."""
+    """Draw points on two axes from 0 to `top`; the area below `target` on both is shaded."""
     side = 470.0
     drawing = _titled_drawing(title, _TOP + side + _BOTTOM)
 
@@ -110,7 +110,7 @@ def scatter(
 
 
 def strips(title: str, items: Sequence[Strip], *, alarm_name: str) -> str:
-    """Draw a strip for each file: labelled rows as a band, alarms as marks."""
+    """Draw a horizontal strip for each file, with faulty rows as bands and alarms as marks."""
     drawing = _titled_drawing(title, _TOP + 14 + _STRIP_HEIGHT * len(items) + 10)
     drawing.rect(_LABEL_WIDTH, _TOP - 12, 14, 10, FAULT_COLOUR)
     drawing.text(_LABEL_WIDTH + 20, _TOP - 3, "labelled", size=11, colour=MUTED_COLOUR)
@@ -136,7 +136,7 @@ def strips(title: str, items: Sequence[Strip], *, alarm_name: str) -> str:
 
 
 def ratios(title: str, groups: Sequence[tuple[str, Sequence[Bar]]], *, factor: float) -> str:
-    """Draw ratios by group on a logarithmic axis; the range within `factor` of 1 is shaded."""
+    """Draw ratios on a logarithmic axis; the range from 1 / `factor` to `factor` is shaded."""
     row, max_ratio = 20.0, 30.0
     rows = sum(len(group) for _, group in groups)
     drawing = _titled_drawing(title, _TOP + row * (rows + len(groups)) + 12 * len(groups) + _BOTTOM)
@@ -189,7 +189,7 @@ def ratios(title: str, groups: Sequence[tuple[str, Sequence[Bar]]], *, factor: f
 
 
 def colour_of(name: str, *, default_name: str) -> str:
-    """Return the colour of a detector: default detector, plain recipe or trivial rule."""
+    """Return the colour of a detector: the default, the plain recipe, or a trivial rule."""
     if name.startswith(default_name):
         return OUR_COLOUR
     return PLAIN_COLOUR if name.startswith("plain") else TRIVIAL_COLOUR

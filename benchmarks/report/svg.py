@@ -58,7 +58,7 @@ class Drawing:
         self.marks.append(f"<polyline points='{_points_text(points)}' {style}/>")
 
     def area(self, points: Iterable[tuple[float, float]], fill: str) -> None:
-        """Fill the polygon with these corners."""
+        """Fill the polygon with corners at `points`."""
         self.marks.append(f"<polygon points='{_points_text(points)}' fill='{fill}'/>")
 
     def dot(
@@ -82,7 +82,7 @@ class Drawing:
         anchor: str = "start",
         bold: bool = False,
     ) -> None:
-        """Write a line of text whose baseline is at y."""
+        """Write a line of text with its baseline at height `y`."""
         weight = " font-weight='600'" if bold else ""
         style = f"font-size='{size:g}' fill='{colour}' text-anchor='{anchor}'{weight}"
         self.marks.append(f"<text x='{x:.1f}' y='{y:.1f}' {style}>{escape(text)}</text>")
