@@ -14,7 +14,7 @@ from benchmarks.quality.compared_detectors import ComparedDetector
 from benchmarks.quality.dataset_files import FileSelection, a_schema, records_of, select_files
 from benchmarks.quality.nab_scoring import (
     Labels,
-    Result,
+    ThresholdScore,
     best_threshold_score,
     probation,
     score_of_alarms,
@@ -42,7 +42,7 @@ class NabRun:
 
     name: str
     judged: list[JudgedRows]
-    published: Result
+    published: ThresholdScore
     """Score by NAB's published protocol, and the threshold that the protocol selects."""
     own_threshold_score: float
     """Score with the detector's own threshold; only the start of an episode is an alarm."""

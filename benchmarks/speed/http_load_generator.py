@@ -1,9 +1,10 @@
-"""Load an HTTP server over persistent connections that send one request after another.
+"""Send requests to an HTTP server over persistent connections, one after another on each.
 
 `python -m benchmarks.speed.http_load_generator PORT BODIES SECONDS` writes its measurements as
-JSON. BODIES is a file with a JSON list of texts; each text gets its own connection. The client uses
-raw sockets in one thread, because a client library would use more CPU than the measured server. One
-more connection requests /livez at most a hundred times a second, as a probe does.
+JSON. BODIES is a file with a JSON list of request bodies; each body has a connection of its own.
+The client uses raw sockets in one thread, because a client library would use more CPU than the
+measured server. Another connection requests /livez up to 100 times a second, as a health probe
+does.
 """
 
 import json
@@ -16,32 +17,32 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-PROBE_SECONDS = 0.01
-_CHUNK = 1 << 20
+PROBE_INTERVAL_SECONDS = 0.01
+_READ_BYTES = 1 << 20
 
 
 @dataclass(slots=True)
 class LoadConnection:
-    """A connection that has at most one request in flight."""
+    """A connection that waits for each response before it sends its next request."""
 
     connection: socket.socket
     request: bytes
     sent_at: float = 0.0
     response: bytearray = field(default_factory=bytearray)
     response_length: int = 0
-    """Length of the complete response; 0 until it is known."""
+    """Length of the complete response; 0 until the header has arrived."""
     seconds: list[float] = field(default_factory=list)
 
     def send_request(self) -> None:
-        """Send the request; block until the socket's buffer has taken it."""
+        """Send the request; return once the socket's buffer contains all of it."""
         self.response.clear()
         self.response_length = 0
         self.sent_at = time.perf_counter()
         self.connection.sendall(self.request)
 
     def read(self) -> bool:
-        """Read the available bytes; return True once the response is complete."""
-        received = self.connection.recv(_CHUNK)
+        """Read the available bytes; return True if the response is now complete."""
+        received = self.connection.recv(_READ_BYTES)
         if not received:
             raise ConnectionError("the server closed the connection")
         self.response += received
@@ -54,9 +55,10 @@ class LoadConnection:
 
 
 def measure_load(port: int, bodies: list[bytes], seconds: float) -> dict[str, list[float]]:
-    """Send requests for `seconds`; return the seconds of each response, of rows and of the probe.
+    """Send requests for `seconds`; return the response times in seconds, of rows and of the probe.
 
-    The time begins after the first response on every connection, so that compilation is left out.
+    The measurement begins when every connection has had a response, so that it does not include
+    the compilation.
     """
     with ExitStack() as stack:
         connections = [_connect(stack, port, _post_request(body)) for body in bodies]
@@ -91,12 +93,12 @@ def _run_load(
         if 0.0 < next_probe <= now:
             next_probe = 0.0
             probe.send_request()
-        for key, _ in selector.select(PROBE_SECONDS):
+        for key, _ in selector.select(PROBE_INTERVAL_SECONDS):
             load_connection = key.data
             if not load_connection.read():
                 continue
             if load_connection is probe:
-                next_probe = load_connection.sent_at + PROBE_SECONDS
+                next_probe = load_connection.sent_at + PROBE_INTERVAL_SECONDS
             else:
                 load_connection.send_request()
 

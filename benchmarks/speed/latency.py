@@ -1,4 +1,4 @@
-"""Measure the time from a record's timestamp until a reader has its event."""
+"""Measure the event latency: the time from a row's timestamp until a reader has its event."""
 
 import uuid
 
@@ -17,18 +17,18 @@ MODELS = {"plain features": "plain", "default detector": "forecast"}
 
 
 def measure_latency(testbed: Testbed) -> SectionResult:
-    """Measure the event latency of both models at the configured rate."""
+    """Measure the event latency of the plain and the default detector at a fixed rate of rows."""
     options = testbed.options
     trained = testbed.trained(options.few_sensors)
     rows, runs_by_name = [], {}
-    our_latencies(testbed, trained, "plain", options.rate)  # warms up a new broker
+    our_latencies(testbed, trained, "plain", options.rate)  # warms up the broker
     for name, model in MODELS.items():
         runs = [our_latencies(testbed, trained, model, options.rate) for _ in range(options.rounds)]
         runs_by_name[name] = runs
         pacer_delay = max(run.late_seconds for run in runs)
         figures = [
-            median_and_range([run.latency_percentile(percent) for run in runs]).text(0)
-            for percent in (50, 90, 99, 100)
+            median_and_range([run.latency_percentile(percentage) for run in runs]).text(0)
+            for percentage in (50, 90, 99, 100)
         ]
         events = f"{sum(len(run.milliseconds) for run in runs):,}"
         rows.append((name, *figures, events, f"{1000 * pacer_delay:.0f}"))
@@ -43,15 +43,17 @@ def measure_latency(testbed: Testbed) -> SectionResult:
         "Timestamps are whole milliseconds.",
     )
     verdicts = [
-        Verdict(target, median_and_range([run.latency_percentile(percent) for run in runs]), name)
+        Verdict(
+            target, median_and_range([run.latency_percentile(percentage) for run in runs]), name
+        )
         for name, runs in runs_by_name.items()
-        for target, percent in ((goals.LATENCY_P50, 50), (goals.LATENCY_P99, 99))
+        for target, percentage in ((goals.LATENCY_P50, 50), (goals.LATENCY_P99, 99))
     ]
     return SectionResult(Section(title, [table]), verdicts)
 
 
 def our_latencies(testbed: Testbed, trained: TrainedModels, model: str, rate: int) -> Latencies:
-    """Start our worker, wait until it is idle, and measure event latencies under the load."""
+    """Start sensorwatch's worker, wait until it is ready, and measure its event latencies."""
     kafka, rows = testbed.kafka, int(rate * testbed.options.seconds)
     topic = kafka.create_topic(f"paced-{uuid.uuid4().hex[:8]}")
     job = WorkerJob(config_of(kafka), topic, 1, f"of-{topic}", trained.registry, model, {})

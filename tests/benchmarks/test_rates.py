@@ -81,9 +81,9 @@ def test_heavy_tails_have_larger_steps() -> None:
 def test_a_rate_is_the_alarmed_share_of_the_judged_rows() -> None:
     stream = clean_stream(CleanStreamKind.PLAIN, judged_steps=10).stream()
 
-    (realised,) = rates.measure([stream], flagging_every(50), 0.01)
+    (measured,) = rates.measure([stream], flagging_every(50), 0.01)
 
-    assert (realised.rows, realised.rate, realised.ratio) == (100, 0.02, 2.0)
+    assert (measured.rows, measured.rate, measured.ratio) == (100, 0.02, 2.0)
 
 
 @pytest.mark.slow
@@ -103,11 +103,11 @@ def test_clean_rows_alarm_about_as_often_as_configured(kind: CleanStreamKind) ->
 
 
 def test_the_table_marks_rates_outside_the_factor() -> None:
-    def realised_rate(rate: float) -> rates.RealisedRate:
-        return rates.RealisedRate("ours", "plain", 0.01, rate, 1, 100)
+    def measured_rate(rate: float) -> rates.MeasuredRate:
+        return rates.MeasuredRate("ours", "plain", 0.01, rate, 1, 100)
 
     (row,) = rates.table(
-        [realised_rate(0.0033), realised_rate(0.0034), realised_rate(0.03), realised_rate(0.0301)]
+        [measured_rate(0.0033), measured_rate(0.0034), measured_rate(0.03), measured_rate(0.0301)]
     ).rows
 
     assert [cell.endswith("!") for cell in row[2:]] == [True, False, False, True]
