@@ -67,7 +67,7 @@ def score_sensor(
     fleet: Fleet,
     sensor: int,
     steps: slice,
-    edit: EditValues = lambda values: values,
+    edit_values: EditValues = lambda values: values,
     *,
     seconds: NDArray[np.int64] | None = None,
 ) -> ScoredSensor:
@@ -80,7 +80,7 @@ def score_sensor(
     memory = detector.empty_memory()
     detector.detect(_training_readings(fleet), memory)
     memory.adopt(detector)
-    values = edit(_simulated_values(fleet)[TRAIN_STEPS:, sensor][steps].copy())
+    values = edit_values(_simulated_values(fleet)[TRAIN_STEPS:, sensor][steps].copy())
     seconds_after_first = (
         fleet.interval_seconds * np.arange(len(values)) if seconds is None else seconds
     )

@@ -54,24 +54,24 @@ class _SharedFit:
     """Training rows in the order of the stream."""
     sorted_readings: Readings
     """Training rows in order of time, with missing values filled."""
-    fitted: FittedScorer
+    fitted_scorer: FittedScorer
     raw_scores: RawScores
 
 
-def judge(
+def score_with_variants(
     stream: RecordStream, variants: Sequence[Variant], trainer_settings: TrainerSettings
 ) -> list[JudgedRows]:
     """Fit once on a stream's training rows; score the later rows causally with each variant."""
     readings, _ = collect_rows(stream.records[: stream.train_rows], stream.schema)
     sorted_readings = fill_missing(sort_by_time(readings))
-    fitted = fit_scorer(
+    fitted_scorer = fit_scorer(
         sorted_readings,
         np.ones(len(sorted_readings), dtype=np.bool_),
         stream.schema,
         trainer_settings,
     )
     raw_scores = out_of_fold_scores(sorted_readings, stream.schema, trainer_settings)
-    shared_fit = _SharedFit(readings, sorted_readings, fitted, raw_scores)
+    shared_fit = _SharedFit(readings, sorted_readings, fitted_scorer, raw_scores)
     return [
         _score_with_variant(stream, shared_fit, variant, trainer_settings) for variant in variants
     ]
@@ -99,11 +99,11 @@ def _variant_detector(
         version=UNREGISTERED,
         schema=stream.schema,
         plan=forecast_plan(stream.schema),
-        levels=drop_sensors_with_few_rows(fit.fitted.final_levels, fit.sorted_readings),
-        forest=fit.fitted.forest,
+        levels=drop_sensors_with_few_rows(fit.fitted_scorer.final_levels, fit.sorted_readings),
+        forest=fit.fitted_scorer.forest,
         calibration=calibrated.calibration,
         ranges=learn_signal_ranges(fit.sorted_readings),
-        forecast=fit.fitted.forecast,
+        forecast=fit.fitted_scorer.forecast,
         decision=variant.change_decision(calibrated.decision),
     )
 

@@ -48,7 +48,7 @@ def measure(
     streams: Sequence[RecordStream], detector: ComparedDetector, rate: float, *, processes: int = 1
 ) -> list[MeasuredRate]:
     """Return the measured alert rates of a detector that is configured for `rate`."""
-    judged = detector.judge_all(streams, processes=processes)
+    results = detector.fit_and_score_all(streams, processes=processes)
     return [
         MeasuredRate(
             detector.name,
@@ -58,7 +58,7 @@ def measure(
             int(judged_rows.is_episode_start.sum()),
             stream.judged_rows,
         )
-        for stream, judged_rows in zip(streams, judged, strict=True)
+        for stream, judged_rows in zip(streams, results, strict=True)
     ]
 
 

@@ -21,14 +21,16 @@ class ComparedDetector:
     """A detector's name, and its function that fits and scores a stream."""
 
     name: str
-    judge: Callable[[RecordStream], JudgedRows]
+    fit_and_score: Callable[[RecordStream], JudgedRows]
 
-    def judge_all(self, streams: Sequence[RecordStream], *, processes: int = 1) -> list[JudgedRows]:
+    def fit_and_score_all(
+        self, streams: Sequence[RecordStream], *, processes: int = 1
+    ) -> list[JudgedRows]:
         """Fit and score each stream independently of the others."""
         if processes == 1:
-            return [self.judge(stream) for stream in streams]
+            return [self.fit_and_score(stream) for stream in streams]
         with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-            return list(pool.map(self.judge, streams))
+            return list(pool.map(self.fit_and_score, streams))
 
 
 def default_detectors(
@@ -56,7 +58,7 @@ def default_detectors(
             ),
         ]
     return [
-        ComparedDetector(detector.name.replace(DEFAULT_NAME, PLAIN_NAME), detector.judge)
+        ComparedDetector(detector.name.replace(DEFAULT_NAME, PLAIN_NAME), detector.fit_and_score)
         for detector in detectors
     ]
 

@@ -41,7 +41,7 @@ class NabRun:
     """Results of one detector on all files."""
 
     name: str
-    judged: list[JudgedRows]
+    results: list[JudgedRows]
     published: ThresholdScore
     """Score by NAB's published protocol, and the threshold that the protocol selects."""
     own_threshold_score: float
@@ -68,23 +68,23 @@ def load(selection: FileSelection) -> list[NabFile]:
 
 def measure(files: Sequence[NabFile], detector: ComparedDetector, *, processes: int = 1) -> NabRun:
     """Score all files with a detector, and count its alarms."""
-    judged = detector.judge_all([file.stream for file in files], processes=processes)
+    results = detector.fit_and_score_all([file.stream for file in files], processes=processes)
     labels = [file.labels for file in files]
-    episode_starts = [file_judged.is_episode_start for file_judged in judged]
+    episode_starts = [file_results.is_episode_start for file_results in results]
     windows_found_count = alarms = alarms_in_windows = 0
     for file, rows in zip(labels, episode_starts, strict=True):
         alarm_rows = np.flatnonzero(rows) + probation(file.rows)
-        hits = [
+        alarms_by_window = [
             int(((alarm_rows >= first) & (alarm_rows <= last)).sum())
             for first, last in file.windows
         ]
-        windows_found_count += sum(hit > 0 for hit in hits)
-        alarms_in_windows += sum(hits)
+        windows_found_count += sum(window_alarms > 0 for window_alarms in alarms_by_window)
+        alarms_in_windows += sum(alarms_by_window)
         alarms += len(alarm_rows)
     return NabRun(
         detector.name,
-        judged,
-        best_threshold_score(labels, [file_judged.anomaly_score for file_judged in judged]),
+        results,
+        best_threshold_score(labels, [file_results.anomaly_score for file_results in results]),
         score_of_alarms(labels, episode_starts),
         windows_found_count,
         sum(len(file.windows) for file in labels),
@@ -106,14 +106,14 @@ def table(runs: Sequence[NabRun]) -> Table:
         )
         for run in runs
     ]
-    wanted = f"{goals.NAB_PUBLISHED:.0f}", "", f"{goals.NAB_OWN:.0f}", "", ""
-    rows += [("wanted", *wanted)]
+    target_cells = f"{goals.NAB_PUBLISHED:.0f}", "", f"{goals.NAB_OWN:.0f}", "", ""
+    rows += [("wanted", *target_cells)]
     rows += [
         (f"published: {name}", f"{score:.1f}", *("" for _ in range(4)))
         for name, score in published.NAB.items()
     ]
     return Table(
-        f"NAB, {len(runs[0].judged)} files, standard profile",
+        f"NAB, {len(runs[0].results)} files, standard profile",
         (
             "",
             "published protocol",

@@ -33,8 +33,8 @@ def skab_plots(files: Sequence[skab.SkabFile], runs: Sequence[skab.SkabRun]) -> 
     ]
     first_run = runs[0]
     file_strips = [
-        Strip(file.name, file.truth(), judged.is_anomaly)
-        for file, judged in zip(files, first_run.judged, strict=True)
+        Strip(file.name, file.judged_labels(), results.is_anomaly)
+        for file, results in zip(files, first_run.results, strict=True)
     ]
     axes = ("false alarm rate, %", "missed alarm rate, %")
     title = "SKAB: alarmed healthy rows against missed faulty rows"
@@ -59,8 +59,8 @@ def nab_plots(files: Sequence[nab.NabFile], runs: Sequence[nab.NabRun]) -> Mappi
     bars_drawn.sort(key=lambda bar: -bar.value)
     first_run = runs[0]
     file_strips = [
-        Strip(file.name.split("/")[-1], _in_window(file), judged.is_episode_start)
-        for file, judged in zip(files, first_run.judged, strict=True)
+        Strip(file.name.split("/")[-1], _in_window(file), results.is_episode_start)
+        for file, results in zip(files, first_run.results, strict=True)
     ]
     return {
         "nab-scores": bars("NAB, standard profile (100: perfect)", bars_drawn, top=100.0),

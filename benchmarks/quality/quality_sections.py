@@ -10,7 +10,7 @@ from benchmarks.quality import seasonal_stream as seasonal
 from benchmarks.quality import simulated_fleet as simulated
 from benchmarks.quality import skab_benchmark as skab
 from benchmarks.quality.ablated_detectors import VARIANTS
-from benchmarks.quality.ablation import AblationData, ablation, detectors_of_variants
+from benchmarks.quality.ablation import AblationData, ablation_table, detectors_of_variants
 from benchmarks.quality.compared_detectors import (
     DEFAULT_NAME,
     ComparedDetector,
@@ -101,7 +101,7 @@ def _ablation_section(options: RunOptions) -> Section:
     data = AblationData(*files, simulated.load(), seeds=options.seeds, processes=options.processes)
     results = detectors_of_variants(VARIANTS, data, TrainerSettings())
     return Section(
-        f"What each part of the {DEFAULT_NAME} detector is worth", [ablation(results, data)]
+        f"What each part of the {DEFAULT_NAME} detector is worth", [ablation_table(results, data)]
     )
 
 

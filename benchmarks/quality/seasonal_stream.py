@@ -86,14 +86,14 @@ def table(
     """Return a table of every detector's results on all streams."""
     table_rows = []
     for detector in detectors:
-        judged = detector.judge_all(
+        results = detector.fit_and_score_all(
             [sharp_stream.stream for sharp_stream in streams], processes=processes
         )
         cells = [
             _cell_text(
                 [
                     judged_stream
-                    for judged_stream in zip(streams, judged, strict=True)
+                    for judged_stream in zip(streams, results, strict=True)
                     if judged_stream[0].rows_per_day == rows_per_day
                 ]
             )
@@ -110,13 +110,15 @@ def table(
 
 
 def _cell_text(judged_streams: Sequence[tuple[SharpHourStream, JudgedRows]]) -> str:
-    alarm_shares = [_alarm_shares(sharp_stream, judged) for sharp_stream, judged in judged_streams]
+    alarm_shares = [
+        _alarm_shares(sharp_stream, results) for sharp_stream, results in judged_streams
+    ]
     wrong_hours, missing_hours, rate = np.mean(alarm_shares, axis=0)
     return f"{100 * wrong_hours:.0f} / {100 * missing_hours:.0f} / {100 * rate:.2f} %"
 
 
-def _alarm_shares(sharp_stream: SharpHourStream, judged: JudgedRows) -> tuple[float, float, float]:
-    is_anomaly_by_hour = judged.is_anomaly.reshape(-1, sharp_stream.rows_per_day // _HOURS)
+def _alarm_shares(sharp_stream: SharpHourStream, results: JudgedRows) -> tuple[float, float, float]:
+    is_anomaly_by_hour = results.is_anomaly.reshape(-1, sharp_stream.rows_per_day // _HOURS)
     alarmed: NDArray[np.bool_] = np.any(is_anomaly_by_hour, axis=1)
     return (
         float(alarmed[sharp_stream.wrong_hours].mean()),

@@ -88,7 +88,7 @@ def load(*, seed: int = 0, sensors: int = SENSORS, slots: int = SLOTS) -> Faulty
 
 def measure(fleet: FaultyFleet, detector: ComparedDetector) -> FleetRun:
     """Run a detector on the fleet, and return its results."""
-    (judged_rows,) = detector.judge_all([fleet.stream])
+    (judged_rows,) = detector.fit_and_score_all([fleet.stream])
     alarmed = fleet.grid.as_steps(judged_rows.is_anomaly)
     is_healthy = healthy_mask(fleet.faults, *alarmed.shape)
     kinds = {

@@ -44,7 +44,7 @@ class SkabFile:
         """Return the file without its first `cut` rows."""
         return RecordStream(self.name, self.schema, self.records[cut:], TRAIN_ROWS)
 
-    def truth(self, cut: int = 0) -> NDArray[np.bool_]:
+    def judged_labels(self, cut: int = 0) -> NDArray[np.bool_]:
         """Return the labels of the judged rows of `stream(cut)`."""
         return self.faulty[cut + TRAIN_ROWS :]
 
@@ -54,7 +54,7 @@ class SkabRun:
     """Results of one detector on the uncut files, and on the cut files of each seed."""
 
     name: str
-    judged: list[JudgedRows]
+    results: list[JudgedRows]
     counts: list[Counts]
     """For each uncut file, its counts."""
     cut: list[Counts]
@@ -78,8 +78,10 @@ def cut_of(name: str, seed: int) -> int:
 
 def with_cuts(files: Sequence[SkabFile], seeds: int) -> list[tuple[SkabFile, int]]:
     """Return pairs (file, cut rows): first all files uncut, then all files cut, for each seed."""
-    uncut = [(file, 0) for file in files]
-    return uncut + [(file, cut_of(file.name, seed)) for seed in range(seeds) for file in files]
+    uncut_files = [(file, 0) for file in files]
+    return uncut_files + [
+        (file, cut_of(file.name, seed)) for seed in range(seeds) for file in files
+    ]
 
 
 def measure(
@@ -88,23 +90,26 @@ def measure(
     """Run a detector on the uncut and on the cut files, and return its results."""
     cuts = with_cuts(files, seeds)
     streams = [file.stream(cut) for file, cut in cuts]
-    judged = detector.judge_all(streams, processes=processes)
-    labels_of_streams = [file.truth(cut) for file, cut in cuts]
+    results = detector.fit_and_score_all(streams, processes=processes)
+    labels_of_streams = [file.judged_labels(cut) for file, cut in cuts]
     counts = [
-        count(truth, rows.is_anomaly) for truth, rows in zip(labels_of_streams, judged, strict=True)
+        count(judged_labels, rows.is_anomaly)
+        for judged_labels, rows in zip(labels_of_streams, results, strict=True)
     ]
     file_count = len(files)
     uncut_delays = [
         delay
-        for truth, rows in zip(labels_of_streams[:file_count], judged[:file_count], strict=True)
-        for delay in delays(truth, rows.is_anomaly)
+        for judged_labels, rows in zip(
+            labels_of_streams[:file_count], results[:file_count], strict=True
+        )
+        for delay in delays(judged_labels, rows.is_anomaly)
     ]
     counts_by_seed = [
         sum_counts(counts[first : first + file_count])
         for first in range(file_count, len(counts), file_count)
     ]
     return SkabRun(
-        detector.name, judged[:file_count], counts[:file_count], counts_by_seed, uncut_delays
+        detector.name, results[:file_count], counts[:file_count], counts_by_seed, uncut_delays
     )
 
 
@@ -165,7 +170,7 @@ def _delay_table(skab_runs: Sequence[SkabRun]) -> Table:
     for run in skab_runs:
         found_delays = [delay for delay in run.delays if delay is not None]
         delay_text = f"{median(found_delays):g}" if found_delays else "-"
-        episodes = sum(int(judged.is_episode_start.sum()) for judged in run.judged)
+        episodes = sum(int(results.is_episode_start.sum()) for results in run.results)
         rows.append(
             (run.name, f"{len(found_delays)} of {len(run.delays)}", delay_text, str(episodes))
         )

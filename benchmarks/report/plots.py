@@ -143,8 +143,8 @@ def ratios(title: str, groups: Sequence[tuple[str, Sequence[Bar]]], *, factor: f
     bar_space, bottom = WIDTH - _LABEL_WIDTH - 60, drawing.height - _BOTTOM
 
     def pixel_of(value: float) -> float:
-        clipped = min(max(value, 1 / max_ratio), max_ratio)
-        return _LABEL_WIDTH + bar_space * (math.log(clipped) / math.log(max_ratio) + 1) / 2
+        clipped_value = min(max(value, 1 / max_ratio), max_ratio)
+        return _LABEL_WIDTH + bar_space * (math.log(clipped_value) / math.log(max_ratio) + 1) / 2
 
     drawing.rect(
         pixel_of(1 / factor),
