@@ -97,10 +97,10 @@ def titled_drawing(title: str, height: float) -> Drawing:
     return drawing
 
 
-def legend(drawing: Drawing, y: float, colour_names: Sequence[tuple[str, str]]) -> None:
+def legend(drawing: Drawing, y: float, colours_and_names: Sequence[tuple[str, str]]) -> None:
     """Draw a legend from pairs (colour, name)."""
     x = LEFT
-    for colour, name in colour_names:
+    for colour, name in colours_and_names:
         drawing.rect(x, y - 9, 14, 10, colour, radius=2)
         drawing.text(x + 20, y, name, size=11.5, colour=MUTED_COLOUR)
         x += 42 + 6.2 * len(name)
@@ -108,5 +108,7 @@ def legend(drawing: Drawing, y: float, colour_names: Sequence[tuple[str, str]]) 
 
 def true_ranges(rows: NDArray[np.bool_]) -> list[tuple[int, int]]:
     """Return the first index and the end index (exclusive) of each run of true values."""
-    edges = np.flatnonzero(np.diff(np.concatenate(([False], rows, [False])).astype(np.int8)))
-    return [(int(first), int(end)) for first, end in zip(edges[::2], edges[1::2], strict=True)]
+    run_edges = np.flatnonzero(np.diff(np.concatenate(([False], rows, [False])).astype(np.int8)))
+    return [
+        (int(first), int(end)) for first, end in zip(run_edges[::2], run_edges[1::2], strict=True)
+    ]

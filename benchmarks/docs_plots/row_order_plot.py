@@ -25,7 +25,7 @@ STATUS_NOTES = {
 
 def draw() -> str:
     """Return the plot as SVG text."""
-    scored = score_sensor(
+    scored_sensor = score_sensor(
         MINUTE_FLEET, 1, slice(0, len(MEASURED_MINUTES)), seconds=60 * np.asarray(MEASURED_MINUTES)
     )
     drawing = titled_drawing("Rows in the order they came, and when they were measured", 400)
@@ -40,7 +40,7 @@ def draw() -> str:
         TRIVIAL_COLOUR,
         width=3,
     )
-    for row, status in enumerate(scored.statuses):
+    for row, status in enumerate(scored_sensor.statuses):
         drawing.dot(*panel.pixel(row, MEASURED_MINUTES[row]), STATUS_COLOURS[status], radius=5)
     for status, (x, y, note) in STATUS_NOTES.items():
         text_anchor = "end" if status is Status.GAP else "start"
@@ -48,7 +48,7 @@ def draw() -> str:
         drawing.text(
             *label_position, note, size=11.5, colour=STATUS_COLOURS[status], anchor=text_anchor
         )
-    statuses_present = [status for status in STATUS_COLOURS if status in scored.statuses]
-    marks = [(STATUS_COLOURS[status], status.value) for status in statuses_present]
-    legend(drawing, 52, [*marks, (TRIVIAL_COLOUR, "newest time that memory has seen")])
+    statuses_present = [status for status in STATUS_COLOURS if status in scored_sensor.statuses]
+    legend_entries = [(STATUS_COLOURS[status], status.value) for status in statuses_present]
+    legend(drawing, 52, [*legend_entries, (TRIVIAL_COLOUR, "newest time that memory has seen")])
     return drawing.to_text()

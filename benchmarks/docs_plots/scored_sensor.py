@@ -48,12 +48,12 @@ class ScoredSensor:
     """n rows of one sensor and the detector's results for these rows."""
 
     values: NDArray[np.float64]
-    """(n, signals)"""
+    """Shape (n, signals)."""
     detector: Detector
     detections: Detections
-    closed: list[ClosedEpisode]
+    closed_episodes: list[ClosedEpisode]
     first_position: int
-    """Position of the first row in the stream; the positions in `closed` are in the same stream."""
+    """Stream position of the first row; positions in `closed_episodes` are of the same stream."""
     signals: list[list[SignalReading]]
     """For each row, the readings of its signals in the schema's order."""
 

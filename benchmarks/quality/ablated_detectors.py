@@ -138,8 +138,8 @@ def _clear_lags(memory: Memory) -> None:
 def _without_smoothing(decision: Decision) -> Decision:
     tables = decision.tables.copy()
     tables[RarityTable.SMOOTHED_SCORE, :KNOTS] = UNREACHABLE_SCORE
-    # The maximum of the sum and the smoothed score is now always the sum, which is already
-    # calibrated: the table of the maximum becomes the identity.
+    # The maximum of the sum and the smoothed score is now always the sum, so the table that
+    # calibrates this maximum is the identity.
     tables[RarityTable.MAX_OF_SUM_AND_SMOOTHED] = identity_tables(1)[0]
     return replace(decision, tables=tables)
 

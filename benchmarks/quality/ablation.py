@@ -25,7 +25,7 @@ class AblationData:
     skab_files: Sequence[skab.SkabFile]
     nab_files: Sequence[nab.NabFile]
     fleet: FaultyFleet
-    seeds: int = skab.SEEDS
+    seeds: int = skab.SEED_COUNT
     processes: int = 1
 
     def streams(self) -> Iterator[RecordStream]:
@@ -98,7 +98,7 @@ def _table_row(detector: ComparedDetector, data: AblationData) -> tuple[str, ...
     return (
         detector.name,
         _f1_far_mar(sum_counts(skab_run.counts)),
-        _f1_far_mar(sum_counts(skab_run.cut)) if skab_run.cut else "-",
+        _f1_far_mar(sum_counts(skab_run.counts_by_seed)) if skab_run.counts_by_seed else "-",
         f"{nab_run.published.score:.1f}",
         f"{nab_run.own_threshold_score:.1f}",
         f"{100 * sudden_faults.recall:.1f} %",

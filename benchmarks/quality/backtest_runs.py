@@ -17,14 +17,14 @@ from sensorwatch.trainer.backtest import score_records
 from sensorwatch.trainer.unregistered_model import fit_on_first_records
 
 MAX_ROWS = 10_000
-"""Maximum number of rows per call of the scorer; the scores do not depend on it."""
+"""Maximum number of rows per call of the scorer; the scores do not depend on this number."""
 
 Record = Fields | Fault
 
 
 @dataclass(frozen=True, slots=True)
 class RecordStream:
-    """Records in order: the first `train_rows` are for training, the later ones are judged."""
+    """Records in order: the first `train_rows` are for training, the later records are judged."""
 
     name: str
     schema: Schema
@@ -57,7 +57,7 @@ def backtest(
 ) -> JudgedRows:
     """Fit on a stream's training rows and score the later rows causally, in order.
 
-    `refit_every`: after every such number of scored rows, fit again on all rows so far.
+    `refit_every`: each time this number of rows has been scored, fit again on all rows so far.
     """
     first, end = stream.train_rows, len(stream.records)
     fit_rows = [first, *range(first + refit_every, end, refit_every)] if refit_every else [first]

@@ -45,8 +45,8 @@ def forest_in_sample(
     is_training = readings.index < stream.train_rows
     forest = IsolationForest(n_estimators=trees, contamination=rate, random_state=seed)
     forest.fit(matrix[is_training])
-    raw = -forest.score_samples(matrix)
-    score, sensor = _judged_rows(stream, readings, raw)
+    raw_scores = -forest.score_samples(matrix)
+    score, sensor = _judged_rows(stream, readings, raw_scores)
     return JudgedRows(score, score > -forest.offset_, alarm_starts(score > -forest.offset_, sensor))
 
 
@@ -86,18 +86,18 @@ def _smoothed_z(
     training_values = values[is_training] if is_training.any() else values[:1]
     deviation = training_values.std(axis=0)
     z = np.abs(values - training_values.mean(axis=0)) / np.where(deviation > 0, deviation, 1.0)
-    smoothed, level, weight = np.empty(len(values)), 1.0, 2.0 / (span + 1.0)
+    smoothed, smoothed_value, weight = np.empty(len(values)), 1.0, 2.0 / (span + 1.0)
     for row, value in enumerate(z.mean(axis=1).tolist()):
-        level += weight * (value - level)
-        smoothed[row] = level
+        smoothed_value += weight * (value - smoothed_value)
+        smoothed[row] = smoothed_value
     return smoothed
 
 
 def alarm_starts(is_anomaly: NDArray[np.bool_], sensor: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Return a mask (n,) of the rows that alarm although the sensor's row before did not."""
-    order = np.argsort(sensor, kind="stable")
-    alarmed, sensor_of_row = is_anomaly[order], sensor[order]
+    """Return a mask (n,) of the rows that alarm while the sensor's previous row does not."""
+    row_order = np.argsort(sensor, kind="stable")
+    alarmed, sensor_of_row = is_anomaly[row_order], sensor[row_order]
     is_continued = alarmed[:-1] & alarmed[1:] & (sensor_of_row[:-1] == sensor_of_row[1:])
     is_start = np.empty_like(is_anomaly)
-    is_start[order] = alarmed & ~np.concatenate(([False], is_continued))
+    is_start[row_order] = alarmed & ~np.concatenate(([False], is_continued))
     return is_start

@@ -22,7 +22,7 @@ _DEGREES_OF_FREEDOM = 3
 
 
 class CleanStreamKind(StrEnum):
-    """Kinds of clean streams; each kind causes false alarms for a different reason."""
+    """Kinds of clean streams, which differ in what can cause false alarms."""
 
     PLAIN = "plain"
     DAILY = "daily cycle"

@@ -43,7 +43,7 @@ def select_files(
 
 
 def a_schema(name: str, *, time: str, signals: Sequence[str], delimiter: str) -> Schema:
-    """Return the schema of a file with times in UTC, without a time zone and sensor ids."""
+    """Return the schema of a file whose times are in UTC and whose rows have no sensor id."""
     return schema_from_plain(
         {
             "name": name,

@@ -52,8 +52,8 @@ def place_faults(slots: int, sensors: int, rng: np.random.Generator) -> list[Pla
     placed_faults = []
     for slot_and_sensor, kind in enumerate(kinds[kind_number] for kind_number in kind_numbers):
         slot, sensor = divmod(slot_and_sensor, sensors)
-        low, high = _FAULT_LENGTHS[kind]
-        length = int(rng.integers(low, high + 1))
+        min_length, max_length = _FAULT_LENGTHS[kind]
+        length = int(rng.integers(min_length, max_length + 1))
         last_start = SLOT_STEPS - HEALTHY_MARGIN_STEPS - length
         start = slot * SLOT_STEPS + int(rng.integers(HEALTHY_MARGIN_STEPS, last_start + 1))
         placed_faults.append(PlacedFault(kind, sensor, start, length))
@@ -67,7 +67,7 @@ def inject_faults(
     scale: NDArray[np.float64],
     rng: np.random.Generator,
 ) -> NDArray[np.float64]:
-    """Return a copy of `values` (steps, sensors, signals) with faults; each is in one signal."""
+    """Return a copy of `values` (steps, sensors, signals) with faults, each in one signal."""
     faulty_values = values.copy()
     signals = values.shape[2]
     for fault in faults:
@@ -88,7 +88,7 @@ def inject_faults(
 
 
 def healthy_mask(faults: list[PlacedFault], steps: int, sensors: int) -> NDArray[np.bool_]:
-    """Return a mask (steps, sensors), True if the sensor has no fault and none ended recently."""
+    """Return a mask (steps, sensors) of the steps outside faults and the margins after faults."""
     is_healthy = np.ones((steps, sensors), dtype=np.bool_)
     for fault in faults:
         is_healthy[

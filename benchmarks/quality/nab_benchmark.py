@@ -22,7 +22,7 @@ from benchmarks.quality.nab_scoring import (
 from benchmarks.report.figures_table import Table
 from sensorwatch.common.errors import DataError
 
-LABELS = "combined_windows.json"
+LABELS_FILE = "combined_windows.json"
 SCHEMA = a_schema("nab", time="timestamp", signals=["value"], delimiter=",")
 _TIMESTAMP_LENGTH = len("2014-04-10 07:15:00")
 
@@ -56,9 +56,9 @@ def load(selection: FileSelection) -> list[NabFile]:
     """Read the benchmark's files; raises DataError if they are missing."""
     folder = selection.data / "nab"
     try:
-        windows = json.loads((folder / LABELS).read_text(encoding="utf-8"))
+        windows = json.loads((folder / LABELS_FILE).read_text(encoding="utf-8"))
     except OSError as error:
-        raise DataError(f"{folder / LABELS} cannot be read: {error.strerror}") from error
+        raise DataError(f"{folder / LABELS_FILE} cannot be read: {error.strerror}") from error
     existing_files = [name for name in windows if (folder / name).is_file()]
     return [
         _read_file(name, path, windows[name])
@@ -141,7 +141,7 @@ def _read_file(name: str, path: Path, windows: Sequence[Sequence[str]]) -> NabFi
         )
     except KeyError as error:
         raise DataError(
-            f"{name} has no row at {error}, but {LABELS} has a window that ends there"
+            f"{name} has no row at {error}, but {LABELS_FILE} has a window that ends there"
         ) from error
     stream = RecordStream(name, SCHEMA, records, probation(len(records)))
     return NabFile(name, stream, Labels(len(records), window_bounds))

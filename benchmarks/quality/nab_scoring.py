@@ -54,17 +54,18 @@ def best_threshold_score(
     """
     alarm_value, window = _pool_files(files)
     score = np.concatenate(list(scores))
-    order = np.argsort(-score, kind="stable")
-    score_change = _score_changes(alarm_value[order], window[order])
-    sorted_scores = score[order]
+    rows_by_score = np.argsort(-score, kind="stable")
+    score_change = _score_changes(alarm_value[rows_by_score], window[rows_by_score])
+    sorted_scores = score[rows_by_score]
     # Rows with the same score are on the same side of every threshold.
     last_of_score = np.flatnonzero(np.append(np.diff(sorted_scores) != 0, True))
     total = np.cumsum(score_change)[last_of_score]
     if not len(total) or total.max() <= 0:
         return ThresholdScore(0.0, math.inf)
-    best = int(np.argmax(total))
+    best_index = int(np.argmax(total))
     return ThresholdScore(
-        _scale_gain(float(total[best]), window), float(sorted_scores[last_of_score[best]])
+        _scale_gain(float(total[best_index]), window),
+        float(sorted_scores[last_of_score[best_index]]),
     )
 
 
@@ -100,7 +101,7 @@ def alarm_values(labels: Labels) -> tuple[NDArray[np.float64], NDArray[np.int64]
 
 
 def scaled_sigmoid(position: float) -> float:
-    """Return the value of an alarm at a position, in window widths relative to a window.
+    """Return the value of an alarm; `position` is relative to a window's end, in window widths.
 
     Position -1 is the window's first row, 0 is just behind the window, 3 is far behind it.
     """
@@ -124,7 +125,7 @@ def _pool_files(files: Sequence[Labels]) -> tuple[NDArray[np.float64], NDArray[n
 def _score_changes(
     alarm_value: NDArray[np.float64], window: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """Return how much each alarm changes the score; the start is the score without alarms."""
+    """Return the change of the score by each alarm, with alarms added in the given order."""
     score_change = alarm_value.copy()
     for number in np.unique(window[window != NO_WINDOW]):
         window_alarms = np.flatnonzero(window == number)

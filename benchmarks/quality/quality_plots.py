@@ -24,8 +24,8 @@ def skab_plots(files: Sequence[skab.SkabFile], runs: Sequence[skab.SkabRun]) -> 
     for run in runs:
         uncut, colour = sum_counts(run.counts), _colour(run.name)
         points.append(Point(run.name, uncut.far, uncut.mar, colour))
-        if run.cut:
-            cut = sum_counts(run.cut)
+        if run.counts_by_seed:
+            cut = sum_counts(run.counts_by_seed)
             points.append(Point(f"{run.name}, cut", cut.far, cut.mar, colour, hollow=True))
     points += [
         Point(f"published: {name}", far, mar, PUBLISHED_COLOUR)
@@ -36,10 +36,10 @@ def skab_plots(files: Sequence[skab.SkabFile], runs: Sequence[skab.SkabRun]) -> 
         Strip(file.name, file.judged_labels(), results.is_anomaly)
         for file, results in zip(files, first_run.results, strict=True)
     ]
-    axes = ("false alarm rate, %", "missed alarm rate, %")
+    axis_names = ("false alarm rate, %", "missed alarm rate, %")
     title = "SKAB: alarmed healthy rows against missed faulty rows"
     return {
-        "skab-rates": scatter(title, points, axes=axes, target=goals.SKAB[1:]),
+        "skab-rates": scatter(title, points, axis_names=axis_names, target=goals.SKAB[1:]),
         "skab-files": strips(
             f"SKAB, rows after the first 400: {first_run.name}", file_strips, alarm_name="alarm"
         ),

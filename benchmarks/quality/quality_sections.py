@@ -41,7 +41,7 @@ class RunOptions:
     selection: FileSelection
     is_default_only: bool = False
     """True: measure only the default detector."""
-    seeds: int = skab.SEEDS
+    seeds: int = skab.SEED_COUNT
     refit_every: int | None = None
     processes: int = 1
 
@@ -52,9 +52,9 @@ class RunOptions:
         return all_detectors[:1] if self.is_default_only else [*all_detectors, *trivial_rules()]
 
 
-def section(part: Benchmark, options: RunOptions) -> Section:
+def section(benchmark: Benchmark, options: RunOptions) -> Section:
     """Run one benchmark, and return its section."""
-    return _SECTION_OF[part](options)
+    return _SECTION_OF[benchmark](options)
 
 
 def _skab_section(options: RunOptions) -> Section:

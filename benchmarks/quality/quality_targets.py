@@ -9,4 +9,4 @@ SIMULATED_RECALL = 0.95
 SIMULATED_DELAY = 5.0
 """Maximum median delay from the start of a fault to the first alarm, in rows."""
 RATE_FACTOR = 3.0
-"""Maximum factor by which the measured alert rate may exceed or miss the configured rate."""
+"""Maximum factor by which the measured alert rate may be above or below the configured rate."""

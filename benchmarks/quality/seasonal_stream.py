@@ -15,7 +15,7 @@ from sensorwatch.common.runtime.setting_keys import TrainerSettings
 from sensorwatch.trainer import season_fitting as season
 
 ROWS_PER_DAY = (24, 48, 288)
-SEEDS = 6
+SEED_COUNT = 6
 TRAIN_DAYS, CLEAN_DAYS, FAULTY_DAYS = 20, 60, 60
 DAYS_BETWEEN_FAULTS = 3
 """Number of days between faults; the sensor's level and tail recover in this time."""
@@ -38,8 +38,8 @@ class SharpHourStream:
     """Sharp hours with a fault: their values are as low as in the usual hours."""
 
 
-def load(*, seeds: int = SEEDS) -> list[SharpHourStream]:
-    """Return one stream for each judged_stream of row interval and seed."""
+def load(*, seeds: int = SEED_COUNT) -> list[SharpHourStream]:
+    """Return one stream for each combination of row interval and seed."""
     return [
         draw_stream(rows_per_day, seed) for rows_per_day in ROWS_PER_DAY for seed in range(seeds)
     ]

@@ -20,7 +20,7 @@ class SensorGrid:
 
     name: str
     values: NDArray[np.float64]
-    """(steps, sensors, signals)"""
+    """Shape (steps, sensors, signals)."""
     train_steps: int
     step_minutes: int = 1
 

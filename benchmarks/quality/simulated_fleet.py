@@ -39,7 +39,7 @@ class FaultyFleet:
     stream: RecordStream
     faults: list[PlacedFault]
     parse_seconds: float
-    """Time to parse the judged rows; the measured scoring_seconds time includes this time."""
+    """Time to parse the judged rows; the measured time to score includes this time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class KindResult:
     episodes: int
     recall: float
     """Share of faults with an alarm in their rows."""
-    by_chance: float
+    recall_by_chance: float
     """Share of faults with an alarm in the healthy rows just before the fault."""
     delay: float | None
     """Median number of rows from a found fault's first row to its first alarm."""
@@ -61,7 +61,7 @@ class FleetRun:
 
     name: str
     kinds: dict[str, KindResult]
-    """Results by kind of fault; the key ALL_BUT_DRIFT summarises all kinds except drift."""
+    """Results by kind of fault; ALL_BUT_DRIFT is the result over all kinds except drift."""
     alert_rate: float
     """Share of the healthy rows with an alarm."""
     fit_seconds: float
@@ -73,8 +73,8 @@ def load(*, seed: int = 0, sensors: int = SENSORS, slots: int = SLOTS) -> Faulty
     """Simulate a clean day, followed by slots with one fault each."""
     train_steps, judged_steps = MINUTES_PER_DAY, slots * SLOT_STEPS
     rows = (train_steps + judged_steps) * sensors
-    clean = Simulation(sensors=sensors, rows=rows, seed=seed, interval_seconds=60)
-    values = np.concatenate([chunk.values for chunk in simulate(clean)])
+    simulation = Simulation(sensors=sensors, rows=rows, seed=seed, interval_seconds=60)
+    values = np.concatenate([chunk.values for chunk in simulate(simulation)])
     values = values.reshape(train_steps + judged_steps, sensors, -1)
     rng = np.random.default_rng([seed, sensors, slots])
     faults = place_faults(slots, sensors, rng)
@@ -147,7 +147,7 @@ def _kind_table(runs: Sequence[FleetRun], fleet: FaultyFleet) -> Table:
 
 def _cell_text(kind: KindResult) -> str:
     delay = "-" if kind.delay is None else f"{kind.delay:g}"
-    return f"{100 * kind.recall:.1f} / {100 * kind.by_chance:.0f} % ({delay})"
+    return f"{100 * kind.recall:.1f} / {100 * kind.recall_by_chance:.0f} % ({delay})"
 
 
 def _time_table(runs: Sequence[FleetRun]) -> Table:

@@ -25,8 +25,8 @@ from sensorwatch.common.rows.schema import Schema
 
 TRAIN_ROWS = 400
 MAX_CUT_ROWS = 160
-SEEDS = 5
-LABEL, CHANGEPOINT_LABEL, TIME = "anomaly", "changepoint", "datetime"
+SEED_COUNT = 5
+LABEL_COLUMN, CHANGEPOINT_COLUMN, TIME_COLUMN = "anomaly", "changepoint", "datetime"
 _FAULTY_FOLDERS = ("other", "valve1", "valve2")
 
 
@@ -57,7 +57,7 @@ class SkabRun:
     results: list[JudgedRows]
     counts: list[Counts]
     """For each uncut file, its counts."""
-    cut: list[Counts]
+    counts_by_seed: list[Counts]
     """For each seed of the cuts, the counts over all files."""
     delays: list[int | None]
 
@@ -85,7 +85,11 @@ def with_cuts(files: Sequence[SkabFile], seeds: int) -> list[tuple[SkabFile, int
 
 
 def measure(
-    files: Sequence[SkabFile], detector: ComparedDetector, *, seeds: int = SEEDS, processes: int = 1
+    files: Sequence[SkabFile],
+    detector: ComparedDetector,
+    *,
+    seeds: int = SEED_COUNT,
+    processes: int = 1,
 ) -> SkabRun:
     """Run a detector on the uncut and on the cut files, and return its results."""
     cuts = with_cuts(files, seeds)
@@ -114,7 +118,7 @@ def measure(
 
 
 def clock_rule() -> ComparedDetector:
-    """Return the rule that alarms at fixed row numbers; only SKAB is compared with it."""
+    """Return the rule that alarms at fixed row numbers; it is used only for SKAB."""
     return ComparedDetector("clock: rows {}-{}".format(*CLOCK_ROWS), flag_clock_rows)
 
 
@@ -122,7 +126,7 @@ def tables(skab_runs: Sequence[SkabRun]) -> list[Table]:
     """Return three tables: results on uncut files, results on cut files, and delays."""
     return [
         _uncut_table(skab_runs),
-        *([_cut_table(skab_runs)] if skab_runs[0].cut else []),
+        *([_cut_table(skab_runs)] if skab_runs[0].counts_by_seed else []),
         _delay_table(skab_runs),
     ]
 
@@ -147,18 +151,18 @@ def _uncut_table(skab_runs: Sequence[SkabRun]) -> Table:
 def _cut_table(skab_runs: Sequence[SkabRun]) -> Table:
     rows: list[tuple[str, ...]] = []
     for run in skab_runs:
-        pooled_counts = sum_counts(run.cut)
+        pooled_counts = sum_counts(run.counts_by_seed)
         ranges_by_seed = (
-            _range_text([counts.f1 for counts in run.cut], 3),
-            _range_text([counts.far for counts in run.cut], 1),
-            _range_text([counts.mar for counts in run.cut], 1),
+            _range_text([counts.f1 for counts in run.counts_by_seed], 3),
+            _range_text([counts.far for counts in run.counts_by_seed], 1),
+            _range_text([counts.mar for counts in run.counts_by_seed], 1),
         )
         rows.append((run.name, *_figure_texts(pooled_counts), *ranges_by_seed))
     f1, far, mar = goals.SKAB_CUT
     rows.append(("wanted", f"{f1:.2f}", f"{far:.0f}", f"{mar:.0f}", "", "", ""))
     return Table(
         f"SKAB, 0-{MAX_CUT_ROWS} rows cut at random from each file's start, "
-        f"{len(skab_runs[0].cut)} seeds",
+        f"{len(skab_runs[0].counts_by_seed)} seeds",
         ("", "F1", "FAR %", "MAR %", "F1 by seed", "FAR by seed", "MAR by seed"),
         rows,
         "Pooled over all files and seeds; by seed: lowest to highest of the seeds' pooled figures.",
@@ -192,8 +196,10 @@ def _range_text(values: Sequence[float], digits: int) -> str:
 def _read_file(name: str, path: Path) -> SkabFile:
     with path.open(encoding="utf-8") as file:
         header = file.readline().strip().split(";")
-    signals = [column for column in header if column not in (TIME, LABEL, CHANGEPOINT_LABEL)]
-    schema = a_schema("skab", time=TIME, signals=signals, delimiter=";")
+    signals = [
+        column for column in header if column not in (TIME_COLUMN, LABEL_COLUMN, CHANGEPOINT_COLUMN)
+    ]
+    schema = a_schema("skab", time=TIME_COLUMN, signals=signals, delimiter=";")
     records = records_of(path, schema)
     faulty = [_is_faulty(name, record) for record in records]
     return SkabFile(name, schema, records, np.asarray(faulty, dtype=np.bool_))
@@ -203,4 +209,4 @@ def _is_faulty(name: str, record: Record) -> bool:
     # The label is not in the schema; such columns stay in the record as text.
     if not isinstance(record, dict):
         raise DataError(f"{name} has a line that cannot be read: {record}")
-    return float(record[LABEL]) > 0
+    return float(record[LABEL_COLUMN]) > 0

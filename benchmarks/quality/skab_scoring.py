@@ -56,7 +56,7 @@ def sum_counts(counts: Iterable[Counts]) -> Counts:
 
 
 def delays(faulty: NDArray[np.bool_], alarmed: NDArray[np.bool_]) -> list[int | None]:
-    """Return for each run of faulty rows how many precede its first alarm; None: no alarm."""
+    """Return the delay of the first alarm in each run of faulty rows, in rows; None: no alarm."""
     edges = np.flatnonzero(np.diff(np.concatenate(([False], faulty, [False])).astype(np.int8)))
     runs = [alarmed[first:end] for first, end in zip(edges[::2], edges[1::2], strict=True)]
     return [int(np.argmax(run)) if run.any() else None for run in runs]

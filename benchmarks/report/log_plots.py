@@ -26,7 +26,7 @@ class Curve:
     points: Sequence[tuple[float, float]]
 
 
-def log_log_plot(title: str, curves: Sequence[Curve], *, axes: tuple[str, str]) -> str:
+def log_log_plot(title: str, curves: Sequence[Curve], *, axis_names: tuple[str, str]) -> str:
     """Return a plot of curves on two logarithmic axes, where a power law is a straight line."""
     drawing = Drawing(WIDTH, HEIGHT, title)
     drawing.text(16, 24, title, size=15, bold=True)
@@ -60,9 +60,13 @@ def log_log_plot(title: str, curves: Sequence[Curve], *, axes: tuple[str, str]) 
         drawing.dot(WIDTH - _RIGHT + 18, y - 4, colour)
         drawing.text(WIDTH - _RIGHT + 30, y, curve.name)
     drawing.text(
-        (_LEFT + WIDTH - _RIGHT) / 2, HEIGHT - 14, axes[0], colour=MUTED_COLOUR, anchor="middle"
+        (_LEFT + WIDTH - _RIGHT) / 2,
+        HEIGHT - 14,
+        axis_names[0],
+        colour=MUTED_COLOUR,
+        anchor="middle",
     )
-    drawing.text(16, _TOP - 4, axes[1], colour=MUTED_COLOUR)
+    drawing.text(16, _TOP - 4, axis_names[1], colour=MUTED_COLOUR)
     return drawing.to_text()
 
 

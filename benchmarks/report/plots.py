@@ -49,18 +49,18 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Strip:
-    """A file's row in a plot: which of its data rows are faulty, and which alarmed."""
+    """One strip of a plot, which shows the faulty rows and the alarms of one file."""
 
     name: str
     faulty: NDArray[np.bool_]
     alarmed: NDArray[np.bool_]
 
 
-def bars(title: str, items: Sequence[Bar], *, top: float, unit: str = "") -> str:
+def bars(title: str, bars_to_draw: Sequence[Bar], *, top: float, unit: str = "") -> str:
     """Draw horizontal bars on an axis from 0 to `top`; a negative value has no visible bar."""
-    drawing = _titled_drawing(title, _TOP + _BAR_HEIGHT * len(items) + 12)
+    drawing = _titled_drawing(title, _TOP + _BAR_HEIGHT * len(bars_to_draw) + 12)
     bar_space = WIDTH - _LABEL_WIDTH - 90
-    for number, bar in enumerate(items):
+    for number, bar in enumerate(bars_to_draw):
         y = _TOP + _BAR_HEIGHT * number
         length = bar_space * min(max(bar.value / top, 0.0), 1.0)
         drawing.text(_LABEL_WIDTH - 10, y + 13, bar.name, anchor="end")
@@ -75,7 +75,7 @@ def scatter(
     title: str,
     points: Sequence[Point],
     *,
-    axes: tuple[str, str],
+    axis_names: tuple[str, str],
     target: tuple[float, float],
     top: float = 100.0,
 ) -> str:
@@ -104,20 +104,22 @@ def scatter(
         legend_y = _TOP + 14 + 20 * number
         drawing.dot(_LEFT + side + 30, legend_y - 4, point.colour, hollow=point.hollow)
         drawing.text(_LEFT + side + 42, legend_y, f"{number + 1}  {point.name}", size=11.5)
-    drawing.text(_LEFT + side / 2, _TOP + side + 34, axes[0], colour=MUTED_COLOUR, anchor="middle")
-    drawing.text(_LEFT, _TOP - 8, axes[1], colour=MUTED_COLOUR)
+    drawing.text(
+        _LEFT + side / 2, _TOP + side + 34, axis_names[0], colour=MUTED_COLOUR, anchor="middle"
+    )
+    drawing.text(_LEFT, _TOP - 8, axis_names[1], colour=MUTED_COLOUR)
     return drawing.to_text()
 
 
-def strips(title: str, items: Sequence[Strip], *, alarm_name: str) -> str:
+def strips(title: str, strips_to_draw: Sequence[Strip], *, alarm_name: str) -> str:
     """Draw a horizontal strip for each file, with faulty rows as bands and alarms as marks."""
-    drawing = _titled_drawing(title, _TOP + 14 + _STRIP_HEIGHT * len(items) + 10)
+    drawing = _titled_drawing(title, _TOP + 14 + _STRIP_HEIGHT * len(strips_to_draw) + 10)
     drawing.rect(_LABEL_WIDTH, _TOP - 12, 14, 10, FAULT_COLOUR)
     drawing.text(_LABEL_WIDTH + 20, _TOP - 3, "labelled", size=11, colour=MUTED_COLOUR)
     drawing.rect(_LABEL_WIDTH + 90, _TOP - 12, 14, 10, OUR_COLOUR)
     drawing.text(_LABEL_WIDTH + 110, _TOP - 3, alarm_name, size=11, colour=MUTED_COLOUR)
     bar_space = WIDTH - _LABEL_WIDTH - _RIGHT
-    for number, strip in enumerate(items):
+    for number, strip in enumerate(strips_to_draw):
         y, pixel = _TOP + 8 + _STRIP_HEIGHT * number, bar_space / max(len(strip.faulty), 1)
         drawing.text(_LABEL_WIDTH - 8, y + 10, strip.name, size=10.5, anchor="end")
         drawing.rect(_LABEL_WIDTH, y, bar_space, _STRIP_HEIGHT - 5, BACKGROUND_COLOUR)
@@ -137,9 +139,11 @@ def strips(title: str, items: Sequence[Strip], *, alarm_name: str) -> str:
 
 def ratios(title: str, groups: Sequence[tuple[str, Sequence[Bar]]], *, factor: float) -> str:
     """Draw ratios on a logarithmic axis; the range from 1 / `factor` to `factor` is shaded."""
-    row, max_ratio = 20.0, 30.0
+    row_height, max_ratio = 20.0, 30.0
     rows = sum(len(group) for _, group in groups)
-    drawing = _titled_drawing(title, _TOP + row * (rows + len(groups)) + 12 * len(groups) + _BOTTOM)
+    drawing = _titled_drawing(
+        title, _TOP + row_height * (rows + len(groups)) + 12 * len(groups) + _BOTTOM
+    )
     bar_space, bottom = WIDTH - _LABEL_WIDTH - 60, drawing.height - _BOTTOM
 
     def pixel_of(value: float) -> float:
@@ -168,7 +172,7 @@ def ratios(title: str, groups: Sequence[tuple[str, Sequence[Bar]]], *, factor: f
     y = _TOP + 18
     for name, group in groups:
         drawing.text(16, y + 4, name, bold=True)
-        y += row
+        y += row_height
         for bar in group:
             drawing.text(
                 _LABEL_WIDTH - 12, y + 4, bar.name, size=11, anchor="end", colour=MUTED_COLOUR
@@ -176,7 +180,7 @@ def ratios(title: str, groups: Sequence[tuple[str, Sequence[Bar]]], *, factor: f
             drawing.line(pixel_of(1.0), y, pixel_of(bar.value), y, bar.colour)
             drawing.dot(pixel_of(bar.value), y, bar.colour)
             drawing.text(WIDTH - 52, y + 4, f"{bar.value:.3g}", size=11)
-            y += row
+            y += row_height
         y += 12
     drawing.text(
         _LABEL_WIDTH + bar_space / 2,
@@ -202,5 +206,7 @@ def _titled_drawing(title: str, height: float) -> Drawing:
 
 
 def _true_ranges(rows: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    edges = np.flatnonzero(np.diff(np.concatenate(([False], rows, [False])).astype(np.int8)))
-    return [(int(first), int(end)) for first, end in zip(edges[::2], edges[1::2], strict=True)]
+    run_edges = np.flatnonzero(np.diff(np.concatenate(([False], rows, [False])).astype(np.int8)))
+    return [
+        (int(first), int(end)) for first, end in zip(run_edges[::2], run_edges[1::2], strict=True)
+    ]

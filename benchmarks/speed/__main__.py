@@ -68,14 +68,14 @@ def main(
     sections: list[Section] = []
     verdicts: list[goals.Verdict] = []
     with Testbed(run_options) as testbed:
-        for part in only or SpeedBenchmark:
+        for benchmark in only or SpeedBenchmark:
             start_time = perf_counter()
-            result = measure(part, testbed)
+            result = measure(benchmark, testbed)
             sections.append(result.section)
             verdicts += result.verdicts
             for table in result.section.tables:
                 show(table)
-            print(f"\n{part.value}: {perf_counter() - start_time:.1f} s", flush=True)
+            print(f"\n{benchmark.value}: {perf_counter() - start_time:.1f} s", flush=True)
     results_table = goals.table(verdicts)
     if verdicts:
         show(results_table)

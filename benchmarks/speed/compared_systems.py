@@ -32,7 +32,7 @@ class ComparedSystem:
 def our_worker(
     name: str, model: str, settings: Mapping[str, object] | None = None
 ) -> ComparedSystem:
-    """Return sensorwatch's worker with a trained model and `settings`; the rest is default."""
+    """Return sensorwatch's worker with a trained model; settings not in `settings` are default."""
 
     def run(drain_setup: DrainSetup) -> DrainRun:
         return measure_drain(

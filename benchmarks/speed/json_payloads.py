@@ -10,7 +10,7 @@ from sensorwatch.common.rows.instants import format_instant
 from sensorwatch.common.simulation.sensors import Fleet, fleet, noise_scale
 
 START = 1_577_836_800_000_000
-"""2020-01-01T00:00:00Z in microseconds; so early that 50 million rows have no future time."""
+"""2020-01-01T00:00:00Z in microseconds; early enough that 50 million rows are all in the past."""
 BAD_SHARE, OUTLIER_SHARE = 0.01, 0.01
 OUTLIER_SIGMAS = 10.0
 """Offset of the first two signals of an outlier, in standard deviations of the noise."""
@@ -29,7 +29,7 @@ _BAD_ROW_PATTERNS = (
 class Stream:
     """Parameters that determine all rows of a stream, in which the sensors take turns.
 
-    The level of a sensor is constant, so a model of earlier rows is right for later rows.
+    The level of a sensor is constant, so a model that was trained on earlier rows fits later rows.
     """
 
     sensors: int
@@ -50,7 +50,7 @@ class Chunk:
     """Shape (n,). Time of each row in microseconds since 1970 (UTC)."""
     sensor: NDArray[np.int64]
     values: NDArray[np.float64]
-    """(n, signals)"""
+    """Shape (n, signals)."""
     is_bad: NDArray[np.bool_]
     is_outlier: NDArray[np.bool_]
 

@@ -1,7 +1,7 @@
 """`python -m benchmarks.speed.load_generator`: produce rows at a constant rate.
 
-The only argument is a JSON object with the arguments of `main`. The program prints by how many
-seconds its latest batch was late.
+The only argument is a JSON object with the arguments of `main`. The program prints the largest
+delay of a batch in seconds.
 """
 
 import json

@@ -30,7 +30,7 @@ TIMEOUT_SECONDS = 900.0
 
 @dataclass(frozen=True, slots=True)
 class WorkerJob:
-    """What a worker is to do: its topics, consumer group, model and settings."""
+    """The topics, consumer group, model and settings with which a worker is started."""
 
     kafka: dict[str, Any]
     topic: str

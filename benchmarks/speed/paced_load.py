@@ -20,7 +20,7 @@ from sensorwatch.common.kafka.silent_logger import silent_logger
 from sensorwatch.common.kafka.topic_reader import read_topic
 
 WARM_UP_SECONDS = 2.0
-"""Rows of this first part of a run are not measured: the worker has to warm up."""
+"""Rows in this first part of a run are not measured, because the worker is warming up."""
 
 
 @dataclass(frozen=True, slots=True)

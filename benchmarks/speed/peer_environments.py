@@ -107,7 +107,7 @@ def _run_command(command: list[str]) -> None:
     if completed.returncode:
         output_text = re.sub(
             r"\S+://\S+", "(address)", completed.stdout + completed.stderr
-        )  # no addresses: the text becomes part of a document
+        )  # without addresses, because the text becomes part of a document
         raise PeerUnavailable(
             f"`{Path(command[0]).name} {' '.join(command[1:])}` failed: {output_text[-500:]}"
         )

@@ -128,7 +128,7 @@ def measure_peer_latency(testbed: Testbed) -> SectionResult:
         f"(lowest..highest) of {testbed.options.rounds} runs in turn. "
         + " ".join(missing.values()),
     )
-    plot = log_log_plot(title, curves, axes=("per cent of the events", "ms at the most"))
+    plot = log_log_plot(title, curves, axis_names=("per cent of the events", "ms at the most"))
     return SectionResult(Section(title, [table], {"peer-latency": plot}), [])
 
 

@@ -216,7 +216,7 @@ def rows_of(readings: Readings) -> list[dict[str, object]]:
 
 
 def _request_bodies(rows: list[dict[str, object]], size: int) -> list[str]:
-    """Return one request body per connection. The row of a body with one row is normal."""
+    """Return one request body per connection. In requests of one row, the row is normal."""
     first_rows = range(0 if size > 1 else 1, CONNECTIONS * REQUEST_ROWS[-1], REQUEST_ROWS[-1])
     return [json.dumps({"rows": rows[start : start + size]}) for start in first_rows]
 

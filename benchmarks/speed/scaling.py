@@ -56,7 +56,7 @@ def measure_growth(testbed: Testbed) -> SectionResult:
         "last two points; 0: a row costs the same, 1: in proportion."
     )
     table = Table(title, ("", "value", "median (lowest..highest)"), rows, note)
-    plot = log_log_plot(title, curves, axes=("each axis's own value", "us a row"))
+    plot = log_log_plot(title, curves, axis_names=("each axis's own value", "us a row"))
     return SectionResult(
         Section("How cost grows", [table, _snapshots(testbed.options.rounds)], {"growth": plot})
     )

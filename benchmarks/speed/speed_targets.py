@@ -9,7 +9,7 @@ from benchmarks.speed.run_statistics import MedianAndRange
 
 @dataclass(frozen=True, slots=True)
 class SpeedTarget:
-    """The required value of a measurement, and the value that is aimed at."""
+    """A required and a desired value of a measurement."""
 
     title: str
     required: float
@@ -44,7 +44,7 @@ FRAMEWORK = SpeedTarget("the same job against the best other framework, pydantic
 FRAMEWORK_TUNED = SpeedTarget(
     "the same job against the best other framework, tuned", 15, 25, digits=1
 )
-"""Target compared with frameworks that are tuned: with msgspec and their largest batches."""
+"""Target for the comparison with tuned frameworks: with msgspec and their largest batches."""
 LATENCY_P50 = SpeedTarget("event latency, p50", 40, 15, "ms", lower_is_better=True, digits=0)
 LATENCY_P99 = SpeedTarget("event latency, p99", 100, 40, "ms", lower_is_better=True, digits=0)
 TWO_WORKERS = SpeedTarget("two workers on four partitions against one", 1.3, 1.6)

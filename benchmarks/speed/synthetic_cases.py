@@ -46,7 +46,7 @@ def warm_detector(case: Case) -> tuple[Detector, Memory, int]:
 
 
 def payloads(case: Case, rows: int, first: int) -> list[bytes]:
-    """Return the JSON rows from number `first` on; sensors take turns, one turn a second."""
+    """Return `rows` JSON rows, numbered from `first`; each sensor has one row per second."""
     rng = np.random.default_rng([case.signals, first])
     values = rng.standard_normal((rows, case.signals)).round(4).tolist()
     names = [f'"x{number + 1}":' for number in range(case.signals)]

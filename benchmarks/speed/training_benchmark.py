@@ -78,8 +78,8 @@ def _compare_training(work_folder: Path, repeats: int) -> None:
 def _compare_backtest(work_folder: Path, readings: Readings, repeats: int) -> None:
     """Compare the command `sensorwatch backtest` with only the scoring, both on one core.
 
-    Only the scoring: `score_readings` is called on parsed rows in a warm process, with the number
-    of rows per call that is fastest.
+    To measure only the scoring, `score_readings` is called on parsed rows in a warm process, with
+    the fastest number of rows per call.
     """
     keep_freed_memory()
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # child processes inherit the core
@@ -128,7 +128,7 @@ def _time_command(command: list[str]) -> float:
 
 
 def some_rows(rows: int, *, seed: int = 0) -> Readings:
-    """Return autocorrelated rows; the sensors take turns, one turn a second."""
+    """Return autocorrelated rows of all sensors; each sensor has one row per second."""
     rng = np.random.default_rng(seed)
     steps = -(-rows // SENSORS)
     values: NDArray[np.float64] = rng.normal(size=(steps, SENSORS, SIGNALS))

@@ -55,4 +55,4 @@ def test_a_point_outside_a_panel_is_put_on_its_edge() -> None:
     assert panel.pixel(0, 5)[1] == 10
     assert panel.pixel(0, -5)[1] == 90
     panel.line(np.zeros(3), "black")
-    assert "90.0" in panel.drawing.marks[-1]
+    assert "90.0" in panel.drawing.elements[-1]

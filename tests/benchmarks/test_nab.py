@@ -16,7 +16,7 @@ def write_files(folder: Path, *, window: tuple[str, str] = ("00:40", "00:49")) -
     window_ends = [f"2014-04-10 {end}:00.000000" for end in window]
     (folder / "nab" / "real").mkdir(parents=True)
     labels = {"real/a.csv": [window_ends], "real/b.csv": [], "real/not_there.csv": []}
-    (folder / "nab" / nab.LABELS).write_text(json.dumps(labels), encoding="utf-8")
+    (folder / "nab" / nab.LABELS_FILE).write_text(json.dumps(labels), encoding="utf-8")
     for name in ("a", "b"):
         lines = ["timestamp,value"]
         lines += [f"2014-04-10 {row // 60:02d}:{row % 60:02d}:00,{row % 7}" for row in range(100)]

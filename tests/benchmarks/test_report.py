@@ -14,7 +14,7 @@ TABLE = Table("Found", ("", "F1"), [("ours", "0.81"), ("a|b", "0.1")], "Pooled."
 FAULTY_ROWS = np.arange(40) % 10 < 3
 PLOTS = {
     "bars": bars("Bars", [Bar("<ours>", 50.0), Bar("theirs", -3.0)], top=100.0),
-    "scatter": scatter("Dots", [Point("a", 1, 2)], axes=("x", "y"), target=(16.0, 27.0)),
+    "scatter": scatter("Dots", [Point("a", 1, 2)], axis_names=("x", "y"), target=(16.0, 27.0)),
     "strips": strips("Rows", [Strip("one.csv", FAULTY_ROWS, ~FAULTY_ROWS)], alarm_name="alarm"),
     "ratios": ratios("Rates", [("plain", [Bar("ours", 0.0), Bar("b", 99.0)])], factor=3.0),
 }

@@ -61,7 +61,7 @@ def test_only_an_alarm_in_the_rows_of_a_fault_finds_the_fault() -> None:
 
     assert (result.episodes, result.delay) == (3, 4.0)
     assert result.recall == pytest.approx(2 / 3)
-    assert result.by_chance == pytest.approx(1 / 3)
+    assert result.recall_by_chance == pytest.approx(1 / 3)
 
 
 def test_rows_near_faults_do_not_count_for_the_alert_rate() -> None:

@@ -101,9 +101,9 @@ def test_a_cut_file_has_its_labels_at_the_right_rows(data_folder: Path) -> None:
 def test_the_clock_rule_is_better_on_uncut_files_than_on_cut_files(data_folder: Path) -> None:
     run = measure(load(FileSelection(data_folder)), clock_rule(), seeds=2)
 
-    assert len(run.counts) == len(run.cut) == 2
+    assert len(run.counts) == len(run.counts_by_seed) == 2
     assert sum_counts(run.counts) == Counts(600, 2 * 106, 0, 2 * 600 - 600 - 2 * 106)
-    assert all(counts.f1 < sum_counts(run.counts).f1 for counts in run.cut)
+    assert all(counts.f1 < sum_counts(run.counts).f1 for counts in run.counts_by_seed)
 
 
 def test_files_are_chosen_by_pattern(data_folder: Path) -> None:

@@ -136,7 +136,9 @@ def test_the_table_has_measured_figures_and_their_targets() -> None:
 
 
 def test_the_points_of_a_curve_are_inside_the_drawing() -> None:
-    plot_text = log_log_plot("Cost", [Curve("rows", [(1, 0.5), (100_000, 20)])], axes=("n", "us"))
+    plot_text = log_log_plot(
+        "Cost", [Curve("rows", [(1, 0.5), (100_000, 20)])], axis_names=("n", "us")
+    )
 
     root = ElementTree.fromstring(plot_text)
     width, height = float(root.attrib["width"]), float(root.attrib["height"])

@@ -40,7 +40,7 @@ REASONS_NOT_TO_RUN = {
 commands and options of these blocks exist."""
 SERVICE_BLOCK = "python -m producer --out data/raw/sample.csv"
 SMALL_DATA = {"python -m producer": "--rows 4000"}
-"""Options by start of a command; they are added to make the command fast."""
+"""Maps the start of a command to options that make the command fast."""
 SERVICE_SECONDS, COMMAND_SECONDS = 120, 600
 MINIMAL_SCHEMA = '[[signals]]\nname = "x1"\n'
 

@@ -21,7 +21,7 @@ class DrainClock:
             self._start = _clock_times()
 
     def count_done(self, rows: int, events: int = 0, dead_letters: int = 0) -> None:
-        """Count rows that are done, and their results; the clock's end is now."""
+        """Count finished rows and their results, and set the end time to now."""
         self.rows += rows
         self.events += events
         self.dead_letters += dead_letters
