@@ -7,7 +7,7 @@ from benchmarks.report.figures_table import Table
 from benchmarks.speed import speed_targets as goals
 from benchmarks.speed.benchmark_models import TrainedModels
 from benchmarks.speed.observed_worker import WorkerJob, running_worker
-from benchmarks.speed.paced_load import WARM_UP_SECONDS, Latencies, Load, run_paced_load
+from benchmarks.speed.paced_load import WARM_UP_SECONDS, Latencies, PacedLoad, run_paced_load
 from benchmarks.speed.run_statistics import median_and_range
 from benchmarks.speed.section_result import SectionResult
 from benchmarks.speed.speed_targets import Verdict
@@ -58,7 +58,7 @@ def our_latencies(testbed: Testbed, trained: TrainedModels, model: str, rate: in
     topic = kafka.create_topic(f"paced-{uuid.uuid4().hex[:8]}")
     job = WorkerJob(config_of(kafka), topic, 1, f"of-{topic}", trained.registry, model, {})
     job.make_topics()
-    load = Load(job.kafka, topic, job.topics["anomalies"], trained.stream(rows), rate)
+    load = PacedLoad(job.kafka, topic, job.topics["anomalies"], trained.stream(rows), rate)
     with running_worker(job) as worker:
         worker.wait_opened()
         latencies = run_paced_load(load, lambda: worker.consumed() >= rows)
