@@ -40,8 +40,8 @@ def draw() -> str:
         size=11.5,
         colour=MUTED_COLOUR,
     )
-    for number, signal in enumerate(signals):
-        _draw_signal(drawing, 84 + LANE_HEIGHT * number, signal)
+    for lane_number, signal in enumerate(signals):
+        _draw_signal(drawing, 84 + LANE_HEIGHT * lane_number, signal)
     return drawing.to_text()
 
 

@@ -35,10 +35,10 @@ def draw() -> str:
         y=range(int(np.ceil(low / 5)) * 5, int(high) + 1, 5),
         axis_names=("minutes", "x2 of one sensor"),
     )
-    lows, highs, expected = _band(scored_sensor)
+    lows, highs, expected_values = _band(scored_sensor)
     panel.band(lows, highs)
     panel.line(values, MEASURED_COLOUR, width=0.8)
-    panel.line(expected, OUR_COLOUR, width=1.6)
+    panel.line(expected_values, OUR_COLOUR, width=1.6)
     panel.dots(
         np.flatnonzero(scored_sensor.detections.is_anomaly).tolist(),
         values,

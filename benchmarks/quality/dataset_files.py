@@ -33,13 +33,13 @@ def select_files(
 
     Raises DataError if no file is selected.
     """
-    selected = [(name, folder / name) for name in sorted(names) if selection.matches(name)]
-    if not selected:
+    selected_files = [(name, folder / name) for name in sorted(names) if selection.matches(name)]
+    if not selected_files:
         condition = f" that fits {', '.join(selection.patterns)}" if names else ""
         raise DataError(
             f"{folder} has no file{condition}: give the folder with skab/ and nab/ with --data"
         )
-    return selected
+    return selected_files
 
 
 def a_schema(name: str, *, time: str, signals: Sequence[str], delimiter: str) -> Schema:

@@ -59,12 +59,12 @@ def best_threshold_score(
     sorted_scores = score[rows_by_score]
     # Rows with the same score are on the same side of every threshold.
     last_of_score = np.flatnonzero(np.append(np.diff(sorted_scores) != 0, True))
-    total = np.cumsum(score_change)[last_of_score]
-    if not len(total) or total.max() <= 0:
+    cumulative_score = np.cumsum(score_change)[last_of_score]
+    if not len(cumulative_score) or cumulative_score.max() <= 0:
         return ThresholdScore(0.0, math.inf)
-    best_index = int(np.argmax(total))
+    best_index = int(np.argmax(cumulative_score))
     return ThresholdScore(
-        _scale_gain(float(total[best_index]), window),
+        _scale_gain(float(cumulative_score[best_index]), window),
         float(sorted_scores[last_of_score[best_index]]),
     )
 
@@ -88,13 +88,13 @@ def alarm_values(labels: Labels) -> tuple[NDArray[np.float64], NDArray[np.int64]
     """
     value = np.full(labels.rows, scaled_sigmoid(MAX_DISTANCE_BEHIND) * FALSE_ALARM)
     window = np.full(labels.rows, NO_WINDOW)
-    ends = [first for first, _ in labels.windows[1:]] + [labels.rows]
-    for number, (first, last) in enumerate(labels.windows):
+    zone_ends = [first for first, _ in labels.windows[1:]] + [labels.rows]
+    for window_number, (first, last) in enumerate(labels.windows):
         width = last - first + 1
         for row in range(first, last + 1):
             position_value = scaled_sigmoid(-(last - row + 1) / width) / scaled_sigmoid(-1.0)
-            value[row], window[row] = position_value * TRUE_ALARM, number
-        for row in range(last + 1, ends[number]):
+            value[row], window[row] = position_value * TRUE_ALARM, window_number
+        for row in range(last + 1, zone_ends[window_number]):
             distance_behind = (row - last) / max(width - 1, 1)
             value[row] = scaled_sigmoid(distance_behind) * FALSE_ALARM
     return value, window
@@ -127,8 +127,8 @@ def _score_changes(
 ) -> NDArray[np.float64]:
     """Return the change of the score by each alarm, with alarms added in the given order."""
     score_change = alarm_value.copy()
-    for number in np.unique(window[window != NO_WINDOW]):
-        window_alarms = np.flatnonzero(window == number)
+    for window_number in np.unique(window[window != NO_WINDOW]):
+        window_alarms = np.flatnonzero(window == window_number)
         best_so_far = np.maximum.accumulate(
             np.concatenate(([-MISSED_WINDOW], alarm_value[window_alarms]))
         )

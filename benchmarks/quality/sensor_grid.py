@@ -37,7 +37,7 @@ class SensorGrid:
     def stream(self) -> RecordStream:
         """Return the rows as records, ordered by time, then by sensor."""
         steps, sensors, signals = self.values.shape
-        names = [f"x{number + 1}" for number in range(signals)]
+        names = [f"x{signal_number + 1}" for signal_number in range(signals)]
         schema = schema_from_plain(
             {
                 "name": self.name,

@@ -26,8 +26,10 @@ def show(table: Table) -> None:
     if not console.is_terminal:
         console = Console(width=WIDTH_WITHOUT_TERMINAL)
     console_table = ConsoleTable(box=None, header_style="bold")
-    for number, column in enumerate(table.columns):
-        console_table.add_column(column, justify="right" if number else "left", overflow="fold")
+    for column_number, column in enumerate(table.columns):
+        console_table.add_column(
+            column, justify="right" if column_number else "left", overflow="fold"
+        )
     for row in table.rows:
         console_table.add_row(*map(Text, row))
     console.print()

@@ -50,13 +50,13 @@ def log_log_plot(title: str, curves: Sequence[Curve], *, axis_names: tuple[str, 
         y = y_axis.pixel_of(tick)
         drawing.line(_LEFT, y, WIDTH - _RIGHT, y, GRID_COLOUR)
         drawing.text(_LEFT - 6, y + 4, f"{tick:,g}", size=11, colour=MUTED_COLOUR, anchor="end")
-    for number, curve in enumerate(curves):
-        colour = _COLOURS[number % len(_COLOURS)]
+    for curve_number, curve in enumerate(curves):
+        colour = _COLOURS[curve_number % len(_COLOURS)]
         pixels = [(x_axis.pixel_of(x), y_axis.pixel_of(y)) for x, y in curve.points]
         drawing.path(pixels, colour, width=2)
         for x, y in pixels:
             drawing.dot(x, y, colour, radius=3)
-        y = _TOP + 14 + 22 * number
+        y = _TOP + 14 + 22 * curve_number
         drawing.dot(WIDTH - _RIGHT + 18, y - 4, colour)
         drawing.text(WIDTH - _RIGHT + 30, y, curve.name)
     drawing.text(

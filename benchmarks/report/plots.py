@@ -60,8 +60,8 @@ def bars(title: str, bars_to_draw: Sequence[Bar], *, top: float, unit: str = "")
     """Draw horizontal bars on an axis from 0 to `top`; a negative value has no visible bar."""
     drawing = _titled_drawing(title, _TOP + _BAR_HEIGHT * len(bars_to_draw) + 12)
     bar_space = WIDTH - _LABEL_WIDTH - 90
-    for number, bar in enumerate(bars_to_draw):
-        y = _TOP + _BAR_HEIGHT * number
+    for bar_number, bar in enumerate(bars_to_draw):
+        y = _TOP + _BAR_HEIGHT * bar_number
         length = bar_space * min(max(bar.value / top, 0.0), 1.0)
         drawing.text(_LABEL_WIDTH - 10, y + 13, bar.name, anchor="end")
         drawing.rect(_LABEL_WIDTH, y, bar_space, _BAR_HEIGHT - 7, BACKGROUND_COLOUR, radius=3)
@@ -80,32 +80,38 @@ def scatter(
     top: float = 100.0,
 ) -> str:
     """Draw points on two axes from 0 to `top`; the area below `target` on both is shaded."""
-    side = 470.0
-    drawing = _titled_drawing(title, _TOP + side + _BOTTOM)
+    plot_size = 470.0
+    drawing = _titled_drawing(title, _TOP + plot_size + _BOTTOM)
 
     def pixel_of(x: float, y: float) -> tuple[float, float]:
-        return _LEFT + side * x / top, _TOP + side * (1 - y / top)
+        return _LEFT + plot_size * x / top, _TOP + plot_size * (1 - y / top)
 
     x, y = pixel_of(0, target[1])
-    drawing.rect(x, y, side * target[0] / top, side * target[1] / top, TARGET_COLOUR)
+    drawing.rect(x, y, plot_size * target[0] / top, plot_size * target[1] / top, TARGET_COLOUR)
     drawing.text(x + 6, y + 16, "wanted", size=11, colour=MUTED_COLOUR)
     for tick in np.linspace(0, top, 6).tolist():
         x, y = pixel_of(tick, tick)
-        drawing.line(x, _TOP, x, _TOP + side)
-        drawing.line(_LEFT, y, _LEFT + side, y)
+        drawing.line(x, _TOP, x, _TOP + plot_size)
+        drawing.line(_LEFT, y, _LEFT + plot_size, y)
         drawing.text(
-            x, _TOP + side + 16, f"{tick:g}", size=11, colour=MUTED_COLOUR, anchor="middle"
+            x, _TOP + plot_size + 16, f"{tick:g}", size=11, colour=MUTED_COLOUR, anchor="middle"
         )
         drawing.text(_LEFT - 8, y + 4, f"{tick:g}", size=11, colour=MUTED_COLOUR, anchor="end")
-    for number, point in enumerate(points):
+    for point_number, point in enumerate(points):
         x, y = pixel_of(point.x, point.y)
         drawing.dot(x, y, point.colour, hollow=point.hollow)
-        drawing.text(x + 9, y + 4, str(number + 1), size=11, colour=point.colour, bold=True)
-        legend_y = _TOP + 14 + 20 * number
-        drawing.dot(_LEFT + side + 30, legend_y - 4, point.colour, hollow=point.hollow)
-        drawing.text(_LEFT + side + 42, legend_y, f"{number + 1}  {point.name}", size=11.5)
+        drawing.text(x + 9, y + 4, str(point_number + 1), size=11, colour=point.colour, bold=True)
+        legend_y = _TOP + 14 + 20 * point_number
+        drawing.dot(_LEFT + plot_size + 30, legend_y - 4, point.colour, hollow=point.hollow)
+        drawing.text(
+            _LEFT + plot_size + 42, legend_y, f"{point_number + 1}  {point.name}", size=11.5
+        )
     drawing.text(
-        _LEFT + side / 2, _TOP + side + 34, axis_names[0], colour=MUTED_COLOUR, anchor="middle"
+        _LEFT + plot_size / 2,
+        _TOP + plot_size + 34,
+        axis_names[0],
+        colour=MUTED_COLOUR,
+        anchor="middle",
     )
     drawing.text(_LEFT, _TOP - 8, axis_names[1], colour=MUTED_COLOUR)
     return drawing.to_text()
@@ -119,8 +125,8 @@ def strips(title: str, strips_to_draw: Sequence[Strip], *, alarm_name: str) -> s
     drawing.rect(_LABEL_WIDTH + 90, _TOP - 12, 14, 10, OUR_COLOUR)
     drawing.text(_LABEL_WIDTH + 110, _TOP - 3, alarm_name, size=11, colour=MUTED_COLOUR)
     bar_space = WIDTH - _LABEL_WIDTH - _RIGHT
-    for number, strip in enumerate(strips_to_draw):
-        y, pixel = _TOP + 8 + _STRIP_HEIGHT * number, bar_space / max(len(strip.faulty), 1)
+    for strip_number, strip in enumerate(strips_to_draw):
+        y, pixel = _TOP + 8 + _STRIP_HEIGHT * strip_number, bar_space / max(len(strip.faulty), 1)
         drawing.text(_LABEL_WIDTH - 8, y + 10, strip.name, size=10.5, anchor="end")
         drawing.rect(_LABEL_WIDTH, y, bar_space, _STRIP_HEIGHT - 5, BACKGROUND_COLOUR)
         for first, end in _true_ranges(strip.faulty):

@@ -91,10 +91,10 @@ class Drawing:
         """Return the drawing as SVG text."""
         box = f"viewBox='0 0 {self.width:g} {self.height:g}'"
         size = f"{box} width='{self.width:g}' height='{self.height:g}'"
-        head = f"<svg xmlns='http://www.w3.org/2000/svg' {size} role='img' {FONT_ATTRIBUTE}>"
+        start_tag = f"<svg xmlns='http://www.w3.org/2000/svg' {size} role='img' {FONT_ATTRIBUTE}>"
         paper = f"<rect width='100%' height='100%' fill='{PAPER_COLOUR}'/>"
         title = f"<title>{escape(self.title)}</title>"
-        return "\n".join([head, title, paper, *self.elements, "</svg>"]) + "\n"
+        return "\n".join([start_tag, title, paper, *self.elements, "</svg>"]) + "\n"
 
 
 def _points_text(points: Iterable[tuple[float, float]]) -> str:

@@ -89,7 +89,7 @@ class PeerScript:
             "GROUP": group,
             "EVENTS": f"{group}.events",
             "LETTERS": f"{group}.letters",
-            "TRAINING": str(drain_setup.trained.training),
+            "TRAINING": str(drain_setup.models.training),
             "VALIDATION": MSGSPEC,
             **self.environment_values,
         }

@@ -29,8 +29,8 @@ def run_rounds(
 ) -> list[Round]:
     """Run all systems in each round, so that other load on the machine affects all of them."""
     rounds_run: list[Round] = []
-    for number in range(rounds):
-        runs = {system.name: _try_run(system, drain_setup, number) for system in systems}
+    for round_index in range(rounds):
+        runs = {system.name: _try_run(system, drain_setup, round_index) for system in systems}
         rounds_run.append({name: run for name, run in runs.items() if run is not None})
     return rounds_run
 
@@ -94,7 +94,7 @@ def drain_peers(testbed: Testbed) -> SectionResult:
     """Measure stream frameworks and sensorwatch's worker; note frameworks that cannot run."""
     options = testbed.options
     drain_setup = testbed.drain_setup(sensors=options.few_sensors, rows=options.rows)
-    systems, missing = (
+    systems, missing_notes = (
         [compared.hand_written_loops()[0], compared.our_worker(compared.PLAIN_WORKER, "plain")],
         [],
     )
@@ -102,14 +102,14 @@ def drain_peers(testbed: Testbed) -> SectionResult:
         try:
             systems.append(peer.as_compared_system(testbed))
         except PeerUnavailable as reason:
-            missing.append(f"{peer.name}: {reason}")
+            missing_notes.append(f"{peer.name}: {reason}")
     rounds = run_rounds(systems, drain_setup, options.rounds)
-    failed = [system for system in systems if not runs_of(rounds, system.name)]
-    missing += [f"{system.name}: every run failed" for system in failed]
-    systems = [system for system in systems if system not in failed]
+    failed_systems = [system for system in systems if not runs_of(rounds, system.name)]
+    missing_notes += [f"{system.name}: every run failed" for system in failed_systems]
+    systems = [system for system in systems if system not in failed_systems]
     title = "The same job by stream frameworks"
     drain_table = table(title, systems, rounds, drain_setup)
-    notes = [drain_table.note, _PEERS_NOTE, *(f"Not measured: {text}." for text in missing)]
+    notes = [drain_table.note, _PEERS_NOTE, *(f"Not measured: {text}." for text in missing_notes)]
     verdicts = _peer_verdicts(rounds)
     plots = {"peers": plot(title, systems, rounds)}
     return SectionResult(
@@ -206,15 +206,15 @@ def _memory_verdict(target: goals.SpeedTarget, rounds: Sequence[Round], sensors:
     )
 
 
-def _try_run(system: ComparedSystem, drain_setup: DrainSetup, number: int) -> DrainRun | None:
+def _try_run(system: ComparedSystem, drain_setup: DrainSetup, round_index: int) -> DrainRun | None:
     """Run a system once; return None if it is another framework that failed."""
     try:
         run = system.run(drain_setup)
     except PeerUnavailable as failure:
-        print(f"round {number + 1}: {system.name} failed: {failure}", flush=True)
+        print(f"round {round_index + 1}: {system.name} failed: {failure}", flush=True)
         return None
     print(
-        f"round {number + 1}: {system.name}: {run.rate:,.0f} rows/s, "
+        f"round {round_index + 1}: {system.name}: {run.rate:,.0f} rows/s, "
         f"{run.cpu_per_million:.2f} CPU s per million",
         flush=True,
     )

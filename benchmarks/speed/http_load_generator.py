@@ -42,10 +42,10 @@ class LoadConnection:
 
     def read(self) -> bool:
         """Read the available bytes; return True if the response is now complete."""
-        received = self.connection.recv(_READ_BYTES)
-        if not received:
+        received_bytes = self.connection.recv(_READ_BYTES)
+        if not received_bytes:
             raise ConnectionError("the server closed the connection")
-        self.response += received
+        self.response += received_bytes
         if not self.response_length:
             self.response_length = _response_length(self.response)
         if not self.response_length or len(self.response) < self.response_length:
@@ -84,21 +84,21 @@ def _run_load(
     probe: LoadConnection,
     seconds: float,
 ) -> None:
-    end, next_probe = math.inf, 0.0
-    while (now := time.perf_counter()) < end:
-        if end == math.inf and all(load_connection.seconds for load_connection in connections):
-            end = now + seconds
+    end_time, next_probe_time = math.inf, 0.0
+    while (now := time.perf_counter()) < end_time:
+        if end_time == math.inf and all(load_connection.seconds for load_connection in connections):
+            end_time = now + seconds
             for load_connection in (*connections, probe):
                 load_connection.seconds.clear()
-        if 0.0 < next_probe <= now:
-            next_probe = 0.0
+        if 0.0 < next_probe_time <= now:
+            next_probe_time = 0.0
             probe.send_request()
         for key, _ in selector.select(PROBE_INTERVAL_SECONDS):
             load_connection = key.data
             if not load_connection.read():
                 continue
             if load_connection is probe:
-                next_probe = load_connection.sent_at + PROBE_INTERVAL_SECONDS
+                next_probe_time = load_connection.sent_at + PROBE_INTERVAL_SECONDS
             else:
                 load_connection.send_request()
 
@@ -111,18 +111,18 @@ def _connect(stack: ExitStack, port: int, request: bytes) -> LoadConnection:
 
 
 def _post_request(body: bytes) -> bytes:
-    head = "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+    header = "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    return f"{header}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
 def _response_length(response: bytearray) -> int:
-    end = response.find(b"\r\n\r\n")
-    if end < 0:
+    header_end = response.find(b"\r\n\r\n")
+    if header_end < 0:
         return 0
-    head = bytes(response[:end]).lower()
-    if not head.startswith(b"http/1.1 200 "):
+    header = bytes(response[:header_end]).lower()
+    if not header.startswith(b"http/1.1 200 "):
         raise ConnectionError(f"the server answered {bytes(response[:2000])!r}")
-    return end + 4 + int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0])
+    return header_end + 4 + int(header.partition(b"content-length: ")[2].partition(b"\r\n")[0])
 
 
 if __name__ == "__main__":

@@ -79,8 +79,8 @@ def payloads(chunk: Chunk, padding: int = 0) -> list[bytes]:
     )
     padding_field = b',"more":"' + b"x" * padding + b'"}'
     encoded_rows = []
-    for number, (time, sensor, x1, x2, x3, is_bad) in enumerate(columns):
-        pattern = _BAD_ROW_PATTERNS[number % len(_BAD_ROW_PATTERNS)] if is_bad else ROW_PATTERN
+    for row_number, (time, sensor, x1, x2, x3, is_bad) in enumerate(columns):
+        pattern = _BAD_ROW_PATTERNS[row_number % len(_BAD_ROW_PATTERNS)] if is_bad else ROW_PATTERN
         row = pattern % (times[time], sensor, x1, x2, x3)
         encoded_rows.append(row[:-1] + padding_field if padding and not is_bad else row)
     return encoded_rows

@@ -19,11 +19,11 @@ MODELS = {"plain features": "plain", "default detector": "forecast"}
 def measure_latency(testbed: Testbed) -> SectionResult:
     """Measure the event latency of the plain and the default detector at a fixed rate of rows."""
     options = testbed.options
-    trained = testbed.trained(options.few_sensors)
+    models = testbed.trained_models(options.few_sensors)
     rows, runs_by_name = [], {}
-    our_latencies(testbed, trained, "plain", options.rate)  # warms up the broker
+    our_latencies(testbed, models, "plain", options.rate)  # warms up the broker
     for name, model in MODELS.items():
-        runs = [our_latencies(testbed, trained, model, options.rate) for _ in range(options.rounds)]
+        runs = [our_latencies(testbed, models, model, options.rate) for _ in range(options.rounds)]
         runs_by_name[name] = runs
         pacer_delay = max(run.late_seconds for run in runs)
         figures = [
@@ -52,13 +52,13 @@ def measure_latency(testbed: Testbed) -> SectionResult:
     return SectionResult(Section(title, [table]), verdicts)
 
 
-def our_latencies(testbed: Testbed, trained: TrainedModels, model: str, rate: int) -> Latencies:
+def our_latencies(testbed: Testbed, models: TrainedModels, model: str, rate: int) -> Latencies:
     """Start sensorwatch's worker, wait until it is ready, and measure its event latencies."""
     kafka, rows = testbed.kafka, int(rate * testbed.options.seconds)
     topic = kafka.create_topic(f"paced-{uuid.uuid4().hex[:8]}")
-    job = WorkerJob(config_of(kafka), topic, 1, f"of-{topic}", trained.registry, model, {})
+    job = WorkerJob(config_of(kafka), topic, 1, f"of-{topic}", models.registry, model, {})
     job.make_topics()
-    load = PacedLoad(job.kafka, topic, job.topics["anomalies"], trained.stream(rows), rate)
+    load = PacedLoad(job.kafka, topic, job.topics["anomalies"], models.stream(rows), rate)
     with running_worker(job) as worker:
         worker.wait_opened()
         latencies = run_paced_load(load, lambda: worker.consumed() >= rows)

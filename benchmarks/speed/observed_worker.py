@@ -101,7 +101,7 @@ class Worker:
     def _committed(self) -> list[TopicPartition]:
         """Return the committed offsets; an empty list if Kafka has a transient error."""
         partitions_requested = [
-            TopicPartition(self.job.topic, number) for number in range(self.job.partitions)
+            TopicPartition(self.job.topic, partition) for partition in range(self.job.partitions)
         ]
         try:
             return self._offset_reader.committed(partitions_requested, 10)

@@ -115,11 +115,11 @@ def some_payloads() -> list[bytes]:
     return [
         json.dumps(
             {
-                "timestamp": f"2025-01-01T{number // 3600 % 24:02d}:{number // 60 % 60:02d}:00Z",
-                "sensor_id": f"sensor-{number % SENSORS:04d}",
+                "timestamp": f"2025-01-01T{n // 3600 % 24:02d}:{n // 60 % 60:02d}:00Z",
+                "sensor_id": f"sensor-{n % SENSORS:04d}",
                 **dict(zip(("x1", "x2", "x3"), row, strict=True)),
             },
             separators=(",", ":"),
         ).encode()
-        for number, row in enumerate(values)
+        for n, row in enumerate(values)
     ]

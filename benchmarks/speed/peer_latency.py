@@ -43,25 +43,25 @@ class EndlessPeer:
 
     def run_paced_load(self, testbed: Testbed) -> Latencies:
         """Wait until the framework processes rows, then run the load; raises PeerUnavailable."""
-        kafka, trained = testbed.kafka, testbed.trained(testbed.options.few_sensors)
+        kafka, models = testbed.kafka, testbed.trained_models(testbed.options.few_sensors)
         topic = kafka.create_topic(f"paced-{uuid.uuid4().hex[:8]}")
         group, endless_topic = (
             f"of-{topic}",
             LoadedTopic(topic, 1, UNREACHABLE_ROWS, bad_rows=0, payload_bytes=0),
         )
-        drain_setup = DrainSetup(kafka, endless_topic, trained)
+        drain_setup = DrainSetup(kafka, endless_topic, models)
         script = script_of(self.folder, testbed, self.environment_values)
-        stream = trained.stream(int(RATE * testbed.options.seconds))
+        stream = models.stream(int(RATE * testbed.options.seconds))
         load = PacedLoad(drain_setup.config, topic, f"{group}.events", stream, RATE)
         with script.running(script.environment(drain_setup, group)) as process:
 
             def is_done() -> bool:
                 if process.poll() is not None:
                     raise PeerUnavailable("it ended during the load")
-                return time.monotonic() > end
+                return time.monotonic() > end_time
 
             _wait_for_dead_letter(load, f"{group}.letters", self.name)
-            end = time.monotonic() + testbed.options.seconds + DRAIN_SECONDS
+            end_time = time.monotonic() + testbed.options.seconds + DRAIN_SECONDS
             latencies = run_paced_load(load, is_done)
         if not len(latencies.milliseconds):
             raise PeerUnavailable("no event of its load was seen")
@@ -87,16 +87,16 @@ LOW_LATENCY_PEERS = (
 def measure_peer_latency(testbed: Testbed) -> SectionResult:
     """Measure sensorwatch's worker and the frameworks in turn; all of them use plain features."""
     runs: dict[str, list[Latencies]] = {compared.PLAIN_WORKER: []}
-    missing: dict[str, str] = {}
-    trained = testbed.trained(testbed.options.few_sensors)
-    our_latencies(testbed, trained, "plain", RATE)  # warms up the broker
+    missing_notes: dict[str, str] = {}
+    models = testbed.trained_models(testbed.options.few_sensors)
+    our_latencies(testbed, models, "plain", RATE)  # warms up the broker
     for _ in range(testbed.options.rounds):
-        runs[compared.PLAIN_WORKER].append(our_latencies(testbed, trained, "plain", RATE))
+        runs[compared.PLAIN_WORKER].append(our_latencies(testbed, models, "plain", RATE))
         for peer in LOW_LATENCY_PEERS:
             try:
                 runs.setdefault(peer.name, []).append(peer.run_paced_load(testbed))
             except PeerUnavailable as reason:
-                missing[peer.name] = f"Not measured: {peer.name}: {reason}."
+                missing_notes[peer.name] = f"Not measured: {peer.name}: {reason}."
     rows, curves = [], []
     for name, latencies in runs.items():
         if not latencies:
@@ -126,7 +126,7 @@ def measure_peer_latency(testbed: Testbed) -> SectionResult:
         rows,
         f"From the input record's timestamp until a reader has the event. {setup_note}. Median "
         f"(lowest..highest) of {testbed.options.rounds} runs in turn. "
-        + " ".join(missing.values()),
+        + " ".join(missing_notes.values()),
     )
     plot = log_log_plot(title, curves, axis_names=("per cent of the events", "ms at the most"))
     return SectionResult(Section(title, [table], {"peer-latency": plot}), [])

@@ -96,8 +96,10 @@ def _compare_servers(
 def _measure_server(port: int, bodies: Path, seconds: float) -> ServerFigures:
     command = [sys.executable, "-m", "benchmarks.speed.http_load_generator", str(port), str(bodies)]
     completed = subprocess.run([*command, str(seconds)], check=True, stdout=subprocess.PIPE)
-    measured = json.loads(completed.stdout)
-    response_milliseconds, probe = (1e3 * np.asarray(measured[name]) for name in ("rows", "probe"))
+    load_measurements = json.loads(completed.stdout)
+    response_milliseconds, probe = (
+        1e3 * np.asarray(load_measurements[name]) for name in ("rows", "probe")
+    )
     return ServerFigures(
         len(response_milliseconds) / seconds,
         float(np.median(response_milliseconds)),

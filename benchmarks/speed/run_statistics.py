@@ -83,19 +83,21 @@ def cpu_ratios(rounds: Sequence[Round], name: str, baseline: str) -> list[float]
     ]
 
 
-def marginal_run(short: DrainRun, long: DrainRun) -> DrainRun:
+def marginal_run(short_run: DrainRun, long_run: DrainRun) -> DrainRun:
     """Return a long run minus a short run, so that the time to start cancels out.
 
     Raises ValueError if the long run did not take longer than the short run.
     """
-    if long.seconds <= short.seconds or long.cpu_seconds <= short.cpu_seconds:
-        raise ValueError(f"{long.rows:,} rows took no longer than {short.rows:,}: take more")
+    if long_run.seconds <= short_run.seconds or long_run.cpu_seconds <= short_run.cpu_seconds:
+        raise ValueError(
+            f"{long_run.rows:,} rows took no longer than {short_run.rows:,}: take more"
+        )
     return DrainRun(
-        long.rows - short.rows,
-        long.seconds - short.seconds,
-        long.cpu_seconds - short.cpu_seconds,
-        long.events,
-        long.dead_letters,
+        long_run.rows - short_run.rows,
+        long_run.seconds - short_run.seconds,
+        long_run.cpu_seconds - short_run.cpu_seconds,
+        long_run.events,
+        long_run.dead_letters,
     )
 
 

@@ -80,16 +80,16 @@ def _snapshots(repeats: int) -> Table:
     rows = []
     for sensors in SNAPSHOT_SENSORS:
         detector, memory, _ = warm_detector(replace(DEFAULT_CASE, sensors=sensors))
-        content = memory_to_bytes(memory)
+        serialised_memory = memory_to_bytes(memory)
         write_times, read_times = [], []
         for _ in range(repeats):
             start_time = perf_counter()
             memory_to_bytes(memory)
             write_end_time = perf_counter()
-            memory_from_bytes(content, detector)
+            memory_from_bytes(serialised_memory, detector)
             write_times.append(1e3 * (write_end_time - start_time))
             read_times.append(1e3 * (perf_counter() - write_end_time))
-        sensor_bytes = f"{len(content) / sensors:.0f}"
+        sensor_bytes = f"{len(serialised_memory) / sensors:.0f}"
         rows.append(
             (
                 f"{sensors:,}",

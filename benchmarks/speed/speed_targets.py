@@ -74,7 +74,7 @@ class Verdict:
     """A speed target, and the measurement to compare with this target."""
 
     target: SpeedTarget
-    measured: MedianAndRange
+    measurement: MedianAndRange
     note: str = ""
 
 
@@ -82,15 +82,15 @@ def table(verdicts: Iterable[Verdict]) -> Table:
     """Return a table of measurements and their targets."""
     rows = []
     for verdict in verdicts:
-        target, measured = verdict.target, verdict.measured
+        target, measurement = verdict.target, verdict.measurement
         limit_prefix = "at most " if target.lower_is_better else ""
         limits = [
             f"{limit_prefix}{figure:g} {target.unit}"
             for figure in (target.required, target.desired)
         ]
-        figures = f"{measured.text(target.digits)} {target.unit}"
+        figures = f"{measurement.text(target.digits)} {target.unit}"
         rows.append(
-            (target.title, figures, *limits, target.level_reached(measured.median), verdict.note)
+            (target.title, figures, *limits, target.level_reached(measurement.median), verdict.note)
         )
     return Table(
         "Measured against the goals",

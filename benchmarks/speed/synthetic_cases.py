@@ -49,12 +49,12 @@ def payloads(case: Case, rows: int, first: int) -> list[bytes]:
     """Return `rows` JSON rows, numbered from `first`; each sensor has one row per second."""
     rng = np.random.default_rng([case.signals, first])
     values = rng.standard_normal((rows, case.signals)).round(4).tolist()
-    names = [f'"x{number + 1}":' for number in range(case.signals)]
+    names = [f'"x{signal_number + 1}":' for signal_number in range(case.signals)]
     padding_field = f',"more":"{"x" * case.padding}"' if case.padding else ""
     encoded_rows = []
-    for number, row in enumerate(values, start=first):
+    for row_number, row in enumerate(values, start=first):
         signal_fields = ",".join(f"{name}{value}" for name, value in zip(names, row, strict=True))
-        sensor, second = number % case.sensors, number // case.sensors
+        sensor, second = row_number % case.sensors, row_number // case.sensors
         encoded_rows.append(
             f'{{"timestamp":{second},"sensor_id":"sensor-{sensor:06d}",{signal_fields}{padding_field}}}'.encode()
         )
@@ -68,7 +68,7 @@ def _schema(signals: int) -> Schema:
             "name": "growth",
             "time": {"field": "timestamp", "format": "epoch_s"},
             "key": {"field": "sensor_id", "optional": True},
-            "signals": [{"name": f"x{number + 1}"} for number in range(signals)],
+            "signals": [{"name": f"x{signal_number + 1}"} for signal_number in range(signals)],
         }
     )
 

@@ -51,7 +51,7 @@ class DrainSetup:
 
     kafka: Kafka
     loaded_topic: LoadedTopic
-    trained: TrainedModels
+    models: TrainedModels
 
     @property
     def config(self) -> dict[str, Any]:
@@ -67,7 +67,7 @@ class DrainSetup:
             self.loaded_topic.topic,
             self.loaded_topic.partitions,
             f"{group_prefix}-{uuid.uuid4().hex[:8]}",
-            self.trained.registry,
+            self.models.registry,
             model,
             settings or {},
         )
@@ -84,7 +84,7 @@ class Testbed:
     def __init__(self, options: RunOptions) -> None:
         self.options = options
         self._stack = ExitStack()
-        self._trained: dict[int, TrainedModels] = {}
+        self._models_by_sensors: dict[int, TrainedModels] = {}
         self._loaded_topics: dict[tuple[int, int, int], LoadedTopic] = {}
 
     def __enter__(self) -> Self:
@@ -108,26 +108,26 @@ class Testbed:
         """A temporary folder that is deleted at the end of the run."""
         return Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-speed-")))
 
-    def trained(self, sensors: int) -> TrainedModels:
+    def trained_models(self, sensors: int) -> TrainedModels:
         """Return the models for `sensors` sensors; the first call trains the models."""
-        if sensors not in self._trained:
+        if sensors not in self._models_by_sensors:
             print(f"training on {sensors} sensors ...", flush=True)
             kinds = FEATURE_KINDS[1:] if sensors >= MANY_SENSORS else FEATURE_KINDS
-            self._trained[sensors] = train(self.folder, sensors=sensors, features=kinds)
-        return self._trained[sensors]
+            self._models_by_sensors[sensors] = train(self.folder, sensors=sensors, features=kinds)
+        return self._models_by_sensors[sensors]
 
     def drain_setup(self, *, sensors: int, rows: int, partitions: int = 1) -> DrainSetup:
         """Return a topic of `rows` rows and its models; equal arguments give the same topic."""
-        trained, key = self.trained(sensors), (sensors, rows, partitions)
+        models, key = self.trained_models(sensors), (sensors, rows, partitions)
         if key not in self._loaded_topics:
             self._loaded_topics[key] = self.load_new_topic(sensors, rows, partitions)
-        return DrainSetup(self.kafka, self._loaded_topics[key], trained)
+        return DrainSetup(self.kafka, self._loaded_topics[key], models)
 
     def load_new_topic(self, sensors: int, rows: int, partitions: int) -> LoadedTopic:
         """Create a new topic and fill it with rows."""
         print(f"filling a topic with {rows} rows of {sensors} sensors ...", flush=True)
         topic = self.kafka.create_topic(f"rows-{uuid.uuid4().hex[:8]}", partitions)
-        stream = self.trained(sensors).stream(rows)
+        stream = self.trained_models(sensors).stream(rows)
         return load_topic(config_of(self.kafka), topic, partitions, stream)
 
 

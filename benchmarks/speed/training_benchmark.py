@@ -58,8 +58,12 @@ def main(
 
 def _compare_training(work_folder: Path, repeats: int) -> None:
     data = str(work_folder / "rows.csv")
-    plain = ["benchmarks.speed.tutorial_training", data, str(work_folder / "plain.joblib")]
-    commands = {"baseline": plain}
+    baseline_command = [
+        "benchmarks.speed.tutorial_training",
+        data,
+        str(work_folder / "plain.joblib"),
+    ]
+    commands = {"baseline": baseline_command}
     for plan in FeatureKind:
         commands[plan.value] = _our_command(
             work_folder, "train", "--features", plan, "--name", plan

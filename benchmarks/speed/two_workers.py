@@ -61,14 +61,14 @@ def measure_two_workers(testbed: Testbed) -> SectionResult:
 
 
 def _drain_with(testbed: Testbed, threads: int, workers: int) -> DrainRun:
-    trained, rows = testbed.trained(testbed.options.few_sensors), testbed.options.rows
+    models, rows = testbed.trained_models(testbed.options.few_sensors), testbed.options.rows
     topic = testbed.kafka.create_topic(f"shared-{uuid.uuid4().hex[:8]}", PARTITIONS)
     job = WorkerJob(
         config_of(testbed.kafka),
         topic,
         PARTITIONS,
         f"of-{topic}",
-        trained.registry,
+        models.registry,
         "plain",
         {**_LONG_SESSION_TIMEOUT, "consumer__workers": workers, "consumer__threads": threads},
     )
@@ -76,7 +76,7 @@ def _drain_with(testbed: Testbed, threads: int, workers: int) -> DrainRun:
     with running_worker(job) as supervisor:
         supervisor.wait_assigned(workers)
         supervisor.process.freeze()
-        load_topic(job.kafka, topic, PARTITIONS, trained.stream(rows))
+        load_topic(job.kafka, topic, PARTITIONS, models.stream(rows))
         cpu_before = tree_cpu_seconds(supervisor.pid)
         supervisor.process.thaw()
         start_time = time.perf_counter()

@@ -44,9 +44,9 @@ def test_drawing_a_plot_twice_gives_the_same_text() -> None:
 
 
 def test_a_known_sensor_is_scored_from_its_first_row_on() -> None:
-    scored = score_sensor(MINUTE_FLEET, 0, slice(0, 20))
+    scored_sensor = score_sensor(MINUTE_FLEET, 0, slice(0, 20))
 
-    assert {status.value for status in scored.statuses} == {"scored"}
+    assert {status.value for status in scored_sensor.statuses} == {"scored"}
 
 
 def test_a_point_outside_a_panel_is_put_on_its_edge() -> None:

@@ -116,12 +116,12 @@ def test_a_file_without_windows_adds_nothing_but_its_false_alarms() -> None:
 
 @given(
     seed=st.integers(0, 9_999),
-    levels=st.integers(1, 20),
+    score_levels=st.integers(1, 20),
 )
-def test_the_best_threshold_is_the_best_of_all_thresholds(seed: int, levels: int) -> None:
+def test_the_best_threshold_is_the_best_of_all_thresholds(seed: int, score_levels: int) -> None:
     rng = np.random.default_rng(seed)
     files = [LABELS, Labels(60, ((20, 30),))]
-    scores = [rng.integers(0, levels, size=size).astype(float) for size in (85, 51)]
+    scores = [rng.integers(0, score_levels, size=size).astype(float) for size in (85, 51)]
 
     best_score = best_threshold_score(files, scores)
 

@@ -79,7 +79,7 @@ def test_delays_has_an_entry_for_each_run_of_faulty_rows() -> None:
 
 
 def test_a_cut_depends_on_file_name_and_seed_only() -> None:
-    names = [f"valve1/{number}.csv" for number in range(200)]
+    names = [f"valve1/{file_number}.csv" for file_number in range(200)]
     cuts = [cut_of(name, seed) for seed in range(5) for name in names]
 
     assert cuts == [cut_of(name, seed) for seed in range(5) for name in names]

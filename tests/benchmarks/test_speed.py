@@ -62,9 +62,9 @@ def test_a_stream_has_few_outliers_and_a_clean_stream_has_none() -> None:
 
 
 def test_a_drained_stream_comes_after_its_training() -> None:
-    trained = TrainedModels(ROOT, ROOT, sensors=100, steps=2_000)
+    models = TrainedModels(ROOT, ROOT, sensors=100, steps=2_000)
 
-    stream = trained.stream(1_000)
+    stream = models.stream(1_000)
 
     first_chunk = next(iter(chunks(stream)))
     week_microseconds = 7 * 24 * HOUR

@@ -23,10 +23,10 @@ about 0.33. For a worker that parses each row in Python it is 0.03."""
 
 
 def test_a_worker_keeps_up_with_a_share_of_an_empty_loop(kafka: Kafka, tmp_path: Path) -> None:
-    trained = train(tmp_path, sensors=SENSORS, features=("plain",))
+    models = train(tmp_path, sensors=SENSORS, features=("plain",))
     topic = kafka.create_topic("throughput", 1)
     drain_setup = DrainSetup(
-        kafka, load_topic(config_of(kafka), topic, 1, trained.stream(ROWS)), trained
+        kafka, load_topic(config_of(kafka), topic, 1, models.stream(ROWS)), models
     )
     empty_loop, our_worker = (
         compared.hand_written_loops()[0],

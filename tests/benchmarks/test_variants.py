@@ -60,8 +60,8 @@ def test_the_memory_is_edited_before_every_row() -> None:
         score_with_variants(stream_of_single_rows, editing_variants, SETTINGS),
     )
 
-    for first, second in zip(all_sensors_at_once, one_row_at_once, strict=True):
-        assert first.anomaly_score.tobytes() == second.anomaly_score.tobytes()
+    for results_at_once, results_by_row in zip(all_sensors_at_once, one_row_at_once, strict=True):
+        assert results_at_once.anomaly_score.tobytes() == results_by_row.anomaly_score.tobytes()
 
 
 @pytest.mark.parametrize("name", ["without exact repeats", "forest alone"])

@@ -51,14 +51,14 @@ def blocks_of(page: str) -> Iterator[Block]:
     """Yield the fenced code blocks of a page."""
     fence_line: int | None = None
     lines = lines_of(page)
-    for number, line in enumerate(lines, 1):
+    for line_number, line in enumerate(lines, 1):
         if not line.startswith("```"):
             continue
         if fence_line is None:
-            fence_line = number
+            fence_line = line_number
             continue
         marker_match = _MARKER.fullmatch(lines[fence_line - 2]) if fence_line > 1 else None
-        code = "\n".join(lines[fence_line : number - 1])
+        code = "\n".join(lines[fence_line : line_number - 1])
         marker = marker_match[1] if marker_match else ""
         yield Block(page, fence_line, lines[fence_line - 1][3:].strip(), marker, code)
         fence_line = None
@@ -74,26 +74,26 @@ def all_blocks(*languages: str) -> list[Block]:
 def prose_of(page: str) -> Iterator[tuple[int, str]]:
     """Yield line number and text of each line outside code blocks."""
     is_code = False
-    for number, line in enumerate(lines_of(page), 1):
+    for line_number, line in enumerate(lines_of(page), 1):
         if line.startswith("```"):
             is_code = not is_code
         elif not is_code:
-            yield number, line
+            yield line_number, line
 
 
 def links_of(page: str) -> Iterator[tuple[int, str]]:
     """Yield line number and target of each relative link of a page."""
-    for number, line in prose_of(page):
+    for line_number, line in prose_of(page):
         for target in _LINK.findall(line):
             if not target.startswith(("http://", "https://")):
-                yield number, target
+                yield line_number, target
 
 
 def inline_code_of(page: str) -> Iterator[tuple[int, str]]:
     """Yield line number and text of each inline code in the prose of a page."""
-    for number, line in prose_of(page):
+    for line_number, line in prose_of(page):
         for code in _INLINE_CODE.findall(line):
-            yield number, code
+            yield line_number, code
 
 
 @cache

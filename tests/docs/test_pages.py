@@ -31,15 +31,15 @@ _FILE_PATH = re.compile(r"[\w.-]+(/[\w.-]+)*/[\w-]+\.(py|md|toml|yml|json)")
 @pytest.mark.parametrize("page", LINKED_PAGES)
 def test_every_relative_link_and_anchor_resolves(page: str) -> None:
     broken_links = []
-    for number, target in links_of(page):
+    for line_number, target in links_of(page):
         path, _, anchor = target.partition("#")
         linked_path = (ROOT / page).parent / path if path else ROOT / page
         if not linked_path.exists():
-            broken_links.append(f"{page}:{number}: no file {path}")
+            broken_links.append(f"{page}:{line_number}: no file {path}")
         elif anchor:
             linked_page = linked_path.resolve().relative_to(ROOT).as_posix()
             if anchor not in anchors_of(linked_page):
-                broken_links.append(f"{page}:{number}: no heading #{anchor} in {linked_page}")
+                broken_links.append(f"{page}:{line_number}: no heading #{anchor} in {linked_page}")
     assert not broken_links
 
 
@@ -50,8 +50,8 @@ def test_the_readme_has_at_most_150_lines() -> None:
 @pytest.mark.parametrize("page", [page for page in USER_PAGES if page not in GENERATED_PAGES])
 def test_prose_is_wrapped(page: str) -> None:
     long_lines = [
-        f"{page}:{number}: {len(line)} columns"
-        for number, line in prose_of(page)
+        f"{page}:{line_number}: {len(line)} columns"
+        for line_number, line in prose_of(page)
         if len(_INLINE_CODE.sub("", line)) > MAX_COLUMNS and not line.startswith("|")
         if "](" not in line
     ]
@@ -61,7 +61,7 @@ def test_prose_is_wrapped(page: str) -> None:
 @pytest.mark.parametrize("page", USER_PAGES)
 def test_commands_and_files_within_the_prose_exist(page: str) -> None:
     problems = []
-    for number, code in inline_code_of(page):
+    for line_number, code in inline_code_of(page):
         if code.startswith(("sensorwatch ", "make ", "python -m ")):
             # A command such as "ledger show | verify" has several subcommands; check the first.
             problem = problem_of(code.partition(" | ")[0].partition(" \\|")[0])
@@ -69,7 +69,7 @@ def test_commands_and_files_within_the_prose_exist(page: str) -> None:
             is_path = _FILE_PATH.fullmatch(code) is not None
             problem = "no such file" if is_path and not (ROOT / code).exists() else None
         if problem:
-            problems.append(f"{page}:{number}: `{code}`: {problem}")
+            problems.append(f"{page}:{line_number}: `{code}`: {problem}")
     assert not problems
 
 
