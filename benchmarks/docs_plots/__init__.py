@@ -1,1 +1,1 @@
-"""The plots of the user documents, each made by running the default detector on the simulator."""
+"""Plots for the user documents; each plot shows the default detector on simulated rows."""

@@ -13,7 +13,7 @@ from benchmarks.docs_plots import row_order_plot as order
 from benchmarks.docs_plots import warm_up_plot as warm_up
 from sensorwatch.common.runtime.command_line import run
 
-DRAWINGS = {
+DRAW_FUNCTIONS = {
     "forecast": forecast.draw,
     "order": order.draw,
     "warm-up": warm_up.draw,
@@ -25,9 +25,9 @@ DRAWINGS = {
 def main(
     out: Annotated[Path, typer.Option("--out", help="Folder for the plots.")] = Path("docs/plots"),
 ) -> None:
-    """Draw all plots. On one machine every run draws the same plots."""
+    """Draw all plots. Repeated runs on one machine draw the same plots."""
     out.mkdir(parents=True, exist_ok=True)
-    for name, draw in DRAWINGS.items():
+    for name, draw in DRAW_FUNCTIONS.items():
         (out / f"{name}.svg").write_text(draw(), encoding="utf-8")
         print(out / f"{name}.svg")
 

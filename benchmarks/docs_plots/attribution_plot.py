@@ -1,4 +1,4 @@
-"""Draw how the anomaly of one row is attributed to its signals."""
+"""Draw one anomalous row with each signal's share of the anomaly."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,24 +15,24 @@ from benchmarks.report.svg import BACKGROUND_COLOUR, MUTED_COLOUR, OUR_COLOUR, T
 from sensorwatch.common.scoring.explanation import Direction, SignalReading
 from sensorwatch.common.simulation.sensors import noise_scale
 
-SENSOR, ROW, SIGNAL, FAULT_SIGMAS = 1, 300, 1, 6.0
+SENSOR, FAULTY_ROW, FAULTY_SIGNAL, FAULT_SIGMAS = 1, 300, 1, 6.0
 LANE_HEIGHT, CENTRE_X, BAR_HEIGHT = 74.0, 250.0, 22.0
 SHARE_BAR_X, SHARE_BAR_WIDTH = 500.0, 200.0
 
 
 def draw() -> str:
     """Return the plot as SVG text."""
-    scored = score_sensor(MINUTE_FLEET, SENSOR, slice(0, ROW + 1), _add_fault)
-    signals = sorted(scored.signals[ROW], key=lambda signal: -signal.attribution)
+    scored_sensor = score_sensor(MINUTE_FLEET, SENSOR, slice(0, FAULTY_ROW + 1), _add_fault)
+    signals = sorted(scored_sensor.signals[FAULTY_ROW], key=lambda signal: -signal.attribution)
     drawing = titled_drawing(
         "One row in which x2 alone is 6 sigma too high", 84 + LANE_HEIGHT * len(signals)
     )
-    marks = [
+    legend_entries = [
         (BAND_COLOUR, "expected, about 99 %"),
         (OUR_COLOUR, "expected"),
         (MEASURED_COLOUR, "actual"),
     ]
-    legend(drawing, 52, [*marks, (ALARM_COLOUR, "outside")])
+    legend(drawing, 52, [*legend_entries, (ALARM_COLOUR, "outside")])
     drawing.text(
         SHARE_BAR_X,
         52,
@@ -40,8 +40,8 @@ def draw() -> str:
         size=11.5,
         colour=MUTED_COLOUR,
     )
-    for number, signal in enumerate(signals):
-        _draw_signal(drawing, 84 + LANE_HEIGHT * number, signal)
+    for lane_number, signal in enumerate(signals):
+        _draw_signal(drawing, 84 + LANE_HEIGHT * lane_number, signal)
     return drawing.to_text()
 
 
@@ -83,5 +83,5 @@ def _signal_text(signal: SignalReading) -> str:
 
 
 def _add_fault(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    values[ROW, SIGNAL] += FAULT_SIGMAS * noise_scale()[SIGNAL]
+    values[FAULTY_ROW, FAULTY_SIGNAL] += FAULT_SIGMAS * noise_scale()[FAULTY_SIGNAL]
     return values

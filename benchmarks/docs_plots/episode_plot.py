@@ -17,20 +17,23 @@ from sensorwatch.common.scoring.decide import ALARM_END_SHARE
 from sensorwatch.common.simulation.sensors import noise_scale
 
 ROWS, FAULT_START, FAULT_LENGTH = 90, 30, 26
-SENSOR, SIGNAL = 1, 0
+SENSOR, FAULTY_SIGNAL = 1, 0
 FAULT_PROFILE = ((0, 1.5), (6, 2.0), (9, 0.8), (14, 1.0), (16, 3.2), (20, 3.6), (26, 0.5))
-"""Pairs of step and offset of the faulty signal, in standard deviations of the noise."""
+"""Pairs (step, offset): the signal's offset at this step, in standard deviations of the noise."""
 
 
 def draw() -> str:
     """Return the plot as SVG text."""
-    scored = score_sensor(MINUTE_FLEET, SENSOR, slice(700, 700 + ROWS), _add_fault)
-    raw_scores, anomaly_scores = scored.detections.raw_score, scored.detections.anomaly_score
-    threshold = scored.detector.calibration.threshold
+    scored_sensor = score_sensor(MINUTE_FLEET, SENSOR, slice(700, 700 + ROWS), _add_fault)
+    raw_scores, anomaly_scores = (
+        scored_sensor.detections.raw_score,
+        scored_sensor.detections.anomaly_score,
+    )
+    threshold = scored_sensor.detector.calibration.threshold
     drawing = titled_drawing("An episode", 520)
     raw_score_panel = Panel(drawing, 90, 290, (0, ROWS), (0, 30))
     score_panel = Panel(drawing, 340, 460, (0, ROWS), (0, 2))
-    episodes = true_ranges(scored.detections.is_anomaly)
+    episodes = true_ranges(scored_sensor.detections.is_anomaly)
     for panel in (raw_score_panel, score_panel):
         for first, end in episodes:
             panel.shade(first - 0.5, end - 0.5, FAULT_COLOUR)
@@ -47,13 +50,13 @@ def draw() -> str:
         "opens above the threshold,",
         f"stays open above {100 * ALARM_END_SHARE:.0f} % of it",
     )
-    for line, words in enumerate(threshold_note):
+    for line, label_text in enumerate(threshold_note):
         x, y = raw_score_panel.pixel(1, threshold)
         drawing.text(
-            x, y - 22 + 15 * line, words, size=11.5, colour=(ALARM_COLOUR, MUTED_COLOUR)[line]
+            x, y - 22 + 15 * line, label_text, size=11.5, colour=(ALARM_COLOUR, MUTED_COLOUR)[line]
         )
     raw_score_panel.line(raw_scores, MEASURED_COLOUR)
-    anomalous_rows = np.flatnonzero(scored.detections.is_anomaly).tolist()
+    anomalous_rows = np.flatnonzero(scored_sensor.detections.is_anomaly).tolist()
     raw_score_panel.dots(anomalous_rows, raw_scores, ALARM_COLOUR)
     for row in anomalous_rows:
         x, y = score_panel.pixel(row, float(anomaly_scores[row]))
@@ -63,21 +66,25 @@ def draw() -> str:
         drawing.text(
             *raw_score_panel.pixel(first, 28.5), "opened ", size=11.5, bold=True, anchor="end"
         )
-    for closed in scored.closed:
-        row = closed.position - scored.first_position
-        for line, words in enumerate(
-            (" closed:", f" {closed.rows} rows,", f" peak {closed.peak:.2f}, {closed.severity}")
+    for closed_episode in scored_sensor.closed_episodes:
+        row = closed_episode.position - scored_sensor.first_position
+        for line, label_text in enumerate(
+            (
+                " closed:",
+                f" {closed_episode.rows} rows,",
+                f" peak {closed_episode.peak:.2f}, {closed_episode.severity}",
+            )
         ):
             x, y = raw_score_panel.pixel(row, 28.5)
-            drawing.text(x, y + 15 * line, words, size=11.5, bold=not line)
+            drawing.text(x, y + 15 * line, label_text, size=11.5, bold=not line)
     legend(drawing, 52, [(FAULT_COLOUR, "is_anomaly"), (ALARM_COLOUR, "row with an event")])
     return drawing.to_text()
 
 
 def _add_fault(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    steps, sizes = zip(*FAULT_PROFILE, strict=True)
-    offset_in_sigmas = np.interp(np.arange(FAULT_LENGTH), steps, sizes)
-    values[FAULT_START : FAULT_START + FAULT_LENGTH, SIGNAL] += (
-        noise_scale()[SIGNAL] * offset_in_sigmas
+    steps, offsets = zip(*FAULT_PROFILE, strict=True)
+    offset_in_sigmas = np.interp(np.arange(FAULT_LENGTH), steps, offsets)
+    values[FAULT_START : FAULT_START + FAULT_LENGTH, FAULTY_SIGNAL] += (
+        noise_scale()[FAULTY_SIGNAL] * offset_in_sigmas
     )
     return values

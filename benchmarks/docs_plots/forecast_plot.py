@@ -1,4 +1,4 @@
-"""Draw the expected range of a signal whose level moves, and a fault of that signal."""
+"""Draw the expected range of a signal with a moving level, and a level shift as a fault."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,13 +17,15 @@ from sensorwatch.common.simulation.faults import FaultKind, inject_fault
 from sensorwatch.common.simulation.sensors import noise_scale
 
 FIRST_ROW, ROWS, FAULT_START, FAULT_LENGTH = 560, 720, 540, 40
-SENSOR, SIGNAL = 3, 1
+SENSOR, FAULTY_SIGNAL = 3, 1
 
 
 def draw() -> str:
     """Return the plot as SVG text."""
-    scored = score_sensor(MINUTE_FLEET, SENSOR, slice(FIRST_ROW, FIRST_ROW + ROWS), _add_fault)
-    values = scored.values[:, SIGNAL]
+    scored_sensor = score_sensor(
+        MINUTE_FLEET, SENSOR, slice(FIRST_ROW, FIRST_ROW + ROWS), _add_fault
+    )
+    values = scored_sensor.values[:, FAULTY_SIGNAL]
     low, high = (float(end) for end in (np.floor(values.min()) - 1, np.ceil(values.max()) + 1))
     drawing = titled_drawing("What memory expects, and what it does not follow", 400)
     panel = Panel(drawing, 78, 340, (0, ROWS), (low, high))
@@ -33,14 +35,17 @@ def draw() -> str:
         y=range(int(np.ceil(low / 5)) * 5, int(high) + 1, 5),
         axis_names=("minutes", "x2 of one sensor"),
     )
-    lows, highs, expected = _band(scored)
+    lows, highs, expected_values = _band(scored_sensor)
     panel.band(lows, highs)
     panel.line(values, MEASURED_COLOUR, width=0.8)
-    panel.line(expected, OUR_COLOUR, width=1.6)
+    panel.line(expected_values, OUR_COLOUR, width=1.6)
     panel.dots(
-        np.flatnonzero(scored.detections.is_anomaly).tolist(), values, ALARM_COLOUR, radius=2.6
+        np.flatnonzero(scored_sensor.detections.is_anomaly).tolist(),
+        values,
+        ALARM_COLOUR,
+        radius=2.6,
     )
-    marks = [
+    legend_entries = [
         (MEASURED_COLOUR, "measured"),
         (OUR_COLOUR, "expected"),
         (BAND_COLOUR, "band, about 99 %"),
@@ -48,7 +53,7 @@ def draw() -> str:
     legend(
         drawing,
         50,
-        [*marks, (FAULT_COLOUR, "4 sigma shift of x2"), (ALARM_COLOUR, "anomalous row")],
+        [*legend_entries, (FAULT_COLOUR, "4 sigma shift of x2"), (ALARM_COLOUR, "anomalous row")],
     )
     return drawing.to_text()
 
@@ -62,12 +67,12 @@ def _add_fault(values: NDArray[np.float64]) -> NDArray[np.float64]:
         size=4.0,
         scale=noise_scale(),
         rng=np.random.default_rng(2),
-        signals=[SIGNAL],
+        signals=[FAULTY_SIGNAL],
     )
 
 
-def _band(scored: ScoredSensor) -> tuple[list[float], list[float], list[float]]:
-    readings_of_signal = [row[SIGNAL] for row in scored.signals]
+def _band(scored_sensor: ScoredSensor) -> tuple[list[float], list[float], list[float]]:
+    readings_of_signal = [row[FAULTY_SIGNAL] for row in scored_sensor.signals]
     return (
         [reading.expected_low for reading in readings_of_signal],
         [reading.expected_high for reading in readings_of_signal],

@@ -1,4 +1,4 @@
-"""A plot area with axes on a drawing; coordinates are in the units of the data."""
+"""A plot area with axes. Its callers give positions as data values, not as pixels."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ Numbers = Sequence[float] | NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """A plot area that is as wide as its drawing, between two heights in pixels."""
+    """A plot area as wide as its drawing, from the pixel row `top` to the pixel row `bottom`."""
 
     drawing: Drawing
     top: float
@@ -64,20 +64,20 @@ class Panel:
         self.drawing.text(left, self.top - 8, axis_names[1], colour=MUTED_COLOUR)
 
     def shade(self, first: float, last: float, fill: str = BACKGROUND_COLOUR) -> None:
-        """Fill the panel's height between two x values."""
+        """Fill the panel from x value `first` to x value `last`, over its full height."""
         left, right = self.pixel(first, 0)[0], self.pixel(last, 0)[0]
         self.drawing.rect(left, self.top, right - left, self.bottom - self.top, fill)
 
     def line(self, y: Numbers, stroke: str, *, width: float = 1) -> None:
-        """Draw a line through values; the x of a value is its index."""
+        """Draw a line through the values `y`; the x of each point is the index of its value."""
         points = (self.pixel(x, float(value)) for x, value in enumerate(y))
         self.drawing.path(points, stroke, width=width)
 
     def band(self, low: Numbers, high: Numbers, fill: str = BAND_COLOUR) -> None:
-        """Fill the area between two lines."""
-        above = [self.pixel(x, float(value)) for x, value in enumerate(high)]
-        below = [self.pixel(x, float(value)) for x, value in enumerate(low)]
-        self.drawing.area([*above, *reversed(below)], fill)
+        """Fill the area between the lines through `low` and `high`."""
+        high_points = [self.pixel(x, float(value)) for x, value in enumerate(high)]
+        low_points = [self.pixel(x, float(value)) for x, value in enumerate(low)]
+        self.drawing.area([*high_points, *reversed(low_points)], fill)
 
     def level(self, y: float, stroke: str) -> None:
         """Draw a dashed horizontal line at `y`."""
@@ -85,28 +85,30 @@ class Panel:
         self.drawing.line(left, height, right, height, stroke, dashes="5 4")
 
     def dots(self, rows: Iterable[int], y: Numbers, colour: str, *, radius: float = 3.5) -> None:
-        """Draw a dot at the value of each of these rows."""
+        """Draw a dot at x = row and y = `y[row]` for each row of `rows`."""
         for row in rows:
             self.drawing.dot(*self.pixel(row, float(y[row])), colour, radius=radius)
 
 
 def titled_drawing(title: str, height: float) -> Drawing:
-    """Return a drawing that has only a title."""
+    """Return a new drawing with only a title on it."""
     drawing = Drawing(WIDTH, height, title)
     drawing.text(16, 26, title, size=15, bold=True)
     return drawing
 
 
-def legend(drawing: Drawing, y: float, colour_names: Sequence[tuple[str, str]]) -> None:
-    """Draw a legend from pairs of colour and name."""
+def legend(drawing: Drawing, y: float, colours_and_names: Sequence[tuple[str, str]]) -> None:
+    """Draw a legend from pairs (colour, name)."""
     x = LEFT
-    for colour, name in colour_names:
+    for colour, name in colours_and_names:
         drawing.rect(x, y - 9, 14, 10, colour, radius=2)
         drawing.text(x + 20, y, name, size=11.5, colour=MUTED_COLOUR)
         x += 42 + 6.2 * len(name)
 
 
 def true_ranges(rows: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Return first index and end of each run of true values."""
-    edges = np.flatnonzero(np.diff(np.concatenate(([False], rows, [False])).astype(np.int8)))
-    return [(int(first), int(end)) for first, end in zip(edges[::2], edges[1::2], strict=True)]
+    """Return the first index and the end index (exclusive) of each run of true values."""
+    run_edges = np.flatnonzero(np.diff(np.concatenate(([False], rows, [False])).astype(np.int8)))
+    return [
+        (int(first), int(end)) for first, end in zip(run_edges[::2], run_edges[1::2], strict=True)
+    ]

@@ -1,4 +1,4 @@
-"""Draw late, duplicate and missing rows with the status of each row."""
+"""Draw a stream with late, duplicate and missing rows, and the status of each row."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from benchmarks.report.svg import OUR_COLOUR, PUBLISHED_COLOUR, TEXT_COLOUR, TRI
 from sensorwatch.common.scoring.status import Status
 
 MEASURED_MINUTES = (*range(11), *(4, 5, 6), 11, 12, 12, *range(13, 18), *range(45, 54))
-"""Minute at which each row was measured: three late rows, a duplicate, and a gap."""
+"""Minute at which each row was measured; there are three late rows, a duplicate, and a gap."""
 STATUS_COLOURS = {
     Status.SCORED: OUR_COLOUR,
     Status.LATE: "#e8590c",
@@ -25,7 +25,7 @@ STATUS_NOTES = {
 
 def draw() -> str:
     """Return the plot as SVG text."""
-    scored = score_sensor(
+    scored_sensor = score_sensor(
         MINUTE_FLEET, 1, slice(0, len(MEASURED_MINUTES)), seconds=60 * np.asarray(MEASURED_MINUTES)
     )
     drawing = titled_drawing("Rows in the order they came, and when they were measured", 400)
@@ -40,15 +40,15 @@ def draw() -> str:
         TRIVIAL_COLOUR,
         width=3,
     )
-    for row, status in enumerate(scored.statuses):
+    for row, status in enumerate(scored_sensor.statuses):
         drawing.dot(*panel.pixel(row, MEASURED_MINUTES[row]), STATUS_COLOURS[status], radius=5)
-    for status, (x, y, words) in STATUS_NOTES.items():
+    for status, (x, y, note) in STATUS_NOTES.items():
         text_anchor = "end" if status is Status.GAP else "start"
         label_position = panel.pixel(x + (1.2 if text_anchor == "start" else 0), y)
         drawing.text(
-            *label_position, words, size=11.5, colour=STATUS_COLOURS[status], anchor=text_anchor
+            *label_position, note, size=11.5, colour=STATUS_COLOURS[status], anchor=text_anchor
         )
-    statuses_present = [status for status in STATUS_COLOURS if status in scored.statuses]
-    marks = [(STATUS_COLOURS[status], status.value) for status in statuses_present]
-    legend(drawing, 52, [*marks, (TRIVIAL_COLOUR, "newest time that memory has seen")])
+    statuses_present = [status for status in STATUS_COLOURS if status in scored_sensor.statuses]
+    legend_entries = [(STATUS_COLOURS[status], status.value) for status in statuses_present]
+    legend(drawing, 52, [*legend_entries, (TRIVIAL_COLOUR, "newest time that memory has seen")])
     return drawing.to_text()

@@ -37,7 +37,7 @@ class Fleet:
 
 
 MINUTE_FLEET, SECOND_FLEET = Fleet(8, 60), Fleet(32, 1)
-"""Rows every minute cover the daily cycle. Rows every second cover a small part of it."""
+"""The rows of MINUTE_FLEET cover the daily cycle; those of SECOND_FLEET only a small part."""
 
 EditValues = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 """A function that changes the values (rows, signals) before they are scored."""
@@ -45,42 +45,42 @@ EditValues = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 @dataclass(frozen=True, slots=True)
 class ScoredSensor:
-    """The n rows of a sensor and their detections."""
+    """n rows of one sensor and the detector's results for these rows."""
 
     values: NDArray[np.float64]
-    """(n, signals)"""
+    """Shape (n, signals)."""
     detector: Detector
     detections: Detections
-    closed: list[ClosedEpisode]
+    closed_episodes: list[ClosedEpisode]
     first_position: int
-    """Position of the first row in the stream; closed episodes count positions in the same way."""
+    """Stream position of the first row; positions in `closed_episodes` are of the same stream."""
     signals: list[list[SignalReading]]
-    """Signal readings of each row, in the schema's order."""
+    """For each row, the readings of its signals in the schema's order."""
 
     @property
     def statuses(self) -> list[Status]:
         """Status of each row."""
-        return [STATUSES[number] for number in self.detections.status.tolist()]
+        return [STATUSES[status_number] for status_number in self.detections.status.tolist()]
 
 
 def score_sensor(
     fleet: Fleet,
     sensor: int,
     steps: slice,
-    edit: EditValues = lambda values: values,
+    edit_values: EditValues = lambda values: values,
     *,
     seconds: NDArray[np.int64] | None = None,
 ) -> ScoredSensor:
-    """Score rows of a sensor in order, starting with the memory after the training rows.
+    """Score rows of one sensor in order, with a memory that has seen the training rows.
 
-    `seconds` (rows,): time of each row, relative to the first step. By default the rows follow
-    each other at the fleet's interval.
+    `seconds` (rows,): time of each row in seconds after the first step. By default the rows have
+    the fleet's interval.
     """
     detector = _trained_detector(fleet)
     memory = detector.empty_memory()
     detector.detect(_training_readings(fleet), memory)
     memory.adopt(detector)
-    values = edit(_simulated_values(fleet)[TRAIN_STEPS:, sensor][steps].copy())
+    values = edit_values(_simulated_values(fleet)[TRAIN_STEPS:, sensor][steps].copy())
     seconds_after_first = (
         fleet.interval_seconds * np.arange(len(values)) if seconds is None else seconds
     )
@@ -104,7 +104,7 @@ def score_sensor(
 
 @cache
 def _simulated_values(fleet: Fleet) -> NDArray[np.float64]:
-    """Return simulated values (steps, sensors, signals)."""
+    """Return the fleet's simulated values (steps, sensors, signals)."""
     sensors = len(fleet.sensor_ids)
     simulation = Simulation(
         sensors=sensors,

@@ -31,7 +31,7 @@ def main(
     ] = False,
     seeds: Annotated[
         int, typer.Option("--seeds", min=0, help="Number of seeds for the cuts of SKAB's files.")
-    ] = skab.SEEDS,
+    ] = skab.SEED_COUNT,
     refit_every: Annotated[
         int | None,
         typer.Option(
@@ -50,13 +50,13 @@ def main(
         FileSelection(data, tuple(files or ())), is_default_only, seeds, refit_every, processes
     )
     sections = []
-    for part in only or Benchmark:
+    for benchmark in only or Benchmark:
         start_time = perf_counter()
-        sections.append(section(part, options))
+        sections.append(section(benchmark, options))
         for table in sections[-1].tables:
             show(table)
-        print(f"\n{part.value}: {perf_counter() - start_time:.1f} s", flush=True)
-    is_full_run = not (only or files or is_default_only) and seeds == skab.SEEDS
+        print(f"\n{benchmark.value}: {perf_counter() - start_time:.1f} s", flush=True)
+    is_full_run = not (only or files or is_default_only) and seeds == skab.SEED_COUNT
     folder = out or (Path("docs") if is_full_run else None)
     if folder is not None:
         date = datetime.now(UTC).date().isoformat()

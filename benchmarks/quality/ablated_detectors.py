@@ -1,4 +1,4 @@
-"""The default detector with one part removed, calibrated again without that part."""
+"""Variants of the default detector: one part is removed, then the rest is calibrated again."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -34,45 +34,47 @@ def _keep_decision(decision: Decision) -> Decision:
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """A change to the default detector."""
+    """One change to the default detector, such as a part that is removed."""
 
     name: str
     weights: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0)
-    """Weights of the forest, the residual's length, the drift and the repeats."""
+    """Weights of four score terms: the forest, the residual's length, the drift, the repeats."""
     include_outlier_blocks: bool = False
-    """Calibrate on all blocks of time, including those with outliers."""
+    """True: calibrate on all blocks of time, including those with outliers."""
     change_decision: Callable[[Decision], Decision] = _keep_decision
     edit_memory: Callable[[Memory], None] | None = None
-    """A function that changes the memory before every row."""
+    """A function that changes the detector's memory before every scored row."""
 
 
 @dataclass(frozen=True, slots=True)
 class _SharedFit:
-    """Training rows, fitted scorer and raw scores of a stream, shared by all variants."""
+    """What all variants share on one stream: training rows, fitted scorer and raw scores."""
 
     readings: Readings
     """Training rows in the order of the stream."""
     sorted_readings: Readings
     """Training rows in order of time, with missing values filled."""
-    fitted: FittedScorer
+    fitted_scorer: FittedScorer
     raw_scores: RawScores
 
 
-def judge(
+def score_with_variants(
     stream: RecordStream, variants: Sequence[Variant], trainer_settings: TrainerSettings
 ) -> list[JudgedRows]:
-    """Fit once on a stream's first rows; score the later rows causally with each variant."""
+    """Fit once on a stream's training rows; score the later rows causally with each variant."""
     readings, _ = collect_rows(stream.records[: stream.train_rows], stream.schema)
     sorted_readings = fill_missing(sort_by_time(readings))
-    fitted = fit_scorer(
+    fitted_scorer = fit_scorer(
         sorted_readings,
         np.ones(len(sorted_readings), dtype=np.bool_),
         stream.schema,
         trainer_settings,
     )
     raw_scores = out_of_fold_scores(sorted_readings, stream.schema, trainer_settings)
-    fit = _SharedFit(readings, sorted_readings, fitted, raw_scores)
-    return [_score_with_variant(stream, fit, variant, trainer_settings) for variant in variants]
+    shared_fit = _SharedFit(readings, sorted_readings, fitted_scorer, raw_scores)
+    return [
+        _score_with_variant(stream, shared_fit, variant, trainer_settings) for variant in variants
+    ]
 
 
 def _score_with_variant(
@@ -97,11 +99,11 @@ def _variant_detector(
         version=UNREGISTERED,
         schema=stream.schema,
         plan=forecast_plan(stream.schema),
-        levels=drop_sensors_with_few_rows(fit.fitted.final_levels, fit.sorted_readings),
-        forest=fit.fitted.forest,
+        levels=drop_sensors_with_few_rows(fit.fitted_scorer.final_levels, fit.sorted_readings),
+        forest=fit.fitted_scorer.forest,
         calibration=calibrated.calibration,
         ranges=learn_signal_ranges(fit.sorted_readings),
-        forecast=fit.fitted.forecast,
+        forecast=fit.fitted_scorer.forecast,
         decision=variant.change_decision(calibrated.decision),
     )
 
@@ -112,13 +114,13 @@ def _score_records(
     memory: Memory,
     edit_memory: Callable[[Memory], None] | None,
 ) -> Iterator[Outcome]:
-    first = stream.train_rows
-    # Take one row of each sensor at a time, so that every row is scored on the edited memory.
+    first_row = stream.train_rows
+    # Score one row of each sensor per call, so that the memory is edited before every row.
     max_rows = stream.sensors if edit_memory else MAX_ROWS
     if edit_memory:
         edit_memory(memory)
-    records = stream.records[first:]
-    for outcome in score_records(records, detector, memory, first_row=first, max_rows=max_rows):
+    records = stream.records[first_row:]
+    for outcome in score_records(records, detector, memory, first_row=first_row, max_rows=max_rows):
         if edit_memory:
             edit_memory(memory)
         yield outcome
@@ -129,14 +131,15 @@ def _reset_sensor_tails(memory: Memory) -> None:
 
 
 def _clear_lags(memory: Memory) -> None:
-    """Clear the lagged rows, so that a row is scored from the sensor's level alone."""
+    """Remove all lagged rows, so that a row is scored from the sensor's level only."""
     memory.ints[:, IntColumn.LAG_COUNT] = 0
 
 
 def _without_smoothing(decision: Decision) -> Decision:
     tables = decision.tables.copy()
     tables[RarityTable.SMOOTHED_SCORE, :KNOTS] = UNREACHABLE_SCORE
-    # The maximum of sum and smoothed score is then the sum, so its table is the identity.
+    # The maximum of the sum and the smoothed score is now always the sum, so the table that
+    # calibrates this maximum is the identity.
     tables[RarityTable.MAX_OF_SUM_AND_SMOOTHED] = identity_tables(1)[0]
     return replace(decision, tables=tables)
 

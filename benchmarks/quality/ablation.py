@@ -8,7 +8,7 @@ from multiprocessing import get_context
 
 from benchmarks.quality import nab_benchmark as nab
 from benchmarks.quality import skab_benchmark as skab
-from benchmarks.quality.ablated_detectors import Variant, judge
+from benchmarks.quality.ablated_detectors import Variant, score_with_variants
 from benchmarks.quality.backtest_runs import JudgedRows, RecordStream
 from benchmarks.quality.compared_detectors import ComparedDetector
 from benchmarks.quality.simulated_fleet import ALL_BUT_DRIFT, FaultyFleet
@@ -20,16 +20,16 @@ from sensorwatch.common.runtime.setting_keys import TrainerSettings
 
 @dataclass(frozen=True, slots=True)
 class AblationData:
-    """Data sets that every variant is measured on."""
+    """The data sets on which every variant is measured."""
 
     skab_files: Sequence[skab.SkabFile]
     nab_files: Sequence[nab.NabFile]
     fleet: FaultyFleet
-    seeds: int = skab.SEEDS
+    seeds: int = skab.SEED_COUNT
     processes: int = 1
 
     def streams(self) -> Iterator[RecordStream]:
-        """Yield every stream, the largest first; a stream can occur twice."""
+        """Yield the streams of all data sets, the largest stream first; duplicates are possible."""
         yield self.fleet.stream
         yield from (file.stream for file in self.nab_files)
         yield from (file.stream(cut) for file, cut in skab.with_cuts(self.skab_files, self.seeds))
@@ -38,36 +38,40 @@ class AblationData:
 def detectors_of_variants(
     variants: Sequence[Variant], data: AblationData, trainer_settings: TrainerSettings
 ) -> list[ComparedDetector]:
-    """Score every stream with all variants now; return detectors that look up these scores."""
+    """Score every stream with all variants; return detectors that only look up these results."""
     streams = list({_stream_key(stream): stream for stream in data.streams()}.values())
-    judge_stream = partial(judge, variants=variants, trainer_settings=trainer_settings)
+    score_stream = partial(
+        score_with_variants, variants=variants, trainer_settings=trainer_settings
+    )
     if data.processes == 1:
-        judged_by_stream = [judge_stream(stream) for stream in streams]
+        results_by_stream = [score_stream(stream) for stream in streams]
     else:
         with ProcessPoolExecutor(data.processes, mp_context=get_context("spawn")) as pool:
-            judged_by_stream = list(pool.map(judge_stream, streams))
+            results_by_stream = list(pool.map(score_stream, streams))
     keys = [_stream_key(stream) for stream in streams]
     return [
-        ComparedDetector(variant.name, _CachedJudgements(dict(zip(keys, judged, strict=True))))
-        for variant, judged in zip(variants, zip(*judged_by_stream, strict=True), strict=True)
+        ComparedDetector(variant.name, _CachedResults(dict(zip(keys, stream_results, strict=True))))
+        for variant, stream_results in zip(
+            variants, zip(*results_by_stream, strict=True), strict=True
+        )
     ]
 
 
 @dataclass(frozen=True, slots=True)
-class _CachedJudgements:
-    """A detector that returns scores computed before."""
+class _CachedResults:
+    """A detector that looks up results which were computed before."""
 
-    judged_by_stream: dict[tuple[str, int], JudgedRows]
+    results_by_stream: dict[tuple[str, int], JudgedRows]
 
     def __call__(self, stream: RecordStream) -> JudgedRows:
-        return self.judged_by_stream[_stream_key(stream)]
+        return self.results_by_stream[_stream_key(stream)]
 
 
 def _stream_key(stream: RecordStream) -> tuple[str, int]:
     return stream.name, len(stream.records)
 
 
-def ablation(variants: Sequence[ComparedDetector], data: AblationData) -> Table:
+def ablation_table(variants: Sequence[ComparedDetector], data: AblationData) -> Table:
     """Return a table of every variant's results on all data sets."""
     return Table(
         "Ablation",
@@ -94,7 +98,7 @@ def _table_row(detector: ComparedDetector, data: AblationData) -> tuple[str, ...
     return (
         detector.name,
         _f1_far_mar(sum_counts(skab_run.counts)),
-        _f1_far_mar(sum_counts(skab_run.cut)) if skab_run.cut else "-",
+        _f1_far_mar(sum_counts(skab_run.counts_by_seed)) if skab_run.counts_by_seed else "-",
         f"{nab_run.published.score:.1f}",
         f"{nab_run.own_threshold_score:.1f}",
         f"{100 * sudden_faults.recall:.1f} %",

@@ -1,4 +1,4 @@
-"""Compare the alert rate on clean unseen streams with the configured rate."""
+"""Compare the measured with the configured alert rate, on clean rows outside the training."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,30 +13,30 @@ CONFIGURED_RATES = (0.001, 0.005, 0.02)
 
 
 @dataclass(frozen=True, slots=True)
-class RealisedRate:
-    """Alert rate of one detector on one stream at one configured rate."""
+class MeasuredRate:
+    """Measured alert rate of one detector on one stream, for one configured alert rate."""
 
     name: str
     stream: str
     configured: float
     rate: float
-    """Alarmed share of the judged rows."""
+    """Share of the judged rows with an alarm: the measured alert rate."""
     episodes: int
     rows: int
 
     @property
     def ratio(self) -> float:
-        """Realised rate divided by configured rate."""
+        """Measured alert rate divided by the configured rate."""
         return self.rate / self.configured
 
 
 def load() -> list[RecordStream]:
-    """Return the clean streams."""
+    """Return one clean stream of each kind."""
     return [clean_stream(kind).stream() for kind in CleanStreamKind]
 
 
 def detectors_for_rate(rate: float, *, is_default_only: bool) -> list[ComparedDetector]:
-    """Return the detectors that can be configured for an alert rate."""
+    """Return all detectors with a configurable alert rate, configured for `rate`."""
     return (
         default_detectors(rate=rate)[:1]
         if is_default_only
@@ -46,32 +46,32 @@ def detectors_for_rate(rate: float, *, is_default_only: bool) -> list[ComparedDe
 
 def measure(
     streams: Sequence[RecordStream], detector: ComparedDetector, rate: float, *, processes: int = 1
-) -> list[RealisedRate]:
-    """Return the realised rates of a detector that is configured for `rate`."""
-    judged = detector.judge_all(streams, processes=processes)
+) -> list[MeasuredRate]:
+    """Return the measured alert rates of a detector that is configured for `rate`."""
+    results = detector.fit_and_score_all(streams, processes=processes)
     return [
-        RealisedRate(
+        MeasuredRate(
             detector.name,
             stream.name,
             rate,
-            float(realised.is_anomaly.mean()),
-            int(realised.is_episode_start.sum()),
+            float(judged_rows.is_anomaly.mean()),
+            int(judged_rows.is_episode_start.sum()),
             stream.judged_rows,
         )
-        for stream, realised in zip(streams, judged, strict=True)
+        for stream, judged_rows in zip(streams, results, strict=True)
     ]
 
 
-def table(realised_rates: Sequence[RealisedRate]) -> Table:
-    """Return a table with a row per detector and stream, and a column per rate."""
+def table(measured_rates: Sequence[MeasuredRate]) -> Table:
+    """Return the table of alert rates: a row per detector and stream, a column per target rate."""
     cells_by_row: dict[tuple[str, str], list[str]] = {}
-    for realised in realised_rates:
-        out_of_range_mark = "" if 1 / RATE_FACTOR <= realised.ratio <= RATE_FACTOR else " !"
-        cell = f"{realised.rate:.5f} ({realised.ratio:.2f}){out_of_range_mark}"
-        cells_by_row.setdefault((realised.name, realised.stream), []).append(cell)
+    for measured_rate in measured_rates:
+        out_of_range_mark = "" if 1 / RATE_FACTOR <= measured_rate.ratio <= RATE_FACTOR else " !"
+        cell = f"{measured_rate.rate:.5f} ({measured_rate.ratio:.2f}){out_of_range_mark}"
+        cells_by_row.setdefault((measured_rate.name, measured_rate.stream), []).append(cell)
     return Table(
         "Realised alert rate on clean unseen streams, and its ratio to the configured one",
         ("", "stream", *(f"configured {rate:g}" for rate in CONFIGURED_RATES)),
         [(name, stream, *cells) for (name, stream), cells in cells_by_row.items()],
-        f"{realised_rates[0].rows:,} judged rows each. !: not within a factor of {RATE_FACTOR:g}.",
+        f"{measured_rates[0].rows:,} judged rows each. !: not within a factor of {RATE_FACTOR:g}.",
     )

@@ -17,21 +17,21 @@ from sensorwatch.trainer.backtest import score_records
 from sensorwatch.trainer.unregistered_model import fit_on_first_records
 
 MAX_ROWS = 10_000
-"""Number of rows that are scored at once; scores do not depend on this number."""
+"""Maximum number of rows per call of the scorer; the scores do not depend on this number."""
 
 Record = Fields | Fault
 
 
 @dataclass(frozen=True, slots=True)
 class RecordStream:
-    """Records in order: the first `train_rows` are for training, the later ones are judged."""
+    """Records in order: the first `train_rows` are for training, the later records are judged."""
 
     name: str
     schema: Schema
     records: Sequence[Record]
     train_rows: int
     sensors: int = 1
-    """Number of sensors; they take turns in a fixed order."""
+    """Number of sensors; their rows follow each other in a fixed order."""
 
     @property
     def judged_rows(self) -> int:
@@ -41,13 +41,13 @@ class RecordStream:
 
 @dataclass(frozen=True, slots=True)
 class JudgedRows:
-    """Scores and alarms of the m rows after the training rows, each an array (m,)."""
+    """Results for the m rows after the training rows; every array has shape (m,)."""
 
     anomaly_score: NDArray[np.float64]
     """Score of each row; 0 for a rejected row."""
     is_anomaly: NDArray[np.bool_]
     is_episode_start: NDArray[np.bool_]
-    """Whether a row begins an episode."""
+    """True at rows that begin an episode."""
     fit_seconds: float = 0.0
     score_seconds: float = 0.0
 
@@ -55,9 +55,9 @@ class JudgedRows:
 def backtest(
     stream: RecordStream, trainer_settings: TrainerSettings, *, refit_every: int | None = None
 ) -> JudgedRows:
-    """Fit on a stream's first rows and score the others causally, in order.
+    """Fit on a stream's training rows and score the later rows causally, in order.
 
-    `refit_every`: fit again on all rows so far after this many rows, as a scheduled trainer does.
+    `refit_every`: each time this number of rows has been scored, fit again on all rows so far.
     """
     first, end = stream.train_rows, len(stream.records)
     fit_rows = [first, *range(first + refit_every, end, refit_every)] if refit_every else [first]
@@ -76,24 +76,26 @@ def backtest(
 def _fit_and_score(
     stream: RecordStream, trainer_settings: TrainerSettings, first: int, end: int
 ) -> JudgedRows:
-    """Fit on all rows before `first`, and score the rows from `first` to `end`."""
+    """Fit on all rows before row `first`; score the rows from `first` to `end` (exclusive)."""
     start_time = perf_counter()
     records = stream.records
     detector, memory, _ = fit_on_first_records(
         iter(records), stream.schema, trainer_settings, rows=first, uri=stream.name
     )
-    fit_end = perf_counter()
+    fit_end_time = perf_counter()
     outcomes = list(
         score_records(records[first:end], detector, memory, first_row=first, max_rows=MAX_ROWS)
     )
-    score_end = perf_counter()
-    return collect_judged(outcomes, first, end - first, (fit_end - start_time, score_end - fit_end))
+    score_end_time = perf_counter()
+    return collect_judged(
+        outcomes, first, end - first, (fit_end_time - start_time, score_end_time - fit_end_time)
+    )
 
 
 def collect_judged(
     outcomes: Iterable[Outcome], first: int, rows: int, seconds: tuple[float, float] = (0.0, 0.0)
 ) -> JudgedRows:
-    """Collect the outcomes of `rows` rows, starting at row `first`, in arrays."""
+    """Collect the results of `rows` rows, starting at row `first`, in arrays."""
     score = np.zeros(rows)
     is_anomaly = np.zeros(rows, dtype=np.bool_)
     is_episode_start = np.zeros(rows, dtype=np.bool_)

@@ -10,10 +10,10 @@ from sensorwatch.common.rows.strict_parsing import collect_rows
 from sensorwatch.common.scoring.features import day_of_week, hour
 
 CLOCK_ROWS = (570, 975)
-"""First and last row between which the faults of a SKAB file lie, according to its labels."""
+"""First and last row of the range in which the labelled faults of the SKAB files lie."""
 EWMA_SPAN = 10
 IN_SAMPLE_RATE = 0.01
-"""Contamination with which the plain recipe gave the first figures of this project."""
+"""`contamination` of the plain recipe; the first measurements of this project used it."""
 
 
 def flag_everything(stream: RecordStream) -> JudgedRows:
@@ -23,7 +23,7 @@ def flag_everything(stream: RecordStream) -> JudgedRows:
 
 
 def flag_clock_rows(stream: RecordStream) -> JudgedRows:
-    """Alarm at fixed row numbers, without reading any sensor."""
+    """Alarm at the rows of CLOCK_ROWS, without reading any value."""
     row = np.arange(stream.train_rows, len(stream.records))
     is_anomaly = (row >= CLOCK_ROWS[0]) & (row <= CLOCK_ROWS[1])
     return JudgedRows(
@@ -34,9 +34,10 @@ def flag_clock_rows(stream: RecordStream) -> JudgedRows:
 def forest_in_sample(
     stream: RecordStream, *, rate: float = IN_SAMPLE_RATE, trees: int = 100, seed: int = 0
 ) -> JudgedRows:
-    """Alarm as the textbook recipe does, with a threshold from the forest's training rows.
+    """Alarm with an isolation forest whose threshold comes from the forest's own training rows.
 
-    The forest is scikit-learn's, on raw signals, hour and day of week; `contamination` is `rate`.
+    The forest is scikit-learn's with `contamination=rate`. Its features are the raw signals, the
+    hour and the day of the week.
     """
     readings, _ = collect_rows(stream.records, stream.schema)
     time_features = (hour(readings.event_time), day_of_week(readings.event_time))
@@ -44,22 +45,23 @@ def forest_in_sample(
     is_training = readings.index < stream.train_rows
     forest = IsolationForest(n_estimators=trees, contamination=rate, random_state=seed)
     forest.fit(matrix[is_training])
-    raw = -forest.score_samples(matrix)
-    score, sensor = _judged_rows(stream, readings, raw)
+    raw_scores = -forest.score_samples(matrix)
+    score, sensor = _judged_rows(stream, readings, raw_scores)
     return JudgedRows(score, score > -forest.offset_, alarm_starts(score > -forest.offset_, sensor))
 
 
 def ewma_of_z(stream: RecordStream, *, rate: float, span: int = EWMA_SPAN) -> JudgedRows:
-    """Alarm if a sensor's smoothed mean of abs z exceeds its quantile in training.
+    """Alarm if the mean absolute z-score of a row, smoothed per sensor, exceeds a threshold.
 
     The z-score of a signal uses the sensor's mean and standard deviation in the training rows. The
-    quantile at 1 - `rate` is taken over the training rows of all sensors.
+    threshold is the quantile at 1 - `rate` of the smoothed value, over the training rows of all
+    sensors.
     """
     readings, _ = collect_rows(stream.records, stream.schema)
     is_training = readings.index < stream.train_rows
     smoothed = np.zeros(len(readings))
-    for number in range(len(readings.sensor_ids)):
-        sensor_rows = np.flatnonzero(readings.sensor == number)
+    for sensor_number in range(len(readings.sensor_ids)):
+        sensor_rows = np.flatnonzero(readings.sensor == sensor_number)
         smoothed[sensor_rows] = _smoothed_z(
             readings.values[sensor_rows], is_training[sensor_rows], span
         )
@@ -72,7 +74,7 @@ def ewma_of_z(stream: RecordStream, *, rate: float, span: int = EWMA_SPAN) -> Ju
 def _judged_rows(
     stream: RecordStream, readings: Readings, score: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return score and sensor of each judged row; 0 and -1 for a rejected row."""
+    """Return score and sensor number of each judged row; 0 and -1 for a rejected row."""
     score_of_row, sensor = np.zeros(len(stream.records)), np.full(len(stream.records), -1)
     score_of_row[readings.index], sensor[readings.index] = score, readings.sensor
     return score_of_row[stream.train_rows :], sensor[stream.train_rows :]
@@ -84,18 +86,18 @@ def _smoothed_z(
     training_values = values[is_training] if is_training.any() else values[:1]
     deviation = training_values.std(axis=0)
     z = np.abs(values - training_values.mean(axis=0)) / np.where(deviation > 0, deviation, 1.0)
-    smoothed, level, weight = np.empty(len(values)), 1.0, 2.0 / (span + 1.0)
+    smoothed, smoothed_value, weight = np.empty(len(values)), 1.0, 2.0 / (span + 1.0)
     for row, value in enumerate(z.mean(axis=1).tolist()):
-        level += weight * (value - level)
-        smoothed[row] = level
+        smoothed_value += weight * (value - smoothed_value)
+        smoothed[row] = smoothed_value
     return smoothed
 
 
 def alarm_starts(is_anomaly: NDArray[np.bool_], sensor: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Return whether each row (n,) alarms and the sensor's previous row, if any, does not."""
-    order = np.argsort(sensor, kind="stable")
-    alarmed, sensor_of_row = is_anomaly[order], sensor[order]
-    continues_alarm = alarmed[:-1] & alarmed[1:] & (sensor_of_row[:-1] == sensor_of_row[1:])
+    """Return a mask (n,) of the rows that alarm while the sensor's previous row does not."""
+    row_order = np.argsort(sensor, kind="stable")
+    alarmed, sensor_of_row = is_anomaly[row_order], sensor[row_order]
+    is_continued = alarmed[:-1] & alarmed[1:] & (sensor_of_row[:-1] == sensor_of_row[1:])
     is_start = np.empty_like(is_anomaly)
-    is_start[order] = alarmed & ~np.concatenate(([False], continues_alarm))
+    is_start[row_order] = alarmed & ~np.concatenate(([False], is_continued))
     return is_start

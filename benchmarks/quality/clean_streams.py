@@ -1,4 +1,4 @@
-"""Seeded clean streams of different sensors, autocorrelated, to count false alarms."""
+"""Simulated streams without faults, on which every alarm is a false alarm."""
 
 from enum import StrEnum
 
@@ -11,7 +11,7 @@ TRAIN_STEPS = 2 * MINUTES_PER_DAY
 JUDGED_STEPS = 10_000
 SENSORS = 10
 DRIFT_PER_ROW = 0.0003
-"""Benign drift of a row, in standard deviations of the noise: 3 in 10,000 rows."""
+"""Harmless drift per row, in standard deviations of the noise; 10,000 rows drift by 3."""
 _SCALE = np.array([1.0, 5.0, 0.2, 30.0])
 _MEAN = np.array([20.0, 400.0, 1.5, -100.0])
 _LEVEL_SPREAD = 3.0
@@ -22,7 +22,7 @@ _DEGREES_OF_FREEDOM = 3
 
 
 class CleanStreamKind(StrEnum):
-    """Kinds of clean streams, by what makes false alarms likely."""
+    """Kinds of clean streams, which differ in what can cause false alarms."""
 
     PLAIN = "plain"
     DAILY = "daily cycle"

@@ -1,4 +1,4 @@
-"""Detectors that are compared: the default detector, other settings, and trivial rules."""
+"""The detectors in the comparison: the default detector, other settings, and trivial rules."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -13,33 +13,35 @@ from sensorwatch.common.runtime.setting_keys import TrainerSettings
 DEFAULT_NAME = "default"
 PLAIN_NAME = "plain recipe"
 IN_SAMPLE_NAME = f"{PLAIN_NAME}, in sample"
-"""Name of the plain recipe whose threshold is from its own training rows."""
+"""Name of the plain recipe with a threshold from the rows on which its forest was fitted."""
 
 
 @dataclass(frozen=True, slots=True)
 class ComparedDetector:
-    """A named function that fits and scores a stream."""
+    """A detector's name, and its function that fits and scores a stream."""
 
     name: str
-    judge: Callable[[RecordStream], JudgedRows]
+    fit_and_score: Callable[[RecordStream], JudgedRows]
 
-    def judge_all(self, streams: Sequence[RecordStream], *, processes: int = 1) -> list[JudgedRows]:
-        """Fit and score several streams independently of each other."""
+    def fit_and_score_all(
+        self, streams: Sequence[RecordStream], *, processes: int = 1
+    ) -> list[JudgedRows]:
+        """Fit and score each stream independently of the others."""
         if processes == 1:
-            return [self.judge(stream) for stream in streams]
+            return [self.fit_and_score(stream) for stream in streams]
         with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-            return list(pool.map(self.judge, streams))
+            return list(pool.map(self.fit_and_score, streams))
 
 
 def default_detectors(
     *, rate: float | None = None, refit_every: int | None = None
 ) -> list[ComparedDetector]:
-    """Return the default detector, followed by the plain recipe on the same pipeline.
+    """Return the default detector, then the detector with plain features.
 
-    `rate`: target alert rate; None: the trainer's default.
+    `rate`: target alert rate; None: the trainer's default rate.
     """
-    overrides = {} if rate is None else {"target_alert_rate": rate}
-    trainer_settings = TrainerSettings.model_validate(overrides)
+    setting_values = {} if rate is None else {"target_alert_rate": rate}
+    trainer_settings = TrainerSettings.model_validate(setting_values)
     detectors = [detector_with_settings(DEFAULT_NAME, trainer_settings)]
     if refit_every:
         name = f"{DEFAULT_NAME}, refitted every {refit_every} rows"
@@ -52,17 +54,17 @@ def default_detectors(
         return [
             *detectors,
             detector_with_settings(
-                PLAIN_NAME, TrainerSettings.model_validate({**overrides, "features": "plain"})
+                PLAIN_NAME, TrainerSettings.model_validate({**setting_values, "features": "plain"})
             ),
         ]
     return [
-        ComparedDetector(detector.name.replace(DEFAULT_NAME, PLAIN_NAME), detector.judge)
+        ComparedDetector(detector.name.replace(DEFAULT_NAME, PLAIN_NAME), detector.fit_and_score)
         for detector in detectors
     ]
 
 
 def trivial_rules() -> list[ComparedDetector]:
-    """Return the rules that any detector has to beat."""
+    """Return the simple rules that a useful detector must beat."""
     return [
         ComparedDetector(IN_SAMPLE_NAME, forest_in_sample),
         ewma_rule(TrainerSettings().target_alert_rate),
@@ -71,7 +73,7 @@ def trivial_rules() -> list[ComparedDetector]:
 
 
 def ewma_rule(rate: float) -> ComparedDetector:
-    """Return the rule on the smoothed mean of abs z, with a target alert rate."""
+    """Return the rule on the smoothed mean absolute z-score, with target alert rate `rate`."""
     return ComparedDetector("EWMA of abs z", partial(ewma_of_z, rate=rate))
 
 

@@ -19,7 +19,7 @@ class FileSelection:
 
     data: Path
     patterns: tuple[str, ...] = ()
-    """Patterns of file names such as `valve1/*`; empty: all files."""
+    """Patterns of file names, such as `valve1/*`; an empty tuple selects all files."""
 
     def matches(self, name: str) -> bool:
         """Return whether a file of this name is selected."""
@@ -33,17 +33,17 @@ def select_files(
 
     Raises DataError if no file is selected.
     """
-    selected = [(name, folder / name) for name in sorted(names) if selection.matches(name)]
-    if not selected:
+    selected_files = [(name, folder / name) for name in sorted(names) if selection.matches(name)]
+    if not selected_files:
         condition = f" that fits {', '.join(selection.patterns)}" if names else ""
         raise DataError(
             f"{folder} has no file{condition}: give the folder with skab/ and nab/ with --data"
         )
-    return selected
+    return selected_files
 
 
 def a_schema(name: str, *, time: str, signals: Sequence[str], delimiter: str) -> Schema:
-    """Return the schema of a file whose times have no zone and whose rows have no sensor id."""
+    """Return the schema of a file whose times are in UTC and whose rows have no sensor id."""
     return schema_from_plain(
         {
             "name": name,

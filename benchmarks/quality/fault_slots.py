@@ -1,4 +1,4 @@
-"""Place simulated faults in a stream, one in each slot of each sensor."""
+"""Place one simulated fault in every slot (400 steps) of every sensor."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from sensorwatch.common.simulation.faults import EPISODE_LENGTHS, FaultKind, inj
 
 SLOT_STEPS = 400
 HEALTHY_MARGIN_STEPS = 100
-"""Minimum number of healthy steps before the fault of a slot, and after it."""
+"""Minimum number of healthy steps in a slot, both before and after its fault."""
 FAULT_SIZES = {
     FaultKind.SPIKE: 6.0,
     FaultKind.LEVEL_SHIFT: 4.0,
@@ -20,8 +20,8 @@ FAULT_SIZES = {
 }
 """Sizes of the faults, in standard deviations of the sensor's own noise.
 
-For a noise burst this is the standard deviation of the added noise. A signal whose correlation is
-broken keeps its spread at size 1."""
+The size of a noise burst is the standard deviation of the added noise. A broken correlation of
+size 1 does not change the spread of the signal."""
 _FAULT_LENGTHS = {**EPISODE_LENGTHS, FaultKind.STUCK: (30, 30), FaultKind.DRIFT: (200, 200)}
 
 
@@ -41,19 +41,19 @@ class PlacedFault:
 
     @property
     def steps_before(self) -> slice:
-        """Healthy steps before the fault, at most 80; an alarm there is a chance find."""
+        """Up to 80 healthy steps before the fault, to measure how many alarms occur by chance."""
         return slice(self.start - min(self.length, HEALTHY_MARGIN_STEPS - 20) - 10, self.start - 10)
 
 
 def place_faults(slots: int, sensors: int, rng: np.random.Generator) -> list[PlacedFault]:
-    """Draw a fault for every slot of every sensor; all kinds are equally frequent."""
+    """Draw a fault for each slot of each sensor; all kinds of faults are equally frequent."""
     kinds = list(FAULT_SIZES)
     kind_numbers = rng.permutation(np.arange(slots * sensors) % len(kinds)).tolist()
     placed_faults = []
-    for number, kind in enumerate(kinds[kind_number] for kind_number in kind_numbers):
-        slot, sensor = divmod(number, sensors)
-        low, high = _FAULT_LENGTHS[kind]
-        length = int(rng.integers(low, high + 1))
+    for slot_and_sensor, kind in enumerate(kinds[kind_number] for kind_number in kind_numbers):
+        slot, sensor = divmod(slot_and_sensor, sensors)
+        min_length, max_length = _FAULT_LENGTHS[kind]
+        length = int(rng.integers(min_length, max_length + 1))
         last_start = SLOT_STEPS - HEALTHY_MARGIN_STEPS - length
         start = slot * SLOT_STEPS + int(rng.integers(HEALTHY_MARGIN_STEPS, last_start + 1))
         placed_faults.append(PlacedFault(kind, sensor, start, length))
@@ -67,7 +67,7 @@ def inject_faults(
     scale: NDArray[np.float64],
     rng: np.random.Generator,
 ) -> NDArray[np.float64]:
-    """Return the values (steps, sensors, signals) with faults, each in one signal of its sensor."""
+    """Return a copy of `values` (steps, sensors, signals) with faults, each in one signal."""
     faulty_values = values.copy()
     signals = values.shape[2]
     for fault in faults:
@@ -88,7 +88,7 @@ def inject_faults(
 
 
 def healthy_mask(faults: list[PlacedFault], steps: int, sensors: int) -> NDArray[np.bool_]:
-    """Return whether (steps, sensors) are neither faulty nor shortly after a fault."""
+    """Return a mask (steps, sensors) of the steps outside faults and the margins after faults."""
     is_healthy = np.ones((steps, sensors), dtype=np.bool_)
     for fault in faults:
         is_healthy[

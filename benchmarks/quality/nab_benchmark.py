@@ -1,4 +1,4 @@
-"""NAB: univariate streams, scored by its published protocol and with each detector's threshold."""
+"""Run detectors on NAB, a benchmark of streams with one signal, and score the results."""
 
 import json
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from benchmarks.quality.compared_detectors import ComparedDetector
 from benchmarks.quality.dataset_files import FileSelection, a_schema, records_of, select_files
 from benchmarks.quality.nab_scoring import (
     Labels,
-    Result,
+    ThresholdScore,
     best_threshold_score,
     probation,
     score_of_alarms,
@@ -22,14 +22,14 @@ from benchmarks.quality.nab_scoring import (
 from benchmarks.report.figures_table import Table
 from sensorwatch.common.errors import DataError
 
-LABELS = "combined_windows.json"
+LABELS_FILE = "combined_windows.json"
 SCHEMA = a_schema("nab", time="timestamp", signals=["value"], delimiter=",")
 _TIMESTAMP_LENGTH = len("2014-04-10 07:15:00")
 
 
 @dataclass(frozen=True, slots=True)
 class NabFile:
-    """A file of the NAB benchmark."""
+    """One file of the NAB benchmark with its labelled windows."""
 
     name: str
     stream: RecordStream
@@ -41,11 +41,11 @@ class NabRun:
     """Results of one detector on all files."""
 
     name: str
-    judged: list[JudgedRows]
-    published: Result
-    """Score and threshold by the published protocol."""
+    results: list[JudgedRows]
+    published: ThresholdScore
+    """Score by NAB's published protocol, and the threshold that the protocol selects."""
     own_threshold_score: float
-    """Score with the detector's own threshold; an alarm is the start of an episode."""
+    """Score with the detector's own threshold; only the start of an episode is an alarm."""
     windows_found: int
     windows: int
     alarms: int
@@ -56,9 +56,9 @@ def load(selection: FileSelection) -> list[NabFile]:
     """Read the benchmark's files; raises DataError if they are missing."""
     folder = selection.data / "nab"
     try:
-        windows = json.loads((folder / LABELS).read_text(encoding="utf-8"))
+        windows = json.loads((folder / LABELS_FILE).read_text(encoding="utf-8"))
     except OSError as error:
-        raise DataError(f"{folder / LABELS} cannot be read: {error.strerror}") from error
+        raise DataError(f"{folder / LABELS_FILE} cannot be read: {error.strerror}") from error
     existing_files = [name for name in windows if (folder / name).is_file()]
     return [
         _read_file(name, path, windows[name])
@@ -68,25 +68,25 @@ def load(selection: FileSelection) -> list[NabFile]:
 
 def measure(files: Sequence[NabFile], detector: ComparedDetector, *, processes: int = 1) -> NabRun:
     """Score all files with a detector, and count its alarms."""
-    judged = detector.judge_all([file.stream for file in files], processes=processes)
+    results = detector.fit_and_score_all([file.stream for file in files], processes=processes)
     labels = [file.labels for file in files]
-    episode_starts = [file_judged.is_episode_start for file_judged in judged]
-    windows_hit = alarms = alarms_in_windows = 0
+    episode_starts = [file_results.is_episode_start for file_results in results]
+    windows_found_count = alarms = alarms_in_windows = 0
     for file, rows in zip(labels, episode_starts, strict=True):
         alarm_rows = np.flatnonzero(rows) + probation(file.rows)
-        hits = [
+        alarms_by_window = [
             int(((alarm_rows >= first) & (alarm_rows <= last)).sum())
             for first, last in file.windows
         ]
-        windows_hit += sum(hit > 0 for hit in hits)
-        alarms_in_windows += sum(hits)
+        windows_found_count += sum(window_alarms > 0 for window_alarms in alarms_by_window)
+        alarms_in_windows += sum(alarms_by_window)
         alarms += len(alarm_rows)
     return NabRun(
         detector.name,
-        judged,
-        best_threshold_score(labels, [file_judged.anomaly_score for file_judged in judged]),
+        results,
+        best_threshold_score(labels, [file_results.anomaly_score for file_results in results]),
         score_of_alarms(labels, episode_starts),
-        windows_hit,
+        windows_found_count,
         sum(len(file.windows) for file in labels),
         alarms,
         alarms - alarms_in_windows,
@@ -94,7 +94,7 @@ def measure(files: Sequence[NabFile], detector: ComparedDetector, *, processes: 
 
 
 def table(runs: Sequence[NabRun]) -> Table:
-    """Return a table of all runs, the targets and published results."""
+    """Return a table of all runs, with the targets and other detectors' published results."""
     rows: list[tuple[str, ...]] = [
         (
             run.name,
@@ -106,14 +106,14 @@ def table(runs: Sequence[NabRun]) -> Table:
         )
         for run in runs
     ]
-    wanted = f"{goals.NAB_PUBLISHED:.0f}", "", f"{goals.NAB_OWN:.0f}", "", ""
-    rows += [("wanted", *wanted)]
+    target_cells = f"{goals.NAB_PUBLISHED:.0f}", "", f"{goals.NAB_OWN:.0f}", "", ""
+    rows += [("wanted", *target_cells)]
     rows += [
         (f"published: {name}", f"{score:.1f}", *("" for _ in range(4)))
         for name, score in published.NAB.items()
     ]
     return Table(
-        f"NAB, {len(runs[0].judged)} files, standard profile",
+        f"NAB, {len(runs[0].results)} files, standard profile",
         (
             "",
             "published protocol",
@@ -141,7 +141,7 @@ def _read_file(name: str, path: Path, windows: Sequence[Sequence[str]]) -> NabFi
         )
     except KeyError as error:
         raise DataError(
-            f"{name} has no row at {error}, but {LABELS} has a window that ends there"
+            f"{name} has no row at {error}, but {LABELS_FILE} has a window that ends there"
         ) from error
     stream = RecordStream(name, SCHEMA, records, probation(len(records)))
     return NabFile(name, stream, Labels(len(records), window_bounds))

@@ -6,7 +6,7 @@ SKAB = {
     "T2+Q": (0.76, 26.6, 24.9),
     "Isolation Forest": (0.29, 2.56, 82.89),
 }
-"""F1, FAR % and MAR % of each detector."""
+"""F1, false alarm rate (FAR, %) and missed alarm rate (MAR, %) of each detector."""
 
 NAB_SOURCE = "numenta/NAB v1.1, scoreboard, standard profile, all 58 files"
 NAB = {

@@ -1,4 +1,4 @@
-"""Plots of each quality benchmark."""
+"""Plots of the quality benchmarks' results."""
 
 from collections.abc import Mapping, Sequence
 
@@ -19,13 +19,13 @@ from benchmarks.report.svg import PUBLISHED_COLOUR
 
 
 def skab_plots(files: Sequence[skab.SkabFile], runs: Sequence[skab.SkabRun]) -> Mapping[str, str]:
-    """Return plots of false against missed alarm rates, and of the first detector's alarms."""
+    """Return two plots: false against missed alarm rates, and the first detector's alarms."""
     points = []
     for run in runs:
         uncut, colour = sum_counts(run.counts), _colour(run.name)
         points.append(Point(run.name, uncut.far, uncut.mar, colour))
-        if run.cut:
-            cut = sum_counts(run.cut)
+        if run.counts_by_seed:
+            cut = sum_counts(run.counts_by_seed)
             points.append(Point(f"{run.name}, cut", cut.far, cut.mar, colour, hollow=True))
     points += [
         Point(f"published: {name}", far, mar, PUBLISHED_COLOUR)
@@ -33,13 +33,13 @@ def skab_plots(files: Sequence[skab.SkabFile], runs: Sequence[skab.SkabRun]) -> 
     ]
     first_run = runs[0]
     file_strips = [
-        Strip(file.name, file.truth(), judged.is_anomaly)
-        for file, judged in zip(files, first_run.judged, strict=True)
+        Strip(file.name, file.judged_labels(), results.is_anomaly)
+        for file, results in zip(files, first_run.results, strict=True)
     ]
-    axes = ("false alarm rate, %", "missed alarm rate, %")
+    axis_names = ("false alarm rate, %", "missed alarm rate, %")
     title = "SKAB: alarmed healthy rows against missed faulty rows"
     return {
-        "skab-rates": scatter(title, points, axes=axes, target=goals.SKAB[1:]),
+        "skab-rates": scatter(title, points, axis_names=axis_names, target=goals.SKAB[1:]),
         "skab-files": strips(
             f"SKAB, rows after the first 400: {first_run.name}", file_strips, alarm_name="alarm"
         ),
@@ -47,7 +47,7 @@ def skab_plots(files: Sequence[skab.SkabFile], runs: Sequence[skab.SkabRun]) -> 
 
 
 def nab_plots(files: Sequence[nab.NabFile], runs: Sequence[nab.NabRun]) -> Mapping[str, str]:
-    """Return plots of the scores, and of the first detector's alarms in each file."""
+    """Return two plots: all detectors' scores, and the first detector's alarms in each file."""
     bars_drawn = [Bar(run.name, run.published.score, _colour(run.name)) for run in runs]
     bars_drawn += [
         Bar(f"{run.name}, own threshold", run.own_threshold_score, _colour(run.name))
@@ -59,8 +59,8 @@ def nab_plots(files: Sequence[nab.NabFile], runs: Sequence[nab.NabRun]) -> Mappi
     bars_drawn.sort(key=lambda bar: -bar.value)
     first_run = runs[0]
     file_strips = [
-        Strip(file.name.split("/")[-1], _in_window(file), judged.is_episode_start)
-        for file, judged in zip(files, first_run.judged, strict=True)
+        Strip(file.name.split("/")[-1], _in_window(file), results.is_episode_start)
+        for file, results in zip(files, first_run.results, strict=True)
     ]
     return {
         "nab-scores": bars("NAB, standard profile (100: perfect)", bars_drawn, top=100.0),
@@ -71,7 +71,7 @@ def nab_plots(files: Sequence[nab.NabFile], runs: Sequence[nab.NabRun]) -> Mappi
 
 
 def simulated_plots(runs: Sequence[simulated.FleetRun]) -> Mapping[str, str]:
-    """Return a plot of the first detector's recall by kind of fault."""
+    """Return a plot of the first detector's recall for each kind of fault."""
     first_run = runs[0]
     bars_drawn = [
         Bar(kind, 100 * result.recall, label=_recall_text(result))
@@ -81,18 +81,18 @@ def simulated_plots(runs: Sequence[simulated.FleetRun]) -> Mapping[str, str]:
     return {"simulated": bars(title, bars_drawn, top=100.0)}
 
 
-def rate_plots(realised_rates: Sequence[rates.RealisedRate]) -> Mapping[str, str]:
-    """Return a plot of realised to configured rates by stream and detector."""
-    names = list(dict.fromkeys(realised.name for realised in realised_rates))
-    streams = list(dict.fromkeys(realised.stream for realised in realised_rates))
+def rate_plots(measured_rates: Sequence[rates.MeasuredRate]) -> Mapping[str, str]:
+    """Return a plot of measured divided by configured alert rates, by stream and detector."""
+    names = list(dict.fromkeys(measured_rate.name for measured_rate in measured_rates))
+    streams = list(dict.fromkeys(measured_rate.stream for measured_rate in measured_rates))
     groups = [
         (
             stream,
             [
-                Bar(f"{name}, {realised.configured:g}", realised.ratio, _colour(name))
+                Bar(f"{name}, {measured_rate.configured:g}", measured_rate.ratio, _colour(name))
                 for name in names
-                for realised in realised_rates
-                if (realised.name, realised.stream) == (name, stream)
+                for measured_rate in measured_rates
+                if (measured_rate.name, measured_rate.stream) == (name, stream)
             ],
         )
         for stream in streams

@@ -10,7 +10,7 @@ from benchmarks.quality import seasonal_stream as seasonal
 from benchmarks.quality import simulated_fleet as simulated
 from benchmarks.quality import skab_benchmark as skab
 from benchmarks.quality.ablated_detectors import VARIANTS
-from benchmarks.quality.ablation import AblationData, ablation, detectors_of_variants
+from benchmarks.quality.ablation import AblationData, ablation_table, detectors_of_variants
 from benchmarks.quality.compared_detectors import (
     DEFAULT_NAME,
     ComparedDetector,
@@ -40,8 +40,8 @@ class RunOptions:
 
     selection: FileSelection
     is_default_only: bool = False
-    """Measure the default detector only."""
-    seeds: int = skab.SEEDS
+    """True: measure only the default detector."""
+    seeds: int = skab.SEED_COUNT
     refit_every: int | None = None
     processes: int = 1
 
@@ -52,9 +52,9 @@ class RunOptions:
         return all_detectors[:1] if self.is_default_only else [*all_detectors, *trivial_rules()]
 
 
-def section(part: Benchmark, options: RunOptions) -> Section:
+def section(benchmark: Benchmark, options: RunOptions) -> Section:
     """Run one benchmark, and return its section."""
-    return _SECTION_OF[part](options)
+    return _SECTION_OF[benchmark](options)
 
 
 def _skab_section(options: RunOptions) -> Section:
@@ -83,10 +83,10 @@ def _simulated_section(options: RunOptions) -> Section:
 def _rates_section(options: RunOptions) -> Section:
     streams = rates.load()
     results = [
-        realised_rate
+        measured_rate
         for rate in rates.CONFIGURED_RATES
         for detector in rates.detectors_for_rate(rate, is_default_only=options.is_default_only)
-        for realised_rate in rates.measure(streams, detector, rate, processes=options.processes)
+        for measured_rate in rates.measure(streams, detector, rate, processes=options.processes)
     ]
     return Section("Alert rate", [rates.table(results)], rate_plots(results))
 
@@ -101,7 +101,7 @@ def _ablation_section(options: RunOptions) -> Section:
     data = AblationData(*files, simulated.load(), seeds=options.seeds, processes=options.processes)
     results = detectors_of_variants(VARIANTS, data, TrainerSettings())
     return Section(
-        f"What each part of the {DEFAULT_NAME} detector is worth", [ablation(results, data)]
+        f"What each part of the {DEFAULT_NAME} detector is worth", [ablation_table(results, data)]
     )
 
 

@@ -1,12 +1,12 @@
 """The minimum results that the default detector must reach."""
 
 SKAB = (0.78, 16.0, 27.0)
-"""Minimum F1, maximum FAR % and maximum MAR %, on uncut files."""
+"""Minimum F1, maximum false and maximum missed alarm rate (%), on uncut files."""
 SKAB_CUT = (0.77, 26.0, 23.0)
 NAB_PUBLISHED = 38.0
 NAB_OWN = 30.0
 SIMULATED_RECALL = 0.95
 SIMULATED_DELAY = 5.0
-"""Maximum median delay, in rows."""
+"""Maximum median delay from the start of a fault to the first alarm, in rows."""
 RATE_FACTOR = 3.0
-"""Maximum factor between the realised and the configured alert rate."""
+"""Maximum factor by which the measured alert rate may be above or below the configured rate."""

@@ -1,4 +1,4 @@
-"""Measure whether a value at the wrong hour of the day is found."""
+"""Measure whether detectors find values that are normal, but at another hour of the day."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,38 +15,38 @@ from sensorwatch.common.runtime.setting_keys import TrainerSettings
 from sensorwatch.trainer import season_fitting as season
 
 ROWS_PER_DAY = (24, 48, 288)
-SEEDS = 6
+SEED_COUNT = 6
 TRAIN_DAYS, CLEAN_DAYS, FAULTY_DAYS = 20, 60, 60
-FAULT_EVERY = 3
-"""Days from fault to fault, so that the sensor's level and tail recover in between."""
+DAYS_BETWEEN_FAULTS = 3
+"""Number of days between faults; the sensor's level and tail recover in this time."""
 SHARP_HOUR = 8
 SHARP_HOUR_HEIGHT = 25.0
-"""Height of the sharp hour, in standard deviations of a row's innovation."""
+"""Value that is added in the sharp hour, in standard deviations of a row's innovation."""
 AR_COEFFICIENT = 0.5
 _HOURS = 24
 
 
 @dataclass(frozen=True, slots=True)
 class SharpHourStream:
-    """A stream and its faulty hours, as hours since the first judged row."""
+    """A stream and its faulty hours; hours are counted from the first judged row."""
 
     rows_per_day: int
     stream: RecordStream
     wrong_hours: NDArray[np.int64]
-    """Hours that wrongly have the height of the sharp hour."""
+    """Usual hours with a fault: their values are as high as in the sharp hour."""
     missing_hours: NDArray[np.int64]
-    """Hours of the sharp hour that wrongly have the usual height."""
+    """Sharp hours with a fault: their values are as low as in the usual hours."""
 
 
-def load(*, seeds: int = SEEDS) -> list[SharpHourStream]:
-    """Return a stream for each row interval and seed."""
+def load(*, seeds: int = SEED_COUNT) -> list[SharpHourStream]:
+    """Return one stream for each combination of row interval and seed."""
     return [
         draw_stream(rows_per_day, seed) for rows_per_day in ROWS_PER_DAY for seed in range(seeds)
     ]
 
 
 def draw_stream(rows_per_day: int, seed: int) -> SharpHourStream:
-    """Return an AR(1) stream of one sensor that has a sharp hour every day."""
+    """Return an AR(1) stream of one sensor; in one hour of every day its values are high."""
     rng = np.random.default_rng([seed, rows_per_day])
     days = TRAIN_DAYS + CLEAN_DAYS + FAULTY_DAYS
     values = rng.standard_normal(days * rows_per_day)
@@ -54,7 +54,7 @@ def draw_stream(rows_per_day: int, seed: int) -> SharpHourStream:
         values[row] += AR_COEFFICIENT * values[row - 1]
     hours = values.reshape(days * _HOURS, -1)
     hours[SHARP_HOUR::_HOURS] += SHARP_HOUR_HEIGHT
-    first_days = np.arange(CLEAN_DAYS, CLEAN_DAYS + FAULTY_DAYS - 1, FAULT_EVERY)
+    first_days = np.arange(CLEAN_DAYS, CLEAN_DAYS + FAULTY_DAYS - 1, DAYS_BETWEEN_FAULTS)
     other_hours = rng.integers(SHARP_HOUR + 3, _HOURS + SHARP_HOUR - 2, len(first_days)) % _HOURS
     wrong_hours = first_days * _HOURS + other_hours
     missing_hours = (first_days + 1) * _HOURS + SHARP_HOUR
@@ -75,7 +75,7 @@ def detector_without_season() -> ComparedDetector:
 
 
 def _backtest_without_season(stream: RecordStream) -> JudgedRows:
-    # No setting switches the season off, because only this benchmark needs that.
+    # No setting switches the seasonal model off, because only this benchmark needs it off.
     with patch.object(season, "MIN_CYCLES", 10**9):
         return backtest(stream, TrainerSettings())
 
@@ -84,42 +84,44 @@ def table(
     streams: Sequence[SharpHourStream], detectors: Sequence[ComparedDetector], processes: int
 ) -> Table:
     """Return a table of every detector's results on all streams."""
-    lines = []
+    table_rows = []
     for detector in detectors:
-        judged = detector.judge_all(
+        results = detector.fit_and_score_all(
             [sharp_stream.stream for sharp_stream in streams], processes=processes
         )
         cells = [
             _cell_text(
                 [
-                    pair
-                    for pair in zip(streams, judged, strict=True)
-                    if pair[0].rows_per_day == rows_per_day
+                    judged_stream
+                    for judged_stream in zip(streams, results, strict=True)
+                    if judged_stream[0].rows_per_day == rows_per_day
                 ]
             )
             for rows_per_day in ROWS_PER_DAY
         ]
-        lines.append((detector.name, *cells))
+        table_rows.append((detector.name, *cells))
     return Table(
         "One signal, one sharp hour a day: found at the wrong hour / missing / alert rate",
         ("", *(f"{rows_per_day} rows a day" for rows_per_day in ROWS_PER_DAY)),
-        lines,
+        table_rows,
         f"Trained on {TRAIN_DAYS} days. Found: an alarm in the hour. Alert rate: alarmed share of "
         f"{CLEAN_DAYS} clean days. {len(streams) // len(ROWS_PER_DAY)} streams each.",
     )
 
 
-def _cell_text(pairs: Sequence[tuple[SharpHourStream, JudgedRows]]) -> str:
-    alarm_shares = [_alarm_shares(sharp_stream, judged) for sharp_stream, judged in pairs]
+def _cell_text(judged_streams: Sequence[tuple[SharpHourStream, JudgedRows]]) -> str:
+    alarm_shares = [
+        _alarm_shares(sharp_stream, results) for sharp_stream, results in judged_streams
+    ]
     wrong_hours, missing_hours, rate = np.mean(alarm_shares, axis=0)
     return f"{100 * wrong_hours:.0f} / {100 * missing_hours:.0f} / {100 * rate:.2f} %"
 
 
-def _alarm_shares(sharp_stream: SharpHourStream, judged: JudgedRows) -> tuple[float, float, float]:
-    by_hour = judged.is_anomaly.reshape(-1, sharp_stream.rows_per_day // _HOURS)
-    alarmed: NDArray[np.bool_] = np.any(by_hour, axis=1)
+def _alarm_shares(sharp_stream: SharpHourStream, results: JudgedRows) -> tuple[float, float, float]:
+    is_anomaly_by_hour = results.is_anomaly.reshape(-1, sharp_stream.rows_per_day // _HOURS)
+    alarmed: NDArray[np.bool_] = np.any(is_anomaly_by_hour, axis=1)
     return (
         float(alarmed[sharp_stream.wrong_hours].mean()),
         float(alarmed[sharp_stream.missing_hours].mean()),
-        float(by_hour[: CLEAN_DAYS * _HOURS].mean()),
+        float(is_anomaly_by_hour[: CLEAN_DAYS * _HOURS].mean()),
     )

@@ -1,4 +1,4 @@
-"""Simulated values of several sensors, step by step, as a stream of records."""
+"""A grid of simulated values (steps, sensors, signals), and its conversion to records."""
 
 from dataclasses import dataclass
 
@@ -16,11 +16,11 @@ MINUTES_PER_DAY = 1_440
 
 @dataclass(frozen=True, slots=True)
 class SensorGrid:
-    """Simulated values: at each step, every sensor has one row."""
+    """Simulated values; every sensor has one row at each step."""
 
     name: str
     values: NDArray[np.float64]
-    """(steps, sensors, signals)"""
+    """Shape (steps, sensors, signals)."""
     train_steps: int
     step_minutes: int = 1
 
@@ -37,7 +37,7 @@ class SensorGrid:
     def stream(self) -> RecordStream:
         """Return the rows as records, ordered by time, then by sensor."""
         steps, sensors, signals = self.values.shape
-        names = [f"x{number + 1}" for number in range(signals)]
+        names = [f"x{signal_number + 1}" for signal_number in range(signals)]
         schema = schema_from_plain(
             {
                 "name": self.name,
@@ -58,5 +58,5 @@ class SensorGrid:
         return RecordStream(self.name, schema, records, self.train_steps * sensors, sensors)
 
     def as_steps(self, flags: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Reshape an array with one flag per judged row into (steps, sensors)."""
+        """Reshape `flags`, one flag per judged row, to (steps, sensors)."""
         return flags.reshape(self.judged_steps, self.sensors)

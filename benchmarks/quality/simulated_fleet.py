@@ -1,4 +1,4 @@
-"""Measure which faults of a simulated fleet are found, and with which delay."""
+"""Measure which faults of a simulated fleet are found, and after how many rows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ class FaultyFleet:
     stream: RecordStream
     faults: list[PlacedFault]
     parse_seconds: float
-    """Time to read the judged rows into columns, which is a part of scoring."""
+    """Time to parse the judged rows; the measured time to score includes this time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +49,10 @@ class KindResult:
     episodes: int
     recall: float
     """Share of faults with an alarm in their rows."""
-    by_chance: float
-    """Share of faults with an alarm in as many healthy rows before them."""
+    recall_by_chance: float
+    """Share of faults with an alarm in the healthy rows just before the fault."""
     delay: float | None
-    """Median number of rows from the first faulty row to the first alarm, over found faults."""
+    """Median number of rows from a found fault's first row to its first alarm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,20 +61,20 @@ class FleetRun:
 
     name: str
     kinds: dict[str, KindResult]
-    """Results by kind of fault; ALL_BUT_DRIFT has all kinds except drift."""
+    """Results by kind of fault; ALL_BUT_DRIFT is the result over all kinds except drift."""
     alert_rate: float
-    """Alarmed share of the healthy rows."""
+    """Share of the healthy rows with an alarm."""
     fit_seconds: float
     microseconds: float
-    """Time to score a row, without parsing it."""
+    """Time to score one row, without the time to parse it."""
 
 
 def load(*, seed: int = 0, sensors: int = SENSORS, slots: int = SLOTS) -> FaultyFleet:
     """Simulate a clean day, followed by slots with one fault each."""
     train_steps, judged_steps = MINUTES_PER_DAY, slots * SLOT_STEPS
     rows = (train_steps + judged_steps) * sensors
-    clean = Simulation(sensors=sensors, rows=rows, seed=seed, interval_seconds=60)
-    values = np.concatenate([chunk.values for chunk in simulate(clean)])
+    simulation = Simulation(sensors=sensors, rows=rows, seed=seed, interval_seconds=60)
+    values = np.concatenate([chunk.values for chunk in simulate(simulation)])
     values = values.reshape(train_steps + judged_steps, sensors, -1)
     rng = np.random.default_rng([seed, sensors, slots])
     faults = place_faults(slots, sensors, rng)
@@ -87,8 +87,8 @@ def load(*, seed: int = 0, sensors: int = SENSORS, slots: int = SLOTS) -> Faulty
 
 
 def measure(fleet: FaultyFleet, detector: ComparedDetector) -> FleetRun:
-    """Measure a detector on the fleet."""
-    (judged_rows,) = detector.judge_all([fleet.stream])
+    """Run a detector on the fleet, and return its results."""
+    (judged_rows,) = detector.fit_and_score_all([fleet.stream])
     alarmed = fleet.grid.as_steps(judged_rows.is_anomaly)
     is_healthy = healthy_mask(fleet.faults, *alarmed.shape)
     kinds = {
@@ -96,18 +96,20 @@ def measure(fleet: FaultyFleet, detector: ComparedDetector) -> FleetRun:
         for kind in FAULT_SIZES
     }
     sudden_faults = [fault for fault in fleet.faults if fault.kind is not FaultKind.DRIFT]
-    scoring = judged_rows.score_seconds - fleet.parse_seconds if judged_rows.score_seconds else 0.0
+    scoring_seconds = (
+        judged_rows.score_seconds - fleet.parse_seconds if judged_rows.score_seconds else 0.0
+    )
     return FleetRun(
         detector.name,
         {ALL_BUT_DRIFT: result_of_kind(sudden_faults, alarmed), **kinds},
         float(alarmed[is_healthy].mean()),
         judged_rows.fit_seconds,
-        1e6 * max(scoring, 0.0) / fleet.stream.judged_rows,
+        1e6 * max(scoring_seconds, 0.0) / fleet.stream.judged_rows,
     )
 
 
 def result_of_kind(faults: Sequence[PlacedFault], alarmed: NDArray[np.bool_]) -> KindResult:
-    """Return the share of faults that alarms (steps, sensors) find, and the median delay."""
+    """Return the results for faults of one kind; `alarmed` has shape (steps, sensors)."""
     rows = [alarmed[fault.steps, fault.sensor] for fault in faults]
     healthy_rows_before = [alarmed[fault.steps_before, fault.sensor] for fault in faults]
     delays = [int(np.argmax(row)) for row in rows if row.any()]
@@ -120,7 +122,7 @@ def result_of_kind(faults: Sequence[PlacedFault], alarmed: NDArray[np.bool_]) ->
 
 
 def tables(runs: Sequence[FleetRun], fleet: FaultyFleet) -> list[Table]:
-    """Return the tables of results by kind, and of run times."""
+    """Return two tables: the results by kind of fault, and the run times."""
     return [_kind_table(runs, fleet), _time_table(runs)]
 
 
@@ -145,7 +147,7 @@ def _kind_table(runs: Sequence[FleetRun], fleet: FaultyFleet) -> Table:
 
 def _cell_text(kind: KindResult) -> str:
     delay = "-" if kind.delay is None else f"{kind.delay:g}"
-    return f"{100 * kind.recall:.1f} / {100 * kind.by_chance:.0f} % ({delay})"
+    return f"{100 * kind.recall:.1f} / {100 * kind.recall_by_chance:.0f} % ({delay})"
 
 
 def _time_table(runs: Sequence[FleetRun]) -> Table:

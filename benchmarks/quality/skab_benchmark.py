@@ -1,4 +1,7 @@
-"""SKAB: a water loop of 8 sensors, fitted on each file's first 400 rows and judged on the rest."""
+"""Run detectors on SKAB: files of a water loop with 8 sensors.
+
+A detector is fitted on the first 400 rows of a file, and judged on the other rows.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,40 +25,40 @@ from sensorwatch.common.rows.schema import Schema
 
 TRAIN_ROWS = 400
 MAX_CUT_ROWS = 160
-SEEDS = 5
-LABEL, CHANGEPOINT_LABEL, TIME = "anomaly", "changepoint", "datetime"
+SEED_COUNT = 5
+LABEL_COLUMN, CHANGEPOINT_COLUMN, TIME_COLUMN = "anomaly", "changepoint", "datetime"
 _FAULTY_FOLDERS = ("other", "valve1", "valve2")
 
 
 @dataclass(frozen=True, slots=True)
 class SkabFile:
-    """A file of the SKAB benchmark."""
+    """One file of the SKAB benchmark with its labels."""
 
     name: str
     schema: Schema
     records: list[Record]
     faulty: NDArray[np.bool_]
-    """(n,) label of each row."""
+    """Shape (n,). True for rows that are labelled as faulty."""
 
     def stream(self, cut: int = 0) -> RecordStream:
         """Return the file without its first `cut` rows."""
         return RecordStream(self.name, self.schema, self.records[cut:], TRAIN_ROWS)
 
-    def truth(self, cut: int = 0) -> NDArray[np.bool_]:
+    def judged_labels(self, cut: int = 0) -> NDArray[np.bool_]:
         """Return the labels of the judged rows of `stream(cut)`."""
         return self.faulty[cut + TRAIN_ROWS :]
 
 
 @dataclass(frozen=True, slots=True)
 class SkabRun:
-    """Results of one detector on all files, uncut and for each seed of the cuts."""
+    """Results of one detector on the uncut files, and on the cut files of each seed."""
 
     name: str
-    judged: list[JudgedRows]
+    results: list[JudgedRows]
     counts: list[Counts]
-    """Counts of each uncut file."""
-    cut: list[Counts]
-    """Counts of each seed of the cuts, pooled over all files."""
+    """For each uncut file, its counts."""
+    counts_by_seed: list[Counts]
+    """For each seed of the cuts, the counts over all files."""
     delays: list[int | None]
 
 
@@ -69,50 +72,61 @@ def load(selection: FileSelection) -> list[SkabFile]:
 
 
 def cut_of(name: str, seed: int) -> int:
-    """Return how many rows are cut from a file's start; only its name and the seed decide."""
+    """Return how many rows are cut from a file's start, given the file name and the seed."""
     return int(np.random.default_rng([seed, crc32(name.encode())]).integers(0, MAX_CUT_ROWS + 1))
 
 
 def with_cuts(files: Sequence[SkabFile], seeds: int) -> list[tuple[SkabFile, int]]:
-    """Return all files without a cut, then all files with a cut for each seed."""
-    uncut = [(file, 0) for file in files]
-    return uncut + [(file, cut_of(file.name, seed)) for seed in range(seeds) for file in files]
+    """Return pairs (file, cut rows): first all files uncut, then all files cut, for each seed."""
+    uncut_files = [(file, 0) for file in files]
+    return uncut_files + [
+        (file, cut_of(file.name, seed)) for seed in range(seeds) for file in files
+    ]
 
 
 def measure(
-    files: Sequence[SkabFile], detector: ComparedDetector, *, seeds: int = SEEDS, processes: int = 1
+    files: Sequence[SkabFile],
+    detector: ComparedDetector,
+    *,
+    seeds: int = SEED_COUNT,
+    processes: int = 1,
 ) -> SkabRun:
-    """Measure a detector on the files, uncut and cut."""
+    """Run a detector on the uncut and on the cut files, and return its results."""
     cuts = with_cuts(files, seeds)
     streams = [file.stream(cut) for file, cut in cuts]
-    judged = detector.judge_all(streams, processes=processes)
-    truths = [file.truth(cut) for file, cut in cuts]
-    counts = [count(truth, rows.is_anomaly) for truth, rows in zip(truths, judged, strict=True)]
+    results = detector.fit_and_score_all(streams, processes=processes)
+    labels_of_streams = [file.judged_labels(cut) for file, cut in cuts]
+    counts = [
+        count(judged_labels, rows.is_anomaly)
+        for judged_labels, rows in zip(labels_of_streams, results, strict=True)
+    ]
     file_count = len(files)
     uncut_delays = [
         delay
-        for truth, rows in zip(truths[:file_count], judged[:file_count], strict=True)
-        for delay in delays(truth, rows.is_anomaly)
+        for judged_labels, rows in zip(
+            labels_of_streams[:file_count], results[:file_count], strict=True
+        )
+        for delay in delays(judged_labels, rows.is_anomaly)
     ]
     counts_by_seed = [
         sum_counts(counts[first : first + file_count])
         for first in range(file_count, len(counts), file_count)
     ]
     return SkabRun(
-        detector.name, judged[:file_count], counts[:file_count], counts_by_seed, uncut_delays
+        detector.name, results[:file_count], counts[:file_count], counts_by_seed, uncut_delays
     )
 
 
 def clock_rule() -> ComparedDetector:
-    """Return the rule that alarms at fixed row numbers; only SKAB is compared with it."""
+    """Return the rule that alarms at fixed row numbers; it is used only for SKAB."""
     return ComparedDetector("clock: rows {}-{}".format(*CLOCK_ROWS), flag_clock_rows)
 
 
 def tables(skab_runs: Sequence[SkabRun]) -> list[Table]:
-    """Return the tables: pooled over uncut files, pooled over cut files, and delays."""
+    """Return three tables: results on uncut files, results on cut files, and delays."""
     return [
         _uncut_table(skab_runs),
-        *([_cut_table(skab_runs)] if skab_runs[0].cut else []),
+        *([_cut_table(skab_runs)] if skab_runs[0].counts_by_seed else []),
         _delay_table(skab_runs),
     ]
 
@@ -137,18 +151,18 @@ def _uncut_table(skab_runs: Sequence[SkabRun]) -> Table:
 def _cut_table(skab_runs: Sequence[SkabRun]) -> Table:
     rows: list[tuple[str, ...]] = []
     for run in skab_runs:
-        pooled_counts = sum_counts(run.cut)
+        pooled_counts = sum_counts(run.counts_by_seed)
         ranges_by_seed = (
-            _range_text([counts.f1 for counts in run.cut], 3),
-            _range_text([counts.far for counts in run.cut], 1),
-            _range_text([counts.mar for counts in run.cut], 1),
+            _range_text([counts.f1 for counts in run.counts_by_seed], 3),
+            _range_text([counts.far for counts in run.counts_by_seed], 1),
+            _range_text([counts.mar for counts in run.counts_by_seed], 1),
         )
         rows.append((run.name, *_figure_texts(pooled_counts), *ranges_by_seed))
     f1, far, mar = goals.SKAB_CUT
     rows.append(("wanted", f"{f1:.2f}", f"{far:.0f}", f"{mar:.0f}", "", "", ""))
     return Table(
         f"SKAB, 0-{MAX_CUT_ROWS} rows cut at random from each file's start, "
-        f"{len(skab_runs[0].cut)} seeds",
+        f"{len(skab_runs[0].counts_by_seed)} seeds",
         ("", "F1", "FAR %", "MAR %", "F1 by seed", "FAR by seed", "MAR by seed"),
         rows,
         "Pooled over all files and seeds; by seed: lowest to highest of the seeds' pooled figures.",
@@ -160,7 +174,7 @@ def _delay_table(skab_runs: Sequence[SkabRun]) -> Table:
     for run in skab_runs:
         found_delays = [delay for delay in run.delays if delay is not None]
         delay_text = f"{median(found_delays):g}" if found_delays else "-"
-        episodes = sum(int(judged.is_episode_start.sum()) for judged in run.judged)
+        episodes = sum(int(results.is_episode_start.sum()) for results in run.results)
         rows.append(
             (run.name, f"{len(found_delays)} of {len(run.delays)}", delay_text, str(episodes))
         )
@@ -182,15 +196,17 @@ def _range_text(values: Sequence[float], digits: int) -> str:
 def _read_file(name: str, path: Path) -> SkabFile:
     with path.open(encoding="utf-8") as file:
         header = file.readline().strip().split(";")
-    signals = [column for column in header if column not in (TIME, LABEL, CHANGEPOINT_LABEL)]
-    schema = a_schema("skab", time=TIME, signals=signals, delimiter=";")
+    signals = [
+        column for column in header if column not in (TIME_COLUMN, LABEL_COLUMN, CHANGEPOINT_COLUMN)
+    ]
+    schema = a_schema("skab", time=TIME_COLUMN, signals=signals, delimiter=";")
     records = records_of(path, schema)
     faulty = [_is_faulty(name, record) for record in records]
     return SkabFile(name, schema, records, np.asarray(faulty, dtype=np.bool_))
 
 
 def _is_faulty(name: str, record: Record) -> bool:
-    # Columns that are not in the schema are kept as text.
+    # The label is not in the schema; such columns stay in the record as text.
     if not isinstance(record, dict):
         raise DataError(f"{name} has a line that cannot be read: {record}")
-    return float(record[LABEL]) > 0
+    return float(record[LABEL_COLUMN]) > 0

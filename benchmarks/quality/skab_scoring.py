@@ -1,4 +1,4 @@
-"""SKAB's figures: F1, false alarm rate and missed alarm rate, pooled over all judged rows."""
+"""SKAB's metrics: F1, false alarm rate and missed alarm rate, over all judged rows."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Confusion matrix: counts of rows by label and alarm."""
+    """Confusion matrix: number of rows for each combination of label and alarm."""
 
     true_positives: int = 0
     false_positives: int = 0
@@ -31,17 +31,17 @@ class Counts:
 
     @property
     def far(self) -> float:
-        """Alarmed share of the healthy rows, in %."""
+        """False alarm rate: share of the healthy rows with an alarm, in %."""
         return 100 * _share(self.false_positives, self.true_negatives)
 
     @property
     def mar(self) -> float:
-        """Share of the faulty rows without an alarm, in %."""
+        """Missed alarm rate: share of the faulty rows without an alarm, in %."""
         return 100 * _share(self.false_negatives, self.true_positives)
 
 
 def count(faulty: NDArray[np.bool_], alarmed: NDArray[np.bool_]) -> Counts:
-    """Count rows by label and alarm, both (n,)."""
+    """Return the confusion matrix of the labels `faulty` (n,) and the alarms `alarmed` (n,)."""
     return Counts(
         int((faulty & alarmed).sum()),
         int((~faulty & alarmed).sum()),
@@ -56,7 +56,7 @@ def sum_counts(counts: Iterable[Counts]) -> Counts:
 
 
 def delays(faulty: NDArray[np.bool_], alarmed: NDArray[np.bool_]) -> list[int | None]:
-    """Return the rows before the first alarm in each run of faulty rows; None: no alarm."""
+    """Return the delay of the first alarm in each run of faulty rows, in rows; None: no alarm."""
     edges = np.flatnonzero(np.diff(np.concatenate(([False], faulty, [False])).astype(np.int8)))
     runs = [alarmed[first:end] for first, end in zip(edges[::2], edges[1::2], strict=True)]
     return [int(np.argmax(run)) if run.any() else None for run in runs]

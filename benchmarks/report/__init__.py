@@ -1,1 +1,1 @@
-"""Tables and plots of measured figures, for a terminal and for a document."""
+"""Tables and plots of measurements, for a terminal and for a document."""

@@ -1,4 +1,4 @@
-"""A generated Markdown document with date, environment, command, tables and plots."""
+"""A generated Markdown document of measurements, with tables and plots."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ class Section:
     title: str
     tables: Sequence[Table]
     plots: Mapping[str, str] = field(default_factory=dict)
-    """SVG text by plot name."""
+    """For each plot, its name and SVG text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +33,10 @@ class Document:
     introduction: str
     command: str
     environment_notes: Sequence[str] = ()
-    """Parts of the environment other than sensorwatch, Python and the libraries."""
+    """Texts on the environment, besides the versions of sensorwatch, Python and the libraries."""
 
     def text(self, sections: Sequence[Section], *, date: str) -> str:
-        """Return the document as Markdown; it links the plots in the folder `plots`."""
+        """Return the document as Markdown, with links to its plots in the folder `plots`."""
         libraries = ", ".join(f"{name} {version(name)}" for name in _LIBRARIES)
         generated_note = (
             f"Measured {date} by `{self.command}`: sensorwatch {project_version()}, Python "

@@ -1,4 +1,4 @@
-"""A table of figures, for a terminal and for a document."""
+"""A table of measurements that can be printed in a terminal or written to a document."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ WIDTH_WITHOUT_TERMINAL = 140
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Figures under a title; the first column names the rows."""
+    """A table with a title; its first column has the names of the rows."""
 
     title: str
     columns: tuple[str, ...]
@@ -26,8 +26,10 @@ def show(table: Table) -> None:
     if not console.is_terminal:
         console = Console(width=WIDTH_WITHOUT_TERMINAL)
     console_table = ConsoleTable(box=None, header_style="bold")
-    for number, column in enumerate(table.columns):
-        console_table.add_column(column, justify="right" if number else "left", overflow="fold")
+    for column_number, column in enumerate(table.columns):
+        console_table.add_column(
+            column, justify="right" if column_number else "left", overflow="fold"
+        )
     for row in table.rows:
         console_table.add_row(*map(Text, row))
     console.print()

@@ -26,8 +26,8 @@ class Curve:
     points: Sequence[tuple[float, float]]
 
 
-def log_log_plot(title: str, curves: Sequence[Curve], *, axes: tuple[str, str]) -> str:
-    """Return a plot of curves on two logarithmic axes; a power law is a straight line."""
+def log_log_plot(title: str, curves: Sequence[Curve], *, axis_names: tuple[str, str]) -> str:
+    """Return a plot of curves on two logarithmic axes, where a power law is a straight line."""
     drawing = Drawing(WIDTH, HEIGHT, title)
     drawing.text(16, 24, title, size=15, bold=True)
     x_axis = _Scale(
@@ -50,24 +50,28 @@ def log_log_plot(title: str, curves: Sequence[Curve], *, axes: tuple[str, str]) 
         y = y_axis.pixel_of(tick)
         drawing.line(_LEFT, y, WIDTH - _RIGHT, y, GRID_COLOUR)
         drawing.text(_LEFT - 6, y + 4, f"{tick:,g}", size=11, colour=MUTED_COLOUR, anchor="end")
-    for number, curve in enumerate(curves):
-        colour = _COLOURS[number % len(_COLOURS)]
+    for curve_number, curve in enumerate(curves):
+        colour = _COLOURS[curve_number % len(_COLOURS)]
         pixels = [(x_axis.pixel_of(x), y_axis.pixel_of(y)) for x, y in curve.points]
         drawing.path(pixels, colour, width=2)
         for x, y in pixels:
             drawing.dot(x, y, colour, radius=3)
-        y = _TOP + 14 + 22 * number
+        y = _TOP + 14 + 22 * curve_number
         drawing.dot(WIDTH - _RIGHT + 18, y - 4, colour)
         drawing.text(WIDTH - _RIGHT + 30, y, curve.name)
     drawing.text(
-        (_LEFT + WIDTH - _RIGHT) / 2, HEIGHT - 14, axes[0], colour=MUTED_COLOUR, anchor="middle"
+        (_LEFT + WIDTH - _RIGHT) / 2,
+        HEIGHT - 14,
+        axis_names[0],
+        colour=MUTED_COLOUR,
+        anchor="middle",
     )
-    drawing.text(16, _TOP - 4, axes[1], colour=MUTED_COLOUR)
+    drawing.text(16, _TOP - 4, axis_names[1], colour=MUTED_COLOUR)
     return drawing.to_text()
 
 
 class _Scale:
-    """A logarithmic axis between two powers of ten, drawn between two pixel positions."""
+    """A logarithmic axis from one power of ten to another, drawn between two pixel positions."""
 
     def __init__(self, values: Sequence[float], first_pixel: float, last_pixel: float) -> None:
         low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))

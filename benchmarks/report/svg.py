@@ -28,14 +28,14 @@ class Drawing:
     width: float
     height: float
     title: str
-    marks: list[str] = field(default_factory=list)
+    elements: list[str] = field(default_factory=list)
 
     def rect(
         self, x: float, y: float, width: float, height: float, fill: str, *, radius: float = 0
     ) -> None:
         """Fill a rectangle."""
         attributes = f"x='{x:.1f}' y='{y:.1f}' width='{max(width, 0):.1f}' height='{height:.1f}'"
-        self.marks.append(f"<rect {attributes} rx='{radius:g}' fill='{fill}'/>")
+        self.elements.append(f"<rect {attributes} rx='{radius:g}' fill='{fill}'/>")
 
     def line(
         self,
@@ -50,16 +50,16 @@ class Drawing:
         """Draw a thin line."""
         coordinates = f"x1='{x1:.1f}' y1='{y1:.1f}' x2='{x2:.1f}' y2='{y2:.1f}'"
         style = f" stroke-dasharray='{dashes}'" if dashes else ""
-        self.marks.append(f"<line {coordinates} stroke='{stroke}'{style}/>")
+        self.elements.append(f"<line {coordinates} stroke='{stroke}'{style}/>")
 
     def path(self, points: Iterable[tuple[float, float]], stroke: str, *, width: float = 1) -> None:
         """Draw a line through points."""
         style = f"fill='none' stroke='{stroke}' stroke-width='{width:g}' stroke-linejoin='round'"
-        self.marks.append(f"<polyline points='{_points_text(points)}' {style}/>")
+        self.elements.append(f"<polyline points='{_points_text(points)}' {style}/>")
 
     def area(self, points: Iterable[tuple[float, float]], fill: str) -> None:
-        """Fill the polygon with these corners."""
-        self.marks.append(f"<polygon points='{_points_text(points)}' fill='{fill}'/>")
+        """Fill the polygon with corners at `points`."""
+        self.elements.append(f"<polygon points='{_points_text(points)}' fill='{fill}'/>")
 
     def dot(
         self, x: float, y: float, colour: str, *, hollow: bool = False, radius: float = 5
@@ -67,7 +67,7 @@ class Drawing:
         """Draw a circle."""
         fill = PAPER_COLOUR if hollow else colour
         attributes = f"cx='{x:.1f}' cy='{y:.1f}' r='{radius:g}'"
-        self.marks.append(
+        self.elements.append(
             f"<circle {attributes} fill='{fill}' stroke='{colour}' stroke-width='2'/>"
         )
 
@@ -82,19 +82,19 @@ class Drawing:
         anchor: str = "start",
         bold: bool = False,
     ) -> None:
-        """Write a line of text whose baseline is at y."""
+        """Write a line of text with its baseline at height `y`."""
         weight = " font-weight='600'" if bold else ""
         style = f"font-size='{size:g}' fill='{colour}' text-anchor='{anchor}'{weight}"
-        self.marks.append(f"<text x='{x:.1f}' y='{y:.1f}' {style}>{escape(text)}</text>")
+        self.elements.append(f"<text x='{x:.1f}' y='{y:.1f}' {style}>{escape(text)}</text>")
 
     def to_text(self) -> str:
         """Return the drawing as SVG text."""
         box = f"viewBox='0 0 {self.width:g} {self.height:g}'"
         size = f"{box} width='{self.width:g}' height='{self.height:g}'"
-        head = f"<svg xmlns='http://www.w3.org/2000/svg' {size} role='img' {FONT_ATTRIBUTE}>"
+        start_tag = f"<svg xmlns='http://www.w3.org/2000/svg' {size} role='img' {FONT_ATTRIBUTE}>"
         paper = f"<rect width='100%' height='100%' fill='{PAPER_COLOUR}'/>"
         title = f"<title>{escape(self.title)}</title>"
-        return "\n".join([head, title, paper, *self.marks, "</svg>"]) + "\n"
+        return "\n".join([start_tag, title, paper, *self.elements, "</svg>"]) + "\n"
 
 
 def _points_text(points: Iterable[tuple[float, float]]) -> str:

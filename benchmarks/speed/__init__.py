@@ -1,1 +1,1 @@
-"""Benchmarks of speed, as ratios that are measured in one run on one machine."""
+"""Benchmarks of speed; results are ratios of programs that run in turn on one machine."""

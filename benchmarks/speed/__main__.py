@@ -52,7 +52,7 @@ def main(
         Path | None, typer.Option("--out", help="Folder of the document; after a full run `docs`.")
     ] = None,
 ) -> None:
-    """Measure the speed beside an empty loop and other frameworks."""
+    """Measure the speed of the worker, compared with an empty loop and other frameworks."""
     options = {
         "rows": rows,
         "rounds": rounds,
@@ -61,25 +61,25 @@ def main(
         "rate": rate,
         "peer_share": peer_share,
     }
-    overrides: dict[str, Any] = {
+    given_options: dict[str, Any] = {
         name: value for name, value in options.items() if value is not None
     }
-    run_options = replace(FULL_OPTIONS if full else QUICK_OPTIONS, **overrides)
+    run_options = replace(FULL_OPTIONS if full else QUICK_OPTIONS, **given_options)
     sections: list[Section] = []
     verdicts: list[goals.Verdict] = []
     with Testbed(run_options) as testbed:
-        for part in only or SpeedBenchmark:
+        for benchmark in only or SpeedBenchmark:
             start_time = perf_counter()
-            result = measure(part, testbed)
+            result = measure(benchmark, testbed)
             sections.append(result.section)
             verdicts += result.verdicts
             for table in result.section.tables:
                 show(table)
-            print(f"\n{part.value}: {perf_counter() - start_time:.1f} s", flush=True)
+            print(f"\n{benchmark.value}: {perf_counter() - start_time:.1f} s", flush=True)
     results_table = goals.table(verdicts)
     if verdicts:
         show(results_table)
-    folder = out or (Path("docs") if full and not only and not overrides else None)
+    folder = out or (Path("docs") if full and not only and not given_options else None)
     if folder is not None:
         command = "make bench-full" if full else "make bench"
         all_sections = [Section("Against the goals", [results_table]), *sections]
@@ -88,6 +88,6 @@ def main(
 
 
 if __name__ == "__main__":
-    # Treat SIGTERM like Ctrl-C, so that broker, workers and peers are stopped.
+    # Treat SIGTERM like Ctrl-C, so that all programs which the benchmark started are stopped.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(run(main, name="python -m benchmarks.speed"))

@@ -1,4 +1,4 @@
-"""Start one real Kafka from its jars for a benchmark run, and stop it at the end."""
+"""Start a real Kafka broker from its jar files for a benchmark run, and stop it at the end."""
 
 import tempfile
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Train the models of the speed benchmarks, and write training rows for the peers."""
+"""Train the models of the speed benchmarks, and write training rows for other frameworks."""
 
 import os
 import subprocess
@@ -16,33 +16,33 @@ ROOT = Path(__file__).parents[2]
 TRAINING_ROWS = 200_000
 WEEK_SECONDS = 7 * 86_400.0
 STEPS_PER_SENSOR = 10
-"""Minimum number of training rows of each sensor, so that the model knows all sensors."""
+"""Minimum number of training rows per sensor, with which the model has a level for it."""
 _MIN_ROWS_SETTING = {"SENSORWATCH__TRAINER__MIN_ROWS": str(STEPS_PER_SENSOR)}
 HOUR, DAY = 3_600_000_000, 86_400_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class TrainedModels:
-    """A registry of trained models, and the rows that they were trained on."""
+    """A registry of trained models, and the training rows of these models."""
 
     registry: Path
     training: Path
-    """A .npy file of rows (n, 5), for peers that fit their own forest."""
+    """A .npy file of training rows (n, 5), for other programs that fit their own forest."""
     sensors: int
     steps: int
-    """Training steps of each sensor."""
+    """Number of training rows of each sensor."""
 
     def stream(self, rows: int) -> Stream:
-        """Return a stream that continues after the training rows."""
+        """Return a stream of `rows` rows that follow the training rows in time."""
         return Stream(
             self.sensors, rows, step_seconds=WEEK_SECONDS / self.steps, first_step=self.steps
         )
 
 
 def train(folder: Path, *, sensors: int, features: tuple[str, ...] = ("plain",)) -> TrainedModels:
-    """Train a model for each kind of features on clean rows; the kind is the model's name."""
+    """Train one model for each kind of features on clean rows. The model's name is the kind."""
     steps = max(TRAINING_ROWS // sensors, STEPS_PER_SENSOR)
-    # A week of rows has all hours and all days of the week.
+    # The training rows cover one week, so that every hour of every weekday occurs.
     step_seconds = WEEK_SECONDS / steps
     stream = Stream(sensors, steps * sensors, step_seconds=step_seconds, is_clean=True)
     data, training = folder / f"training-{sensors}.csv", folder / f"training-{sensors}.npy"

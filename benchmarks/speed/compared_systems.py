@@ -1,4 +1,4 @@
-"""Systems whose speed is compared, each in its own process."""
+"""The systems in the speed comparison; each system runs in its own process."""
 
 import json
 import os
@@ -22,7 +22,7 @@ TIMEOUT_SECONDS = 1_200
 
 @dataclass(frozen=True, slots=True)
 class ComparedSystem:
-    """A named system with its guarantee, and a function that runs it once."""
+    """A system with its name, its delivery guarantee, and a function that runs it once."""
 
     name: str
     guarantee: str
@@ -32,7 +32,7 @@ class ComparedSystem:
 def our_worker(
     name: str, model: str, settings: Mapping[str, object] | None = None
 ) -> ComparedSystem:
-    """Return our worker with one of the trained models; other settings keep their defaults."""
+    """Return sensorwatch's worker with a trained model; settings not in `settings` are default."""
 
     def run(drain_setup: DrainSetup) -> DrainRun:
         return measure_drain(
@@ -44,17 +44,20 @@ def our_worker(
 
 @dataclass(frozen=True, slots=True)
 class PeerScript:
-    """The program of a peer: a file below `peers`, and the Python that runs it."""
+    """A program to compare with: a file in the folder `peers`, and the Python that runs it."""
 
     path: str
     python: Path = Path(sys.executable)
     environment_values: Mapping[str, str] = field(default_factory=dict)
-    """More environment variables; each gets the prefix BENCH_."""
+    """More environment variables; the prefix BENCH_ is put before each name."""
     count_sent_messages: bool = True
-    """Count the records in its topics if the program prints no counts; False: it sends none."""
+    """True: if the program prints no counts, count its result messages in Kafka.
+
+    False: the program sends no messages.
+    """
 
     def run(self, drain_setup: DrainSetup) -> DrainRun:
-        """Run the program to its end, and return the figures that it prints."""
+        """Run the program to its end, and return the measurements that it prints."""
         group = f"{Path(self.path).stem}-{uuid.uuid4().hex[:8]}"
         completed = self._run_to_end(self.environment(drain_setup, group))
         if completed.returncode:
@@ -69,13 +72,13 @@ class PeerScript:
         run = DrainRun(**json.loads(lines[-1]))
         if run.events or run.dead_letters or not self.count_sent_messages:
             return run
-        events, letters = (
+        events, dead_letters_count = (
             _count_records(drain_setup, f"{group}.{name}") for name in ("events", "letters")
         )
-        return replace(run, events=events, dead_letters=letters)
+        return replace(run, events=events, dead_letters=dead_letters_count)
 
     def environment(self, drain_setup: DrainSetup, group: str) -> dict[str, str]:
-        """Create the program's result topics, named after its group; return its environment."""
+        """Create the result topics of the consumer group; return the program's environment."""
         for name in ("events", "letters"):
             drain_setup.kafka.create_topic(f"{group}.{name}")
         environment_values = {
@@ -86,7 +89,7 @@ class PeerScript:
             "GROUP": group,
             "EVENTS": f"{group}.events",
             "LETTERS": f"{group}.letters",
-            "TRAINING": str(drain_setup.trained.training),
+            "TRAINING": str(drain_setup.models.training),
             "VALIDATION": MSGSPEC,
             **self.environment_values,
         }
@@ -96,7 +99,7 @@ class PeerScript:
     def running(
         self, environment: Mapping[str, str], output: int = subprocess.DEVNULL
     ) -> Iterator[subprocess.Popen[str]]:
-        """Start the program in its own process group; kill the group at the end."""
+        """Start the program in its own process group; kill the process group at the end."""
         process = subprocess.Popen(
             [str(self.python), str(PEERS / self.path)],
             env={**os.environ, **environment, "PYTHONPATH": str(PEERS)},
@@ -128,7 +131,7 @@ MSGSPEC, PYDANTIC = "msgspec", "pydantic"
 
 
 def hand_written_loops() -> list[ComparedSystem]:
-    """Return the hand-written loops: empty, expert's, and with pydantic."""
+    """Return the hand-written loops: two empty loops, an expert's loop, and one with pydantic."""
     folder = "hand_written"
     tuned_empty_loop, default_empty_loop = (
         PeerScript(

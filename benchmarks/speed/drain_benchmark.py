@@ -1,4 +1,4 @@
-"""Measure how fast systems drain one topic, in turn, over several rounds."""
+"""Measure how fast each system reads a filled topic to its end, in several rounds."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -27,16 +27,16 @@ from benchmarks.speed.testbed import DrainSetup, Testbed
 def run_rounds(
     systems: Sequence[ComparedSystem], drain_setup: DrainSetup, rounds: int
 ) -> list[Round]:
-    """Run every system once per round, so that load on the machine affects all systems."""
+    """Run all systems in each round, so that other load on the machine affects all of them."""
     rounds_run: list[Round] = []
-    for number in range(rounds):
-        runs = {system.name: _try_run(system, drain_setup, number) for system in systems}
+    for round_index in range(rounds):
+        runs = {system.name: _try_run(system, drain_setup, round_index) for system in systems}
         rounds_run.append({name: run for name, run in runs.items() if run is not None})
     return rounds_run
 
 
 def drain_few_sensors(testbed: Testbed) -> SectionResult:
-    """Measure how fast all systems drain a topic with few sensors."""
+    """Measure how fast the hand-written loops and sensorwatch's worker drain a topic."""
     options = testbed.options
     drain_setup = testbed.drain_setup(sensors=options.few_sensors, rows=options.rows)
     systems = [
@@ -72,7 +72,7 @@ def drain_few_sensors(testbed: Testbed) -> SectionResult:
 
 
 def drain_many_sensors(testbed: Testbed) -> SectionResult:
-    """Measure the default detector with many sensors."""
+    """Measure how fast the default detector drains a topic with many sensors."""
     options = testbed.options
     drain_setup = testbed.drain_setup(sensors=options.many_sensors, rows=options.rows)
     systems = [
@@ -91,10 +91,10 @@ def drain_many_sensors(testbed: Testbed) -> SectionResult:
 
 
 def drain_peers(testbed: Testbed) -> SectionResult:
-    """Measure stream frameworks and our worker; list the frameworks that are missing."""
+    """Measure stream frameworks and sensorwatch's worker; note frameworks that cannot run."""
     options = testbed.options
     drain_setup = testbed.drain_setup(sensors=options.few_sensors, rows=options.rows)
-    systems, missing = (
+    systems, missing_notes = (
         [compared.hand_written_loops()[0], compared.our_worker(compared.PLAIN_WORKER, "plain")],
         [],
     )
@@ -102,14 +102,14 @@ def drain_peers(testbed: Testbed) -> SectionResult:
         try:
             systems.append(peer.as_compared_system(testbed))
         except PeerUnavailable as reason:
-            missing.append(f"{peer.name}: {reason}")
+            missing_notes.append(f"{peer.name}: {reason}")
     rounds = run_rounds(systems, drain_setup, options.rounds)
-    failed = [system for system in systems if not runs_of(rounds, system.name)]
-    missing += [f"{system.name}: every run failed" for system in failed]
-    systems = [system for system in systems if system not in failed]
+    failed_systems = [system for system in systems if not runs_of(rounds, system.name)]
+    missing_notes += [f"{system.name}: every run failed" for system in failed_systems]
+    systems = [system for system in systems if system not in failed_systems]
     title = "The same job by stream frameworks"
     drain_table = table(title, systems, rounds, drain_setup)
-    notes = [drain_table.note, _PEERS_NOTE, *(f"Not measured: {text}." for text in missing)]
+    notes = [drain_table.note, _PEERS_NOTE, *(f"Not measured: {text}." for text in missing_notes)]
     verdicts = _peer_verdicts(rounds)
     plots = {"peers": plot(title, systems, rounds)}
     return SectionResult(
@@ -118,23 +118,25 @@ def drain_peers(testbed: Testbed) -> SectionResult:
 
 
 def _peer_verdicts(rounds: Sequence[Round]) -> list[Verdict]:
-    """Compare our worker with Spark, and with the fastest other framework."""
+    """Compare sensorwatch's worker with Spark, and with the fastest of the other frameworks."""
     ratios = {peer.name: rate_ratios(rounds, compared.PLAIN_WORKER, peer.name) for peer in PEERS}
     ratios_by_peer = {name: peer_ratios for name, peer_ratios in ratios.items() if peer_ratios}
     spark = ratios_by_peer.pop(SPARK, None)
     verdicts = [Verdict(goals.SPARK, median_and_range(spark))] if spark else []
-    with_pydantic = {
+    pydantic_ratios = {
         name: peer_ratios
         for name, peer_ratios in ratios_by_peer.items()
         if compared.PYDANTIC in name
     }
-    for target, candidates in (
-        (goals.FRAMEWORK, with_pydantic),
+    for target, ratios_to_compare in (
+        (goals.FRAMEWORK, pydantic_ratios),
         (goals.FRAMEWORK_TUNED, ratios_by_peer),
     ):
-        if candidates:
-            name = min(candidates, key=lambda peer: median_and_range(candidates[peer]).median)
-            verdicts.append(Verdict(target, median_and_range(candidates[name]), name))
+        if ratios_to_compare:
+            name = min(
+                ratios_to_compare, key=lambda peer: median_and_range(ratios_to_compare[peer]).median
+            )
+            verdicts.append(Verdict(target, median_and_range(ratios_to_compare[name]), name))
     return verdicts
 
 
@@ -149,11 +151,11 @@ _PEERS_NOTE = (
 def table(
     title: str, systems: Sequence[ComparedSystem], rounds: Sequence[Round], drain_setup: DrainSetup
 ) -> Table:
-    """Return a table of rates and CPU, also as ratios to the empty loop of the same round."""
+    """Return a table of rates and CPU times, and their ratios to the empty loop's."""
     rows = []
     for system in systems:
         runs = runs_of(rounds, system.name)
-        memory = max(run.peak_mb for run in runs)
+        peak_memory_mb = max(run.peak_mb for run in runs)
         rows.append(
             (
                 system.name,
@@ -164,7 +166,7 @@ def table(
                 system.guarantee,
                 f"{runs[-1].events:,}",
                 f"{runs[-1].dead_letters:,}",
-                f"{memory:.0f}" if memory else "-",
+                f"{peak_memory_mb:.0f}" if peak_memory_mb else "-",
             )
         )
     columns = ("", "rows/s", "CPU s per million rows", "rows/s of empty loop's")
@@ -183,7 +185,7 @@ def table(
 
 
 def plot(title: str, systems: Sequence[ComparedSystem], rounds: Sequence[Round]) -> str:
-    """Return a bar plot of the rates."""
+    """Return a bar plot of the systems' median rates."""
     bars_to_draw = []
     for system in systems:
         rate = median_and_range([run.rate for run in runs_of(rounds, system.name)]).median
@@ -204,15 +206,15 @@ def _memory_verdict(target: goals.SpeedTarget, rounds: Sequence[Round], sensors:
     )
 
 
-def _try_run(system: ComparedSystem, drain_setup: DrainSetup, number: int) -> DrainRun | None:
-    """Run a system once; return None if the system is a peer that failed."""
+def _try_run(system: ComparedSystem, drain_setup: DrainSetup, round_index: int) -> DrainRun | None:
+    """Run a system once; return None if it is another framework that failed."""
     try:
         run = system.run(drain_setup)
     except PeerUnavailable as failure:
-        print(f"round {number + 1}: {system.name} failed: {failure}", flush=True)
+        print(f"round {round_index + 1}: {system.name} failed: {failure}", flush=True)
         return None
     print(
-        f"round {number + 1}: {system.name}: {run.rate:,.0f} rows/s, "
+        f"round {round_index + 1}: {system.name}: {run.rate:,.0f} rows/s, "
         f"{run.cpu_per_million:.2f} CPU s per million",
         flush=True,
     )

@@ -1,4 +1,4 @@
-"""Compare the forest kernel with scikit-learn in one process on one core."""
+"""Compare the speed of sensorwatch's forest with scikit-learn's, on one core."""
 
 from functools import partial
 
@@ -19,7 +19,7 @@ SIZES = (1, 100, 1_000, 10_000, 100_000)
 
 
 def measure_kernels(testbed: Testbed) -> SectionResult:
-    """Measure the kernel and scikit-learn in turn on matrices of several sizes."""
+    """Measure both forests in turn on matrices of several sizes."""
     rng = np.random.default_rng(5)
     estimator = IsolationForest(n_estimators=TREES, max_samples=SAMPLES, random_state=0, n_jobs=1)
     estimator.fit(rng.standard_normal((20_000, COLUMNS)))
@@ -30,7 +30,7 @@ def measure_kernels(testbed: Testbed) -> SectionResult:
         max_difference = float(
             np.max(np.abs(score(forest, matrix) + estimator.score_samples(matrix)))
         )
-        pairs = [
+        time_pairs = [
             (
                 mean_seconds(partial(score, forest, matrix)),
                 mean_seconds(partial(estimator.score_samples, matrix)),
@@ -38,10 +38,11 @@ def measure_kernels(testbed: Testbed) -> SectionResult:
             for _ in range(testbed.options.rounds)
         ]
         ratios[size] = median_and_range(
-            [sklearn_time / kernel_time for kernel_time, sklearn_time in pairs]
+            [sklearn_time / kernel_time for kernel_time, sklearn_time in time_pairs]
         )
         kernel_time, sklearn_time = (
-            median_and_range([1e6 * pair[side] / size for pair in pairs]) for side in (0, 1)
+            median_and_range([1e6 * times[pair_index] / size for times in time_pairs])
+            for pair_index in (0, 1)
         )
         figures = (
             kernel_time.text(3),

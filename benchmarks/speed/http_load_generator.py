@@ -1,9 +1,10 @@
-"""Load an HTTP server over persistent connections that send one request after another.
+"""Send requests to an HTTP server over persistent connections, one after another on each.
 
 `python -m benchmarks.speed.http_load_generator PORT BODIES SECONDS` writes its measurements as
-JSON. BODIES is a file with a JSON list of texts; each text gets its own connection. The client uses
-raw sockets in one thread, because a client library would use more CPU than the measured server. One
-more connection requests /livez at most a hundred times a second, as a probe does.
+JSON. BODIES is a file with a JSON list of request bodies; each body has a connection of its own.
+The client uses raw sockets in one thread, because a client library would use more CPU than the
+measured server. Another connection requests /livez up to 100 times a second, as a health probe
+does.
 """
 
 import json
@@ -16,35 +17,35 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-PROBE_SECONDS = 0.01
-_CHUNK = 1 << 20
+PROBE_INTERVAL_SECONDS = 0.01
+_READ_BYTES = 1 << 20
 
 
 @dataclass(slots=True)
 class LoadConnection:
-    """A connection that has at most one request in flight."""
+    """A connection that waits for each response before it sends its next request."""
 
     connection: socket.socket
     request: bytes
     sent_at: float = 0.0
     response: bytearray = field(default_factory=bytearray)
     response_length: int = 0
-    """Length of the complete response; 0 until it is known."""
+    """Length of the complete response; 0 until the header has arrived."""
     seconds: list[float] = field(default_factory=list)
 
     def send_request(self) -> None:
-        """Send the request; block until the socket's buffer has taken it."""
+        """Send the request; return once the socket's buffer contains all of it."""
         self.response.clear()
         self.response_length = 0
         self.sent_at = time.perf_counter()
         self.connection.sendall(self.request)
 
     def read(self) -> bool:
-        """Read the available bytes; return True once the response is complete."""
-        received = self.connection.recv(_CHUNK)
-        if not received:
+        """Read the available bytes; return True if the response is now complete."""
+        received_bytes = self.connection.recv(_READ_BYTES)
+        if not received_bytes:
             raise ConnectionError("the server closed the connection")
-        self.response += received
+        self.response += received_bytes
         if not self.response_length:
             self.response_length = _response_length(self.response)
         if not self.response_length or len(self.response) < self.response_length:
@@ -54,9 +55,10 @@ class LoadConnection:
 
 
 def measure_load(port: int, bodies: list[bytes], seconds: float) -> dict[str, list[float]]:
-    """Send requests for `seconds`; return the seconds of each response, of rows and of the probe.
+    """Send requests for `seconds`; return the response times in seconds, of rows and of the probe.
 
-    The time begins after the first response on every connection, so that compilation is left out.
+    The measurement begins when every connection has had a response, so that it does not include
+    the compilation.
     """
     with ExitStack() as stack:
         connections = [_connect(stack, port, _post_request(body)) for body in bodies]
@@ -82,21 +84,21 @@ def _run_load(
     probe: LoadConnection,
     seconds: float,
 ) -> None:
-    end, next_probe = math.inf, 0.0
-    while (now := time.perf_counter()) < end:
-        if end == math.inf and all(load_connection.seconds for load_connection in connections):
-            end = now + seconds
+    end_time, next_probe_time = math.inf, 0.0
+    while (now := time.perf_counter()) < end_time:
+        if end_time == math.inf and all(load_connection.seconds for load_connection in connections):
+            end_time = now + seconds
             for load_connection in (*connections, probe):
                 load_connection.seconds.clear()
-        if 0.0 < next_probe <= now:
-            next_probe = 0.0
+        if 0.0 < next_probe_time <= now:
+            next_probe_time = 0.0
             probe.send_request()
-        for key, _ in selector.select(PROBE_SECONDS):
+        for key, _ in selector.select(PROBE_INTERVAL_SECONDS):
             load_connection = key.data
             if not load_connection.read():
                 continue
             if load_connection is probe:
-                next_probe = load_connection.sent_at + PROBE_SECONDS
+                next_probe_time = load_connection.sent_at + PROBE_INTERVAL_SECONDS
             else:
                 load_connection.send_request()
 
@@ -109,18 +111,18 @@ def _connect(stack: ExitStack, port: int, request: bytes) -> LoadConnection:
 
 
 def _post_request(body: bytes) -> bytes:
-    head = "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+    header = "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    return f"{header}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
 def _response_length(response: bytearray) -> int:
-    end = response.find(b"\r\n\r\n")
-    if end < 0:
+    header_end = response.find(b"\r\n\r\n")
+    if header_end < 0:
         return 0
-    head = bytes(response[:end]).lower()
-    if not head.startswith(b"http/1.1 200 "):
+    header = bytes(response[:header_end]).lower()
+    if not header.startswith(b"http/1.1 200 "):
         raise ConnectionError(f"the server answered {bytes(response[:2000])!r}")
-    return end + 4 + int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0])
+    return header_end + 4 + int(header.partition(b"content-length: ")[2].partition(b"\r\n")[0])
 
 
 if __name__ == "__main__":

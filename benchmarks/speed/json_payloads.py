@@ -1,4 +1,4 @@
-"""Seeded JSON rows of about 100 bytes: 1 % cannot be read, 1 % are outliers."""
+"""Simulated JSON rows of about 100 bytes; 1 % of them are invalid and 1 % are outliers."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -9,14 +9,15 @@ from numpy.typing import NDArray
 from sensorwatch.common.rows.instants import format_instant
 from sensorwatch.common.simulation.sensors import Fleet, fleet, noise_scale
 
-START = 1_577_836_800_000_000  # 2020-01-01T00:00:00Z: 50 million rows end before today
+START = 1_577_836_800_000_000
+"""2020-01-01T00:00:00Z in microseconds; early enough that 50 million rows are all in the past."""
 BAD_SHARE, OUTLIER_SHARE = 0.01, 0.01
 OUTLIER_SIGMAS = 10.0
 """Offset of the first two signals of an outlier, in standard deviations of the noise."""
 OUTLIER_STEPS = 8
-"""Number of consecutive steps in which a sensor has outliers, as in a fault."""
-PATTERN = b'{"timestamp":"%b","sensor_id":"sensor-%06d","x1":%.4f,"x2":%.4f,"x3":%.4f}'
-_BAD_PATTERNS = (
+"""Number of consecutive rows of a sensor that are outliers, as in a real fault."""
+ROW_PATTERN = b'{"timestamp":"%b","sensor_id":"sensor-%06d","x1":%.4f,"x2":%.4f,"x3":%.4f}'
+_BAD_ROW_PATTERNS = (
     b'{"timestamp":"%b","sensor_id":"sensor-%06d","x1":%.4f,"x2":%.4f,"x3":%.4f',
     b'{"timestamp":"%b","sensor_id":"sensor-%06d","x1":%.4f,"x2":%.4f,"x4":%.4f}',
     b'{"timestamp":"%b","sensor_id":"sensor-%06d","x1":"%.4f","x2":%.4f,"x3":%.4f}',
@@ -26,9 +27,9 @@ _BAD_PATTERNS = (
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """Parameters that determine all rows of a stream: sensors in turn, at a fixed interval.
+    """Parameters that determine all rows of a stream, in which the sensors take turns.
 
-    Each sensor keeps its level, so a model that was trained on earlier rows fits later rows.
+    The level of a sensor is constant, so a model that was trained on earlier rows fits later rows.
     """
 
     sensors: int
@@ -36,9 +37,9 @@ class Stream:
     seed: int = 5
     step_seconds: float = 10.0
     first_step: int = 0
-    """First step of the stream; training rows have earlier steps."""
+    """Number of the first step; the training rows have lower step numbers."""
     is_clean: bool = False
-    """Without invalid rows and outliers, for training."""
+    """True: no invalid rows and no outliers, as for training."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +47,10 @@ class Chunk:
     """n consecutive rows of a stream."""
 
     event_time: NDArray[np.int64]
-    """(n,) microseconds UTC."""
+    """Shape (n,). Time of each row in microseconds since 1970 (UTC)."""
     sensor: NDArray[np.int64]
     values: NDArray[np.float64]
-    """(n, signals)"""
+    """Shape (n, signals)."""
     is_bad: NDArray[np.bool_]
     is_outlier: NDArray[np.bool_]
 
@@ -67,7 +68,7 @@ def chunks(stream: Stream) -> Iterator[Chunk]:
 
 
 def payloads(chunk: Chunk, padding: int = 0) -> list[bytes]:
-    """Return each row as JSON; `padding` adds a text of this many bytes."""
+    """Return each row as JSON; `padding` is the length of an additional text field, in bytes."""
     times = {time: format_instant(time).encode() for time in np.unique(chunk.event_time).tolist()}
     columns = zip(
         chunk.event_time.tolist(),
@@ -78,8 +79,8 @@ def payloads(chunk: Chunk, padding: int = 0) -> list[bytes]:
     )
     padding_field = b',"more":"' + b"x" * padding + b'"}'
     encoded_rows = []
-    for number, (time, sensor, x1, x2, x3, is_bad) in enumerate(columns):
-        pattern = _BAD_PATTERNS[number % len(_BAD_PATTERNS)] if is_bad else PATTERN
+    for row_number, (time, sensor, x1, x2, x3, is_bad) in enumerate(columns):
+        pattern = _BAD_ROW_PATTERNS[row_number % len(_BAD_ROW_PATTERNS)] if is_bad else ROW_PATTERN
         row = pattern % (times[time], sensor, x1, x2, x3)
         encoded_rows.append(row[:-1] + padding_field if padding and not is_bad else row)
     return encoded_rows

@@ -1,7 +1,7 @@
-"""`python -m benchmarks.speed.load_generator`: produce rows at an even pace, in its own process.
+"""`python -m benchmarks.speed.load_generator`: produce rows at a constant rate.
 
-The only argument is a JSON object with the arguments of `main`. The program prints its largest
-delay in seconds.
+The only argument is a JSON object with the arguments of `main`. The program prints the largest
+delay of a batch in seconds.
 """
 
 import json
@@ -13,11 +13,11 @@ from confluent_kafka import Producer
 from benchmarks.speed.json_payloads import Stream, chunks, payloads
 from sensorwatch.common.kafka.client_config import producer_config
 
-SLICE_SECONDS = 0.002
+BATCH_SECONDS = 0.002
 
 
 def main(address: str, topic: str, partitions: int, rate: int, stream: Stream) -> None:
-    """Produce a stream's rows, a slice every two milliseconds."""
+    """Produce a stream's rows at `rate` rows a second, in a batch every two milliseconds."""
     rows = [
         (sensor, payload)
         for chunk in chunks(stream)
@@ -33,15 +33,15 @@ def main(address: str, topic: str, partitions: int, rate: int, stream: Stream) -
         )
     )
     producer.list_topics(topic, timeout=10)
-    size = max(1, round(rate * SLICE_SECONDS))
+    batch_rows = max(1, round(rate * BATCH_SECONDS))
     start_time, max_delay = time.perf_counter(), 0.0
-    for first in range(0, len(rows), size):
+    for first in range(0, len(rows), batch_rows):
         send_time = start_time + first / rate
         now = time.perf_counter()
         if now < send_time:
             time.sleep(send_time - now)
         max_delay = max(max_delay, now - send_time)
-        for sensor, payload in rows[first : first + size]:
+        for sensor, payload in rows[first : first + batch_rows]:
             producer.produce(topic, payload, b"sensor-%06d" % sensor, sensor % partitions)
         producer.poll(0)
     unsent = producer.flush(60)

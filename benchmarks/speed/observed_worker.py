@@ -1,4 +1,4 @@
-"""Run our worker as a user does, and observe it from outside."""
+"""Run sensorwatch's worker as a user does, and measure it from another process."""
 
 import json
 import sys
@@ -30,7 +30,7 @@ TIMEOUT_SECONDS = 900.0
 
 @dataclass(frozen=True, slots=True)
 class WorkerJob:
-    """Topics, group, model and settings of a worker."""
+    """The topics, consumer group, model and settings with which a worker is started."""
 
     kafka: dict[str, Any]
     topic: str
@@ -39,15 +39,15 @@ class WorkerJob:
     registry: Path
     model: str
     settings: Mapping[str, object]
-    """More settings, such as `consumer__max_rows`."""
+    """Additional settings by key, such as `consumer__max_rows`."""
 
     @property
     def topics(self) -> dict[str, str]:
-        """Names of the output topics by purpose."""
+        """The worker's output topics, by their purpose."""
         return {name: f"{self.group}.{name}" for name in ("anomalies", "dlq", "ledger", "state")}
 
     def make_topics(self) -> None:
-        """Create all topics of the job as `sensorwatch topics create` does."""
+        """Create the output topics of the job, as `sensorwatch topics create` does."""
         plans = topic_plans(
             readings=self.topic,
             anomalies=self.topics["anomalies"],
@@ -59,7 +59,7 @@ class WorkerJob:
         create_topics(self.kafka, plans)
 
     def environment(self) -> dict[str, str]:
-        """Return the settings as the worker's environment; all others keep their defaults."""
+        """Return the job as environment variables of the worker."""
         settings_by_key: dict[str, object] = {
             "topics__readings": self.topic,
             "topics__anomalies": self.topics["anomalies"],
@@ -80,7 +80,7 @@ class WorkerJob:
 
 
 class Worker:
-    """A running `python -m consumer`."""
+    """A running worker of sensorwatch (`python -m consumer`)."""
 
     def __init__(self, job: WorkerJob, process: ChildProcess, offset_reader: Consumer) -> None:
         self.job = job
@@ -93,15 +93,15 @@ class Worker:
         return self.process.pid
 
     def accounts(self) -> list[Account]:
-        """Return the committed accounts of all partitions."""
+        """Return the counts of rows and results that the worker committed, for each partition."""
         committed_offsets = wait_until(self._committed, deadline=10, what="committed offsets")
         accounts = [from_metadata(entry.metadata, entry.offset) for entry in committed_offsets]
         return [account for account in accounts if account is not None]
 
     def _committed(self) -> list[TopicPartition]:
-        """Return the committed offsets, or an empty list while the group's coordinator moves."""
+        """Return the committed offsets; an empty list if Kafka has a transient error."""
         partitions_requested = [
-            TopicPartition(self.job.topic, number) for number in range(self.job.partitions)
+            TopicPartition(self.job.topic, partition) for partition in range(self.job.partitions)
         ]
         try:
             return self._offset_reader.committed(partitions_requested, 10)
@@ -111,7 +111,7 @@ class Worker:
             raise
 
     def consumed(self) -> int:
-        """Return how many rows are committed; raises RuntimeError if the worker has ended."""
+        """Return the number of committed rows; raises RuntimeError if the worker has ended."""
         if not self.process.running:
             raise RuntimeError(f"the worker ended:\n{tail(self.process.log)}")
         return sum(account.consumed for account in self.accounts())
@@ -126,7 +126,7 @@ class Worker:
         )
 
     def wait_opened(self) -> None:
-        """Wait until every partition has an account, so that the worker is ready for rows."""
+        """Wait until the worker is ready: it has committed an account for every partition."""
         wait_until(
             lambda: self.consumed() >= 0 and len(self.accounts()) == self.job.partitions,
             deadline=TIMEOUT_SECONDS,
@@ -135,7 +135,7 @@ class Worker:
         )
 
     def wait_assigned(self, workers: int) -> None:
-        """Wait until `workers` workers have partitions."""
+        """Wait until `workers` members of the consumer group have partitions."""
         self.wait_opened()
         admin = AdminClient(self.job.kafka, logger=silent_logger())
         wait_until(
@@ -150,8 +150,8 @@ class Worker:
         for line in self.process.log.read_text(errors="replace").splitlines():
             if '"health"' in line:
                 address = json.loads(line)["health"]
-                with urllib.request.urlopen(f"{address}/metrics", timeout=5) as answer:
-                    return str(answer.read().decode())
+                with urllib.request.urlopen(f"{address}/metrics", timeout=5) as response:
+                    return str(response.read().decode())
         raise RuntimeError("the worker serves no metrics")
 
 
@@ -180,13 +180,13 @@ def running_worker(
 
 
 class DrainTooFast(RuntimeError):
-    """All rows were committed before the measurement began."""
+    """All rows were already committed when the measurement began."""
 
 
 def measure_drain(job: WorkerJob, rows: int) -> DrainRun:
-    """Measure how a worker drains a topic of `rows` rows, from its first to its last commit.
+    """Measure a worker that drains a topic of `rows` rows, from its first to its last commit.
 
-    Raises DrainTooFast if all rows are committed when the first commit is seen.
+    Raises DrainTooFast if all rows are already committed when the first commit is seen.
     """
     job.make_topics()
     with running_worker(job) as worker:
@@ -197,7 +197,7 @@ def measure_drain(job: WorkerJob, rows: int) -> DrainRun:
             cpu_seconds(worker.pid),
         )
         if rows_at_start >= rows:
-            raise DrainTooFast(f"all {rows} rows were committed when the first were looked for")
+            raise DrainTooFast(f"all {rows} rows were committed before the first commit was seen")
         worker.wait_consumed(rows)
         seconds = time.perf_counter() - start_time
         cpu = cpu_seconds(worker.pid) - cpu_before

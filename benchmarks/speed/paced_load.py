@@ -1,4 +1,4 @@
-"""Run a paced load, and measure when a reader has the event of each row."""
+"""Produce rows at a fixed rate, and measure how long after a row its event arrives."""
 
 import json
 import subprocess
@@ -20,12 +20,12 @@ from sensorwatch.common.kafka.silent_logger import silent_logger
 from sensorwatch.common.kafka.topic_reader import read_topic
 
 WARM_UP_SECONDS = 2.0
-"""Time at the start of a run that is not measured, because the worker is not warm yet."""
+"""Rows in this first part of a run are not measured, because the worker is warming up."""
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
-    """A stream that is produced at a fixed rate into one partition, and the topic of its events."""
+class PacedLoad:
+    """A stream that is produced at a fixed rate to one partition, and the topic of its events."""
 
     kafka: dict[str, Any]
     topic: str
@@ -37,20 +37,20 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Latencies:
-    """Latencies of one paced run."""
+    """Latencies that were measured in one run."""
 
     milliseconds: NDArray[np.float64]
-    """(events,) time from the record's timestamp until the reader had its event."""
+    """Shape (events,). Time from the timestamp of a row until a reader had the row's event."""
     late_seconds: float
-    """Largest delay of the load generator."""
+    """Largest delay with which the load generator sent a row."""
 
-    def latency_percentile(self, percent: float) -> float:
-        """Return a percentile in milliseconds."""
-        return float(np.percentile(self.milliseconds, percent))
+    def latency_percentile(self, percentage: float) -> float:
+        """Return a percentile of the latencies in milliseconds."""
+        return float(np.percentile(self.milliseconds, percentage))
 
 
-def run_paced_load(load: Load, is_done: Callable[[], bool]) -> Latencies:
-    """Produce the load and read its events, until all rows are sent and `is_done` is true."""
+def run_paced_load(load: PacedLoad, is_done: Callable[[], bool]) -> Latencies:
+    """Produce the load and read its events, until all rows are sent and `is_done` returns True."""
     with _reader(load) as reader, _pacer(load) as pacer:
         event_arrivals = _event_arrivals(reader, lambda: pacer.poll() is not None and is_done())
         pacer_output = json.loads(pacer.communicate()[0])
@@ -67,11 +67,11 @@ def run_paced_load(load: Load, is_done: Callable[[], bool]) -> Latencies:
 def event_latencies(
     sent_times: NDArray[np.float64], event_arrivals: list[tuple[int, float]], *, rows: int
 ) -> NDArray[np.float64]:
-    """Return the latency of each event in milliseconds, without the first WARM_UP_SECONDS.
+    """Return the latency of each event in milliseconds, without rows of the warm-up.
 
-    `sent_times` (records,): timestamp of each record of the topic; the last `rows` are the load;
-    `event_arrivals`: the offset of each event's row, and when the event arrived, in milliseconds
-    since 1970.
+    `sent_times` (records,): timestamp of each record in the topic; the last `rows` records are the
+    load. `event_arrivals`: for each event the offset of its row, and its arrival time in
+    milliseconds since 1970.
     """
     offsets = np.asarray([offset for offset, _ in event_arrivals], dtype=np.int64)
     arrival_times = np.asarray(
@@ -82,7 +82,7 @@ def event_latencies(
 
 
 def _event_arrivals(reader: Consumer, is_done: Callable[[], bool]) -> list[tuple[int, float]]:
-    """Return the input offset and the arrival time (ms since 1970) of each event."""
+    """Return for each event the offset of its row, and its arrival time (ms since 1970)."""
     arrivals: list[tuple[int, float]] = []
     last_check = time.monotonic()
     while True:
@@ -92,7 +92,7 @@ def _event_arrivals(reader: Consumer, is_done: Callable[[], bool]) -> list[tuple
         now = 1000 * time.time()
         for message in messages:
             value = json.loads(message.value() or b"{}") if message.error() is None else {}
-            if "signals" in value:  # an end of an episode has no signals
+            if "signals" in value:  # the event of an episode's end has no signals
                 arrivals.append((int(value["event_id"].rpartition("-")[2]), now))
         if not messages and time.monotonic() - last_check > 0.5:
             last_check = time.monotonic()
@@ -100,7 +100,7 @@ def _event_arrivals(reader: Consumer, is_done: Callable[[], bool]) -> list[tuple
                 return arrivals
 
 
-def _reader(load: Load) -> Consumer:
+def _reader(load: PacedLoad) -> Consumer:
     config = reader_config(load.kafka, group=f"{load.events}.reader") | {"fetch.wait.max.ms": 10}
     reader = Consumer(config, logger=silent_logger())
     reader.subscribe([load.events])
@@ -108,8 +108,8 @@ def _reader(load: Load) -> Consumer:
 
 
 @contextmanager
-def _pacer(load: Load) -> Iterator[subprocess.Popen[str]]:
-    """Start the process that produces the load; it always ends with the block."""
+def _pacer(load: PacedLoad) -> Iterator[subprocess.Popen[str]]:
+    """Start the process that produces the load; kill it at the end of the `with` block."""
     pacer_arguments = {
         "address": load.kafka["bootstrap.servers"],
         "topic": load.topic,

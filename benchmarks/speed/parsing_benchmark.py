@@ -1,4 +1,4 @@
-"""Compare our parser with pydantic and msgspec, from payloads to columns, on one core."""
+"""Compare sensorwatch's parser of JSON rows with pydantic and msgspec, on one core."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -35,8 +35,8 @@ BoundedFloat = Annotated[float, Field(ge=-1000, le=1000, allow_inf_nan=False)]
 BoundedMsgspecFloat = Annotated[float, msgspec.Meta(ge=-1000, le=1000)]
 
 
-class Model(BaseModel):
-    """The default row as a pydantic model."""
+class PydanticRow(BaseModel):
+    """A row of the default schema as a pydantic model."""
 
     timestamp: datetime
     sensor_id: Annotated[str, Field(min_length=1, max_length=200)]
@@ -45,8 +45,8 @@ class Model(BaseModel):
     x3: BoundedFloat
 
 
-class Struct(msgspec.Struct):
-    """The default row as a msgspec struct."""
+class MsgspecRow(msgspec.Struct):
+    """A row of the default schema as a msgspec struct."""
 
     timestamp: datetime
     sensor_id: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
@@ -56,16 +56,16 @@ class Struct(msgspec.Struct):
 
 
 def measure_parsing(testbed: Testbed) -> SectionResult:
-    """Measure all parsers on the same payloads, in turn."""
+    """Measure the parsers in turn on the same JSON rows."""
     payloads, schema = some_payloads(), load_schema(SCHEMA)
     parsers: dict[str, Callable[[], object]] = {
         FAST_PARSER: partial(parse, payloads, schema),
-        MSGSPEC: partial(columns, payloads, msgspec.json.Decoder(Struct).decode),
-        PYDANTIC: partial(columns, payloads, Model.model_validate_json),
+        MSGSPEC: partial(parse_one_by_one, payloads, msgspec.json.Decoder(MsgspecRow).decode),
+        PYDANTIC: partial(parse_one_by_one, payloads, PydanticRow.model_validate_json),
         STRICT_PARSER: partial(parse_strictly, payloads, schema),
     }
     for parser in parsers.values():
-        parser()  # the first call loads or compiles our kernel
+        parser()  # the first call loads or compiles the code of sensorwatch's parser
     rounds = [
         {name: mean_seconds(parser) for name, parser in parsers.items()}
         for _ in range(testbed.options.rounds)
@@ -99,27 +99,27 @@ def measure_parsing(testbed: Testbed) -> SectionResult:
     return SectionResult(Section("Parsing", [table]), verdicts)
 
 
-def columns(payloads: Sequence[bytes], read: Callable[[bytes], Any]) -> tuple[Any, ...]:
-    """Read rows one by one with `read`, and return sensors, values and times as columns."""
+def parse_one_by_one(payloads: Sequence[bytes], read: Callable[[bytes], Any]) -> tuple[Any, ...]:
+    """Parse rows one by one with `read`; return arrays of sensor numbers, values and times."""
     parsed_rows = [read(payload) for payload in payloads]
-    numbers: dict[str, int] = {}
-    sensor = [numbers.setdefault(row.sensor_id, len(numbers)) for row in parsed_rows]
+    sensor_numbers: dict[str, int] = {}
+    sensor = [sensor_numbers.setdefault(row.sensor_id, len(sensor_numbers)) for row in parsed_rows]
     values = np.array([(row.x1, row.x2, row.x3) for row in parsed_rows])
-    time = np.array([row.timestamp.timestamp() for row in parsed_rows])
-    return np.asarray(sensor, dtype=np.int32), values, (time * 1e6).astype(np.int64)
+    times = np.array([row.timestamp.timestamp() for row in parsed_rows])
+    return np.asarray(sensor, dtype=np.int32), values, (times * 1e6).astype(np.int64)
 
 
 def some_payloads() -> list[bytes]:
-    """Return rows as JSON with values of six decimals, as the producer writes them."""
+    """Return JSON rows with six decimals per value, as sensorwatch's producer writes them."""
     values = np.random.default_rng(3).normal(10, 5, (ROWS, 3)).round(6).tolist()
     return [
         json.dumps(
             {
-                "timestamp": f"2025-01-01T{number // 3600 % 24:02d}:{number // 60 % 60:02d}:00Z",
-                "sensor_id": f"sensor-{number % SENSORS:04d}",
+                "timestamp": f"2025-01-01T{n // 3600 % 24:02d}:{n // 60 % 60:02d}:00Z",
+                "sensor_id": f"sensor-{n % SENSORS:04d}",
                 **dict(zip(("x1", "x2", "x3"), row, strict=True)),
             },
             separators=(",", ":"),
         ).encode()
-        for number, row in enumerate(values)
+        for n, row in enumerate(values)
     ]

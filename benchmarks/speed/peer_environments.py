@@ -1,4 +1,4 @@
-"""Install a virtual environment for each peer at its first use."""
+"""Virtual environments of the other frameworks; each is installed at its first use."""
 
 import re
 import shutil
@@ -17,31 +17,34 @@ INSTALL_SECONDS = 1_800
 
 
 class PeerUnavailable(Exception):
-    """The peer cannot run on this machine; the message says what failed."""
+    """A framework cannot run on this machine; the message says what failed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A stream framework, and the number of rows that it drains."""
+    """A stream framework to compare with, and the size of its runs."""
 
     name: str
     folder: str
     guarantee: str
     rows: int
-    """Enough rows for a run of ten seconds or more."""
+    """Number of rows of a run; it makes the run take at least ten seconds."""
     validation: str = MSGSPEC
     short_rows: int = 0
-    """Rows of a second run, to subtract the start; 0: the peer's clock starts at its first row."""
+    """Number of rows of a short run, which is subtracted to leave out the start-up time.
+
+    0: there is no short run, because the framework's clock starts at its first row.
+    """
 
     def as_compared_system(self, testbed: Testbed) -> ComparedSystem:
-        """Return the peer as a system that can run; raises PeerUnavailable."""
+        """Return the framework as a system of the comparison; raises PeerUnavailable."""
         script = script_of(self.folder, testbed, {"VALIDATION": self.validation})
 
         def drain_rows(rows: int) -> DrainRun:
-            size = int(rows * testbed.options.peer_share)
+            drained_rows = int(rows * testbed.options.peer_share)
             try:
                 return script.run(
-                    testbed.drain_setup(sensors=testbed.options.few_sensors, rows=size)
+                    testbed.drain_setup(sensors=testbed.options.few_sensors, rows=drained_rows)
                 )
             except (RuntimeError, subprocess.TimeoutExpired) as error:
                 raise PeerUnavailable(str(error)) from error
@@ -58,7 +61,7 @@ class Peer:
 
 
 def script_of(folder: str, testbed: Testbed, environment_values: Mapping[str, str]) -> PeerScript:
-    """Return a peer's program with its Python and environment; raises PeerUnavailable."""
+    """Return a framework's program; raises PeerUnavailable if its environment is not installed."""
     environments_folder = testbed.options.environments
     environment_values = {"JARS": str(_jars_of(environments_folder / folder)), **environment_values}
     return PeerScript(
@@ -67,7 +70,7 @@ def script_of(folder: str, testbed: Testbed, environment_values: Mapping[str, st
 
 
 def _environment(folder: str, environments_folder: Path) -> Path:
-    """Return the Python of a peer's environment; install the environment the first time."""
+    """Return the Python of a framework's environment, which is installed if it is missing."""
     environment_folder, requirements = (
         environments_folder / folder,
         FOLDER / folder / "requirements.txt",
@@ -90,7 +93,7 @@ def _environment(folder: str, environments_folder: Path) -> Path:
 
 
 def _jars_of(environment_folder: Path) -> Path:
-    """Return the folder of the Java libraries that an environment has beside its packages."""
+    """Return the folder in an environment for its Java libraries."""
     return environment_folder / "jars"
 
 
@@ -104,7 +107,7 @@ def _run_command(command: list[str]) -> None:
     if completed.returncode:
         output_text = re.sub(
             r"\S+://\S+", "(address)", completed.stdout + completed.stderr
-        )  # the text becomes part of a document
+        )  # without addresses, because the text becomes part of a document
         raise PeerUnavailable(
             f"`{Path(command[0]).name} {' '.join(command[1:])}` failed: {output_text[-500:]}"
         )

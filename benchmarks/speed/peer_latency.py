@@ -1,4 +1,4 @@
-"""Measure the event latency of frameworks and of our worker at a moderate load."""
+"""Compare the event latency of sensorwatch's worker and of frameworks at a moderate load."""
 
 import time
 import uuid
@@ -12,7 +12,7 @@ from benchmarks.report.figures_table import Table
 from benchmarks.report.log_plots import Curve, log_log_plot
 from benchmarks.speed import compared_systems as compared
 from benchmarks.speed.latency import our_latencies
-from benchmarks.speed.paced_load import Latencies, Load, run_paced_load
+from benchmarks.speed.paced_load import Latencies, PacedLoad, run_paced_load
 from benchmarks.speed.peer_environments import SPARK, PeerUnavailable, script_of
 from benchmarks.speed.run_statistics import median_and_range
 from benchmarks.speed.section_result import SectionResult
@@ -22,19 +22,19 @@ from sensorwatch.common.kafka.topic_reader import read_topic
 from tests.brokers.child_processes import DeadlineMissed, wait_until
 
 RATE = 10_000
-"""Rows a second: a fifth of our worker's rate in `latency`, and at most half of the frameworks'
-drain rates."""
+"""Rows a second: a fifth of the rate in latency.py, and at most half of the rate at which the
+frameworks drain a topic."""
 UNREACHABLE_ROWS = 2**40
-"""Number of rows after which a program ends; a run never reaches this number."""
+"""A program ends after this number of rows, which no run reaches."""
 START_SECONDS = 120.0
 DRAIN_SECONDS = 5.0
-"""Time after the last row until all of its events have arrived."""
+"""Time to wait after the last row, so that all events arrive."""
 PERCENTILES = (10, 25, 50, 75, 90, 95, 99, 100)
 
 
 @dataclass(frozen=True, slots=True)
 class EndlessPeer:
-    """A framework that runs until it is stopped, configured for low latency."""
+    """A framework that is configured for low latency and runs until it is stopped."""
 
     name: str
     folder: str
@@ -42,26 +42,26 @@ class EndlessPeer:
     setup_note: str
 
     def run_paced_load(self, testbed: Testbed) -> Latencies:
-        """Wait until the peer processes rows, then run the load; raises PeerUnavailable."""
-        kafka, trained = testbed.kafka, testbed.trained(testbed.options.few_sensors)
+        """Wait until the framework processes rows, then run the load; raises PeerUnavailable."""
+        kafka, models = testbed.kafka, testbed.trained_models(testbed.options.few_sensors)
         topic = kafka.create_topic(f"paced-{uuid.uuid4().hex[:8]}")
         group, endless_topic = (
             f"of-{topic}",
             LoadedTopic(topic, 1, UNREACHABLE_ROWS, bad_rows=0, payload_bytes=0),
         )
-        drain_setup = DrainSetup(kafka, endless_topic, trained)
+        drain_setup = DrainSetup(kafka, endless_topic, models)
         script = script_of(self.folder, testbed, self.environment_values)
-        stream = trained.stream(int(RATE * testbed.options.seconds))
-        load = Load(drain_setup.config, topic, f"{group}.events", stream, RATE)
+        stream = models.stream(int(RATE * testbed.options.seconds))
+        load = PacedLoad(drain_setup.config, topic, f"{group}.events", stream, RATE)
         with script.running(script.environment(drain_setup, group)) as process:
 
             def is_done() -> bool:
                 if process.poll() is not None:
                     raise PeerUnavailable("it ended during the load")
-                return time.monotonic() > end
+                return time.monotonic() > end_time
 
             _wait_for_dead_letter(load, f"{group}.letters", self.name)
-            end = time.monotonic() + testbed.options.seconds + DRAIN_SECONDS
+            end_time = time.monotonic() + testbed.options.seconds + DRAIN_SECONDS
             latencies = run_paced_load(load, is_done)
         if not len(latencies.milliseconds):
             raise PeerUnavailable("no event of its load was seen")
@@ -85,36 +85,36 @@ LOW_LATENCY_PEERS = (
 
 
 def measure_peer_latency(testbed: Testbed) -> SectionResult:
-    """Measure the frameworks in turn with our worker; all use plain features."""
+    """Measure sensorwatch's worker and the frameworks in turn; all of them use plain features."""
     runs: dict[str, list[Latencies]] = {compared.PLAIN_WORKER: []}
-    missing: dict[str, str] = {}
-    trained = testbed.trained(testbed.options.few_sensors)
-    our_latencies(testbed, trained, "plain", RATE)  # warms up a new broker
+    missing_notes: dict[str, str] = {}
+    models = testbed.trained_models(testbed.options.few_sensors)
+    our_latencies(testbed, models, "plain", RATE)  # warms up the broker
     for _ in range(testbed.options.rounds):
-        runs[compared.PLAIN_WORKER].append(our_latencies(testbed, trained, "plain", RATE))
+        runs[compared.PLAIN_WORKER].append(our_latencies(testbed, models, "plain", RATE))
         for peer in LOW_LATENCY_PEERS:
             try:
                 runs.setdefault(peer.name, []).append(peer.run_paced_load(testbed))
             except PeerUnavailable as reason:
-                missing[peer.name] = f"Not measured: {peer.name}: {reason}."
+                missing_notes[peer.name] = f"Not measured: {peer.name}: {reason}."
     rows, curves = [], []
     for name, latencies in runs.items():
         if not latencies:
             continue
         latency_percentile = {
-            percent: median_and_range([run.latency_percentile(percent) for run in latencies])
-            for percent in PERCENTILES
+            percentage: median_and_range([run.latency_percentile(percentage) for run in latencies])
+            for percentage in PERCENTILES
         }
-        count = sum(len(run.milliseconds) for run in latencies)
-        figures = [latency_percentile[percent].text(0) for percent in (50, 90, 99, 100)]
+        event_count = sum(len(run.milliseconds) for run in latencies)
+        figures = [latency_percentile[percentage].text(0) for percentage in (50, 90, 99, 100)]
         guarantee = "exactly once" if name == compared.PLAIN_WORKER else "at least once"
-        rows.append((name, *figures, f"{count:,}", guarantee))
+        rows.append((name, *figures, f"{event_count:,}", guarantee))
         curves.append(
             Curve(
                 name,
                 [
-                    (float(percent), max(latency_percentile[percent].median, 1.0))
-                    for percent in PERCENTILES
+                    (float(percentage), max(latency_percentile[percentage].median, 1.0))
+                    for percentage in PERCENTILES
                 ],
             )
         )
@@ -126,14 +126,14 @@ def measure_peer_latency(testbed: Testbed) -> SectionResult:
         rows,
         f"From the input record's timestamp until a reader has the event. {setup_note}. Median "
         f"(lowest..highest) of {testbed.options.rounds} runs in turn. "
-        + " ".join(missing.values()),
+        + " ".join(missing_notes.values()),
     )
-    plot = log_log_plot(title, curves, axes=("per cent of the events", "ms at the most"))
+    plot = log_log_plot(title, curves, axis_names=("per cent of the events", "ms at the most"))
     return SectionResult(Section(title, [table], {"peer-latency": plot}), [])
 
 
-def _wait_for_dead_letter(load: Load, dead_letter_topic: str, name: str) -> None:
-    """Send an invalid row and wait for its dead letter, which shows that the peer has started."""
+def _wait_for_dead_letter(load: PacedLoad, dead_letter_topic: str, name: str) -> None:
+    """Send an invalid row and wait for its dead letter, a sign that the framework has started."""
     producer = Producer(load.kafka)
     producer.produce(load.topic, b"no row", partition=0)
     producer.flush(10)

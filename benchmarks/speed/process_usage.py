@@ -1,4 +1,4 @@
-"""CPU and memory of a running process, as the system reports them."""
+"""CPU time and memory of a running process, as the operating system reports both."""
 
 from pathlib import Path
 
@@ -6,13 +6,13 @@ import psutil
 
 
 def cpu_seconds(pid: int) -> float:
-    """Return user and system time of a process with all its threads, not its children."""
+    """Return the CPU time (user and system) of a process, without its child processes."""
     times = psutil.Process(pid).cpu_times()
     return float(times.user + times.system)
 
 
 def tree_cpu_seconds(pid: int) -> float:
-    """Return user and system time of a process and its running descendants."""
+    """Return the CPU time (user and system) of a process and its running descendants."""
     process = psutil.Process(pid)
     cpu_times_of_tree = (
         process_in_tree.cpu_times()

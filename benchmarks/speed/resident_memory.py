@@ -12,11 +12,11 @@ from benchmarks.speed.testbed import Testbed
 
 CHECKPOINTS = 10
 WARM_UP_CHECKPOINTS = 2
-"""Number of checkpoints before which the memory grows because buffers fill up."""
+"""Memory growth before this checkpoint is ignored, because buffers still fill up."""
 
 
 def measure_memory(testbed: Testbed) -> SectionResult:
-    """Measure the resident memory of the default detector along one long topic."""
+    """Measure the resident memory of a worker at several points of one long topic."""
     options = testbed.options
     drain_setup = testbed.drain_setup(sensors=options.few_sensors, rows=options.memory_rows)
     job = drain_setup.job("memory", "forecast")
@@ -28,8 +28,12 @@ def measure_memory(testbed: Testbed) -> SectionResult:
             memory_by_checkpoint.append(memory_mb(worker.pid))
         worker.process.terminate()
     rows = [
-        (f"{options.memory_rows * checkpoint // CHECKPOINTS:,}", f"{resident:.0f}", f"{peak:.0f}")
-        for checkpoint, (resident, peak) in enumerate(memory_by_checkpoint, start=1)
+        (
+            f"{options.memory_rows * checkpoint // CHECKPOINTS:,}",
+            f"{resident_mb:.0f}",
+            f"{peak_mb:.0f}",
+        )
+        for checkpoint, (resident_mb, peak_mb) in enumerate(memory_by_checkpoint, start=1)
     ]
     title = (
         f"Resident memory along {options.memory_rows:,} rows, default detector, "

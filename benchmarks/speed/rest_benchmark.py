@@ -1,7 +1,7 @@
 """`python -m benchmarks.speed.rest_benchmark`: compare /predict with a plain FastAPI server.
 
-Each server is one process. A client in its own process loads the servers in turn over 8
-connections.
+Each server is one process. A client in another process sends requests to the servers in turn,
+over 8 connections.
 """
 
 import json
@@ -35,15 +35,15 @@ from sensorwatch.common.simulation.stream import Simulation, simulate
 from sensorwatch.trainer.training import train
 
 CONNECTIONS = 8
-SIZES = (1, 100, 1_000)
-ANOMALOUS_EVERY = 100
+REQUEST_ROWS = (1, 100, 1_000)
+ANOMALY_INTERVAL = 100
 TRAIN_ROWS, SENSORS = 50_000, 10
 SCHEMA = Path("schemas/default.toml")
 
 
 @dataclass(frozen=True, slots=True)
 class ServerFigures:
-    """Throughput and latencies of one server at one request size."""
+    """Measurements of one server with requests of one size."""
 
     requests_per_second: float
     p50_ms: float
@@ -55,30 +55,32 @@ def main(
     seconds: Annotated[float, typer.Option(help="Duration of each measurement.")] = 5.0,
     repeats: Annotated[int, typer.Option(help="Number of measurements; medians are printed.")] = 3,
 ) -> None:
-    """Print requests a second and latencies at 1, 100 and 1,000 rows, and the ratios."""
+    """Print requests a second and latencies for requests of 1, 100 and 1,000 rows."""
     with tempfile.TemporaryDirectory() as folder:
         work_folder = Path(folder)
         readings, schema = simulate_rows(), load_schema(SCHEMA)
         write_models(work_folder, readings.take(slice(TRAIN_ROWS)), schema)
         rows = rows_of(readings.take(slice(TRAIN_ROWS, None)))
-        for size in SIZES:
+        for size in REQUEST_ROWS:
             (work_folder / f"{size}.json").write_text(
                 json.dumps(_request_bodies(rows, size)), encoding="utf-8"
             )
         with _running_servers(work_folder) as ports:
-            _compare(work_folder, ports, seconds, repeats)
+            _compare_servers(work_folder, ports, seconds, repeats)
 
 
-def _compare(work_folder: Path, ports: dict[str, int], seconds: float, repeats: int) -> None:
+def _compare_servers(
+    work_folder: Path, ports: dict[str, int], seconds: float, repeats: int
+) -> None:
     print("rows  server     requests/s   p50 ms   p99 ms   /livez p99 ms   x plain")
-    for size in SIZES:
+    for size in REQUEST_ROWS:
         bodies = work_folder / f"{size}.json"
         figures_by_server: dict[str, list[ServerFigures]] = {name: [] for name in ports}
         for port in ports.values():
-            _measure(port, bodies, 1.0)  # warms up every server equally
+            _measure_server(port, bodies, 1.0)  # warm-up
         for _ in range(repeats):
             for name, port in ports.items():
-                figures_by_server[name].append(_measure(port, bodies, seconds))
+                figures_by_server[name].append(_measure_server(port, bodies, seconds))
         baseline = _median_of(figures_by_server["baseline"])
         for name, measurements in figures_by_server.items():
             median_figures = _median_of(measurements)
@@ -91,11 +93,13 @@ def _compare(work_folder: Path, ports: dict[str, int], seconds: float, repeats: 
             )
 
 
-def _measure(port: int, bodies: Path, seconds: float) -> ServerFigures:
+def _measure_server(port: int, bodies: Path, seconds: float) -> ServerFigures:
     command = [sys.executable, "-m", "benchmarks.speed.http_load_generator", str(port), str(bodies)]
     completed = subprocess.run([*command, str(seconds)], check=True, stdout=subprocess.PIPE)
-    measured = json.loads(completed.stdout)
-    response_milliseconds, probe = (1e3 * np.asarray(measured[name]) for name in ("rows", "probe"))
+    load_measurements = json.loads(completed.stdout)
+    response_milliseconds, probe = (
+        1e3 * np.asarray(load_measurements[name]) for name in ("rows", "probe")
+    )
     return ServerFigures(
         len(response_milliseconds) / seconds,
         float(np.median(response_milliseconds)),
@@ -119,28 +123,28 @@ def _median_of(measurements: list[ServerFigures]) -> ServerFigures:
 
 @contextmanager
 def _running_servers(work_folder: Path) -> Iterator[dict[str, int]]:
-    """Start all servers; yield the port of each server by name."""
+    """Start all servers; yield a mapping from a server's name to its port."""
     ports = {name: _free_port() for name in ("baseline", *FeatureKind)}
     baseline = [
         "benchmarks.speed.tutorial_server",
         str(work_folder / "forest.joblib"),
         str(ports["baseline"]),
     ]
-    running = [subprocess.Popen([sys.executable, "-m", *baseline])]
+    processes = [subprocess.Popen([sys.executable, "-m", *baseline])]
     for name in FeatureKind:
         config = work_folder / f"{name}.toml"
         registry = f'[registry]\npath = "{work_folder / "registry"}"\nmodel = "{name}"\n'
         config.write_text(registry + '[log]\nlevel = "warning"\n', encoding="utf-8")
         command = [sys.executable, "-m", "sensorwatch", "serve", "--port", str(ports[name])]
-        running.append(subprocess.Popen([*command, "--config", str(config)]))
+        processes.append(subprocess.Popen([*command, "--config", str(config)]))
     try:
         for port in ports.values():
             _wait_for(port)
         yield ports
     finally:
-        for process in running:
+        for process in processes:
             process.terminate()
-        for process in running:
+        for process in processes:
             process.wait()
 
 
@@ -164,8 +168,8 @@ def _wait_for(port: int) -> None:
 
 
 def simulate_rows() -> Readings:
-    """Return simulated rows: the training rows, followed by the rows to send."""
-    rows = TRAIN_ROWS + CONNECTIONS * SIZES[-1]
+    """Return simulated rows: first the training rows, then the rows of the requests."""
+    rows = TRAIN_ROWS + CONNECTIONS * REQUEST_ROWS[-1]
     simulation = Simulation(sensors=SENSORS, rows=rows, chunk_rows=rows)
     (chunk,) = simulate(simulation)
     return Readings(
@@ -179,7 +183,7 @@ def simulate_rows() -> Readings:
 
 
 def write_models(work_folder: Path, readings: Readings, schema: Schema) -> None:
-    """Train a model of each kind of features into a registry, and write scikit-learn's forest."""
+    """Train and register a model for each kind of features, and write scikit-learn's forest."""
     times = readings.event_time
     source = DataSource(
         uri="simulated",
@@ -190,8 +194,8 @@ def write_models(work_folder: Path, readings: Readings, schema: Schema) -> None:
     )
     registry = Registry(work_folder / "registry")
     for name in FeatureKind:
-        candidate = train(readings, schema, source, TrainerSettings(features=name))
-        version = registry.register(name, candidate, who="benchmark", why="speed")
+        trained_model = train(readings, schema, source, TrainerSettings(features=name))
+        version = registry.register(name, trained_model, who="benchmark", why="speed")
         registry.promote(name, version, who="benchmark", why="speed", force="benchmark")
     forest = IsolationForest(random_state=0, contamination=0.005)
     joblib.dump(
@@ -200,9 +204,9 @@ def write_models(work_folder: Path, readings: Readings, schema: Schema) -> None:
 
 
 def rows_of(readings: Readings) -> list[dict[str, object]]:
-    """Return readings as rows of a request; every hundredth row is far from normal."""
+    """Return readings as rows of a request; every hundredth row is made anomalous."""
     values = readings.values.copy()
-    values[::ANOMALOUS_EVERY] += 30.0
+    values[::ANOMALY_INTERVAL] += 30.0
     names = ("x1", "x2", "x3")
     return [
         {"timestamp": format_instant(time), "sensor_id": readings.sensor_ids[sensor]}
@@ -214,9 +218,9 @@ def rows_of(readings: Readings) -> list[dict[str, object]]:
 
 
 def _request_bodies(rows: list[dict[str, object]], size: int) -> list[str]:
-    """Return one request body per connection; a body of one row has a normal row."""
-    starts = range(0 if size > 1 else 1, CONNECTIONS * SIZES[-1], SIZES[-1])
-    return [json.dumps({"rows": rows[start : start + size]}) for start in starts]
+    """Return one request body per connection. In requests of one row, the row is normal."""
+    first_rows = range(0 if size > 1 else 1, CONNECTIONS * REQUEST_ROWS[-1], REQUEST_ROWS[-1])
+    return [json.dumps({"rows": rows[start : start + size]}) for start in first_rows]
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Measure how the cost of a row grows along each axis, in one process without a broker."""
+"""Measure how the time per row grows with each size, such as the number of sensors."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -19,15 +19,15 @@ from sensorwatch.common.scoring.processing import process
 ROWS = 20_000
 ROW_BYTES = 90
 SNAPSHOT_SENSORS = (1_000, 10_000, 100_000)
-"""Numbers of sensors in the memories that are serialised."""
-AXES: dict[str, Sequence[Case]] = {
+"""Number of sensors in each memory that is serialised."""
+CASES_BY_SIZE: dict[str, Sequence[Case]] = {
     "rows at once": [replace(DEFAULT_CASE, rows=n) for n in (10, 100, 1_000, 10_000, 100_000)],
     "sensors": [replace(DEFAULT_CASE, sensors=n) for n in (1, 10, 100, 1_000, 10_000, 100_000)],
     "signals": [replace(DEFAULT_CASE, signals=n) for n in (3, 8, 16, 32, 64)],
     "trees": [replace(DEFAULT_CASE, trees=n) for n in (25, 50, 100, 200, 400)],
     "message bytes": [replace(DEFAULT_CASE, padding=n) for n in (0, 200, 1_000, 4_000, 16_000)],
 }
-_AXIS_VALUES: dict[str, Callable[[Case], int]] = {
+_SIZE_OF_CASE: dict[str, Callable[[Case], int]] = {
     "rows at once": lambda case: case.rows,
     "sensors": lambda case: case.sensors,
     "signals": lambda case: case.signals,
@@ -37,17 +37,17 @@ _AXIS_VALUES: dict[str, Callable[[Case], int]] = {
 
 
 def measure_growth(testbed: Testbed) -> SectionResult:
-    """Measure microseconds a row along every axis, with a warm default detector."""
+    """Measure the time per row of the default detector, with one size varied at a time."""
     curves, rows = [], []
-    for axis, cases in AXES.items():
+    for size_name, cases in CASES_BY_SIZE.items():
         costs_by_value = []
         for case in cases:
             costs = median_and_range(_microseconds(case, testbed.options.rounds))
-            value = _AXIS_VALUES[axis](case)
+            value = _SIZE_OF_CASE[size_name](case)
             costs_by_value.append((float(value), costs.median))
-            rows.append((axis, f"{value:,}", costs.text(2)))
-            print(f"{axis} {value:,}: {costs.text(2)} us a row", flush=True)
-        curves.append(Curve(f"{axis} (slope {_slope(costs_by_value):.2f})", costs_by_value))
+            rows.append((size_name, f"{value:,}", costs.text(2)))
+            print(f"{size_name} {value:,}: {costs.text(2)} us a row", flush=True)
+        curves.append(Curve(f"{size_name} (slope {_slope(costs_by_value):.2f})", costs_by_value))
     title = "How cost grows: microseconds a row, default detector, one process, no broker"
     note = (
         f"Unless stated otherwise: {DEFAULT_CASE.rows:,} rows at once, "
@@ -56,14 +56,14 @@ def measure_growth(testbed: Testbed) -> SectionResult:
         "last two points; 0: a row costs the same, 1: in proportion."
     )
     table = Table(title, ("", "value", "median (lowest..highest)"), rows, note)
-    plot = log_log_plot(title, curves, axes=("each axis's own value", "us a row"))
+    plot = log_log_plot(title, curves, axis_names=("each axis's own value", "us a row"))
     return SectionResult(
         Section("How cost grows", [table, _snapshots(testbed.options.rounds)], {"growth": plot})
     )
 
 
 def _microseconds(case: Case, repeats: int) -> list[float]:
-    """Return several measurements of a row's cost, with a memory that knows every sensor."""
+    """Return `repeats` measurements of the time per row, after a warm-up with every sensor."""
     detector, memory, warm_up_rows = warm_detector(case)
     costs, rows = [], max(ROWS, case.rows)
     for repeat in range(repeats):
@@ -76,20 +76,20 @@ def _microseconds(case: Case, repeats: int) -> list[float]:
 
 
 def _snapshots(repeats: int) -> Table:
-    """Measure the size of a serialised memory, and the times to write and to read it."""
+    """Measure the size of serialised detector memories, and the times to write and read them."""
     rows = []
     for sensors in SNAPSHOT_SENSORS:
         detector, memory, _ = warm_detector(replace(DEFAULT_CASE, sensors=sensors))
-        content = memory_to_bytes(memory)
+        serialised_memory = memory_to_bytes(memory)
         write_times, read_times = [], []
         for _ in range(repeats):
             start_time = perf_counter()
             memory_to_bytes(memory)
-            write_end = perf_counter()
-            memory_from_bytes(content, detector)
-            write_times.append(1e3 * (write_end - start_time))
-            read_times.append(1e3 * (perf_counter() - write_end))
-        sensor_bytes = f"{len(content) / sensors:.0f}"
+            write_end_time = perf_counter()
+            memory_from_bytes(serialised_memory, detector)
+            write_times.append(1e3 * (write_end_time - start_time))
+            read_times.append(1e3 * (perf_counter() - write_end_time))
+        sensor_bytes = f"{len(serialised_memory) / sensors:.0f}"
         rows.append(
             (
                 f"{sensors:,}",

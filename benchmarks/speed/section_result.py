@@ -1,4 +1,4 @@
-"""Result of one speed benchmark."""
+"""The result of one speed benchmark."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from benchmarks.speed.speed_targets import Verdict
 
 @dataclass(frozen=True, slots=True)
 class SectionResult:
-    """A section of the document, and verdicts on the speed targets."""
+    """The section of a benchmark in the document, and its verdicts on the speed targets."""
 
     section: Section
     verdicts: Sequence[Verdict] = ()

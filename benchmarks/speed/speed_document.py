@@ -16,7 +16,7 @@ lists what was tried and what each step gained.
 
 
 def document(command: str) -> Document:
-    """Return the document of a run that `command` started."""
+    """Return the document for the results of a run that was started with `command`."""
     clients = f"confluent-kafka {version('confluent-kafka')}"
     return Document(
         name="performance-measured.md",

@@ -36,9 +36,9 @@ class SpeedBenchmark(StrEnum):
     PEER_LATENCY = "peer-latency"
 
 
-def measure(part: SpeedBenchmark, testbed: Testbed) -> SectionResult:
+def measure(benchmark: SpeedBenchmark, testbed: Testbed) -> SectionResult:
     """Run one benchmark."""
-    return _SECTION_OF[part](testbed)
+    return _SECTION_OF[benchmark](testbed)
 
 
 _SECTION_OF: dict[SpeedBenchmark, Callable[[Testbed], SectionResult]] = {

@@ -1,4 +1,4 @@
-"""The speed targets, and whether measured figures reach them."""
+"""The speed targets, and a table that compares measurements with the targets."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from benchmarks.speed.run_statistics import MedianAndRange
 
 @dataclass(frozen=True, slots=True)
 class SpeedTarget:
-    """A required and a hoped-for value of a measured figure."""
+    """A required and a desired value of a measurement."""
 
     title: str
     required: float
@@ -19,7 +19,7 @@ class SpeedTarget:
     digits: int = 2
 
     def level_reached(self, figure: float) -> str:
-        """Return `aim`, `must` or `no`, depending on the value that the figure reaches."""
+        """Return `aim` if `figure` reaches `desired`, `must` if only `required`, else `no`."""
         sign = -1 if self.lower_is_better else 1
         if sign * figure >= sign * self.desired:
             return "aim"
@@ -44,7 +44,7 @@ FRAMEWORK = SpeedTarget("the same job against the best other framework, pydantic
 FRAMEWORK_TUNED = SpeedTarget(
     "the same job against the best other framework, tuned", 15, 25, digits=1
 )
-"""Target for frameworks that use msgspec and the largest batches that they accept."""
+"""Target for the comparison with tuned frameworks: with msgspec and their largest batches."""
 LATENCY_P50 = SpeedTarget("event latency, p50", 40, 15, "ms", lower_is_better=True, digits=0)
 LATENCY_P99 = SpeedTarget("event latency, p99", 100, 40, "ms", lower_is_better=True, digits=0)
 TWO_WORKERS = SpeedTarget("two workers on four partitions against one", 1.3, 1.6)
@@ -57,7 +57,7 @@ MEMORY_MANY = SpeedTarget(
 MEMORY_GROWTH = SpeedTarget(
     "growth of resident memory after warm-up", 20, 10, "MB", lower_is_better=True, digits=0
 )
-"""Target for memory growth: none is wanted, but the allocator itself varies by 20 MB."""
+"""No memory growth is wanted, but the allocator alone varies by up to 20 MB."""
 START_WARM = SpeedTarget(
     "start to first scored row, warm cache", 4, 2, "s", lower_is_better=True, digits=1
 )
@@ -71,23 +71,26 @@ RESTORE = SpeedTarget(
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A target and its measured figure."""
+    """A speed target, and the measurement to compare with this target."""
 
     target: SpeedTarget
-    measured: MedianAndRange
+    measurement: MedianAndRange
     note: str = ""
 
 
 def table(verdicts: Iterable[Verdict]) -> Table:
-    """Return a table of measured figures and their targets."""
+    """Return a table of measurements and their targets."""
     rows = []
     for verdict in verdicts:
-        target, measured = verdict.target, verdict.measured
-        sign = "at most " if target.lower_is_better else ""
-        limits = [f"{sign}{figure:g} {target.unit}" for figure in (target.required, target.desired)]
-        figures = f"{measured.text(target.digits)} {target.unit}"
+        target, measurement = verdict.target, verdict.measurement
+        limit_prefix = "at most " if target.lower_is_better else ""
+        limits = [
+            f"{limit_prefix}{figure:g} {target.unit}"
+            for figure in (target.required, target.desired)
+        ]
+        figures = f"{measurement.text(target.digits)} {target.unit}"
         rows.append(
-            (target.title, figures, *limits, target.level_reached(measured.median), verdict.note)
+            (target.title, figures, *limits, target.level_reached(measurement.median), verdict.note)
         )
     return Table(
         "Measured against the goals",

@@ -1,4 +1,4 @@
-"""Measure the time from process start to the first commit, with a warm and an empty cache."""
+"""Measure a worker's time to its first commit, with a filled and with an empty code cache."""
 
 import tempfile
 import time
@@ -17,20 +17,20 @@ MODELS = {"plain features": "plain", "default detector": "forecast"}
 
 
 def measure_startup(testbed: Testbed) -> SectionResult:
-    """Measure the time until the first micro-batch is committed."""
+    """Measure the time from a worker's start until its first micro-batch is committed."""
     drain_setup = testbed.drain_setup(sensors=testbed.options.few_sensors, rows=ROWS)
     rows, times_by_model = [], {}
     for name, model in MODELS.items():
-        # This start fills the cache of compiled code.
+        # This start is not measured; it fills the cache of compiled code.
         _time_start(drain_setup, model, None)
-        warm = median_and_range(
+        warm_times = median_and_range(
             [_time_start(drain_setup, model, None) for _ in range(testbed.options.rounds)]
         )
-        cold = median_and_range(
+        cold_times = median_and_range(
             [_time_cold_start(drain_setup, model) for _ in range(testbed.options.rounds)]
         )
-        times_by_model[name] = warm, cold
-        rows.append((name, warm.text(1), cold.text(1)))
+        times_by_model[name] = warm_times, cold_times
+        rows.append((name, warm_times.text(1), cold_times.text(1)))
     title = "From start to the first committed rows, seconds"
     table = Table(
         title,
@@ -42,9 +42,12 @@ def measure_startup(testbed: Testbed) -> SectionResult:
     return SectionResult(Section(title, [table]), _verdicts(*times_by_model["default detector"]))
 
 
-def _verdicts(warm: MedianAndRange, cold: MedianAndRange) -> list[Verdict]:
+def _verdicts(warm_times: MedianAndRange, cold_times: MedianAndRange) -> list[Verdict]:
     note = "default detector, to its first commit"
-    return [Verdict(goals.START_WARM, warm, note), Verdict(goals.START_COLD, cold, note)]
+    return [
+        Verdict(goals.START_WARM, warm_times, note),
+        Verdict(goals.START_COLD, cold_times, note),
+    ]
 
 
 def _time_cold_start(drain_setup: DrainSetup, model: str) -> float:

@@ -1,4 +1,4 @@
-"""Rows and detectors of any shape, for benchmarks without a broker."""
+"""Rows and detectors of chosen sizes, for benchmarks without a broker."""
 
 from dataclasses import dataclass, replace
 from functools import cache
@@ -15,27 +15,27 @@ from sensorwatch.trainer.unregistered_model import fit_on_first_records
 
 TRAINING_ROWS = 4_000
 WARM_UP_ROWS = 16
-"""Rows of each sensor before the measurement."""
+"""Number of rows of each sensor before the measurement begins."""
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """Sizes that the cost of a row can depend on."""
+    """The sizes on which the time to process a row can depend."""
 
     rows: int = 10_000
-    """Rows per call."""
+    """Number of rows per call of the detector."""
     sensors: int = 1_000
     signals: int = 3
     trees: int = 100
     padding: int = 0
-    """Bytes of each message outside the fields of the schema."""
+    """Length of an additional field that is not in the schema, in bytes."""
 
 
 DEFAULT_CASE = Case()
 
 
 def warm_detector(case: Case) -> tuple[Detector, Memory, int]:
-    """Return a detector, a memory that knows every sensor, and the number of warm-up rows."""
+    """Return a detector, its memory after the warm-up, and the number of warm-up rows."""
     detector = detector_of(case.signals, case.trees)
     memory = detector.empty_memory()
     warm_up_rows = max(WARM_UP_ROWS * case.sensors, case.rows)
@@ -46,19 +46,19 @@ def warm_detector(case: Case) -> tuple[Detector, Memory, int]:
 
 
 def payloads(case: Case, rows: int, first: int) -> list[bytes]:
-    """Return `rows` rows from number `first` on: sensors in turn, one second per turn."""
+    """Return `rows` JSON rows, numbered from `first`; each sensor has one row per second."""
     rng = np.random.default_rng([case.signals, first])
     values = rng.standard_normal((rows, case.signals)).round(4).tolist()
-    names = [f'"x{number + 1}":' for number in range(case.signals)]
+    names = [f'"x{signal_number + 1}":' for signal_number in range(case.signals)]
     padding_field = f',"more":"{"x" * case.padding}"' if case.padding else ""
-    encoded = []
-    for number, row in enumerate(values, start=first):
+    encoded_rows = []
+    for row_number, row in enumerate(values, start=first):
         signal_fields = ",".join(f"{name}{value}" for name, value in zip(names, row, strict=True))
-        sensor, second = number % case.sensors, number // case.sensors
-        encoded.append(
+        sensor, second = row_number % case.sensors, row_number // case.sensors
+        encoded_rows.append(
             f'{{"timestamp":{second},"sensor_id":"sensor-{sensor:06d}",{signal_fields}{padding_field}}}'.encode()
         )
-    return encoded
+    return encoded_rows
 
 
 @cache
@@ -68,7 +68,7 @@ def _schema(signals: int) -> Schema:
             "name": "growth",
             "time": {"field": "timestamp", "format": "epoch_s"},
             "key": {"field": "sensor_id", "optional": True},
-            "signals": [{"name": f"x{number + 1}"} for number in range(signals)],
+            "signals": [{"name": f"x{signal_number + 1}"} for signal_number in range(signals)],
         }
     )
 
@@ -77,9 +77,9 @@ def _schema(signals: int) -> Schema:
 def detector_of(signals: int, trees: int) -> Detector:
     """Return the default detector for `signals` signals, trained on ten sensors."""
     schema = _schema(signals)
-    training = payloads(Case(sensors=10, signals=signals), TRAINING_ROWS, 0)
+    training_payloads = payloads(Case(sensors=10, signals=signals), TRAINING_ROWS, 0)
     trainer_settings = TrainerSettings(trees=trees, min_rows=10)
     detector, _, _ = fit_on_first_records(
-        map(decode, training), schema, trainer_settings, rows=TRAINING_ROWS, uri="growth"
+        map(decode, training_payloads), schema, trainer_settings, rows=TRAINING_ROWS, uri="growth"
     )
     return detector

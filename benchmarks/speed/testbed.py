@@ -1,4 +1,7 @@
-"""Broker, filled topics and trained models of a speed run, created at first use."""
+"""What speed benchmarks need: a broker, filled topics and trained models.
+
+Each is created at its first use.
+"""
 
 import os
 import tempfile
@@ -19,7 +22,7 @@ from tests.brokers.kafka import Kafka
 
 FEATURE_KINDS = ("plain", "forecast")
 MANY_SENSORS = 20_000
-"""From this number of sensors on, only the default detector is trained and measured."""
+"""With this number of sensors or more, only the default detector is trained."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,18 +30,18 @@ class RunOptions:
     """Options of the command."""
 
     rows: int = 1_000_000
-    """Rows of the drained topic."""
+    """Number of rows in the topic that is drained."""
     rounds: int = 3
     few_sensors: int = 1_000
     many_sensors: int = 10_000
     """Number of sensors in the benchmarks with many sensors."""
     rate: int = 50_000
-    """Rows a second of the latency benchmark."""
+    """Rows a second in the latency benchmark."""
     seconds: float = 10.0
     memory_rows: int = 2_000_000
-    """Number of rows over which memory must not grow."""
+    """Number of rows in the benchmark of memory growth."""
     peer_share: float = 0.5
-    """Share of each peer's full number of rows that is drained."""
+    """Share of `Peer.rows` that another framework drains; 1 in a full run."""
     environments: Path = field(default_factory=lambda: Path(".cache/peers").absolute())
 
 
@@ -48,40 +51,40 @@ class DrainSetup:
 
     kafka: Kafka
     loaded_topic: LoadedTopic
-    trained: TrainedModels
+    models: TrainedModels
 
     @property
     def config(self) -> dict[str, Any]:
-        """Client settings of the broker."""
+        """Settings of Kafka clients for this broker."""
         return config_of(self.kafka)
 
     def job(
         self, group_prefix: str, model: str, settings: Mapping[str, object] | None = None
     ) -> WorkerJob:
-        """Return a worker job that drains the topic with a model, in a new group."""
+        """Return a job that drains the topic with a model, in a new consumer group."""
         return WorkerJob(
             self.config,
             self.loaded_topic.topic,
             self.loaded_topic.partitions,
             f"{group_prefix}-{uuid.uuid4().hex[:8]}",
-            self.trained.registry,
+            self.models.registry,
             model,
             settings or {},
         )
 
 
 def config_of(kafka: Kafka) -> dict[str, Any]:
-    """Return the settings of a client of this broker."""
+    """Return the settings of Kafka clients for a broker."""
     return {"bootstrap.servers": kafka.address}
 
 
 class Testbed:
-    """Broker, topics and models of one run."""
+    """The broker, the filled topics and the trained models of one run of the benchmarks."""
 
     def __init__(self, options: RunOptions) -> None:
         self.options = options
         self._stack = ExitStack()
-        self._trained: dict[int, TrainedModels] = {}
+        self._models_by_sensors: dict[int, TrainedModels] = {}
         self._loaded_topics: dict[tuple[int, int, int], LoadedTopic] = {}
 
     def __enter__(self) -> Self:
@@ -97,7 +100,7 @@ class Testbed:
 
     @cached_property
     def kafka(self) -> Kafka:
-        """The broker, which the first use starts."""
+        """The broker; it is started at the first use."""
         return self._stack.enter_context(running_broker())
 
     @cached_property
@@ -105,29 +108,29 @@ class Testbed:
         """A temporary folder that is deleted at the end of the run."""
         return Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-speed-")))
 
-    def trained(self, sensors: int) -> TrainedModels:
-        """Return the models for `sensors` sensors, trained at the first call."""
-        if sensors not in self._trained:
+    def trained_models(self, sensors: int) -> TrainedModels:
+        """Return the models for `sensors` sensors; the first call trains the models."""
+        if sensors not in self._models_by_sensors:
             print(f"training on {sensors} sensors ...", flush=True)
             kinds = FEATURE_KINDS[1:] if sensors >= MANY_SENSORS else FEATURE_KINDS
-            self._trained[sensors] = train(self.folder, sensors=sensors, features=kinds)
-        return self._trained[sensors]
+            self._models_by_sensors[sensors] = train(self.folder, sensors=sensors, features=kinds)
+        return self._models_by_sensors[sensors]
 
     def drain_setup(self, *, sensors: int, rows: int, partitions: int = 1) -> DrainSetup:
-        """Return a topic of `rows` rows and its models; equal arguments return the same topic."""
-        trained, key = self.trained(sensors), (sensors, rows, partitions)
+        """Return a topic of `rows` rows and its models; equal arguments give the same topic."""
+        models, key = self.trained_models(sensors), (sensors, rows, partitions)
         if key not in self._loaded_topics:
             self._loaded_topics[key] = self.load_new_topic(sensors, rows, partitions)
-        return DrainSetup(self.kafka, self._loaded_topics[key], trained)
+        return DrainSetup(self.kafka, self._loaded_topics[key], models)
 
     def load_new_topic(self, sensors: int, rows: int, partitions: int) -> LoadedTopic:
         """Create a new topic and fill it with rows."""
         print(f"filling a topic with {rows} rows of {sensors} sensors ...", flush=True)
         topic = self.kafka.create_topic(f"rows-{uuid.uuid4().hex[:8]}", partitions)
-        stream = self.trained(sensors).stream(rows)
+        stream = self.trained_models(sensors).stream(rows)
         return load_topic(config_of(self.kafka), topic, partitions, stream)
 
 
 def cores() -> int:
-    """Return how many cores this process may use."""
+    """Return the number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0))

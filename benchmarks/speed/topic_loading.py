@@ -1,4 +1,4 @@
-"""Fill a topic with the rows of a stream."""
+"""Fill a Kafka topic with the rows of a stream."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,18 +12,18 @@ from sensorwatch.common.kafka.silent_logger import silent_logger
 
 @dataclass(frozen=True, slots=True)
 class LoadedTopic:
-    """A topic, and the numbers of its rows and bytes."""
+    """A filled topic with its number of rows and bytes."""
 
     topic: str
     partitions: int
     rows: int
     bad_rows: int
-    """Rows that cannot be read."""
+    """Number of invalid rows."""
     payload_bytes: int
 
 
 def load_topic(kafka: dict[str, Any], topic: str, partitions: int, stream: Stream) -> LoadedTopic:
-    """Produce all rows, keyed by sensor; the rows of a sensor go to one partition."""
+    """Produce all rows of a stream; the key is the sensor, which determines the partition."""
     producer = Producer(
         producer_config({**kafka, "queue.buffering.max.messages": 1_000_000}),
         logger=silent_logger(),

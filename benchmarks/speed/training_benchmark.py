@@ -1,9 +1,9 @@
-"""Training and backtest on 1,000,000 rows of 8 signals.
+"""Measure the speed of training and backtest on 1,000,000 rows of 8 signals.
 
 Command: `python -m benchmarks.speed.training_benchmark`.
 
-Each command runs in its own process, in turn. `sensorwatch train` is compared with a script of
-pandas and scikit-learn, `sensorwatch backtest` with the rate of scoring alone.
+The commands run in turn, each in its own process. `sensorwatch train` is compared with a script
+that uses pandas and scikit-learn, and `sensorwatch backtest` with the rate of only the scoring.
 """
 
 import os
@@ -43,7 +43,7 @@ def main(
     rows: Annotated[int, typer.Option(help="Rows of the CSV file.")] = 1_000_000,
     repeats: Annotated[int, typer.Option(help="Number of measurements; medians are printed.")] = 3,
 ) -> None:
-    """Print seconds of training, rows a second of the backtest, and the ratios."""
+    """Print the seconds of training, the backtest's rows a second, and ratios to the baselines."""
     with tempfile.TemporaryDirectory() as folder:
         work_folder = Path(folder)
         signals = "".join(
@@ -58,8 +58,12 @@ def main(
 
 def _compare_training(work_folder: Path, repeats: int) -> None:
     data = str(work_folder / "rows.csv")
-    plain = ["benchmarks.speed.tutorial_training", data, str(work_folder / "plain.joblib")]
-    commands = {"baseline": plain}
+    baseline_command = [
+        "benchmarks.speed.tutorial_training",
+        data,
+        str(work_folder / "plain.joblib"),
+    ]
+    commands = {"baseline": baseline_command}
     for plan in FeatureKind:
         commands[plan.value] = _our_command(
             work_folder, "train", "--features", plan, "--name", plan
@@ -76,13 +80,13 @@ def _compare_training(work_folder: Path, repeats: int) -> None:
 
 
 def _compare_backtest(work_folder: Path, readings: Readings, repeats: int) -> None:
-    """Compare the whole command with scoring alone, both on one core.
+    """Compare the command `sensorwatch backtest` with only the scoring, both on one core.
 
-    Scoring alone calls `score_readings` on existing columns in a warm process, with the fastest
-    number of rows per call.
+    To measure only the scoring, `score_readings` is called on parsed rows in a warm process, with
+    the fastest number of rows per call.
     """
     keep_freed_memory()
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # child processes inherit this
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # child processes inherit the core
     registry = Registry(work_folder / "registry")
     print("backtest   rows/s   scoring alone, rows/s   share")
     for name in FeatureKind:
@@ -105,13 +109,20 @@ def _compare_backtest(work_folder: Path, readings: Readings, repeats: int) -> No
 
 
 def _our_command(work_folder: Path, command: str, *options: str) -> list[str]:
-    locations = [
+    location_options = [
         "--schema",
         str(work_folder / "schema.toml"),
         "--registry",
         str(work_folder / "registry"),
     ]
-    return ["sensorwatch", command, "--data", str(work_folder / "rows.csv"), *locations, *options]
+    return [
+        "sensorwatch",
+        command,
+        "--data",
+        str(work_folder / "rows.csv"),
+        *location_options,
+        *options,
+    ]
 
 
 def _time_command(command: list[str]) -> float:
@@ -121,17 +132,17 @@ def _time_command(command: list[str]) -> float:
 
 
 def some_rows(rows: int, *, seed: int = 0) -> Readings:
-    """Return autocorrelated rows of all sensors in turn, one second per turn."""
+    """Return autocorrelated rows of all sensors; each sensor has one row per second."""
     rng = np.random.default_rng(seed)
     steps = -(-rows // SENSORS)
     values: NDArray[np.float64] = rng.normal(size=(steps, SENSORS, SIGNALS))
     for step in range(1, steps):
         values[step] = 0.8 * values[step - 1] + 0.6 * values[step]
-    number = np.arange(rows, dtype=np.int64)
+    row_number = np.arange(rows, dtype=np.int64)
     return Readings(
-        number,
-        START + 1_000_000 * (number // SENSORS),
-        (number % SENSORS).astype(np.int32),
+        row_number,
+        START + 1_000_000 * (row_number // SENSORS),
+        (row_number % SENSORS).astype(np.int32),
         tuple(f"sensor-{sensor:03d}" for sensor in range(SENSORS)),
         np.round(values.reshape(-1, SIGNALS)[:rows], 6),
         np.empty((rows, 0)),

@@ -1,7 +1,8 @@
-"""A plain server with FastAPI, pydantic and scikit-learn, as in a tutorial.
+"""A simple prediction server with FastAPI, pydantic and scikit-learn, as in a tutorial.
 
 Command: `python -m benchmarks.speed.tutorial_server MODEL PORT`; MODEL is a forest written with
-joblib. Two things are tuned: one vectorised call of the forest per request, and an `async def`.
+joblib. Two things are faster than in a tutorial: the forest is called once per request, and the
+handler is an `async def`.
 """
 
 import sys
@@ -24,14 +25,14 @@ class Row(BaseModel):
     x3: float = Field(ge=-1000, le=1000, allow_inf_nan=False)
 
 
-class Rows(BaseModel):
-    """The body of a request."""
+class PredictRequest(BaseModel):
+    """The body of a prediction request."""
 
     rows: list[Row]
 
 
-class Score(BaseModel):
-    """The result of a row, with fewer fields than our response has."""
+class RowResult(BaseModel):
+    """The result of a row; it has fewer fields than a result of sensorwatch."""
 
     index: int
     sensor_id: str
@@ -39,18 +40,18 @@ class Score(BaseModel):
     is_anomaly: bool
 
 
-class Scores(BaseModel):
-    """The body of a response."""
+class PredictResponse(BaseModel):
+    """The body of a prediction response."""
 
-    rows: list[Score]
+    rows: list[RowResult]
 
 
 def create_app(model: str) -> FastAPI:
-    """Build the application around a fitted IsolationForest of x1, x2, x3, hour, day of week."""
+    """Return the application; `model` is a fitted IsolationForest of x1, x2, x3, hour, weekday."""
     app, forest = FastAPI(), joblib.load(model)
 
     @app.post("/predict")
-    async def predict(body: Rows) -> Scores:
+    async def predict(body: PredictRequest) -> PredictResponse:
         matrix = np.array(
             [
                 (row.x1, row.x2, row.x3, row.timestamp.hour, row.timestamp.weekday())
@@ -58,9 +59,9 @@ def create_app(model: str) -> FastAPI:
             ]
         )
         scores = -forest.score_samples(matrix)
-        return Scores(
+        return PredictResponse(
             rows=[
-                Score(
+                RowResult(
                     index=index,
                     sensor_id=row.sensor_id,
                     anomaly_score=score,

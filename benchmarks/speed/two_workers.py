@@ -1,4 +1,7 @@
-"""Compare two workers with one on four partitions, with workers frozen until the topic is full."""
+"""Compare the rate of two workers with that of one worker, on four partitions.
+
+The workers are frozen until the topic is full.
+"""
 
 import time
 import uuid
@@ -15,21 +18,21 @@ from benchmarks.speed.testbed import Testbed, config_of
 from benchmarks.speed.topic_loading import load_topic
 
 PARTITIONS = 4
-THREADS = (2, 1)
-"""Threads of each worker: the default, and one, which leaves a core to the other worker."""
+THREADS_PER_WORKER = (2, 1)
+"""Threads per worker: 2 is the default; 1 leaves a core to the other worker."""
 _LONG_SESSION_TIMEOUT = {"kafka__session_timeout_ms": 120_000}
-"""A session timeout longer than filling the topic, so that frozen workers stay in their group."""
+"""Frozen workers stay in their group, as this timeout is longer than filling the topic takes."""
 
 
 def measure_two_workers(testbed: Testbed) -> SectionResult:
-    """Measure one and two workers in turn."""
-    configurations = [(threads, workers) for threads in THREADS for workers in (1, 2)]
+    """Measure runs with one worker and runs with two workers in turn."""
+    configurations = [(threads, workers) for threads in THREADS_PER_WORKER for workers in (1, 2)]
     rounds = [
         {configuration: _drain_with(testbed, *configuration) for configuration in configurations}
         for _ in range(testbed.options.rounds)
     ]
     rows, ratios = [], []
-    for threads in THREADS:
+    for threads in THREADS_PER_WORKER:
         note = f"{threads} thread{'s' * (threads > 1)} each"
         for workers in (1, 2):
             runs = [round_runs[threads, workers] for round_runs in rounds]
@@ -58,28 +61,28 @@ def measure_two_workers(testbed: Testbed) -> SectionResult:
 
 
 def _drain_with(testbed: Testbed, threads: int, workers: int) -> DrainRun:
-    trained, rows = testbed.trained(testbed.options.few_sensors), testbed.options.rows
+    models, rows = testbed.trained_models(testbed.options.few_sensors), testbed.options.rows
     topic = testbed.kafka.create_topic(f"shared-{uuid.uuid4().hex[:8]}", PARTITIONS)
     job = WorkerJob(
         config_of(testbed.kafka),
         topic,
         PARTITIONS,
         f"of-{topic}",
-        trained.registry,
+        models.registry,
         "plain",
         {**_LONG_SESSION_TIMEOUT, "consumer__workers": workers, "consumer__threads": threads},
     )
     job.make_topics()
-    with running_worker(job) as group:
-        group.wait_assigned(workers)
-        group.process.freeze()
-        load_topic(job.kafka, topic, PARTITIONS, trained.stream(rows))
-        cpu_before = tree_cpu_seconds(group.pid)
-        group.process.thaw()
+    with running_worker(job) as supervisor:
+        supervisor.wait_assigned(workers)
+        supervisor.process.freeze()
+        load_topic(job.kafka, topic, PARTITIONS, models.stream(rows))
+        cpu_before = tree_cpu_seconds(supervisor.pid)
+        supervisor.process.thaw()
         start_time = time.perf_counter()
-        group.wait_consumed(rows)
+        supervisor.wait_consumed(rows)
         seconds = time.perf_counter() - start_time
-        cpu = tree_cpu_seconds(group.pid) - cpu_before
-        group.process.terminate()
+        cpu = tree_cpu_seconds(supervisor.pid) - cpu_before
+        supervisor.process.terminate()
     testbed.kafka.delete_topic(topic)
     return DrainRun(rows, seconds, cpu)

@@ -1,11 +1,11 @@
-"""Tests of the table that compares variants of the detector."""
+"""Tests of the table that compares the default detector with its variants."""
 
 from pathlib import Path
 
 from benchmarks.quality import nab_benchmark as nab
 from benchmarks.quality import skab_benchmark as skab
 from benchmarks.quality.ablated_detectors import FULL_DETECTOR, Variant
-from benchmarks.quality.ablation import AblationData, ablation, detectors_of_variants
+from benchmarks.quality.ablation import AblationData, ablation_table, detectors_of_variants
 from benchmarks.quality.compared_detectors import trivial_rules
 from benchmarks.quality.dataset_files import FileSelection
 from benchmarks.quality.simulated_fleet import load
@@ -21,7 +21,7 @@ def test_the_table_has_a_row_per_variant_and_a_figure_in_each_column(tmp_path: P
         skab.load(selection), nab.load(selection), load(sensors=2, slots=3), seeds=1
     )
 
-    table = ablation([flagging_nothing(), trivial_rules()[-1]], data)
+    table = ablation_table([flagging_nothing(), trivial_rules()[-1]], data)
 
     assert [row[0] for row in table.rows] == ["quiet", "flag everything"]
     quiet_row, alarming_row = (dict(zip(table.columns, row, strict=True)) for row in table.rows)
@@ -43,15 +43,15 @@ def test_every_stream_is_judged_by_every_variant(tmp_path: Path) -> None:
     trainer_settings = TrainerSettings.model_validate({"trees": 5})
     variants = [FULL_DETECTOR, Variant("forest alone", weights=(1.0, 0.0, 0.0, 0.0))]
 
-    full, forest = detectors_of_variants(variants, data, trainer_settings)
+    full_detector, forest_detector = detectors_of_variants(variants, data, trainer_settings)
 
-    assert [full.name, forest.name] == ["whole", "forest alone"]
+    assert [full_detector.name, forest_detector.name] == ["whole", "forest alone"]
     for stream in data.streams():
-        assert [len(judged.anomaly_score) for judged in full.judge_all([stream])] == [
-            stream.judged_rows
-        ]
-    (full_judged,), (forest_judged,) = (
-        full.judge_all([data.fleet.stream]),
-        forest.judge_all([data.fleet.stream]),
+        assert [
+            len(results.anomaly_score) for results in full_detector.fit_and_score_all([stream])
+        ] == [stream.judged_rows]
+    (full_results,), (forest_results,) = (
+        full_detector.fit_and_score_all([data.fleet.stream]),
+        forest_detector.fit_and_score_all([data.fleet.stream]),
     )
-    assert full_judged.anomaly_score.tobytes() != forest_judged.anomaly_score.tobytes()
+    assert full_results.anomaly_score.tobytes() != forest_results.anomaly_score.tobytes()

@@ -1,4 +1,4 @@
-"""Tests of the trivial rules that detectors are compared with."""
+"""Tests of the trivial rules with which detectors are compared."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from tests.reading_builders import a_schema
 def a_stream(
     rows: int = 300, *, train_rows: int = 200, rejected_row: int | None = None
 ) -> RecordStream:
-    """Return rows of two sensors in turn, with different levels; the last 20 rows are outliers."""
+    """Return a stream of two sensors with different levels; its last 20 rows are outliers."""
     rng = np.random.default_rng(3)
     values = rng.normal(size=(rows, 3)) + 100.0 * (np.arange(rows) % 2)[:, np.newaxis]
     values[-20:] += 30.0
@@ -32,11 +32,11 @@ def test_flagging_everything_flags_every_judged_row() -> None:
 
 
 def test_the_ewma_uses_the_level_of_each_sensor() -> None:
-    judged = ewma_of_z(a_stream(), rate=0.01)
+    results = ewma_of_z(a_stream(), rate=0.01)
 
-    assert judged.is_anomaly[-18:].all()
-    assert judged.is_anomaly[:80].mean() < 0.1
-    assert (judged.is_anomaly == (judged.anomaly_score > 1)).all()
+    assert results.is_anomaly[-18:].all()
+    assert results.is_anomaly[:80].mean() < 0.1
+    assert (results.is_anomaly == (results.anomaly_score > 1)).all()
 
 
 def test_the_ewma_does_not_look_ahead() -> None:
@@ -51,13 +51,13 @@ def test_the_ewma_does_not_look_ahead() -> None:
 def test_a_rejected_row_does_not_alarm_and_does_not_change_other_scores() -> None:
     complete_stream, stream_with_rejection = a_stream(), a_stream(rejected_row=290)
 
-    for judge in (lambda stream: ewma_of_z(stream, rate=0.01), forest_in_sample):
-        judged = judge(stream_with_rejection)
-        assert len(judged.is_anomaly) == 100
-        assert not judged.is_anomaly[90]
-        assert judged.anomaly_score[90] == 0.0
-        # Row 91 is a row of the other sensor.
-        assert judged.anomaly_score[91] == judge(complete_stream).anomaly_score[91]
+    for fit_and_score in (lambda stream: ewma_of_z(stream, rate=0.01), forest_in_sample):
+        results = fit_and_score(stream_with_rejection)
+        assert len(results.is_anomaly) == 100
+        assert not results.is_anomaly[90]
+        assert results.anomaly_score[90] == 0.0
+        # The rejected row is row 90 of these results. Row 91 is of the other sensor.
+        assert results.anomaly_score[91] == fit_and_score(complete_stream).anomaly_score[91]
 
 
 def test_an_alarm_starts_if_the_sensors_previous_row_has_no_alarm() -> None:

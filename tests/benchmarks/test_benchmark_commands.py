@@ -1,4 +1,4 @@
-"""The quality command writes a document only after a full run."""
+"""Tests of the command that runs the quality benchmarks."""
 
 from pathlib import Path
 
@@ -10,24 +10,33 @@ from tests.benchmarks.test_skab_benchmark import write_files
 
 
 @pytest.fixture
-def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a folder with two SKAB files; the working folder is another folder."""
+def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder with two SKAB files, and change to an empty working folder."""
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     return write_files(tmp_path)
 
 
 def test_a_single_benchmark_prints_its_time_and_writes_no_document(
-    data: Path, capsys: pytest.CaptureFixture[str]
+    data_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["--data", str(data), "--only", "skab", "--files", "valve1/*", "--seeds", "0"]
+    arguments = [
+        "--data",
+        str(data_folder),
+        "--only",
+        "skab",
+        "--files",
+        "valve1/*",
+        "--seeds",
+        "0",
+    ]
 
     assert run(main, [*arguments, "--alone"]) == 0
 
-    printed = capsys.readouterr().out
-    assert "SKAB, 1 files" in printed
-    assert "clock: rows 570-975" in printed
-    assert "skab: " in printed
+    output = capsys.readouterr().out
+    assert "SKAB, 1 files" in output
+    assert "clock: rows 570-975" in output
+    assert "skab: " in output
     assert not list(Path().iterdir())
 
 

@@ -1,4 +1,4 @@
-"""Tests of reading NAB's files and windows, and of counting alarms by window."""
+"""Tests of reading NAB's files and windows, and of counting the alarms in windows."""
 
 import json
 from pathlib import Path
@@ -12,11 +12,11 @@ from tests.benchmarks.test_streams import flagging_every, flagging_nothing
 
 
 def write_files(folder: Path, *, window: tuple[str, str] = ("00:40", "00:49")) -> Path:
-    """Write two files of 100 rows, one row a minute; only the first file has a window."""
+    """Write two NAB files of 100 rows, one row a minute; only the first file has a window."""
     window_ends = [f"2014-04-10 {end}:00.000000" for end in window]
     (folder / "nab" / "real").mkdir(parents=True)
     labels = {"real/a.csv": [window_ends], "real/b.csv": [], "real/not_there.csv": []}
-    (folder / "nab" / nab.LABELS).write_text(json.dumps(labels), encoding="utf-8")
+    (folder / "nab" / nab.LABELS_FILE).write_text(json.dumps(labels), encoding="utf-8")
     for name in ("a", "b"):
         lines = ["timestamp,value"]
         lines += [f"2014-04-10 {row // 60:02d}:{row % 60:02d}:00,{row % 7}" for row in range(100)]
@@ -49,8 +49,8 @@ def test_a_window_that_ends_at_no_row_is_an_error(tmp_path: Path) -> None:
 def test_an_episode_counts_for_the_window_in_which_it_begins(tmp_path: Path) -> None:
     files = nab.load(FileSelection(write_files(tmp_path)))
 
-    # Every 5th row from row 15 on alarms. Rows 40 and 45 of the first file are in its window. The
-    # other 15 alarms of the first file and all 17 alarms of the second file are false.
+    # From row 15 on every 5th row alarms. In the first file, the alarms at rows 40 and 45 are in
+    # the window; its other 15 alarms and all 17 alarms of the second file are false.
     run = nab.measure(files, flagging_every(5))
 
     assert (run.windows_found, run.windows, run.alarms, run.false_alarms) == (1, 1, 34, 32)

@@ -1,4 +1,4 @@
-"""NAB's scores agree with values that are calculated by hand."""
+"""Tests that NAB's scores agree with values calculated by hand."""
 
 import math
 
@@ -18,12 +18,12 @@ from benchmarks.quality.nab_scoring import (
     score_of_alarms,
 )
 
-FILE = Labels(100, ((40, 49), (70, 79)))
-"""A file with two windows; its rows from 15 on are judged."""
+LABELS = Labels(100, ((40, 49), (70, 79)))
+"""Labels of a file with two windows; rows 0 to 14 are its probation."""
 VALUE_FAR_FROM_WINDOW = 0.11
 
 
-def alarms_at(*rows: int, labels: Labels = FILE) -> NDArray[np.bool_]:
+def alarms_at(*rows: int, labels: Labels = LABELS) -> NDArray[np.bool_]:
     return np.isin(np.arange(probation(labels.rows), labels.rows), rows)
 
 
@@ -46,88 +46,88 @@ def test_the_scaled_sigmoid_has_the_values_of_the_paper(position: float, value: 
 
 
 def test_the_value_of_an_alarm_depends_on_its_row() -> None:
-    value, window = alarm_values(FILE)
+    value, window = alarm_values(LABELS)
 
     best_value = 2 * sigmoid(5) - 1
     assert window[[39, 40, 49, 50, 70, 79, 80]].tolist() == [
         *(NO_WINDOW, 0, 0, NO_WINDOW, 1, 1, NO_WINDOW)
     ]
-    assert value[15] == value[39] == -VALUE_FAR_FROM_WINDOW  # no window before it
+    assert value[15] == value[39] == -VALUE_FAR_FROM_WINDOW  # no window is before these rows
     assert value[40] == 1.0
-    # Half of the window is left at row 45, and a tenth of it at row 49.
+    # At row 45, half of the window remains; at row 49, a tenth.
     assert value[45] == pytest.approx((2 * sigmoid(2.5) - 1) / best_value)
     assert value[49] == pytest.approx((2 * sigmoid(0.5) - 1) / best_value)
     assert value[50] == pytest.approx(
         VALUE_FAR_FROM_WINDOW * (2 * sigmoid(-5 / 9) - 1)
-    )  # just behind the window
+    )  # the first row after the window
     assert value[58] == pytest.approx(
         VALUE_FAR_FROM_WINDOW * (2 * sigmoid(-5) - 1)
-    )  # one window width behind the window
+    )  # one window width after the window
     assert value[99] == pytest.approx(VALUE_FAR_FROM_WINDOW * (2 * sigmoid(-100 / 9) - 1))
 
 
 def test_no_alarm_is_0_and_the_first_row_of_each_window_is_100() -> None:
-    assert score_of_alarms([FILE], [alarms_at()]) == 0.0
-    assert score_of_alarms([FILE], [alarms_at(40, 70)]) == pytest.approx(100.0)
-    assert best_threshold_score([FILE], [alarms_at(40, 70).astype(float)]).score == pytest.approx(
+    assert score_of_alarms([LABELS], [alarms_at()]) == 0.0
+    assert score_of_alarms([LABELS], [alarms_at(40, 70)]) == pytest.approx(100.0)
+    assert best_threshold_score([LABELS], [alarms_at(40, 70).astype(float)]).score == pytest.approx(
         100.0
     )
 
 
 def test_a_constant_score_has_the_result_of_no_alarm() -> None:
-    result = best_threshold_score([FILE], [np.zeros(85)])
+    result = best_threshold_score([LABELS], [np.zeros(85)])
 
     assert result.score == 0.0
     assert result.threshold == math.inf
 
 
 def test_only_the_earliest_alarm_of_a_window_counts() -> None:
-    assert score_of_alarms([FILE], [alarms_at(42, 43, 49)]) == score_of_alarms(
-        [FILE], [alarms_at(42)]
+    assert score_of_alarms([LABELS], [alarms_at(42, 43, 49)]) == score_of_alarms(
+        [LABELS], [alarms_at(42)]
     )
 
 
 def test_half_of_the_windows_found_with_one_false_alarm() -> None:
-    # A window found at its first row gains 2: a value of 1, and no cost of 1 for a missed window.
-    # So 4 is the most that two windows can gain.
-    assert score_of_alarms([FILE], [alarms_at(40, 20)]) == pytest.approx(
+    # An alarm at a window's first row gains 2: its value of 1, and the avoided cost of 1 for a
+    # missed window. The maximum for two windows is therefore 4.
+    assert score_of_alarms([LABELS], [alarms_at(40, 20)]) == pytest.approx(
         100 * (2 - VALUE_FAR_FROM_WINDOW) / 4
     )
 
 
 def test_all_files_share_one_threshold() -> None:
-    # The second file's false alarm scores above its own window, and above the first's window too.
+    # In the second file, the false alarm has a higher anomaly score than all alarms in windows.
     first_scores = np.where(alarms_at(40, 70), 5.0, 0.0)
     second_scores = np.where(alarms_at(40, 70), 6.0, 0.0) + np.where(alarms_at(20), 7.0, 0.0)
 
-    best = best_threshold_score([FILE, FILE], [first_scores, second_scores])
+    best_score = best_threshold_score([LABELS, LABELS], [first_scores, second_scores])
 
-    assert best.threshold == 5.0
-    assert best.score == pytest.approx(100 * (8 - VALUE_FAR_FROM_WINDOW) / 8)
+    assert best_score.threshold == 5.0
+    assert best_score.score == pytest.approx(100 * (8 - VALUE_FAR_FROM_WINDOW) / 8)
 
 
 def test_a_file_without_windows_adds_nothing_but_its_false_alarms() -> None:
     file_without_windows = Labels(100, ())
 
-    score = score_of_alarms([FILE, file_without_windows], [alarms_at(40, 70), alarms_at(20, 21)])
+    score = score_of_alarms([LABELS, file_without_windows], [alarms_at(40, 70), alarms_at(20, 21)])
 
     assert score == pytest.approx(100 * (4 - 2 * VALUE_FAR_FROM_WINDOW) / 4)
 
 
 @given(
     seed=st.integers(0, 9_999),
-    levels=st.integers(1, 20),
+    score_levels=st.integers(1, 20),
 )
-def test_the_best_threshold_is_the_best_of_all_thresholds(seed: int, levels: int) -> None:
+def test_the_best_threshold_is_the_best_of_all_thresholds(seed: int, score_levels: int) -> None:
     rng = np.random.default_rng(seed)
-    files = [FILE, Labels(60, ((20, 30),))]
-    scores = [rng.integers(0, levels, size=size).astype(float) for size in (85, 51)]
+    files = [LABELS, Labels(60, ((20, 30),))]
+    scores = [rng.integers(0, score_levels, size=size).astype(float) for size in (85, 51)]
 
-    best = best_threshold_score(files, scores)
+    best_score = best_threshold_score(files, scores)
 
     score_by_threshold = {
         threshold: score_of_alarms(files, [score >= threshold for score in scores])
         for threshold in {*np.concatenate(scores).tolist(), math.inf}
     }
-    assert best.score == pytest.approx(max(score_by_threshold.values()))
-    assert score_by_threshold[best.threshold] == pytest.approx(best.score)
+    assert best_score.score == pytest.approx(max(score_by_threshold.values()))
+    assert score_by_threshold[best_score.threshold] == pytest.approx(best_score.score)

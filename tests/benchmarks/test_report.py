@@ -11,18 +11,18 @@ from benchmarks.report.figures_table import Table, markdown, show
 from benchmarks.report.plots import Bar, Point, Strip, bars, ratios, scatter, strips
 
 TABLE = Table("Found", ("", "F1"), [("ours", "0.81"), ("a|b", "0.1")], "Pooled.")
-FLAGS = np.arange(40) % 10 < 3
-DRAWINGS = {
+FAULTY_ROWS = np.arange(40) % 10 < 3
+PLOTS = {
     "bars": bars("Bars", [Bar("<ours>", 50.0), Bar("theirs", -3.0)], top=100.0),
-    "scatter": scatter("Dots", [Point("a", 1, 2)], axes=("x", "y"), target=(16.0, 27.0)),
-    "strips": strips("Rows", [Strip("one.csv", FLAGS, ~FLAGS)], alarm_name="alarm"),
+    "scatter": scatter("Dots", [Point("a", 1, 2)], axis_names=("x", "y"), target=(16.0, 27.0)),
+    "strips": strips("Rows", [Strip("one.csv", FAULTY_ROWS, ~FAULTY_ROWS)], alarm_name="alarm"),
     "ratios": ratios("Rates", [("plain", [Bar("ours", 0.0), Bar("b", 99.0)])], factor=3.0),
 }
 
 
-@pytest.mark.parametrize("name", list(DRAWINGS))
+@pytest.mark.parametrize("name", list(PLOTS))
 def test_the_marks_of_a_plot_are_inside_the_drawing(name: str) -> None:
-    root = ElementTree.fromstring(DRAWINGS[name])
+    root = ElementTree.fromstring(PLOTS[name])
 
     width, height = float(root.attrib["width"]), float(root.attrib["height"])
     marks = [mark for mark in root if mark.tag.endswith(("circle", "text"))]
@@ -56,12 +56,12 @@ def test_a_table_is_written_as_markdown() -> None:
 def test_all_cells_of_a_table_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
     show(TABLE)
 
-    printed = capsys.readouterr().out
-    assert all(word in printed for word in ("Found", "F1", "ours", "0.81", "Pooled."))
+    output = capsys.readouterr().out
+    assert all(word in output for word in ("Found", "F1", "ours", "0.81", "Pooled."))
 
 
 def test_the_document_and_its_plots_are_written_to_one_folder(tmp_path: Path) -> None:
-    section = Section("SKAB", [TABLE], {"dots": DRAWINGS["scatter"]})
+    section = Section("SKAB", [TABLE], {"dots": PLOTS["scatter"]})
 
     document = Document("found.md", "Found", "How.", "make it", environment_notes=["2 cores"])
 

@@ -1,4 +1,4 @@
-"""Tests of the HTTP load generator and of the plain server."""
+"""Tests of the HTTP load generator and of the tutorial server that it measures."""
 
 import json
 import threading
@@ -24,7 +24,7 @@ ROW = {"timestamp": "2025-01-01T00:00:00Z", "x1": 0.1, "x2": 0.2, "x3": 0.3}
 
 @contextmanager
 def plain_server(folder: Path) -> Iterator[int]:
-    """Serve scikit-learn's forest in a thread; yield the port."""
+    """Run the tutorial server with a small forest in a thread; yield its port."""
     matrix = compute_features(some_readings(), plain_plan(a_schema()))
     joblib.dump(IsolationForest(n_estimators=5, random_state=0).fit(matrix), folder / "forest")
     app = create_app(str(folder / "forest"))

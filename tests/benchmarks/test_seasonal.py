@@ -1,4 +1,4 @@
-"""The stream with a sharp hour has its faults at the measured hours."""
+"""Tests of the streams with a sharp hour, and of counting alarms in their faulty hours."""
 
 import numpy as np
 
@@ -36,18 +36,18 @@ def test_only_the_faulty_hours_differ_from_the_daily_pattern() -> None:
 
 
 def test_alarms_are_counted_by_hour() -> None:
-    """A detector that alarms on high values finds the wrong hours and no missing hours."""
+    """A detector that alarms on high values finds all wrong hours and no missing hour."""
 
-    def judge(stream: RecordStream) -> JudgedRows:
+    def fit_and_score(stream: RecordStream) -> JudgedRows:
         rows = stream.records[stream.train_rows :]
         is_high = np.asarray([float(row["x1"]) > HIGH_VALUE for row in rows])  # type: ignore[index, arg-type]
         return JudgedRows(is_high.astype(float), is_high, is_high)
 
     streams = [draw_stream(rows_per_day, 1) for rows_per_day in ROWS_PER_DAY]
-    counts = table(streams, [ComparedDetector("height", judge)], processes=1)
+    hours_table = table(streams, [ComparedDetector("height", fit_and_score)], processes=1)
 
-    assert counts.rows[0][0] == "height"
-    for cell in counts.rows[0][1:]:
+    assert hours_table.rows[0][0] == "height"
+    for cell in hours_table.rows[0][1:]:
         wrong_hours, missing_hours, rate = cell.removesuffix(" %").split(" / ")
         assert (wrong_hours, missing_hours) == ("100", "0")
         assert 4.0 < float(rate) < 4.4

@@ -1,4 +1,4 @@
-"""Tests of the simulated faults, and of counting which faults are found."""
+"""Tests of the simulated faults, and of counting the found faults."""
 
 from collections import Counter
 
@@ -40,8 +40,8 @@ def test_equal_fleets_are_identical_and_faults_change_one_signal() -> None:
     assert len(spikes) == 2
     for fault in spikes:
         neighbours = values[[fault.start - 1, fault.start + 1], fault.sensor].mean(axis=0)
-        jump = np.abs(values[fault.start, fault.sensor] - neighbours) / noise_scale()
-        assert (jump > 3).sum() == 1  # one signal, by 6 standard deviations of its noise
+        jump_in_sigmas = np.abs(values[fault.start, fault.sensor] - neighbours) / noise_scale()
+        assert (jump_in_sigmas > 3).sum() == 1  # only the faulty signal jumps
     for fault in fleet.faults:
         if fault.kind is FaultKind.STUCK:
             rows = values[fault.start - 1 : fault.start + 30, fault.sensor]
@@ -50,18 +50,18 @@ def test_equal_fleets_are_identical_and_faults_change_one_signal() -> None:
 
 def test_only_an_alarm_in_the_rows_of_a_fault_finds_the_fault() -> None:
     alarmed = np.zeros((400, 2), dtype=np.bool_)
-    found_at_once = PlacedFault(FaultKind.STUCK, sensor=0, start=100, length=30)
-    found_later = PlacedFault(FaultKind.STUCK, sensor=0, start=200, length=30)
-    not_found = PlacedFault(FaultKind.STUCK, sensor=1, start=200, length=30)
+    fault_found_at_once = PlacedFault(FaultKind.STUCK, sensor=0, start=100, length=30)
+    fault_found_later = PlacedFault(FaultKind.STUCK, sensor=0, start=200, length=30)
+    missed_fault = PlacedFault(FaultKind.STUCK, sensor=1, start=200, length=30)
     alarmed[100, 0] = alarmed[208:220, 0] = True
-    alarmed[199, 1] = alarmed[230, 1] = True  # one row before and one row after the fault
-    alarmed[165, 1] = True  # an alarm before the fault, by chance
+    alarmed[199, 1] = alarmed[230, 1] = True  # just before and just after the fault
+    alarmed[165, 1] = True  # in the healthy rows before the fault
 
-    result = result_of_kind([found_at_once, found_later, not_found], alarmed)
+    result = result_of_kind([fault_found_at_once, fault_found_later, missed_fault], alarmed)
 
     assert (result.episodes, result.delay) == (3, 4.0)
     assert result.recall == pytest.approx(2 / 3)
-    assert result.by_chance == pytest.approx(1 / 3)
+    assert result.recall_by_chance == pytest.approx(1 / 3)
 
 
 def test_rows_near_faults_do_not_count_for_the_alert_rate() -> None:

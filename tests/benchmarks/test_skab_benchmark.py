@@ -1,4 +1,4 @@
-"""SKAB's figures are pooled over rows, and a cut depends on file name and seed only."""
+"""Tests of reading and cutting SKAB's files, and of SKAB's metrics."""
 
 from pathlib import Path
 
@@ -21,18 +21,18 @@ from sensorwatch.common.errors import DataError
 HEADER = "datetime;Pressure;Volume Flow RateRMS;anomaly;changepoint"
 
 
-def flags(text: str) -> NDArray[np.bool_]:
+def mask_of(text: str) -> NDArray[np.bool_]:
     return np.asarray([letter == "#" for letter in text])
 
 
 @pytest.fixture
-def data(tmp_path: Path) -> Path:
-    """Return a folder with the files of `write_files`."""
+def data_folder(tmp_path: Path) -> Path:
+    """Return a folder with two SKAB files, written by `write_files`."""
     return write_files(tmp_path)
 
 
 def write_files(folder: Path) -> Path:
-    """Write two files of 1,000 rows; rows 600 to 899 are faulty, and one cell is invalid."""
+    """Write two SKAB files of 1,000 rows. Rows 600 to 899 are faulty; one cell is invalid."""
     for name in ("valve1/0", "other/3"):
         lines = [HEADER]
         for row in range(1_000):
@@ -47,7 +47,7 @@ def write_files(folder: Path) -> Path:
 
 
 def test_rows_are_counted_by_label_and_alarm() -> None:
-    counts = count(flags("..####.."), flags(".#.##..."))
+    counts = count(mask_of("..####.."), mask_of(".#.##..."))
 
     assert counts == Counts(
         true_positives=2, false_positives=1, false_negatives=2, true_negatives=3
@@ -72,14 +72,14 @@ def test_rates_without_rows_are_zero() -> None:
 
 
 def test_delays_has_an_entry_for_each_run_of_faulty_rows() -> None:
-    faulty = flags("##..###...##.#")
-    alarm = flags("#.....#..#...#")
+    faulty = mask_of("##..###...##.#")
+    alarmed = mask_of("#.....#..#...#")
 
-    assert delays(faulty, alarm) == [0, 2, None, 0]
+    assert delays(faulty, alarmed) == [0, 2, None, 0]
 
 
 def test_a_cut_depends_on_file_name_and_seed_only() -> None:
-    names = [f"valve1/{number}.csv" for number in range(200)]
+    names = [f"valve1/{file_number}.csv" for file_number in range(200)]
     cuts = [cut_of(name, seed) for seed in range(5) for name in names]
 
     assert cuts == [cut_of(name, seed) for seed in range(5) for name in names]
@@ -87,28 +87,28 @@ def test_a_cut_depends_on_file_name_and_seed_only() -> None:
     assert len({cut_of("valve1/0.csv", seed) for seed in range(5)}) > 1
 
 
-def test_a_cut_file_has_its_labels_at_the_right_rows(data: Path) -> None:
-    other_file, valve_file = load(FileSelection(data))
+def test_a_cut_file_has_its_labels_at_the_right_rows(data_folder: Path) -> None:
+    other_file, valve_file = load(FileSelection(data_folder))
 
     assert [other_file.name, valve_file.name] == ["other/3.csv", "valve1/0.csv"]
     assert valve_file.schema.signal_names == ("Pressure", "Volume Flow RateRMS")
     for cut in (0, 1, 160):
-        truth = valve_file.truth(cut)
-        assert len(truth) == valve_file.stream(cut).judged_rows == 1_000 - cut - TRAIN_ROWS
-        assert np.flatnonzero(truth)[0] + TRAIN_ROWS + cut == 600
+        judged_labels = valve_file.judged_labels(cut)
+        assert len(judged_labels) == valve_file.stream(cut).judged_rows == 1_000 - cut - TRAIN_ROWS
+        assert np.flatnonzero(judged_labels)[0] + TRAIN_ROWS + cut == 600
 
 
-def test_the_clock_rule_is_better_on_uncut_files_than_on_cut_files(data: Path) -> None:
-    run = measure(load(FileSelection(data)), clock_rule(), seeds=2)
+def test_the_clock_rule_is_better_on_uncut_files_than_on_cut_files(data_folder: Path) -> None:
+    run = measure(load(FileSelection(data_folder)), clock_rule(), seeds=2)
 
-    assert len(run.counts) == len(run.cut) == 2
+    assert len(run.counts) == len(run.counts_by_seed) == 2
     assert sum_counts(run.counts) == Counts(600, 2 * 106, 0, 2 * 600 - 600 - 2 * 106)
-    assert all(counts.f1 < sum_counts(run.counts).f1 for counts in run.cut)
+    assert all(counts.f1 < sum_counts(run.counts).f1 for counts in run.counts_by_seed)
 
 
-def test_files_are_chosen_by_pattern(data: Path) -> None:
-    assert [file.name for file in load(FileSelection(data, ("valve*",)))] == ["valve1/0.csv"]
+def test_files_are_chosen_by_pattern(data_folder: Path) -> None:
+    assert [file.name for file in load(FileSelection(data_folder, ("valve*",)))] == ["valve1/0.csv"]
     with pytest.raises(DataError, match="fits valve9"):
-        load(FileSelection(data, ("valve9/*",)))
+        load(FileSelection(data_folder, ("valve9/*",)))
     with pytest.raises(DataError, match="--data"):
-        load(FileSelection(data / "nowhere"))
+        load(FileSelection(data_folder / "nowhere"))

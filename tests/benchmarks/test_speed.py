@@ -1,4 +1,4 @@
-"""Tests of the parts of the speed benchmarks that need no broker."""
+"""Tests of those parts of the speed benchmarks that need no broker."""
 
 import json
 from xml.etree import ElementTree
@@ -28,12 +28,12 @@ STREAM = Stream(sensors=50, rows=20_000)
 
 
 def test_a_stream_has_the_same_rows_every_time() -> None:
-    first = [payload for chunk in chunks(STREAM) for payload in payloads(chunk)]
-    second = [payload for chunk in chunks(STREAM) for payload in payloads(chunk)]
+    first_payloads = [payload for chunk in chunks(STREAM) for payload in payloads(chunk)]
+    second_payloads = [payload for chunk in chunks(STREAM) for payload in payloads(chunk)]
 
-    assert first == second
-    assert len(first) == 20_000
-    assert 95 < np.mean([len(payload) for payload in first]) < 110
+    assert first_payloads == second_payloads
+    assert len(first_payloads) == 20_000
+    assert 95 < np.mean([len(payload) for payload in first_payloads]) < 110
 
 
 def test_exactly_the_invalid_rows_are_rejected_and_the_times_of_a_sensor_rise() -> None:
@@ -62,14 +62,14 @@ def test_a_stream_has_few_outliers_and_a_clean_stream_has_none() -> None:
 
 
 def test_a_drained_stream_comes_after_its_training() -> None:
-    trained = TrainedModels(ROOT, ROOT, sensors=100, steps=2_000)
+    models = TrainedModels(ROOT, ROOT, sensors=100, steps=2_000)
 
-    stream = trained.stream(1_000)
+    stream = models.stream(1_000)
 
-    first = next(iter(chunks(stream)))
-    week = 7 * 24 * HOUR
-    # The stream begins with the simulator's block in which the training ended.
-    assert abs(int(first.event_time[0]) - (START + week)) <= 24 * 7 * HOUR
+    first_chunk = next(iter(chunks(stream)))
+    week_microseconds = 7 * 24 * HOUR
+    # The simulator makes rows in blocks; the stream begins with the block where training ended.
+    assert abs(int(first_chunk.event_time[0]) - (START + week_microseconds)) <= 24 * 7 * HOUR
     assert stream.step_seconds == pytest.approx(302.4)
 
 
@@ -83,14 +83,18 @@ def test_ratios_are_taken_within_a_round() -> None:
 
 
 def test_event_latency_begins_with_its_own_record_and_leaves_out_the_warm_up() -> None:
-    warm_up = 1_000 * WARM_UP_SECONDS
-    sent = np.asarray(
-        [0.0, 90_000.0, 90_000.0 + warm_up - 1, 90_000.0 + warm_up, 90_000.0 + warm_up + 5]
+    warm_up_ms = 1_000 * WARM_UP_SECONDS
+    sent_times = np.asarray(
+        [0.0, 90_000.0, 90_000.0 + warm_up_ms - 1, 90_000.0 + warm_up_ms, 90_000.0 + warm_up_ms + 5]
     )
-    event_arrivals = [(4, 90_000.0 + warm_up + 12), (2, 95_000.0), (3, 90_000.0 + warm_up + 40)]
+    event_arrivals = [
+        (4, 90_000.0 + warm_up_ms + 12),
+        (2, 95_000.0),
+        (3, 90_000.0 + warm_up_ms + 40),
+    ]
 
-    # The first record is not one of the load's four records.
-    assert event_latencies(sent, event_arrivals, rows=4).tolist() == [7.0, 40.0]
+    # The first record in the topic is not part of the load, which has four records.
+    assert event_latencies(sent_times, event_arrivals, rows=4).tolist() == [7.0, 40.0]
 
 
 def test_a_median_is_written_with_its_range() -> None:
@@ -119,8 +123,8 @@ def test_a_long_run_that_took_less_time_than_a_short_run_is_an_error() -> None:
         (SpeedTarget("time", 40, 15, "ms", lower_is_better=True), 41, "no"),
     ],
 )
-def test_a_figure_reaches_its_target_or_not(target: SpeedTarget, figure: float, word: str) -> None:
-    assert target.level_reached(figure) == word
+def test_a_figure_reaches_its_target_or_not(target: SpeedTarget, figure: float, level: str) -> None:
+    assert target.level_reached(figure) == level
 
 
 def test_the_table_has_measured_figures_and_their_targets() -> None:
@@ -132,9 +136,11 @@ def test_the_table_has_measured_figures_and_their_targets() -> None:
 
 
 def test_the_points_of_a_curve_are_inside_the_drawing() -> None:
-    drawn = log_log_plot("Cost", [Curve("rows", [(1, 0.5), (100_000, 20)])], axes=("n", "us"))
+    plot_text = log_log_plot(
+        "Cost", [Curve("rows", [(1, 0.5), (100_000, 20)])], axis_names=("n", "us")
+    )
 
-    root = ElementTree.fromstring(drawn)
+    root = ElementTree.fromstring(plot_text)
     width, height = float(root.attrib["width"]), float(root.attrib["height"])
     dots = [mark for mark in root if mark.tag.endswith("circle")]
     assert len(dots) == 3

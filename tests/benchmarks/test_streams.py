@@ -1,4 +1,4 @@
-"""The backtest of a stream gives causal scores, one for each judged row."""
+"""Tests of the backtest of a stream: causal scores, one for each judged row."""
 
 import numpy as np
 
@@ -11,36 +11,39 @@ SETTINGS = TrainerSettings.model_validate({"trees": 20, "features": "plain"})
 
 
 def flagging_every(rows: int) -> ComparedDetector:
-    """Return a detector that alarms at the first judged row and at every `rows`-th row after it."""
+    """Return a detector that alarms at every `rows`-th judged row, starting with the first."""
 
-    def judge(stream: RecordStream) -> JudgedRows:
-        alarmed = np.arange(stream.judged_rows) % rows == 0
-        return JudgedRows(alarmed.astype(np.float64), alarmed, alarmed)
+    def fit_and_score(stream: RecordStream) -> JudgedRows:
+        is_anomaly = np.arange(stream.judged_rows) % rows == 0
+        return JudgedRows(is_anomaly.astype(np.float64), is_anomaly, is_anomaly)
 
-    return ComparedDetector("regular", judge)
+    return ComparedDetector("regular", fit_and_score)
 
 
 def flagging_nothing() -> ComparedDetector:
     """Return a detector that never alarms."""
 
-    def judge(stream: RecordStream) -> JudgedRows:
+    def fit_and_score(stream: RecordStream) -> JudgedRows:
         no_alarms = np.zeros(stream.judged_rows, dtype=np.bool_)
         return JudgedRows(no_alarms.astype(np.float64), no_alarms, no_alarms)
 
-    return ComparedDetector("quiet", judge)
+    return ComparedDetector("quiet", fit_and_score)
 
 
 def test_every_judged_row_has_a_score() -> None:
-    judged = backtest(a_stream(rejected_row=290), SETTINGS)
+    results = backtest(a_stream(rejected_row=290), SETTINGS)
 
     assert (
-        len(judged.anomaly_score) == len(judged.is_anomaly) == len(judged.is_episode_start) == 100
+        len(results.anomaly_score)
+        == len(results.is_anomaly)
+        == len(results.is_episode_start)
+        == 100
     )
-    assert judged.anomaly_score[90] == 0.0
-    assert not judged.is_anomaly[90]
-    assert judged.is_anomaly[-8:].all()
-    assert judged.is_episode_start.sum() >= 1
-    assert (judged.is_anomaly | ~judged.is_episode_start).all()
+    assert results.anomaly_score[90] == 0.0
+    assert not results.is_anomaly[90]
+    assert results.is_anomaly[-8:].all()
+    assert results.is_episode_start.sum() >= 1
+    assert (results.is_anomaly | ~results.is_episode_start).all()
 
 
 def test_scores_are_causal() -> None:
@@ -55,9 +58,12 @@ def test_scores_are_causal() -> None:
 
 
 def test_refitting_changes_only_scores_after_the_first_refit() -> None:
-    fitted_once = backtest(a_stream(), SETTINGS)
-    refitted = backtest(a_stream(), SETTINGS, refit_every=40)
+    results_of_one_fit = backtest(a_stream(), SETTINGS)
+    refitted_results = backtest(a_stream(), SETTINGS, refit_every=40)
 
-    assert len(refitted.anomaly_score) == 100
-    assert refitted.anomaly_score[:40].tobytes() == fitted_once.anomaly_score[:40].tobytes()
-    assert (refitted.anomaly_score[40:] != fitted_once.anomaly_score[40:]).any()
+    assert len(refitted_results.anomaly_score) == 100
+    assert (
+        refitted_results.anomaly_score[:40].tobytes()
+        == results_of_one_fit.anomaly_score[:40].tobytes()
+    )
+    assert (refitted_results.anomaly_score[40:] != results_of_one_fit.anomaly_score[40:]).any()

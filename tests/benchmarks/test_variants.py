@@ -1,9 +1,14 @@
-"""Tests of the default detector with one part removed."""
+"""Tests of the variants of the default detector, each with one part removed."""
 
 import numpy as np
 import pytest
 
-from benchmarks.quality.ablated_detectors import FULL_DETECTOR, VARIANTS, Variant, judge
+from benchmarks.quality.ablated_detectors import (
+    FULL_DETECTOR,
+    VARIANTS,
+    Variant,
+    score_with_variants,
+)
 from benchmarks.quality.backtest_runs import RecordStream, backtest
 from sensorwatch.common.runtime.setting_keys import TrainerSettings
 from tests.benchmarks.test_baselines import a_stream
@@ -13,7 +18,7 @@ VARIANTS_BY_NAME = {variant.name: variant for variant in VARIANTS}
 
 
 def a_two_sensor_stream() -> RecordStream:
-    """Return a stream of two sensors that take turns."""
+    """Return a stream of two sensors, whose rows alternate."""
     stream = a_stream()
     return RecordStream(stream.name, stream.schema, stream.records, stream.train_rows, sensors=2)
 
@@ -21,24 +26,26 @@ def a_two_sensor_stream() -> RecordStream:
 def test_the_full_detector_scores_as_the_backtest_does() -> None:
     stream = a_two_sensor_stream()
 
-    (full,) = judge(stream, [FULL_DETECTOR], SETTINGS)
-    expected = backtest(stream, SETTINGS)
+    (full_results,) = score_with_variants(stream, [FULL_DETECTOR], SETTINGS)
+    backtest_results = backtest(stream, SETTINGS)
 
-    assert full.anomaly_score.tobytes() == expected.anomaly_score.tobytes()
-    assert full.is_anomaly.tolist() == expected.is_anomaly.tolist()
-    assert full.is_episode_start.tolist() == expected.is_episode_start.tolist()
+    assert full_results.anomaly_score.tobytes() == backtest_results.anomaly_score.tobytes()
+    assert full_results.is_anomaly.tolist() == backtest_results.is_anomaly.tolist()
+    assert full_results.is_episode_start.tolist() == backtest_results.is_episode_start.tolist()
 
 
 def test_every_variant_changes_scores_and_finds_a_large_fault() -> None:
-    full, *judged_variants = judge(a_two_sensor_stream(), VARIANTS, SETTINGS)
+    full_results, *results_of_variants = score_with_variants(
+        a_two_sensor_stream(), VARIANTS, SETTINGS
+    )
 
-    for variant, judged in zip(VARIANTS[1:], judged_variants, strict=True):
-        # This stream's training rows have no outliers, and none of its rows repeat.
-        is_same = judged.anomaly_score.tobytes() == full.anomaly_score.tobytes()
+    for variant, results in zip(VARIANTS[1:], results_of_variants, strict=True):
+        # Two variants change nothing here: the training has no outliers, and no row is repeated.
+        is_same = results.anomaly_score.tobytes() == full_results.anomaly_score.tobytes()
         assert is_same == (
             variant.include_outlier_blocks or variant.name == "without exact repeats"
         )
-        assert judged.is_anomaly[-18:].any(), variant.name
+        assert results.is_anomaly[-18:].any(), variant.name
 
 
 def test_the_memory_is_edited_before_every_row() -> None:
@@ -49,12 +56,12 @@ def test_the_memory_is_edited_before_every_row() -> None:
     editing_variants = [variant for variant in VARIANTS if variant.edit_memory]
 
     all_sensors_at_once, one_row_at_once = (
-        judge(stream, editing_variants, SETTINGS),
-        judge(stream_of_single_rows, editing_variants, SETTINGS),
+        score_with_variants(stream, editing_variants, SETTINGS),
+        score_with_variants(stream_of_single_rows, editing_variants, SETTINGS),
     )
 
-    for first, second in zip(all_sensors_at_once, one_row_at_once, strict=True):
-        assert first.anomaly_score.tobytes() == second.anomaly_score.tobytes()
+    for results_at_once, results_by_row in zip(all_sensors_at_once, one_row_at_once, strict=True):
+        assert results_at_once.anomaly_score.tobytes() == results_by_row.anomaly_score.tobytes()
 
 
 @pytest.mark.parametrize("name", ["without exact repeats", "forest alone"])
@@ -62,17 +69,21 @@ def test_a_stuck_signal_is_missed_without_the_part_that_finds_it(name: str) -> N
     stream = a_two_sensor_stream()
     records = [dict(record) for record in stream.records if isinstance(record, dict)]
     for row in range(240, 280, 2):
-        records[row]["x1"] = 0.01  # the usual value of that sensor
+        records[row]["x1"] = 0.01  # a usual value of the sensor
     stuck_stream = RecordStream(stream.name, stream.schema, records, stream.train_rows, sensors=2)
 
-    full, reduced = judge(stuck_stream, [FULL_DETECTOR, VARIANTS_BY_NAME[name]], SETTINGS)
+    full_results, variant_results = score_with_variants(
+        stuck_stream, [FULL_DETECTOR, VARIANTS_BY_NAME[name]], SETTINGS
+    )
 
     rows = np.arange(44, 80, 2)
-    assert full.is_anomaly[rows].mean() > 0.8
-    assert reduced.is_anomaly[rows].mean() < 0.5
+    assert full_results.is_anomaly[rows].mean() > 0.8
+    assert variant_results.is_anomaly[rows].mean() < 0.5
 
 
 def test_a_variant_without_changes_is_the_full_detector() -> None:
-    full, is_same = judge(a_two_sensor_stream(), [FULL_DETECTOR, Variant("same")], SETTINGS)
+    full_results, unchanged_results = score_with_variants(
+        a_two_sensor_stream(), [FULL_DETECTOR, Variant("same")], SETTINGS
+    )
 
-    assert full.anomaly_score.tobytes() == is_same.anomaly_score.tobytes()
+    assert full_results.anomaly_score.tobytes() == unchanged_results.anomaly_score.tobytes()

@@ -1,4 +1,4 @@
-"""Find the commands in documents, and check that they exist."""
+"""Find the commands in documents, and check that each command exists."""
 
 import re
 import shlex
@@ -12,7 +12,7 @@ _HEREDOC = re.compile(r"<<(\w+)$")
 
 
 def commands_of(script: str) -> Iterator[str]:
-    """Yield the commands of a script, one per line, without its here-documents."""
+    """Yield the commands of a script, without the contents of here-documents."""
     heredoc_end: str | None = None
     for line in script.replace("\\\n", " ").splitlines():
         if heredoc_end is not None:
@@ -26,7 +26,7 @@ def commands_of(script: str) -> Iterator[str]:
 
 
 def problem_of(command: str) -> str | None:
-    """Return why a command cannot be run as it is written; None if it can be run."""
+    """Return why a command cannot be run as written; None if the command can be run."""
     words = shlex.split(command, comments=True)
     match words:
         case ["sensorwatch", *arguments]:
@@ -52,5 +52,5 @@ def _problem_of_arguments(arguments: list[str]) -> str | None:
         parameter for parameter in command.params if not getattr(parameter, "hidden", False)
     ]
     options = {name for parameter in visible_parameters for name in parameter.opts} | {"--help"}
-    unknown = [word for word in words if word.startswith("--") and word not in options]
-    return f"no option {', '.join(unknown)}" if unknown else None
+    unknown_options = [word for word in words if word.startswith("--") and word not in options]
+    return f"no option {', '.join(unknown_options)}" if unknown_options else None

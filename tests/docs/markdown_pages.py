@@ -1,4 +1,4 @@
-"""The documents of the repository, with their code blocks, links, headings and prose lines."""
+"""Read the documents of the repository: code blocks, links, headings and lines of prose."""
 
 import re
 from collections.abc import Iterator
@@ -8,8 +8,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 README = "README.md"
-GENERATED = frozenset({"docs/quality.md", "docs/performance-measured.md"})
-"""Pages that programs in `benchmarks` write."""
+GENERATED_PAGES = frozenset({"docs/quality.md", "docs/performance-measured.md"})
+"""Pages that are written by programs in `benchmarks`."""
 _DOCS = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md"))
 USER_PAGES = (README, "CHANGELOG.md", *_DOCS)
 LINKED_PAGES = (*USER_PAGES, "DESIGN.md", "CONTRIBUTING.md")
@@ -27,17 +27,17 @@ class Block:
     """Line number of the opening fence, from 1."""
     language: str
     marker: str
-    """Text of the HTML comment on the line before; empty without one."""
+    """Text of the HTML comment on the line before the block; empty if there is no comment."""
     text: str
 
     @property
     def name(self) -> str:
-        """Page and line, to name the block in a test."""
+        """Page and line, as a name for the block in tests."""
         return f"{self.page}:{self.line}"
 
     @property
     def first_line(self) -> str:
-        """The first line of the code, without its comment."""
+        """First line of the code, without the comment at its end."""
         return self.text.splitlines()[0].partition("  #")[0].rstrip()
 
 
@@ -48,17 +48,17 @@ def lines_of(page: str) -> tuple[str, ...]:
 
 
 def blocks_of(page: str) -> Iterator[Block]:
-    """Yield the fenced blocks of a page."""
+    """Yield the fenced code blocks of a page."""
     fence_line: int | None = None
     lines = lines_of(page)
-    for number, line in enumerate(lines, 1):
+    for line_number, line in enumerate(lines, 1):
         if not line.startswith("```"):
             continue
         if fence_line is None:
-            fence_line = number
+            fence_line = line_number
             continue
         marker_match = _MARKER.fullmatch(lines[fence_line - 2]) if fence_line > 1 else None
-        code = "\n".join(lines[fence_line : number - 1])
+        code = "\n".join(lines[fence_line : line_number - 1])
         marker = marker_match[1] if marker_match else ""
         yield Block(page, fence_line, lines[fence_line - 1][3:].strip(), marker, code)
         fence_line = None
@@ -66,39 +66,39 @@ def blocks_of(page: str) -> Iterator[Block]:
 
 
 def all_blocks(*languages: str) -> list[Block]:
-    """Return the blocks of the user pages in these languages; without any, in every language."""
+    """Return the code blocks of all user pages in `languages`; all blocks if none is given."""
     blocks = [block for page in USER_PAGES for block in blocks_of(page)]
     return [block for block in blocks if not languages or block.language in languages]
 
 
 def prose_of(page: str) -> Iterator[tuple[int, str]]:
-    """Yield the lines outside code blocks with their numbers."""
+    """Yield line number and text of each line outside code blocks."""
     is_code = False
-    for number, line in enumerate(lines_of(page), 1):
+    for line_number, line in enumerate(lines_of(page), 1):
         if line.startswith("```"):
             is_code = not is_code
         elif not is_code:
-            yield number, line
+            yield line_number, line
 
 
 def links_of(page: str) -> Iterator[tuple[int, str]]:
-    """Yield the relative links of a page with their line numbers."""
-    for number, line in prose_of(page):
+    """Yield line number and target of each relative link of a page."""
+    for line_number, line in prose_of(page):
         for target in _LINK.findall(line):
             if not target.startswith(("http://", "https://")):
-                yield number, target
+                yield line_number, target
 
 
 def inline_code_of(page: str) -> Iterator[tuple[int, str]]:
-    """Yield the code within the prose of a page with its line numbers."""
-    for number, line in prose_of(page):
+    """Yield line number and text of each inline code in the prose of a page."""
+    for line_number, line in prose_of(page):
         for code in _INLINE_CODE.findall(line):
-            yield number, code
+            yield line_number, code
 
 
 @cache
 def anchors_of(page: str) -> frozenset[str]:
-    """Return the anchors that a host makes from the headings of a page."""
+    """Return the anchors of a page's headings, as GitHub makes anchors."""
     headings = [line.lstrip("#").strip() for _, line in prose_of(page) if line.startswith("#")]
     return frozenset(_anchor(heading) for heading in headings)
 

@@ -1,4 +1,4 @@
-"""Every code block of README and docs is run, or checked as its marker says."""
+"""Run or check every code block of README and docs; a block's marker says which check."""
 
 import json
 import os
@@ -25,7 +25,7 @@ from tests.docs.markdown_pages import README, ROOT, Block, all_blocks
 
 LANGUAGES = {"text", "toml", "json", "sh", "python"}
 BROKER, DOCKER = "needs a broker", "needs a Docker engine"
-NOT_RUN = {
+REASONS_NOT_TO_RUN = {
     (README, "make demo"): "creates an environment; tests/demo runs the demo",
     (README, "sensorwatch schema infer history.csv --out schemas/mine.toml"): BROKER,
     ("docs/events.md", "sensorwatch ledger show"): BROKER,
@@ -36,23 +36,26 @@ NOT_RUN = {
     ("docs/deployment.md", "sensorwatch consume --workers 2"): BROKER,
     ("docs/deployment.md", "docker compose up --build"): DOCKER,
 }
-"""Blocks that are not run, by page and first line, with the reason. Their commands and options are
-checked to exist."""
+"""Code blocks that are not run: (page, first line) and the reason. The tests only check that the
+commands and options of these blocks exist."""
 SERVICE_BLOCK = "python -m producer --out data/raw/sample.csv"
 SMALL_DATA = {"python -m producer": "--rows 4000"}
-"""Options that are added to a command, so that it runs in seconds."""
+"""Maps the start of a command to options that make the command fast."""
 SERVICE_SECONDS, COMMAND_SECONDS = 120, 600
 MINIMAL_SCHEMA = '[[signals]]\nname = "x1"\n'
 
 
 def with_blocks(blocks: list[Block]) -> pytest.MarkDecorator:
-    """Parametrize a test with blocks; page and line are the test ids."""
+    """Parametrize a test with code blocks; page and line of a block are its test id."""
     return pytest.mark.parametrize("block", blocks, ids=[block.name for block in blocks])
 
 
 def is_run(block: Block) -> bool:
-    """Return whether `test_a_shell_block_runs` runs the block."""
-    return (block.page, block.first_line) not in NOT_RUN and block.first_line != SERVICE_BLOCK
+    """Return True if `test_a_shell_block_runs` runs the block."""
+    return (
+        block.page,
+        block.first_line,
+    ) not in REASONS_NOT_TO_RUN and block.first_line != SERVICE_BLOCK
 
 
 @with_blocks(all_blocks())
@@ -61,7 +64,7 @@ def test_a_block_names_its_language(block: Block) -> None:
 
 
 def test_every_exception_is_a_block_of_its_page() -> None:
-    assert set(NOT_RUN) <= {(block.page, block.first_line) for block in all_blocks("sh")}
+    assert set(REASONS_NOT_TO_RUN) <= {(block.page, block.first_line) for block in all_blocks("sh")}
 
 
 @with_blocks(all_blocks("toml"))
@@ -83,11 +86,11 @@ def test_toml_is_a_schema_or_the_settings(block: Block, tmp_path: Path) -> None:
 
 
 def check_all_defaults(file: Path) -> None:
-    """Check that a file sets every key, to its default."""
-    loaded = load_settings(file, environ={})
-    set_keys = {key for key, origin in loaded.origins.items() if origin != "default"}
+    """Check that a settings file sets every key to its default value."""
+    loaded_settings = load_settings(file, environ={})
+    set_keys = {key for key, origin in loaded_settings.origins.items() if origin != "default"}
     assert known_keys().keys() <= set_keys
-    assert flat_values(loaded.settings) == flat_values(Settings())
+    assert flat_values(loaded_settings.settings) == flat_values(Settings())
 
 
 @with_blocks(all_blocks("json"))
@@ -116,13 +119,13 @@ def test_the_commands_of_a_block_exist(block: Block) -> None:
 
 @dataclass(frozen=True, slots=True)
 class WorkingFolder:
-    """A folder in which the README's commands ran, and the address of their API."""
+    """A folder in which the README's commands were run, and the address of the API they started."""
 
     path: Path
     address: str
 
     def run(self, script: str) -> str:
-        """Run commands as a shell does, and return their output; a failure fails the test."""
+        """Run a shell script and return its output; if a command fails, the test fails."""
         script = script.replace("localhost:8000", self.address)
         completed = subprocess.run(
             ["bash", "-euc", script],
@@ -138,7 +141,7 @@ class WorkingFolder:
 
 
 def shell_environment() -> dict[str, str]:
-    """Return an environment in which `python` and `sensorwatch` are this checkout's."""
+    """Return environment variables with which commands use this checkout of the repository."""
     variables = {name: text for name, text in os.environ.items() if "SENSORWATCH__" not in name}
     path = f"{Path(sys.executable).parent}{os.pathsep}{variables['PATH']}"
     return variables | {"PATH": path, "PYTHONPATH": str(ROOT)}
@@ -146,18 +149,18 @@ def shell_environment() -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkingFolder]:
-    """Run the README's commands without Kafka, on small data, and keep the API running."""
+    """Run the README's commands that need no Kafka on small data; keep the API running."""
     path, port = tmp_path_factory.mktemp("readme"), free_port()
     working_folder = WorkingFolder(path, f"127.0.0.1:{port}")
     (path / "schemas").mkdir()
-    default = (ROOT / "schemas/default.toml").read_text(encoding="utf-8")
-    (path / "schemas/default.toml").write_text(default)
+    default_schema = (ROOT / "schemas/default.toml").read_text(encoding="utf-8")
+    (path / "schemas/default.toml").write_text(default_schema)
     (block,) = (block for block in all_blocks("sh") if block.first_line == SERVICE_BLOCK)
-    *commands, serve = commands_of(block.text)
+    *commands, serve_command = commands_of(block.text)
     for command in commands:
         working_folder.run(with_small_data(command))
     (path / "history.csv").write_text((path / "data/raw/sample.csv").read_text())
-    arguments = [sys.executable, "-m", *serve.split(), "--port", str(port)]
+    arguments = [sys.executable, "-m", *serve_command.split(), "--port", str(port)]
     log = path / "api.log"
     environment = shell_environment()
     with ChildProcess(arguments, log=log, environment=environment, folder=path) as program:
@@ -171,7 +174,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkingFolder]:
 
 
 def with_small_data(command: str) -> str:
-    """Return the command with the options that make it fast."""
+    """Return the command, with the options of SMALL_DATA added."""
     command_text = command.partition("  #")[0]
     added_options = [
         options for start, options in SMALL_DATA.items() if command_text.startswith(start)

@@ -1,4 +1,4 @@
-"""Links resolve, lines are short, and tables in documents agree with the code."""
+"""Tests of the documents: links, line lengths, commands, and tables that repeat code."""
 
 import re
 
@@ -10,7 +10,7 @@ from sensorwatch.common.rows.rejection import Reason
 from sensorwatch.common.runtime.command_line import BROKEN_PIPE, INTERRUPTED
 from tests.docs.documented_commands import problem_of
 from tests.docs.markdown_pages import (
-    GENERATED,
+    GENERATED_PAGES,
     LINKED_PAGES,
     README,
     ROOT,
@@ -30,28 +30,28 @@ _FILE_PATH = re.compile(r"[\w.-]+(/[\w.-]+)*/[\w-]+\.(py|md|toml|yml|json)")
 
 @pytest.mark.parametrize("page", LINKED_PAGES)
 def test_every_relative_link_and_anchor_resolves(page: str) -> None:
-    broken = []
-    for number, target in links_of(page):
+    broken_links = []
+    for line_number, target in links_of(page):
         path, _, anchor = target.partition("#")
-        linked = (ROOT / page).parent / path if path else ROOT / page
-        if not linked.exists():
-            broken.append(f"{page}:{number}: no file {path}")
+        linked_path = (ROOT / page).parent / path if path else ROOT / page
+        if not linked_path.exists():
+            broken_links.append(f"{page}:{line_number}: no file {path}")
         elif anchor:
-            linked_page = linked.resolve().relative_to(ROOT).as_posix()
+            linked_page = linked_path.resolve().relative_to(ROOT).as_posix()
             if anchor not in anchors_of(linked_page):
-                broken.append(f"{page}:{number}: no heading #{anchor} in {linked_page}")
-    assert not broken
+                broken_links.append(f"{page}:{line_number}: no heading #{anchor} in {linked_page}")
+    assert not broken_links
 
 
 def test_the_readme_has_at_most_150_lines() -> None:
     assert len(lines_of(README)) <= MAX_README_LINES
 
 
-@pytest.mark.parametrize("page", [page for page in USER_PAGES if page not in GENERATED])
+@pytest.mark.parametrize("page", [page for page in USER_PAGES if page not in GENERATED_PAGES])
 def test_prose_is_wrapped(page: str) -> None:
     long_lines = [
-        f"{page}:{number}: {len(line)} columns"
-        for number, line in prose_of(page)
+        f"{page}:{line_number}: {len(line)} columns"
+        for line_number, line in prose_of(page)
         if len(_INLINE_CODE.sub("", line)) > MAX_COLUMNS and not line.startswith("|")
         if "](" not in line
     ]
@@ -61,15 +61,15 @@ def test_prose_is_wrapped(page: str) -> None:
 @pytest.mark.parametrize("page", USER_PAGES)
 def test_commands_and_files_within_the_prose_exist(page: str) -> None:
     problems = []
-    for number, code in inline_code_of(page):
+    for line_number, code in inline_code_of(page):
         if code.startswith(("sensorwatch ", "make ", "python -m ")):
-            # "show | verify" in a list names several subcommands: the first one is checked.
+            # A command such as "ledger show | verify" has several subcommands; check the first.
             problem = problem_of(code.partition(" | ")[0].partition(" \\|")[0])
         else:
             is_path = _FILE_PATH.fullmatch(code) is not None
             problem = "no such file" if is_path and not (ROOT / code).exists() else None
         if problem:
-            problems.append(f"{page}:{number}: `{code}`: {problem}")
+            problems.append(f"{page}:{line_number}: `{code}`: {problem}")
     assert not problems
 
 
@@ -80,7 +80,7 @@ def test_the_index_lists_every_page_of_docs() -> None:
 
 
 def first_column(page: str, pattern: str) -> set[str]:
-    """Return what `pattern` matches at the start of a page's table rows."""
+    """Return the texts in the first column of a page's tables; `pattern` matches such a text."""
     matches = (re.match(rf"\| {pattern} \|", line) for _, line in prose_of(page))
     return {match[1] for match in matches if match}
 

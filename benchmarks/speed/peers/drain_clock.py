@@ -1,4 +1,4 @@
-"""Measure wall and CPU seconds from the first row to the last, and print them as JSON."""
+"""Measure the wall and CPU time from the first row to the last, and print both as JSON."""
 
 import json
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 class DrainClock:
-    """A clock with counts of rows and results; the first row starts it."""
+    """Measures a run from its first row, and counts its rows and results."""
 
     def __init__(self) -> None:
         self.rows = self.events = self.dead_letters = 0
@@ -21,14 +21,14 @@ class DrainClock:
             self._start = _clock_times()
 
     def count_done(self, rows: int, events: int = 0, dead_letters: int = 0) -> None:
-        """Add these rows and their results to the counts."""
+        """Count finished rows and their results, and set the end time to now."""
         self.rows += rows
         self.events += events
         self.dead_letters += dead_letters
         self._end = _clock_times()
 
     def print(self) -> None:
-        """Print the figures as the last line, which the benchmark reads."""
+        """Print the measurements as one line, which the benchmark reads."""
         start = self._start or self._end
         figures = {
             "rows": self.rows,
@@ -41,10 +41,10 @@ class DrainClock:
 
 
 def print_run_totals(rows: int, seconds: float) -> None:
-    """Print a run's figures, with the CPU of this process and all its descendants.
+    """Print a run's measurements; its CPU time is that of this process and all its descendants.
 
-    Frameworks that process rows in other processes use this function. The difference between a
-    run on a long topic and a run on a short topic gives the cost of a row.
+    This function is for frameworks that process rows in other processes. The benchmark subtracts
+    a run on a short topic from a run on a long topic to get the cost of a row.
     """
     figures = {"rows": rows, "seconds": seconds, "cpu_seconds": _tree_cpu_seconds()}
     _print_json(figures)
@@ -56,22 +56,29 @@ def _print_json(figures: dict[str, float]) -> None:
 
 
 def _tree_cpu_seconds() -> float:
-    """Return user and system time of this process and its descendants, ended ones included."""
-    stats = {}
+    """Return the CPU time of this process and its descendants, including ended processes."""
+    process_stats = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
             stat_fields = path.read_text().rpartition(")")[2].split()
         except (FileNotFoundError, ProcessLookupError):
             continue
-        # After the name: state, parent; utime, stime, cutime and cstime are the 12th to 15th.
-        stats[int(path.parent.name)] = int(stat_fields[1]), sum(map(int, stat_fields[11:15]))
-    tree, children = {os.getpid()}, True
-    while children:
-        children = {pid for pid, (parent, _) in stats.items() if parent in tree} - tree
-        tree |= children
-    return sum(stats[pid][1] for pid in tree if pid in stats) / os.sysconf("SC_CLK_TCK")
+        # Fields after the process name: 0 state, 1 parent, 11 to 14 utime, stime, cutime, cstime.
+        process_stats[int(path.parent.name)] = (
+            int(stat_fields[1]),
+            sum(map(int, stat_fields[11:15])),
+        )
+    tree_pids, new_pids = {os.getpid()}, {0}
+    while new_pids:
+        new_pids = {
+            pid for pid, (parent, _) in process_stats.items() if parent in tree_pids
+        } - tree_pids
+        tree_pids |= new_pids
+    return sum(process_stats[pid][1] for pid in tree_pids if pid in process_stats) / os.sysconf(
+        "SC_CLK_TCK"
+    )
 
 
 def _clock_times() -> tuple[float, float]:
-    # process_time counts all threads of the process, the client's too.
+    # process_time counts all threads of the process, including those of the Kafka client.
     return time.perf_counter(), time.process_time()

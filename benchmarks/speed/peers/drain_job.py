@@ -1,7 +1,8 @@
-"""The job that every peer does on a batch of rows, without an import from sensorwatch.
+"""What every other framework does with a batch of rows; no code of sensorwatch is used.
 
-It validates rows strictly, scores x1, x2, x3, hour and day of week with an isolation forest of 100
-trees, and returns an event for each anomalous row and a dead letter for each invalid row.
+The job validates rows strictly and scores x1, x2, x3, hour and day of week with an isolation
+forest of 100 trees. It returns an event for each anomalous row and a dead letter for each invalid
+row.
 """
 
 import os
@@ -12,16 +13,16 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from row_validation import validation
+from row_validation import row_decoder
 from sklearn.ensemble import IsolationForest
 
 ALERT_RATE = 0.005
-decode = validation()
+decode = row_decoder()
 encode = msgspec.json.Encoder().encode
 
 
 class Forest:
-    """scikit-learn's forest with a threshold, fitted when the process starts."""
+    """An isolation forest of scikit-learn, and its threshold."""
 
     def __init__(self, path: str) -> None:
         """`path`: a .npy file of training rows (n, 5)."""
@@ -31,25 +32,25 @@ class Forest:
         self.threshold = float(np.quantile(-self.model.score_samples(matrix), 1 - ALERT_RATE))
 
     def score(self, features: list[list[float]]) -> list[float]:
-        """Score rows at once; higher is more anomalous."""
+        """Return a score for each row; a higher score is more anomalous."""
         scores: list[float] = (-self.model.score_samples(np.asarray(features))).tolist()
         return scores
 
 
 @cache
 def cached_forest() -> Forest:
-    """Return a forest that is fitted once per process, for frameworks that start processes."""
+    """Return the forest, which is fitted at the first call in a process."""
     return Forest(required_setting("TRAINING"))
 
 
-def features(row: Any) -> list[float]:
-    """Return the forest's features of a row."""
+def row_features(row: Any) -> list[float]:
+    """Return the features of a row: x1, x2, x3, hour, day of week."""
     time = row.timestamp
     time = time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
     return [row.x1, row.x2, row.x3, float(time.hour), float(time.weekday())]
 
 
-def event(row: Any, score: float, threshold: float, source: str) -> bytes:
+def event_value(row: Any, score: float, threshold: float, source: str) -> bytes:
     """Return the value of an event as JSON."""
     signals = [{"name": name, "actual": getattr(row, name)} for name in ("x1", "x2", "x3")]
     return encode(
@@ -64,8 +65,8 @@ def event(row: Any, score: float, threshold: float, source: str) -> bytes:
     )
 
 
-def letter(payload: bytes, reason: str, source: str) -> tuple[bytes, list[tuple[str, bytes]]]:
-    """Return a dead letter's value and headers."""
+def dead_letter(payload: bytes, reason: str, source: str) -> tuple[bytes, list[tuple[str, bytes]]]:
+    """Return the value and the headers of a dead letter."""
     return payload, [("reason", reason.encode()[:500]), ("source", source.encode())]
 
 
@@ -82,14 +83,14 @@ def decide(
         try:
             rows.append(decode(payload))
         except (msgspec.MsgspecError, ValueError) as error:
-            letters.append(letter(payload, str(error), source))
+            letters.append(dead_letter(payload, str(error), source))
         else:
             row_sources.append(source)
     if not rows:
         return [], letters
-    scores = forest.score([features(row) for row in rows])
+    scores = forest.score([row_features(row) for row in rows])
     events = [
-        (row.sensor_id.encode(), event(row, score, forest.threshold, source))
+        (row.sensor_id.encode(), event_value(row, score, forest.threshold, source))
         for row, score, source in zip(rows, scores, row_sources, strict=True)
         if score > forest.threshold
     ]
@@ -97,10 +98,10 @@ def decide(
 
 
 def required_setting(name: str) -> str:
-    """Return the environment variable BENCH_<NAME>, which the benchmark sets."""
+    """Return the value of the environment variable BENCH_<NAME>; it must be set."""
     return os.environ[f"BENCH_{name}"]
 
 
 def optional_setting(name: str, default: str) -> str:
-    """Return the environment variable BENCH_<NAME>, or the default if it is not set."""
+    """Return the value of the environment variable BENCH_<NAME>; `default` if it is not set."""
     return os.environ.get(f"BENCH_{name}", default)

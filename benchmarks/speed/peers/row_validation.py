@@ -1,4 +1,4 @@
-"""Strict validation of the default row, by msgspec or by pydantic."""
+"""Strict validation of rows of the default schema, by msgspec or by pydantic."""
 
 import os
 from collections.abc import Callable
@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Annotated, Any
 
 
-def by_msgspec() -> Callable[[bytes], Any]:
-    """Return a function from a payload to a row; it raises MsgspecError."""
+def msgspec_decoder() -> Callable[[bytes], Any]:
+    """Return a function that decodes a payload to a row, or raises MsgspecError."""
     import msgspec
 
     signal = Annotated[float, msgspec.Meta(ge=-1000.0, le=1000.0)]
@@ -17,8 +17,8 @@ def by_msgspec() -> Callable[[bytes], Any]:
     return msgspec.json.Decoder(row).decode
 
 
-def by_pydantic() -> Callable[[bytes], Any]:
-    """Return a function from a payload to a row; it raises ValueError."""
+def pydantic_decoder() -> Callable[[bytes], Any]:
+    """Return a function that decodes a payload to a row, or raises ValueError."""
     from pydantic import BaseModel, ConfigDict, Field
 
     signal = Annotated[float, Field(ge=-1000, le=1000, strict=True, allow_inf_nan=False)]
@@ -35,7 +35,7 @@ def by_pydantic() -> Callable[[bytes], Any]:
     return Row.model_validate_json
 
 
-def validation() -> Callable[[bytes], Any]:
-    """Return the decoder that the environment variable BENCH_VALIDATION names."""
-    decoders = {"msgspec": by_msgspec, "pydantic": by_pydantic}
+def row_decoder() -> Callable[[bytes], Any]:
+    """Return the decoder whose name is in the environment variable BENCH_VALIDATION."""
+    decoders = {"msgspec": msgspec_decoder, "pydantic": pydantic_decoder}
     return decoders[os.environ["BENCH_VALIDATION"]]()

@@ -1,4 +1,4 @@
-"""Drain a topic with Bytewax, a thousand rows at a time: at least once, without recovery."""
+"""Drain a topic with Bytewax, 1,000 rows per batch, at least once and without recovery."""
 
 import bytewax.operators as op
 from bytewax.connectors.kafka import KafkaSink, KafkaSinkMessage, KafkaSource
@@ -8,7 +8,7 @@ from drain_clock import DrainClock
 from drain_job import Forest, decide, required_setting
 
 BATCH_ROWS = 1_000
-FETCH = {"fetch.queue.backoff.ms": "10"}
+FETCH_CONFIG = {"fetch.queue.backoff.ms": "10"}
 
 
 def main() -> None:
@@ -33,7 +33,11 @@ def main() -> None:
 
     flow = Dataflow("drain")
     source = KafkaSource(
-        brokers, [required_setting("TOPIC")], tail=False, batch_size=BATCH_ROWS, add_config=FETCH
+        brokers,
+        [required_setting("TOPIC")],
+        tail=False,
+        batch_size=BATCH_ROWS,
+        add_config=FETCH_CONFIG,
     )
     rows = op.input("rows", flow, source)
     results = op.flat_map_batch("score", rows, score)

@@ -1,4 +1,4 @@
-"""Drain a topic with Faust and `take`: at least once."""
+"""Drain a topic with Faust's `take`, with at-least-once delivery."""
 
 import os
 import sys
@@ -37,15 +37,16 @@ target_rows, clock, forest = (
 
 @app.agent(rows)
 async def score(stream) -> None:
-    """Score a thousand rows at a time."""
-    first = 0
+    """Score the rows in batches of up to 1,000."""
+    first_number = 0
     async for payloads in stream.take(BATCH_ROWS, within=BATCH_SECONDS):
         clock.start()
-        # `take` returns values only. With one partition, the number of a row is its offset.
+        # `take` returns no offsets. As there is one partition, the number of a row is its offset.
         sources = [
-            f"{required_setting('TOPIC')}-0-{first + number}" for number in range(len(payloads))
+            f"{required_setting('TOPIC')}-0-{first_number + number}"
+            for number in range(len(payloads))
         ]
-        first += len(payloads)
+        first_number += len(payloads)
         events, letters = decide(forest, payloads, sources)
         for key, value in events:
             await events_topic.send(key=key, value=value)

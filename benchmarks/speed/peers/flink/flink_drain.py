@@ -1,4 +1,4 @@
-"""Drain a topic with Flink's Table API and a vectorised Python function: exactly once."""
+"""Drain a topic with Flink's Table API and a vectorised Python function, exactly once."""
 
 import sys
 import time
@@ -23,12 +23,12 @@ SETTINGS = {
 
 
 @udf(result_type=DataTypes.STRING(), func_type="pandas")
-def score(values, numbers):
-    """Return for each payload its event, its rejection reason, or an empty text."""
+def score(values, offsets):
+    """Return for each row its event or its rejection reason; an empty text for a normal row."""
     import pandas as pd
 
-    sources = [f"{required_setting('TOPIC')}-0-{number}" for number in numbers]
-    position_by_source = {source: place for place, source in enumerate(sources)}
+    sources = [f"{required_setting('TOPIC')}-0-{row_offset}" for row_offset in offsets]
+    position_by_source = {source: position for position, source in enumerate(sources)}
     events, letters = decide(cached_forest(), [bytes(value) for value in values], sources)
     results = [""] * len(sources)
     for _, value in events:

@@ -1,4 +1,4 @@
-"""Drain a topic in batches of 10,000 rows: scikit-learn, and one transaction per batch."""
+"""Drain a topic in batches of 10,000 rows with scikit-learn and one transaction per batch."""
 
 from functools import partial
 

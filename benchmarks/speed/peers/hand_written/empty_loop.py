@@ -1,4 +1,4 @@
-"""Drain a topic with an empty loop: fetch messages and read their values, nothing else."""
+"""Drain a topic with an empty loop, which only fetches messages and reads their values."""
 
 from confluent_kafka import Consumer
 from drain_clock import DrainClock

@@ -1,4 +1,4 @@
-"""Drain a topic with a hand-written loop: one transaction for each batch and its offsets."""
+"""Drain a topic with a hand-written loop that commits each batch in one transaction."""
 
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
 from drain_clock import DrainClock
@@ -7,8 +7,8 @@ from drain_job import required_setting
 BATCH_ROWS = 10_000
 
 
-def consumer() -> Consumer:
-    """Return a tuned consumer that is subscribed to the topic."""
+def tuned_consumer() -> Consumer:
+    """Return a consumer with tuned settings that is subscribed to the topic."""
     consumer = Consumer(
         {
             "bootstrap.servers": required_setting("ADDRESS"),
@@ -23,8 +23,8 @@ def consumer() -> Consumer:
     return consumer
 
 
-def producer() -> Producer:
-    """Return an initialised transactional producer."""
+def transactional_producer() -> Producer:
+    """Return a transactional producer after its initialisation."""
     producer = Producer(
         {
             "bootstrap.servers": required_setting("ADDRESS"),
@@ -38,7 +38,7 @@ def producer() -> Producer:
 
 
 def next_batch(source: Consumer) -> list[Message]:
-    """Return up to BATCH_ROWS messages, fetched a thousand per call."""
+    """Return about BATCH_ROWS messages, or fewer if the topic has no more for now."""
     batch: list[Message] = []
     while len(batch) < BATCH_ROWS:
         messages = source.consume(1000, 0.2)
@@ -49,23 +49,26 @@ def next_batch(source: Consumer) -> list[Message]:
 
 
 def commit(source: Consumer, sink: Producer, batch: list[Message]) -> None:
-    """Commit the batch's next offsets and the transaction."""
+    """Commit the transaction, with the offsets after the batch."""
     next_offsets: dict[tuple[str, int], int] = {}
     for message in batch:
         next_offsets[message.topic(), message.partition()] = message.offset() + 1
-    offsets = [TopicPartition(topic, number, end) for (topic, number), end in next_offsets.items()]
+    offsets = [
+        TopicPartition(topic, partition, next_offset)
+        for (topic, partition), next_offset in next_offsets.items()
+    ]
     sink.send_offsets_to_transaction(offsets, source.consumer_group_metadata(), 30)
     sink.commit_transaction(30)
 
 
 def drain(decide) -> None:
-    """Drain the topic; `decide` turns payloads and sources into events and dead letters."""
+    """Drain the topic; `decide` returns the events and the dead letters of payloads."""
     target_rows, events_topic, letters_topic = (
         int(required_setting("ROWS")),
         required_setting("EVENTS"),
         required_setting("LETTERS"),
     )
-    source, sink, clock = consumer(), producer(), DrainClock()
+    source, sink, clock = tuned_consumer(), transactional_producer(), DrainClock()
     while clock.rows < target_rows:
         batch = next_batch(source)
         clock.start()

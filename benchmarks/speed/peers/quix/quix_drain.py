@@ -1,4 +1,4 @@
-"""Drain a topic with Quix Streams and a batching sink: at least once."""
+"""Drain a topic with Quix Streams and a batching sink, with at-least-once delivery."""
 
 from confluent_kafka import Producer
 from drain_clock import DrainClock
@@ -7,11 +7,11 @@ from quixstreams import Application
 from quixstreams.sinks import BatchingSink
 
 BATCH_ROWS = 10_000
-FETCH = {"fetch.queue.backoff.ms": 10}
+FETCH_CONFIG = {"fetch.queue.backoff.ms": 10}
 
 
-class Scoring(BatchingSink):
-    """A sink that scores the rows since the last checkpoint, and sends the results."""
+class ScoringSink(BatchingSink):
+    """A sink that scores all rows since the last checkpoint, and sends events and dead letters."""
 
     def __init__(self, app: Application) -> None:
         super().__init__()
@@ -28,21 +28,26 @@ class Scoring(BatchingSink):
         )
 
     def add(self, **record) -> None:
-        """Add a row to the batch."""
+        """Start the clock if needed, and add a row to the batch."""
         self.clock.start()
         super().add(**record)
 
     def write(self, batch) -> None:
-        """Score the batch of one partition at a checkpoint."""
-        items = list(batch)
-        sources = [f"{batch.topic}-{batch.partition}-{item.offset}" for item in items]
-        events, letters = decide(self.forest, [item.value for item in items], sources)
+        """Score a batch of rows of one partition; called at a checkpoint."""
+        records = list(batch)
+        sources = [
+            f"{batch.topic}-{batch.partition}-{record_of_batch.offset}"
+            for record_of_batch in records
+        ]
+        events, letters = decide(
+            self.forest, [record_of_batch.value for record_of_batch in records], sources
+        )
         for key, value in events:
             self.producer.produce(self.events, value, key)
         for value, headers in letters:
             self.producer.produce(self.letters, value, headers=headers)
         self.producer.flush()
-        self.clock.count_done(len(items), len(events), len(letters))
+        self.clock.count_done(len(records), len(events), len(letters))
         if self.clock.rows >= self.target_rows:
             self.app.stop()
 
@@ -56,10 +61,10 @@ def main() -> None:
         commit_every=BATCH_ROWS,
         commit_interval=float(optional_setting("COMMIT_SECONDS", "1.0")),
         consumer_poll_timeout=float(optional_setting("POLL_SECONDS", "1.0")),
-        consumer_extra_config=FETCH,
+        consumer_extra_config=FETCH_CONFIG,
         loglevel="WARNING",
     )
-    sink = Scoring(app)
+    sink = ScoringSink(app)
     topic = app.topic(
         required_setting("TOPIC"), value_deserializer="bytes", key_deserializer="bytes"
     )

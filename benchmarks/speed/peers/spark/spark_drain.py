@@ -1,4 +1,4 @@
-"""Drain a topic with Spark Structured Streaming and mapInPandas: at least once."""
+"""Drain a topic with Spark's Structured Streaming and mapInPandas, at least once."""
 
 import os
 import sys
@@ -11,24 +11,26 @@ from drain_job import cached_forest, decide, optional_setting, required_setting
 from pyspark.sql import SparkSession
 
 TRIGGER_ROWS = 100_000
-# An endless run starts a micro-batch as soon as the previous micro-batch is done.
+# "0 seconds": in an endless run each micro-batch starts as soon as the previous one is done.
 TRIGGER = (
     {"processingTime": "0 seconds"} if optional_setting("ENDLESS", "") else {"availableNow": True}
 )
-RESULT = "topic string, key binary, value binary, headers array<struct<key:string,value:binary>>"
+RESULT_SCHEMA = (
+    "topic string, key binary, value binary, headers array<struct<key:string,value:binary>>"
+)
 JARS = ",".join(map(str, Path(required_setting("JARS")).glob("*.jar")))
-# The JVM starts the Python workers, which need the same interpreter.
+# The JVM starts Python workers with this interpreter.
 os.environ["PYSPARK_PYTHON"] = sys.executable
 
 
 def score(frames):
-    """Yield the result rows (topic, key, value, headers) of Arrow batches of messages."""
+    """Yield for each batch of messages a frame of result rows (topic, key, value, headers)."""
     import pandas as pd
 
     for frame in frames:
-        numbers = zip(frame["partition"], frame["offset"], strict=True)
+        positions = zip(frame["partition"], frame["offset"], strict=True)
         sources = [
-            f"{required_setting('TOPIC')}-{partition}-{offset}" for partition, offset in numbers
+            f"{required_setting('TOPIC')}-{partition}-{offset}" for partition, offset in positions
         ]
         events, letters = decide(
             cached_forest(), [bytes(value) for value in frame["value"]], sources
@@ -62,7 +64,7 @@ def main() -> None:
         .select("value", "partition", "offset")
     )
     query = (
-        rows.mapInPandas(score, RESULT)
+        rows.mapInPandas(score, RESULT_SCHEMA)
         .writeStream.format("kafka")
         .options(**kafka, includeHeaders="true")
         .option("asyncProgressTrackingEnabled", optional_setting("ASYNC", "false"))
