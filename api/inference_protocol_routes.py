@@ -60,7 +60,10 @@ def add_inference_routes(app: FastAPI) -> None:
         methods=["POST"],
         summary="Score rows that are sent as tensors",
         openapi_extra={
-            "requestBody": {"required": True, "content": {"application/json": {"schema": _BODY}}}
+            "requestBody": {
+                "required": True,
+                "content": {"application/json": {"schema": _BODY}},
+            }
         },
         responses=problems(401, 404, 408, 413, 415, 422, 503),
         **key_options,
@@ -79,7 +82,7 @@ async def model_ready(request: Request, name: str) -> Live:
 
 
 async def infer(request: Request, name: str) -> Response:
-    """Score rows that are given as one input per field, each of shape [rows]."""
+    """Score rows. The request has one input for each field, of shape [rows]."""
     service = _service(request, name)
     service.check_load()
     body = await read_body(request, max_bytes=service.settings.max_bytes)

@@ -1,4 +1,4 @@
-"""Read a request body within limits of size and time."""
+"""Reads a request body, with a size limit and a time limit."""
 
 import asyncio
 from http import HTTPStatus
@@ -8,14 +8,14 @@ from starlette.requests import Request
 from sensorwatch.api.problem_details import Problem
 
 BODY_SECONDS = 30.0
-"""Time limit for a client to send its body."""
+"""Time limit for receiving a request body."""
 
 
 async def read_body(request: Request, *, max_bytes: int) -> bytes:
     """Return the complete JSON body of a request.
 
-    Raises Problem: 415 if the declared content type is not JSON, 413 as soon as the declared or
-    received size exceeds `max_bytes`, 408 if the body does not arrive in time.
+    Raises Problem: 415 if the declared content type is not JSON, 413 if the declared or received
+    size exceeds `max_bytes`, and 408 if the body does not arrive in time.
     """
     _check_type(request)
     declared_length = request.headers.get("content-length", "")
