@@ -21,7 +21,7 @@ from sensorwatch.common.scoring.detector import Detector
 
 OPENAPI_PATH = "/openapi.json"
 ASSETS_PATH = "/docs/assets"
-DESCRIPTION = """
+API_DESCRIPTION = """
 Scores sensor rows with the champion of a model registry.
 
 `anomaly_score` is 1.0 at the threshold of every model; a row with a higher score is anomalous.
@@ -75,7 +75,7 @@ def openapi_document(app: FastAPI, detector: Detector | None, *, with_key: bool)
     None, the schema permits any row.
     """
     document = get_openapi(
-        title=app.title, version=app.version, description=DESCRIPTION, routes=app.routes
+        title=app.title, version=app.version, description=API_DESCRIPTION, routes=app.routes
     )
     _, definitions = models_json_schema(
         [(ProblemModel, "serialization"), (PredictAnswer, "serialization")],

@@ -27,7 +27,7 @@ from sensorwatch.api.response_models import (
 from sensorwatch.api.service import service_of
 from sensorwatch.common.runtime.build import project_version
 
-TAG = "sensorwatch"
+OPENAPI_TAG = "sensorwatch"
 _DEFAULT_QUERY = PredictQuery()
 
 
@@ -44,7 +44,7 @@ def add_routes(app: FastAPI, registry: CollectorRegistry) -> None:
         "/predict",
         predict,
         route_class_override=_PredictRoute,
-        tags=[TAG],
+        tags=[OPENAPI_TAG],
         methods=["POST"],
         dependencies=[Depends(require_key)],
         response_model=PredictAnswer,
@@ -135,7 +135,9 @@ def _add_get_route(
 ) -> None:
     options: dict[str, Any] = {"dependencies": [Depends(require_key)] if key else []}
     responses = problems(*statuses)
-    app.add_api_route(path, endpoint, summary=summary, responses=responses, tags=[TAG], **options)
+    app.add_api_route(
+        path, endpoint, summary=summary, responses=responses, tags=[OPENAPI_TAG], **options
+    )
     # Some probes and load balancers send HEAD requests.
     app.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False, **options)
 
