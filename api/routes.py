@@ -117,7 +117,10 @@ async def health(request: Request) -> Health:
 
 
 async def livez(request: Request) -> Live:
-    """Return 200 while new champions are loaded. If the event loop hangs, there is no response."""
+    """Return 200 if the task that loads new champions runs.
+
+    If the event loop is blocked, there is no response.
+    """
     if service_of(request).follower_stopped:
         detail = "new champions are no longer loaded; see the log, and restart the process"
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail)

@@ -90,7 +90,7 @@ def address_of(listener: socket.socket) -> str:
 
 def _open_socket(host: str, port: int) -> socket.socket:
     family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-    # asyncio disables Nagle's algorithm only for a socket with IPPROTO_TCP, which
+    # asyncio disables Nagle's algorithm only for a socket with IPPROTO_TCP, a protocol number that
     # socket.create_server does not set. The algorithm would delay responses by 40 ms.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:

@@ -46,9 +46,9 @@ class Accounts:
         """Create an empty set of accounts.
 
         `history` reads the group's history from the ledger; it is called only if a partition has no
-        committed offset. `retry` applies to each request to the broker. It must last longer than
-        the open transaction of a dead worker, because committed offsets are not stable before that
-        transaction ends.
+        committed offset. `retry` applies to each request to the broker. The retries must
+        continue for longer than the open transaction of a dead worker, because committed offsets
+        are not stable before that transaction ends.
         """
         self._consumer = consumer
         self._start = start
@@ -183,8 +183,8 @@ class Accounts:
             return first_offset
         if history.first_commit_ms is None:
             return end_offset
-        # With start = "latest", skip only records that are older than the group's first commit. The
-        # partition was added later, so its new records are all scored.
+        # If a partition was added after the group's first commit, start = "latest" skips only the
+        # records that are older than this commit.
         time_query = TopicPartition(partition.topic, partition.number, history.first_commit_ms)
         (first_record_position,) = self._ask_leader(
             partition,

@@ -15,8 +15,8 @@ def breaker_reason(
     """Return the reason why a micro-batch must not be committed, or None if it may be committed.
 
     Each partition has its own window of recent records, which is part of its account and survives a
-    restart. `current_accounts` are the accounts before the micro-batch. If a micro-batch has only
-    accepted rejections in a partition, the partition passes, even with many rejections before.
+    restart. `current_accounts` are the accounts before the micro-batch. A partition without new
+    rejections passes, even if its window contains many; accepted rejections do not count as new.
     """
     for partition, rejection_mask in settlement.rejection_masks.items():
         excess = find_first_excess(

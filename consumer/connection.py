@@ -65,7 +65,7 @@ def connect(
     observation: Observation,
     row_executor: RowExecutor,
 ) -> tuple[Wiring, Policy]:
-    """Return the wiring and the policy of a worker.
+    """Return the connected objects and the policy of a worker.
 
     The worker joins the group when its source is polled for the first time.
 

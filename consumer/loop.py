@@ -48,7 +48,7 @@ def run(wiring: Wiring, policy: Policy, clock: Clock, stopping: Callable[[], boo
         wiring.observation.beat()
         wiring.check_input()
         if clock.monotonic() - last_refresh >= CHAMPION_REFRESH_SECONDS:
-            # Between micro-batches, so that one model version scores each micro-batch.
+            # Refresh only here, so that one model version scores each micro-batch.
             wiring.champion.refresh()
             last_refresh = clock.monotonic()
         # 1. Consume: take the available records, and restore the memories of new partitions.
@@ -206,7 +206,7 @@ def _publish(
 def _advance(
     wiring: Wiring, accounts: Mapping[Partition, Account], snapshots: Sequence[Snapshot]
 ) -> None:
-    """Advance accounts and memories after a commit, and delete snapshots of no further use."""
+    """Advance accounts and memories after a commit, and delete old snapshots."""
     ownership = wiring.ownership
     wiring.observation.show_commit({p: ownership.memories[p] for p in accounts}, snapshots)
     for partition, offset in ownership.advance(accounts).items():

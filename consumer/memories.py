@@ -27,9 +27,9 @@ class _OwnedMemory:
     version: MemoryVersion
     """The state of the memory at the last commit."""
     next_version: MemoryVersion | None = None
-    """None if no update is in progress.
+    """The state after the update in progress; None if no update is in progress.
 
-    During an update, the state after the commit, or `version` until that state is known.
+    The value is `version` until that state is known.
     """
 
 

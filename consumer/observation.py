@@ -28,7 +28,7 @@ _log = logger("consumer")
 
 
 class Observation:
-    """Shows the loop's events in metrics and logs; counters of rows change only after a commit."""
+    """Shows the loop's events in metrics and logs; row counters change only after a commit."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class Observation:
         self._stage_started = clock()
 
     def not_live_reason(self) -> str | None:
-        """Return the reason why the process should be restarted, or None if it works."""
+        """Return the reason why the process should be restarted, or None if the loop runs."""
         return self._heartbeat.stuck_reason()
 
     def not_ready_reason(self) -> str | None:

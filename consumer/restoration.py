@@ -179,7 +179,7 @@ def _require_cold_start(partition: Partition, account: Account, partitions: int)
 def _merge_batches(batches: Iterator[Sequence[Record]]) -> Iterator[list[Record]]:
     """Merge small batches, because large batches cost less per row.
 
-    At an empty batch the reader waits for records, so the records before it are yielded at once.
+    An empty batch shows that the reader waits, so the records before it are yielded at once.
     """
     records: list[Record] = []
     for batch in batches:

@@ -43,7 +43,7 @@ class LedgerContext:
 
 @dataclass(frozen=True, slots=True)
 class LedgerEntry:
-    """An account that is written to the ledger, and the cause of this."""
+    """An account that is written to the ledger, and the cause of the entry."""
 
     partition: Partition
     cause: Cause
@@ -56,7 +56,7 @@ class Settlement:
 
     accounts: dict[Partition, Account]
     ledger_entries: list[LedgerEntry] = field(default_factory=list)
-    """Each entry is committed with a snapshot of its partition, except if it has Cause.OPENED."""
+    """Each entry except those with Cause.OPENED is committed with a snapshot of its partition."""
     rejection_masks: dict[Partition, NDArray[np.bool_]] = field(default_factory=dict)
     """By partition, shape (records,). True for each rejection that counts for the breaker."""
 

@@ -18,7 +18,7 @@ Snapshots therefore take at most a fifth of the time for scoring.
 
 
 class SnapshotSchedule:
-    """Decides when a snapshot is due: after `every_rows` rows, or `every_seconds` and a new row."""
+    """A snapshot is due after `every_rows` rows, or after `every_seconds` if there are new rows."""
 
     def __init__(
         self, *, every_rows: int, every_seconds: float, clock: Callable[[], float] = time.monotonic

@@ -42,7 +42,7 @@ class StopRequest:
             raise SystemExit(0)
 
     def stop_with_supervisor(self) -> None:
-        """If the supervisor ends, stop as after SIGTERM. Its end closes the pipe at stdin."""
+        """Stop, as after SIGTERM, when the supervisor ends and thereby closes the pipe at stdin."""
         threading.Thread(
             target=self._wait_for_supervisor_end, name="supervisor", daemon=True
         ).start()

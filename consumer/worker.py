@@ -26,7 +26,7 @@ from sensorwatch.consumer.threads import ThreadedRowExecutor
 from sensorwatch.consumer.wiring import Clock
 
 PORT_WAIT_SECONDS = 2.0
-"""After its supervisor is killed, a worker frees its port in shutdown_seconds plus this time."""
+"""A worker whose supervisor was killed frees its port within shutdown_seconds plus this time."""
 PORT_RETRY_SECONDS = 0.2
 GC_THRESHOLD = 500_000
 """The cyclic garbage collector runs after this number of new objects."""

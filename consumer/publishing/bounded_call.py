@@ -12,7 +12,8 @@ class CallOverdue(Exception):
 def call_within(seconds: float, action: Callable[[], None]) -> None:
     """Run `action` in a separate thread, wait for its end, and raise its exception if it fails.
 
-    Raises CallOverdue after `seconds`. The process can exit while the thread still runs.
+    Raises CallOverdue if `action` takes longer than `seconds`. The process can exit while the
+    thread still runs.
     """
     outcome: SimpleQueue[BaseException | None] = SimpleQueue()
 

@@ -108,7 +108,8 @@ def anomaly_events(
         *_closed_events(outcome, detector, records),
         *_detected_events(outcome, detector, records, emit),
     ]
-    events.sort(key=itemgetter(0))  # stable: for one record, a closed episode stays first
+    # The sort is stable: the closed episode of a record stays before the anomalous row.
+    events.sort(key=itemgetter(0))
     encode = msgspec.json.Encoder().encode
     detected_at_header = ("detected_at", detected_at.encode())
     for index, value in events:
@@ -205,7 +206,7 @@ def _closed_events(
 
 
 def _episode_id(origin: Coordinates, start: int) -> str:
-    """Return the id of an episode, which is the event id of its first anomalous row."""
+    """Return the id of an episode: the event id of the episode's first anomalous row."""
     return str(Coordinates(origin.topic, origin.partition, start))
 
 

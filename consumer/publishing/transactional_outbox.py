@@ -89,7 +89,7 @@ class TransactionalOutbox:
         """
         deadline = self._clock() + self._transaction_seconds
         try:
-            # Begin only now, after all decisions, so that no transaction is open during consume().
+            # Begin the transaction only here, so that no transaction is open during consume().
             self._call(
                 ClientOperation.INIT, deadline, lambda _seconds: self._producer.begin_transaction()
             )
@@ -235,7 +235,7 @@ class TransactionalOutbox:
     def _wait_or_fail(
         self, operation: ClientOperation, deadline: float, error: KafkaException
     ) -> None:
-        """Run the client's callbacks, then return for a retry; raise if a retry cannot help."""
+        """Run the client's callbacks before the caller's retry; raise if a retry cannot help."""
         wanted_reaction = reaction(error.args[0], operation)
         if wanted_reaction is not Reaction.RETRY:
             raise _ClientFailure(operation, error.args[0], wanted_reaction) from error
