@@ -11,9 +11,10 @@ from sensorwatch.common.errors import SettingsError
 
 
 def read_key(path: str) -> bytes | None:
-    """Return the API key from a file, or None for an empty path: no key is required.
+    """Return the API key in the file at `path`, or None if `path` is empty.
 
-    Raises SettingsError if the file cannot be read or contains no key.
+    With None, requests need no key. Raises SettingsError if the file cannot be read or contains no
+    key.
     """
     if not path:
         return None
@@ -23,20 +24,20 @@ def read_key(path: str) -> bytes | None:
         reason = error.strerror or error
         raise SettingsError(
             f"[api] api_key_file names {path}, which cannot be read: {reason}; write the key into "
-            "it, or remove the setting to require no key"
+            "this file, or remove the setting if clients need no key"
         ) from error
     if not key:
         raise SettingsError(
-            f"[api] api_key_file names {path}, which is empty: write the key into it, or remove "
-            "the setting to require no key"
+            f"[api] api_key_file names {path}, which is empty: write the key into this file, or "
+            "remove the setting if clients need no key"
         )
     return key
 
 
 def has_valid_key(request: Request, key: bytes | None) -> bool:
-    """Return whether a request has the key, or True if no key is set.
+    """Return True if the request has the right key, or if no key is set.
 
-    The comparison takes constant time.
+    The keys are compared in constant time.
     """
     if key is None:
         return True
@@ -44,7 +45,7 @@ def has_valid_key(request: Request, key: bytes | None) -> bool:
     if sent_key is None:
         scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
         sent_key = credentials if scheme.lower() == "bearer" else ""
-    # Starlette decodes headers as Latin-1. Encoding as Latin-1 restores the bytes that were sent.
+    # Starlette decodes headers as Latin-1, so encoding as Latin-1 restores the sent bytes.
     return hmac.compare_digest(sent_key.strip().encode("latin-1"), key)
 
 

@@ -24,9 +24,9 @@ def _load_settings() -> Settings:
 
 
 def create_app(settings: Callable[[], Settings] = _load_settings) -> FastAPI:
-    """Return the application; `settings` is called when the application starts.
+    """Return the application, which calls `settings` when it starts.
 
-    The start fails with SettingsError if the settings cannot be used.
+    The application fails to start, with SettingsError, if the settings cannot be used.
     """
     metrics_registry = CollectorRegistry()
     ProcessCollector(registry=metrics_registry)

@@ -23,7 +23,7 @@ _log = logger("api")
 
 @dataclass(frozen=True, slots=True)
 class ServedVersion:
-    """The version that answers requests, and its load time."""
+    """The model version that answers requests, and the time when it was loaded."""
 
     version: ModelVersion
     loaded_at: datetime
@@ -36,7 +36,7 @@ def _utc_now() -> datetime:
 class ChampionFollower:
     """Loads each new champion of a model, and keeps the last valid one to serve requests.
 
-    It can start before there is a champion.
+    The follower can start before the model has a champion.
     """
 
     def __init__(
@@ -49,13 +49,15 @@ class ChampionFollower:
     ) -> None:
         self._registry, self._name, self._metrics, self._now = registry, name, metrics, now
         self._champion: Champion | None = None
-        self.served: ServedVersion | None = None
-        """The served version, or None. Read it once per request, because it can change."""
-        self.refused: str | None = None
-        """The reason why the champion is not served, or None."""
+        self.served_version: ServedVersion | None = None
+        """The served version, or None until a version is loaded.
+
+        Read this attribute only once per request, because it can change at any time."""
+        self.refusal_reason: str | None = None
+        """The reason why the current champion is not served, or None if it is served."""
 
     def look(self) -> None:
-        """Check once for a new champion. Load and verify it, which may take seconds."""
+        """Check once for a new champion, and load it; this may take seconds."""
         try:
             if self._champion is None:
                 self._champion = Champion(
@@ -67,8 +69,8 @@ class ChampionFollower:
             else:
                 self._champion.refresh()
                 self._clear_refusal()
-        except ModelRefused as refused:
-            self._on_refused(refused)
+        except ModelRefused as error:
+            self._on_refused(error)
 
     async def run(self) -> None:
         """Check for a new champion periodically, in a thread, until the task is cancelled."""
@@ -80,7 +82,7 @@ class ChampionFollower:
         compile_ahead()
         load_kernels(version.detector)
         loaded_at = self._now()
-        self.served, self.refused = ServedVersion(version, loaded_at), None
+        self.served_version, self.refusal_reason = ServedVersion(version, loaded_at), None
         manifest = version.manifest
         self._metrics.loaded(
             model=manifest.name,
@@ -90,26 +92,29 @@ class ChampionFollower:
         )
         _log.info("model loaded", model=manifest.name, version=manifest.id)
 
-    def _on_refused(self, refused: ModelRefused) -> None:
+    def _on_refused(self, error: ModelRefused) -> None:
         self._metrics.reload_last_success.set(0)
-        if self.refused == str(refused):
+        if self.refusal_reason == str(error):
             return
-        self.refused = str(refused)
-        if self.served is None:
-            _log.warning("no model to serve yet", model=self._name, reason=self.refused)
+        self.refusal_reason = str(error)
+        if self.served_version is None:
+            _log.warning("no model to serve yet", model=self._name, reason=self.refusal_reason)
         else:
-            served_version = self.served.version.manifest.id
+            served_version = self.served_version.version.manifest.id
             _log.error(
                 "model refused, the last valid version stays in use",
                 kept=served_version,
-                reason=self.refused,
+                reason=self.refusal_reason,
             )
 
     def _clear_refusal(self) -> None:
-        """Clear the refusal if the champion alias points to the served version again."""
-        if self.refused is None or self.served is None:
+        """Forget an earlier refusal if the champion alias names the served version again."""
+        if self.refusal_reason is None or self.served_version is None:
             return
-        if self._registry.current_aliases(self._name).champion == self.served.version.manifest.id:
-            self.refused = None
+        if (
+            self._registry.current_aliases(self._name).champion
+            == self.served_version.version.manifest.id
+        ):
+            self.refusal_reason = None
             self._metrics.reload_last_success.set(1)
             _log.info("the champion is the served version again")

@@ -1,4 +1,4 @@
-"""Conversion between tensors of the Open Inference Protocol (V2, REST) and rows."""
+"""Converts tensors of the Open Inference Protocol (V2, REST) to rows, and scores to tensors."""
 
 from http import HTTPStatus
 from typing import Any
@@ -15,7 +15,7 @@ from sensorwatch.common.rows.schema import Schema
 from sensorwatch.common.scoring.detections import SEVERITY_TEXTS
 from sensorwatch.common.scoring.detector import Detector
 
-OUTPUTS = {
+OUTPUT_DATATYPES = {
     "anomaly_score": "FP64",
     "raw_score": "FP64",
     "is_anomaly": "BOOL",
@@ -44,7 +44,7 @@ _DECODER = msgspec.json.Decoder(InferRequest)
 
 
 def decode_infer_request(body: bytes, schema: Schema, *, max_rows: int) -> InferRequest:
-    """Return the inference request of a body.
+    """Return the inference request that a body contains.
 
     Raises Problem: 422 if the body is not a valid request or has an input that is not a field of
     `schema`, 413 if there are more than `max_rows` rows.
@@ -77,7 +77,7 @@ def decode_infer_request(body: bytes, schema: Schema, *, max_rows: int) -> Infer
 
 
 def rows_as_payloads(request: InferRequest) -> list[bytes]:
-    """Return each row of a request as JSON, in the form of a record's value."""
+    """Return each row of a request as JSON, as in the value of a Kafka record."""
     payloads = []
     for values in zip(*(tensor.data for tensor in request.inputs), strict=True):
         row: dict[str, object] = {}
@@ -90,20 +90,20 @@ def rows_as_payloads(request: InferRequest) -> list[bytes]:
 def encode_infer_response(prediction: Prediction, request: InferRequest) -> bytes:
     """Return the JSON response with one output tensor per score.
 
-    Raises Problem (422) with every fault of every bad row.
+    Raises Problem (422), which lists every fault of every bad row.
     """
     if prediction.rejections:
         raise _bad_rows_problem(prediction, request)
     detections_by_chunk = [outcome.detections for outcome in prediction.outcomes]
     columns = {
         name: np.concatenate([getattr(detections, name) for detections in detections_by_chunk])
-        for name in OUTPUTS
+        for name in OUTPUT_DATATYPES
     }
     columns["severity"] = SEVERITY_TEXTS[columns["severity"]]
     data = {name: column.tolist() for name, column in columns.items()}
     outputs = [
         {"name": name, "datatype": datatype, "shape": [len(data[name])], "data": data[name]}
-        for name, datatype in OUTPUTS.items()
+        for name, datatype in OUTPUT_DATATYPES.items()
     ]
     model = prediction.version.rsplit("-", 2)[0]  # a version id has the form name-number-digest
     response = {"model_name": model, "model_version": prediction.version, "outputs": outputs}
@@ -111,7 +111,7 @@ def encode_infer_response(prediction: Prediction, request: InferRequest) -> byte
 
 
 def metadata(model: str, detector: Detector) -> dict[str, Any]:
-    """Return the metadata of a model in the form of the Open Inference Protocol."""
+    """Return the metadata of a model, as the Open Inference Protocol defines them."""
     schema = detector.schema
     text_fields = {schema.key.field} if schema.key else set()
     if not schema.time.format.startswith("epoch"):
@@ -126,7 +126,7 @@ def metadata(model: str, detector: Detector) -> dict[str, Any]:
         ],
         "outputs": [
             {"name": name, "datatype": datatype, "shape": [-1]}
-            for name, datatype in OUTPUTS.items()
+            for name, datatype in OUTPUT_DATATYPES.items()
         ],
     }
 

@@ -15,7 +15,7 @@ from sensorwatch.api.response_models import Live
 from sensorwatch.api.routes import json_response, problems, require_key
 from sensorwatch.api.service import Service, service_of
 
-TAG = "Open Inference Protocol"
+OPENAPI_TAG = "Open Inference Protocol"
 _TENSOR = {
     "type": "object",
     "required": ["name", "shape", "datatype", "data"],
@@ -38,7 +38,7 @@ _BODY = {
 
 def add_inference_routes(app: FastAPI) -> None:
     """Add /v2/models/{name}, .../ready and .../infer to `app`."""
-    key_options: dict[str, Any] = {"dependencies": [Depends(require_key)], "tags": [TAG]}
+    key_options: dict[str, Any] = {"dependencies": [Depends(require_key)], "tags": [OPENAPI_TAG]}
     path = "/v2/models/{name}"
     app.add_api_route(
         path,
@@ -52,7 +52,7 @@ def add_inference_routes(app: FastAPI) -> None:
         model_ready,
         summary="200 if a model is loaded and can score requests",
         responses=problems(404, 503),
-        tags=[TAG],
+        tags=[OPENAPI_TAG],
     )
     app.add_api_route(
         f"{path}/infer",
@@ -60,7 +60,10 @@ def add_inference_routes(app: FastAPI) -> None:
         methods=["POST"],
         summary="Score rows that are sent as tensors",
         openapi_extra={
-            "requestBody": {"required": True, "content": {"application/json": {"schema": _BODY}}}
+            "requestBody": {
+                "required": True,
+                "content": {"application/json": {"schema": _BODY}},
+            }
         },
         responses=problems(401, 404, 408, 413, 415, 422, 503),
         **key_options,
@@ -79,7 +82,7 @@ async def model_ready(request: Request, name: str) -> Live:
 
 
 async def infer(request: Request, name: str) -> Response:
-    """Score rows that are given as one input per field, each of shape [rows]."""
+    """Score rows. The request has one input for each field, of shape [rows]."""
     service = _service(request, name)
     service.check_load()
     body = await read_body(request, max_bytes=service.settings.max_bytes)

@@ -7,11 +7,11 @@ from sensorwatch.common.rows.rejection import Reason, Rejection
 from sensorwatch.common.rows.strict_parsing import decode
 
 # Characters that a URI fragment may contain unescaped (RFC 3986, section 3.5), except "/".
-_SAFE = "!$&'()*+,;=:@-._~?"
+_UNESCAPED_CHARACTERS = "!$&'()*+,;=:@-._~?"
 
 
 def pointer(*parts: object) -> str:
-    """Return the JSON pointer to a value, given the names and positions of its path."""
+    """Return the JSON pointer to a value. `parts`: the names and positions of its path."""
     return "#" + "".join(f"/{_escape(str(part))}" for part in parts)
 
 
@@ -32,21 +32,21 @@ def fault_pointers(rejection: Rejection, payload: bytes, *row_path: object) -> l
 
 
 def _path_in_record(parts: list[str], record: object) -> list[str]:
-    """Return the path of an unknown field as a list of names, which may contain dots."""
+    """Return the path of an unknown field as a list of names. A name may contain dots."""
     names: list[str] = []
     while parts and isinstance(record, Mapping):
-        for end in range(len(parts), 0, -1):
-            name = ".".join(parts[:end])
+        for part_count in range(len(parts), 0, -1):
+            name = ".".join(parts[:part_count])
             if name in record:
                 break
         else:
             break
         names.append(name)
-        parts, record = parts[end:], record[name]
-    return names  # the path of the parent object, if the last name was truncated
+        parts, record = parts[part_count:], record[name]
+    return names  # if the last name was truncated, this is the path of the parent object
 
 
 def _escape(part: str) -> str:
     text = part.replace("~", "~0").replace("/", "~1")
-    # UTF-8 cannot encode a lone surrogate. It is replaced by "?", so the pointer finds no field.
-    return quote(text, safe=_SAFE, errors="replace")
+    # UTF-8 cannot encode a lone surrogate. A "?" replaces it, so the pointer finds no field.
+    return quote(text, safe=_UNESCAPED_CHARACTERS, errors="replace")

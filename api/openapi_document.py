@@ -19,9 +19,9 @@ from sensorwatch.api.row_json_schema import example_row, row_schema
 from sensorwatch.api.service import service_of
 from sensorwatch.common.scoring.detector import Detector
 
-OPENAPI = "/openapi.json"
-ASSETS = "/docs/assets"
-DESCRIPTION = """
+OPENAPI_PATH = "/openapi.json"
+ASSETS_PATH = "/docs/assets"
+API_DESCRIPTION = """
 Scores sensor rows with the champion of a model registry.
 
 `anomaly_score` is 1.0 at the threshold of every model; a row with a higher score is anomalous.
@@ -32,13 +32,13 @@ _EXAMPLE_ROW = {"timestamp": "2025-01-01T00:00:00", "x1": 0.1, "x2": 0.2, "x3": 
 
 
 def add_documentation_routes(app: FastAPI) -> None:
-    """Add /openapi.json and /docs to `app`; call it after adding the other routes."""
+    """Add /openapi.json and /docs to `app`; call this function after the other routes are added."""
 
     def document(request: Request) -> JSONResponse:
-        # FastAPI runs this function in a thread, because it is not async. Building the document
-        # would block the event loop.
+        # FastAPI runs this function in a thread, because the function is not async. In the event
+        # loop, building the document would block other requests.
         service = service_of(request)
-        served_version = service.follower.served
+        served_version = service.follower.served_version
         detector = (
             served_version.version.detector
             if served_version and has_valid_key(request, service.key)
@@ -51,18 +51,18 @@ def add_documentation_routes(app: FastAPI) -> None:
     async def docs_page(request: Request) -> Response:
         root = request.scope.get("root_path", "").rstrip("/")
         return get_swagger_ui_html(
-            openapi_url=f"{root}{OPENAPI}",
+            openapi_url=f"{root}{OPENAPI_PATH}",
             title=app.title,
-            swagger_js_url=f"{root}{ASSETS}/swagger-ui-bundle.js",
-            swagger_css_url=f"{root}{ASSETS}/swagger-ui.css",
-            swagger_favicon_url=f"{root}{ASSETS}/favicon.png",
+            swagger_js_url=f"{root}{ASSETS_PATH}/swagger-ui-bundle.js",
+            swagger_css_url=f"{root}{ASSETS_PATH}/swagger-ui.css",
+            swagger_favicon_url=f"{root}{ASSETS_PATH}/favicon.png",
         )
 
-    app.add_api_route(OPENAPI, document, include_in_schema=False)
+    app.add_api_route(OPENAPI_PATH, document, include_in_schema=False)
     app.add_api_route("/docs", docs_page, include_in_schema=False)
-    # The page loads its scripts from this server, because plant networks are often closed.
-    folder = Path(fastapi_offline.__file__).parent / "static"
-    app.mount(ASSETS, StaticFiles(directory=folder))
+    # /docs loads its scripts from this server, because plant networks often have no internet.
+    assets_folder = Path(fastapi_offline.__file__).parent / "static"
+    app.mount(ASSETS_PATH, StaticFiles(directory=assets_folder))
     app.openapi = lambda: openapi_document(  # type: ignore[method-assign]  # as FastAPI documents it
         app, None, with_key=False
     )
@@ -71,10 +71,11 @@ def add_documentation_routes(app: FastAPI) -> None:
 def openapi_document(app: FastAPI, detector: Detector | None, *, with_key: bool) -> dict[str, Any]:
     """Return the OpenAPI document.
 
-    `detector`: the served detector, for the row schema and the example; None: any row.
+    `detector` is the served detector, which gives the row schema and the example. If `detector` is
+    None, the schema permits any row.
     """
     document = get_openapi(
-        title=app.title, version=app.version, description=DESCRIPTION, routes=app.routes
+        title=app.title, version=app.version, description=API_DESCRIPTION, routes=app.routes
     )
     _, definitions = models_json_schema(
         [(ProblemModel, "serialization"), (PredictAnswer, "serialization")],
@@ -109,9 +110,10 @@ def _describe_body(operation: dict[str, Any], detector: Detector | None) -> None
 
 
 def _typical_values(detector: Detector) -> list[float]:
-    """Return an example value for each column: the rounded training median, or 0 for context.
+    """Return an example value for each column.
 
-    The values are clipped to the bounds of the columns.
+    The value is the rounded training median of a signal, and 0 for a context column. It is clipped
+    to the bounds of the column.
     """
     bounds = np.asarray([column.bounds for column in detector.schema.columns])
     rounded_medians = [float(f"{value:.4g}") for value in detector.ranges.expected]

@@ -1,4 +1,4 @@
-"""The response of `/predict`: the score or the errors of each row."""
+"""The response of `/predict`, with the score or the errors of each row."""
 
 from collections.abc import Sequence
 from enum import StrEnum
@@ -29,7 +29,7 @@ class OnError(StrEnum):
 
 
 class Signals(StrEnum):
-    """The rows whose signals the response lists."""
+    """The rows for which the response lists the signals."""
 
     ANOMALOUS = "anomalous"
     ALL = "all"
@@ -63,27 +63,27 @@ def encode_response(
 ) -> bytes:
     """Return the JSON response to a request.
 
-    Raises Problem (422) with every fault of every row if a row is bad and `on_error` is reject.
+    If a row is bad and `on_error` is reject, raises Problem (422), which lists every fault.
     """
     bad_rows = prediction.rejections
     if (
         prediction.unread_rows
-        or prediction.bad_history
+        or prediction.has_bad_history
         or (bad_rows and on_error is OnError.REJECT)
     ):
         raise _bad_rows_problem(prediction)
-    scored = sum(len(outcome.readings) for outcome in prediction.outcomes)
-    anomalies = sum(int(outcome.detections.is_anomaly.sum()) for outcome in prediction.outcomes)
+    scored_count = sum(len(outcome.readings) for outcome in prediction.outcomes)
+    anomaly_count = sum(int(outcome.detections.is_anomaly.sum()) for outcome in prediction.outcomes)
     response_head = msgspec.json.encode(
         {
             "model_version": prediction.version,
             "threshold": detector.calibration.threshold,
-            "scored": scored,
-            "anomalies": anomalies,
+            "scored": scored_count,
+            "anomalies": anomaly_count,
             "rejected": len(bad_rows),
         }
     )
-    # Encode chunk by chunk, because encoding blocks the interpreter.
+    # Encode chunk by chunk, because other threads cannot run while a chunk is encoded.
     rows = b",".join(
         msgspec.json.encode(_row_structs(outcome, detector, signals, prediction))[1:-1]
         for outcome in prediction.outcomes
@@ -99,11 +99,11 @@ def _bad_rows_problem(prediction: Prediction) -> Problem:
     )
     if unread_rows:
         detail += f"there are too many faults, so the last {unread_rows} rows were not read"
-    elif prediction.bad_history:
+    elif prediction.has_bad_history:
         detail += "correct them; history rows are never skipped"
     else:
         detail += "correct them, or use ?on_error=skip to get the scores of the other rows"
-    # Encode row by row, because encoding blocks the interpreter.
+    # Encode row by row, because other threads cannot run during one call of `encode`.
     errors = b",".join(
         msgspec.json.encode(
             [
@@ -120,7 +120,7 @@ def _bad_rows_problem(prediction: Prediction) -> Problem:
 
 def _list_and_index(rejection: Rejection, prediction: Prediction) -> tuple[str, int]:
     """Return the name of the list that contains a bad row, and its index in that list."""
-    index = rejection.index - prediction.history
+    index = rejection.index - prediction.history_rows
     return ("rows", index) if index >= 0 else ("history", rejection.index)
 
 
@@ -136,8 +136,8 @@ def _errors(rejection: Rejection, prediction: Prediction) -> list[dict[str, obje
 def _row_structs(
     outcome: Outcome, detector: Detector, signals: Signals, prediction: Prediction
 ) -> list[_ScoredRow | _SkippedRow]:
-    """Return the scored and the bad rows of a chunk for the response, in order."""
-    scored_rows = _scored_rows(outcome, detector, signals, prediction.history)
+    """Return the scored and the bad rows of a chunk, in the order of the request."""
+    scored_rows = _scored_rows(outcome, detector, signals, prediction.history_rows)
     if not outcome.rejections:
         return scored_rows
     rows: list[_ScoredRow | _SkippedRow | None] = [None] * outcome.records
@@ -146,21 +146,22 @@ def _row_structs(
     for rejection in outcome.rejections:
         absolute_rejection = Rejection(int(outcome.positions[rejection.index]), rejection.faults)
         errors = _errors(absolute_rejection, prediction)
-        rows[rejection.index] = _SkippedRow(absolute_rejection.index - prediction.history, errors)
+        _, index = _list_and_index(absolute_rejection, prediction)
+        rows[rejection.index] = _SkippedRow(index, errors)
     return [row for row in rows if row is not None]
 
 
 def _scored_rows(
-    outcome: Outcome, detector: Detector, signals: Signals, history: int
+    outcome: Outcome, detector: Detector, signals: Signals, history_rows: int
 ) -> list[_ScoredRow | _SkippedRow]:
-    """Return the scored rows for the response. Columns are converted at once, which is faster."""
+    """Return the scored rows. Each column is converted as a whole, which is fast."""
     readings, detections = outcome.readings, outcome.detections
-    anomalous = np.flatnonzero(detections.is_anomaly)
-    explained_rows = np.arange(len(readings)) if signals is Signals.ALL else anomalous
+    anomalous_rows = np.flatnonzero(detections.is_anomaly)
+    explained_rows = np.arange(len(readings)) if signals is Signals.ALL else anomalous_rows
     return list(
         map(
             _ScoredRow,
-            (outcome.positions[readings.index] - history).tolist(),
+            (outcome.positions[readings.index] - history_rows).tolist(),
             np.asarray(readings.sensor_ids, dtype=object)[readings.sensor].tolist(),
             format_instants(readings.event_time),
             STATUS_TEXTS[detections.status].tolist(),
@@ -170,7 +171,10 @@ def _scored_rows(
             detections.p_value.tolist(),
             SEVERITY_TEXTS[detections.severity].tolist(),
             _sparse_column(
-                len(readings), None, anomalous, (detections.episode[anomalous] - history).tolist()
+                len(readings),
+                None,
+                anomalous_rows,
+                (detections.episode[anomalous_rows] - history_rows).tolist(),
             ),
             _sparse_column(
                 len(readings),
@@ -185,7 +189,7 @@ def _scored_rows(
 def _sparse_column(
     rows: int, default_value: object, row_indices: NDArray[np.int64], values: Sequence[object]
 ) -> list[object]:
-    """Return a column of `default_value`, with `values` at `row_indices`."""
+    """Return a column that has `values` at `row_indices` and `default_value` elsewhere."""
     column = [default_value] * rows
     for row_index, value in zip(row_indices.tolist(), values, strict=True):
         column[row_index] = value

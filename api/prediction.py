@@ -14,9 +14,11 @@ from sensorwatch.common.scoring.processing import Outcome, process
 CHUNK_ROWS = 2_000
 """Number of rows that are scored or encoded in one step.
 
-A step blocks the interpreter for about 1 ms."""
+During a step of about 1 ms, no other thread can run Python code."""
 MAX_FAULTS = 50_000
-"""After this many faults, the remaining rows are not read, so that the response stays small."""
+"""Once a request has more faults than this, its remaining rows are not read.
+
+This limits the size of the response."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,29 +26,30 @@ class Prediction:
     """The outcomes and rejections of a request's rows."""
 
     version: str
-    history: int
-    """Number of history rows. They come first, and the response does not contain them."""
+    history_rows: int
+    """Number of history rows. The response does not contain them."""
     payloads: list[bytes]
     """The bytes of each row, history rows first."""
     outcomes: list[Outcome]
-    """Outcomes of consecutive chunks of CHUNK_ROWS rows, without history and unread rows."""
+    """The outcome of each chunk of at most CHUNK_ROWS rows, without history and unread rows."""
     rejections: list[Rejection]
-    """All bad rows. The index is counted from the first history row."""
+    """All bad rows. An index is a position in `payloads`."""
     unread_rows: int
-    """Number of rows at the end that were not read because of too many faults."""
+    """Number of rows at the end that were not read, because there were too many faults."""
 
     @property
-    def bad_history(self) -> bool:
+    def has_bad_history(self) -> bool:
         """Return whether a history row cannot be scored."""
-        return bool(self.rejections) and self.rejections[0].index < self.history
+        return bool(self.rejections) and self.rejections[0].index < self.history_rows
 
 
 def predict(body: bytes, detector: Detector, *, received: int, max_rows: int) -> Prediction:
-    """Return the prediction for a body `{"rows": [...]}`, scored in order with one memory.
+    """Return the prediction for a body `{"rows": [...]}` or `{"history": [...], "rows": [...]}`.
 
-    The memory is cold before the first row of `history`, or of `rows` if there is no history.
-    `received`: time of the request in microseconds UTC, for the check of future times. Raises
-    Problem if the body has another form or no rows (422), or too many rows (413).
+    The history rows and then the other rows are scored in order, with a memory that is cold before
+    the first of them. `received`: time of the request in microseconds UTC; a row with a later time
+    can be rejected. Raises Problem if the body has another form or no rows (422), or too many rows
+    (413).
     """
     request_rows = _decode_rows(body, max_rows)
     return score_rows(request_rows.rows, detector, received=received, history=request_rows.history)
@@ -55,10 +58,10 @@ def predict(body: bytes, detector: Detector, *, received: int, max_rows: int) ->
 def score_rows(
     rows: list[bytes], detector: Detector, *, received: int, history: Sequence[bytes] = ()
 ) -> Prediction:
-    """Return the prediction for the JSON payloads of rows; see `predict`."""
+    """Return the prediction for rows, each given as JSON; see `predict`."""
     payloads = [*history, *rows]
     prediction = Prediction(detector.version, len(history), payloads, [], [], 0)
-    memory, faults = detector.empty_memory(), 0
+    memory, fault_count = detector.empty_memory(), 0
     for start, end in _chunk_bounds(len(history), len(payloads)):
         outcome = process(
             payloads[start:end], detector, memory, received=[received] * (end - start)
@@ -68,18 +71,18 @@ def score_rows(
         for rejection in outcome.rejections:
             index = start + rejection.index
             prediction.rejections.append(Rejection(index, rejection.faults))
-            faults += len(rejection.faults)
-            if faults > MAX_FAULTS:
+            fault_count += len(rejection.faults)
+            if fault_count > MAX_FAULTS:
                 return replace(prediction, unread_rows=len(payloads) - index - 1)
     return prediction
 
 
-def _chunk_bounds(history: int, rows: int) -> Iterator[tuple[int, int]]:
-    """Yield the bounds of chunks of at most CHUNK_ROWS rows.
+def _chunk_bounds(history_rows: int, rows: int) -> Iterator[tuple[int, int]]:
+    """Yield the first and the end position of each chunk of at most CHUNK_ROWS rows.
 
     No chunk contains both history rows and other rows.
     """
-    for range_start, range_end in ((0, history), (history, rows)):
+    for range_start, range_end in ((0, history_rows), (history_rows, rows)):
         for start in range(range_start, range_end, CHUNK_ROWS):
             yield start, min(start + CHUNK_ROWS, range_end)
 

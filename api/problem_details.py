@@ -48,7 +48,7 @@ class Problem(Exception):
 
 
 def add_problem_handlers(app: FastAPI) -> None:
-    """Make `app` send every error as problem details, also framework and unexpected errors."""
+    """Make `app` send every error, also an unexpected error, as problem details."""
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     app.add_exception_handler(HTTPException, _on_http_error)
@@ -70,7 +70,7 @@ async def _on_validation_error(_request: Request, error: Exception) -> Response:
 
 
 def _validation_error_entry(problem: Mapping[str, Any]) -> dict[str, object]:
-    """Return the entry of `errors` for a query parameter. Its pointer starts with `/query`."""
+    """Return the entry in `errors` for a bad query parameter; its pointer starts with `/query`."""
     received_value = repr(problem.get("input"))
     message = str(problem["msg"])
     return {
@@ -98,7 +98,7 @@ async def _on_disconnect(_request: Request, _error: Exception) -> Response:
 
 async def _on_unexpected_error(_request: Request, _error: Exception) -> Response:
     detail = "unexpected error; see the server's log for the cause"
-    # The server closes the connection after this response. The header makes clients open a new
-    # connection for the next request.
+    # The server closes the connection after this response. The header announces this, so that
+    # clients open a new connection for the next request.
     close_header = {"Connection": "close"}
     return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, detail, headers=close_header).response()

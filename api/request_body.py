@@ -1,4 +1,4 @@
-"""Read a request body within limits of size and time."""
+"""Reads a request body, with a size limit and a time limit."""
 
 import asyncio
 from http import HTTPStatus
@@ -8,29 +8,29 @@ from starlette.requests import Request
 from sensorwatch.api.problem_details import Problem
 
 BODY_SECONDS = 30.0
-"""Time limit for a client to send its body."""
+"""Time limit for receiving a request body."""
 
 
 async def read_body(request: Request, *, max_bytes: int) -> bytes:
     """Return the complete JSON body of a request.
 
-    Raises Problem: 415 if the declared content type is not JSON, 413 as soon as the declared or
-    received size exceeds `max_bytes`, 408 if the body does not arrive in time.
+    Raises Problem: 415 if the declared content type is not JSON, 413 if the declared or received
+    size exceeds `max_bytes`, and 408 if the body does not arrive in time.
     """
-    _check_type(request)
+    _check_content_type(request)
     declared_length = request.headers.get("content-length", "")
     if declared_length.isdecimal() and int(declared_length[:20]) > max_bytes:
         raise _too_large_problem(max_bytes)
     try:
         async with asyncio.timeout(BODY_SECONDS):
-            return await _read(request, max_bytes)
+            return await _read_limited(request, max_bytes)
     except TimeoutError as error:
         detail = f"the body did not arrive within {BODY_SECONDS:g} s"
         close_header = {"Connection": "close"}
         raise Problem(HTTPStatus.REQUEST_TIMEOUT, detail, headers=close_header) from error
 
 
-async def _read(request: Request, max_bytes: int) -> bytes:
+async def _read_limited(request: Request, max_bytes: int) -> bytes:
     chunks, size = [], 0
     async for chunk in request.stream():
         size += len(chunk)
@@ -40,7 +40,7 @@ async def _read(request: Request, max_bytes: int) -> bytes:
     return b"".join(chunks)
 
 
-def _check_type(request: Request) -> None:
+def _check_content_type(request: Request) -> None:
     content_type = request.headers.get("content-type", "application/json")
     media_type = content_type.partition(";")[0].strip().lower()
     if media_type != "application/json" and not media_type.endswith("+json"):

@@ -14,22 +14,25 @@ from sensorwatch.common.scoring.detector import Detector
 
 
 class ScoringRequest(Protocol):
-    """A scoring request. If its body is large, its methods are called in a thread."""
+    """A scoring request. The methods of a large request are called in a thread."""
 
     @property
     def body(self) -> bytes:
         """Return the request body."""
 
     def predict(self, detector: Detector, received: int) -> Prediction:
-        """Return the scores of the body's rows; `received`: microseconds UTC. Raises Problem."""
+        """Score the rows of the request, and raise Problem if the body is invalid.
+
+        `received`: time of the request in microseconds UTC.
+        """
 
     def encode_response(self, prediction: Prediction, detector: Detector) -> bytes:
-        """Return the JSON response. Raises Problem if a bad row may not be skipped."""
+        """Return the JSON response. Raises Problem if there is a bad row that is not skipped."""
 
 
 @dataclass(frozen=True, slots=True)
 class RowsRequest:
-    """A request with the body `{"rows": [...]}` to /predict."""
+    """A request to /predict, with the body `{"rows": [...]}`."""
 
     body: bytes
     max_rows: int
@@ -46,7 +49,7 @@ class RowsRequest:
 
 
 class TensorsRequest:
-    """A request with one tensor per field to /v2/models/{name}/infer."""
+    """A request to /v2/models/{name}/infer, with one tensor for each field."""
 
     def __init__(self, body: bytes, max_rows: int) -> None:
         self.body, self._max_rows = body, max_rows

@@ -1,4 +1,4 @@
-"""Metrics of requests: count and duration by route."""
+"""Metrics of requests: their number and duration, by route."""
 
 import time
 from http import HTTPStatus
@@ -8,11 +8,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sensorwatch.common.runtime.metrics import HttpMetrics
 
-UNMATCHED = "unmatched"
-"""The value of the label `handler` for unknown paths.
+UNMATCHED_HANDLER = "unmatched"
+"""Value of the label `handler` for unknown paths.
 
-A label must not contain client input, such as the path."""
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+The path itself is no label, because a client could create any number of series with it."""
+_METHOD_LABELS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
 class RequestMetricsMiddleware:
@@ -21,10 +21,10 @@ class RequestMetricsMiddleware:
     def __init__(self, app: ASGIApp, *, metrics: HttpMetrics) -> None:
         self._app, self._metrics = app, metrics
         self._labelled_metrics: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
-        """Cached series by method, handler and status, because label lookups are slow."""
+        """The metrics of each method, handler and status: a cache, because `labels` is slow."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle a request and count its response."""
+        """Handle a request, then count it and record its duration."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -43,8 +43,8 @@ class RequestMetricsMiddleware:
             self._count(scope, status, time.perf_counter() - start_time)
 
     def _count(self, scope: Scope, status: int, seconds: float) -> None:
-        method = scope["method"] if scope["method"] in _METHODS else "other"
-        handler = getattr(scope.get("route"), "path", UNMATCHED)
+        method = scope["method"] if scope["method"] in _METHOD_LABELS else "other"
+        handler = getattr(scope.get("route"), "path", UNMATCHED_HANDLER)
         labelled_metrics = self._labelled_metrics.get((method, handler, status))
         if labelled_metrics is None:
             labelled_metrics = (

@@ -1,6 +1,6 @@
 """Pydantic models that describe the responses in the OpenAPI document.
 
-Tests compare real responses with these models.
+Tests check that real responses match these models.
 """
 
 from datetime import datetime
@@ -21,7 +21,7 @@ class _StrictModel(BaseModel):
 
 
 class PredictQuery(_StrictModel):
-    """The query parameters of /predict; unknown parameters are refused."""
+    """The query parameters of /predict. A request with any other parameter is refused."""
 
     on_error: Annotated[
         OnError,
@@ -85,7 +85,8 @@ class ScoredRow(_StrictModel):
     ]
     is_anomaly: bool
     p_value: Annotated[
-        float, Field(gt=0, le=1, description="Share of calibration rows with a score as high.")
+        float,
+        Field(gt=0, le=1, description="Share of calibration rows with at least this score."),
     ]
     severity: Severity
     episode_start: Annotated[
@@ -117,7 +118,7 @@ class SkippedRow(_StrictModel):
 
 
 class PredictAnswer(_StrictModel):
-    """The response of /predict: the rows in order, all scored by one version."""
+    """The response of /predict. One model version has scored all rows."""
 
     model_version: str
     threshold: Annotated[float, Field(description="The raw score whose anomaly score is 1.0.")]
@@ -155,7 +156,7 @@ class ServiceStatus(StrEnum):
 
 
 class Health(_StrictModel):
-    """The status of the service and the served version."""
+    """The response of /health."""
 
     status: Annotated[
         ServiceStatus,

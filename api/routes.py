@@ -27,16 +27,16 @@ from sensorwatch.api.response_models import (
 from sensorwatch.api.service import service_of
 from sensorwatch.common.runtime.build import project_version
 
-TAG = "sensorwatch"
+OPENAPI_TAG = "sensorwatch"
 _DEFAULT_QUERY = PredictQuery()
 
 
 def add_routes(app: FastAPI, registry: CollectorRegistry) -> None:
-    """Add the routes to `app`. `registry`: the metrics that /metrics returns."""
+    """Add the routes to `app`; /metrics returns the metrics of `registry`."""
 
     async def metrics(request: Request) -> Response:
         """Return the metrics for Prometheus."""
-        service_of(request).row_counters.update_anomaly_ratio()
+        service_of(request).row_metrics.update_anomaly_ratio()
         encode, content_type = choose_encoder(request.headers.get("accept") or "")
         return Response(encode(registry), media_type=content_type)
 
@@ -44,7 +44,7 @@ def add_routes(app: FastAPI, registry: CollectorRegistry) -> None:
         "/predict",
         predict,
         route_class_override=_PredictRoute,
-        tags=[TAG],
+        tags=[OPENAPI_TAG],
         methods=["POST"],
         dependencies=[Depends(require_key)],
         response_model=PredictAnswer,
@@ -59,15 +59,15 @@ def add_routes(app: FastAPI, registry: CollectorRegistry) -> None:
 
 
 async def require_key(request: Request) -> None:
-    """Refuse a request without the key, if a key is configured."""
+    """Raise Problem (401) if a key is configured and the request does not have it."""
     check_key(request, service_of(request).key)
 
 
 async def predict(request: Request, query: Annotated[PredictQuery, Query()]) -> Response:
-    """Score the rows of a request with the champion. One version scores all rows.
+    """Score the rows of a request with the champion; one model version scores all rows.
 
-    The body is `{"rows": [...]}`; each row is an object with the fields of the model's schema. The
-    rows are one stream: each row is compared with the previous rows of its sensor in the request.
+    The body is `{"rows": [...]}`; each row is an object with the fields of the model's schema. Each
+    row is compared with the previous rows of the same sensor in this request.
     In `{"history": [...], "rows": [...]}`, the `history` rows warm up the memory and get no scores.
     """
     service = service_of(request)
@@ -78,10 +78,10 @@ async def predict(request: Request, query: Annotated[PredictQuery, Query()]) -> 
 
 
 class _PredictRoute(APIRoute):
-    """Uses the framework's query parsing only if there is a query, because parsing is slow."""
+    """Skips FastAPI's query parsing, which is slow, if the URL has no query."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return the handler of a request."""
+        """Return the function that handles a request."""
         handle_with_query = super().get_route_handler()
 
         async def handle(request: Request) -> Response:
@@ -99,13 +99,14 @@ async def model(request: Request) -> ManifestDocument:
 
 
 async def health(request: Request) -> Health:
-    """Return the status of the service and the served version; 200 even without a model."""
+    """Return the status of the service and the served version. The code is 200 in any status."""
     service = service_of(request)
-    served_version, refusal = service.follower.served, service.follower.refused
+    follower = service.follower
+    served_version, refusal_reason = follower.served_version, follower.refusal_reason
     if served_version is None:
         status = ServiceStatus.NO_MODEL
     else:
-        status = ServiceStatus.DEGRADED if refusal else ServiceStatus.OK
+        status = ServiceStatus.DEGRADED if refusal_reason else ServiceStatus.OK
     return Health(
         status=status,
         model_name=service.model_name,
@@ -116,7 +117,10 @@ async def health(request: Request) -> Health:
 
 
 async def livez(request: Request) -> Live:
-    """Return 200 if new champions are still loaded. A blocked event loop gives no response."""
+    """Return 200 if the task that loads new champions runs.
+
+    If the event loop is blocked, there is no response.
+    """
     if service_of(request).follower_stopped:
         detail = "new champions are no longer loaded; see the log, and restart the process"
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail)
@@ -134,8 +138,10 @@ def _add_get_route(
 ) -> None:
     options: dict[str, Any] = {"dependencies": [Depends(require_key)] if key else []}
     responses = problems(*statuses)
-    app.add_api_route(path, endpoint, summary=summary, responses=responses, tags=[TAG], **options)
-    # Probes and load balancers use HEAD.
+    app.add_api_route(
+        path, endpoint, summary=summary, responses=responses, tags=[OPENAPI_TAG], **options
+    )
+    # Some probes and load balancers send HEAD requests.
     app.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False, **options)
 
 
@@ -149,5 +155,5 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def json_response(content: bytes) -> Response:
-    """Return an HTTP response with `content`, which is encoded JSON."""
+    """Return an HTTP response whose body is `content`, which is JSON."""
     return Response(content, media_type="application/json")

@@ -1,4 +1,4 @@
-"""The JSON Schema of one row, and an example row, derived from a model's schema."""
+"""Derives the JSON Schema of a row, and an example row, from a model's schema."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -18,7 +18,7 @@ EXAMPLE_TIME = datetime(2025, 1, 1, tzinfo=UTC)
 
 
 def row_schema(schema: Schema) -> dict[str, Any]:
-    """Return the JSON Schema of a row. Fields with dotted names become nested objects."""
+    """Return the JSON Schema of a row, with a nested object for each dot in a field name."""
     fields = {schema.time.field: _time_schema(schema.time)}
     required = [schema.time.field]
     if schema.key is not None:
@@ -40,7 +40,10 @@ def row_schema(schema: Schema) -> dict[str, Any]:
 
 
 def example_row(schema: Schema, values: Sequence[float]) -> dict[str, Any]:
-    """Return an example row, as a client would send it. `values`: signals, then context."""
+    """Return an example row, as a client would send it.
+
+    `values`: a value for each column, signals first, then context.
+    """
     row: dict[str, Any] = {}
     set_nested(row, schema.time.field, _example_time(schema.time))
     if schema.key is not None and not schema.key.optional:
@@ -124,6 +127,6 @@ def _insert_field(
 
 def _forbid_unknown_fields(json_schema: dict[str, Any]) -> None:
     json_schema["additionalProperties"] = False
-    for inner in json_schema["properties"].values():
-        if inner["type"] == "object":
-            _forbid_unknown_fields(inner)
+    for field in json_schema["properties"].values():
+        if field["type"] == "object":
+            _forbid_unknown_fields(field)

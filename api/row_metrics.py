@@ -19,7 +19,7 @@ class RowMetrics:
         self._lock = threading.Lock()
 
     def count_rejected(self, prediction: Prediction) -> None:
-        """Count the bad rows of a request by their first reason."""
+        """Count the bad rows of a request, each under the reason of its first fault."""
         reasons = Counter(rejection.reason for rejection in prediction.rejections)
         for reason, rows in reasons.items():
             self._metrics.rows_rejected.labels(reason.value).inc(rows)
@@ -34,9 +34,9 @@ class RowMetrics:
             scores.anomaly_score.observe(detections.anomaly_score)
             severities = detections.severity[detections.is_anomaly]
             anomalies += len(severities)
-            for number, count in enumerate(np.bincount(severities).tolist()):
+            for severity_number, count in enumerate(np.bincount(severities).tolist()):
                 if count:
-                    scores.anomalies.labels(SEVERITIES[number].value).inc(count)
+                    scores.anomalies.labels(SEVERITIES[severity_number].value).inc(count)
         scores.rows_scored.inc(rows)
         with self._lock:
             scores.recent_anomalies.add(anomalies, rows, now=time.monotonic())
@@ -44,7 +44,7 @@ class RowMetrics:
     def update_anomaly_ratio(self) -> None:
         """Set the metric `anomaly_ratio` to the share of anomalous rows in the last minutes.
 
-        Call this method at each scrape.
+        This method is called whenever Prometheus reads the metrics.
         """
         scores = self._metrics.scores
         with self._lock:

@@ -12,8 +12,9 @@ from sensorwatch.common.runtime.command_line import ConfigOption
 from sensorwatch.common.runtime.logs import configure, logger
 
 SHUTDOWN_SECONDS = 5
-"""Time limit for running requests after a SIGTERM."""
-BACKLOG = 2048
+"""After SIGTERM, running requests have this time to end."""
+LISTEN_BACKLOG = 2048
+"""Maximum number of connections that wait to be accepted."""
 
 _log = logger("api")
 
@@ -46,7 +47,7 @@ def serve(
     overrides = {"api.host": host, "api.port": port}
     settings = load_settings(config, overrides=overrides).settings
     configure(settings.log.format, settings.log.level)
-    read_key(settings.api.api_key_file)  # report a bad key file before the server starts
+    read_key(settings.api.api_key_file)  # raises SettingsError before the server starts
     listener = open_listener(settings.api.host, settings.api.port)
     server = uvicorn.Server(
         uvicorn.Config(
@@ -57,18 +58,18 @@ def serve(
             timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         )
     )
-    # uvicorn stops at SIGTERM, and then raises the signal again for the previous handler.
+    # uvicorn shuts down at SIGTERM, then restores this handler and raises SIGTERM again.
     signal.signal(signal.SIGTERM, _ignore_signal)
     _log.info("serving", address=address_of(listener), model=settings.registry.model)
     try:
         server.run(sockets=[listener])
-    except SystemExit as stop:
-        raise Unrecoverable("the service could not start; the log lines above say why") from stop
+    except SystemExit as error:
+        raise Unrecoverable("the service could not start; the log lines above say why") from error
     _log.info("stopped")
 
 
 def open_listener(host: str, port: int) -> socket.socket:
-    """Return a socket that listens on an address. Port 0 means any free port.
+    """Return a socket that listens on an address; with port 0, on any free port.
 
     Raises SettingsError if the address cannot be used.
     """
@@ -89,13 +90,13 @@ def address_of(listener: socket.socket) -> str:
 
 def _open_socket(host: str, port: int) -> socket.socket:
     family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-    # socket.create_server does not set the protocol, and asyncio disables Nagle's algorithm only
-    # if it is set. The algorithm delays a response on a persistent connection by 40 ms.
+    # asyncio disables Nagle's algorithm only for a socket with IPPROTO_TCP, a protocol number that
+    # socket.create_server does not set. The algorithm would delay responses by 40 ms.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
-        listener.listen(BACKLOG)
+        listener.listen(LISTEN_BACKLOG)
     except OSError:
         listener.close()
         raise

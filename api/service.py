@@ -1,4 +1,4 @@
-"""The state that all requests share: settings, key, served model, metrics, scoring threads."""
+"""The service: settings, key, served model, metrics and scoring threads of all requests."""
 
 import asyncio
 import gc
@@ -23,8 +23,9 @@ from sensorwatch.common.runtime.metrics import HttpMetrics
 from sensorwatch.common.runtime.setting_keys import ApiSettings, Settings
 
 INLINE_MAX_BYTES, INLINE_MAX_COMMAS = 16_384, 1_000
-"""A body below both limits is scored in the event loop, because a thread would cost more. It blocks
-the loop for one or two milliseconds."""
+"""A body within both limits is scored in the event loop, because a thread would cost more time.
+
+Scoring the body blocks the event loop for one or two milliseconds."""
 MAX_QUEUED_REQUESTS = 64
 """Maximum number of requests that wait for a scoring thread; more requests get status 503."""
 
@@ -32,60 +33,60 @@ _log = logger("api")
 
 
 class Service:
-    """The service that runs from the start to the end of the application."""
+    """The state that all requests share; it exists as long as the application runs."""
 
     def __init__(self, settings: Settings, metrics: HttpMetrics) -> None:
         """Create the service; raises SettingsError if the key file cannot be used."""
         self.settings: ApiSettings = settings.api
         self.model_name = settings.registry.model
         self.key = read_key(settings.api.api_key_file)
-        self.row_counters = RowMetrics(metrics)
+        self.row_metrics = RowMetrics(metrics)
         self.follower = ChampionFollower(
             Registry(settings.registry.path), settings.registry.model, metrics.model
         )
-        # More threads than cores would only delay the event loop.
+        # With more threads than cores, the event loop would wait longer for a core.
         self.threads = CapacityLimiter(os.cpu_count() or 1)
         self.follower_stopped = False
 
     @asynccontextmanager
     async def run_until_shutdown(self) -> AsyncIterator[None]:
-        """Load the champion, and then new champions until the application ends."""
+        """Load the champion, then load each new champion until the application ends."""
         await to_thread.run_sync(self.follower.look)
         _tune_for_event_loop_latency()
-        task = asyncio.create_task(self.follower.run())
-        task.add_done_callback(self._on_follower_done)
+        follower_task = asyncio.create_task(self.follower.run())
+        follower_task.add_done_callback(self._on_follower_done)
         try:
             yield
         finally:
-            task.cancel()
+            follower_task.cancel()
             with suppress(asyncio.CancelledError):
-                await task
+                await follower_task
 
     def served_version(self) -> ServedVersion:
         """Return the served version; raises Problem (503) if there is none."""
-        served = self.follower.served
-        if served is None:
+        served_version = self.follower.served_version
+        if served_version is None:
             raise Problem(
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 f'no version of model "{self.model_name}" is loaded; see the log for the reason. '
                 "Train and promote a version: it is loaded without a restart",
                 headers={"Retry-After": "5"},
             )
-        return served
+        return served_version
 
     async def score(self, scoring_request: ScoringRequest) -> bytes:
-        """Score a request with one version and return the response.
+        """Score a request with one model version, and return the response.
 
-        A large request is scored in a thread. Raises Problem if `scoring_request` does.
+        A large request is scored in a thread. Raises every Problem that `scoring_request` raises.
         """
         detector = self.served_version().version.detector
         received = time.time_ns() // 1000
 
         def score_and_encode() -> bytes:
             prediction = scoring_request.predict(detector, received)
-            self.row_counters.count_rejected(prediction)
+            self.row_metrics.count_rejected(prediction)
             content = scoring_request.encode_response(prediction, detector)
-            self.row_counters.count_scored(prediction)
+            self.row_metrics.count_scored(prediction)
             return content
 
         if _is_small(scoring_request.body):
@@ -93,7 +94,7 @@ class Service:
         return await to_thread.run_sync(score_and_encode, limiter=self.threads)
 
     def check_load(self) -> None:
-        """Raise Problem (503) if too many requests are waiting."""
+        """Raise Problem (503) if MAX_QUEUED_REQUESTS requests wait for a scoring thread."""
         if self.threads.statistics().tasks_waiting >= MAX_QUEUED_REQUESTS:
             raise Problem(
                 HTTPStatus.SERVICE_UNAVAILABLE,
@@ -101,8 +102,8 @@ class Service:
                 headers={"Retry-After": "1"},
             )
 
-    def _on_follower_done(self, task: "asyncio.Task[None]") -> None:
-        self.follower_stopped = not task.cancelled()
+    def _on_follower_done(self, follower_task: "asyncio.Task[None]") -> None:
+        self.follower_stopped = not follower_task.cancelled()
 
 
 def _is_small(body: bytes) -> bool:
@@ -113,13 +114,13 @@ def _is_small(body: bytes) -> bool:
 def _tune_for_event_loop_latency() -> None:
     """Reduce the latency of probes while rows are scored.
 
-    The measured 99th percentile is 13 ms instead of 85 ms.
+    This reduced the measured 99th percentile from 85 ms to 13 ms.
     """
-    # Objects that exist now stay in use, so garbage collection need not check them. This saves
-    # 75 ms per full collection.
+    # Exclude all current objects, which stay in use, from garbage collection. A full collection
+    # is then 75 ms shorter.
     gc.freeze()
-    # A scoring thread keeps the interpreter lock for this long after the event loop requests the
-    # lock. A response needs several switches between threads.
+    # After the event loop has requested the interpreter lock, a scoring thread keeps the lock for
+    # up to this interval. For each response, the threads exchange the lock several times.
     sys.setswitchinterval(0.001)
 
 

@@ -1,4 +1,4 @@
-"""Send head and body of a response in one packet."""
+"""Sends the head and the body of a response in one packet."""
 
 import asyncio
 from typing import Any
@@ -7,9 +7,9 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 
 class CoalescingTransport:
-    """A transport that sends all writes of one event loop iteration at once.
+    """A transport that joins all writes of one event loop iteration into one system call.
 
-    uvicorn writes head and body separately. A system call takes as long as scoring a row.
+    uvicorn writes head and body separately, and a system call takes as long as scoring a row.
     """
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
@@ -17,7 +17,7 @@ class CoalescingTransport:
         self._pending: list[bytes] = []
 
     def write(self, data: bytes) -> None:
-        """Send `data` at the end of the event loop iteration, after earlier writes."""
+        """Send `data`, after all earlier writes, at the end of the event loop iteration."""
         if not data:
             return
         if not self._pending:
@@ -43,5 +43,5 @@ class CoalescingProtocol(H11Protocol):
     """uvicorn's HTTP/1.1 protocol with a transport that joins writes."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Start a connection with a transport that joins writes."""
+        """Wrap the transport of a new connection, so that its writes are joined."""
         super().connection_made(CoalescingTransport(transport, self.loop))  # type: ignore[arg-type]

@@ -7,7 +7,7 @@ from sensorwatch.consumer.stopping import StopRequest
 
 def main() -> int:
     """Run the command and return its exit code."""
-    StopRequest()  # before the imports below, because they are slow
+    StopRequest()  # handles signals during the slow imports below
     from sensorwatch.common.runtime.command_line import run
     from sensorwatch.consumer.command import consume
 

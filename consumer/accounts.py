@@ -22,11 +22,15 @@ CALL_TIMEOUT_SECONDS = 5.0
 
 _log = logger("consumer")
 
-Answer = TypeVar("Answer")
+T = TypeVar("T")
 
 
 class Accounts:
-    """Accounts by partition: loaded on assignment, replaced by commits, removed on revocation."""
+    """The account of each assigned partition.
+
+    An account is loaded when its partition is assigned, replaced after a commit, and removed when
+    the partition is revoked.
+    """
 
     def __init__(
         self,
@@ -42,8 +46,9 @@ class Accounts:
         """Create an empty set of accounts.
 
         `history` reads the group's history from the ledger; it is called only if a partition has no
-        committed offset. `retry` applies to each request to the broker. Its time must be longer
-        than the open transaction of a dead worker, because offsets are not stable before its end.
+        committed offset. `retry` applies to each request to the broker. The retries must
+        continue for longer than the open transaction of a dead worker, because committed offsets
+        are not stable before that transaction ends.
         """
         self._consumer = consumer
         self._start = start
@@ -57,7 +62,7 @@ class Accounts:
 
     @property
     def by_partition(self) -> Mapping[Partition, Account]:
-        """The accounts as of the last commit."""
+        """The account of each partition at the last commit."""
         return self._by_partition
 
     @property
@@ -82,7 +87,7 @@ class Accounts:
         if new_partitions:
             history = self._history()
             for partition in new_partitions:
-                offset = self._first_offset(partition, history)
+                offset = self._start_offset(partition, history)
                 self._by_partition[partition] = self._open_account(partition, offset)
         return {partition: self._by_partition[partition].next_offset for partition in partitions}
 
@@ -106,17 +111,21 @@ class Accounts:
         return {partition: account.next_offset for partition, account in self._by_partition.items()}
 
     def advance(self, accounts: Mapping[Partition, Account]) -> None:
-        """Replace accounts by the accounts that were just committed."""
+        """Store the accounts that were just committed."""
         self._by_partition.update(accounts)
         self._unopened.difference_update(accounts)
 
     def _committed_offsets(
         self, partitions: Sequence[Partition]
     ) -> dict[Partition, TopicPartition]:
-        requested = [TopicPartition(partition.topic, partition.number) for partition in partitions]
+        topic_partitions = [
+            TopicPartition(partition.topic, partition.number) for partition in partitions
+        ]
 
         def request() -> Sequence[TopicPartition]:
-            return _require_no_errors(self._consumer.committed(requested, CALL_TIMEOUT_SECONDS))
+            return _require_no_errors(
+                self._consumer.committed(topic_partitions, CALL_TIMEOUT_SECONDS)
+            )
 
         try:
             answer = self._retry.ask(request)
@@ -156,14 +165,14 @@ class Accounts:
             max_sensors=self._max_sensors,
         )
 
-    def _first_offset(self, partition: Partition, history: GroupHistory) -> int:
+    def _start_offset(self, partition: Partition, history: GroupHistory) -> int:
         if partition in history.partitions:
             raise OffsetsLost(_lost_offsets_text(partition))
         if self._start is StartPosition.ERROR:
             raise OffsetsLost(
                 f'there is no committed offset for {partition}, and [consumer] start is "error". '
-                "Set the offset with kafka-consumer-groups --reset-offsets and start there with "
-                '`sensorwatch state reset`, or set start to "earliest" or "latest"'
+                "Set the offset with kafka-consumer-groups --reset-offsets and start a new account "
+                'there with `sensorwatch state reset`, or set start to "earliest" or "latest"'
             )
         topic_partition = TopicPartition(partition.topic, partition.number)
         first_offset, end_offset = self._ask_leader(
@@ -174,18 +183,18 @@ class Accounts:
             return first_offset
         if history.first_commit_ms is None:
             return end_offset
-        # The partition was added after the group's first commit. With start = "latest", skip only
-        # the records that are older than this commit.
-        query = TopicPartition(partition.topic, partition.number, history.first_commit_ms)
-        (first_record,) = self._ask_leader(
+        # If a partition was added after the group's first commit, start = "latest" skips only the
+        # records that are older than this commit.
+        time_query = TopicPartition(partition.topic, partition.number, history.first_commit_ms)
+        (first_record_position,) = self._ask_leader(
             partition,
             lambda: _require_no_errors(
-                self._consumer.offsets_for_times([query], CALL_TIMEOUT_SECONDS)
+                self._consumer.offsets_for_times([time_query], CALL_TIMEOUT_SECONDS)
             ),
         )
-        return first_record.offset if first_record.offset >= 0 else end_offset
+        return first_record_position.offset if first_record_position.offset >= 0 else end_offset
 
-    def _ask_leader(self, partition: Partition, request: Callable[[], Answer]) -> Answer:
+    def _ask_leader(self, partition: Partition, request: Callable[[], T]) -> T:
         try:
             return ask_leader(self._consumer, partition.topic, request, retry=self._retry)
         except KafkaException as error:
@@ -204,9 +213,9 @@ def _lost_offsets_text(partition: Partition) -> str:
 
 
 def _require_no_errors(answer: Sequence[TopicPartition]) -> Sequence[TopicPartition]:
-    """Return the answer, or raise the first error of a partition in it.
+    """Return `answer` if none of its partitions has an error, else raise the first error.
 
-    Without this check, a partition with an error would look like one without a committed offset.
+    Without this check, an error would look like a partition without a committed offset.
     """
     for topic_partition in answer:
         if topic_partition.error is not None:

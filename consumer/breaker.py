@@ -12,16 +12,16 @@ from sensorwatch.consumer.settlement import Settlement
 def breaker_reason(
     settlement: Settlement, current_accounts: Mapping[Partition, Account], settings: BreakerSettings
 ) -> str | None:
-    """Return why this micro-batch must not be committed, or None.
+    """Return the reason why a micro-batch must not be committed, or None if it may be committed.
 
-    Each partition has its own window, which is part of its account and survives a restart.
-    `current_accounts` have the windows before the micro-batch. A partition passes if it has no new
-    rejections or only accepted rejections, even if its window contains many rejections.
+    Each partition has its own window of recent records, which is part of its account and survives a
+    restart. `current_accounts` are the accounts before the micro-batch. A partition without new
+    rejections passes, even if its window contains many; accepted rejections do not count as new.
     """
-    for partition, rejected in settlement.rejected.items():
+    for partition, rejection_mask in settlement.rejection_masks.items():
         excess = find_first_excess(
             current_accounts[partition],
-            rejected,
+            rejection_mask,
             min_rows=settings.min_rows,
             max_ratio=settings.max_rejected_ratio,
         )

@@ -55,7 +55,7 @@ def consume(
         from sensorwatch.consumer.supervisor import supervise
 
         raise typer.Exit(supervise(settings.consumer.workers, _worker_arguments()))
-    # Imported late, because the import takes a second and `--help` does not need it.
+    # This import takes a second, so it is made only here: `--help` does not need it.
     from sensorwatch.consumer.worker import run_worker
 
     run_worker(settings, worker, accepted_until, stopping)

@@ -1,4 +1,4 @@
-"""Connects the wiring of a worker to the broker and the registry."""
+"""Creates the objects of a worker's loop, connected to the broker and the registry."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -47,7 +47,7 @@ from sensorwatch.consumer.topic_identity import TopicIdentity
 from sensorwatch.consumer.wiring import Policy, Wiring
 
 TOPIC_TIMEOUT_SECONDS = 15.0
-OLD_TRANSACTION_SECONDS = 60.0
+MAX_OLD_TRANSACTION_SECONDS = 60.0
 """Longest wait for the end of the open transaction of a dead worker or an abandoned producer.
 
 Until that transaction ends, offsets are not stable and a producer with the same id cannot start.
@@ -59,23 +59,24 @@ _log = logger("consumer")
 
 def connect(
     settings: Settings,
-    worker: int,
+    worker_number: int,
     accept_rejections_until: Mapping[int, int],
     champion: Champion,
     observation: Observation,
     row_executor: RowExecutor,
 ) -> tuple[Wiring, Policy]:
-    """Return the wiring and policy of worker number `worker`.
+    """Return the connected objects and the policy of a worker.
 
-    The first poll of the wiring's source joins the group.
+    The worker joins the group when its source is polled for the first time.
 
     Raises BrokerUnavailable if the broker or a topic cannot be reached, and the errors of
     `check_state_topics` if the topics do not permit a restore.
     """
     topics, consumer_settings = settings.topics, settings.consumer
-    names = [topics.anomalies, topics.dead_letters, settings.ledger_topic, settings.state_topic]
+    result_topics = [topics.anomalies, topics.dead_letters]
+    output_topics = [*result_topics, settings.ledger_topic, settings.state_topic]
     partition_counts = require_topics(
-        settings.kafka, [topics.readings, *names], timeout=TOPIC_TIMEOUT_SECONDS
+        settings.kafka, [topics.readings, *output_topics], timeout=TOPIC_TIMEOUT_SECONDS
     )
     check_state_topics(
         settings.kafka,
@@ -89,7 +90,7 @@ def connect(
         settings, partition_counts[topics.readings], accept_rejections_until
     )
     consumer, ownership = _create_consumer(settings, observation)
-    outbox = create_outbox(settings, worker, consumer)
+    outbox = create_outbox(settings, worker_number, consumer)
     source = KafkaSource(
         consumer,
         topics.readings,
@@ -149,10 +150,15 @@ def _restore_sources(settings: Settings, ledger_context: LedgerContext) -> Resto
             retry=retry,
         )
 
-    def read_records(partition: Partition, begin: int, end: int) -> Iterator[Sequence[Record]]:
-        number = partition.number
+    def read_records(
+        partition: Partition, start_offset: int, end_offset: int
+    ) -> Iterator[Sequence[Record]]:
         return read_topic_batches(
-            kafka, partition.topic, begin={number: begin}, end={number: end}, retry=retry
+            kafka,
+            partition.topic,
+            begin={partition.number: start_offset},
+            end={partition.number: end_offset},
+            retry=retry,
         )
 
     def load_detector(version: str) -> Detector:
@@ -168,7 +174,7 @@ def _restore_sources(settings: Settings, ledger_context: LedgerContext) -> Resto
 
 
 def _create_consumer(settings: Settings, observation: Observation) -> tuple[Consumer, Ownership]:
-    """Return the consumer and the ownership; the consumer's statistics update the lag metric."""
+    """Return the consumer, whose statistics update the lag metric, and the ownership."""
     consumer_settings = settings.consumer
     created_accounts: list[Accounts] = []
 
@@ -192,7 +198,9 @@ def _create_consumer(settings: Settings, observation: Observation) -> tuple[Cons
             group=consumer_settings.group,
             retry=RetryPolicy(consumer_settings.commit_deadline_seconds),
         ),
-        retry=RetryPolicy(max(consumer_settings.commit_deadline_seconds, OLD_TRANSACTION_SECONDS)),
+        retry=RetryPolicy(
+            max(consumer_settings.commit_deadline_seconds, MAX_OLD_TRANSACTION_SECONDS)
+        ),
         max_sensors=consumer_settings.max_sensors,
     )
     created_accounts.append(accounts)
@@ -203,16 +211,18 @@ def _create_consumer(settings: Settings, observation: Observation) -> tuple[Cons
     return consumer, Ownership(accounts, Memories(), snapshot_schedule)
 
 
-def create_outbox(settings: Settings, worker: int, consumer: Consumer) -> Outbox:
-    """Return the outbox of worker number `worker`, which fences a producer with the same id."""
+def create_outbox(settings: Settings, worker_number: int, consumer: Consumer) -> Outbox:
+    """Return the outbox of a worker; an older producer with the same id is fenced."""
     consumer_settings = settings.consumer
     if consumer_settings.delivery is Delivery.EXACTLY_ONCE:
-        transactional_id = f"{consumer_settings.group}.{consumer_settings.instance}.{worker}"
+        transactional_id = f"{consumer_settings.group}.{consumer_settings.instance}.{worker_number}"
         config = producer_config(settings.kafka, transactional_id=transactional_id)
         return TransactionalOutbox(
             lambda: Producer(config | {"error_cb": _log_client_error}, logger=kafka_logger()),
             transactional_id=transactional_id,
-            start_seconds=max(consumer_settings.commit_deadline_seconds, OLD_TRANSACTION_SECONDS),
+            start_seconds=max(
+                consumer_settings.commit_deadline_seconds, MAX_OLD_TRANSACTION_SECONDS
+            ),
             transaction_seconds=transaction_seconds(
                 config, max_seconds=consumer_settings.commit_deadline_seconds
             ),
@@ -234,7 +244,7 @@ def create_outbox(settings: Settings, worker: int, consumer: Consumer) -> Outbox
 
 
 def _chunk_bytes(settings: Settings) -> int:
-    """Return the largest size of a snapshot chunk, with room for the overhead of a message."""
+    """Return the largest size of a snapshot chunk, which leaves room for a message's headers."""
     return min(CHUNK_BYTES, _max_message_bytes(settings) * 9 // 10)
 
 
@@ -243,7 +253,10 @@ def _max_message_bytes(settings: Settings) -> int:
 
 
 def _is_incremental(kafka: Mapping[str, Any]) -> bool:
-    """Return whether the client gets only the changes of its assignment (KIP-848, cooperative)."""
+    """Return whether a rebalance reports only added and removed partitions.
+
+    This is the case with the protocol of KIP-848 and with the cooperative strategy.
+    """
     return (
         str(kafka.get("group.protocol", "classic")).lower() == "consumer"
         or "cooperative" in str(kafka.get("partition.assignment.strategy", "")).lower()

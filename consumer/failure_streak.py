@@ -1,4 +1,4 @@
-"""Counts the micro-batches in a row that were not committed, and computes the pause after each."""
+"""Counts consecutive micro-batches that were not committed; computes the pause after each."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ class FailureStreak:
     """Counts failures since the last commit. A short outage of a broker causes several failures."""
 
     def __init__(self, *, seconds: float, clock: Callable[[], float]) -> None:
-        """Start with no failures; after `seconds`, failures count as is_lasting."""
+        """Start with no failures. `seconds`: the minimum duration of a lasting streak."""
         self._seconds = seconds
         self._clock = clock
         self._started_at = 0.0
@@ -29,13 +29,13 @@ class FailureStreak:
 
     @property
     def is_lasting(self) -> bool:
-        """Whether there are MIN_FAILURES failures or more, and the first is `seconds` old."""
+        """True if there are at least MIN_FAILURES failures, the first at least `seconds` ago."""
         return self.count >= MIN_FAILURES and self._clock() - self._started_at >= self._seconds
 
     @property
     def pause_seconds(self) -> float:
-        """Seconds to wait before the next try: 0 after one failure, later twice the last pause."""
+        """Pause before the next try: none after the first failure, then doubling up to a limit."""
         if self.count <= 1:
             return 0.0
-        # The exponent is bounded, because the power would overflow after a long streak.
+        # The exponent is limited, because the power would overflow after a long streak.
         return min(FIRST_PAUSE_SECONDS * 2.0 ** min(self.count - 2, 16), LONGEST_PAUSE_SECONDS)

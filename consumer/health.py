@@ -13,12 +13,12 @@ from prometheus_client.exposition import choose_encoder
 from sensorwatch.common.errors import SettingsError
 from sensorwatch.common.runtime.logs import logger
 
-Check = Callable[[], str | None]
-"""A health check, which returns None if it passes, else the reason for the failure."""
+HealthCheck = Callable[[], str | None]
+"""A health check. It returns None if it passes, else the reason why it fails."""
 
 
 class Heartbeat:
-    """Detects a loop that did not call `beat` for `limit_seconds`."""
+    """Detects that the loop has not called `beat` for `limit_seconds`."""
 
     def __init__(self, clock: Callable[[], float], limit_seconds: float) -> None:
         """Start as if the loop had just called `beat`; `clock` returns monotonic seconds."""
@@ -26,11 +26,11 @@ class Heartbeat:
         self._last_beat = clock()
 
     def beat(self) -> None:
-        """Note that the loop is alive."""
+        """Record that the loop is running."""
         self._last_beat = self._clock()
 
     def stuck_reason(self) -> str | None:
-        """Return why the loop counts as stuck, or None."""
+        """Return the reason why the loop counts as stuck, or None if it does not."""
         silent_seconds = self._clock() - self._last_beat
         if silent_seconds <= self._limit:
             return None
@@ -69,14 +69,14 @@ def serve_health(
     port: int,
     *,
     registry: CollectorRegistry,
-    live: Check,
-    ready: Check,
+    live: HealthCheck,
+    ready: HealthCheck,
     key: str = "[consumer] http_port",
 ) -> HealthServer:
     """Start a health server and return it; with port 0, the system chooses a free port.
 
-    `live` and `ready` are the checks behind /livez and /readyz. Error messages name `key`, the
-    setting of the port. Raises SettingsError if the address cannot be used.
+    `live` and `ready` are the checks behind /livez and /readyz. `key` is the name of the port's
+    setting, for error messages. Raises SettingsError if the address cannot be used.
     """
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
@@ -100,8 +100,8 @@ class _Server(ThreadingMixIn, TCPServer):
         family: int,
         address: tuple[str, int],
         registry: CollectorRegistry,
-        live: Check,
-        ready: Check,
+        live: HealthCheck,
+        ready: HealthCheck,
     ) -> None:
         self.address_family = family
         self.registry = registry
@@ -109,7 +109,7 @@ class _Server(ThreadingMixIn, TCPServer):
         super().__init__(address, _Handler)
 
     def handle_error(self, *_request: object) -> None:
-        """Log an error of a check or of the registry, but not that a client has disconnected."""
+        """Log an error of a check or of the registry. A client that disconnects is no error."""
         error = sys.exception()
         if error is not None and not isinstance(error, OSError):
             logger("health").error("request failed", exception=error)
@@ -117,7 +117,7 @@ class _Server(ThreadingMixIn, TCPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
-    timeout = 10  # seconds until a silent client is disconnected
+    timeout = 10  # a client that sends nothing for 10 seconds is disconnected
 
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
@@ -133,7 +133,7 @@ class _Handler(BaseHTTPRequestHandler):
     do_HEAD = do_GET  # noqa: N815 - the name that http.server calls
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
-        """Log nothing, because probes come every second."""
+        """Log no requests, because probes arrive every second."""
 
     def _respond(
         self, status: int, body: bytes, content_type: str = "text/plain; charset=utf-8"

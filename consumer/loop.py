@@ -1,4 +1,7 @@
-"""The path of a micro-batch, with the steps of DESIGN.md: consume, decide, publish, advance."""
+"""The loop of a worker: it consumes, decides, publishes and advances each micro-batch.
+
+DESIGN.md explains these steps.
+"""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
@@ -35,7 +38,7 @@ def run(wiring: Wiring, policy: Policy, clock: Clock, stopping: Callable[[], boo
     """Process micro-batches until `stopping` returns True.
 
     A micro-batch that was not committed is read again. Raises BreakerOpen, Unrecoverable and every
-    other error that a second read cannot solve.
+    other error that cannot be solved by reading the records again.
     """
     consumer = policy.settings.consumer
     last_refresh = clock.monotonic()
@@ -45,7 +48,7 @@ def run(wiring: Wiring, policy: Policy, clock: Clock, stopping: Callable[[], boo
         wiring.observation.beat()
         wiring.check_input()
         if clock.monotonic() - last_refresh >= CHAMPION_REFRESH_SECONDS:
-            # Refresh between micro-batches, so that no micro-batch mixes versions.
+            # Refresh only here, so that one model version scores each micro-batch.
             wiring.champion.refresh()
             last_refresh = clock.monotonic()
         # 1. Consume: take the available records, and restore the memories of new partitions.
@@ -53,7 +56,7 @@ def run(wiring: Wiring, policy: Policy, clock: Clock, stopping: Callable[[], boo
         batch = wiring.source.next_batch(consumer.max_rows, wait_seconds)
         if batch.size:
             wiring.observation.end_stage(BatchStage.CONSUME)
-        # Restore before the next rebalance, so that a new partition's account is committed at once.
+        # Restore before the commit below, which then includes the accounts of new partitions.
         partitions_without_memory = wiring.restorer.step(wiring.champion.current())
         wiring.observation.set_awaiting_memory(partitions_without_memory)
         try:
@@ -69,11 +72,11 @@ def run(wiring: Wiring, policy: Policy, clock: Clock, stopping: Callable[[], boo
 
 
 def _commit_batch(wiring: Wiring, policy: Policy, clock: Clock, batch: MicroBatch) -> bool:
-    """Decide, publish and advance a micro-batch; return False if there was nothing to commit."""
+    """Decide, publish and advance a micro-batch; return False if it had nothing to commit."""
     # 2. Decide the outcome of every record, without I/O.
     ownership, detector = wiring.ownership, wiring.champion.current()
     outcomes = [
-        (partition_batch, _process(wiring, partition_batch, detector))
+        (partition_batch, _score_records(wiring, partition_batch, detector))
         for partition_batch in batch.partition_batches
     ]
     settlement = settle_batch(
@@ -90,7 +93,7 @@ def _commit_batch(wiring: Wiring, policy: Policy, clock: Clock, batch: MicroBatc
     )
     if trip_reason:
         raise BreakerOpen(trip_reason)
-    results = _results(policy, clock, outcomes, detector)
+    results = _result_messages(policy, clock, outcomes, detector)
     wiring.observation.end_stage(BatchStage.PROCESS)
 
     # 3. Publish events, dead letters, ledger records, snapshots and next offsets in one
@@ -105,11 +108,11 @@ def _commit_batch(wiring: Wiring, policy: Policy, clock: Clock, batch: MicroBatc
 
 
 def _commit_account_changes(wiring: Wiring, policy: Policy, membership: bytes) -> bool:
-    """Commit new accounts, and accounts with another model version, `max_sensors` or fingerprint.
+    """Commit accounts that are new, or whose model version, `max_sensors` or fingerprint changed.
 
     This separate transaction has no events and no dead letters. It includes partitions without
-    records, and a snapshot of each changed memory. So only one version scores the records between
-    two ledger records, or between two snapshots. Return whether any account changed.
+    records, and a snapshot of each changed memory. As a result, a single model version scores all
+    records between two ledger records or two snapshots. Return whether any account changed.
     """
     ownership, detector = wiring.ownership, wiring.champion.current()
     max_sensors = policy.ledger_context.max_sensors
@@ -133,8 +136,8 @@ def _commit_account_changes(wiring: Wiring, policy: Policy, membership: bytes) -
     return True
 
 
-def _process(wiring: Wiring, partition_batch: PartitionBatch, detector: Detector) -> Outcome:
-    """Return the outcomes of a partition's records; the partition's memory is updated in place."""
+def _score_records(wiring: Wiring, partition_batch: PartitionBatch, detector: Detector) -> Outcome:
+    """Score the records of a partition, and update the partition's memory in place."""
     account = wiring.ownership.accounts.by_partition[partition_batch.partition]
     return process(
         partition_batch.payloads,
@@ -146,7 +149,7 @@ def _process(wiring: Wiring, partition_batch: PartitionBatch, detector: Detector
     )
 
 
-def _results(
+def _result_messages(
     policy: Policy,
     clock: Clock,
     outcomes: Sequence[tuple[PartitionBatch, Outcome]],
@@ -154,14 +157,14 @@ def _results(
 ) -> Iterator[OutgoingMessage]:
     """Yield the events and dead letters of a micro-batch."""
     settings = policy.settings
-    now = format_instant(int(clock.wall() * 1_000_000))
+    now_text = format_instant(int(clock.wall() * 1_000_000))
     for partition_batch, outcome in outcomes:
         yield from anomaly_events(
             outcome,
             detector,
             partition_batch.records,
             topic=settings.topics.anomalies,
-            detected_at=now,
+            detected_at=now_text,
             emit=settings.consumer.emit,
         )
         yield from dead_letters(
@@ -169,7 +172,7 @@ def _results(
             partition_batch.records,
             topic=settings.topics.dead_letters,
             group=settings.consumer.group,
-            failed_at=now,
+            failed_at=now_text,
             max_message_bytes=policy.max_message_bytes,
         )
 
@@ -190,11 +193,11 @@ def _publish(
     snapshots = snapshots_of(settlement, memories, ledger_context)
     accounts = settlement.accounts
 
-    def plan_commit(manifests: Mapping[Partition, int]) -> CommitPlan:
+    def plan_commit(manifest_offsets: Mapping[Partition, int]) -> CommitPlan:
         nonlocal accounts
-        accounts = with_snapshot_offsets(settlement.accounts, manifests)
+        accounts = with_snapshot_offsets(settlement.accounts, manifest_offsets)
         memories.expect_commit(accounts)
-        return commit_plan(settlement, manifests, ledger_context)
+        return commit_plan(settlement, manifest_offsets, ledger_context)
 
     wiring.outbox.publish(results, plan_commit, membership, snapshots=snapshots)
     return accounts, snapshots
@@ -203,7 +206,7 @@ def _publish(
 def _advance(
     wiring: Wiring, accounts: Mapping[Partition, Account], snapshots: Sequence[Snapshot]
 ) -> None:
-    """Advance accounts and memories after a commit, and delete snapshots that are not needed."""
+    """Advance accounts and memories after a commit, and delete old snapshots."""
     ownership = wiring.ownership
     wiring.observation.show_commit({p: ownership.memories[p] for p in accounts}, snapshots)
     for partition, offset in ownership.advance(accounts).items():

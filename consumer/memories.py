@@ -17,8 +17,8 @@ class MemoryVersion:
     digest: int
     model_version: str
     snapshot: SnapshotRef | None
-    """The snapshot of the account. After a swap to another model and back, only this field
-    differs."""
+    """The snapshot that the account names. After a change to another model and back, this is the
+    only field that differs."""
 
 
 @dataclass(slots=True)
@@ -27,14 +27,14 @@ class _OwnedMemory:
     version: MemoryVersion
     """The state of the memory at the last commit."""
     next_version: MemoryVersion | None = None
-    """The state after the commit in progress, or `version` until that state is known.
+    """The state after the update in progress; None if no update is in progress.
 
-    None if no update is in progress.
+    The value is `version` until that state is known.
     """
 
 
 class Memories:
-    """Memories that a micro-batch updates in place; the updates are undone if it fails.
+    """Memories that a micro-batch updates in place; a failed micro-batch is undone.
 
     Call `begin`, then `advance` after the commit or `undo` after a failure. If the outcome is
     unknown, call `reconcile` with the accounts that the broker has.
@@ -51,14 +51,14 @@ class Memories:
         return self._owned_memories[partition].memory
 
     def put(self, partition: Partition, memory: Memory, account: Account) -> None:
-        """Add the memory of a partition, which belongs to this account."""
+        """Add the memory of a partition; the memory belongs to `account`."""
         self._owned_memories[partition] = _OwnedMemory(memory, memory_version_of(account))
 
     def begin(self, partition: Partition, account: Account) -> Memory:
-        """Return the memory of this account for updates in place.
+        """Begin an update of a partition's memory, and return the memory.
 
-        Raises Unrecoverable if the memory belongs to another account, because the scores would
-        differ.
+        Raises Unrecoverable if the memory does not belong to `account`, because its scores would
+        be wrong.
         """
         owned_memory = self._owned_memories[partition]
         account_version = memory_version_of(account)
@@ -73,9 +73,9 @@ class Memories:
         return owned_memory.memory
 
     def expect_commit(self, accounts: Mapping[Partition, Account]) -> None:
-        """Note the accounts that the memories belong to after the commit in progress.
+        """Record the accounts to which the memories will belong after the commit in progress.
 
-        A memory for which `begin` was not called is only written as a snapshot.
+        If `begin` was not called for a memory, the commit contains only its snapshot.
         """
         for partition, account in accounts.items():
             owned_memory = self._owned_memories.get(partition)
@@ -98,8 +98,8 @@ class Memories:
     def reconcile(self, accounts: Mapping[Partition, Account]) -> None:
         """Keep or undo the updates since `begin`, so that each memory matches its account.
 
-        A memory that matches its account neither with nor without the updates is removed. It must
-        be restored.
+        A memory that matches its account neither with nor without the updates is removed, and
+        must be restored.
         """
         for partition in list(self._owned_memories):
             if not _match_account(self._owned_memories[partition], accounts.get(partition)):
@@ -113,10 +113,10 @@ class Memories:
                 self._revoked_memories[partition] = owned_memory
 
     def take_back(self, accounts: Mapping[Partition, Account]) -> list[Partition]:
-        """Reuse the memories of revoked partitions that match these accounts; drop all other ones.
+        """Reuse the memories of revoked partitions that match `accounts`, and drop the others.
 
         An eager rebalance revokes all partitions and assigns most of them again. Return the
-        partitions whose memory is available again.
+        partitions whose memory is reused.
         """
         reused_partitions = []
         for partition, owned_memory in self._revoked_memories.items():
@@ -128,14 +128,14 @@ class Memories:
 
 
 def memory_version_of(account: Account) -> MemoryVersion:
-    """Return the state of a memory that has processed the records of this account."""
+    """Return the version of the memory that belongs to an account."""
     return MemoryVersion(
         account.next_offset, account.digest, account.model_version, account.snapshot
     )
 
 
 def _match_account(owned_memory: _OwnedMemory, account: Account | None) -> bool:
-    """Keep or undo updates so that the memory matches the account; return whether it does."""
+    """Keep or undo updates so that a memory matches its account; return False if neither helps."""
     committed_version = None if account is None else memory_version_of(account)
     if committed_version is not None and committed_version == owned_memory.version:
         _roll_back(owned_memory)

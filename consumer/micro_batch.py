@@ -10,7 +10,7 @@ from sensorwatch.common.kafka.records import MAX_TIMESTAMP_MS, Partition, Record
 from sensorwatch.common.rows.limits import NO_TIME
 
 Timestamp = tuple[int, int]
-"""A record's timestamp as the client returns it: (type, milliseconds); type 0 means none."""
+"""A record's timestamp as the client returns it: (type, milliseconds). Type 0: no timestamp."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +22,9 @@ class PartitionBatch:
     payloads: list[bytes | None]
     """The values of the records."""
     offsets: NDArray[np.int64]
-    """The offsets of the records, shape (n,), strictly rising."""
+    """Shape (n,). Offset of each record, strictly increasing."""
     received: NDArray[np.int64]
-    """The timestamps of the records, shape (n,), in microseconds UTC; NO_TIME for a missing one."""
+    """Shape (n,). Timestamp of each record, in microseconds UTC; NO_TIME if it has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class _PartitionRecords:
     records: list[Record] = field(default_factory=list)
     payloads: list[bytes | None] = field(default_factory=list)
     offsets: list[NDArray[np.int64]] = field(default_factory=list)
-    """One array of offsets per call of `extend`."""
+    """The offsets, as one array for each call of `extend`."""
     received: list[int] = field(default_factory=list)
     """Timestamps in milliseconds; NO_TIME for a record without a timestamp."""
 
@@ -66,7 +66,7 @@ class _PartitionRecords:
 
 
 class BatchBuilder:
-    """Collects the records of a micro-batch in columns by partition.
+    """Collects the records of a micro-batch, in columns for each partition.
 
     The builder makes only three calls into the client for each record, because every further call
     is noticeable at hundreds of thousands of rows a second.
@@ -84,33 +84,37 @@ class BatchBuilder:
         """Add records with their timestamps; return the total size of their values in bytes."""
         if not records:
             return 0
-        numbers = [record.partition() or 0 for record in records]
-        if numbers.count(numbers[0]) == len(numbers):
-            return self._extend(numbers[0], records, timestamps)
+        partition_numbers = [record.partition() or 0 for record in records]
+        if partition_numbers.count(partition_numbers[0]) == len(partition_numbers):
+            return self._extend(partition_numbers[0], records, timestamps)
         size = 0
-        for number in dict.fromkeys(numbers):
-            rows = [row for row, row_number in enumerate(numbers) if row_number == number]
+        for partition_number in dict.fromkeys(partition_numbers):
+            positions = [
+                i for i, number in enumerate(partition_numbers) if number == partition_number
+            ]
             size += self._extend(
-                number, [records[row] for row in rows], [timestamps[row] for row in rows]
+                partition_number,
+                [records[i] for i in positions],
+                [timestamps[i] for i in positions],
             )
         return size
 
-    def drop(self, partitions: Iterable[int]) -> None:
-        """Remove the records of these partitions."""
-        for number in partitions:
-            self._by_partition.pop(number, None)
+    def drop(self, partition_numbers: Iterable[int]) -> None:
+        """Remove the records of the partitions with these numbers."""
+        for partition_number in partition_numbers:
+            self._by_partition.pop(partition_number, None)
 
     def partition_batches(self, topic: str) -> list[PartitionBatch]:
         """Return one partition batch per partition of this topic, in ascending order."""
         return [
-            partition_records.partition_batch(Partition(topic, number))
-            for number, partition_records in sorted(self._by_partition.items())
+            partition_records.partition_batch(Partition(topic, partition_number))
+            for partition_number, partition_records in sorted(self._by_partition.items())
         ]
 
     def _extend(
-        self, number: int, records: Sequence[Record], timestamps: Sequence[Timestamp]
+        self, partition_number: int, records: Sequence[Record], timestamps: Sequence[Timestamp]
     ) -> int:
-        partition_records = self._by_partition.setdefault(number, _PartitionRecords())
+        partition_records = self._by_partition.setdefault(partition_number, _PartitionRecords())
         payloads = [record.value() for record in records]
         partition_records.records.extend(records)
         partition_records.payloads.extend(payloads)
@@ -122,11 +126,11 @@ class BatchBuilder:
 
 
 def _offsets(records: Sequence[Record]) -> NDArray[np.int64]:
-    """Return the rising offsets of consecutive records of one partition.
+    """Return the offsets of consecutive records of one partition.
 
-    If the first and the last offset show that no offset is missing, only these two are read.
+    If the first and the last offset show that there is no gap, no other offset is read.
     """
-    first, last = records[0].offset() or 0, records[-1].offset() or 0
-    if last - first == len(records) - 1:
-        return np.arange(first, last + 1, dtype=np.int64)
+    first_offset, last_offset = records[0].offset() or 0, records[-1].offset() or 0
+    if last_offset - first_offset == len(records) - 1:
+        return np.arange(first_offset, last_offset + 1, dtype=np.int64)
     return np.asarray([record.offset() for record in records], dtype=np.int64)

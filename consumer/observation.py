@@ -22,13 +22,13 @@ from sensorwatch.consumer.health import Heartbeat
 from sensorwatch.consumer.micro_batch import PartitionBatch
 
 NOT_READY_FAILURES = 2
-"""Number of failed micro-batches in a row after which the worker is not ready."""
+"""After this number of failed micro-batches in a row, the worker is not ready."""
 
 _log = logger("consumer")
 
 
 class Observation:
-    """Shows the loop's events in metrics and logs; counters of rows change only after a commit."""
+    """Shows the loop's events in metrics and logs; row counters change only after a commit."""
 
     def __init__(
         self,
@@ -49,18 +49,18 @@ class Observation:
         self._failure_reason: str | None = None
         self._rewound = False
         self._last_positions: dict[Partition, int] = {}
-        """The client's position in each partition, from its previous statistics."""
+        """The client's position in each partition, from the client's previous statistics."""
         self._awaiting_memory = 0
         self._evicted_counts: dict[Partition, int] = {}
-        """The number of evicted sensors of each memory when the memory was last shown."""
+        """The value of `evicted` of each memory when the memory was last shown."""
         self._stage_started = clock()
 
     def not_live_reason(self) -> str | None:
-        """Return why the process should be restarted, or None."""
+        """Return the reason why the process should be restarted, or None if the loop runs."""
         return self._heartbeat.stuck_reason()
 
     def not_ready_reason(self) -> str | None:
-        """Return why no records are scored now, or None."""
+        """Return the reason why no records are scored now, or None if records are scored."""
         if not self._joined:
             return "no assignment yet: waiting for the group"
         if self._awaiting_memory:
@@ -68,14 +68,14 @@ class Observation:
         return self._breaker_reason or self._failure_reason
 
     def beat(self) -> None:
-        """Note that the loop is alive; the first stage of a micro-batch starts now."""
+        """Record that the loop is running, and start the first stage of a micro-batch."""
         self._heartbeat.beat()
         scores = self._metrics.scores
         scores.anomaly_ratio.set(scores.recent_anomalies.ratio(now=self._clock()))
         self._stage_started = self._clock()
 
     def end_stage(self, stage: BatchStage) -> None:
-        """Record the duration of a stage that ends now; the next stage starts now."""
+        """Record the duration of the stage that ends now, and start the next stage."""
         now = self._clock()
         self._metrics.batch_duration.labels(stage).observe(now - self._stage_started)
         self._stage_started = now
@@ -83,7 +83,7 @@ class Observation:
     def show_commit(
         self, memories: Mapping[Partition, Memory], snapshots: Sequence[Snapshot]
     ) -> None:
-        """Show a committed transaction with its advanced memories and its snapshots."""
+        """Show a committed transaction, with the changed memories and the new snapshots."""
         self._failure_reason, self._rewound = None, False
         self._metrics.transactions.labels(TransactionOutcome.COMMITTED).inc()
         self._metrics.last_commit.set(self._wall_clock())
@@ -107,7 +107,7 @@ class Observation:
             metrics.end_to_end_latency.observe(np.maximum(now - timestamps_us / 1_000_000, 0.0))
 
     def show_restore(self, partition: Partition, memory: Memory, seconds: float) -> None:
-        """Show a restored or cold memory, and the seconds that its restore took."""
+        """Show a restored or cold memory, and the duration of its restore."""
         self._evicted_counts[partition] = memory.evicted
         self._show_memory(partition, memory)
         self._metrics.memory.restore.observe(seconds)
@@ -119,7 +119,7 @@ class Observation:
         )
 
     def set_awaiting_memory(self, partitions: int) -> None:
-        """Set how many partitions wait for their memory; above 0, the worker is not ready."""
+        """Set how many partitions wait for their memory. At 0, the worker can be ready."""
         self._awaiting_memory = partitions
 
     def show_rollback(
@@ -127,8 +127,8 @@ class Observation:
     ) -> None:
         """Show a micro-batch that was not committed, or whose outcome is unknown.
 
-        A rebalance or the restart of a broker causes such a micro-batch. After NOT_READY_FAILURES
-        of them in a row, the worker is not ready.
+        A rebalance or the restart of a broker can be the cause. After NOT_READY_FAILURES such
+        micro-batches in a row, the worker is not ready.
         """
         self._rewound = True
         if failure_count >= NOT_READY_FAILURES:
@@ -138,13 +138,18 @@ class Observation:
             "micro-batch not committed, reading it again", outcome=outcome.value, why=str(error)
         )
 
-    def show_rebalance(self, kind: str, partitions: Sequence[Partition]) -> None:
-        """Show partitions whose assignment changed; `kind` is "assigned", "revoked" or "lost"."""
-        self._metrics.rebalances.labels(kind).inc()
-        self._joined = kind == "assigned"
-        for partition in partitions if kind != "assigned" else []:
+    def show_rebalance(self, rebalance_kind: str, partitions: Sequence[Partition]) -> None:
+        """Show partitions that were assigned, revoked or lost.
+
+        `rebalance_kind` is "assigned", "revoked" or "lost".
+        """
+        self._metrics.rebalances.labels(rebalance_kind).inc()
+        self._joined = rebalance_kind == "assigned"
+        for partition in partitions if rebalance_kind != "assigned" else []:
             self._forget(partition)
-        _log.info(f"partitions {kind}", partitions=",".join(str(p.number) for p in partitions))
+        _log.info(
+            f"partitions {rebalance_kind}", partitions=",".join(str(p.number) for p in partitions)
+        )
 
     def show_breaker(self, reason: str | None) -> None:
         """Show that the breaker is open for `reason`, or that it is closed if `reason` is None."""
@@ -159,14 +164,15 @@ class Observation:
         """Compute each partition's lag from the client's statistics, and show it as a metric.
 
         The lag is the last stable offset minus the committed offset. In a transactional input,
-        transaction markers and aborted records may follow the last record. They do not count if the
-        client's position is past them and no record waits for a commit.
+        transaction markers and aborted records may follow the last record. They do not count as lag
+        if the client's position is after them and no record waits for a commit.
         """
         topics = json.loads(statistics).get("topics", {})
         for partition, account in accounts.items():
             partitions = topics.get(partition.topic, {}).get("partitions", {})
-            values = partitions.get(str(partition.number), {})
-            position, stable_offset = values.get("app_offset", -1), values.get("ls_offset", -1)
+            partition_statistics = partitions.get(str(partition.number), {})
+            position = partition_statistics.get("app_offset", -1)
+            stable_offset = partition_statistics.get("ls_offset", -1)
             committed_offset = account.next_offset
             if self._is_committed_up_to(partition, position):
                 committed_offset = max(committed_offset, position)
@@ -179,11 +185,11 @@ class Observation:
     def _is_committed_up_to(self, partition: Partition, position: int) -> bool:
         """Return whether all records below the client's position are known to be committed.
 
-        They are committed if the position has not moved since the previous statistics, no
+        This is known if the position has not moved since the previous statistics, no
         failed micro-batch waits to be read again, and the breaker is closed.
         """
-        is_waiting = self._rewound or self._breaker_reason is not None
-        return not is_waiting and position == self._last_positions.get(partition)
+        is_commit_pending = self._rewound or self._breaker_reason is not None
+        return not is_commit_pending and position == self._last_positions.get(partition)
 
     def _count_outcome(self, outcome: Outcome) -> None:
         metrics, detections = self._metrics, outcome.detections

@@ -32,7 +32,7 @@ class Ownership:
 
     @property
     def awaiting_memory(self) -> list[Partition]:
-        """The partitions whose memory must be restored, in order."""
+        """The partitions whose memory must be restored, in ascending order."""
         return [
             partition
             for partition in sorted(self.accounts.by_partition)
@@ -44,7 +44,7 @@ class Ownership:
         return partition in self.memories
 
     def add_restored(self, partition: Partition, memory: Memory, account: Account) -> None:
-        """Add the restored memory that belongs to a partition's account."""
+        """Add the restored memory of a partition; the memory belongs to `account`."""
         self.memories.put(partition, memory, account)
         self.snapshot_schedule.begin(partition, account)
 

@@ -1,4 +1,4 @@
-"""Recovers the loop after a micro-batch that was not committed."""
+"""Continues the loop of a worker after a micro-batch that was not committed."""
 
 from collections.abc import Callable
 
@@ -25,7 +25,7 @@ def rewind(
     outcome = TransactionOutcome.UNKNOWN if is_unknown else TransactionOutcome.ABORTED
     wiring.observation.show_rollback(error, outcome, failures.count)
     if failures.is_lasting:
-        # A restart checks the topics, and its error names a missing topic.
+        # A topic may be missing: a restart checks all topics, and its error names the missing one.
         raise Unrecoverable(
             f"{failures.count} micro-batches in a row were not committed. Last error: {error}. "
             "No record is lost: a restart checks the topics and continues from the committed "

@@ -19,11 +19,11 @@ from sensorwatch.consumer.memories import memory_version_of
 from sensorwatch.consumer.ownership import Ownership
 
 MAX_STEP_SECONDS = 0.1
-"""Duration after which `step` returns, so that the loop can poll and score other partitions."""
+"""After this time `step` returns, so that the loop can poll and score other partitions."""
 REPLAY_BATCH_ROWS = 5_000
 """Number of records that are replayed at once; scoring them takes about a tenth of a second."""
-COMPARED_FIELDS = ("next_offset", "consumed", "normal", "anomalies", "dead_letters")
-"""Fields of the account that a replay must reproduce, even with another fingerprint."""
+COMPARED_ACCOUNT_FIELDS = ("next_offset", "consumed", "normal", "anomalies", "dead_letters")
+"""Fields of the account that a replay must reproduce even if the fingerprint has changed."""
 
 
 class PausedSource(Protocol):
@@ -35,13 +35,13 @@ class PausedSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RestoreSources:
-    """The readers of snapshots, records and model versions that a restore uses."""
+    """The functions with which a restore reads snapshots, records and model versions."""
 
-    snapshot: Callable[[Partition, SnapshotRef], Snapshot]
-    """Reads the snapshot of a partition that a committed account names; raises StateRefused."""
-    records: Callable[[Partition, int, int], Iterator[Sequence[Record]]]
-    """Reads a partition's records from one offset to another; a batch is empty during a wait."""
-    detector: Callable[[str], Detector]
+    read_snapshot: Callable[[Partition, SnapshotRef], Snapshot]
+    """Reads the snapshot that a partition's committed account names; raises StateRefused."""
+    read_records: Callable[[Partition, int, int], Iterator[Sequence[Record]]]
+    """Reads the records between two offsets; yields an empty batch while it waits for records."""
+    load_detector: Callable[[str], Detector]
     """Loads a model version; raises ModelRefused."""
     fingerprint: str
     """The fingerprint of this process."""
@@ -85,7 +85,7 @@ class MemoryRestorer:
         self._running_restore: _RunningRestore | None = None
 
     def step(self, champion: Detector) -> int:
-        """Restore for up to MAX_STEP_SECONDS; return how many partitions still wait for a memory.
+        """Restore for about MAX_STEP_SECONDS; return how many partitions still have no memory.
 
         Raises StateRefused if a memory cannot be restored, and BrokerUnavailable if the broker does
         not answer.
@@ -93,10 +93,10 @@ class MemoryRestorer:
         deadline = self._clock() + MAX_STEP_SECONDS
         while True:
             self._cancel_if_outdated()
-            awaiting_memory = self._ownership.awaiting_memory
-            if awaiting_memory:
-                self._run_step(self._running_restore or self._begin(awaiting_memory[0], champion))
-            if not awaiting_memory or self._clock() >= deadline:
+            partitions = self._ownership.awaiting_memory
+            if partitions:
+                self._run_step(self._running_restore or self._begin(partitions[0], champion))
+            if not partitions or self._clock() >= deadline:
                 return len(self._ownership.awaiting_memory)
 
     def _begin(self, partition: Partition, champion: Detector) -> _RunningRestore:
@@ -135,16 +135,16 @@ def restore_memory(
 ) -> Generator[None, None, Memory]:
     """Return the memory that belongs to a committed account; yield whenever the loop may poll.
 
-    An account without records gets a cold memory. Any other account names a snapshot. The records
-    since the snapshot are replayed, and the result is compared with the committed account. Raises
-    StateRefused if there is no usable snapshot or if the accounts differ.
+    An account without records gets a cold memory. Any other account names a snapshot: the records
+    since the snapshot are replayed, and the replayed account is compared with the committed one.
+    Raises StateRefused if there is no usable snapshot or if the two accounts differ.
     """
     if account.snapshot is None:
         _require_cold_start(partition, account, sources.partitions)
         return champion.empty_memory(max_sensors=account.max_sensors)
-    snapshot = sources.snapshot(partition, account.snapshot)
+    snapshot = sources.read_snapshot(partition, account.snapshot)
     yield
-    detector = _detector(partition, account, champion, snapshot, sources)
+    detector = _detector_of_snapshot(partition, account, champion, snapshot, sources)
     try:
         memory = memory_from_bytes(snapshot.content, detector, max_sensors=account.max_sensors)
     except MemoryRefused as error:
@@ -153,7 +153,7 @@ def restore_memory(
         )
     yield
     replayed_account = snapshot.account
-    batches = sources.records(partition, replayed_account.next_offset, account.next_offset)
+    batches = sources.read_records(partition, replayed_account.next_offset, account.next_offset)
     for records in _merge_batches(batches):
         if records:
             replayed_account = replay_records(replayed_account, records, detector, memory)
@@ -177,7 +177,10 @@ def _require_cold_start(partition: Partition, account: Account, partitions: int)
 
 
 def _merge_batches(batches: Iterator[Sequence[Record]]) -> Iterator[list[Record]]:
-    """Merge small batches, because large ones cost less per row; an empty batch ends a merge."""
+    """Merge small batches, because large batches cost less per row.
+
+    An empty batch shows that the reader waits, so the records before it are yielded at once.
+    """
     records: list[Record] = []
     for batch in batches:
         records += batch
@@ -187,7 +190,7 @@ def _merge_batches(batches: Iterator[Sequence[Record]]) -> Iterator[list[Record]
     yield records
 
 
-def _detector(
+def _detector_of_snapshot(
     partition: Partition,
     account: Account,
     champion: Detector,
@@ -203,7 +206,7 @@ def _detector(
     if version == champion.version:
         return champion
     try:
-        return sources.detector(version)
+        return sources.load_detector(version)
     except ModelRefused as error:
         raise_state_refused(
             f"the memory of {partition} needs a model version that the registry cannot load: "
@@ -244,7 +247,7 @@ def _require_same_account(
     """
     differences = [
         f"{name}: committed {getattr(account, name)}, replayed {getattr(replayed_account, name)}"
-        for name in COMPARED_FIELDS
+        for name in COMPARED_ACCOUNT_FIELDS
         if getattr(account, name) != getattr(replayed_account, name)
     ]
     is_comparable = replayed_account.fingerprint == account.fingerprint == fingerprint

@@ -26,7 +26,7 @@ from sensorwatch.consumer.publishing.outbox import Commit, CommitPlan
 
 @dataclass(frozen=True, slots=True)
 class LedgerContext:
-    """The constants of this worker that accounts, ledger records and snapshots contain."""
+    """The constants of a worker from which accounts, ledger records and snapshots are made."""
 
     group: str
     topic: str
@@ -43,7 +43,7 @@ class LedgerContext:
 
 @dataclass(frozen=True, slots=True)
 class LedgerEntry:
-    """An account that becomes a ledger record."""
+    """An account that is written to the ledger, and the cause of the entry."""
 
     partition: Partition
     cause: Cause
@@ -56,9 +56,9 @@ class Settlement:
 
     accounts: dict[Partition, Account]
     ledger_entries: list[LedgerEntry] = field(default_factory=list)
-    """Each entry is committed with a snapshot of its partition, except if it has Cause.OPENED."""
-    rejected: dict[Partition, NDArray[np.bool_]] = field(default_factory=dict)
-    """By partition, a mask of shape (records,) of the rejections that count for the breaker."""
+    """Each entry except those with Cause.OPENED is committed with a snapshot of its partition."""
+    rejection_masks: dict[Partition, NDArray[np.bool_]] = field(default_factory=dict)
+    """By partition, shape (records,). True for each rejection that counts for the breaker."""
 
 
 def settle_batch(
@@ -71,15 +71,17 @@ def settle_batch(
 ) -> Settlement:
     """Return the accounts after one micro-batch.
 
-    `snapshot_due` returns whether an account is to be committed with a snapshot. It is also called
-    for partitions without a record in the micro-batch.
+    `snapshot_due` returns whether an account is to be committed with a snapshot. The function is
+    also called for partitions without a record in the micro-batch.
     """
     accounts: dict[Partition, Account] = {}
-    rejected: dict[Partition, NDArray[np.bool_]] = {}
+    rejection_masks: dict[Partition, NDArray[np.bool_]] = {}
     for partition_batch, outcome in outcomes:
         partition, kinds = partition_batch.partition, outcome.kinds
         accepted_until = accept_rejections_until.get(partition, 0)
-        rejected[partition] = counted_rejections(partition_batch.offsets, kinds, accepted_until)
+        rejection_masks[partition] = counted_rejections(
+            partition_batch.offsets, kinds, accepted_until
+        )
         accounts[partition] = advance_account(
             current_accounts[partition],
             offsets=partition_batch.offsets,
@@ -95,7 +97,7 @@ def settle_batch(
         if snapshot_due(partition, account):
             accounts[partition] = account
             ledger_entries.append(LedgerEntry(partition, Cause.INTERVAL, account))
-    return Settlement(accounts, ledger_entries, rejected)
+    return Settlement(accounts, ledger_entries, rejection_masks)
 
 
 def settle_account_changes(
@@ -106,10 +108,10 @@ def settle_account_changes(
     model_version: str,
     max_sensors: int,
 ) -> Settlement:
-    """Return the accounts that start with another model version, `max_sensors` or fingerprint.
+    """Return accounts that are new or get another model version, `max_sensors` or fingerprint.
 
-    Offsets and counts stay the same. A ledger entry has the digest before the change, so that
-    the records before the change can be verified. Accounts of `unopened` partitions are always
+    Offsets and counts stay the same. A ledger entry has the digest from before the change, so that
+    the records before the change can be verified. The accounts of `unopened_partitions` are always
     included.
     """
     accounts: dict[Partition, Account] = {}
@@ -156,43 +158,45 @@ def snapshots_of(
 
 
 def with_snapshot_offsets(
-    accounts: Mapping[Partition, Account], manifests: Mapping[Partition, int]
+    accounts: Mapping[Partition, Account], manifest_offsets: Mapping[Partition, int]
 ) -> dict[Partition, Account]:
-    """Return the accounts; an account with a new snapshot names this snapshot.
+    """Return the accounts, each with a reference to its new snapshot if there is one.
 
-    `manifests`: the offset of each new snapshot's manifest, by partition.
+    `manifest_offsets`: the offset of each new snapshot's manifest, by partition.
     """
     return {
-        partition: _with_snapshot_offset(account, manifests.get(partition))
+        partition: _with_snapshot_offset(account, manifest_offsets.get(partition))
         for partition, account in accounts.items()
     }
 
 
 def commit_plan(
-    settlement: Settlement, manifests: Mapping[Partition, int], ledger_context: LedgerContext
+    settlement: Settlement, manifest_offsets: Mapping[Partition, int], ledger_context: LedgerContext
 ) -> CommitPlan:
     """Return the ledger records and the next offsets of a settlement.
 
-    `manifests`: the offset of each new snapshot's manifest, by partition.
+    `manifest_offsets`: the offset of each new snapshot's manifest, by partition.
     """
     messages = [
         ledger_message(
             ledger_context.topic,
             ledger_context.group,
             entry.partition,
-            _with_snapshot_offset(entry.account, manifests.get(entry.partition)),
+            _with_snapshot_offset(entry.account, manifest_offsets.get(entry.partition)),
             entry.cause,
         )
         for entry in settlement.ledger_entries
     ]
     commits = [
         Commit(partition, account.next_offset, to_metadata(account))
-        for partition, account in with_snapshot_offsets(settlement.accounts, manifests).items()
+        for partition, account in with_snapshot_offsets(
+            settlement.accounts, manifest_offsets
+        ).items()
     ]
     return CommitPlan(messages, commits)
 
 
-def _with_snapshot_offset(account: Account, manifest: int | None) -> Account:
-    if manifest is None:
+def _with_snapshot_offset(account: Account, manifest_offset: int | None) -> Account:
+    if manifest_offset is None:
         return account
-    return replace(account, snapshot=SnapshotRef(manifest, account.next_offset))
+    return replace(account, snapshot=SnapshotRef(manifest_offset, account.next_offset))

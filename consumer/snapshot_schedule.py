@@ -10,15 +10,15 @@ from sensorwatch.common.ledger.account import Account
 KEPT_SNAPSHOTS = 10
 """Number of snapshots that are kept per partition; `ledger verify` can start at any of them."""
 ROWS_PER_SENSOR = 5
-"""Minimum number of rows between two snapshots, for each sensor in the memory.
+"""For each sensor in the memory, at least this number of rows lies between two snapshots.
 
 Writing one sensor takes about as long as scoring one row (100,000 sensors with 3 signals: 28 MB).
-So snapshots take at most a fifth of the work.
+Snapshots therefore take at most a fifth of the time for scoring.
 """
 
 
 class SnapshotSchedule:
-    """Decides when snapshots are due: after `every_rows` rows or `every_seconds` with a new row."""
+    """A snapshot is due after `every_rows` rows, or after `every_seconds` if there are new rows."""
 
     def __init__(
         self, *, every_rows: int, every_seconds: float, clock: Callable[[], float] = time.monotonic
@@ -27,8 +27,8 @@ class SnapshotSchedule:
         self._every_seconds = every_seconds
         self._clock = clock
         self._last_snapshots: dict[Partition, tuple[int | None, float]] = {}
-        """By partition: the offset of the newest manifest, and the time when it became known."""
-        self._manifests: dict[Partition, deque[int]] = {}
+        """By partition: offset of the newest manifest, and time when this worker learned of it."""
+        self._manifest_offsets: dict[Partition, deque[int]] = {}
         """By partition: the offsets of the known manifests, oldest first."""
 
     def begin(self, partition: Partition, account: Account) -> None:
@@ -37,17 +37,20 @@ class SnapshotSchedule:
         If this worker already knows the newest snapshot, the interval continues. Without this rule,
         frequent rebalances would delay the next snapshot forever.
         """
-        manifest = None if account.snapshot is None else account.snapshot.offset
-        if partition not in self._last_snapshots or self._last_snapshots[partition][0] != manifest:
-            self._last_snapshots[partition] = manifest, self._clock()
-        self._manifests[partition] = deque(maxlen=KEPT_SNAPSHOTS + 1)
-        if manifest is not None:
-            self._manifests[partition].append(manifest)
+        manifest_offset = None if account.snapshot is None else account.snapshot.offset
+        if (
+            partition not in self._last_snapshots
+            or self._last_snapshots[partition][0] != manifest_offset
+        ):
+            self._last_snapshots[partition] = manifest_offset, self._clock()
+        self._manifest_offsets[partition] = deque(maxlen=KEPT_SNAPSHOTS + 1)
+        if manifest_offset is not None:
+            self._manifest_offsets[partition].append(manifest_offset)
 
     def snapshot_due(self, partition: Partition, account: Account, sensors: int) -> bool:
-        """Return whether to commit an account with a snapshot of `sensors` sensors."""
+        """Return whether a snapshot is due for an account whose memory has `sensors` sensors."""
         snapshot = account.snapshot
-        if snapshot is None:  # without a snapshot only a cold memory can be restored
+        if snapshot is None:  # a memory with records cannot be restored without a snapshot
             return account.consumed > 0
         rows = account.next_offset - snapshot.next_offset
         if rows >= max(self._every_rows, ROWS_PER_SENSOR * sensors):
@@ -56,19 +59,20 @@ class SnapshotSchedule:
             rows > 0 and self._clock() - self._last_snapshots[partition][1] >= self._every_seconds
         )
 
-    def snapshot_committed(self, partition: Partition, manifest: int) -> int | None:
-        """Record that a snapshot was committed, whose manifest is at the offset `manifest`.
+    def snapshot_committed(self, partition: Partition, manifest_offset: int) -> int | None:
+        """Record a committed snapshot, and return the offset below which records can be deleted.
 
-        Return the offset of the state topic below which no kept snapshot has a record. Return None
-        until this worker knows more than KEPT_SNAPSHOTS snapshots. Of the snapshots before the
-        assignment it knows only the newest.
+        `manifest_offset` is the offset of the snapshot's manifest in the state topic. Below the
+        returned offset, this topic has no record of a kept snapshot. Return None until this worker
+        knows more than KEPT_SNAPSHOTS snapshots. Of the snapshots from before the assignment, the
+        worker knows only the newest.
         """
-        self._last_snapshots[partition] = manifest, self._clock()
-        manifests = self._manifests[partition]
-        manifests.append(manifest)
-        return manifests[0] + 1 if len(manifests) > KEPT_SNAPSHOTS else None
+        self._last_snapshots[partition] = manifest_offset, self._clock()
+        manifest_offsets = self._manifest_offsets[partition]
+        manifest_offsets.append(manifest_offset)
+        return manifest_offsets[0] + 1 if len(manifest_offsets) > KEPT_SNAPSHOTS else None
 
     def forget(self, partitions: Iterable[Partition]) -> None:
         """Forget the manifests of partitions that are no longer assigned to this worker."""
         for partition in partitions:
-            self._manifests.pop(partition, None)
+            self._manifest_offsets.pop(partition, None)

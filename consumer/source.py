@@ -11,7 +11,7 @@ from sensorwatch.common.kafka.broker_errors import is_transient
 from sensorwatch.common.kafka.records import Partition
 from sensorwatch.consumer.micro_batch import BatchBuilder, MicroBatch, Timestamp
 
-_HANDLED_BY_CLIENT = {
+_ERRORS_HANDLED_BY_CLIENT = {
     KafkaError._MAX_POLL_EXCEEDED,  # noqa: SLF001 - the client's names for its own errors
     KafkaError.ILLEGAL_GENERATION,
     KafkaError.REBALANCE_IN_PROGRESS,
@@ -19,12 +19,12 @@ _HANDLED_BY_CLIENT = {
 }
 """Errors after which the client joins the group again by itself; fencing protects the commits."""
 POLL_ROWS = 1_000
-"""Largest number of records that one call into the client requests; larger calls are slower."""
+"""Maximum number of records that one call into the client requests; larger calls are slower."""
 BATCH_BYTES = 64 * 1024 * 1024
 """Total size of the records' values at which a micro-batch is full.
 
-Without this limit, `max_rows` records of a megabyte would fill the memory. Their dead letters would
-fill the producer's queue (128 MiB).
+Without this limit, `max_rows` records of a megabyte would exhaust the RAM, and their dead letters
+would fill the producer's queue (128 MiB).
 """
 BACKLOG_ROWS = 5_000
 """A worker has a backlog if it consumed at least this number of records without waiting."""
@@ -52,7 +52,7 @@ class PartitionOwner(Protocol):
 class KafkaSource:
     """Consumes one topic as a member of a group.
 
-    A newly assigned partition without a memory is paused until `resume_partitions`.
+    A newly assigned partition without a memory is paused until `resume_partitions` is called.
     """
 
     def __init__(
@@ -68,8 +68,8 @@ class KafkaSource:
     ) -> None:
         """Subscribe; the worker joins the group with its first `next_batch`.
 
-        `incremental`: whether the client gets only the changes of its assignment. `on_rebalance`
-        gets "assigned", "revoked" or "lost" with the partitions. `seek_seconds`: time limit of
+        `incremental`: whether a rebalance reports only added and removed partitions. `on_rebalance`
+        gets "assigned", "revoked" or "lost", and the partitions. `seek_seconds`: time limit of
         `rewind`.
         """
         self._consumer = consumer
@@ -93,12 +93,12 @@ class KafkaSource:
     def next_batch(self, max_rows: int, max_wait_seconds: float) -> MicroBatch:
         """Wait for the first record, then take the available records, up to `max_rows`.
 
-        The micro-batch also ends if its values reach BATCH_BYTES, which the last call into the
-        client may exceed. Under load the micro-batches grow, because records arrive during each
-        commit. Raises BrokerUnavailable, OffsetsLost, UsageError or Unrecoverable after an error of
-        the client.
+        The micro-batch also ends when its values reach BATCH_BYTES; the records of the last call
+        into the client may exceed this size. Under load the micro-batches grow, because records
+        arrive during each commit. Raises BrokerUnavailable, OffsetsLost, UsageError or
+        Unrecoverable after an error of the client.
         """
-        # Rewind only now, because earlier the previous micro-batch was not committed yet.
+        # Rewind here and not earlier, because the previous micro-batch had to be committed first.
         if self._rewind_pending:
             self.rewind()
         builder = self._new_batch()
@@ -110,7 +110,7 @@ class KafkaSource:
             self._add(messages)
             if not messages or (wait_seconds and len(messages) < max_records):
                 break
-        # Read the membership now, because later it could be of another generation.
+        # Read the membership here, because a later rebalance changes its generation.
         membership = self._consumer.consumer_group_metadata()
         return MicroBatch(builder.partition_batches(self._topic), membership)
 
@@ -120,7 +120,7 @@ class KafkaSource:
         return self._builder
 
     def _next_wait_seconds(self) -> float:
-        """Return how long the next call may wait for records, in seconds.
+        """Return how many seconds the next call may wait for records.
 
         With a backlog, a short wait lets the client fetch more records, because a transaction of
         few records costs as much as a transaction of many. Without a backlog there is no wait.
@@ -130,7 +130,7 @@ class KafkaSource:
     def rewind(self) -> None:
         """Go back to the committed offsets, after a micro-batch that was not committed.
 
-        Raises Unrecoverable if the client refuses for `seek_seconds`.
+        Raises Unrecoverable if the client still refuses to seek after `seek_seconds`.
         """
         self._rewind_pending = False
         deadline = self._clock() + self._seek_seconds
@@ -146,8 +146,8 @@ class KafkaSource:
                     raise Unrecoverable(
                         f"cannot go back to the committed offsets: {error}"
                     ) from error
-                # Poll, so that a rebalance can happen. The next round drops the records that arrive
-                # and seeks every partition again.
+                # Poll, so that a rebalance can happen. The next iteration drops the records of this
+                # poll and seeks every partition again.
                 self._add(self._consumer.consume(1, 0.05))
             else:
                 return
@@ -165,7 +165,7 @@ class KafkaSource:
             [
                 topic_partition
                 for topic_partition in assignment
-                if _partition(topic_partition) not in self._awaiting_memory
+                if _to_partition(topic_partition) not in self._awaiting_memory
             ]
         )
 
@@ -202,16 +202,19 @@ class KafkaSource:
         self, messages: Sequence[Message], timestamps: Sequence[Timestamp]
     ) -> tuple[list[Message], list[Timestamp]]:
         """Return the records of partitions with a memory; other records are read again later."""
-        numbers = [message.partition() or 0 for message in messages]
-        partitions = {Partition(self._topic, number) for number in numbers} & self._awaiting_memory
+        partition_numbers = [message.partition() or 0 for message in messages]
+        partitions = {Partition(self._topic, number) for number in partition_numbers}
+        partitions &= self._awaiting_memory
         self._skipped_partitions |= partitions
         skipped_numbers = {partition.number for partition in partitions}
-        rows = [row for row, number in enumerate(numbers) if number not in skipped_numbers]
-        return [messages[row] for row in rows], [timestamps[row] for row in rows]
+        positions = [
+            i for i, number in enumerate(partition_numbers) if number not in skipped_numbers
+        ]
+        return [messages[i] for i in positions], [timestamps[i] for i in positions]
 
     def _on_assign(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
         offsets = self._owner.assign(
-            [_partition(topic_partition) for topic_partition in partitions]
+            [_to_partition(topic_partition) for topic_partition in partitions]
         )
         start_positions = [
             TopicPartition(p.topic, p.number, offset) for p, offset in offsets.items()
@@ -234,43 +237,43 @@ class KafkaSource:
 
     def _on_revoke(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._remove_partitions(
-            [_partition(topic_partition) for topic_partition in partitions], "revoked"
+            [_to_partition(topic_partition) for topic_partition in partitions], "revoked"
         )
 
     def _on_lost(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._remove_partitions(
-            [_partition(topic_partition) for topic_partition in partitions], "lost"
+            [_to_partition(topic_partition) for topic_partition in partitions], "lost"
         )
 
-    def _remove_partitions(self, partitions: list[Partition], kind: str) -> None:
-        # The unfinished micro-batch is committed under the next generation, in which these
-        # partitions belong to another worker.
+    def _remove_partitions(self, partitions: list[Partition], rebalance_kind: str) -> None:
+        # Drop the records of these partitions, because the unfinished micro-batch is committed
+        # under the next generation, in which the partitions belong to another worker.
         self._builder.drop({partition.number for partition in partitions})
         self._awaiting_memory.difference_update(partitions)
         self._skipped_partitions.difference_update(partitions)
         self._owner.revoke(partitions)
-        self._on_rebalance(kind, partitions)
+        self._on_rebalance(rebalance_kind, partitions)
 
 
-def _partition(topic_partition: TopicPartition) -> Partition:
+def _to_partition(topic_partition: TopicPartition) -> Partition:
     return Partition(topic_partition.topic, topic_partition.partition)
 
 
 def _without_errors(
     messages: Sequence[Message], timestamps: Sequence[Timestamp]
 ) -> tuple[list[Message], list[Timestamp]]:
-    """Return the records without the client's errors; raise an error that the client cannot solve.
+    """Return the records; raise an error that the client cannot solve, and drop other errors.
 
     An error has no timestamp, so only messages without a timestamp are checked.
     """
-    row_numbers = []
-    for row, (timestamp_type, _) in enumerate(timestamps):
-        error = messages[row].error() if timestamp_type == 0 else None
+    record_positions = []
+    for position, (timestamp_type, _) in enumerate(timestamps):
+        error = messages[position].error() if timestamp_type == 0 else None
         if error is None:
-            row_numbers.append(row)
+            record_positions.append(position)
         else:
             _raise_if_serious(error)
-    return [messages[row] for row in row_numbers], [timestamps[row] for row in row_numbers]
+    return [messages[i] for i in record_positions], [timestamps[i] for i in record_positions]
 
 
 def _raise_if_serious(error: KafkaError) -> None:
@@ -292,7 +295,7 @@ def _raise_if_serious(error: KafkaError) -> None:
             )
         case KafkaError.TOPIC_AUTHORIZATION_FAILED | KafkaError.GROUP_AUTHORIZATION_FAILED:
             raise UsageError(f"{error.str()}: the broker's ACLs do not permit this client")
-    if error.fatal() or not (is_transient(error) or error.code() in _HANDLED_BY_CLIENT):
+    if error.fatal() or not (is_transient(error) or error.code() in _ERRORS_HANDLED_BY_CLIENT):
         # Raise unknown errors too: after a corrupt answer the client may continue at a wrong
         # offset.
         raise Unrecoverable(f"consume: {error.name()}: {error.str()}")

@@ -1,4 +1,4 @@
-"""Reacts to SIGTERM and SIGINT: exits at once during the start, later after the micro-batch."""
+"""Ends a worker after SIGTERM or SIGINT: during its start at once, else after the micro-batch."""
 
 import _thread
 import os
@@ -11,8 +11,8 @@ from types import FrameType
 
 from sensorwatch.common.runtime.logs import logger
 
-ORPHAN_SECONDS = 15.0
-"""Time beyond shutdown_seconds after which a worker whose supervisor has ended exits."""
+ORPHAN_EXIT_SECONDS = 15.0
+"""After its supervisor has ended, a worker exits within shutdown_seconds plus this time."""
 
 _log = logger("consumer")
 
@@ -20,8 +20,8 @@ _log = logger("consumer")
 class StopRequest:
     """Handles SIGTERM and SIGINT; calling the object returns whether one of them arrived.
 
-    Create it before the slow imports. Until `finish_batch_first` is called, there is no micro-batch
-    to finish, so a signal ends the process at once with code 0.
+    Create this object before the slow imports. Until `finish_batch_first` is called, there is no
+    micro-batch to finish, so a signal ends the process at once with code 0.
     """
 
     def __init__(self) -> None:
@@ -36,13 +36,13 @@ class StopRequest:
         return self._requested.is_set()
 
     def finish_batch_first(self, limit_seconds: float) -> None:
-        """Let a signal wait for the end of the micro-batch, but for at most `limit_seconds`."""
+        """After a signal, let the loop finish its micro-batch, but for at most `limit_seconds`."""
         self._limit_seconds = limit_seconds
         if self._requested.is_set():  # the signal arrived before the limit was set
             raise SystemExit(0)
 
     def stop_with_supervisor(self) -> None:
-        """Stop as after SIGTERM if the supervisor ends, which closes the pipe at this stdin."""
+        """Stop, as after SIGTERM, when the supervisor ends and thereby closes the pipe at stdin."""
         threading.Thread(
             target=self._wait_for_supervisor_end, name="supervisor", daemon=True
         ).start()
@@ -53,24 +53,24 @@ class StopRequest:
                 pass
         _log.warning("the supervisor has ended")
         _thread.interrupt_main(signal.SIGTERM)
-        wait_seconds = (self._limit_seconds or 0.0) + ORPHAN_SECONDS
+        wait_seconds = (self._limit_seconds or 0.0) + ORPHAN_EXIT_SECONDS
         time.sleep(wait_seconds)
-        _exit_now(wait_seconds)
+        _exit_at_once(wait_seconds)
 
     def _on_signal(self, signal_number: int, _frame: FrameType | None) -> None:
         self._requested.set()
         if self._limit_seconds is None:
-            # An extension module may catch SystemExit during an import, so do not raise it.
+            # Do not raise SystemExit, because an extension module may catch it during an import.
             sys.stderr.flush()
             os._exit(0)
         _log.info("stopping", signal=signal.Signals(signal_number).name)
-        watchdog = threading.Timer(self._limit_seconds, _exit_now, [self._limit_seconds])
+        watchdog = threading.Timer(self._limit_seconds, _exit_at_once, [self._limit_seconds])
         watchdog.daemon = True
         watchdog.start()
 
 
-def _exit_now(seconds: float) -> None:
-    """Exit without closing anything, because a restart continues from the committed offsets."""
+def _exit_at_once(seconds: float) -> None:
+    """Exit without closing the client; a restart continues from the committed offsets."""
     _log.error("the worker did not stop in time and exits now", seconds=seconds)
     sys.stderr.flush()
     os._exit(70)

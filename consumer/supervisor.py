@@ -30,8 +30,7 @@ process has the worker's transactional id.
 POLL_SECONDS = 0.1
 BACKOFF_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0)
 STABLE_AFTER_SECONDS = 60.0
-"""Running time after which earlier crashes of a worker do not lengthen the pause before a
-restart."""
+"""After this running time, the earlier crashes of a worker no longer lengthen its restart pause."""
 
 _log = logger("supervisor")
 
@@ -47,7 +46,7 @@ class _Worker:
         self._restart_at = 0.0
         self._started_at = 0.0
         self.final_code: int | None = None
-        """The exit code of a worker that is not restarted any more, else None."""
+        """The exit code of the worker if it is not restarted any more, else None."""
         self.process: subprocess.Popen[bytes] | None = None
 
     def update(self, now: float, *, stopping: bool) -> None:
@@ -64,33 +63,34 @@ class _Worker:
                 )
                 self._started_at = now
             return
-        code = self.process.poll()
-        if code is None:
+        exit_code = self.process.poll()
+        if exit_code is None:
             return
         assert self.process.stdin is not None
         self.process.stdin.close()
         self.process = None
         if now - self._started_at > STABLE_AFTER_SECONDS:
             self._crashes, self._was_fenced = 0, False
-        is_fenced = code == Fenced.exit_code
-        if stopping or code == 0 or code in FINAL_CODES or (is_fenced and self._was_fenced):
-            # A worker that SIGTERM ended before it could handle the signal has not failed.
-            self.final_code = 0 if stopping and code == -signal.SIGTERM else code
-            _log.info("worker ended", worker=self.number, code=code)
+        is_fenced = exit_code == Fenced.exit_code
+        is_final = exit_code in FINAL_CODES or (is_fenced and self._was_fenced)
+        if stopping or exit_code == 0 or is_final:
+            # It is no failure if SIGTERM ends a worker that has no signal handler yet.
+            self.final_code = 0 if stopping and exit_code == -signal.SIGTERM else exit_code
+            _log.info("worker ended", worker=self.number, code=exit_code)
             return
         self._crashes, self._was_fenced = self._crashes + 1, is_fenced
         wait_seconds = BACKOFF_SECONDS[min(self._crashes, len(BACKOFF_SECONDS)) - 1]
         self._restart_at = now + wait_seconds
         _log.warning(
-            "worker crashed", worker=self.number, code=code, restart_in_seconds=wait_seconds
+            "worker crashed", worker=self.number, code=exit_code, restart_in_seconds=wait_seconds
         )
 
 
 def supervise(workers: int, arguments: Sequence[str]) -> int:
-    """Run `workers` processes of the consumer with `arguments`; return the common exit code.
+    """Run `workers` processes of the consumer with `arguments`; return the exit code.
 
-    If a worker ends with one of FINAL_CODES, all workers are stopped, because they would fail in
-    the same way.
+    If a worker ends with one of FINAL_CODES, all workers are stopped, because the others
+    would fail in the same way.
     """
     command = [sys.executable, "-m", "sensorwatch.consumer", *arguments]
     worker_processes = [_Worker(number, command) for number in range(workers)]
@@ -110,19 +110,19 @@ def supervise(workers: int, arguments: Sequence[str]) -> int:
 
 
 class _StopSignals:
-    """Notes SIGTERM and SIGINT, and forwards signals to the workers."""
+    """Records SIGTERM and SIGINT, and sends signals to the workers."""
 
     def __init__(self, process_ids: Callable[[], list[int]]) -> None:
         """Install the handlers; `process_ids` returns the process ids of the running workers."""
         self.stop_requested = False
         self._process_ids = process_ids
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._on_signal)
+        for signal_number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(signal_number, self._on_signal)
 
-    def forward(self, number: signal.Signals) -> None:
+    def forward(self, signal_number: signal.Signals) -> None:
         """Send a signal to every running worker."""
         for process_id in self._process_ids():
-            os.kill(process_id, number)
+            os.kill(process_id, signal_number)
 
-    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+    def _on_signal(self, _signal_number: int, _frame: FrameType | None) -> None:
         self.stop_requested = True

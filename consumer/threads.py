@@ -8,7 +8,7 @@ from typing import Self
 from sensorwatch.common.row_executor import RowRangeWork
 
 TASK_ROWS = 2_560
-"""Number of rows of a task, about a millisecond of work; a multiple of the forest kernel's ROWS."""
+"""Number of rows of a task, which takes about 1 ms; a multiple of the forest kernel's ROWS."""
 
 
 class ThreadedRowExecutor:
@@ -43,9 +43,9 @@ class ThreadedRowExecutor:
 
     def __exit__(
         self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
+        exception_type: type[BaseException] | None,
+        exception: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         self._pool.shutdown()
 

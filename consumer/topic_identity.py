@@ -28,10 +28,10 @@ class TopicIdentity:
         self._next_check = clock()
 
     def check(self) -> None:
-        """Compare the id in an answer that has arrived, and send the next request; never block.
+        """Compare the topic id of an arrived answer, and send the next request; never block.
 
-        Raises OffsetsLost if the topic has another id. A broker that does not answer, or does not
-        know topic ids, is ignored.
+        Raises OffsetsLost if the topic has another id. If the broker does not answer, or does
+        not know topic ids, nothing is compared.
         """
         if self._pending_answer is not None and self._pending_answer.done():
             answer, self._pending_answer = self._pending_answer, None

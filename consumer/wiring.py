@@ -30,7 +30,7 @@ class Wiring:
     """Raises OffsetsLost if the input topic was deleted and created again."""
     snapshot_deleter: OldSnapshotDeleter
     row_executor: RowExecutor
-    """Runs the row ranges of a micro-batch."""
+    """Divides the rows of a micro-batch among threads."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,26 +26,26 @@ from sensorwatch.consumer.threads import ThreadedRowExecutor
 from sensorwatch.consumer.wiring import Clock
 
 PORT_WAIT_SECONDS = 2.0
-"""Time beyond shutdown_seconds after which the worker of a killed supervisor has freed its port."""
-PORT_POLL_SECONDS = 0.2
+"""A worker whose supervisor was killed frees its port within shutdown_seconds plus this time."""
+PORT_RETRY_SECONDS = 0.2
 GC_THRESHOLD = 500_000
-"""Number of new objects after which the cyclic garbage collector runs."""
+"""The cyclic garbage collector runs after this number of new objects."""
 
 _log = logger("consumer")
 
 
 def run_worker(
     settings: Settings,
-    number: int | None,
+    worker_number: int | None,
     accept_rejections_until: Mapping[int, int],
     stopping: StopRequest,
 ) -> None:
     """Run a worker until `stopping` returns True.
 
-    `number`: the worker's number; None if it has no supervisor. Raises the errors of
+    `worker_number` is None if the worker has no supervisor. Raises the errors of
     `common/errors.py`, each with its exit code.
     """
-    worker = number or 0
+    worker_index = worker_number or 0
     consumer_settings, topic = settings.consumer, settings.topics.readings
     registry = CollectorRegistry()
     metrics = ConsumerMetrics(registry, topic=topic)
@@ -54,12 +54,12 @@ def run_worker(
         metrics, topic=topic, stuck_after_seconds=3 * consumer_settings.commit_deadline_seconds + 30
     )
     port_wait_seconds = (
-        0.0 if number is None else consumer_settings.shutdown_seconds + PORT_WAIT_SECONDS
+        0.0 if worker_number is None else consumer_settings.shutdown_seconds + PORT_WAIT_SECONDS
     )
-    health = _serve_health(settings, worker, registry, observation, port_wait_seconds)
+    health = _serve_health(settings, worker_index, registry, observation, port_wait_seconds)
     _log.info(
         "worker starts",
-        worker=worker,
+        worker=worker_index,
         health=health.address,
         sensorwatch=project_version(),
         group=consumer_settings.group,
@@ -71,7 +71,7 @@ def run_worker(
     try:
         with ThreadedRowExecutor(consumer_settings.threads) as row_executor:
             wiring, policy = connect(
-                settings, worker, accept_rejections_until, champion, observation, row_executor
+                settings, worker_index, accept_rejections_until, champion, observation, row_executor
             )
             _collect_garbage_rarely()
             try:
@@ -81,14 +81,14 @@ def run_worker(
                 wiring.source.close()
     finally:
         health.close()
-    _log.info("worker stopped", worker=worker)
+    _log.info("worker stopped", worker=worker_index)
 
 
 def _collect_garbage_rarely() -> None:
-    """Run the cyclic garbage collector rarely, and never over the objects that exist now.
+    """Run the cyclic garbage collector rarely, and exclude the objects that exist now.
 
-    A micro-batch creates tens of thousands of objects without cycles. Collecting them took as long
-    as scoring the records.
+    A micro-batch creates tens of thousands of objects without cycles. A garbage collection of these
+    objects took as long as scoring the records.
     """
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD)
@@ -96,7 +96,7 @@ def _collect_garbage_rarely() -> None:
 
 def _serve_health(
     settings: Settings,
-    worker: int,
+    worker_index: int,
     registry: CollectorRegistry,
     observation: Observation,
     port_wait_seconds: float,
@@ -108,7 +108,7 @@ def _serve_health(
         try:
             return serve_health(
                 host,
-                port and port + worker,
+                port and port + worker_index,
                 registry=registry,
                 live=observation.not_live_reason,
                 ready=observation.not_ready_reason,
@@ -118,7 +118,7 @@ def _serve_health(
                 raise SettingsError(
                     f"{error}. Another worker may use this port: find it and stop it"
                 ) from error
-        time.sleep(PORT_POLL_SECONDS)
+        time.sleep(PORT_RETRY_SECONDS)
 
 
 def follow_champion(settings: Settings, metrics: ModelMetrics) -> Champion:

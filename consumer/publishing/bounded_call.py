@@ -1,4 +1,4 @@
-"""Calls a function with a time limit, because some functions never return."""
+"""Calls a function with a time limit, because some calls into the client never return."""
 
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
@@ -6,13 +6,14 @@ from threading import Thread
 
 
 class CallOverdue(Exception):
-    """The call did not return in time; its thread still waits for the end of the call."""
+    """The call did not return in time; its thread continues to wait for the result."""
 
 
 def call_within(seconds: float, action: Callable[[], None]) -> None:
     """Run `action` in a separate thread, wait for its end, and raise its exception if it fails.
 
-    Raises CallOverdue after `seconds`. The thread does not prevent the process from exiting.
+    Raises CallOverdue if `action` takes longer than `seconds`. The process can exit while the
+    thread still runs.
     """
     outcome: SimpleQueue[BaseException | None] = SimpleQueue()
 

@@ -29,7 +29,7 @@ EVENT_SCHEMA_VERSION = 1
 MAX_TRACE_BYTES = 256
 """Maximum size of a `traceparent` header; the W3C format has 55 bytes.
 
-A longer value is not copied, because the event could exceed the broker's limit.
+A longer value is not copied, because the event could exceed the broker's size limit.
 """
 
 
@@ -43,7 +43,7 @@ class EventType(StrEnum):
 
 
 class _EventValue(msgspec.Struct, frozen=True):
-    """The first fields of both event types; fields are written in this order."""
+    """The fields that both event types have, in the order in which they are written."""
 
     event_id: str
     schema_version: int
@@ -63,7 +63,7 @@ class _Episode(msgspec.Struct, frozen=True):
 
 
 class _DetectedEvent(_EventValue, frozen=True):
-    """The value of the event of an anomalous row."""
+    """The JSON value of an event that reports an anomalous row."""
 
     status: str
     anomaly_score: float
@@ -76,7 +76,7 @@ class _DetectedEvent(_EventValue, frozen=True):
 
 
 class _ClosedEvent(_EventValue, frozen=True):
-    """The value of the event of a closed episode."""
+    """The JSON value of an event that reports the end of an episode."""
 
     episode_id: str
     start: str
@@ -98,17 +98,18 @@ def anomaly_events(
 ) -> Iterator[OutgoingMessage]:
     """Yield the events of a partition batch, in the order of the records that caused them.
 
-    There is one event per anomalous row or, with `Emit.EPISODES`, only for the first row of each
-    episode. There is one event per closed episode. If one record causes both events, the event of
-    the closed episode comes first. `records` are the records of `outcome`. `detected_at` (RFC 3339)
-    is only a header, so key and value do not depend on the clock or on the boundaries of
+    Each closed episode has an event. Each anomalous row has an event; with `Emit.EPISODES`, only
+    the first row of each episode has one. If one record causes both events, the event of the closed
+    episode comes first. `records` are the records of `outcome`. `detected_at` (RFC 3339) is written
+    only to a header, so key and value do not depend on the clock or on the boundaries of
     micro-batches.
     """
     events: list[tuple[int, _EventValue]] = [
         *_closed_events(outcome, detector, records),
         *_detected_events(outcome, detector, records, emit),
     ]
-    events.sort(key=itemgetter(0))  # a stable sort: a closed episode stays before an anomalous row
+    # The sort is stable: the closed episode of a record stays before the anomalous row.
+    events.sort(key=itemgetter(0))
     encode = msgspec.json.Encoder().encode
     detected_at_header = ("detected_at", detected_at.encode())
     for index, value in events:
@@ -119,7 +120,7 @@ def anomaly_events(
 def _detected_events(
     outcome: Outcome, detector: Detector, records: Sequence[Record], emit: Emit
 ) -> Iterator[tuple[int, _EventValue]]:
-    """Yield the value of each event of an anomalous row, with the index of its record."""
+    """Yield an event for each reported anomalous row, with the index of the row's record."""
     readings, detections = outcome.readings, outcome.detections
     is_reported = detections.is_anomaly if emit is Emit.ROWS else detections.episode_rows == 1
     rows = np.flatnonzero(is_reported)
@@ -164,7 +165,7 @@ def _detected_events(
 def _episodes(
     detections: Detections, rows: NDArray[np.int64]
 ) -> Iterator[tuple[int, str, int, float]]:
-    """Yield (position of the first row, start, rows so far, peak so far) of each row's episode."""
+    """Yield, for each row, its episode: first row's position, start, rows so far, peak so far."""
     columns = (detections.episode_rows, detections.episode_peak)
     return zip(
         detections.episode[rows].tolist(),
@@ -177,11 +178,11 @@ def _episodes(
 def _closed_events(
     outcome: Outcome, detector: Detector, records: Sequence[Record]
 ) -> Iterator[tuple[int, _EventValue]]:
-    """Yield the value of each event of a closed episode, with the index of its record."""
+    """Yield an event for each closed episode, with the index of the record that closed it."""
     times_us = [(e.closed_time, e.start_time, e.last_time) for e in outcome.closed]
-    texts = format_instants(np.asarray(times_us, dtype=np.int64).ravel())
-    times = zip(texts[::3], texts[1::3], texts[2::3], strict=True)
-    for episode, (time, start, last) in zip(outcome.closed, times, strict=True):
+    time_texts = format_instants(np.asarray(times_us, dtype=np.int64).ravel())
+    times = zip(time_texts[::3], time_texts[1::3], time_texts[2::3], strict=True)
+    for episode, (time, start, last_time) in zip(outcome.closed, times, strict=True):
         origin = coordinates(records[episode.index])
         episode_id = _episode_id(origin, episode.start)
         yield (
@@ -195,7 +196,7 @@ def _closed_events(
                 detector.version,
                 episode_id,
                 start,
-                last,
+                last_time,
                 (episode.last_time - episode.start_time) / 1_000_000,
                 episode.rows,
                 episode.peak,
@@ -205,11 +206,11 @@ def _closed_events(
 
 
 def _episode_id(origin: Coordinates, start: int) -> str:
-    """Return the id of an episode, which is the event id of its first anomalous row."""
+    """Return the id of an episode: the event id of the episode's first anomalous row."""
     return str(Coordinates(origin.topic, origin.partition, start))
 
 
-# All events share these tuples, because creating them took half of the time for the headers.
+# All events share these tuples. Creating them for each event doubled the time for the headers.
 _SPEC_VERSION_HEADER = ("ce_specversion", b"1.0")
 _CONTENT_TYPE_HEADER = ("content-type", b"application/json")
 _TYPE_HEADERS = {
@@ -230,9 +231,10 @@ def _headers(value: _EventValue, record: Record, detected_at_header: tuple[str, 
         detected_at_header,
     ]
     if isinstance(value, _ClosedEvent):
-        # The trace belongs to the detected event. Also, a record's headers may be read only once.
+        # The trace continues in the event of the anomalous row. Besides, the headers of
+        # a record may be read only once; see `headers_of`.
         return headers
-    trace = header_value(record, "traceparent")
-    if trace is not None and len(trace) <= MAX_TRACE_BYTES:
-        headers.append(("traceparent", trace))
+    trace_parent = header_value(record, "traceparent")
+    if trace_parent is not None and len(trace_parent) <= MAX_TRACE_BYTES:
+        headers.append(("traceparent", trace_parent))
     return headers

@@ -20,7 +20,7 @@ from sensorwatch.consumer.publishing.outbox import (
 from sensorwatch.consumer.publishing.snapshot_writing import DeliveryTracker, write_snapshots
 
 CALL_TIMEOUT_SECONDS = 0.5
-"""Timeout of one call into the client; Python handles signals only between calls."""
+"""Timeout of one call into the client. Signals are handled only between calls."""
 
 
 class FlushingOutbox:
@@ -60,7 +60,7 @@ class FlushingOutbox:
         After a crash between the two steps, the messages are published again. Raises
         MicroBatchAborted if the membership was lost, and Unrecoverable after any other error.
         """
-        del membership  # the consumer's commit uses its own membership
+        del membership  # the consumer commits with its own membership
         deadline = self._clock() + self._deadline_seconds
         self._delivery_error = None
         for message in messages:
@@ -85,7 +85,7 @@ class FlushingOutbox:
             raise Unrecoverable(f"commit: {error.args[0].str()}") from error
 
     def close(self) -> None:
-        """Do nothing, because no transaction is ever open."""
+        """Do nothing, because this outbox opens no transactions."""
 
     def _deliver(self, messages: Iterable[OutgoingMessage], deadline: float) -> list[int]:
         """Produce messages, wait for their delivery, and return their offsets."""
@@ -131,8 +131,8 @@ class FlushingOutbox:
             self._delivery_error = error
 
 
-def _raise_first_error(answer: Sequence[TopicPartition]) -> None:
-    """Raise the error of a partition's commit, which the call returns instead of raising."""
-    for topic_partition in answer:
+def _raise_first_error(partition_results: Sequence[TopicPartition]) -> None:
+    """Raise the first commit error of a partition; `commit` only returns these errors."""
+    for topic_partition in partition_results:
         if topic_partition.error is not None:
             raise KafkaException(topic_partition.error)

@@ -1,4 +1,4 @@
-"""The outbox protocol: publish messages and next offsets together, all or none."""
+"""The outbox protocol: publish messages and next offsets together."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -11,9 +11,9 @@ from sensorwatch.common.kafka.records import OutgoingMessage, Partition
 from sensorwatch.common.kafka.snapshot_text import Snapshot
 
 OnDelivery = Callable[[KafkaError | None, Message], None]
-"""A callback that the client runs after a message was delivered or has failed."""
+"""A callback that the client runs when the delivery of a message has succeeded or failed."""
 _ANY_PARTITION = -1
-"""The partition number with which the client chooses the partition from the key."""
+"""With this partition number, the client derives the partition from the key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Commit:
     metadata: str
 
     def to_client(self) -> TopicPartition:
-        """Return the commit as the client's type."""
+        """Return the commit as a TopicPartition, the type that the client accepts."""
         input_partition = self.partition
         return TopicPartition(
             input_partition.topic, input_partition.number, self.next_offset, metadata=self.metadata
@@ -34,14 +34,17 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class CommitPlan:
-    """The ledger messages and next offsets of a transaction; they contain snapshot offsets."""
+    """The ledger messages and the next offsets of a transaction.
+
+    Ledger messages and commit metadata contain the offsets of the new snapshots.
+    """
 
     messages: list[OutgoingMessage]
     commits: list[Commit]
 
 
 CommitPlanner = Callable[[Mapping[Partition, int]], CommitPlan]
-"""A function from the manifest offset of each partition's snapshot to the commit plan."""
+"""Returns the commit plan, given the manifest offset of the new snapshot of each partition."""
 
 
 class Outbox(Protocol):
@@ -55,10 +58,11 @@ class Outbox(Protocol):
         *,
         snapshots: Sequence[Snapshot] = (),
     ) -> None:
-        """Publish messages, snapshots and the commit plan; commit either all of them or none.
+        """Publish messages and snapshots, then the commit plan.
 
-        `snapshots` has at most one snapshot per partition. `plan_commit` gets the offsets of the
-        snapshot manifests. Raises an error of `common/errors.py`.
+        With transactions, either all of them are committed or none. `snapshots` has at most one
+        snapshot per partition. `plan_commit` is called with the offsets of the snapshot manifests.
+        Raises an error of `common/errors.py`.
         """
 
     def close(self) -> None:
@@ -87,8 +91,8 @@ def flush(producer: Producer, seconds: float) -> int:
     try:
         return producer.flush(seconds)
     except SystemError:
-        # Observed if a fatal error and a log line of the client occur in the same call: the client
-        # raises SystemError. The fatal error follows in a delivery report or in the next call.
+        # The client was observed to raise SystemError if a fatal error and a log line occur in the
+        # same call. The fatal error follows in a delivery report or in the next call.
         return len(producer)
 
 

@@ -22,7 +22,7 @@ def write_snapshots(
     *,
     chunk_bytes: int = CHUNK_BYTES,
 ) -> dict[Partition, int]:
-    """Write snapshots to the state topic; return the offset of each manifest by partition.
+    """Write snapshots to the state topic; return each manifest's offset, by partition.
 
     `deliver` produces messages, waits for their delivery, and returns their offsets. Raises
     ValueError if two snapshots have the same partition.
@@ -44,7 +44,7 @@ def write_snapshots(
 
 
 class DeliveryTracker:
-    """Collects the client's delivery reports of messages whose offsets are needed."""
+    """Collects the delivery reports of messages whose offsets are needed."""
 
     def __init__(self) -> None:
         self._offsets: list[int | None] = []
@@ -69,12 +69,12 @@ class DeliveryTracker:
 
     @property
     def finished(self) -> bool:
-        """Whether all messages were delivered, or a message has failed."""
+        """True once every message is delivered or one has failed."""
         return self.first_error is not None or not self._undelivered_count
 
     @property
     def offsets(self) -> list[int] | None:
-        """The offsets in the order of `next_callback`; None if an offset is unknown.
+        """The offsets of the messages, in the order of the callbacks; None if one is unknown.
 
         If the broker's answer to a stored message is lost, the client sends the message again. The
         broker then answers "duplicate", and the client reports a delivery without an offset.

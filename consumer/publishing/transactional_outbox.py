@@ -28,15 +28,18 @@ from sensorwatch.consumer.publishing.snapshot_writing import DeliveryTracker, wr
 
 CALL_TIMEOUT_SECONDS = 5.0
 """Timeout of one call into the client; the deadline is checked between calls."""
-GRACE_SECONDS = 1.0
-"""Time after the timeout of a call at which the call is abandoned."""
-CLOSING_SECONDS = 2.0
+CALL_GRACE_SECONDS = 1.0
+"""A call is abandoned if it has not returned this long after its timeout."""
+CLOSE_TIMEOUT_SECONDS = 2.0
 _FAILED_TRANSACTION_ERRORS = {KafkaError._STATE, KafkaError._FATAL}  # noqa: SLF001 - the client's names
-"""Errors of produce() in a transaction that has failed in the background."""
+"""Errors of produce() if the transaction has already failed in the client's background."""
 
 
 class TransactionalOutbox:
-    """Publishes each micro-batch in one transaction, and raises one error class per reaction."""
+    """Publishes each micro-batch in one transaction.
+
+    The class of a raised error shows how the caller must react.
+    """
 
     def __init__(
         self,
@@ -47,12 +50,12 @@ class TransactionalOutbox:
         transaction_seconds: float,
         state_topic: str,
         chunk_bytes: int = CHUNK_BYTES,
-        grace_seconds: float = GRACE_SECONDS,
+        grace_seconds: float = CALL_GRACE_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Start a producer, which aborts the open transaction of an earlier producer with this id.
 
-        `start_seconds` is the time limit for the start of this and of each later producer.
+        `start_seconds` is the time limit for starting this producer and each later one.
         `transaction_seconds` is the time limit for a transaction, and for its abort. This limit
         must be less than the timeout after which the broker aborts the transaction and fences the
         producer. Raises Fenced or BrokerUnavailable.
@@ -86,7 +89,7 @@ class TransactionalOutbox:
         """
         deadline = self._clock() + self._transaction_seconds
         try:
-            # Begin only now, after all decisions, so that no transaction is open during consume().
+            # Begin the transaction only here, so that no transaction is open during consume().
             self._call(
                 ClientOperation.INIT, deadline, lambda _seconds: self._producer.begin_transaction()
             )
@@ -98,7 +101,7 @@ class TransactionalOutbox:
                 commit_plan = plan_commit(self._write_snapshots(snapshots, deadline))
                 for message in commit_plan.messages:
                     self._produce(message, deadline)
-                # The generation in `membership` fences the commit of the next offsets.
+                # The broker refuses these offsets if the generation in `membership` is outdated.
                 offsets = [commit.to_client() for commit in commit_plan.commits]
                 self._send_offsets(offsets, membership, deadline)
             except _ClientFailure as failure:
@@ -114,7 +117,7 @@ class TransactionalOutbox:
         """Abort an open transaction, so that no reader waits for its end."""
         if self._transaction_open:
             try:
-                self._producer.abort_transaction(CLOSING_SECONDS)
+                self._producer.abort_transaction(CLOSE_TIMEOUT_SECONDS)
             except KafkaException:
                 return  # the next producer with the same transactional id aborts the transaction
             self._transaction_open = False
@@ -132,7 +135,7 @@ class TransactionalOutbox:
                 lambda: producer.send_offsets_to_transaction(offsets, membership, seconds),
             )
 
-        # Make one call with all of the remaining time, because its timeout aborts the transaction.
+        # Make a single call with all of the remaining time: a timeout aborts the transaction.
         self._call(
             ClientOperation.SEND_OFFSETS,
             deadline,
@@ -146,9 +149,9 @@ class TransactionalOutbox:
     def _raise_cause(self, membership: object, deadline: float) -> None:
         """Raise the cause of a failure that happened in the client's background.
 
-        Only the next call into the client returns this cause, so this method calls the client with
-        an offset of the state topic. The client returns the cause before it sends the offset. If
-        the client did send the offset, it would not be committed.
+        Only the next call into the client returns the cause, so this method calls the client with
+        an offset of the state topic. The client returns the cause before it sends the offset. Even
+        if the client sent the offset, the failed transaction would not commit it.
         """
         self._send_offsets([TopicPartition(self._state_topic, 0, 0)], membership, deadline)
 
@@ -165,8 +168,8 @@ class TransactionalOutbox:
     def _deliver(self, messages: Iterable[OutgoingMessage], deadline: float) -> list[int]:
         """Produce messages, wait for their delivery, and return their offsets.
 
-        This method is used for snapshots only, because a delivery report per message halves the
-        rate.
+        Only snapshots are delivered in this way, because a delivery report for each message halves
+        the throughput.
         """
         tracker = DeliveryTracker()
         for message in messages:
@@ -217,7 +220,7 @@ class TransactionalOutbox:
         *,
         max_call_seconds: float = CALL_TIMEOUT_SECONDS,
     ) -> None:
-        """Call the client until it succeeds; raise after a permanent error or the deadline."""
+        """Call the client until a call succeeds; raise _ClientFailure if a retry cannot help."""
         while True:
             try:
                 action(max(0.1, min(max_call_seconds, deadline - self._clock())))
@@ -232,7 +235,7 @@ class TransactionalOutbox:
     def _wait_or_fail(
         self, operation: ClientOperation, deadline: float, error: KafkaException
     ) -> None:
-        """Run the client's callbacks before a retry of the call; raise if a retry cannot help."""
+        """Run the client's callbacks before the caller's retry; raise if a retry cannot help."""
         wanted_reaction = reaction(error.args[0], operation)
         if wanted_reaction is not Reaction.RETRY:
             raise _ClientFailure(operation, error.args[0], wanted_reaction) from error
@@ -270,7 +273,7 @@ class TransactionalOutbox:
         self._transaction_open = False
 
     def _replace_producer(self, failure: "_ClientFailure") -> None:
-        """Start a new producer with the same id, which ends the pending transaction."""
+        """Start a producer with the same transactional id; its start ends the open transaction."""
         self._transaction_open = False
         is_broken = failure.reaction is Reaction.RENEW_BROKEN_PRODUCER
         if is_broken and self._broken_producer_replaced:
@@ -293,14 +296,15 @@ class TransactionalOutbox:
                 self._raise_for_reaction(failure)
             raise BrokerUnavailable(
                 f"{failure}: the broker did not initialise transactions for "
-                f'"{self._transactional_id}" within {self._start_seconds:g} s. Check that it is '
-                'up and supports transactions, or set [consumer] delivery = "at_least_once"'
+                f'"{self._transactional_id}" within {self._start_seconds:g} s. Check that the '
+                "broker is up and supports transactions, or set [consumer] delivery = "
+                '"at_least_once"'
             ) from failure
         return producer
 
 
 class _ClientFailure(Exception):
-    """An error of the client, with its reaction from broker_errors.py."""
+    """An error of the client, with the reaction that broker_errors.py assigns to it."""
 
     def __init__(
         self,
@@ -313,4 +317,4 @@ class _ClientFailure(Exception):
         super().__init__(f"{operation}: {error.name()}: {error.str()}")
         self.reaction = reaction
         self.cause_unknown = cause_unknown or error.code() in _FAILED_TRANSACTION_ERRORS
-        """Whether the error only follows from an earlier error, which the next call returns."""
+        """True if an earlier error caused this one; the next call returns the earlier error."""
