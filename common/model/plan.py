@@ -1,4 +1,4 @@
-"""The feature plan: the columns of the forest's matrix in a declared, versioned order."""
+"""The feature plan: a versioned list of the columns of the forest's matrix, in order."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,7 +14,7 @@ PLAIN, FORECAST = "plain", "forecast"
 
 
 class FeatureKind(StrEnum):
-    """The value that a feature is computed from."""
+    """The kind of value that a feature contains."""
 
     SIGNAL = "signal"
     HOUR = "hour"
@@ -22,7 +22,7 @@ class FeatureKind(StrEnum):
     RESIDUAL = "residual"
     """Whitened difference between a signal and its forecast."""
     STANDARD = "standard"
-    """Standardised signal: its distance from the sensor's location, in scales."""
+    """Standardised signal: (value - location) / scale, with the sensor's location and scale."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +45,11 @@ class FeaturePlan:
 
     @property
     def needs_memory(self) -> bool:
-        """Whether a feature needs the sensor's previous rows."""
+        """True if a feature is computed from the sensor's previous rows."""
         return any(feature.kind is FeatureKind.RESIDUAL for feature in self.features)
 
     def to_plain(self) -> dict[str, Any]:
-        """Return the plan as plain values for the manifest."""
+        """Return the plan as JSON values for the manifest."""
         columns = [
             {"name": feature.name, "kind": feature.kind.value, "signal": feature.signal}
             for feature in self.features
@@ -63,8 +63,10 @@ def plain_plan(schema: Schema) -> FeaturePlan:
         Feature(name, FeatureKind.SIGNAL, position)
         for position, name in enumerate(schema.signal_names)
     ]
-    calendar = [Feature(kind.value, kind) for kind in (FeatureKind.HOUR, FeatureKind.DAY_OF_WEEK)]
-    return FeaturePlan(PLAIN, (*signals, *calendar))
+    calendar_features = [
+        Feature(kind.value, kind) for kind in (FeatureKind.HOUR, FeatureKind.DAY_OF_WEEK)
+    ]
+    return FeaturePlan(PLAIN, (*signals, *calendar_features))
 
 
 def forecast_plan(schema: Schema) -> FeaturePlan:
@@ -78,7 +80,7 @@ def forecast_plan(schema: Schema) -> FeaturePlan:
 
 
 def plan_from_plain(plain: dict[str, Any], schema: Schema) -> FeaturePlan:
-    """Build a plan from the plain values of a manifest.
+    """Build a plan from the JSON values in a manifest.
 
     Raises ModelRefused if the plan has a newer version or does not fit the schema.
     """

@@ -16,7 +16,7 @@ from sensorwatch.common.rows.rejection import Fault, Reason, make_fault, short_r
 from sensorwatch.common.rows.schema import MissingPolicy, NumericColumn, Schema, UnknownFields
 
 MAX_FAULTS = 100
-"""If a record has this number of faults, no more unknown fields are added to them.
+"""Once a record has this number of faults, further unknown fields are not reported.
 
 A hostile record could have tens of thousands of unknown fields.
 """
@@ -187,10 +187,10 @@ def _make_unknown_field_check(
 def _is_missing(record: Mapping[str, object], path: str) -> bool:
     """Return whether the field, or an object around it, is absent or null."""
     value: object = record
-    for part in path.split("."):
+    for name in path.split("."):
         if not isinstance(value, Mapping):
             return False
-        value = value.get(part)
+        value = value.get(name)
         if value is None:
             return True
     return False
