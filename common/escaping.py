@@ -23,7 +23,7 @@ def escape(text: str) -> str:
 
 
 def escape_lines(text: str) -> str:
-    """Return a text like `escape`, but keep its line feeds and tabs."""
+    """Escape a text as `escape` does, but keep its line feeds and tabs."""
     return _escape_unsafe_characters(text, _python_escape, kept_characters=_LINE_FEED_AND_TAB)
 
 

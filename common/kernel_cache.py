@@ -95,16 +95,16 @@ class KernelCache:
 
 @cache
 def source_stamp() -> str:
-    """Return a digest of all files that kernels take code or constants from.
+    """Return a digest of all source files that can affect the code of a kernel.
 
     Numba checks only the file of the function itself. After a change of a function in another file,
     it would use outdated compiled code.
     """
     digest = hashlib.sha256()
     for path in kernel_sources():
-        content = path.read_bytes()
-        digest.update(f"{path.name} {len(content)}\n".encode())
-        digest.update(content)
+        source_bytes = path.read_bytes()
+        digest.update(f"{path.name} {len(source_bytes)}\n".encode())
+        digest.update(source_bytes)
     return digest.hexdigest()
 
 
@@ -118,7 +118,7 @@ def kernel_count() -> int:
 
 
 def kernel_sources() -> list[Path]:
-    """Return every file that kernels may take code or constants from."""
+    """Return all source files that can affect the code of a kernel."""
     common = Path(__file__).parent
     folders = (common, common.parent / "trainer")
     return sorted(path for folder in folders for path in folder.rglob("*.py"))

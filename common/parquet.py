@@ -18,8 +18,8 @@ BATCH_ROWS = 65_536
 def read_parquet(path: Path, schema: Schema) -> Iterator[Fields]:
     """Yield the fields of every row of a Parquet file, in order.
 
-    A timestamp is converted to the schema's time format. A timestamp without a zone stays without
-    one. A sensor key that is null counts as absent.
+    A timestamp is converted to the schema's time format. A timestamp without a zone becomes a
+    time without a zone. A sensor key that is null counts as absent.
 
     Raises DataError at the first row if pyarrow is not installed, if the file is missing or not
     Parquet, or if a column is missing.

@@ -51,7 +51,7 @@ class AnomalyScores:
 def calibrate(
     raw_scores: NDArray[np.float64], target_alert_rate: float, *, threshold: float | None = None
 ) -> Calibration:
-    """Return a calibration with a share `target_alert_rate` of scores above its threshold.
+    """Return a calibration; a share `target_alert_rate` of the scores is above its threshold.
 
     `raw_scores`: shape (m,), of rows that the model was not fitted on. `threshold`: for raw
     scores that are rarities already; it replaces the threshold that `target_alert_rate` gives.
@@ -113,7 +113,10 @@ def to_anomaly_scores(raw_scores: NDArray[np.float64], calibration: Calibration)
 
 
 def p_values(raw_scores: NDArray[np.float64], calibration: Calibration) -> NDArray[np.float64]:
-    """Return conformal p-values (n,): (1 + count of scores at least as high) / (1 + m)."""
+    """Return the conformal p-value (n,) of each raw score (n,).
+
+    The p-value is (1 + number of the m calibration scores that are at least as high) / (1 + m).
+    """
     count_at_least = len(calibration.scores) - _count_below(calibration.scores, raw_scores)
     return (1.0 + count_at_least.astype(np.float64)) / (1.0 + len(calibration.scores))
 

@@ -9,8 +9,8 @@ from sensorwatch.common.rows.schema import Schema
 
 PLAN_VERSION = 2
 """Newest plan version that this code reads."""
-PLAIN, FORECAST = "plain", "forecast"
-"""Names of the two feature plans."""
+PLAIN_PLAN, FORECAST_PLAN = "plain", "forecast"
+"""Values of `FeaturePlan.name`."""
 
 
 class FeatureKind(StrEnum):
@@ -37,7 +37,7 @@ class Feature:
 
 @dataclass(frozen=True, slots=True)
 class FeaturePlan:
-    """The columns of the forest's matrix in order; `name` is PLAIN or FORECAST."""
+    """The columns of the forest's matrix in order; `name` is PLAIN_PLAN or FORECAST_PLAN."""
 
     name: str
     features: tuple[Feature, ...]
@@ -66,7 +66,7 @@ def plain_plan(schema: Schema) -> FeaturePlan:
     calendar_features = [
         Feature(kind.value, kind) for kind in (FeatureKind.HOUR, FeatureKind.DAY_OF_WEEK)
     ]
-    return FeaturePlan(PLAIN, (*signals, *calendar_features))
+    return FeaturePlan(PLAIN_PLAN, (*signals, *calendar_features))
 
 
 def forecast_plan(schema: Schema) -> FeaturePlan:
@@ -76,7 +76,7 @@ def forecast_plan(schema: Schema) -> FeaturePlan:
         for kind in (FeatureKind.RESIDUAL, FeatureKind.STANDARD)
         for position, name in enumerate(schema.signal_names)
     ]
-    return FeaturePlan(FORECAST, tuple(columns), version=2)
+    return FeaturePlan(FORECAST_PLAN, tuple(columns), version=2)
 
 
 def plan_from_plain(plain: dict[str, Any], schema: Schema) -> FeaturePlan:

@@ -48,16 +48,16 @@ def cut_batches(batches: Iterable[Batch], rows: int) -> Iterator[Batch]:
 
 def join_batches(batches: Iterable[Batch], schema: Schema) -> Batch:
     """Return consecutive batches as one batch; its record index starts at 0 in the first batch."""
-    parts, rejections, records_before = [_no_readings(schema)], list[Rejection](), 0
+    shifted_readings, rejections, records_before = [_no_readings(schema)], list[Rejection](), 0
     for batch in batches:
         readings, batch_rejections = batch
-        parts.append(replace(readings, index=readings.index + records_before))
+        shifted_readings.append(replace(readings, index=readings.index + records_before))
         rejections += [
             Rejection(records_before + rejection.index, rejection.faults)
             for rejection in batch_rejections
         ]
         records_before += _record_count(batch)
-    return merge_readings(parts), rejections
+    return merge_readings(shifted_readings), rejections
 
 
 def _record_count(batch: Batch) -> int:

@@ -27,7 +27,7 @@ def cell_reader(schema: Schema, header: Sequence[str]) -> CellReader:
       that validation reports them. An empty cell becomes None, any other text stays text.
     * A time cell becomes a number if the time format is an epoch.
     * An empty key counts as absent. Cells that are missing at the end of a short line are absent.
-    * A column with a dotted name becomes nested fields. Unknown columns stay texts.
+    * A column with a dotted name becomes nested fields. Cells of unknown columns stay texts.
 
     Raises DataError if a column is missing or repeated, or if the header contains both a nested
     column and its parent column.

@@ -118,7 +118,7 @@ def _refuse_constant(name: str) -> object:
 def _nested_too_deep(payload: bytes) -> bool:
     """Return whether the payload has more than MAX_NESTING levels of arrays and objects.
 
-    The limit of the decoder itself is not used, because it depends on the stack of the caller.
+    The decoder's own limit is not enough, because it depends on the stack depth of the caller.
     """
     if payload.count(b"[") + payload.count(b"{") <= MAX_NESTING:
         return False

@@ -71,7 +71,7 @@ class Chunk:
         return [defect_by_code[defect] for defect in self.defect.tolist()]
 
     def slice_rows(self, first: int, end: int) -> "Chunk":
-        """Return rows `first` to `end`, `end` excluded."""
+        """Return the rows `first` to `end` - 1."""
         columns = {name: getattr(self, name)[first:end] for name in _COLUMNS}
         return replace(self, **columns)
 
@@ -142,7 +142,7 @@ def _inject_faults(
     """
     steps, sensors = kind.shape
     scale = noise_scale()
-    # Draw the whole schedule first, because the injections draw from the same generator.
+    # Draw the whole schedule before the first injection: both use the same random generator.
     for episode in list(schedule_episodes(plan, steps=steps, sensors=sensors, rng=rng)):
         rows = slice(episode.first_step, episode.first_step + episode.length)
         kind[rows, episode.sensor] = 1 + FAULT_KINDS.index(episode.kind)

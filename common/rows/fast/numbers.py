@@ -44,7 +44,7 @@ _POWERS_OF_FIVE = np.asarray(
 )
 _POWERS_OF_TEN = np.asarray([float(10**exponent) for exponent in range(23)])
 _MAX_EXACT_INTEGER = np.uint64(2**53)
-_HALF_BITS, _LOW_HALF_MASK = np.uint64(32), np.uint64(2**32 - 1)
+_HALF_WORD_BITS, _LOW_HALF_WORD_MASK = np.uint64(32), np.uint64(2**32 - 1)
 _ZERO, _ONE, _THREE, _NINE = np.uint64(0), np.uint64(1), np.uint64(3), np.uint64(9)
 _UNDECIDED_BITS = np.uint64(0x1FF)
 _IMPLICIT_BIT = np.uint64(1 << 52)
@@ -211,10 +211,10 @@ def _leading_zeros(word):  # type: ignore[no-untyped-def]
 @inlined_kernel
 def _multiply(a, b):  # type: ignore[no-untyped-def]
     """Return the product of two 64-bit words as two words, the high word first."""
-    a_high, a_low = a >> _HALF_BITS, a & _LOW_HALF_MASK
-    b_high, b_low = b >> _HALF_BITS, b & _LOW_HALF_MASK
+    a_high, a_low = a >> _HALF_WORD_BITS, a & _LOW_HALF_WORD_MASK
+    b_high, b_low = b >> _HALF_WORD_BITS, b & _LOW_HALF_WORD_MASK
     low_product = a_low * b_low
-    cross_product = a_high * b_low + (low_product >> _HALF_BITS)
-    middle_sum = a_low * b_high + (cross_product & _LOW_HALF_MASK)
-    high = a_high * b_high + (cross_product >> _HALF_BITS) + (middle_sum >> _HALF_BITS)
-    return high, (middle_sum << _HALF_BITS) | (low_product & _LOW_HALF_MASK)
+    cross_product = a_high * b_low + (low_product >> _HALF_WORD_BITS)
+    middle_sum = a_low * b_high + (cross_product & _LOW_HALF_WORD_MASK)
+    high = a_high * b_high + (cross_product >> _HALF_WORD_BITS) + (middle_sum >> _HALF_WORD_BITS)
+    return high, (middle_sum << _HALF_WORD_BITS) | (low_product & _LOW_HALF_WORD_MASK)
