@@ -40,7 +40,7 @@ class KernelCache:
 
     @property
     def cache_path(self) -> str | None:
-        """The folder of the compiled code, which numba reports; None without a folder."""
+        """Folder of the compiled code, for numba's reports; None if no folder can be written."""
         numba_cache = self._open_cache()
         return None if numba_cache is None else str(numba_cache.cache_path)
 
@@ -61,7 +61,7 @@ class KernelCache:
             return numba_cache.load_overload(sig, target_context)
         except OSError:
             return None
-        except (EOFError, UnpicklingError):  # a crash or a full disk cut the file off
+        except (EOFError, UnpicklingError):  # incomplete after a crash or full disk
             self.flush()
             return None
 

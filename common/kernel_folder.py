@@ -22,7 +22,8 @@ def kernel_folder(source_folder: Path) -> Path | None:
 
     The first folder that can be written is used: a subfolder of NUMBA_CACHE_DIR, `__pycache__` in
     `source_folder`, a subfolder of the user's cache folder, a subfolder of a private temporary
-    folder. Returns None if none can be written. Logs one warning if the first three cannot.
+    folder. Returns None if none can be written. Logs one warning if the first
+    three cannot be written.
     """
     own_folder = _own_folder(source_folder, os.environ.get("NUMBA_CACHE_DIR"))
     if own_folder is not None:
@@ -78,7 +79,7 @@ def _private_folder(source_folder: Path) -> Path | None:
 
 @cache
 def _make_private_folder(source_folder: Path) -> Path | None:
-    """Make a folder with an unpredictable name and mode 0700; this process removes it at its end.
+    """Make a folder with an unpredictable name and mode 0700, to be deleted when the process ends.
 
     The folder will contain code that is executed, so no other user may be able to write to it.
     """

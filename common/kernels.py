@@ -30,7 +30,7 @@ def inlined_kernel(function: Function) -> Any:
 
 
 def is_cached(compiled_kernel: Any) -> bool:
-    """Return whether a kernel's compiled code is on disk; if not, the first call compiles it."""
+    """Return whether a kernel's code is on disk; if not, the first call compiles the kernel."""
     return not compiled_kernel._cache.is_empty()  # noqa: SLF001 - see `_compile`
 
 
@@ -44,5 +44,5 @@ def _compile(function: Function, **options: Any) -> Any:
     options |= {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
     compiled_kernel: Any = njit(**options)(function)
     # Numba's `cache=True` is not used: it reads the disk at import and checks only one source file.
-    compiled_kernel._cache = KernelCache(function)  # noqa: SLF001 - there is no public way
+    compiled_kernel._cache = KernelCache(function)  # noqa: SLF001 - numba has no public function
     return compiled_kernel

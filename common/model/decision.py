@@ -41,7 +41,7 @@ class Decision:
     """
 
     tables: NDArray[np.float64]
-    """Shape (len(RarityTable), KNOTS + 2). For each RarityTable, the row is a `Tail.table`."""
+    """Shape (len(RarityTable), KNOTS + 2). One row, a `Tail.table`, for each RarityTable."""
     weights: NDArray[np.float64]
     """Shape (len(COMPONENTS),). 1 for a used component, 0 for one left out by an ablation."""
     refractory_rows: int = 0

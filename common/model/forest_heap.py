@@ -1,4 +1,4 @@
-"""A fast layout of a forest of shallow trees: each tree is padded to a full heap of depth 8."""
+"""A fast layout for forests with shallow trees: each tree is padded to a full heap of depth 8."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sensorwatch.common.kernels import inlined_kernel, kernel
 
 HEAP_DEPTH = 8
-"""Largest depth of scikit-learn's trees of up to 256 rows: ceil(log2(max_samples))."""
+"""Largest depth of a scikit-learn tree with up to 256 rows: ceil(log2(max_samples))."""
 LEAVES_PER_TREE = 1 << HEAP_DEPTH
 """Number of leaves of a full tree.
 

@@ -23,11 +23,11 @@ class Levels:
     min_rows: int
     """A new sensor's level is learned from this number of rows; 0: the plan uses no levels."""
     max_gap: int
-    """Rows of a sensor that are more microseconds apart have a gap between them; 0: no limit."""
+    """A longer time between two rows of a sensor is a gap. In microseconds; 0: no limit."""
 
     @cached_property
     def level_by_sensor(self) -> dict[str, int]:
-        """For each sensor that has its own level, its row in `location` and `scale`."""
+        """For each sensor that has its own level, the level's row in `location` and `scale`."""
         return {name: row for row, name in enumerate(self.sensor_ids, start=1)}
 
     @cached_property

@@ -47,7 +47,7 @@ def cut_batches(batches: Iterable[Batch], rows: int) -> Iterator[Batch]:
 
 
 def join_batches(batches: Iterable[Batch], schema: Schema) -> Batch:
-    """Return consecutive batches as one batch; its record index starts at 0 in the first batch."""
+    """Return consecutive batches as one; the record index continues from batch to batch."""
     shifted_readings, rejections, records_before = [_no_readings(schema)], list[Rejection](), 0
     for batch in batches:
         readings, batch_rejections = batch

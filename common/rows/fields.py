@@ -63,7 +63,7 @@ def field_reader(schema: Schema) -> FieldReader:
             if type(value) is int:
                 value = _to_float(value)
             if type(value) is float and low <= value <= high and abs(value) < FLOAT32_OVERFLOW:
-                values.append(value + 0.0)  # minus zero becomes zero
+                values.append(value + 0.0)  # -0.0 becomes 0.0
             elif column.missing is MissingPolicy.HOLD_LAST and _is_missing(record, column.path):
                 values.append(math.nan)
             else:

@@ -55,8 +55,8 @@ def parse(
 ) -> tuple[Readings, list[Rejection]]:
     """Parse JSON payloads; each payload becomes one reading or one rejection.
 
-    The result is bit-identical to that of `parse_strictly`. `received`: the receive time of each
-    payload, for the check of `max_future_seconds`; a payload without one is not checked.
+    The result is bit-identical to that of `parse_strictly`. `received`: the receive times,
+    for the check of `max_future_seconds`; a payload without a receive time is not checked.
     `row_executor`: runs the kernel on row ranges of the payloads.
     """
     kernel_schema = _kernel_schema(schema) if len(payloads) >= MIN_PAYLOADS_FOR_KERNEL else None

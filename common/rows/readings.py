@@ -30,7 +30,7 @@ class Readings:
         return len(self.index)
 
     def take(self, rows: NDArray[np.int64] | NDArray[np.bool_] | slice) -> "Readings":
-        """Return the readings that positions, a mask or a slice select, with all `sensor_ids`."""
+        """Return the readings at `rows` (positions, mask or slice); `sensor_ids` stays the same."""
         return Readings(
             self.index[rows],
             self.event_time[rows],

@@ -119,7 +119,7 @@ class RowOrder(_SchemaModel):
     duplicate: Annotated[OutOfOrderPolicy, Field(strict=False)] = OutOfOrderPolicy.SCORE
     """The policy for a row with the same time as the newest row of its sensor."""
     max_gap_seconds: Annotated[float, Field(gt=0, le=1e12)] | None = None
-    """Rows of a sensor that are more seconds apart have a gap between them.
+    """A longer time between two rows of a sensor is a gap. In seconds.
 
     None: the limit is learned in training. After a gap, the sensor's lagged rows are not used.
     """
@@ -221,7 +221,7 @@ class Schema(_SchemaModel):
 
 
 def schema_from_plain(plain: dict[str, Any]) -> Schema:
-    """Return a schema from plain values, such as the content of a TOML file.
+    """Return a schema from nested dicts and lists, such as the content of a TOML file.
 
     Raises SchemaError with a message that lists every problem.
     """

@@ -21,8 +21,8 @@ Fields = Mapping[str, object]
 Times = Sequence[int | None] | NDArray[np.int64]
 """Times in microseconds UTC; None, or NO_TIME in an array, marks a missing time."""
 
-# Matches a string. A string without closing quote matches up to the end of the payload, so that the
-# search does not start again at each later quote. Possessive quantifiers keep the time linear.
+# Matches a string. A string without a closing quote matches up to the end of the payload, so that
+# the search does not start again at each later quote. Possessive quantifiers keep the time linear.
 _JSON_STRING = re.compile(rb'"(?:[^"\\]*+(?:\\.[^"\\]*+)*+"|(.*))', re.DOTALL)
 _LEVEL_CHANGES = np.zeros(256, dtype=np.int8)
 """For each byte value outside strings, the change of the nesting level: -1, 0 or 1."""
@@ -37,8 +37,8 @@ def parse_strictly(
 ) -> tuple[Readings, list[Rejection]]:
     """Parse JSON payloads; each payload becomes one reading or one rejection.
 
-    `common.rows.parsing.parse` gives the same result faster. `received`: the receive time of each
-    payload, for the check of `max_future_seconds`; a payload without one is not checked.
+    `common.rows.parsing.parse` gives the same result faster. `received`: the receive times,
+    for the check of `max_future_seconds`; a payload without a receive time is not checked.
     """
     return collect_rows((decode(payload) for payload in payloads), schema, received=received)
 

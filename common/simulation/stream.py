@@ -79,7 +79,7 @@ class Chunk:
 def simulate(simulation: Simulation) -> Iterator[Chunk]:
     """Yield the rows sorted by time and sensor, `chunk_rows` at a time.
 
-    The rows of a dropout are missing, so no row has the label `dropout`. The same simulation gives
+    Rows of a dropout are left out, so no row has the label `dropout`. The same simulation gives
     the same bits on one machine for any `chunk_rows`. A longer simulation starts with the rows of a
     shorter one.
     """

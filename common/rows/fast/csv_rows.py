@@ -117,7 +117,7 @@ def _read_number_cell(data, pos, end, column, low, high, may_be_missing, values)
         values[column] = np.nan
         return may_be_missing[column]
     value, ok = read_decimal(data, pos, end)
-    values[column] = value + 0.0  # minus zero becomes zero
+    values[column] = value + 0.0  # -0.0 becomes 0.0
     return ok and low[column] <= value <= high[column] and abs(value) < FLOAT32_OVERFLOW
 
 

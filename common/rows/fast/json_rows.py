@@ -254,7 +254,7 @@ def _read_column_value(data, pos, end, low, high, may_be_missing):  # type: igno
     pos, value = read_json_number(data, pos, end)
     if pos < 0 or not (low <= value <= high and abs(value) < FLOAT32_OVERFLOW):
         return NEEDS_STRICT_PARSER, 0.0
-    return pos, value + 0.0  # minus zero becomes zero
+    return pos, value + 0.0  # -0.0 becomes 0.0
 
 
 @inlined_kernel

@@ -14,7 +14,7 @@ NEEDS_STRICT_PARSER = -1
 MAX_DECIMAL_DIGITS = 18
 """Largest number of digits that `read_decimal` reads."""
 MIN_EXPONENT, MAX_EXPONENT = -27, 55
-"""Range of exponents for which 128 bits of a power of five suffice to round the product."""
+"""Decimal exponents for which 128 bits of a power of five are enough for correct rounding."""
 MAX_UINT64_DIGITS = 19
 """Number of decimal digits that always fit into 64 bits."""
 
@@ -119,7 +119,7 @@ def read_decimal(data, pos, end):  # type: ignore[no-untyped-def]
 
 @inlined_kernel
 def _read_decimal_digits(data, pos, end):  # type: ignore[no-untyped-def]
-    """Read digits with a point; return mantissa, exponent and end position (-1: not readable)."""
+    """Read digits and an optional point; return mantissa, exponent and end position, or -1."""
     mantissa, digits, exponent = 0, 0, 0
     has_digit = has_point = False
     while pos < end:

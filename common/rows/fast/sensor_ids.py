@@ -9,7 +9,7 @@ from sensorwatch.common.kernels import inlined_kernel, kernel
 from sensorwatch.common.rows.readings import DEFAULT_SENSOR
 
 _MAX_PROBES_PER_ROW = 16
-"""Limit on the average number of probes; only ids that were chosen to collide need more."""
+"""Limit on hash table probes per row; only ids that were chosen to collide need more."""
 _FNV_OFFSET, _FNV_PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)  # FNV-1a, 64 bits
 _FOLD_BITS = np.uint64(32)
 

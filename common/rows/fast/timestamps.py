@@ -18,7 +18,7 @@ class TimeKind(IntEnum):
 
 
 TIME_KIND_OF_FORMAT = {time_kind.name.lower(): time_kind for time_kind in TimeKind}
-"""For each time format that the kernel reads, by its name in a schema, the TimeKind."""
+"""Maps each time format that the kernel reads, by its name in a schema, to its TimeKind."""
 
 _DAY_SECONDS = 86_400
 _TEXT_LENGTH = 27  # 2025-01-01T00:00:00.123456Z
