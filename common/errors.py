@@ -1,4 +1,4 @@
-"""Exception classes, one per reaction of the caller, and the exit code of each class.
+"""Exception classes, each with its exit code and the reaction that the caller should have.
 
 SensorwatchError                 code  reaction
 ├── UsageError                    2    stop; a person must change something
@@ -12,7 +12,7 @@ SensorwatchError                 code  reaction
 ├── ModelRefused                  6    keep the last good model and warn; exit if there is none
 ├── OffsetsLost                   7    committed offsets are missing or out of range: ask a person
 ├── StateRefused                  8    a snapshot is lost, damaged or of another topic: ask a person
-│   └── MemoryRefused             8    the bytes of a memory are damaged, newer or of another model
+│   └── MemoryRefused             8    the stored memory is damaged, newer or of another model
 ├── MicroBatchAborted             -    abort, rewind to the committed offsets, continue
 ├── OutcomeUnknown                -    new producer, rewind to the committed offsets, continue
 └── Unrecoverable                70    crash: exit non-zero and let the supervisor restart
@@ -31,7 +31,7 @@ class SensorwatchError(Exception):
 
 
 class UsageError(SensorwatchError):
-    """The request cannot be done; a person has to change something."""
+    """The request cannot be carried out; a person has to change something."""
 
     exit_code: ClassVar[int] = 2
 
@@ -73,7 +73,7 @@ class BreakerOpen(SensorwatchError):
 
 
 class ModelRefused(SensorwatchError):
-    """A model version is corrupt, edited, of another schema or of a newer format."""
+    """A model version is corrupt, was edited, or has another schema or a newer format."""
 
     exit_code: ClassVar[int] = 6
 
@@ -91,7 +91,7 @@ class StateRefused(SensorwatchError):
 
 
 class MemoryRefused(StateRefused):
-    """The bytes of a memory are damaged, of a newer format, or of another model."""
+    """The stored memory of the sensors is damaged, has a newer format or is of another model."""
 
 
 class MicroBatchAborted(SensorwatchError):
@@ -99,7 +99,7 @@ class MicroBatchAborted(SensorwatchError):
 
 
 class OutcomeUnknown(SensorwatchError):
-    """A commit has an unknown outcome; the committed offsets show whether it happened."""
+    """A commit has an unknown outcome; the committed offsets show whether the commit happened."""
 
 
 class Unrecoverable(SensorwatchError):

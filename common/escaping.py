@@ -5,8 +5,8 @@ import re
 from collections.abc import Callable
 
 _LINE_FEED_AND_TAB = "\n\t"
-# Joiners, fillers and selectors: str.isprintable() accepts them, but they are not visible.
-_INVISIBLE = re.compile(
+# str.isprintable() accepts joiners, fillers and variation selectors, although nothing is visible.
+_INVISIBLE_CHARACTERS = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u3164\ufe00-\ufe0f\uffa0"
     "\U000e0100-\U000e01ef]"
 )
@@ -23,8 +23,8 @@ def escape(text: str) -> str:
 
 
 def escape_lines(text: str) -> str:
-    """Return a text like `escape`, but keep its line feeds and tabs."""
-    return _escape_unsafe_characters(text, _python_escape, keep=_LINE_FEED_AND_TAB)
+    """Escape a text as `escape` does, but keep its line feeds and tabs."""
+    return _escape_unsafe_characters(text, _python_escape, kept_characters=_LINE_FEED_AND_TAB)
 
 
 def escape_json(text: str) -> str:
@@ -34,7 +34,7 @@ def escape_json(text: str) -> str:
     text contains them only as white space between tokens.
     """
     return _escape_unsafe_characters(
-        text, lambda character: json.dumps(character)[1:-1], keep=_LINE_FEED_AND_TAB
+        text, lambda character: json.dumps(character)[1:-1], kept_characters=_LINE_FEED_AND_TAB
     )
 
 
@@ -42,11 +42,13 @@ def _python_escape(character: str) -> str:
     return ascii(character)[1:-1]
 
 
-def _escape_unsafe_characters(text: str, escape: Callable[[str], str], *, keep: str = "") -> str:
+def _escape_unsafe_characters(
+    text: str, escape_character: Callable[[str], str], *, kept_characters: str = ""
+) -> str:
     if _is_safe(text):
         return text
-    return "".join(c if _is_safe(c) or c in keep else escape(c) for c in text)
+    return "".join(c if _is_safe(c) or c in kept_characters else escape_character(c) for c in text)
 
 
 def _is_safe(text: str) -> bool:
-    return text.isprintable() and (text.isascii() or _INVISIBLE.search(text) is None)
+    return text.isprintable() and (text.isascii() or _INVISIBLE_CHARACTERS.search(text) is None)

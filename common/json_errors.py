@@ -1,9 +1,9 @@
-"""The errors of decoding JSON that another program may have written."""
+"""The exceptions that can occur when JSON from another program is decoded."""
 
 import msgspec
 
 UNREADABLE_JSON = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-"""What `msgspec.json.decode` raises for bytes that are no JSON of the wanted type.
+"""The exceptions of `msgspec.json.decode` for bytes that are not JSON of the wanted type.
 
-RecursionError: an unknown field contains thousands of nested arrays or objects.
+RecursionError occurs if an unknown field contains thousands of nested arrays or objects.
 """

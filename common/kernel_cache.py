@@ -1,7 +1,8 @@
-"""The compiled kernels on disk, opened at the first call of a kernel.
+"""The cache of compiled kernels on disk; it is opened at the first call of a kernel.
 
-This is the one file that uses numba's private interface; `tests/test_numba_interface.py` says what
-it relies on, and what to check before numba's upper bound in pyproject.toml is raised.
+Numba's private interface is used only here and in one line of `kernels.py`. The tests in
+`tests/test_numba_interface.py` cover all parts of this interface that are used, and the test file
+lists what to check before numba's upper bound in pyproject.toml is raised.
 """
 
 import hashlib
@@ -27,88 +28,88 @@ def on_compiled(listener: Callable[[str], object]) -> None:
 
 
 class KernelCache:
-    """One kernel's compiled code, by signature and CPU: what a dispatcher of numba keeps it in.
+    """The cache of one kernel's compiled code, by signature and CPU, as numba's dispatcher uses it.
 
-    A folder that cannot be read or written costs time, never a failure: the kernel is compiled.
+    If the folder cannot be read or written, the kernel is compiled again; no error is raised.
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self._function = function
         self._folder: Path | None = None
-        self._opened: Any = None
+        self._numba_cache: Any = None
 
     @property
     def cache_path(self) -> str | None:
-        """The folder of the compiled code, for numba's own reports; None: there is none."""
-        opened = self._open()
-        return None if opened is None else str(opened.cache_path)
+        """Folder of the compiled code, for numba's reports; None if no folder can be written."""
+        numba_cache = self._open_cache()
+        return None if numba_cache is None else str(numba_cache.cache_path)
 
     def is_empty(self) -> bool:
-        """Say whether there is no compiled code of the sources as they are now."""
-        opened = self._open()
+        """Return whether the folder contains no compiled code of the current source files."""
+        numba_cache = self._open_cache()
         try:
-            return opened is None or not opened._cache_file._load_index()  # noqa: SLF001
+            return numba_cache is None or not numba_cache._cache_file._load_index()  # noqa: SLF001
         except (OSError, EOFError, UnpicklingError):
             return True
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """Return the compiled code for a signature, or None."""
-        opened = self._open()
-        if opened is None:
+        """Return the compiled code for a signature, or None if it is not on disk."""
+        numba_cache = self._open_cache()
+        if numba_cache is None:
             return None
         try:
-            return opened.load_overload(sig, target_context)
+            return numba_cache.load_overload(sig, target_context)
         except OSError:
             return None
-        except (EOFError, UnpicklingError):  # cut off by a crash or a full disk
+        except (EOFError, UnpicklingError):  # incomplete after a crash or full disk
             self.flush()
             return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        """Keep the compiled code of a signature, if it can be kept."""
+        """Store the compiled code of a signature if the folder can be written."""
         for listener in _listeners:
             listener(f"{self._function.__module__}.{self._function.__qualname__}")
-        opened = self._open()
-        if opened is None:
+        numba_cache = self._open_cache()
+        if numba_cache is None:
             return
         try:
-            opened.save_overload(sig, data)
+            numba_cache.save_overload(sig, data)
         except (OSError, EOFError, UnpicklingError) as error:
             _log.warning("a compiled kernel cannot be kept in %s: %s", self._folder, error)
 
     def flush(self) -> None:
-        """Forget all signatures."""
-        opened = self._open()
-        if opened is not None:
-            opened.flush()
+        """Forget the compiled code of all signatures."""
+        numba_cache = self._open_cache()
+        if numba_cache is not None:
+            numba_cache.flush()
 
-    def _open(self) -> Any:
+    def _open_cache(self) -> Any:
         folder = kernel_folder(Path(self._function.__code__.co_filename).parent)
         if folder is None:
             return None
         if folder != self._folder:
-            make: Any = _FileCache  # numba's own methods have no types
-            self._opened, self._folder = make(self._function), folder
-        return self._opened
+            new_cache: Any = _FileCache  # numba's methods have no type annotations
+            self._numba_cache, self._folder = new_cache(self._function), folder
+        return self._numba_cache
 
 
 @cache
 def source_stamp() -> str:
-    """Return a digest of all files that kernels take code or constants from.
+    """Return a digest of all source files that can affect the code of a kernel.
 
-    numba looks only at the file of the function itself, and would use what it compiled before
-    a function in another file changed.
+    Numba checks only the file of the function itself. After a change of a function in another file,
+    it would use outdated compiled code.
     """
     digest = hashlib.sha256()
     for path in kernel_sources():
-        content = path.read_bytes()
-        digest.update(f"{path.name} {len(content)}\n".encode())
-        digest.update(content)
+        source_bytes = path.read_bytes()
+        digest.update(f"{path.name} {len(source_bytes)}\n".encode())
+        digest.update(source_bytes)
     return digest.hexdigest()
 
 
 def kernel_count() -> int:
-    """Return the number of kernels in all files, counted in their text."""
+    """Return the number of kernels, which is the number of their decorators in the source files."""
     return sum(
         line in (b"@kernel", b"@inlined_kernel")
         for path in kernel_sources()
@@ -117,14 +118,14 @@ def kernel_count() -> int:
 
 
 def kernel_sources() -> list[Path]:
-    """Return every file that kernels may take code or constants from."""
+    """Return all source files that can affect the code of a kernel."""
     common = Path(__file__).parent
     folders = (common, common.parent / "trainer")
     return sorted(path for folder in folders for path in folder.rglob("*.py"))
 
 
 class _Locator:
-    """What numba asks for a file's folder and freshness."""
+    """Gives numba the cache folder of a source file, and a stamp that changes with the source."""
 
     def __init__(self, function: Callable[..., Any], file: str) -> None:
         self._function = function

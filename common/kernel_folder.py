@@ -1,4 +1,4 @@
-"""The folder for compiled kernels: one that this user can write, or a private temporary one."""
+"""Selects a folder for compiled kernels: a writable cache folder or a private temporary folder."""
 
 import atexit
 import hashlib
@@ -12,50 +12,53 @@ from functools import cache
 from pathlib import Path
 
 PRIVATE_FOLDER_VARIABLE = "SENSORWATCH_PRIVATE_KERNELS"
-"""Names the private temporary folder to child processes, so that they share it."""
+"""Environment variable with the private temporary folder; child processes then share the folder."""
 
 _log = logging.getLogger("sensorwatch.kernels")
 
 
-def kernel_folder(sources: Path) -> Path | None:
-    """Return the folder for the compiled kernels of the folder `sources`; None: there is none.
+def kernel_folder(source_folder: Path) -> Path | None:
+    """Return the folder for the compiled kernels of `source_folder`, or None.
 
-    The first writable one of: a subfolder of NUMBA_CACHE_DIR, `__pycache__` in `sources`, a
-    subfolder of the user's cache folder, a subfolder of a private temporary folder. Logs one
-    warning if the private folder is needed.
+    The first folder that can be written is used: a subfolder of NUMBA_CACHE_DIR, `__pycache__` in
+    `source_folder`, a subfolder of the user's cache folder, a subfolder of a private temporary
+    folder. Returns None if none can be written. Logs one warning if the first
+    three cannot be written.
     """
-    own = _own_folder(sources, os.environ.get("NUMBA_CACHE_DIR"))
-    if own is not None:
-        return own
-    private = _private_folder(sources)
-    return None if private is None else private / _name_of(sources)
+    own_folder = _own_folder(source_folder, os.environ.get("NUMBA_CACHE_DIR"))
+    if own_folder is not None:
+        return own_folder
+    private_folder = _private_folder(source_folder)
+    return None if private_folder is None else private_folder / _unique_name(source_folder)
 
 
 @cache
-def _own_folder(sources: Path, numba_cache_dir: str | None) -> Path | None:
-    candidates = _candidates(sources, numba_cache_dir)
-    return next((folder for folder in candidates if _is_writable(folder)), None)
+def _own_folder(source_folder: Path, numba_cache_dir: str | None) -> Path | None:
+    candidate_folders = _candidate_folders(source_folder, numba_cache_dir)
+    return next((folder for folder in candidate_folders if _is_writable(folder)), None)
 
 
-def _candidates(sources: Path, numba_cache_dir: str | None) -> Iterator[Path]:
+def _candidate_folders(source_folder: Path, numba_cache_dir: str | None) -> Iterator[Path]:
     if numba_cache_dir:
-        yield Path(numba_cache_dir) / _name_of(sources)
-    yield sources / "__pycache__"
-    user = os.environ.get("XDG_CACHE_HOME", "")
+        yield Path(numba_cache_dir) / _unique_name(source_folder)
+    yield source_folder / "__pycache__"
+    user_cache_text = os.environ.get("XDG_CACHE_HOME", "")
     try:
-        base = Path(user) if Path(user).is_absolute() else Path.home() / ".cache"
-    except RuntimeError:  # a user without a home folder
+        user_cache = (
+            Path(user_cache_text) if Path(user_cache_text).is_absolute() else Path.home() / ".cache"
+        )
+    except RuntimeError:  # the user has no home folder
         return
-    yield base / "sensorwatch" / _name_of(sources)
+    yield user_cache / "sensorwatch" / _unique_name(source_folder)
 
 
-def _name_of(sources: Path) -> str:
-    """Return a name that two folders of sources do not share."""
-    return f"{sources.name}_{hashlib.sha256(os.fsencode(sources)).hexdigest()[:16]}"
+def _unique_name(source_folder: Path) -> str:
+    """Return a folder name that is different for each source folder."""
+    return f"{source_folder.name}_{hashlib.sha256(os.fsencode(source_folder)).hexdigest()[:16]}"
 
 
 def _is_writable(folder: Path) -> bool:
-    # Permission bits do not say it all: a file system may be read-only or full.
+    # Permission bits are not enough: the file system may be read-only or full.
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -64,35 +67,39 @@ def _is_writable(folder: Path) -> bool:
         return False
 
 
-def _private_folder(sources: Path) -> Path | None:
-    inherited = os.environ.get(PRIVATE_FOLDER_VARIABLE)
-    if inherited and _is_private(Path(inherited)):
-        return Path(inherited)
-    made = _make_private_folder(sources)
-    # A cleaner of temporary files may have removed it, and another user may have made it again.
-    return made if made is not None and _is_private(made) else None
+def _private_folder(source_folder: Path) -> Path | None:
+    inherited_folder = os.environ.get(PRIVATE_FOLDER_VARIABLE)
+    if inherited_folder and _is_private(Path(inherited_folder)):
+        return Path(inherited_folder)
+    private_folder = _make_private_folder(source_folder)
+    # Since its creation, the folder may have been removed by a clean-up of temporary files, and
+    # another user may have created a folder of the same name.
+    return private_folder if private_folder is not None and _is_private(private_folder) else None
 
 
 @cache
-def _make_private_folder(sources: Path) -> Path | None:
-    """Make a folder of an unpredictable name and mode 0700; it is removed when this process ends.
+def _make_private_folder(source_folder: Path) -> Path | None:
+    """Make a folder with an unpredictable name and mode 0700, to be deleted when the process ends.
 
-    A cache is code that is loaded, so no other user may be able to prepare it.
+    The folder will contain code that is executed, so no other user may be able to write to it.
     """
-    tried = [str(folder) for folder in _candidates(sources, os.environ.get("NUMBA_CACHE_DIR"))]
+    tried_folders = [
+        str(folder)
+        for folder in _candidate_folders(source_folder, os.environ.get("NUMBA_CACHE_DIR"))
+    ]
     try:
         folder = Path(tempfile.mkdtemp(prefix="sensorwatch-kernels-"))
     except OSError:
-        _warn("are not kept, and every process compiles them again", tried)
+        _log_warning("are not kept, and every process compiles them again", tried_folders)
         return None
     os.environ[PRIVATE_FOLDER_VARIABLE] = str(folder)
-    atexit.register(_remove, folder, os.getpid())
-    _warn("go to a temporary folder, and every start compiles them again", tried)
+    atexit.register(_remove_folder, folder, os.getpid())
+    _log_warning("go to a temporary folder, and every start compiles them again", tried_folders)
     return folder
 
 
 def _is_private(folder: Path) -> bool:
-    """Say whether it is a folder, no link, that only this user can enter."""
+    """Return whether the path is a folder (not a link) that only this user can enter."""
     try:
         status = folder.lstat()
     except OSError:
@@ -101,17 +108,17 @@ def _is_private(folder: Path) -> bool:
     return stat.S_ISDIR(mode) and status.st_uid == os.geteuid() and not mode & 0o077
 
 
-def _remove(folder: Path, owner: int) -> None:
-    if os.getpid() == owner:  # not a forked child
+def _remove_folder(folder: Path, owner_process: int) -> None:
+    if os.getpid() == owner_process:  # a forked child must not remove the folder
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _warn(consequence: str, tried: list[str]) -> None:
+def _log_warning(consequence: str, tried_folders: list[str]) -> None:
     _log.warning(
         "user %d cannot write a folder for compiled kernels (tried %s). The kernels %s, which "
         "takes up to a minute. Set NUMBA_CACHE_DIR to a folder that this user can write; "
         "`sensorwatch warmup`, run as this user, then compiles ahead",
         os.geteuid(),
-        ", ".join(tried),
+        ", ".join(tried_folders),
         consequence,
     )

@@ -1,4 +1,4 @@
-"""Compilation of kernels, which process rows in one fixed order."""
+"""Compilation of kernels: functions that numba compiles and that process rows in a fixed order."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,40 +9,40 @@ from sensorwatch.common.kernel_cache import KernelCache
 
 Function = Callable[..., Any]
 
-_called_from_python: list[Any] = []
+_kernels_called_from_python: list[Any] = []
 
 
 def kernel(function: Function) -> Any:
-    """Compile a function that Python calls."""
-    compiled = _compiled(function)
-    _called_from_python.append(compiled)
-    return compiled
+    """Compile a kernel that Python code calls."""
+    compiled_kernel = _compile(function)
+    _kernels_called_from_python.append(compiled_kernel)
+    return compiled_kernel
 
 
 def inlined_kernel(function: Function) -> Any:
-    """Compile what only kernels call: it borrows its arrays and allocates none.
+    """Compile a function that only kernels call and that allocates no arrays.
 
-    numba would count the references to each array at each call, which took three quarters of the
-    time of small functions. Each is put in place of its calls: LLVM by itself leaves larger ones
-    apart, which took another third.
+    Reference counting is off: numba would count the references to each array at each call, which
+    took three quarters of the time of small functions. Inlining is forced: LLVM by default does not
+    inline the larger functions, and their calls took another third of the time.
     """
-    return _compiled(function, _nrt=False, forceinline=True)
+    return _compile(function, _nrt=False, forceinline=True)
 
 
-def is_cached(compiled: Any) -> bool:
-    """Return whether the compiled code of a kernel is on disk; if not, its first call compiles."""
-    return not compiled._cache.is_empty()  # noqa: SLF001 - see `_compiled`
+def is_cached(compiled_kernel: Any) -> bool:
+    """Return whether a kernel's code is on disk; if not, the first call compiles the kernel."""
+    return not compiled_kernel._cache.is_empty()  # noqa: SLF001 - see `_compile`
 
 
 def all_cached() -> bool:
     """Return whether the compiled code of every imported kernel is on disk."""
-    return all(map(is_cached, _called_from_python))
+    return all(map(is_cached, _kernels_called_from_python))
 
 
-def _compiled(function: Function, **options: Any) -> Any:
-    # Only Python and kernels call kernels, so no entry for C is compiled.
+def _compile(function: Function, **options: Any) -> Any:
+    # Only Python and kernels call kernels, so no entry point for C is compiled.
     options |= {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
-    compiled: Any = njit(**options)(function)
-    # Not numba's `cache=True`: it looks at the disk at import, and at one file only.
-    compiled._cache = KernelCache(function)  # noqa: SLF001 - numba has no public way
-    return compiled
+    compiled_kernel: Any = njit(**options)(function)
+    # Numba's `cache=True` is not used: it reads the disk at import and checks only one source file.
+    compiled_kernel._cache = KernelCache(function)  # noqa: SLF001 - numba has no public function
+    return compiled_kernel

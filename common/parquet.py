@@ -18,8 +18,8 @@ BATCH_ROWS = 65_536
 def read_parquet(path: Path, schema: Schema) -> Iterator[Fields]:
     """Yield the fields of every row of a Parquet file, in order.
 
-    A timestamp is converted to the schema's time format. A timestamp without a zone stays without
-    one. A sensor key that is null counts as absent.
+    A timestamp is converted to the schema's time format. A timestamp without a zone becomes a
+    time without a zone. A sensor key that is null counts as absent.
 
     Raises DataError at the first row if pyarrow is not installed, if the file is missing or not
     Parquet, or if a column is missing.
@@ -66,13 +66,13 @@ def _rows_of_batch(batch: Any, schema: Schema, arrow: Any) -> Iterator[Fields]:
         else _column_values(column, arrow)
         for name, column in zip(names, batch.columns, strict=True)
     ]
-    key = schema.key.field if schema.key else None
-    nested = [path for path in schema.paths if "." in path and path in names]
+    key_name = schema.key.field if schema.key else None
+    nested_paths = [path for path in schema.paths if "." in path and path in names]
     for values in zip(*columns, strict=True):
         record: dict[str, object] = dict(zip(names, values, strict=True))
-        if key is not None and record.get(key, "") is None:
-            del record[key]
-        for path in nested:
+        if key_name is not None and record.get(key_name, "") is None:
+            del record[key_name]
+        for path in nested_paths:
             if path in record:
                 set_nested(record, path, record.pop(path))
         yield record
@@ -90,8 +90,10 @@ def _time_values(column: Any, time: TimeField, arrow: Any) -> list[object]:
         return _column_values(column, arrow)
     zone = column.type.tz
     microseconds = column.cast(arrow.timestamp("us", tz=zone), safe=False).cast(arrow.int64())
-    write = _time_writer(time, has_zone=zone is not None)
-    return [None if instant is None else write(instant) for instant in microseconds.to_pylist()]
+    write_time = _time_writer(time, has_zone=zone is not None)
+    return [
+        None if instant is None else write_time(instant) for instant in microseconds.to_pylist()
+    ]
 
 
 def _time_writer(time: TimeField, *, has_zone: bool) -> Callable[[int], object]:
@@ -103,28 +105,28 @@ def _time_writer(time: TimeField, *, has_zone: bool) -> Callable[[int], object]:
         return text if has_zone else text.removesuffix("Z")
 
     def write_pattern(instant: int) -> object:
-        moment = EPOCH + timedelta(microseconds=instant)
-        return moment.astimezone(zone).strftime(time.format)
+        utc_time = EPOCH + timedelta(microseconds=instant)
+        return utc_time.astimezone(zone).strftime(time.format)
 
     match time.format:
         case "rfc3339":
-            write: Callable[[int], object] = write_rfc3339
+            write_time: Callable[[int], object] = write_rfc3339
         case "epoch_s":
-            write = _epoch_writer(1_000_000)
+            write_time = _epoch_writer(1_000_000)
         case "epoch_ms":
-            write = _epoch_writer(1_000)
+            write_time = _epoch_writer(1_000)
         case _:
-            write = write_pattern
-    return lambda instant: _write_or_fall_back(write, instant)
+            write_time = write_pattern
+    return lambda instant: _write_or_fall_back(write_time, instant)
 
 
 def _epoch_writer(scale: int) -> Callable[[int], object]:
     return lambda instant: instant / scale if instant % scale else instant // scale
 
 
-def _write_or_fall_back(write: Callable[[int], object], instant: int) -> object:
+def _write_or_fall_back(write_time: Callable[[int], object], instant: int) -> object:
     try:
-        return write(instant)
+        return write_time(instant)
     except OverflowError:
-        # No time format can express a year above 9999. The parser rejects this text.
+        # No time format can express a year above 9999; the parser rejects the returned text.
         return str(instant)

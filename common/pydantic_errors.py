@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 
 def describe_validation_error(error: ValidationError, *, known: Iterable[str] = ()) -> str:
-    """Return "path: problem, found value" for each problem, joined by "; ".
+    """Return one text: "path: problem, found value" for each problem, joined by "; ".
 
     `known`: all valid dotted names. For an unknown key, the most similar valid name is suggested.
     """
@@ -25,7 +25,7 @@ def suggest_name(name: str, known_names: Iterable[str]) -> str:
 
 def _describe_problem(problem: object, known_names: list[str]) -> str:
     assert isinstance(problem, dict)
-    path = ".".join(str(part) for part in problem["loc"])
+    path = ".".join(str(key) for key in problem["loc"])
     if problem["type"] == "extra_forbidden":
         return f'unknown key "{path}"{suggest_name(path, known_names)}'
     if problem["type"] == "missing":

@@ -1,13 +1,13 @@
-"""Execution of work that needs no row order, serially or in parallel row ranges."""
+"""Execution of work on rows in any order: in one call or in parallel row ranges."""
 
 from collections.abc import Callable
 
 RowRangeWork = Callable[[int, int], None]
-"""A function (begin, end) that processes the rows `begin` to `end` - 1, and writes only to them."""
+"""A function (begin, end) that processes rows `begin` to `end` - 1 and writes no other rows."""
 RowExecutor = Callable[[RowRangeWork, int], None]
 """A function (work, rows) that runs `work` on all rows and blocks until every row is done.
 
-It raises the exception of a failed call of `work`.
+If a call of `work` raises an exception, the function raises this exception.
 """
 
 

@@ -38,10 +38,10 @@ def read_batches(path: Path, schema: Schema) -> Iterator[Batch]:
     The rows equal those of `collect_rows(read_rows(path, schema), schema)`, but a kernel reads
     plain CSV lines, which is faster. Raises the same errors as `read_rows`.
     """
-    start = None if _is_parquet(path) else _find_rows_start(path, schema)
-    if start is None:
+    rows_start = None if _is_parquet(path) else _find_rows_start(path, schema)
+    if rows_start is None:
         return collect_batches(read_rows(path, schema), schema)
-    return _read_chunks(path, schema, start)
+    return _read_chunks(path, schema, rows_start)
 
 
 def open_text(path: Path) -> TextIO:
@@ -93,7 +93,7 @@ def _is_parquet(path: Path) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _RowsStart:
-    """The position of the first row in a CSV file."""
+    """The position of the first row in a CSV file, and a reader for the rows."""
 
     reader: ChunkReader
     position: int
@@ -121,8 +121,8 @@ def _find_rows_start(path: Path, schema: Schema) -> _RowsStart | None:
     return None
 
 
-def _read_chunks(path: Path, schema: Schema, start: _RowsStart) -> Iterator[Batch]:
-    position, lines, unfinished_line = start.position, start.lines, b""
+def _read_chunks(path: Path, schema: Schema, rows_start: _RowsStart) -> Iterator[Batch]:
+    position, line_count, unfinished_line = rows_start.position, rows_start.lines, b""
     try:
         with path.open("rb") as file:
             file.seek(position)
@@ -133,28 +133,28 @@ def _read_chunks(path: Path, schema: Schema, start: _RowsStart) -> Iterator[Batc
                     if new_bytes or not unfinished_line
                     else unfinished_line + b"\n"
                 )
-                end = chunk.rfind(b"\n") + 1
-                batch, bytes_taken = start.reader.read(chunk[:end])
-                unfinished_line = chunk[end:]
+                complete_end = chunk.rfind(b"\n") + 1
+                batch, bytes_taken = rows_start.reader.read(chunk[:complete_end])
+                unfinished_line = chunk[complete_end:]
                 yield batch
                 position += bytes_taken
-                lines += chunk.count(b"\n", 0, bytes_taken)
-                if bytes_taken < end or len(unfinished_line) > MAX_LINE_BYTES:
+                line_count += chunk.count(b"\n", 0, bytes_taken)
+                if bytes_taken < complete_end or len(unfinished_line) > MAX_LINE_BYTES:
                     break
                 if not new_bytes:
                     return
         yield from collect_batches(
-            _read_csv_from(path, schema, start.reader.strict, position, lines), schema
+            _read_csv_from(path, schema, rows_start.reader.strict, position, line_count), schema
         )
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
 def _read_csv_from(
-    path: Path, schema: Schema, read_cells: CellReader, position: int, lines: int
+    path: Path, schema: Schema, read_cells: CellReader, position: int, lines_before: int
 ) -> Iterator[Fields | Fault]:
-    """Yield the rows after the first `position` bytes, which contain `lines` lines."""
+    """Yield the rows after the first `position` bytes, which contain `lines_before` lines."""
     with path.open("rb") as file:
         file.seek(position)
         text = io.TextIOWrapper(file, encoding="utf-8", errors="surrogateescape", newline="")
-        yield from read_csv_rows(csv_reader(text, schema), read_cells, lines_before=lines)
+        yield from read_csv_rows(csv_reader(text, schema), read_cells, lines_before=lines_before)

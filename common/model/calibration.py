@@ -9,18 +9,18 @@ from numpy.typing import NDArray
 from sensorwatch.common.model.stored_arrays import require, stored_array
 
 MAX_CALIBRATION_SCORES = 100_000
-"""Largest number of stored calibration scores; of more scores, an evenly spaced part is stored."""
+"""Largest number of stored calibration scores; a larger set is thinned evenly to this number."""
 MIN_CENTRE_DISTANCE = 1e-9
 """Smallest distance between centre and threshold; it keeps anomaly scores from overflowing."""
 _MIN_VALUES_TO_SORT = 300
-"""Number of values from which it is faster to sort them before the binary search."""
+"""With at least this many values, sorting them before the binary search saves time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
     """Parameters that convert a model's raw scores to anomaly scores and p-values.
 
-    They are learned from rows that the model was not fitted on.
+    The parameters are learned from rows that the model was not fitted on.
     """
 
     threshold: float
@@ -34,8 +34,8 @@ class Calibration:
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the arrays of the calibration by name, as a model version stores them."""
-        numbers = [self.threshold, self.centre, self.target_alert_rate]
-        return {"calibration_scores": self.scores, "calibration": np.asarray(numbers)}
+        parameters = [self.threshold, self.centre, self.target_alert_rate]
+        return {"calibration_scores": self.scores, "calibration": np.asarray(parameters)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +45,17 @@ class AnomalyScores:
     anomaly_score: NDArray[np.float64]
     """Shape (n,). 0.0 for a raw score at or below the centre, 1.0 at the threshold."""
     above: NDArray[np.bool_]
-    """Shape (n,). Whether the raw score is strictly above the threshold."""
+    """Shape (n,). True if the raw score is strictly above the threshold."""
 
 
 def calibrate(
     raw_scores: NDArray[np.float64], target_alert_rate: float, *, threshold: float | None = None
 ) -> Calibration:
-    """Return a calibration with a share `target_alert_rate` of scores above its threshold.
+    """Return a calibration; a share `target_alert_rate` of the scores is above its threshold.
 
-    `raw_scores`: shape (m,), of rows that the model was not fitted on. `threshold`: if given, it is
-    used instead of `target_alert_rate`, for raw scores that are rarities already. Raises
-    ValueError if m is 0.
+    `raw_scores`: shape (m,), of rows that the model was not fitted on. `threshold`: for raw
+    scores that are rarities already; it replaces the threshold that `target_alert_rate` gives.
+    Raises ValueError if m is 0.
     """
     if len(raw_scores) == 0:
         raise ValueError("no calibration scores")
@@ -63,7 +63,7 @@ def calibrate(
     if threshold is None:
         threshold = float(np.quantile(sorted_scores, 1.0 - target_alert_rate, method="higher"))
     centre = float(np.median(sorted_scores))
-    # If all scores are equal, centre and threshold are equal: use a small distance.
+    # If all scores are equal, the median is the threshold: put the centre slightly below it.
     centre = min(centre, threshold - max(abs(threshold) * 1e-3, MIN_CENTRE_DISTANCE))
     if len(sorted_scores) > MAX_CALIBRATION_SCORES:
         kept_indices = (
@@ -76,11 +76,11 @@ def calibrate(
 def calibration_from_arrays(arrays: dict[str, NDArray[Any]]) -> Calibration:
     """Build a calibration from stored arrays; raises ModelRefused if one of them is wrong."""
     scores = stored_array(arrays, "calibration_scores", np.float64, (None,))
-    numbers = stored_array(arrays, "calibration", np.float64, (3,))
+    parameters = stored_array(arrays, "calibration", np.float64, (3,))
     require(len(scores), "calibration_scores", actual="no scores", wanted="at least one")
     is_sorted = bool(np.all(np.diff(scores) >= 0))
     require(is_sorted, "calibration_scores", actual="falling scores", wanted="rising ones")
-    threshold, centre, target_alert_rate = numbers.tolist()
+    threshold, centre, target_alert_rate = parameters.tolist()
     require(
         threshold - centre >= MIN_CENTRE_DISTANCE / 2,
         "calibration",
@@ -104,7 +104,7 @@ def to_anomaly_scores(raw_scores: NDArray[np.float64], calibration: Calibration)
     centre_distance = calibration.threshold - calibration.centre
     above = raw_scores > calibration.threshold
     anomaly_score = np.maximum((raw_scores - calibration.centre) / centre_distance, 0.0)
-    # Rounding must not give 1.0 to a row above the threshold, or more than 1.0 to another row.
+    # Rounding errors must not move a score across 1.0: only rows above the threshold exceed 1.0.
     just_above_one = np.nextafter(1.0, 2.0)
     anomaly_score = np.where(
         above, np.maximum(anomaly_score, just_above_one), np.minimum(anomaly_score, 1.0)
@@ -113,7 +113,10 @@ def to_anomaly_scores(raw_scores: NDArray[np.float64], calibration: Calibration)
 
 
 def p_values(raw_scores: NDArray[np.float64], calibration: Calibration) -> NDArray[np.float64]:
-    """Return conformal p-values (n,): (1 + count of scores at least as high) / (1 + m)."""
+    """Return the conformal p-value (n,) of each raw score (n,).
+
+    The p-value is (1 + number of the m calibration scores that are at least as high) / (1 + m).
+    """
     count_at_least = len(calibration.scores) - _count_below(calibration.scores, raw_scores)
     return (1.0 + count_at_least.astype(np.float64)) / (1.0 + len(calibration.scores))
 
@@ -121,14 +124,14 @@ def p_values(raw_scores: NDArray[np.float64], calibration: Calibration) -> NDArr
 def _count_below(
     sorted_scores: NDArray[np.float64], values: NDArray[np.float64]
 ) -> NDArray[np.int64]:
-    """Return, for each of `values` (n,), how many of `sorted_scores` are below the value.
+    """Return, for each of `values` (n,), the number of `sorted_scores` that are below the value.
 
     Many values are sorted before the search, because consecutive searches then read neighbouring
     memory.
     """
     if len(values) < _MIN_VALUES_TO_SORT:
         return np.searchsorted(sorted_scores, values, side="left")
-    order = np.argsort(values)
-    counts = np.empty(len(values), dtype=np.int64)
-    counts[order] = np.searchsorted(sorted_scores, values[order], side="left")
-    return counts
+    sort_order = np.argsort(values)
+    counts_below = np.empty(len(values), dtype=np.int64)
+    counts_below[sort_order] = np.searchsorted(sorted_scores, values[sort_order], side="left")
+    return counts_below

@@ -30,22 +30,22 @@ class RarityTable(IntEnum):
 
 
 COMPONENTS = (RarityTable.FOREST, RarityTable.DISTANCE, RarityTable.DRIFT, RarityTable.STUCK)
-"""The components of a score with memory, in the order of their columns."""
+"""The components of the score of a row that is scored with memory, in column order."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Parameters that combine the components of a row into one score.
+    """Parameters that combine the component scores of a row into one score.
 
-    The score is in nats: -ln of the share of clean rows that score as high.
+    The score is in nats: -ln of the share of clean rows whose score is at least as high.
     """
 
     tables: NDArray[np.float64]
-    """Shape (len(RarityTable), KNOTS + 2). One `Tail.table` per RarityTable."""
+    """Shape (len(RarityTable), KNOTS + 2). One row, a `Tail.table`, for each RarityTable."""
     weights: NDArray[np.float64]
-    """Shape (len(COMPONENTS),). 1 if the component counts, 0 if an ablation leaves it out."""
+    """Shape (len(COMPONENTS),). 1 for a used component, 0 for one left out by an ablation."""
     refractory_rows: int = 0
-    """Number of rows after an alarm in which the same sensor cannot start another alarm."""
+    """After an alarm, this number of the sensor's next rows cannot start another alarm."""
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the arrays of the decision by name, as a model version stores them."""
@@ -62,13 +62,13 @@ def decision_from_arrays(arrays: dict[str, NDArray[Any]]) -> Decision:
     tables = stored_array(arrays, "decision_tables", np.float64, (len(RarityTable), KNOTS + 2))
     weights = stored_array(arrays, "decision_weights", np.float64, (len(COMPONENTS),))
     refractory_array = stored_array(arrays, "decision_refractory", np.int64, (1,))
-    knots, scales = tables[:, :KNOTS], tables[:, KNOTS:]
+    knots, tail_parameters = tables[:, :KNOTS], tables[:, KNOTS:]
     is_rising = bool(np.all(np.diff(knots) >= 0))
     require(is_rising, "decision_tables", actual="falling knots", wanted="rising ones")
     require(
-        np.all(scales > 0),
+        np.all(tail_parameters > 0),
         "decision_tables",
-        actual=f"a tail rarity or scale of {scales.min()}",
+        actual=f"a tail rarity or scale of {tail_parameters.min()}",
         wanted="positive ones",
     )
     require(
@@ -77,6 +77,11 @@ def decision_from_arrays(arrays: dict[str, NDArray[Any]]) -> Decision:
         actual=f"the weights {weights.tolist()}",
         wanted="0 or 1",
     )
-    rows = int(refractory_array[0])
-    require(rows >= 0, "decision_refractory", actual=f"{rows} rows", wanted="0 or more")
-    return Decision(tables, weights, rows)
+    refractory_rows = int(refractory_array[0])
+    require(
+        refractory_rows >= 0,
+        "decision_refractory",
+        actual=f"{refractory_rows} rows",
+        wanted="0 or more",
+    )
+    return Decision(tables, weights, refractory_rows)

@@ -28,18 +28,18 @@ class Forecast:
     whitening: NDArray[np.float64]
     """Shape (signals, signals). Maps residuals to uncorrelated values of standard deviation 1."""
     spread: NDArray[np.float64]
-    """Shape (signals,). Standard deviation of the residuals, in scales."""
+    """Shape (signals,). Standard deviation of the residuals of standardised signals."""
     signal_whitening: NDArray[np.float64]
-    """Shape (signals, signals). Whitens the standardised signals, for rows without memory."""
+    """Shape (signals, signals). Whitens standardised signals of rows scored without memory."""
     repeat_nats: NDArray[np.float64]
-    """Shape (signals,). Rarity of one exact repeat of the signal's value, in nats."""
+    """Shape (signals,). Rarity, in nats, of one exact repeat of a signal's previous value."""
     season: Season
     """Daily or weekly profile that is added to the forecast."""
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the arrays of the forecast by name, as a model version stores them."""
-        stored = {name: getattr(self, attribute) for attribute, name in _STORED_NAMES.items()}
-        return stored | self.season.arrays()
+        own_arrays = {name: getattr(self, attribute) for attribute, name in _STORED_NAMES.items()}
+        return own_arrays | self.season.arrays()
 
 
 _STORED_NAMES = {
@@ -49,16 +49,16 @@ _STORED_NAMES = {
     "signal_whitening": "forecast_ground",
     "repeat_nats": "forecast_surprise",
 }
-"""The name of the array of each attribute in a model version."""
+"""For each attribute of `Forecast`, the name of its array in a model version."""
 
 
 def forecast_from_arrays(
     arrays: dict[str, NDArray[Any]], *, signals: int, contexts: int
 ) -> Forecast:
     """Build a forecast from stored arrays; raises ModelRefused if one of them is wrong."""
-    inputs = 1 + N_LAGS * (signals + contexts) + contexts
+    input_count = 1 + N_LAGS * (signals + contexts) + contexts
     shapes = {
-        "coefficients": (signals, inputs),
+        "coefficients": (signals, input_count),
         "whitening": (signals, signals),
         "spread": (signals,),
         "signal_whitening": (signals, signals),

@@ -18,18 +18,18 @@ from sensorwatch.common.model.stored_arrays import require, stored_array
 from sensorwatch.common.row_executor import RowExecutor, run_serially
 
 LEAF = -1
-"""Value of `Forest.feature`, `left` and `right` at a leaf."""
+"""Value of `Forest.feature`, `Forest.left` and `Forest.right` at a leaf."""
 EULER_GAMMA = float(np.euler_gamma)
 
 
 @dataclass(frozen=True)
 class Forest:
-    """The nodes of all trees, tree after tree."""
+    """An isolation forest; the arrays contain the nodes of all trees, tree after tree."""
 
     tree_start: NDArray[np.int32]
     """Shape (trees + 1,). Position of each tree's root, then the number of nodes."""
     feature: NDArray[np.int32]
-    """Shape (nodes,). Column that the node compares; LEAF at a leaf."""
+    """Shape (nodes,). Matrix column whose value the node compares; LEAF at a leaf."""
     threshold: NDArray[np.float64]
     """Shape (nodes,). A row goes to the left child if float32(x) <= threshold."""
     left: NDArray[np.int32]
@@ -50,7 +50,7 @@ class Forest:
 
     @cached_property
     def heap(self) -> ForestHeap | None:
-        """The trees in the fast layout of `forest_heap`; None if they do not fit into it."""
+        """The trees in the fast layout of `forest_heap`, or None if the trees do not fit."""
         return build_heap(
             tree_start=self.tree_start,
             feature=self.feature,
@@ -71,10 +71,10 @@ def forest_from_sklearn(estimator: Any) -> Forest:
     tree_starts = [0]
     trees = zip(estimator.estimators_, estimator.estimators_features_, strict=True)
     for fitted_tree, feature_subset in trees:
-        for name, array in _tree_arrays(
+        for name, node_array in _tree_arrays(
             fitted_tree.tree_, np.asarray(feature_subset), tree_starts[-1]
         ).items():
-            arrays_by_name[name].append(array)
+            arrays_by_name[name].append(node_array)
         tree_starts.append(tree_starts[-1] + fitted_tree.tree_.node_count)
     normaliser = len(estimator.estimators_) * average_path_length(estimator.max_samples_)
     return Forest(
@@ -89,7 +89,7 @@ def forest_from_arrays(arrays: dict[str, NDArray[Any]]) -> Forest:
     """Build a forest from stored arrays after checking everything that the kernel relies on.
 
     Raises ModelRefused if an array is missing or has another type, or if a walk down a tree could
-    leave the arrays or never end.
+    reach positions outside the arrays or never end.
     """
     feature = stored_array(arrays, "feature", np.int32, (None,))
     forest = Forest(
@@ -113,8 +113,8 @@ def score(
     """Return the raw score (n,) of each row of `matrix` (n, features), between 0 and 1.
 
     A higher score is more anomalous. The score equals scikit-learn's `-score_samples` within 1e-12.
-    The bits of a row's score do not depend on the other rows. Raises ValueError if the
-    matrix has another width.
+    The bits of a row's score do not depend on the other rows. Raises ValueError if the matrix has
+    the wrong number of columns.
     """
     rows = np.ascontiguousarray(matrix, dtype=np.float32)
     if rows.ndim != 2 or rows.shape[1] != forest.columns[0]:
@@ -155,7 +155,9 @@ def _score(forest: Forest, rows: NDArray[np.float32], raw_scores: NDArray[np.flo
     path_lengths_to_scores(raw_scores, forest.normaliser[0])
 
 
-def _tree_arrays(tree: Any, feature_subset: NDArray[Any], start: int) -> dict[str, NDArray[Any]]:
+def _tree_arrays(
+    tree: Any, feature_subset: NDArray[Any], first_node: int
+) -> dict[str, NDArray[Any]]:
     is_leaf = tree.children_left == -1
     depth = _node_depths(tree.children_left, tree.children_right)
     leaf_path_lengths = np.asarray([average_path_length(rows) for rows in tree.n_node_samples])
@@ -164,8 +166,8 @@ def _tree_arrays(tree: Any, feature_subset: NDArray[Any], start: int) -> dict[st
             is_leaf, LEAF, feature_subset[np.where(is_leaf, 0, tree.feature)]
         ).astype(np.int32),
         "threshold": np.where(is_leaf, 0.0, tree.threshold).astype(np.float64),
-        "left": np.where(is_leaf, LEAF, tree.children_left + start).astype(np.int32),
-        "right": np.where(is_leaf, LEAF, tree.children_right + start).astype(np.int32),
+        "left": np.where(is_leaf, LEAF, tree.children_left + first_node).astype(np.int32),
+        "right": np.where(is_leaf, LEAF, tree.children_right + first_node).astype(np.int32),
         "path_length": np.where(is_leaf, depth + leaf_path_lengths, 0.0),
     }
 
@@ -179,18 +181,22 @@ def _node_depths(left: NDArray[Any], right: NDArray[Any]) -> NDArray[np.float64]
 
 
 def _check_trees(forest: Forest) -> None:
-    tree_start, nodes, normaliser = forest.tree_start, len(forest.feature), forest.normaliser[0]
+    tree_start, node_count, normaliser = (
+        forest.tree_start,
+        len(forest.feature),
+        forest.normaliser[0],
+    )
     divides_nodes = (
         len(tree_start) > 1
         and tree_start[0] == 0
-        and tree_start[-1] == nodes
+        and tree_start[-1] == node_count
         and np.all(np.diff(tree_start) > 0)
     )
     require(
         divides_nodes,
         "tree_start",
         actual="positions that do not divide the nodes into trees",
-        wanted=f"rising positions from 0 to {nodes}",
+        wanted=f"rising positions from 0 to {node_count}",
     )
     require(normaliser > 0, "normaliser", actual=str(normaliser), wanted="a positive number")
 
@@ -206,8 +212,11 @@ def _check_nodes(forest: Forest) -> None:
     )
     inner_nodes = np.flatnonzero(feature != LEAF)
     tree_end = np.repeat(forest.tree_start[1:], np.diff(forest.tree_start))[inner_nodes]
-    for name, child in (("left", forest.left[inner_nodes]), ("right", forest.right[inner_nodes])):
-        wrong_child = np.flatnonzero((child <= inner_nodes) | (child >= tree_end))
+    for name, children in (
+        ("left", forest.left[inner_nodes]),
+        ("right", forest.right[inner_nodes]),
+    ):
+        wrong_child = np.flatnonzero((children <= inner_nodes) | (children >= tree_end))
         require(
             len(wrong_child) == 0,
             name,
@@ -240,10 +249,10 @@ def _add_path_lengths(
             total[row] += path_length[node]
 
 
-# This is a kernel because numpy's power uses other instructions for the last rows of an array: the
-# last bit of a row's score would depend on the number of rows.
+# A kernel computes the power, because numpy uses other instructions for the last rows of an array:
+# the last bit of a row's score would depend on the number of rows.
 @kernel
 def path_lengths_to_scores(scores: NDArray[np.float64], normaliser: float) -> None:
-    """Replace summed path lengths (n,) by raw scores, in place."""
+    """Replace the summed path length of each row (n,) by the raw score, in place."""
     for row in range(len(scores)):
         scores[row] = 2.0 ** (-scores[row] / normaliser)

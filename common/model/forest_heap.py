@@ -1,4 +1,4 @@
-"""A fast layout of a forest of shallow trees: each tree is padded to a full heap of depth 8."""
+"""A fast layout for forests with shallow trees: each tree is padded to a full heap of depth 8."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sensorwatch.common.kernels import inlined_kernel, kernel
 
 HEAP_DEPTH = 8
-"""Largest depth of scikit-learn's trees of up to 256 rows: ceil(log2(max_samples))."""
+"""Largest depth of a scikit-learn tree with up to 256 rows: ceil(log2(max_samples))."""
 LEAVES_PER_TREE = 1 << HEAP_DEPTH
 """Number of leaves of a full tree.
 
@@ -19,7 +19,7 @@ MAX_COLUMNS = 256
 WALK_WIDTH = 32
 """Number of walks at a time: of several rows down one tree, or of one row down several trees.
 
-A single walk would wait for memory at every step.
+A single walk at a time would wait for memory at every step.
 """
 
 _LEAVES_PER_TREE, _WALK_WIDTH, _ONE, _TWO = (
@@ -32,12 +32,18 @@ _LEAVES_PER_TREE, _WALK_WIDTH, _ONE, _TWO = (
 
 @dataclass(frozen=True, slots=True)
 class ForestHeap:
-    """The trees as heaps; all heap leaves below an original leaf have its path length."""
+    """The trees as full heaps.
+
+    If a tree has a leaf above the last level, all heap leaves below it have its path length.
+    """
 
     threshold: NDArray[np.float32]
-    """Shape (trees * LEAVES_PER_TREE,). A row goes left if x <= threshold; +inf from a leaf on."""
+    """Shape (trees * LEAVES_PER_TREE,). A row goes left if x <= threshold.
+
+    At a leaf of the tree and at all nodes below, the threshold is +inf.
+    """
     feature: NDArray[np.uint16]
-    """Shape (trees * LEAVES_PER_TREE,). Feature of the node times WALK_WIDTH.
+    """Shape (trees * LEAVES_PER_TREE,). Index of the node's feature, multiplied by WALK_WIDTH.
 
     This product is the position of the feature's first value in a block of WALK_WIDTH rows, which
     is stored column by column.
@@ -55,17 +61,17 @@ def build_heap(
     right: NDArray[np.int32],
     path_length: NDArray[np.float64],
 ) -> ForestHeap | None:
-    """Return the trees as heaps, or None if they do not fit.
+    """Return the trees as heaps, or None if a tree does not fit into a heap.
 
-    The arrays are those of `sensorwatch.common.model.forest.Forest`. Trees deeper than HEAP_DEPTH
-    and features from MAX_COLUMNS on do not fit.
+    The arrays are those of `sensorwatch.common.model.forest.Forest`. A tree does not
+    fit if it is deeper than HEAP_DEPTH or if a feature's index is MAX_COLUMNS or more.
     """
     if feature.max(initial=0) >= MAX_COLUMNS:
         return None
     nodes = tree_start[:-1, None]
-    count = len(nodes)
-    thresholds = np.full((count, LEAVES_PER_TREE), np.inf, dtype=np.float32)
-    features = np.zeros((count, LEAVES_PER_TREE), dtype=np.uint16)
+    tree_count = len(nodes)
+    thresholds = np.full((tree_count, LEAVES_PER_TREE), np.inf, dtype=np.float32)
+    features = np.zeros((tree_count, LEAVES_PER_TREE), dtype=np.uint16)
     for level in range(HEAP_DEPTH):
         level_nodes = slice(1 << level, 2 << level)
         is_leaf = feature[nodes] < 0
@@ -74,7 +80,7 @@ def build_heap(
         )
         features[:, level_nodes] = np.where(is_leaf, 0, feature[nodes] * WALK_WIDTH)
         children = [np.where(is_leaf, nodes, child[nodes]) for child in (left, right)]
-        nodes = np.stack(children, axis=-1).reshape(count, -1)
+        nodes = np.stack(children, axis=-1).reshape(tree_count, -1)
     if np.any(feature[nodes] >= 0):
         return None
     return ForestHeap(thresholds.ravel(), features.ravel(), path_length[nodes].ravel())
@@ -91,9 +97,9 @@ def add_path_lengths(
 
 
 def _round_down_to_float32(threshold: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Return the largest float32 that is not above each threshold.
+    """Return, for each threshold, the largest float32 that is not above the threshold.
 
-    A float32 is at most this value if and only if it is at most the threshold.
+    A float32 x is <= the returned value if and only if x <= the threshold.
     """
     nearest_float32 = threshold.astype(np.float32)
     next_lower_float32 = np.nextafter(nearest_float32, np.float32(-np.inf))
@@ -110,12 +116,17 @@ def _walk_forest(rows, threshold, feature, path_length, total):  # type: ignore[
     current_nodes = np.empty(WALK_WIDTH, dtype=np.uint32)
     total[:] = 0.0
     full_rows = n - n % WALK_WIDTH
-    for first in range(0, full_rows, WALK_WIDTH):
+    for first_row in range(0, full_rows, WALK_WIDTH):
         for row in range(WALK_WIDTH):
             for column in range(columns):
-                block[column * WALK_WIDTH + row] = rows[first + row, column]
+                block[column * WALK_WIDTH + row] = rows[first_row + row, column]
         _walk_rows(
-            block, threshold, feature, path_length, current_nodes, total[first : first + WALK_WIDTH]
+            block,
+            threshold,
+            feature,
+            path_length,
+            current_nodes,
+            total[first_row : first_row + WALK_WIDTH],
         )
     for row in range(full_rows, n):
         total[row] = _walk_one_row(rows[row], threshold, feature, path_length, current_nodes)
@@ -123,13 +134,13 @@ def _walk_forest(rows, threshold, feature, path_length, total):  # type: ignore[
 
 @inlined_kernel
 def _walk_rows(block, threshold, feature, path_length, current_nodes, total):  # type: ignore[no-untyped-def]
-    """Walk WALK_WIDTH rows down one tree after the other; `block` is stored by column."""
+    """Walk WALK_WIDTH rows down one tree after the other; `block` is stored column by column."""
     for tree in range(0, len(threshold), LEAVES_PER_TREE):
         thresholds, features = (
             threshold[tree : tree + LEAVES_PER_TREE],
             feature[tree : tree + LEAVES_PER_TREE],
         )
-        lengths = path_length[tree : tree + LEAVES_PER_TREE]
+        path_lengths = path_length[tree : tree + LEAVES_PER_TREE]
         for row in range(WALK_WIDTH):
             current_nodes[row] = _ONE
         for _ in range(HEAP_DEPTH):
@@ -138,7 +149,7 @@ def _walk_rows(block, threshold, feature, path_length, current_nodes, total):  #
                 value = block[np.uint32(features[node]) + np.uint32(row)]
                 current_nodes[row] = _TWO * node + np.uint32(not value <= thresholds[node])
         for row in range(WALK_WIDTH):
-            total[row] += lengths[current_nodes[row] - _LEAVES_PER_TREE]
+            total[row] += path_lengths[current_nodes[row] - _LEAVES_PER_TREE]
 
 
 @inlined_kernel
@@ -146,17 +157,19 @@ def _walk_one_row(row, threshold, feature, path_length, current_nodes):  # type:
     """Walk one row down WALK_WIDTH trees at a time; sum the path lengths in tree order."""
     total = 0.0
     trees = len(threshold) // LEAVES_PER_TREE
-    for first in range(0, trees, WALK_WIDTH):
-        tree_count = min(WALK_WIDTH, trees - first)
+    for first_tree in range(0, trees, WALK_WIDTH):
+        tree_count = min(WALK_WIDTH, trees - first_tree)
         for tree in range(tree_count):
             current_nodes[tree] = _ONE
         for _ in range(HEAP_DEPTH):
             for tree in range(tree_count):
-                node = np.uint32(first + tree) * _LEAVES_PER_TREE + current_nodes[tree]
+                node = np.uint32(first_tree + tree) * _LEAVES_PER_TREE + current_nodes[tree]
                 goes_right = not row[np.uint32(feature[node]) // _WALK_WIDTH] <= threshold[node]
                 current_nodes[tree] = _TWO * current_nodes[tree] + np.uint32(goes_right)
         for tree in range(tree_count):
             total += path_length[
-                np.uint32(first + tree) * _LEAVES_PER_TREE + current_nodes[tree] - _LEAVES_PER_TREE
+                np.uint32(first_tree + tree) * _LEAVES_PER_TREE
+                + current_nodes[tree]
+                - _LEAVES_PER_TREE
             ]
     return total

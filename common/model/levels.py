@@ -1,4 +1,4 @@
-"""The stored location and scale of every column of every sensor."""
+"""The stored location and scale of each column, by sensor."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,26 +15,26 @@ class Levels:
     """Location and scale of every column (signals, then context), per sensor."""
 
     sensor_ids: tuple[str, ...]
-    """Sensors with a level of their own; sensor k has row k + 1 of the tables."""
+    """Sensors that have their own level; sensor k has row k + 1 of `location` and `scale`."""
     location: NDArray[np.float64]
-    """Shape (1 + sensors, columns). In the column's unit; row 0 is for all sensors together."""
+    """Shape (1 + sensors, columns). In the column's unit; row 0 is computed from all sensors."""
     scale: NDArray[np.float64]
     """Shape (1 + sensors, columns). In the column's unit, above 0; row 0 is for all sensors."""
     min_rows: int
-    """Number of rows that a new sensor's level is learned from; 0: the plan uses no levels."""
+    """A new sensor's level is learned from this number of rows; 0: the plan uses no levels."""
     max_gap: int
-    """Longest time between two rows of a sensor without a gap, in microseconds; 0: no limit."""
+    """A longer time between two rows of a sensor is a gap. In microseconds; 0: no limit."""
 
     @cached_property
     def level_by_sensor(self) -> dict[str, int]:
-        """The table row of each sensor that has a level of its own."""
+        """For each sensor that has its own level, the level's row in `location` and `scale`."""
         return {name: row for row, name in enumerate(self.sensor_ids, start=1)}
 
     @cached_property
     def min_scale(self) -> NDArray[np.float64]:
-        """Smallest scale (columns,) that a new sensor may learn: the known sensors' median.
+        """Lower bound (columns,) of a new sensor's scale: the median of the known sensors' scales.
 
-        A new sensor learns from few rows, which vary less than the rows of a whole day.
+        A new sensor's scale is learned from few rows, which vary less than the rows of a whole day.
         """
         scales = self.scale[1:] if len(self.sensor_ids) else self.scale
         median_scale: NDArray[np.float64] = np.median(scales, axis=0)
@@ -52,12 +52,12 @@ class Levels:
 
 def levels_from_arrays(arrays: dict[str, NDArray[Any]], columns: int) -> Levels:
     """Build levels from stored arrays; raises ModelRefused if one of them is wrong."""
-    names = stored_array(arrays, "level_sensors", np.str_, (None,)).tolist()
-    shape = (1 + len(names), columns)
+    sensor_ids = stored_array(arrays, "level_sensors", np.str_, (None,)).tolist()
+    shape = (1 + len(sensor_ids), columns)
     location = stored_array(arrays, "level_location", np.float64, shape)
     scale = stored_array(arrays, "level_scale", np.float64, shape)
     limits = stored_array(arrays, "level_limits", np.int64, (2,))
-    repeated_count = len(names) - len(set(names))
+    repeated_count = len(sensor_ids) - len(set(sensor_ids))
     require(
         repeated_count == 0,
         "level_sensors",
@@ -77,12 +77,13 @@ def levels_from_arrays(arrays: dict[str, NDArray[Any]], columns: int) -> Levels:
         actual=f"the limits {limits.tolist()}",
         wanted="0 or more",
     )
-    return Levels(tuple(names), location, scale, *limits.tolist())
+    return Levels(tuple(sensor_ids), location, scale, *limits.tolist())
 
 
 def no_levels(location: NDArray[np.float64], *, max_gap: int = 0) -> Levels:
     """Return the levels for a feature plan that does not use levels.
 
-    `location`: shape (columns,), replaces values that are missing before a sensor's first value.
+    `location`: shape (columns,). Its values replace missing values before the first valid value
+    of a sensor.
     """
     return Levels((), location[None].copy(), np.ones((1, len(location))), 0, max_gap)

@@ -1,4 +1,4 @@
-"""The feature plan: the columns of the forest's matrix in a declared, versioned order."""
+"""The feature plan: a versioned list of the columns of the forest's matrix, in order."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,12 +9,12 @@ from sensorwatch.common.rows.schema import Schema
 
 PLAN_VERSION = 2
 """Newest plan version that this code reads."""
-PLAIN, FORECAST = "plain", "forecast"
-"""Names of the two feature plans."""
+PLAIN_PLAN, FORECAST_PLAN = "plain", "forecast"
+"""Values of `FeaturePlan.name`."""
 
 
 class FeatureKind(StrEnum):
-    """The value that a feature is computed from."""
+    """The kind of value that a feature contains."""
 
     SIGNAL = "signal"
     HOUR = "hour"
@@ -22,7 +22,7 @@ class FeatureKind(StrEnum):
     RESIDUAL = "residual"
     """Whitened difference between a signal and its forecast."""
     STANDARD = "standard"
-    """Standardised signal: its distance from the sensor's location, in scales."""
+    """Standardised signal: (value - location) / scale, with the sensor's location and scale."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Feature:
 
 @dataclass(frozen=True, slots=True)
 class FeaturePlan:
-    """The columns of the forest's matrix in order; `name` is PLAIN or FORECAST."""
+    """The columns of the forest's matrix in order; `name` is PLAIN_PLAN or FORECAST_PLAN."""
 
     name: str
     features: tuple[Feature, ...]
@@ -45,11 +45,11 @@ class FeaturePlan:
 
     @property
     def needs_memory(self) -> bool:
-        """Whether a feature needs the sensor's previous rows."""
+        """True if a feature is computed from the sensor's previous rows."""
         return any(feature.kind is FeatureKind.RESIDUAL for feature in self.features)
 
     def to_plain(self) -> dict[str, Any]:
-        """Return the plan as plain values for the manifest."""
+        """Return the plan as JSON values for the manifest."""
         columns = [
             {"name": feature.name, "kind": feature.kind.value, "signal": feature.signal}
             for feature in self.features
@@ -63,8 +63,10 @@ def plain_plan(schema: Schema) -> FeaturePlan:
         Feature(name, FeatureKind.SIGNAL, position)
         for position, name in enumerate(schema.signal_names)
     ]
-    calendar = [Feature(kind.value, kind) for kind in (FeatureKind.HOUR, FeatureKind.DAY_OF_WEEK)]
-    return FeaturePlan(PLAIN, (*signals, *calendar))
+    calendar_features = [
+        Feature(kind.value, kind) for kind in (FeatureKind.HOUR, FeatureKind.DAY_OF_WEEK)
+    ]
+    return FeaturePlan(PLAIN_PLAN, (*signals, *calendar_features))
 
 
 def forecast_plan(schema: Schema) -> FeaturePlan:
@@ -74,11 +76,11 @@ def forecast_plan(schema: Schema) -> FeaturePlan:
         for kind in (FeatureKind.RESIDUAL, FeatureKind.STANDARD)
         for position, name in enumerate(schema.signal_names)
     ]
-    return FeaturePlan(FORECAST, tuple(columns), version=2)
+    return FeaturePlan(FORECAST_PLAN, tuple(columns), version=2)
 
 
 def plan_from_plain(plain: dict[str, Any], schema: Schema) -> FeaturePlan:
-    """Build a plan from the plain values of a manifest.
+    """Build a plan from the JSON values in a manifest.
 
     Raises ModelRefused if the plan has a newer version or does not fit the schema.
     """

@@ -19,28 +19,28 @@ MAX_BINS = 7 * 96
 
 @dataclass(frozen=True, slots=True)
 class Season:
-    """A periodic profile of each signal, constant within each bin of the period, in UTC."""
+    """A periodic profile of each signal: one value for each bin of a day or week (UTC)."""
 
     profile: NDArray[np.float64]
-    """Shape (signals, bins). Values that are added to the forecast, in scales."""
+    """Shape (signals, bins). Values that are added to the forecast of standardised signals."""
     period: int
     """Length of one cycle in microseconds: DAY, WEEK, or 1 if there is no season."""
 
     @property
     def is_present(self) -> bool:
-        """Whether training selected a season."""
+        """True if training selected a season."""
         return bool(self.profile.shape[1] > 1)
 
     def to_plain(self) -> str:
-        """Return "day", "week" or "none"."""
+        """Return the name of the period: "day", "week" or "none"."""
         return ("day" if self.period == DAY else "week") if self.is_present else "none"
 
     def at(self, event_time: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return the profile (n, signals) at event times (n,), microseconds UTC."""
+        """Return the profile's values (n, signals) at event times (n,), in microseconds UTC."""
         return self.profile[:, bins_at(event_time, self.period, self.profile.shape[1])].T
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return the arrays of the season by name, as stored; none if there is no season."""
+        """Return the stored arrays of the season by name; empty if there is no season."""
         if not self.is_present:
             return {}
         period = np.asarray([self.period], dtype=np.int64)
@@ -75,10 +75,10 @@ def season_from_arrays(arrays: dict[str, NDArray[Any]], signals: int) -> Season:
 
 
 def bins_at(event_time: NDArray[np.int64], period: int, bins: int) -> NDArray[np.int64]:
-    """Return the number of the bin (n,) of the period that contains each event time (n,)."""
+    """Return the index (n,) of the bin that contains each event time (n,)."""
     bin_index: NDArray[np.int64] = event_time % period * bins // period
     return bin_index
 
 
 bin_at = inlined_kernel(bins_at)
-"""Return the number of the bin that contains one event time; called from kernels."""
+"""Return the index of the bin that contains one event time; called from kernels."""

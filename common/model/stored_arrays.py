@@ -15,7 +15,7 @@ def stored_array(
     dtype: type[np.generic],
     shape: tuple[int | None, ...],
 ) -> NDArray[Any]:
-    """Return the array `name` after checking its dtype, its shape and that all numbers are finite.
+    """Return the array `name` if its dtype and shape are as wanted and all numbers are finite.
 
     `dtype`: np.str_ accepts texts of any length. `shape`: the length of each dimension; None
     accepts any length. Raises ModelRefused, which names the array, if a check fails.
@@ -30,13 +30,18 @@ def stored_array(
         )
     if dtype is not np.str_:
         is_finite = np.isfinite(array)
-        count = array.size - np.count_nonzero(is_finite)
-        require(count == 0, name, actual=f"{count} values that are not finite", wanted="none")
+        wrong_count = array.size - np.count_nonzero(is_finite)
+        require(
+            wrong_count == 0,
+            name,
+            actual=f"{wrong_count} values that are not finite",
+            wanted="none",
+        )
     return array
 
 
 def require(condition: object, name: str, *, actual: str, wanted: str) -> None:
-    """Raise ModelRefused, which names the array `name`, unless `condition` is true."""
+    """Raise ModelRefused with the array's name, unless `condition` is true."""
     if not condition:
         raise ModelRefused(f'the array "{name}" has {actual}, wanted {wanted}')
 

@@ -10,13 +10,13 @@ from sensorwatch.common.kernels import inlined_kernel, kernel
 KNOTS = 25
 """Number of knots of a tail's table."""
 MIN_EXCESSES = 40
-"""Smallest number of scores above the last knot; they determine the tail's scale."""
+"""Smallest number of scores above the last knot; these scores determine the tail's scale."""
 MIN_TAIL_SHARE = 0.002
-"""Smallest share of the scores that are above the last knot."""
+"""At least this share of the scores is above the last knot."""
 MAX_TAIL_SHARE = 0.5
-"""Largest share of the scores that are above the last knot."""
+"""At most this share of the scores is above the last knot."""
 MIN_USABLE_SCALE = 1e-290
-"""A score divided by a smaller scale could be infinite."""
+"""Smallest usable scale; a score divided by a smaller scale could be infinite."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,20 +36,20 @@ def fit_tail(
     exponential. `min_scale`, `max_scale`: bounds on the tail's scale.
     """
     sorted_scores = np.sort(scores)
-    share = min(max(MIN_EXCESSES / len(sorted_scores), MIN_TAIL_SHARE), MAX_TAIL_SHARE)
-    last_rarity = -np.log(share)
+    tail_share = min(max(MIN_EXCESSES / len(sorted_scores), MIN_TAIL_SHARE), MAX_TAIL_SHARE)
+    last_rarity = -np.log(tail_share)
     rarity = np.linspace(0.0, last_rarity, KNOTS)
     knots = np.quantile(sorted_scores, 1.0 - np.exp(-rarity))
-    excess = sorted_scores[sorted_scores > knots[-1]] - knots[-1]
+    excesses = sorted_scores[sorted_scores > knots[-1]] - knots[-1]
     scale_floor = max(min_scale, 1e-3 * float(knots[-1] - knots[0]))
     if scale_floor < MIN_USABLE_SCALE:
         scale_floor = 1.0  # the scores are equal, so their range gives no scale
-    scale = min(max(float(excess.mean()) if len(excess) else 0.0, scale_floor), max_scale)
+    scale = min(max(float(excesses.mean()) if len(excesses) else 0.0, scale_floor), max_scale)
     return Tail(np.concatenate([knots, [last_rarity, scale]]))
 
 
 def identity_tables(tables: int) -> NDArray[np.float64]:
-    """Return tables (tables, KNOTS + 2) that map every score of at least 0 to itself."""
+    """Return tables (tables, KNOTS + 2) in which the rarity of every score >= 0 is the score."""
     return np.tile(np.concatenate([np.linspace(0.0, 1.0, KNOTS), [1.0, 1.0]]), (tables, 1))
 
 
@@ -85,7 +85,7 @@ def look_up_rarity(table, score):  # type: ignore[no-untyped-def]
             low = middle
         else:
             high = middle
-    fraction = (score - table[low]) / (table[high] - table[low])
+    knot_fraction = (score - table[low]) / (table[high] - table[low])
     while low > 0 and table[low - 1] == table[low]:
         low -= 1
-    return last_rarity / last_knot * (low + fraction * (high - low))
+    return last_rarity / last_knot * (low + knot_fraction * (high - low))

@@ -12,7 +12,7 @@ from sensorwatch.common.rows.schema import Schema
 from sensorwatch.common.rows.strict_parsing import Fields, collect_rows
 
 Batch = tuple[Readings, list[Rejection]]
-"""Readings and rejections of consecutive records; their index starts at 0 in each batch."""
+"""Readings and rejections of consecutive records; the record index starts at 0 in each batch."""
 BATCH_ROWS = 10_000
 
 
@@ -26,38 +26,38 @@ def collect_batches(
 
 
 def split_batches(batches: Iterable[Batch], rows: int) -> tuple[list[Batch], Iterator[Batch]]:
-    """Return the batches of the first `rows` records, and an iterator over later batches."""
+    """Return batches with the first `rows` records, and an iterator over the later batches."""
     remaining_batches, first_batches = iter(batches), []
     while rows > 0 and (batch := next(remaining_batches, None)) is not None:
-        size = _record_count(batch)
-        if size > rows:
-            remaining_batches = chain([_slice_batch(batch, rows, size)], remaining_batches)
+        record_count = _record_count(batch)
+        if record_count > rows:
+            remaining_batches = chain([_slice_batch(batch, rows, record_count)], remaining_batches)
             batch = _slice_batch(batch, 0, rows)
         first_batches.append(batch)
-        rows -= min(rows, size)
+        rows -= min(rows, record_count)
     return first_batches, remaining_batches
 
 
 def cut_batches(batches: Iterable[Batch], rows: int) -> Iterator[Batch]:
-    """Yield the same records in batches of at most `rows` records."""
+    """Split batches into smaller ones, each of at most `rows` records."""
     for batch in batches:
-        size = _record_count(batch)
-        for start in range(0, size, rows):
-            yield _slice_batch(batch, start, min(start + rows, size))
+        record_count = _record_count(batch)
+        for start in range(0, record_count, rows):
+            yield _slice_batch(batch, start, min(start + rows, record_count))
 
 
 def join_batches(batches: Iterable[Batch], schema: Schema) -> Batch:
-    """Return consecutive batches as one batch, with an index that counts through all of them."""
-    parts, rejections, records_before = [_no_readings(schema)], list[Rejection](), 0
+    """Return consecutive batches as one; the record index continues from batch to batch."""
+    shifted_readings, rejections, records_before = [_no_readings(schema)], list[Rejection](), 0
     for batch in batches:
         readings, batch_rejections = batch
-        parts.append(replace(readings, index=readings.index + records_before))
+        shifted_readings.append(replace(readings, index=readings.index + records_before))
         rejections += [
             Rejection(records_before + rejection.index, rejection.faults)
             for rejection in batch_rejections
         ]
         records_before += _record_count(batch)
-    return merge_readings(parts), rejections
+    return merge_readings(shifted_readings), rejections
 
 
 def _record_count(batch: Batch) -> int:

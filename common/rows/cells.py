@@ -1,4 +1,4 @@
-"""Conversion of a table's text cells to the fields that the same row has in JSON."""
+"""Conversion of the text cells of a table row to the fields of an equal JSON record."""
 
 import csv
 from collections import Counter
@@ -27,7 +27,7 @@ def cell_reader(schema: Schema, header: Sequence[str]) -> CellReader:
       that validation reports them. An empty cell becomes None, any other text stays text.
     * A time cell becomes a number if the time format is an epoch.
     * An empty key counts as absent. Cells that are missing at the end of a short line are absent.
-    * A column with a dotted name becomes nested fields. Unknown columns stay texts.
+    * A column with a dotted name becomes nested fields. Cells of unknown columns stay texts.
 
     Raises DataError if a column is missing or repeated, or if the header contains both a nested
     column and its parent column.
@@ -41,13 +41,14 @@ def cell_reader(schema: Schema, header: Sequence[str]) -> CellReader:
     )
     key_name = schema.key.field if schema.key else None
     nested_paths = [path for path in schema.paths if "." in path and path in names]
-    width = len(names)
+    column_count = len(names)
 
     def read_cells(cells: Sequence[str]) -> Fields | Fault:
-        if len(cells) > width and any(cells[width:]):
+        if len(cells) > column_count and any(cells[column_count:]):
             # The cells may be shifted, for example by an unquoted decimal comma.
             detail = (
-                f"the line has {len(cells)} cells, the header {width}; found {short_repr(cells)}"
+                f"the line has {len(cells)} cells, the header {column_count}; "
+                f"found {short_repr(cells)}"
             )
             return make_fault(Reason.UNKNOWN_FIELD, "", detail)
         record: dict[str, object] = dict(zip(names, cells, strict=False))
@@ -95,8 +96,9 @@ def check_columns(schema: Schema, names: Sequence[str]) -> None:
     """Check that the columns of a table match the schema.
 
     A table may contain the parent column instead of a nested column. The header must also name
-    columns whose values may be missing: a misspelt name would otherwise count as a missing value
-    in every row. Raises DataError with a message that lists the missing and the existing columns.
+    columns whose values may be missing: otherwise, a misspelt column name would be read as a
+    missing value in every row. Raises DataError with a message that lists the missing and the
+    existing columns.
     """
     header_names = set(names)
     optional_names = {schema.key.field} if schema.key and schema.key.optional else set()
@@ -113,7 +115,9 @@ def check_columns(schema: Schema, names: Sequence[str]) -> None:
             "`sensorwatch schema infer FILE` writes a schema that fits a file"
         )
     duplicate_names = [
-        name for name, count in Counter(names).items() if count > 1 and name in schema.paths
+        name
+        for name, name_count in Counter(names).items()
+        if name_count > 1 and name in schema.paths
     ]
     if duplicate_names:
         raise DataError(
@@ -132,7 +136,7 @@ def check_columns(schema: Schema, names: Sequence[str]) -> None:
 
 
 def parse_number_cell(cell: object) -> object:
-    """Return the float nearest to a number text, None for a blank text, or another text itself."""
+    """Return the nearest float for a number text, None for a blank text, else the cell itself."""
     if not isinstance(cell, str):
         return cell
     try:

@@ -1,4 +1,4 @@
-"""Parsing of a chunk of CSV lines: a kernel reads plain lines, the strict parser all others."""
+"""Parsing of a chunk of CSV lines: a kernel reads plain lines, the strict parser other lines."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,11 +21,11 @@ from sensorwatch.common.rows.strict_parsing import Fields, collect_rows
 class _LineColumns:
     """The columns that the kernel `read_lines` writes, one entry per line."""
 
-    begins: NDArray[np.int64]
-    ends: NDArray[np.int64]
+    line_starts: NDArray[np.int64]
+    line_ends: NDArray[np.int64]
     line_status: NDArray[np.int8]
     event_time: NDArray[np.int64]
-    keys: NDArray[np.int64]
+    key_ranges: NDArray[np.int64]
     values: NDArray[np.float64]
 
 
@@ -65,8 +65,8 @@ class ChunkReader:
         )
         id_text = self._locate_sensor_ids(chunk, columns, accepted_lines, strict_readings)
         index = np.flatnonzero(columns.line_status == LineStatus.READ)
-        begins, ends = np.ascontiguousarray(columns.keys[index].T)
-        sensor, sensor_ids = number_sensors(id_text, begins, ends - begins)
+        id_starts, id_ends = np.ascontiguousarray(columns.key_ranges[index].T)
+        sensor, sensor_ids = number_sensors(id_text, id_starts, id_ends - id_starts)
         signals = len(self._schema.signals)
         readings = Readings(
             index,
@@ -83,9 +83,14 @@ class ChunkReader:
     ) -> Iterator[Fields | Fault]:
         """Yield the fields or the fault of each of `strict_lines`, by the rules of `cells.py`."""
         line_ranges = zip(
-            columns.begins[strict_lines].tolist(), columns.ends[strict_lines].tolist(), strict=True
+            columns.line_starts[strict_lines].tolist(),
+            columns.line_ends[strict_lines].tolist(),
+            strict=True,
         )
-        texts = (chunk[begin:end].decode(errors="surrogateescape") for begin, end in line_ranges)
+        texts = (
+            chunk[line_start:line_end].decode(errors="surrogateescape")
+            for line_start, line_end in line_ranges
+        )
         return read_csv_rows(csv_reader(texts, self._schema), self.strict)
 
     def _locate_sensor_ids(
@@ -95,32 +100,32 @@ class ChunkReader:
         accepted_lines: NDArray[np.int64],
         strict_readings: Readings,
     ) -> bytes:
-        """Return bytes that contain all sensor ids, and set `columns.keys` to the ids' ranges.
+        """Return bytes that contain all sensor ids; write the ids' ranges to `columns.key_ranges`.
 
         `accepted_lines`: the lines that the strict parser accepted as `strict_readings`. The ids of
         these lines are appended to the chunk.
         """
         if not self._has_key_column:
-            columns.keys[:] = 0, -1  # a negative length means the default sensor
+            columns.key_ranges[:] = 0, -1  # a negative length means the default sensor
             return chunk
         texts = [name.encode() for name in strict_readings.sensor_ids]
-        ends = len(chunk) + np.cumsum([0, *map(len, texts)])
-        columns.keys[accepted_lines, 0] = ends[strict_readings.sensor]
-        columns.keys[accepted_lines, 1] = ends[1:][strict_readings.sensor]
+        id_ends = len(chunk) + np.cumsum([0, *map(len, texts)])
+        columns.key_ranges[accepted_lines, 0] = id_ends[strict_readings.sensor]
+        columns.key_ranges[accepted_lines, 1] = id_ends[1:][strict_readings.sensor]
         return b"".join([chunk, *texts])
 
     def _run_kernel(self, chunk: bytes) -> tuple[_LineColumns, int]:
         max_lines = chunk.count(b"\n")
         columns = _LineColumns(
-            begins=np.empty(max_lines, dtype=np.int64),
-            ends=np.empty(max_lines, dtype=np.int64),
+            line_starts=np.empty(max_lines, dtype=np.int64),
+            line_ends=np.empty(max_lines, dtype=np.int64),
             line_status=np.empty(max_lines, dtype=np.int8),
             event_time=np.empty(max_lines, dtype=np.int64),
-            keys=np.empty((max_lines, 2), dtype=np.int64),
+            key_ranges=np.empty((max_lines, 2), dtype=np.int64),
             values=np.empty((max_lines, len(self._low))),
         )
         time = self._schema.time
-        rows, bytes_taken = read_lines(
+        line_count, bytes_taken = read_lines(
             np.frombuffer(chunk, dtype=np.uint8),
             ord(self._schema.csv.delimiter),
             self._roles,
@@ -129,22 +134,22 @@ class ChunkReader:
             self._may_be_missing,
             int(TIME_KIND_OF_FORMAT[time.format]),
             time.naive_zone == "UTC",
-            columns.begins,
-            columns.ends,
+            columns.line_starts,
+            columns.line_ends,
             columns.line_status,
             columns.event_time,
-            columns.keys,
+            columns.key_ranges,
             columns.values,
         )
         return _LineColumns(
-            *(getattr(columns, name)[:rows] for name in _LineColumns.__slots__)
+            *(getattr(columns, name)[:line_count] for name in _LineColumns.__slots__)
         ), bytes_taken
 
 
 def chunk_reader(schema: Schema, names: Sequence[str]) -> ChunkReader | None:
-    """Return a reader for lines under a header; None if the kernel cannot read this schema.
+    """Return a reader of the lines below a header with the columns `names`, or None.
 
-    Raises DataError like `cell_reader`.
+    Returns None if the kernel cannot read rows of this schema. Raises the errors of `cell_reader`.
     """
     cell_reader(schema, names)
     unknown_names = set(names) - set(schema.paths)

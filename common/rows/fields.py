@@ -16,7 +16,7 @@ from sensorwatch.common.rows.rejection import Fault, Reason, make_fault, short_r
 from sensorwatch.common.rows.schema import MissingPolicy, NumericColumn, Schema, UnknownFields
 
 MAX_FAULTS = 100
-"""If a record has this number of faults, no more unknown fields are added to them.
+"""Once a record has this number of faults, further unknown fields are not reported.
 
 A hostile record could have tens of thousands of unknown fields.
 """
@@ -63,7 +63,7 @@ def field_reader(schema: Schema) -> FieldReader:
             if type(value) is int:
                 value = _to_float(value)
             if type(value) is float and low <= value <= high and abs(value) < FLOAT32_OVERFLOW:
-                values.append(value + 0.0)  # minus zero becomes zero
+                values.append(value + 0.0)  # -0.0 becomes 0.0
             elif column.missing is MissingPolicy.HOLD_LAST and _is_missing(record, column.path):
                 values.append(math.nan)
             else:
@@ -187,10 +187,10 @@ def _make_unknown_field_check(
 def _is_missing(record: Mapping[str, object], path: str) -> bool:
     """Return whether the field, or an object around it, is absent or null."""
     value: object = record
-    for part in path.split("."):
+    for name in path.split("."):
         if not isinstance(value, Mapping):
             return False
-        value = value.get(part)
+        value = value.get(name)
         if value is None:
             return True
     return False

@@ -12,7 +12,7 @@ from sensorwatch.common.rows.schema import TimeField
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 # A time by RFC 3339 section 5.6, with a T or a space after the date. A time without a zone matches,
-# too; it is valid if the schema names a zone for such times.
+# too; such a time is valid if the schema has a `naive_zone`.
 _RFC3339 = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,20}))?([Zz]|[+-]\d\d:\d\d)?",
     re.ASCII,
@@ -24,7 +24,7 @@ class BadTime(ValueError):
 
 
 def time_reader(time_field: TimeField) -> Callable[[object], int]:
-    """Return a function that parses a field's value to microseconds UTC or raises BadTime."""
+    """Return a function that parses a time in a field to microseconds UTC or raises BadTime."""
     zone = ZoneInfo(time_field.naive_zone) if time_field.naive_zone else None
     match time_field.format:
         case "rfc3339":
@@ -49,17 +49,18 @@ def _parse_rfc3339(value: object, zone: ZoneInfo | None) -> int:
     match = _RFC3339.fullmatch(value)
     if match is None:
         raise BadTime(f"found {short_repr(value)}, wanted RFC 3339 such as 2025-01-01T00:00:00Z")
-    *numbers, fraction, offset = match.groups()
-    year, month, day, hour, minute, second = map(int, numbers)
+    *number_texts, fraction_text, offset_text = match.groups()
+    year, month, day, hour, minute, second = map(int, number_texts)
     try:
         naive_time = datetime(year, month, day, hour, minute, second)  # noqa: DTZ001 - zone set below
     except ValueError as error:
         raise BadTime(f"found {short_repr(value)}: {error}") from error
-    fraction_us = int(f"{fraction or '0':0<6.6}")
-    if offset is None:
+    fraction_us = int(f"{fraction_text or '0':0<6.6}")
+    if offset_text is None:
         return _naive_to_utc(naive_time, zone, value) + fraction_us
     return _check_range(
-        _microseconds(naive_time.replace(tzinfo=_parse_utc_offset(offset, value))) + fraction_us,
+        _to_microseconds(naive_time.replace(tzinfo=_parse_utc_offset(offset_text, value)))
+        + fraction_us,
         value,
     )
 
@@ -74,11 +75,11 @@ def _parse_utc_offset(text: str, value: object) -> timezone:
     return timezone(-offset_size if text[0] == "-" else offset_size)
 
 
-def _parse_epoch(value: object, scale: int) -> int:
+def _parse_epoch(value: object, unit_us: int) -> int:
     if type(value) is int:
-        return _check_range(value * scale, value)
+        return _check_range(value * unit_us, value)
     if type(value) is float and abs(value) < 1e15:
-        return _check_range(round(value * scale), value)
+        return _check_range(round(value * unit_us), value)
     raise BadTime(
         f"found {short_repr(value)}, wanted a number of seconds or milliseconds since 1970"
     )
@@ -93,21 +94,21 @@ def _parse_pattern(value: object, pattern: str, zone: ZoneInfo | None) -> int:
         raise BadTime(f"found {short_repr(value)}, wanted a text like {pattern}") from error
     if instant.tzinfo is None:
         return _naive_to_utc(instant, zone, value)
-    return _check_range(_microseconds(instant), value)
+    return _check_range(_to_microseconds(instant), value)
 
 
 def _naive_to_utc(naive_time: datetime, zone: ZoneInfo | None, value: object) -> int:
     if zone is None:
         raise BadTime(f"found {short_repr(value)}: no zone, and the schema has no naive_zone")
     if zone.key == "UTC":
-        return _microseconds(naive_time.replace(tzinfo=UTC))
+        return _to_microseconds(naive_time.replace(tzinfo=UTC))
     try:
-        return _check_range(_microseconds(naive_time.replace(tzinfo=zone)), value)
+        return _check_range(_to_microseconds(naive_time.replace(tzinfo=zone)), value)
     except OverflowError as error:  # the zone moves the time out of the years 1 to 9999
         raise BadTime(f"found {short_repr(value)}: outside the years 1 to 9999") from error
 
 
-def _microseconds(instant: datetime) -> int:
+def _to_microseconds(instant: datetime) -> int:
     return (instant - EPOCH) // timedelta(microseconds=1)
 
 

@@ -24,13 +24,13 @@ from sensorwatch.common.rows.schema import MissingPolicy, Schema, UnknownFields
 from sensorwatch.common.rows.strict_parsing import Times, parse_strictly
 
 MIN_PAYLOADS_FOR_KERNEL = 4
-"""Below this number of payloads the strict parser is faster."""
+"""With fewer payloads, the strict parser is faster than the kernel."""
 _MAX_FUTURE_US = 2**61
 
 
 @dataclass(frozen=True, slots=True)
 class _KernelSchema:
-    """A schema as arrays for the kernel; the fields are time, key (if any) and columns."""
+    """A schema as arrays for the kernel; the order of fields is time, key (if any), columns."""
 
     names: NDArray[np.uint8]
     name_ends: NDArray[np.int64]
@@ -38,10 +38,11 @@ class _KernelSchema:
     high: NDArray[np.float64]
     may_be_missing: NDArray[np.bool_]
     schema_rules: tuple[int, bool, int, int, bool]
-    """Five rules of the schema.
+    """A tuple (time_kind, naive_is_utc, max_future_us, key_rule, ignore_unknown).
 
-    They are the time kind; whether times without a zone are UTC; how many microseconds a time may
-    be in the future (-1: no limit); the rule for the key; whether unknown fields are ignored.
+    If `naive_is_utc` is true, times without a zone are UTC. An event time may be at most
+    `max_future_us` microseconds after the receive time; -1: no limit. `key_rule` is NO_KEY,
+    REQUIRED_KEY or OPTIONAL_KEY. If `ignore_unknown` is true, unknown fields are ignored.
     """
 
 
@@ -54,8 +55,8 @@ def parse(
 ) -> tuple[Readings, list[Rejection]]:
     """Parse JSON payloads; each payload becomes one reading or one rejection.
 
-    The result is bit-identical to that of `parse_strictly`. `received`: the receive time of each
-    payload, for the check of `max_future_seconds`; a payload without a time skips the check.
+    The result is bit-identical to that of `parse_strictly`. `received`: the receive times,
+    for the check of `max_future_seconds`; a payload without a receive time is not checked.
     `row_executor`: runs the kernel on row ranges of the payloads.
     """
     kernel_schema = _kernel_schema(schema) if len(payloads) >= MIN_PAYLOADS_FOR_KERNEL else None
@@ -66,12 +67,12 @@ def parse(
     unread_positions = np.flatnonzero(~is_read)
     if len(unread_positions) == 0:
         return readings, []
-    unread_rows = unread_positions.tolist()
+    unread_indices = unread_positions.tolist()
     strict_readings, rejections = parse_strictly(
-        [payloads[row] for row in unread_rows], schema, received=times[unread_positions]
+        [payloads[index] for index in unread_indices], schema, received=times[unread_positions]
     )
     rejections = [
-        Rejection(unread_rows[rejection.index], rejection.faults) for rejection in rejections
+        Rejection(unread_indices[rejection.index], rejection.faults) for rejection in rejections
     ]
     if len(strict_readings):
         readings = merge_readings(
@@ -89,18 +90,18 @@ def _read_by_kernel(
 ) -> tuple[NDArray[np.bool_], Readings]:
     """Return a mask (n,) of the payloads that the kernel could read, and their readings."""
     n, columns, signals = len(payloads), len(schema.columns), len(schema.signals)
-    texts = cast("Sequence[bytes]", payloads)
+    payload_bytes = cast("Sequence[bytes]", payloads)
     try:
-        text = b"".join(texts)
-    except TypeError:  # a payload is None; checking all payloads in advance would cost time
-        texts = [payload or b"" for payload in payloads]
-        text = b"".join(texts)
-    data = np.frombuffer(text, dtype=np.uint8)
-    ends = np.cumsum(np.fromiter(map(len, texts), dtype=np.int64, count=n))
+        joined_payloads = b"".join(payload_bytes)
+    except TypeError:  # a payload is None; a check of all payloads in advance would take time
+        payload_bytes = [payload or b"" for payload in payloads]
+        joined_payloads = b"".join(payload_bytes)
+    data = np.frombuffer(joined_payloads, dtype=np.uint8)
+    ends = np.cumsum(np.fromiter(map(len, payload_bytes), dtype=np.int64, count=n))
     is_read = np.empty(n, dtype=np.bool_)
     event_time, id_start, id_length = np.empty((3, n), dtype=np.int64)
     values = np.empty((n, columns))
-    fields = (
+    schema_arrays = (
         kernel_schema.names,
         kernel_schema.name_ends,
         kernel_schema.low,
@@ -110,13 +111,16 @@ def _read_by_kernel(
     )
     outputs = (is_read, event_time, values, id_start, id_length)
     row_executor(
-        lambda begin, end: read_json_rows(begin, end, data, ends, *fields, received, *outputs), n
+        lambda begin, end: read_json_rows(
+            begin, end, data, ends, *schema_arrays, received, *outputs
+        ),
+        n,
     )
     index = np.flatnonzero(is_read)
     if len(index) < n:
         event_time, id_start, id_length = event_time[index], id_start[index], id_length[index]
         values = values[index]
-    sensor, sensor_ids = number_sensors(text, id_start, id_length)
+    sensor, sensor_ids = number_sensors(joined_payloads, id_start, id_length)
     return is_read, Readings(
         index,
         event_time,
@@ -146,12 +150,14 @@ def _kernel_schema(schema: Schema) -> _KernelSchema | None:
     if time_kind is None or has_special_characters or not is_printable_ascii:
         return None
     max_future_seconds = time_field.max_future_seconds
-    key = NO_KEY if schema.key is None else OPTIONAL_KEY if schema.key.optional else REQUIRED_KEY
-    names = [path.encode() for path in paths]
+    key_rule = (
+        NO_KEY if schema.key is None else OPTIONAL_KEY if schema.key.optional else REQUIRED_KEY
+    )
+    encoded_names = [path.encode() for path in paths]
     low, high = np.transpose([column.bounds for column in schema.columns])
     return _KernelSchema(
-        np.frombuffer(b"".join(names), dtype=np.uint8),
-        np.cumsum([len(name) for name in names]),
+        np.frombuffer(b"".join(encoded_names), dtype=np.uint8),
+        np.cumsum([len(name) for name in encoded_names]),
         np.ascontiguousarray(low, dtype=np.float64),
         np.ascontiguousarray(high, dtype=np.float64),
         np.asarray([column.missing is MissingPolicy.HOLD_LAST for column in schema.columns]),
@@ -161,7 +167,7 @@ def _kernel_schema(schema: Schema) -> _KernelSchema | None:
             -1
             if max_future_seconds is None
             else int(min(max_future_seconds * 1_000_000, _MAX_FUTURE_US)),
-            key,
+            key_rule,
             schema.unknown_fields is UnknownFields.IGNORE,
         ),
     )

@@ -14,23 +14,23 @@ class Readings:
     """n readings in input order; a reading is one sensor's measurements at one instant."""
 
     index: NDArray[np.int64]
-    """(n,) strictly rising position of each reading among the parsed records."""
+    """Shape (n,). Position of each reading among the parsed records, strictly rising."""
     event_time: NDArray[np.int64]
-    """(n,) event times in microseconds since 1970-01-01 UTC."""
+    """Shape (n,). Event times in microseconds since 1970-01-01 UTC."""
     sensor: NDArray[np.int32]
-    """(n,) position of each reading's sensor in `sensor_ids`."""
+    """Shape (n,). Position of each reading's sensor in `sensor_ids`."""
     sensor_ids: tuple[str, ...]
     """The ids of the distinct sensors, in order of first appearance."""
     values: NDArray[np.float64]
-    """(n, signals) values of the signals; finite also in float32, or NaN if missing."""
+    """Shape (n, signals). Values of the signals, finite also as float32; NaN if missing."""
     context: NDArray[np.float64]
-    """(n, contexts) values of the context columns; finite also in float32, or NaN."""
+    """Shape (n, contexts). Values of the context columns, finite also as float32, or NaN."""
 
     def __len__(self) -> int:
         return len(self.index)
 
     def take(self, rows: NDArray[np.int64] | NDArray[np.bool_] | slice) -> "Readings":
-        """Return the readings at a position, mask or slice; `sensor_ids` does not change."""
+        """Return the readings at `rows` (positions, mask or slice); `sensor_ids` stays the same."""
         return Readings(
             self.index[rows],
             self.event_time[rows],
@@ -50,44 +50,46 @@ def build_readings(
     signals: int,
     contexts: int = 0,
 ) -> Readings:
-    """Return the readings of rows that are given one by one.
+    """Build readings from sequences that have one entry per row.
 
-    `sensor_ids`: one id per row. `values`: one sequence per row, signals before context.
+    `values`: for each row, the values of the signals, then of the context columns.
     """
-    numbers: dict[str, int] = {}
-    sensor = [numbers.setdefault(name, len(numbers)) for name in sensor_ids]
-    table = np.asarray(values, dtype=np.float64).reshape(len(sensor), signals + contexts)
+    number_by_id: dict[str, int] = {}
+    sensor = [number_by_id.setdefault(sensor_id, len(number_by_id)) for sensor_id in sensor_ids]
+    value_table = np.asarray(values, dtype=np.float64).reshape(len(sensor), signals + contexts)
     return Readings(
         np.asarray(index, dtype=np.int64),
         np.asarray(event_time, dtype=np.int64),
         np.asarray(sensor, dtype=np.int32),
-        tuple(numbers),
-        np.ascontiguousarray(table[:, :signals]),
-        np.ascontiguousarray(table[:, signals:]),
+        tuple(number_by_id),
+        np.ascontiguousarray(value_table[:, :signals]),
+        np.ascontiguousarray(value_table[:, signals:]),
     )
 
 
 def merge_readings(parts: Sequence[Readings]) -> Readings:
     """Merge readings in the order of their index; at least one part is needed.
 
-    A sensor that occurs in several parts gets one number.
+    A sensor that occurs in several parts occurs only once in the `sensor_ids` of the result.
     """
     index = np.concatenate([part.index for part in parts])
-    order = slice(None) if np.all(np.diff(index) > 0) else np.argsort(index)
-    names = [name for part in parts for name in part.sensor_ids]
-    begins = np.cumsum([0, *(len(part.sensor_ids) for part in parts)])
-    shifted_sensors = [part.sensor + begin for part, begin in zip(parts, begins, strict=False)]
-    sensor = np.concatenate(shifted_sensors)[order]
-    numbers: dict[str, int] = {}
-    new_number = np.zeros(len(names), dtype=np.int32)
+    sort_order = slice(None) if np.all(np.diff(index) > 0) else np.argsort(index)
+    all_ids = [name for part in parts for name in part.sensor_ids]
+    id_offsets = np.cumsum([0, *(len(part.sensor_ids) for part in parts)])
+    shifted_sensors = [
+        part.sensor + id_offset for part, id_offset in zip(parts, id_offsets, strict=False)
+    ]
+    sensor = np.concatenate(shifted_sensors)[sort_order]
+    number_by_id: dict[str, int] = {}
+    new_numbers = np.zeros(len(all_ids), dtype=np.int32)
     present_sensors, first_rows = np.unique(sensor, return_index=True)
     for number in present_sensors[np.argsort(first_rows)].tolist():
-        new_number[number] = numbers.setdefault(names[number], len(numbers))
+        new_numbers[number] = number_by_id.setdefault(all_ids[number], len(number_by_id))
     return Readings(
-        index[order],
-        np.concatenate([part.event_time for part in parts])[order],
-        new_number[sensor],
-        tuple(numbers),
-        np.concatenate([part.values for part in parts])[order],
-        np.concatenate([part.context for part in parts])[order],
+        index[sort_order],
+        np.concatenate([part.event_time for part in parts])[sort_order],
+        new_numbers[sensor],
+        tuple(number_by_id),
+        np.concatenate([part.values for part in parts])[sort_order],
+        np.concatenate([part.context for part in parts])[sort_order],
     )

@@ -9,7 +9,7 @@ MAX_DETAIL_CHARACTERS = 200
 
 
 class Reason(StrEnum):
-    """Reasons of rejections; the ledger's digest uses their order, so add new ones at the end."""
+    """Reasons of rejections. The ledger's digest depends on their order: add new reasons last."""
 
     EMPTY = "empty"
     NOT_JSON = "not_json"
@@ -42,7 +42,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """All faults of one record, in order."""
+    """All faults of one rejected record, in the order in which they were found."""
 
     index: int
     """Position of the record in its micro-batch."""
@@ -65,12 +65,12 @@ class Rejection:
 
 
 def short_repr(value: object) -> str:
-    """Return the repr of a value for a message, shortened."""
+    """Return the shortened repr of a value, for use in a message."""
     return _shorten(repr(value))
 
 
 def short_printable(text: str) -> str:
-    """Return a text for a message, shortened and with unprintable characters escaped."""
+    """Return a text, shortened and with unprintable characters escaped, for use in a message."""
     return _shorten(escape(text))
 
 

@@ -6,7 +6,7 @@ import msgspec
 
 
 class BadBody(ValueError):
-    """The body is not `{"rows": [...]}`; the text says what was found instead."""
+    """The body does not have the form `{"rows": [...]}`; the text describes the error."""
 
 
 class TooManyRows(BadBody):
@@ -33,7 +33,7 @@ _DECODER = msgspec.json.Decoder(_Body)
 def split_request(body: bytes, *, max_rows: int) -> RequestRows:
     """Return the bytes of each row of a body, in order, for `common.rows.parsing.parse`.
 
-    The rows are not decoded here, because the parser of Kafka records decodes them. Raises
+    The rows are not decoded here; `parse` decodes them like Kafka records. Raises
     TooManyRows if there are more than `max_rows` rows, including history. Raises BadBody if the
     body is not `{"rows": [...]}` or `{"history": [...], "rows": [...]}`.
     """

@@ -37,7 +37,7 @@ class MissingPolicy(StrEnum):
 
 
 class OutOfOrderPolicy(StrEnum):
-    """The policy for a row that is not newer than the newest row of its sensor."""
+    """The policy for a late row or a duplicate; see `RowOrder`."""
 
     SCORE = "score"
     """The row is scored without memory and is not stored in the memory."""
@@ -51,9 +51,9 @@ class TimeField(_SchemaModel):
     format: Annotated[str, Field(min_length=1)] = "rfc3339"
     """`rfc3339`, `epoch_ms`, `epoch_s`, or a strptime pattern."""
     naive_zone: str | None = None
-    """IANA zone for times without a zone; None: rows with such times are rejected."""
+    """IANA zone of times that contain no zone; None: rows with such times are rejected."""
     max_future_seconds: Annotated[float, Field(ge=0)] | None = None
-    """Most seconds that the event time may be after the record's time; None: no limit."""
+    """Limit for how many seconds the event time may be after the receive time; None: no limit."""
 
     @field_validator("naive_zone")
     @classmethod
@@ -78,7 +78,7 @@ class KeyField(_SchemaModel):
 
     field: Annotated[str, Field(min_length=1)] = "sensor_id"
     optional: bool = False
-    """True: a row without the field belongs to the sensor "default"."""
+    """If true, a row without the field belongs to the sensor "default"."""
 
 
 class NumericColumn(_SchemaModel):
@@ -101,7 +101,7 @@ class NumericColumn(_SchemaModel):
 
     @property
     def path(self) -> str:
-        """The field that contains the value."""
+        """The path of the field that contains the value."""
         return self.field or self.name
 
     @property
@@ -112,16 +112,16 @@ class NumericColumn(_SchemaModel):
 
 
 class RowOrder(_SchemaModel):
-    """The rules for rows out of order and for gaps."""
+    """The rules for late rows, duplicates and gaps."""
 
     late: Annotated[OutOfOrderPolicy, Field(strict=False)] = OutOfOrderPolicy.SCORE
     """The policy for a row that is older than the newest row of its sensor."""
     duplicate: Annotated[OutOfOrderPolicy, Field(strict=False)] = OutOfOrderPolicy.SCORE
     """The policy for a row with the same time as the newest row of its sensor."""
     max_gap_seconds: Annotated[float, Field(gt=0, le=1e12)] | None = None
-    """Longest time between two rows of a sensor without a gap; None: learned in training.
+    """A longer time between two rows of a sensor is a gap. In seconds.
 
-    After a gap, the sensor's lagged rows are not used.
+    None: the limit is learned in training. After a gap, the sensor's lagged rows are not used.
     """
 
 
@@ -165,7 +165,7 @@ class Schema(_SchemaModel):
                 f"a field can be read only once, repeated: {', '.join(repeated_paths)}"
             )
         for path in paths:
-            nested_paths = [nested for nested in paths if nested.startswith(path + ".")]
+            nested_paths = [other_path for other_path in paths if other_path.startswith(path + ".")]
             if nested_paths:
                 raise ValueError(
                     f'field "{path}" cannot contain both a value and "{nested_paths[0]}"'
@@ -189,39 +189,39 @@ class Schema(_SchemaModel):
 
     @property
     def paths(self) -> list[str]:
-        """All fields of a row: time, key, signals, context."""
-        key = [self.key.field] if self.key else []
-        return [self.time.field, *key, *(column.path for column in self.columns)]
+        """The paths of all fields of a row: time, key, signals, context."""
+        key_field = [self.key.field] if self.key else []
+        return [self.time.field, *key_field, *(column.path for column in self.columns)]
 
     @property
     def fingerprint(self) -> str:
-        """Hash, in 16 hex digits, of everything that changes the meaning of a row.
+        """Hash (16 hex digits) of all parts of the schema that determine the meaning of a row.
 
-        The schema's name, its units and its CSV format are left out. Context and order count only
-        if they are declared.
+        The schema's name, its units and its CSV format are left out. Context and order are
+        included only if they are declared.
         """
-        meaning = self.to_plain()
-        del meaning["name"], meaning["csv"]
-        meaning |= {"order": self.order.model_dump(mode="json", exclude_defaults=True)}
-        for column in [*meaning["signals"], *meaning["context"]]:
+        hashed_parts = self.to_plain()
+        del hashed_parts["name"], hashed_parts["csv"]
+        hashed_parts |= {"order": self.order.model_dump(mode="json", exclude_defaults=True)}
+        for column in [*hashed_parts["signals"], *hashed_parts["context"]]:
             del column["unit"]
         for optional_part in ("context", "order"):
-            if not meaning[optional_part]:
-                del meaning[optional_part]
-        text = json.dumps(meaning, sort_keys=True, separators=(",", ":"))
+            if not hashed_parts[optional_part]:
+                del hashed_parts[optional_part]
+        text = json.dumps(hashed_parts, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def to_plain(self) -> dict[str, Any]:
         """Return the schema as plain JSON values, including defaults."""
         plain = self.model_dump(mode="json")
         columns = [*plain["signals"], *plain["context"]]
-        for column, declared in zip(columns, self.columns, strict=True):
-            column["field"] = declared.path
+        for column, declared_column in zip(columns, self.columns, strict=True):
+            column["field"] = declared_column.path
         return plain
 
 
 def schema_from_plain(plain: dict[str, Any]) -> Schema:
-    """Return a schema from plain values, such as the content of a TOML file.
+    """Return a schema from nested dicts and lists, such as the content of a TOML file.
 
     Raises SchemaError with a message that lists every problem.
     """
@@ -232,7 +232,7 @@ def schema_from_plain(plain: dict[str, Any]) -> Schema:
 
 
 def load_schema(path: Path) -> Schema:
-    """Return the schema in a TOML file.
+    """Load the schema from a TOML file.
 
     Raises SchemaError if the file is missing, not TOML, or not a schema.
     """

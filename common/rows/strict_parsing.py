@@ -21,11 +21,11 @@ Fields = Mapping[str, object]
 Times = Sequence[int | None] | NDArray[np.int64]
 """Times in microseconds UTC; None, or NO_TIME in an array, marks a missing time."""
 
-# Matches a string. A quote that no other quote closes is matched with all remaining bytes, so that
+# Matches a string. A string without a closing quote matches up to the end of the payload, so that
 # the search does not start again at each later quote. Possessive quantifiers keep the time linear.
 _JSON_STRING = re.compile(rb'"(?:[^"\\]*+(?:\\.[^"\\]*+)*+"|(.*))', re.DOTALL)
 _LEVEL_CHANGES = np.zeros(256, dtype=np.int8)
-"""The change of the nesting level by each byte outside strings."""
+"""For each byte value outside strings, the change of the nesting level: -1, 0 or 1."""
 _LEVEL_CHANGES[[*b"[{"]], _LEVEL_CHANGES[[*b"]}"]] = 1, -1
 
 
@@ -37,8 +37,8 @@ def parse_strictly(
 ) -> tuple[Readings, list[Rejection]]:
     """Parse JSON payloads; each payload becomes one reading or one rejection.
 
-    `common.rows.parsing.parse` gives the same result faster. `received`: the receive time of each
-    payload, for the check of `max_future_seconds`; a payload without a time skips the check.
+    `common.rows.parsing.parse` gives the same result faster. `received`: the receive times,
+    for the check of `max_future_seconds`; a payload without a receive time is not checked.
     """
     return collect_rows((decode(payload) for payload in payloads), schema, received=received)
 
@@ -51,11 +51,11 @@ def collect_rows(
 ) -> tuple[Readings, list[Rejection]]:
     """Validate decoded records; each record becomes one reading or one rejection.
 
-    `records`: the fields of each record, or the fault that its decoding found. `received`: see
+    `records`: the fields of each record, or the fault that decoding found. `received`: see
     `parse_strictly`.
     """
     validate_record, times = _cached_field_reader(schema), _times_as_list(received)
-    index: list[int] = []
+    valid_positions: list[int] = []
     rows: list[Row] = []
     rejections: list[Rejection] = []
     for position, record in enumerate(records):
@@ -64,12 +64,12 @@ def collect_rows(
             continue
         row = validate_record(record, None if times is None else times[position])
         if isinstance(row, Row):
-            index.append(position)
+            valid_positions.append(position)
             rows.append(row)
         else:
             rejections.append(Rejection(position, row))
     readings = build_readings(
-        index=index,
+        index=valid_positions,
         event_time=[row.event_time for row in rows],
         sensor_ids=[row.sensor_id for row in rows],
         values=[row.values for row in rows],
@@ -106,8 +106,8 @@ def _decode_json(payload: bytes) -> object:
     try:
         return msgspec.json.decode(payload)
     except msgspec.ValidationError:
-        # The JSON is well-formed, but a number exceeds float64. Read it as infinity, so that the
-        # fault is `not_finite` of the field and not `not_json` of the record.
+        # The JSON is well-formed, but a number exceeds float64. The json module reads it as
+        # infinity, so that the fault is `not_finite` of the field and not `not_json` of the record.
         return json.loads(payload, parse_int=float, parse_constant=_refuse_constant)
 
 
@@ -118,7 +118,7 @@ def _refuse_constant(name: str) -> object:
 def _nested_too_deep(payload: bytes) -> bool:
     """Return whether the payload has more than MAX_NESTING levels of arrays and objects.
 
-    The decoder has a bound of its own, but it depends on the stack of the caller.
+    The decoder's own limit is not enough, because it depends on the stack depth of the caller.
     """
     if payload.count(b"[") + payload.count(b"{") <= MAX_NESTING:
         return False

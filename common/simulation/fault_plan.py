@@ -1,4 +1,4 @@
-"""The plan of simulated faults, and the schedule of fault episodes that is drawn from it."""
+"""The plan of simulated faults, and the random schedule of fault episodes."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ class FaultPlan:
     """The rate, the kinds and the size of simulated faults."""
 
     rate: float = 0.001
-    """Share of rows at which a fault episode begins, 0 to 1."""
+    """Probability, 0 to 1, that a fault episode begins at a row."""
     kinds: tuple[FaultKind, ...] = tuple(FaultKind)
-    """Kinds of episodes, drawn with equal probability."""
+    """Kinds of faults; each episode draws one of them with equal probability."""
     size: float = 10.0
     """Size of a fault, in standard deviations of the healthy noise."""
 
@@ -36,19 +36,19 @@ class Episode:
     """Defect of a malformed record; ignored for other kinds."""
 
 
-def schedule(
+def schedule_episodes(
     plan: FaultPlan, *, steps: int, sensors: int, rng: np.random.Generator
 ) -> Iterator[Episode]:
     """Yield the episodes of a block of steps, sorted by sensor and time.
 
     Episodes of a sensor never overlap, and at least one healthy row is between them.
     """
-    starts = np.flatnonzero(rng.random((sensors, steps)) < plan.rate)
+    start_positions = np.flatnonzero(rng.random((sensors, steps)) < plan.rate)
     previous_sensor, next_free_step = -1, 0
-    for sensor, first_step in zip(*np.divmod(starts, steps), strict=True):
+    for sensor, first_step in zip(*np.divmod(start_positions, steps), strict=True):
         kind = plan.kinds[int(rng.integers(len(plan.kinds)))]
-        low, high = EPISODE_LENGTHS[kind]
-        length = min(int(rng.integers(low, high + 1)), steps - int(first_step))
+        min_length, max_length = EPISODE_LENGTHS[kind]
+        length = min(int(rng.integers(min_length, max_length + 1)), steps - int(first_step))
         defect = DEFECTS[int(rng.integers(len(DEFECTS)))]
         if sensor != previous_sensor:
             # Step 0 has no previous row that a stuck sensor could repeat.

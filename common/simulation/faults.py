@@ -24,7 +24,7 @@ class FaultKind(StrEnum):
 
 
 class Defect(StrEnum):
-    """A defect of a malformed record."""
+    """The way in which a malformed record is wrong."""
 
     TRUNCATED = "truncated"
     TEXT = "text"
@@ -68,13 +68,13 @@ def inject_fault(
 
     `values`: shape (n, signals), in time order. `size`: size of the fault, in standard deviations.
     `scale`: shape (signals,), the standard deviation of each signal. `signals`: indices of the
-    signals to change, together and in one direction; None: all signals. A broken correlation
+    signals to change, all in the same direction; None: all signals. A broken correlation
     changes one of these signals. A stuck sensor repeats row `first_row - 1`.
 
     Raises ValueError if the kind changes no values (dropout, malformed), if the rows are outside
     `values`, for a stuck sensor at row 0, and for a broken correlation of one signal.
     """
-    n, width = values.shape
+    n, signal_count = values.shape
     if kind not in _INJECTIONS:
         raise ValueError(f"{kind} changes no values; wanted one of {', '.join(VALUE_KINDS)}")
     if not 0 <= first_row < n or length < 1:
@@ -83,10 +83,10 @@ def inject_fault(
         )
     if kind is FaultKind.STUCK and first_row == 0:
         raise ValueError("a stuck sensor repeats the previous row, and row 0 has none")
-    if kind is FaultKind.BROKEN_CORRELATION and width < 2:
+    if kind is FaultKind.BROKEN_CORRELATION and signal_count < 2:
         raise ValueError("a broken correlation needs two signals or more, but there is one")
     faulty_values = values.copy()
-    signal_indices = list(range(width) if signals is None else signals)
+    signal_indices = list(range(signal_count) if signals is None else signals)
     target = _FaultTarget(
         slice(first_row, min(first_row + length, n)), signal_indices, size * scale
     )
@@ -100,7 +100,7 @@ class _FaultTarget:
 
     rows: slice
     signal_indices: list[int]
-    step: Values
+    shift: Values
     """Shape (signals,). Size of the fault in each signal's unit."""
 
     @property
@@ -113,14 +113,14 @@ _Injection = Callable[[Values, _FaultTarget, np.random.Generator], None]
 
 def _add_step(values: Values, target: _FaultTarget, rng: np.random.Generator) -> None:
     values[target.rows, target.signal_indices] += (
-        _random_sign(rng) * target.step[target.signal_indices]
+        _random_sign(rng) * target.shift[target.signal_indices]
     )
 
 
 def _add_ramp(values: Values, target: _FaultTarget, rng: np.random.Generator) -> None:
     ramp = np.arange(1, target.length + 1) / target.length
     values[target.rows, target.signal_indices] += _random_sign(rng) * np.outer(
-        ramp, target.step[target.signal_indices]
+        ramp, target.shift[target.signal_indices]
     )
 
 
@@ -132,11 +132,11 @@ def _repeat_previous_row(values: Values, target: _FaultTarget, _rng: np.random.G
 
 def _add_noise(values: Values, target: _FaultTarget, rng: np.random.Generator) -> None:
     noise = rng.standard_normal((target.length, len(target.signal_indices)))
-    values[target.rows, target.signal_indices] += target.step[target.signal_indices] * noise
+    values[target.rows, target.signal_indices] += target.shift[target.signal_indices] * noise
 
 
 def _break_correlation(values: Values, target: _FaultTarget, rng: np.random.Generator) -> None:
-    """Replace one signal by the negative mean of the other signals; size 1 keeps its spread."""
+    """Replace one signal by the negative mean of the others, scaled to the size of the fault."""
     signal = int(rng.choice(target.signal_indices))
     faulty_values = values[target.rows]
     deviation = faulty_values - faulty_values.mean(axis=0)
@@ -145,7 +145,7 @@ def _break_correlation(values: Values, target: _FaultTarget, rng: np.random.Gene
         axis=1
     )
     values[target.rows, signal] = (
-        faulty_values[:, signal].mean() - target.step[signal] * other_signals
+        faulty_values[:, signal].mean() - target.shift[signal] * other_signals
     )
 
 
@@ -163,4 +163,4 @@ _INJECTIONS: dict[FaultKind, _Injection] = {
 }
 
 VALUE_KINDS = tuple(_INJECTIONS)
-"""The kinds that change values, which `inject_fault` accepts."""
+"""The kinds of faults that change values; `inject_fault` accepts only these."""

@@ -1,4 +1,4 @@
-"""A stream of simulated, labelled sensor rows, with bits that do not depend on chunk sizes."""
+"""A stream of simulated, labelled sensor rows; its bits do not depend on the chunk size."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorwatch.common.simulation.fault_plan import DEFECTS, FaultPlan, schedule
+from sensorwatch.common.simulation.fault_plan import DEFECTS, FaultPlan, schedule_episodes
 from sensorwatch.common.simulation.faults import Defect, FaultKind, inject_fault
 from sensorwatch.common.simulation.sensors import SIGNALS, Fleet, fleet, noise_scale, sensor_names
 
@@ -28,7 +28,7 @@ class Simulation:
     start: int = START
     """Time of the first step, microseconds UTC. Every sensor sends one row per step."""
     interval_seconds: float = 1.0
-    """Time between two steps, a whole number of microseconds, at least one."""
+    """Seconds between two steps; has to be a whole number of microseconds, at least one."""
     faults: FaultPlan | None = None
     chunk_rows: int = 10_000
     """Number of rows per chunk. The chunk size does not change the rows."""
@@ -61,25 +61,25 @@ class Chunk:
     @property
     def label(self) -> list[str]:
         """Return each row's label: the kind of fault, or an empty text for a healthy row."""
-        labels = ("", *FAULT_KINDS)
-        return [str(labels[kind]) for kind in self.kind.tolist()]
+        label_by_code = ("", *FAULT_KINDS)
+        return [str(label_by_code[kind]) for kind in self.kind.tolist()]
 
     @property
     def defects(self) -> list[Defect | None]:
         """Return each row's defect, or None for a well-formed row."""
-        names = (None, *DEFECTS)
-        return [names[defect] for defect in self.defect.tolist()]
+        defect_by_code = (None, *DEFECTS)
+        return [defect_by_code[defect] for defect in self.defect.tolist()]
 
-    def slice_rows(self, first: int, last: int) -> "Chunk":
-        """Return rows `first` to `last`, `last` excluded."""
-        columns = {name: getattr(self, name)[first:last] for name in _COLUMNS}
+    def slice_rows(self, first: int, end: int) -> "Chunk":
+        """Return the rows `first` to `end` - 1."""
+        columns = {name: getattr(self, name)[first:end] for name in _COLUMNS}
         return replace(self, **columns)
 
 
 def simulate(simulation: Simulation) -> Iterator[Chunk]:
     """Yield the rows sorted by time and sensor, `chunk_rows` at a time.
 
-    The rows of a dropout are missing, so no row has the label `dropout`. The same simulation gives
+    Rows of a dropout are left out, so no row has the label `dropout`. The same simulation gives
     the same bits on one machine for any `chunk_rows`. A longer simulation starts with the rows of a
     shorter one.
     """
@@ -102,26 +102,26 @@ def simulate(simulation: Simulation) -> Iterator[Chunk]:
 
 def _simulate_blocks(simulation: Simulation) -> Iterator[Chunk]:
     sensors = fleet(simulation.seed, simulation.sensors)
-    number = 0
+    block_number = 0
     while True:
-        yield _simulate_block(simulation, sensors, number)
-        number += 1
+        yield _simulate_block(simulation, sensors, block_number)
+        block_number += 1
 
 
-def _simulate_block(simulation: Simulation, sensors: Fleet, number: int) -> Chunk:
+def _simulate_block(simulation: Simulation, sensors: Fleet, block_number: int) -> Chunk:
     steps, interval = sensors.block_steps, round(simulation.interval_seconds * 1_000_000)
-    values = sensors.measure(number, start=simulation.start, interval=interval)
+    values = sensors.measure(block_number, start=simulation.start, interval=interval)
     kind = np.zeros((steps, sensors.sensors), dtype=np.int8)
     defect = np.zeros_like(kind)
     if simulation.faults is not None:
-        rng = np.random.default_rng([simulation.seed, number, 2])
+        rng = np.random.default_rng([simulation.seed, block_number, 2])
         _inject_faults(values, kind, defect, simulation.faults, rng)
-    step = np.arange(number * steps, (number + 1) * steps, dtype=np.int64)
+    step_numbers = np.arange(block_number * steps, (block_number + 1) * steps, dtype=np.int64)
     is_sent = (kind != 1 + FAULT_KINDS.index(FaultKind.DROPOUT)).ravel()
     return Chunk(
-        np.repeat(simulation.start + step * interval, sensors.sensors)[is_sent],
+        np.repeat(simulation.start + step_numbers * interval, sensors.sensors)[is_sent],
         np.tile(np.arange(sensors.sensors, dtype=np.int32), steps)[is_sent],
-        # Instruments do not show 17 digits, and fewer digits keep records small.
+        # Real instruments do not report 17 digits, and fewer digits keep records small.
         np.round(values, VALUE_DECIMALS).reshape(-1, len(SIGNALS))[is_sent],
         kind.ravel()[is_sent],
         defect.ravel()[is_sent],
@@ -142,8 +142,8 @@ def _inject_faults(
     """
     steps, sensors = kind.shape
     scale = noise_scale()
-    # Draw the whole schedule first, because the injections draw from the same generator.
-    for episode in list(schedule(plan, steps=steps, sensors=sensors, rng=rng)):
+    # Draw the whole schedule before the first injection: both use the same random generator.
+    for episode in list(schedule_episodes(plan, steps=steps, sensors=sensors, rng=rng)):
         rows = slice(episode.first_step, episode.first_step + episode.length)
         kind[rows, episode.sensor] = 1 + FAULT_KINDS.index(episode.kind)
         if episode.kind is FaultKind.MALFORMED:

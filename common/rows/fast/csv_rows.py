@@ -1,7 +1,8 @@
 """Kernel that reads plain lines of a CSV file into columns.
 
-`cells.py` and `fields.py` define what a cell means. The kernel reads only plain cells, and its
-values have the same bits. The strict parser reads every line that has another cell.
+`cells.py` and `fields.py` define the value of a cell; the kernel returns bit-identical values. A
+cell is plain if the kernel can read it. If a cell of a line is not plain, the strict parser reads
+the whole line.
 """
 
 from enum import IntEnum
@@ -15,7 +16,7 @@ from sensorwatch.common.rows.limits import FLOAT32_OVERFLOW, MAX_SENSOR_ID_CHARA
 
 
 class ColumnRole(IntEnum):
-    """Roles of columns that are not numbers; a number column has its index, 0 or more, as role."""
+    """Roles of columns without numbers; the role of a number column is its index, 0 or more."""
 
     IGNORED = -1
     TIME = -2
@@ -23,11 +24,11 @@ class ColumnRole(IntEnum):
 
 
 class LineStatus(IntEnum):
-    """Whether the kernel has read a line."""
+    """Result of the kernel for a line."""
 
     READ = 0
     NEEDS_STRICT_PARSER = 1
-    """A cell of the line is not plain, so the kernel used no cell of the line."""
+    """A cell is not plain, so the strict parser has to read the whole line."""
 
 
 MAX_LINE_BYTES = 100_000
@@ -37,84 +38,86 @@ _QUOTE, _CARRIAGE_RETURN, _NEWLINE, _SPACE = 34, 13, 10, 32
 @kernel
 def read_lines(  # type: ignore[no-untyped-def]
     data, delimiter, roles, low, high, may_be_missing, time_kind, naive_is_utc,
-    begins, ends, line_status, event_time, keys, values,
+    line_starts, line_ends, line_status, event_time, key_ranges, values,
 ):  # fmt: skip
-    """Read the lines of `data`, each with its newline; return the number of lines and of bytes.
+    """Read lines of `data` that end with a newline; return the numbers of lines and bytes read.
 
     Inputs: `roles` (columns,) int64, see ColumnRole; `low` and `high` (numbers,) float64 bounds;
     `may_be_missing` (numbers,) bool.
 
-    Outputs, one entry for each line that is not blank: `begins` and `ends` (lines,) int64, the
-    range of the line in `data`; `line_status`, see LineStatus. A line with status READ also has
-    `event_time` in microseconds; `keys` (lines, 2) int64, the range of the key in `data`; `values`
-    (lines, numbers) float64.
+    Outputs, one entry for each line that is not blank: `line_starts` and `line_ends` (lines,)
+    int64, the range of the line in `data`; `line_status`, see LineStatus. A line with status READ
+    also has `event_time` in microseconds; `key_ranges` (lines, 2) int64, the range of the key in
+    `data`; `values` (lines, numbers) float64.
 
-    The kernel stops before a line that the csv module may join with the next line or refuse. Such a
+    The kernel stops before a line that the csv module may refuse or join with the next line. Such a
     line contains a quote, a zero byte, an inner carriage return, or more than MAX_LINE_BYTES.
     """
-    pos, row = 0, 0
+    pos, line = 0, 0
     while pos < len(data):
         end = pos
         while True:
-            while data[end] > _QUOTE:  # nearly every byte needs only this comparison
+            while data[end] > _QUOTE:  # true for nearly every byte
                 end += 1
             byte = data[end]
             if byte == _NEWLINE:
                 break
             if byte in (_QUOTE, 0) or (byte == _CARRIAGE_RETURN and data[end + 1] != _NEWLINE):
-                return row, pos
+                return line, pos
             end += 1
         if end - pos > MAX_LINE_BYTES:
-            return row, pos
-        stop = end - 1 if end > pos and data[end - 1] == _CARRIAGE_RETURN else end
-        if stop > pos:
-            begins[row], ends[row] = pos, stop
+            return line, pos
+        line_end = end - 1 if end > pos and data[end - 1] == _CARRIAGE_RETURN else end
+        if line_end > pos:
+            line_starts[line], line_ends[line] = pos, line_end
             is_read = _read_line(
-                data, pos, stop, delimiter, roles, low, high, may_be_missing, time_kind,
-                naive_is_utc, event_time[row : row + 1], keys[row], values[row],
+                data, pos, line_end, delimiter, roles, low, high, may_be_missing, time_kind,
+                naive_is_utc, event_time[line : line + 1], key_ranges[line], values[line],
             )  # fmt: skip
-            line_status[row] = LineStatus.READ if is_read else LineStatus.NEEDS_STRICT_PARSER
-            row += 1
+            line_status[line] = LineStatus.READ if is_read else LineStatus.NEEDS_STRICT_PARSER
+            line += 1
         pos = end + 1
-    return row, pos
+    return line, pos
 
 
 @inlined_kernel
 def _read_line(  # type: ignore[no-untyped-def]
-    data, pos, stop, delimiter, roles, low, high, may_be_missing, time_kind, naive_is_utc,
-    event_time, key, values,
+    data, pos, line_end, delimiter, roles, low, high, may_be_missing, time_kind, naive_is_utc,
+    event_time, key_range, values,
 ):  # fmt: skip
     for column in range(len(roles)):
-        while pos < stop and data[pos] == _SPACE and delimiter != _SPACE:
+        while pos < line_end and data[pos] == _SPACE and delimiter != _SPACE:
             pos += 1
-        end = pos
-        while end < stop and data[end] != delimiter:
-            end += 1
-        if (column == len(roles) - 1) != (end == stop):
+        cell_end = pos
+        while cell_end < line_end and data[cell_end] != delimiter:
+            cell_end += 1
+        if (column == len(roles) - 1) != (cell_end == line_end):
             return False
         role = roles[column]
-        ok = True
+        is_plain = True
         if role >= 0:
-            ok = _read_number_cell(data, pos, end, role, low, high, may_be_missing, values)
+            is_plain = _read_number_cell(
+                data, pos, cell_end, role, low, high, may_be_missing, values
+            )
         elif role == ColumnRole.TIME:
-            event_time[0], ok = read_instant(data, pos, end, time_kind, naive_is_utc)
+            event_time[0], is_plain = read_instant(data, pos, cell_end, time_kind, naive_is_utc)
         elif role == ColumnRole.KEY:
-            key[0], key[1] = pos, end
-            ok = _is_sensor_id(data, pos, end)
-        if not ok:
+            key_range[0], key_range[1] = pos, cell_end
+            is_plain = _is_sensor_id(data, pos, cell_end)
+        if not is_plain:
             return False
-        pos = end + 1
+        pos = cell_end + 1
     return True
 
 
 @inlined_kernel
 def _read_number_cell(data, pos, end, column, low, high, may_be_missing, values):  # type: ignore[no-untyped-def]
-    """Read a number cell; return whether it is plain and valid by the rules of `fields.py`."""
+    """Read a number cell; return whether it is plain, and valid by the rules of `fields.py`."""
     if pos == end:
         values[column] = np.nan
         return may_be_missing[column]
     value, ok = read_decimal(data, pos, end)
-    values[column] = value + 0.0  # minus zero becomes zero
+    values[column] = value + 0.0  # -0.0 becomes 0.0
     return ok and low[column] <= value <= high[column] and abs(value) < FLOAT32_OVERFLOW
 
 

@@ -21,7 +21,7 @@ NO_KEY, REQUIRED_KEY, OPTIONAL_KEY = 0, 1, 2
 NO_ID_LENGTH = -1
 """Value of `id_length` if a row has no sensor id."""
 MAX_RECEIVE_TIME = 2**61
-"""Largest receive time, in microseconds; differences of times then fit into 64 bits."""
+"""Largest receive time, in microseconds, whose difference from any event time fits 64 bits."""
 
 _QUOTE, _BACKSLASH, _COLON, _COMMA = ord('"'), ord("\\"), ord(":"), ord(",")
 _OPENING_BRACE, _CLOSING_BRACE, _MINUS, _ZERO, _NINE = (
@@ -42,7 +42,7 @@ def read_json_rows(  # type: ignore[no-untyped-def]
     first, last, data, ends, names, name_ends, low, high, may_be_missing, schema_rules, received,
     is_read, event_time, values, id_start, id_length,
 ):  # fmt: skip
-    """Read the payloads `first` to `last` - 1; `is_read` marks those that became rows.
+    """Read the payloads `first` to `last` - 1; `is_read` is true for those that became rows.
 
     Inputs: `data` uint8, all payloads; `ends` (n,) int64, the end of each payload; `names` uint8
     and `name_ends` (fields,) int64, the field names: time, key, columns; `low`, `high` (columns,)
@@ -65,7 +65,7 @@ def _read_row(  # type: ignore[no-untyped-def]
     data, pos, end, names, name_ends, low, high, may_be_missing, schema_rules, received,
     row, last_row_with_field, event_time, values, id_start, id_length,
 ):  # fmt: skip
-    max_future_us, key, ignore_unknown = schema_rules[2:]
+    max_future_us, key_rule, ignore_unknown = schema_rules[2:]
     id_length[row] = NO_ID_LENGTH
     pos = _skip_whitespace(data, pos, end)
     if pos >= end or data[pos] != _OPENING_BRACE:
@@ -92,7 +92,7 @@ def _read_row(  # type: ignore[no-untyped-def]
     if data[pos] != _CLOSING_BRACE or _skip_whitespace(data, pos + 1, end) != end:
         return False
     return _has_required_fields(
-        last_row_with_field, row, key, may_be_missing, values
+        last_row_with_field, row, key_rule, may_be_missing, values
     ) and _is_not_in_future(event_time[row], received, max_future_us)
 
 
@@ -101,9 +101,9 @@ def _read_field(  # type: ignore[no-untyped-def]
     data, pos, end, field, low, high, may_be_missing, schema_rules, row, event_time, values,
     id_start, id_length,
 ):  # fmt: skip
-    """Read the value of a field; return the position after the value."""
-    time_kind, naive_is_utc, _, key, _ = schema_rules
-    column = field - (1 if key == NO_KEY else 2)
+    """Read the value of a known field; return the position after the value."""
+    time_kind, naive_is_utc, _, key_rule, _ = schema_rules
+    column = field - (1 if key_rule == NO_KEY else 2)
     if field == 0:
         pos, event_time[row] = _read_time(data, pos, end, time_kind, naive_is_utc)
         return pos
@@ -122,9 +122,11 @@ def _read_field(  # type: ignore[no-untyped-def]
 
 
 @inlined_kernel
-def _has_required_fields(last_row_with_field, row, key, may_be_missing, values):  # type: ignore[no-untyped-def]
-    """Return whether all required fields are present; a value that may be missing becomes NaN."""
-    if last_row_with_field[0] <= row or (key == REQUIRED_KEY and last_row_with_field[1] <= row):
+def _has_required_fields(last_row_with_field, row, key_rule, may_be_missing, values):  # type: ignore[no-untyped-def]
+    """Return whether all required fields are present; write NaN for other absent columns."""
+    if last_row_with_field[0] <= row or (
+        key_rule == REQUIRED_KEY and last_row_with_field[1] <= row
+    ):
         return False
     first_column = len(last_row_with_field) - len(values)
     for column in range(len(values)):
@@ -146,7 +148,7 @@ def _is_not_in_future(event_time, received, max_future_us):  # type: ignore[no-u
 
 @inlined_kernel
 def _read_field_name(data, pos, end, names, name_ends, expected_field):  # type: ignore[no-untyped-def]
-    """Read a name and its colon; return the value's position, and the field (-1: unknown)."""
+    """Read a name and a colon; return the value's position and the field index (-1: unknown)."""
     if pos >= end or data[pos] != _QUOTE:
         return NEEDS_STRICT_PARSER, -1
     pos += 1
@@ -166,12 +168,14 @@ def _read_field_name(data, pos, end, names, name_ends, expected_field):  # type:
         closing_quote = _end_of_string(data, pos - 1, end)
         if closing_quote < 0:
             return NEEDS_STRICT_PARSER, -1
-        for candidate in range(len(name_ends)):
-            length = name_ends[candidate] - (name_ends[candidate - 1] if candidate else 0)
-            if length == closing_quote - pos and _name_equals(
-                data, pos, names, name_ends, candidate
+        for candidate_field in range(len(name_ends)):
+            name_length = name_ends[candidate_field] - (
+                name_ends[candidate_field - 1] if candidate_field else 0
+            )
+            if name_length == closing_quote - pos and _name_equals(
+                data, pos, names, name_ends, candidate_field
             ):
-                field = candidate
+                field = candidate_field
                 break
     pos = _skip_whitespace(data, closing_quote + 1, end)
     if pos >= end or data[pos] != _COLON:
@@ -202,7 +206,7 @@ def _skip_whitespace(data, pos, end):  # type: ignore[no-untyped-def]
 
 @inlined_kernel
 def _end_of_string(data, pos, end):  # type: ignore[no-untyped-def]
-    """Return the position of a string's closing quote; the string must be printable ASCII."""
+    """Return the position of the closing quote of a printable ASCII string without escapes."""
     if data[pos] != _QUOTE:
         return NEEDS_STRICT_PARSER
     pos += 1
@@ -226,7 +230,7 @@ def _skip_literal(data, pos, end, literal):  # type: ignore[no-untyped-def]
 
 @inlined_kernel
 def _skip_value(data, pos, end):  # type: ignore[no-untyped-def]
-    """Return the position after the value of an unknown field; the value must be plain."""
+    """Return the position after the value of an unknown field, if it is not an array or object."""
     first_byte = data[pos]
     if first_byte == _QUOTE:
         closing_quote = _end_of_string(data, pos, end)
@@ -242,7 +246,7 @@ def _skip_value(data, pos, end):  # type: ignore[no-untyped-def]
 
 @inlined_kernel
 def _read_column_value(data, pos, end, low, high, may_be_missing):  # type: ignore[no-untyped-def]
-    """Read the number at `pos`, or null; return the position after the number, and the number."""
+    """Read the number or null at `pos`; return the position after the value, and the value."""
     if data[pos] == _NULL[0]:
         return (
             _skip_literal(data, pos, end, _NULL) if may_be_missing else NEEDS_STRICT_PARSER
@@ -250,7 +254,7 @@ def _read_column_value(data, pos, end, low, high, may_be_missing):  # type: igno
     pos, value = read_json_number(data, pos, end)
     if pos < 0 or not (low <= value <= high and abs(value) < FLOAT32_OVERFLOW):
         return NEEDS_STRICT_PARSER, 0.0
-    return pos, value + 0.0  # minus zero becomes zero
+    return pos, value + 0.0  # -0.0 becomes 0.0
 
 
 @inlined_kernel

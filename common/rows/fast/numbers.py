@@ -14,12 +14,12 @@ NEEDS_STRICT_PARSER = -1
 MAX_DECIMAL_DIGITS = 18
 """Largest number of digits that `read_decimal` reads."""
 MIN_EXPONENT, MAX_EXPONENT = -27, 55
-"""Decimal exponents for which 128 bits of a power of five decide how a product is rounded."""
+"""Decimal exponents for which 128 bits of a power of five are enough for correct rounding."""
 MAX_UINT64_DIGITS = 19
 """Number of decimal digits that always fit into 64 bits."""
 
 _ZERO_DIGIT, _NINE_DIGIT, _MINUS, _DOT = ord("0"), ord("9"), ord("-"), ord(".")
-_E, _E_SMALL = ord("E"), ord("e")
+_UPPER_E, _LOWER_E = ord("E"), ord("e")
 _TEN = np.uint64(10)
 
 
@@ -44,7 +44,7 @@ _POWERS_OF_FIVE = np.asarray(
 )
 _POWERS_OF_TEN = np.asarray([float(10**exponent) for exponent in range(23)])
 _MAX_EXACT_INTEGER = np.uint64(2**53)
-_HALF_BITS, _LOW_HALF_MASK = np.uint64(32), np.uint64(2**32 - 1)
+_HALF_WORD_BITS, _LOW_HALF_WORD_MASK = np.uint64(32), np.uint64(2**32 - 1)
 _ZERO, _ONE, _THREE, _NINE = np.uint64(0), np.uint64(1), np.uint64(3), np.uint64(9)
 _UNDECIDED_BITS = np.uint64(0x1FF)
 _IMPLICIT_BIT = np.uint64(1 << 52)
@@ -57,23 +57,23 @@ def read_json_number(data, pos, end):  # type: ignore[no-untyped-def]
     Returns the position after the number, and its value. The position is NEEDS_STRICT_PARSER if the
     text is not a number, or has too many digits.
     """
-    negative = data[pos] == _MINUS
-    if negative:
+    is_negative = data[pos] == _MINUS
+    if is_negative:
         pos += 1
-    first = pos
+    first_digit = pos
     pos, significand, digit_count = _read_json_digits(data, pos, end, np.uint64(0), 0)
-    if pos == first or (data[first] == _ZERO_DIGIT and pos > first + 1):
+    if pos == first_digit or (data[first_digit] == _ZERO_DIGIT and pos > first_digit + 1):
         return NEEDS_STRICT_PARSER, 0.0
     exponent = 0
     if pos < end and data[pos] == _DOT:
-        first = pos + 1
+        first_digit = pos + 1
         pos, significand, digit_count = _read_json_digits(
-            data, first, end, significand, digit_count
+            data, first_digit, end, significand, digit_count
         )
-        exponent = first - pos
+        exponent = first_digit - pos
         if exponent == 0:
             return NEEDS_STRICT_PARSER, 0.0
-    if pos < end and (data[pos] == _E or data[pos] == _E_SMALL):
+    if pos < end and (data[pos] == _UPPER_E or data[pos] == _LOWER_E):
         power, pos = read_exponent(data, pos + 1, end)
         if pos < 0:
             return NEEDS_STRICT_PARSER, 0.0
@@ -81,12 +81,12 @@ def read_json_number(data, pos, end):  # type: ignore[no-untyped-def]
     value = nearest_float64(significand, exponent)
     if digit_count > MAX_UINT64_DIGITS or np.isnan(value):
         return NEEDS_STRICT_PARSER, 0.0
-    return pos, -value if negative else value
+    return pos, -value if is_negative else value
 
 
 @inlined_kernel
 def _read_json_digits(data, pos, end, significand, digit_count):  # type: ignore[no-untyped-def]
-    """Append digits to `significand`; `digit_count` counts them without leading zeros."""
+    """Append digits to `significand`; leading zeros do not count in `digit_count`."""
     while pos < end and _ZERO_DIGIT <= data[pos] <= _NINE_DIGIT:
         significand = significand * _TEN + np.uint64(data[pos] - _ZERO_DIGIT)
         if significand or digit_count:
@@ -101,9 +101,9 @@ def read_decimal(data, pos, end):  # type: ignore[no-untyped-def]
 
     The text may contain up to MAX_DECIMAL_DIGITS digits, a point and an exponent.
     """
-    negative = False
+    is_negative = False
     if pos < end and (data[pos] == 45 or data[pos] == 43):
-        negative = data[pos] == 45
+        is_negative = data[pos] == 45
         pos += 1
     mantissa, exponent, pos = _read_decimal_digits(data, pos, end)
     if pos < 0:
@@ -114,12 +114,12 @@ def read_decimal(data, pos, end):  # type: ignore[no-untyped-def]
     if pos != end:
         return 0.0, False
     value = nearest_float64(np.uint64(mantissa), exponent)
-    return (-value if negative else value), not np.isnan(value)
+    return (-value if is_negative else value), not np.isnan(value)
 
 
 @inlined_kernel
 def _read_decimal_digits(data, pos, end):  # type: ignore[no-untyped-def]
-    """Read digits with a point; return mantissa, exponent, end position (-1 if not readable)."""
+    """Read digits and an optional point; return mantissa, exponent and end position, or -1."""
     mantissa, digits, exponent = 0, 0, 0
     has_digit = has_point = False
     while pos < end:
@@ -141,23 +141,24 @@ def _read_decimal_digits(data, pos, end):  # type: ignore[no-untyped-def]
 
 @inlined_kernel
 def read_exponent(data, pos, end):  # type: ignore[no-untyped-def]
-    """Return the value of an exponent and its end position; -1 if there are no digits."""
-    negative = False
+    """Return the value of an exponent and its end position (-1: the exponent has no digits)."""
+    is_negative = False
     if pos < end and (data[pos] == 45 or data[pos] == 43):
-        negative = data[pos] == 45
+        is_negative = data[pos] == 45
         pos += 1
-    power, first = 0, pos
-    while pos < end and 48 <= data[pos] <= 57 and pos - first < 4:
+    power, first_digit = 0, pos
+    while pos < end and 48 <= data[pos] <= 57 and pos - first_digit < 4:
         power = power * 10 + (data[pos] - 48)
         pos += 1
-    return (-power if negative else power), (pos if pos > first else -1)
+    return (-power if is_negative else power), (pos if pos > first_digit else -1)
 
 
 @inlined_kernel
 def nearest_float64(significand, exponent):  # type: ignore[no-untyped-def]
-    """Return the float64 nearest to significand * 10 ** exponent; NaN if it cannot be found here.
+    """Return the float64 nearest to significand * 10 ** exponent, or NaN.
 
-    `significand`: uint64. `exponent`: int64.
+    Returns NaN if the exponent is not from MIN_EXPONENT to MAX_EXPONENT and the significand is not
+    0. `significand`: uint64. `exponent`: int64.
     """
     if significand == _ZERO:
         return 0.0
@@ -199,21 +200,21 @@ def _nearest_by_product(significand, exponent):  # type: ignore[no-untyped-def]
 
 @inlined_kernel
 def _leading_zeros(word):  # type: ignore[no-untyped-def]
-    count = 0
-    for step in (32, 16, 8, 4, 2, 1):
-        if word >> np.uint64(64 - step) == _ZERO:
-            word <<= np.uint64(step)
-            count += step
-    return count
+    zero_count = 0
+    for bit_count in (32, 16, 8, 4, 2, 1):
+        if word >> np.uint64(64 - bit_count) == _ZERO:
+            word <<= np.uint64(bit_count)
+            zero_count += bit_count
+    return zero_count
 
 
 @inlined_kernel
 def _multiply(a, b):  # type: ignore[no-untyped-def]
     """Return the product of two 64-bit words as two words, the high word first."""
-    a_high, a_low = a >> _HALF_BITS, a & _LOW_HALF_MASK
-    b_high, b_low = b >> _HALF_BITS, b & _LOW_HALF_MASK
-    lowest = a_low * b_low
-    cross = a_high * b_low + (lowest >> _HALF_BITS)
-    middle = a_low * b_high + (cross & _LOW_HALF_MASK)
-    high = a_high * b_high + (cross >> _HALF_BITS) + (middle >> _HALF_BITS)
-    return high, (middle << _HALF_BITS) | (lowest & _LOW_HALF_MASK)
+    a_high, a_low = a >> _HALF_WORD_BITS, a & _LOW_HALF_WORD_MASK
+    b_high, b_low = b >> _HALF_WORD_BITS, b & _LOW_HALF_WORD_MASK
+    low_product = a_low * b_low
+    cross_product = a_high * b_low + (low_product >> _HALF_WORD_BITS)
+    middle_sum = a_low * b_high + (cross_product & _LOW_HALF_WORD_MASK)
+    high = a_high * b_high + (cross_product >> _HALF_WORD_BITS) + (middle_sum >> _HALF_WORD_BITS)
+    return high, (middle_sum << _HALF_WORD_BITS) | (low_product & _LOW_HALF_WORD_MASK)

@@ -18,14 +18,14 @@ class TimeKind(IntEnum):
 
 
 TIME_KIND_OF_FORMAT = {time_kind.name.lower(): time_kind for time_kind in TimeKind}
-"""The TimeKind of each time format of a schema that the kernel reads."""
+"""Maps each time format that the kernel reads, by its name in a schema, to its TimeKind."""
 
 _DAY_SECONDS = 86_400
 _TEXT_LENGTH = 27  # 2025-01-01T00:00:00.123456Z
 _TEXT_LENGTH_WITHOUT_FRACTION = 20  # 2025-01-01T00:00:00Z
 _DAY_US = 86_400_000_000
 _INVALID = -(2**40)
-"""Marks an invalid number of days or seconds."""
+"""Returned instead of days or seconds if the text is not a valid date or time."""
 
 
 @inlined_kernel
@@ -46,7 +46,7 @@ def read_instant(data, pos, end, time_kind, naive_is_utc):  # type: ignore[no-un
 
 @inlined_kernel
 def _read_date(data, pos, end):  # type: ignore[no-untyped-def]
-    """Read a date before a time of day; return days since 1970-01-01, or _INVALID."""
+    """Read a date with a time of day after it; return days since 1970-01-01, or _INVALID."""
     if end - pos < 19 or data[pos + 4] != 45 or data[pos + 7] != 45:
         return _INVALID
     year, month, day = (
@@ -76,24 +76,24 @@ def _read_time_of_day(data, pos, end):  # type: ignore[no-untyped-def]
 
 @inlined_kernel
 def _read_fraction(data, pos, end):  # type: ignore[no-untyped-def]
-    """Read a fraction of up to 6 digits; return microseconds, and the position after it."""
+    """Read a fraction of up to 6 digits; return microseconds and the fraction's end position."""
     if pos >= end or data[pos] != 46:
         return 0, pos
-    first, fraction = pos + 1, 0
-    pos = first
-    while pos < end and 48 <= data[pos] <= 57 and pos - first < 6:
+    first_digit, fraction = pos + 1, 0
+    pos = first_digit
+    while pos < end and 48 <= data[pos] <= 57 and pos - first_digit < 6:
         fraction = fraction * 10 + (data[pos] - 48)
         pos += 1
-    if pos == first:
-        return 0, first - 1
-    for _ in range(6 - (pos - first)):
+    if pos == first_digit:
+        return 0, first_digit - 1
+    for _ in range(6 - (pos - first_digit)):
         fraction *= 10
     return fraction, pos
 
 
 @inlined_kernel
 def _read_utc_offset(data, pos, end, naive_is_utc):  # type: ignore[no-untyped-def]
-    """Read a UTC offset; return seconds east of UTC, and whether the offset is valid."""
+    """Read a UTC offset; return seconds (positive east of UTC) and whether the offset is valid."""
     if pos == end:
         return 0, naive_is_utc
     if end - pos == 1:
@@ -101,20 +101,20 @@ def _read_utc_offset(data, pos, end, naive_is_utc):  # type: ignore[no-untyped-d
     if end - pos != 6 or data[pos + 3] != 58 or (data[pos] != 43 and data[pos] != 45):
         return 0, False
     hours, minutes = _read_int(data, pos + 1, 2), _read_int(data, pos + 4, 2)
-    size = hours * 3600 + minutes * 60
+    offset_size = hours * 3600 + minutes * 60
     is_valid = 0 <= hours <= 23 and 0 <= minutes <= 59
-    return (-size if data[pos] == 45 else size), is_valid
+    return (-offset_size if data[pos] == 45 else offset_size), is_valid
 
 
 @inlined_kernel
-def _read_epoch(data, pos, end, scale):  # type: ignore[no-untyped-def]
-    negative = pos < end and data[pos] == 45
-    pos += negative
+def _read_epoch(data, pos, end, unit_us):  # type: ignore[no-untyped-def]
+    is_negative = pos < end and data[pos] == 45
+    pos += is_negative
     if not 1 <= end - pos <= 14:
         return 0, False
-    value = _read_int(data, pos, end - pos)
-    microseconds = value * scale * (-1 if negative else 1)
-    return microseconds, value >= 0 and EARLIEST_TIME <= microseconds <= LATEST_TIME
+    number = _read_int(data, pos, end - pos)
+    microseconds = number * unit_us * (-1 if is_negative else 1)
+    return microseconds, number >= 0 and EARLIEST_TIME <= microseconds <= LATEST_TIME
 
 
 @inlined_kernel
@@ -137,7 +137,7 @@ def _days_in_month(year, month):  # type: ignore[no-untyped-def]
 
 @inlined_kernel
 def _days_before_month(year, month):  # type: ignore[no-untyped-def]
-    """Return days from 1970-01-01 to the first of a month.
+    """Return the number of days from 1970-01-01 to the first of a month.
 
     Source: Hinnant, "chrono-Compatible Low-Level Date Algorithms", days_from_civil.
     """
@@ -156,7 +156,7 @@ def _days_before_month(year, month):  # type: ignore[no-untyped-def]
 
 
 def format_instants(microseconds: NDArray[np.int64]) -> list[str]:
-    """Return a text for each instant (n,), microseconds UTC, equal to that of `format_instant`."""
+    """Return the same text as `format_instant` for each instant (n,), in microseconds UTC."""
     characters = np.zeros((len(microseconds), _TEXT_LENGTH), dtype=np.uint32)
     _format_kernel(microseconds, characters)
     texts: list[str] = characters.view(f"<U{_TEXT_LENGTH}").ravel().tolist()
@@ -180,35 +180,35 @@ def _format_kernel(instants, characters):  # type: ignore[no-untyped-def]
         days = instants[row] // _DAY_US
         time_of_day = instants[row] - days * _DAY_US
         year, month, day = _date_of_day(days)
-        line = characters[row]
-        _write_digits(line, 0, 4, year)
-        line[4] = line[7] = 45
-        _write_digits(line, 5, 2, month)
-        _write_digits(line, 8, 2, day)
-        line[10] = 84
+        text_row = characters[row]
+        _write_digits(text_row, 0, 4, year)
+        text_row[4] = text_row[7] = 45
+        _write_digits(text_row, 5, 2, month)
+        _write_digits(text_row, 8, 2, day)
+        text_row[10] = 84
         seconds, fraction = time_of_day // 1_000_000, time_of_day % 1_000_000
-        _write_digits(line, 11, 2, seconds // 3600)
-        line[13] = line[16] = 58
-        _write_digits(line, 14, 2, seconds // 60 % 60)
-        _write_digits(line, 17, 2, seconds % 60)
+        _write_digits(text_row, 11, 2, seconds // 3600)
+        text_row[13] = text_row[16] = 58
+        _write_digits(text_row, 14, 2, seconds // 60 % 60)
+        _write_digits(text_row, 17, 2, seconds % 60)
         end = 19
         if fraction:
-            line[19] = 46
-            _write_digits(line, 20, 6, fraction)
+            text_row[19] = 46
+            _write_digits(text_row, 20, 6, fraction)
             end = 26
-        line[end] = 90
+        text_row[end] = 90
 
 
 @inlined_kernel
-def _write_digits(line, start, count, value):  # type: ignore[no-untyped-def]
+def _write_digits(text_row, start, count, value):  # type: ignore[no-untyped-def]
     for i in range(start + count - 1, start - 1, -1):
-        line[i] = 48 + value % 10
+        text_row[i] = 48 + value % 10
         value //= 10
 
 
 @inlined_kernel
 def _date_of_day(days):  # type: ignore[no-untyped-def]
-    """Return year, month and day of days since 1970-01-01 (Hinnant, civil_from_days)."""
+    """Return year, month and day for a number of days since 1970-01-01 (civil_from_days)."""
     shifted_days = days + 719_468
     era = shifted_days // 146_097
     day_of_era = shifted_days - era * 146_097
