@@ -56,7 +56,7 @@ class ChampionFollower:
         self.refusal_reason: str | None = None
         """The reason why the current champion is not served, or None if it is served."""
 
-    def look(self) -> None:
+    def check_once(self) -> None:
         """Check once for a new champion, and load it; this may take seconds."""
         try:
             if self._champion is None:
@@ -76,7 +76,7 @@ class ChampionFollower:
         """Check for a new champion periodically, in a thread, until the task is cancelled."""
         while True:
             await asyncio.sleep(POLL_INTERVAL_SECONDS)
-            await to_thread.run_sync(self.look)
+            await to_thread.run_sync(self.check_once)
 
     def _on_loaded(self, version: ModelVersion) -> None:
         compile_ahead()

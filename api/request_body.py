@@ -7,7 +7,7 @@ from starlette.requests import Request
 
 from sensorwatch.api.problem_details import Problem
 
-BODY_SECONDS = 30.0
+BODY_TIMEOUT_SECONDS = 30.0
 """Time limit for receiving a request body."""
 
 
@@ -22,10 +22,10 @@ async def read_body(request: Request, *, max_bytes: int) -> bytes:
     if declared_length.isdecimal() and int(declared_length[:20]) > max_bytes:
         raise _too_large_problem(max_bytes)
     try:
-        async with asyncio.timeout(BODY_SECONDS):
+        async with asyncio.timeout(BODY_TIMEOUT_SECONDS):
             return await _read_limited(request, max_bytes)
     except TimeoutError as error:
-        detail = f"the body did not arrive within {BODY_SECONDS:g} s"
+        detail = f"the body did not arrive within {BODY_TIMEOUT_SECONDS:g} s"
         close_header = {"Connection": "close"}
         raise Problem(HTTPStatus.REQUEST_TIMEOUT, detail, headers=close_header) from error
 

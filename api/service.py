@@ -51,7 +51,7 @@ class Service:
     @asynccontextmanager
     async def run_until_shutdown(self) -> AsyncIterator[None]:
         """Load the champion, then load each new champion until the application ends."""
-        await to_thread.run_sync(self.follower.look)
+        await to_thread.run_sync(self.follower.check_once)
         _tune_for_event_loop_latency()
         follower_task = asyncio.create_task(self.follower.run())
         follower_task.add_done_callback(self._on_follower_done)

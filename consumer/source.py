@@ -18,9 +18,9 @@ _ERRORS_HANDLED_BY_CLIENT = {
     KafkaError.UNKNOWN_MEMBER_ID,
 }
 """Errors after which the client joins the group again by itself; fencing protects the commits."""
-POLL_ROWS = 1_000
+MAX_POLL_ROWS = 1_000
 """Maximum number of records that one call into the client requests; larger calls are slower."""
-BATCH_BYTES = 64 * 1024 * 1024
+MAX_BATCH_BYTES = 64 * 1024 * 1024
 """Total size of the records' values at which a micro-batch is full.
 
 Without this limit, `max_rows` records of a megabyte would exhaust the RAM, and their dead letters
@@ -93,9 +93,9 @@ class KafkaSource:
     def next_batch(self, max_rows: int, max_wait_seconds: float) -> MicroBatch:
         """Wait for the first record, then take the available records, up to `max_rows`.
 
-        The micro-batch also ends when its values reach BATCH_BYTES; the records of the last call
-        into the client may exceed this size. Under load the micro-batches grow, because records
-        arrive during each commit. Raises BrokerUnavailable, OffsetsLost, UsageError or
+        The micro-batch also ends when its values reach MAX_BATCH_BYTES; the records of the last
+        call into the client may exceed this size. Under load the micro-batches grow, because
+        records arrive during each commit. Raises BrokerUnavailable, OffsetsLost, UsageError or
         Unrecoverable after an error of the client.
         """
         # Rewind here and not earlier, because the previous micro-batch had to be committed first.
@@ -103,8 +103,8 @@ class KafkaSource:
             self.rewind()
         builder = self._new_batch()
         self._add(self._consumer.consume(1, max_wait_seconds))
-        while 0 < len(builder) < max_rows and self._bytes < BATCH_BYTES:
-            max_records = min(POLL_ROWS, max_rows - len(builder))
+        while 0 < len(builder) < max_rows and self._bytes < MAX_BATCH_BYTES:
+            max_records = min(MAX_POLL_ROWS, max_rows - len(builder))
             wait_seconds = self._next_wait_seconds()
             messages = self._consumer.consume(max_records, wait_seconds)
             self._add(messages)

@@ -18,7 +18,7 @@ from sensorwatch.common.errors import (
 )
 from sensorwatch.common.runtime.logs import logger
 
-FINAL_CODES = frozenset(
+FINAL_EXIT_CODES = frozenset(
     error.exit_code for error in (UsageError, BreakerOpen, ModelRefused, OffsetsLost, StateRefused)
 )
 """Exit codes after which a worker is not restarted, because a person must act first.
@@ -28,7 +28,7 @@ transaction may have exceeded its timeout during an outage of the broker. The se
 process has the worker's transactional id.
 """
 POLL_SECONDS = 0.1
-BACKOFF_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0)
+RESTART_PAUSES_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0)
 STABLE_AFTER_SECONDS = 60.0
 """After this running time, the earlier crashes of a worker no longer lengthen its restart pause."""
 
@@ -72,14 +72,14 @@ class _Worker:
         if now - self._started_at > STABLE_AFTER_SECONDS:
             self._crashes, self._was_fenced = 0, False
         is_fenced = exit_code == Fenced.exit_code
-        is_final = exit_code in FINAL_CODES or (is_fenced and self._was_fenced)
+        is_final = exit_code in FINAL_EXIT_CODES or (is_fenced and self._was_fenced)
         if stopping or exit_code == 0 or is_final:
             # It is no failure if SIGTERM ends a worker that has no signal handler yet.
             self.final_code = 0 if stopping and exit_code == -signal.SIGTERM else exit_code
             _log.info("worker ended", worker=self.number, code=exit_code)
             return
         self._crashes, self._was_fenced = self._crashes + 1, is_fenced
-        wait_seconds = BACKOFF_SECONDS[min(self._crashes, len(BACKOFF_SECONDS)) - 1]
+        wait_seconds = RESTART_PAUSES_SECONDS[min(self._crashes, len(RESTART_PAUSES_SECONDS)) - 1]
         self._restart_at = now + wait_seconds
         _log.warning(
             "worker crashed", worker=self.number, code=exit_code, restart_in_seconds=wait_seconds
@@ -89,7 +89,7 @@ class _Worker:
 def supervise(workers: int, arguments: Sequence[str]) -> int:
     """Run `workers` processes of the consumer with `arguments`; return the exit code.
 
-    If a worker ends with one of FINAL_CODES, all workers are stopped, because the others
+    If a worker ends with one of FINAL_EXIT_CODES, all workers are stopped, because the others
     would fail in the same way.
     """
     command = [sys.executable, "-m", "sensorwatch.consumer", *arguments]

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import IO
 
-from sensorwatch.producer.simulated_records import Record
+from sensorwatch.producer.simulated_records import SimulatedRecord
 from sensorwatch.producer.sink import DeliveryCounts
 
 
@@ -20,7 +20,7 @@ class JsonLinesSink:
         self._format_line = line
         self._written = 0
 
-    def send(self, records: Sequence[Record]) -> None:
+    def send(self, records: Sequence[SimulatedRecord]) -> None:
         """Write the values. Raises BrokenPipeError if the reader has closed the pipe."""
         self._stream.write(b"".join([self._format_line(record.value) for record in records]))
         self._written += len(records)

@@ -9,7 +9,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from sensorwatch.common.errors import BrokerUnavailable, SettingsError
 from sensorwatch.common.kafka.client_config import producer_config
 from sensorwatch.common.kafka.topics import require_topics
-from sensorwatch.producer.simulated_records import Record
+from sensorwatch.producer.simulated_records import SimulatedRecord
 from sensorwatch.producer.sink import DeliveryCounts
 
 LABEL_HEADER = "sensorwatch-label"
@@ -56,7 +56,7 @@ class KafkaSink:
         self._failed = 0
         self._first_error = ""
 
-    def send(self, records: Sequence[Record]) -> None:
+    def send(self, records: Sequence[SimulatedRecord]) -> None:
         """Queue records. Wait while the queue is full, unless the run must stop.
 
         Each record's timestamp is the time of sending. Retention would delete records with old
@@ -82,7 +82,7 @@ class KafkaSink:
                 break
         return DeliveryCounts(self._delivered, self._failed, self._first_error)
 
-    def _try_produce(self, record: Record) -> bool:
+    def _try_produce(self, record: SimulatedRecord) -> bool:
         headers: Headers | None = [(LABEL_HEADER, record.label)] if record.label else None
         try:
             self._producer.produce(

@@ -18,7 +18,7 @@ from sensorwatch.producer.kafka_sink import connect_sink
 from sensorwatch.producer.progress_line import progress
 from sensorwatch.producer.rate_limiting import batch_rows, batched, rate_limited
 from sensorwatch.producer.replay import replayed_records
-from sensorwatch.producer.simulated_records import Record, simulated_records
+from sensorwatch.producer.simulated_records import SimulatedRecord, simulated_records
 from sensorwatch.producer.sink import DeliveryCounts, Sink, deliver
 from sensorwatch.producer.stop_signals import StopSignal, stop_on_signals
 
@@ -65,7 +65,7 @@ def send_records(
         raise KeyboardInterrupt
 
 
-def _records(source: Simulation | Path, settings: Settings) -> Iterator[Record]:
+def _records(source: Simulation | Path, settings: Settings) -> Iterator[SimulatedRecord]:
     if isinstance(source, Path):
         return replayed_records(source, load_schema(schema_file(settings)))
     return chain.from_iterable(map(simulated_records, simulate(source)))

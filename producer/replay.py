@@ -13,7 +13,7 @@ from sensorwatch.common.rows.rejection import Fault
 from sensorwatch.common.rows.schema import Schema, UnknownFields
 from sensorwatch.common.rows.strict_parsing import Fields
 from sensorwatch.common.tables import read_rows
-from sensorwatch.producer.simulated_records import Record
+from sensorwatch.producer.simulated_records import SimulatedRecord
 
 # JSON cannot represent nan or infinity. A number above the float64 range is rejected for the same
 # reason, "not_finite"; null or a text would be rejected for another reason.
@@ -21,7 +21,7 @@ _NOT_FINITE = msgspec.Raw(b"1e999")
 _encoder = msgspec.json.Encoder(enc_hook=str)
 
 
-def replayed_records(path: Path, schema: Schema) -> Iterator[Record]:
+def replayed_records(path: Path, schema: Schema) -> Iterator[SimulatedRecord]:
     """Yield each row of a CSV or Parquet file as one JSON record, in order, without a label.
 
     Columns that the schema does not name are sent only if the schema rejects unknown fields. A line
@@ -33,14 +33,14 @@ def replayed_records(path: Path, schema: Schema) -> Iterator[Record]:
     key_path = schema.key.field.split(".") if schema.key else None
     for fields in read_rows(path, schema):
         if isinstance(fields, Fault):
-            yield Record(DEFAULT_SENSOR, _encoder.encode(fields.detail), "")
+            yield SimulatedRecord(DEFAULT_SENSOR, _encoder.encode(fields.detail), "")
             continue
         fields_to_send = (
             fields
             if send_unknown_fields
             else {name: fields[name] for name in declared_roots if name in fields}
         )
-        yield Record(_key(fields, key_path), encode_fields(fields_to_send), "")
+        yield SimulatedRecord(_key(fields, key_path), encode_fields(fields_to_send), "")
 
 
 def encode_fields(fields: Fields) -> bytes:

@@ -12,7 +12,7 @@ from sensorwatch.common.simulation.stream import Chunk
 from sensorwatch.producer.malformed_rows import broken_json
 
 
-class Record(NamedTuple):
+class SimulatedRecord(NamedTuple):
     """A record to send. Its value does not reveal the label."""
 
     key: str
@@ -30,7 +30,7 @@ _Payload: Callable[..., msgspec.Struct] = msgspec.defstruct(
 _encoder = msgspec.json.Encoder()
 
 
-def simulated_records(chunk: Chunk) -> Iterator[Record]:
+def simulated_records(chunk: Chunk) -> Iterator[SimulatedRecord]:
     """Yield a record for each row of a chunk. Floats read back to the same bits."""
     format_time = lru_cache(maxsize=16)(format_instant)
     rows = zip(
@@ -47,4 +47,4 @@ def simulated_records(chunk: Chunk) -> Iterator[Record]:
             value = _encoder.encode(payload)
         else:
             value = broken_json(msgspec.structs.asdict(payload), defect)
-        yield Record(sensor, value, label)
+        yield SimulatedRecord(sensor, value, label)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from sensorwatch.producer.simulated_records import Record
+from sensorwatch.producer.simulated_records import SimulatedRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class DeliveryCounts:
 class Sink(Protocol):
     """A destination of records that counts deliveries."""
 
-    def send(self, records: Sequence[Record]) -> None:
+    def send(self, records: Sequence[SimulatedRecord]) -> None:
         """Send records in order."""
 
     def close(self) -> DeliveryCounts:
@@ -28,7 +28,7 @@ class Sink(Protocol):
 
 
 def deliver(
-    batches: Iterable[Sequence[Record]],
+    batches: Iterable[Sequence[SimulatedRecord]],
     sink: Sink,
     *,
     stopping: Callable[[], bool],

@@ -137,7 +137,7 @@ def proxied_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Ka
         _skip_or_fail(str(error))
         raise
     broker = Kafka(server)
-    with KafkaProxy(port=port, upstream=server.port) as proxy:
+    with KafkaProxy(port=port, broker_port=server.port) as proxy:
         try:
             yield broker.start(), proxy
         finally:

@@ -40,7 +40,7 @@ def test_a_dispatcher_stores_its_cache_in_the_attribute_that_kernels_replace() -
     compiled_function: Any = njit(lambda: 1)
 
     assert isinstance(compiled_function._cache, caching.NullCache), (
-        "numba's Dispatcher no longer has its cache in `_cache`: see kernels._compiled"
+        "numba's Dispatcher no longer has its cache in `_cache`: see kernels._compile"
     )
 
 

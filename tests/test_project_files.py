@@ -77,7 +77,7 @@ def test_the_workflow_caches_the_folder_of_kafkas_jars(monkeypatch: pytest.Monke
     cache = step_using("actions/cache")
     (key_file,) = re.findall(r"hashFiles\('(.+)'\)", cache["key"])
 
-    assert f"~/{jars._cache().parent.relative_to(Path.home())}" in cache["path"].split()
+    assert f"~/{jars._cache_folder().parent.relative_to(Path.home())}" in cache["path"].split()
     assert (ROOT / key_file).is_file()
 
 

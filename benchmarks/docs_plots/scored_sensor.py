@@ -16,7 +16,7 @@ from sensorwatch.common.scoring.explanation import SignalReading, explain_rows
 from sensorwatch.common.scoring.processing import score_readings
 from sensorwatch.common.scoring.status import STATUSES, Status
 from sensorwatch.common.simulation.sensors import SIGNALS, sensor_names
-from sensorwatch.common.simulation.stream import START, Simulation, simulate
+from sensorwatch.common.simulation.stream import START_TIME, Simulation, simulate
 from sensorwatch.trainer.unregistered_model import fit_with_memory
 
 TRAIN_STEPS, STEPS = 2_000, 1_440
@@ -146,7 +146,7 @@ def _readings(
 ) -> Readings:
     return build_readings(
         index=range(len(values)),
-        event_time=(START + MICROSECONDS_PER_SECOND * seconds).tolist(),
+        event_time=(START_TIME + MICROSECONDS_PER_SECOND * seconds).tolist(),
         sensor_ids=sensor_ids,
         values=values.tolist(),
         signals=len(SIGNALS),

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from benchmarks.quality.backtest_runs import RecordStream
 from sensorwatch.common.rows.schema import schema_from_plain
 from sensorwatch.common.simulation.sensors import sensor_names
-from sensorwatch.common.simulation.stream import START, VALUE_DECIMALS
+from sensorwatch.common.simulation.stream import START_TIME, VALUE_DECIMALS
 
 MINUTE_MICROSECONDS = 60_000_000
 MINUTES_PER_DAY = 1_440
@@ -47,7 +47,8 @@ class SensorGrid:
             }
         )
         times = (
-            START + self.step_minutes * MINUTE_MICROSECONDS * np.repeat(np.arange(steps), sensors)
+            START_TIME
+            + self.step_minutes * MINUTE_MICROSECONDS * np.repeat(np.arange(steps), sensors)
         ) // 1_000
         rows = np.round(self.values, VALUE_DECIMALS).reshape(-1, signals)
         sensor_ids = sensor_names(sensors) * steps

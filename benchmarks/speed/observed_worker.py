@@ -21,7 +21,7 @@ from sensorwatch.common.kafka.ledger_text import from_metadata
 from sensorwatch.common.kafka.silent_logger import silent_logger
 from sensorwatch.common.kafka.topics import create_topics, topic_plans
 from sensorwatch.common.ledger.account import Account
-from tests.brokers.child_processes import ChildProcess, tail, wait_until
+from tests.brokers.child_processes import ChildProcess, last_lines, wait_until
 
 ROOT = Path(__file__).parents[2]
 POLL_SECONDS = 0.02
@@ -113,7 +113,7 @@ class Worker:
     def consumed(self) -> int:
         """Return the number of committed rows; raises RuntimeError if the worker has ended."""
         if not self.process.running:
-            raise RuntimeError(f"the worker ended:\n{tail(self.process.log)}")
+            raise RuntimeError(f"the worker ended:\n{last_lines(self.process.log)}")
         return sum(account.consumed for account in self.accounts())
 
     def wait_consumed(self, rows: int) -> None:

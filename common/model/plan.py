@@ -13,7 +13,7 @@ PLAIN_PLAN, FORECAST_PLAN = "plain", "forecast"
 """Values of `FeaturePlan.name`."""
 
 
-class FeatureKind(StrEnum):
+class FeatureContent(StrEnum):
     """The kind of value that a feature contains."""
 
     SIGNAL = "signal"
@@ -30,7 +30,7 @@ class Feature:
     """One column of the forest's matrix."""
 
     name: str
-    kind: FeatureKind
+    kind: FeatureContent
     signal: int = -1
     """Position of the signal in the schema; -1 if the feature has no signal."""
 
@@ -46,7 +46,7 @@ class FeaturePlan:
     @property
     def needs_memory(self) -> bool:
         """True if a feature is computed from the sensor's previous rows."""
-        return any(feature.kind is FeatureKind.RESIDUAL for feature in self.features)
+        return any(feature.kind is FeatureContent.RESIDUAL for feature in self.features)
 
     def to_plain(self) -> dict[str, Any]:
         """Return the plan as JSON values for the manifest."""
@@ -60,11 +60,11 @@ class FeaturePlan:
 def plain_plan(schema: Schema) -> FeaturePlan:
     """Return the plain plan, without memory: raw signals, then hour and day of week (UTC)."""
     signals = [
-        Feature(name, FeatureKind.SIGNAL, position)
+        Feature(name, FeatureContent.SIGNAL, position)
         for position, name in enumerate(schema.signal_names)
     ]
     calendar_features = [
-        Feature(kind.value, kind) for kind in (FeatureKind.HOUR, FeatureKind.DAY_OF_WEEK)
+        Feature(kind.value, kind) for kind in (FeatureContent.HOUR, FeatureContent.DAY_OF_WEEK)
     ]
     return FeaturePlan(PLAIN_PLAN, (*signals, *calendar_features))
 
@@ -73,7 +73,7 @@ def forecast_plan(schema: Schema) -> FeaturePlan:
     """Return the forecast plan, with memory: whitened residuals, then standardised signals."""
     columns = [
         Feature(f"{name} {kind}", kind, position)
-        for kind in (FeatureKind.RESIDUAL, FeatureKind.STANDARD)
+        for kind in (FeatureContent.RESIDUAL, FeatureContent.STANDARD)
         for position, name in enumerate(schema.signal_names)
     ]
     return FeaturePlan(FORECAST_PLAN, tuple(columns), version=2)
@@ -92,14 +92,14 @@ def plan_from_plain(plain: dict[str, Any], schema: Schema) -> FeaturePlan:
                 f"{PLAN_VERSION}: upgrade sensorwatch"
             )
         features = tuple(
-            Feature(str(column["name"]), FeatureKind(column["kind"]), int(column["signal"]))
+            Feature(str(column["name"]), FeatureContent(column["kind"]), int(column["signal"]))
             for column in plain["features"]
         )
         plan = FeaturePlan(str(plain["name"]), features, version)
     except (KeyError, TypeError, ValueError) as error:
         raise ModelRefused(f"the feature plan cannot be read: {error!r}") from error
     for feature in plan.features:
-        is_calendar_feature = feature.kind in (FeatureKind.HOUR, FeatureKind.DAY_OF_WEEK)
+        is_calendar_feature = feature.kind in (FeatureContent.HOUR, FeatureContent.DAY_OF_WEEK)
         if not is_calendar_feature and not 0 <= feature.signal < len(schema.signals):
             raise ModelRefused(
                 f"the feature {feature.name!r} uses signal number {feature.signal}, wanted 0 to "

@@ -64,7 +64,7 @@ class KernelCompilation:
             self._lock_file = None
 
     def is_running(self, jobs: Sequence[str] = JOBS) -> bool:
-        """Return whether at least one of `jobs` is not finished yet, here or in another process."""
+        """Return whether one of `jobs` is not finished yet, here or in another process."""
         if self._lock_file is not None and not self._children:
             self._start_unless_locked()
         if self._lock_file is None:

@@ -10,7 +10,7 @@ class Delivery(StrEnum):
     AT_LEAST_ONCE = "at_least_once"
 
 
-class Emit(StrEnum):
+class EmittedEvents(StrEnum):
     """The rows of an episode for which events are sent; the end of an episode always has an event.
 
     Whichever rows have events, metrics and ledger count all anomalous rows.

@@ -17,7 +17,7 @@ from pydantic import (
 
 from sensorwatch.common.runtime.setting_choices import (
     Delivery,
-    Emit,
+    EmittedEvents,
     FeatureKind,
     LogFormat,
     LogLevel,
@@ -133,7 +133,7 @@ class ConsumerSettings(_SettingsTable):
     id is group.instance.worker."""
     delivery: Annotated[Delivery, Field(strict=False)] = Delivery.EXACTLY_ONCE
     start: Annotated[StartPosition, Field(strict=False)] = StartPosition.EARLIEST
-    emit: Annotated[Emit, Field(strict=False)] = Emit.ROWS
+    emit: Annotated[EmittedEvents, Field(strict=False)] = EmittedEvents.ROWS
     max_rows: Annotated[int, Field(ge=1, le=1_000_000)] = 50_000
     max_wait_ms: Annotated[int, Field(ge=0), AfterValidator(_check_wait)] = 50
     workers: Annotated[int, Field(ge=1, le=256)] = 1

@@ -35,7 +35,7 @@ __all__ = [
 
 PACKAGED_SCHEMA = Path(__file__).parents[2] / "schemas" / "default.toml"
 """The default schema inside the installed package."""
-HIDDEN = "(hidden)"
+HIDDEN_VALUE = "(hidden)"
 _SECRET_WORDS = ("password", "secret", "token", "api.key", "apikey", "credential", "jaas")
 # Endings of `[kafka]` keys that are secret although their names contain none of the words above.
 _SECRET_KEYS = ("ssl.key.pem", "oauthbearer.assertion.private.key.pem", "oauthbearer.config")
@@ -109,7 +109,7 @@ def known_keys() -> dict[str, type[Any]]:
 def redacted_values(loaded: LoadedSettings) -> dict[str, Any]:
     """Return the values of `flat_values` with secrets hidden."""
     return {
-        key: HIDDEN if _is_secret(key) else value
+        key: HIDDEN_VALUE if _is_secret(key) else value
         for key, value in flat_values(loaded.settings).items()
     }
 
@@ -162,7 +162,7 @@ def _error_text(error: ValidationError, entries: Mapping[str, SettingEntry]) -> 
     origins = {origin for problem in error.errors() for origin in _origins(problem["loc"], entries)}
     for key, entry in entries.items():
         if _is_secret(key):
-            text = text.replace(repr(entry.value)[:80], HIDDEN)
+            text = text.replace(repr(entry.value)[:80], HIDDEN_VALUE)
     return f"{text}; set by {', '.join(sorted(origins))}" if origins else text
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorwatch.common.model.plan import Feature, FeatureKind, FeaturePlan
+from sensorwatch.common.model.plan import Feature, FeatureContent, FeaturePlan
 from sensorwatch.common.rows.readings import Readings
 
 _HOUR_US = 3_600_000_000
@@ -34,11 +34,11 @@ def day_of_week(event_time: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def _column(readings: Readings, feature: Feature) -> NDArray[np.float64] | NDArray[np.int64]:
     match feature.kind:
-        case FeatureKind.SIGNAL:
+        case FeatureContent.SIGNAL:
             return readings.values[:, feature.signal]
-        case FeatureKind.HOUR:
+        case FeatureContent.HOUR:
             return hour(readings.event_time)
-        case FeatureKind.DAY_OF_WEEK:
+        case FeatureContent.DAY_OF_WEEK:
             return day_of_week(readings.event_time)
         case _:
             raise ValueError(

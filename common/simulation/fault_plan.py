@@ -23,7 +23,7 @@ class FaultPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class Episode:
+class FaultEpisode:
     """One fault of one sensor, within one block of steps."""
 
     kind: FaultKind
@@ -38,7 +38,7 @@ class Episode:
 
 def schedule_episodes(
     plan: FaultPlan, *, steps: int, sensors: int, rng: np.random.Generator
-) -> Iterator[Episode]:
+) -> Iterator[FaultEpisode]:
     """Yield the episodes of a block of steps, sorted by sensor and time.
 
     Episodes of a sensor never overlap, and at least one healthy row is between them.
@@ -56,4 +56,4 @@ def schedule_episodes(
         if first_step < next_free_step:
             continue
         next_free_step = int(first_step) + length + 1
-        yield Episode(kind, int(sensor), int(first_step), length, defect)
+        yield FaultEpisode(kind, int(sensor), int(first_step), length, defect)

@@ -11,7 +11,7 @@ from sensorwatch.common.simulation.fault_plan import DEFECTS, FaultPlan, schedul
 from sensorwatch.common.simulation.faults import Defect, FaultKind, inject_fault
 from sensorwatch.common.simulation.sensors import SIGNALS, Fleet, fleet, noise_scale, sensor_names
 
-START = 1_735_689_600_000_000  # 2025-01-01T00:00:00Z
+START_TIME = 1_735_689_600_000_000  # 2025-01-01T00:00:00Z
 VALUE_DECIMALS = 6
 FAULT_KINDS = tuple(FaultKind)
 _COLUMNS = ("event_time", "sensor", "values", "kind", "defect")
@@ -25,7 +25,7 @@ class Simulation:
     rows: int | None = None
     """Number of rows, or None for an endless stream."""
     seed: int = 0
-    start: int = START
+    start: int = START_TIME
     """Time of the first step, microseconds UTC. Every sensor sends one row per step."""
     interval_seconds: float = 1.0
     """Seconds between two steps; has to be a whole number of microseconds, at least one."""

@@ -18,7 +18,7 @@ from sensorwatch.common.kafka.records import (
 )
 from sensorwatch.common.model.calibration import p_values
 from sensorwatch.common.rows.fast.timestamps import format_instants
-from sensorwatch.common.runtime.setting_choices import Emit
+from sensorwatch.common.runtime.setting_choices import EmittedEvents
 from sensorwatch.common.scoring.detections import SEVERITY_TEXTS, Detections
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.explanation import SignalReading, explain_rows
@@ -94,15 +94,15 @@ def anomaly_events(
     *,
     topic: str,
     detected_at: str,
-    emit: Emit = Emit.ROWS,
+    emit: EmittedEvents = EmittedEvents.ROWS,
 ) -> Iterator[OutgoingMessage]:
     """Yield the events of a partition batch, in the order of the records that caused them.
 
-    Each closed episode has an event. Each anomalous row has an event; with `Emit.EPISODES`, only
-    the first row of each episode has one. If one record causes both events, the event of the closed
-    episode comes first. `records` are the records of `outcome`. `detected_at` (RFC 3339) is written
-    only to a header, so key and value do not depend on the clock or on the boundaries of
-    micro-batches.
+    Each closed episode has an event. Each anomalous row has an event; with
+    `EmittedEvents.EPISODES`, only the first row of each episode has one. If one record causes both
+    events, the event of the closed episode comes first. `records` are the records of `outcome`.
+    `detected_at` (RFC 3339) is written only to a header, so key and value do not depend on the
+    clock or on the boundaries of micro-batches.
     """
     events: list[tuple[int, _EventValue]] = [
         *_closed_events(outcome, detector, records),
@@ -118,11 +118,13 @@ def anomaly_events(
 
 
 def _detected_events(
-    outcome: Outcome, detector: Detector, records: Sequence[Record], emit: Emit
+    outcome: Outcome, detector: Detector, records: Sequence[Record], emit: EmittedEvents
 ) -> Iterator[tuple[int, _EventValue]]:
     """Yield an event for each reported anomalous row, with the index of the row's record."""
     readings, detections = outcome.readings, outcome.detections
-    is_reported = detections.is_anomaly if emit is Emit.ROWS else detections.episode_rows == 1
+    is_reported = (
+        detections.is_anomaly if emit is EmittedEvents.ROWS else detections.episode_rows == 1
+    )
     rows = np.flatnonzero(is_reported)
     columns = zip(
         readings.index[rows].tolist(),

@@ -68,7 +68,7 @@ class DeliveryTracker:
         return on_delivery
 
     @property
-    def finished(self) -> bool:
+    def is_finished(self) -> bool:
         """True once every message is delivered or one has failed."""
         return self.first_error is not None or not self._undelivered_count
 

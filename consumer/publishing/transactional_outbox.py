@@ -174,7 +174,7 @@ class TransactionalOutbox:
         tracker = DeliveryTracker()
         for message in messages:
             self._produce(message, deadline, tracker.next_callback())
-        while not tracker.finished:
+        while not tracker.is_finished:
             if self._clock() > deadline:
                 timeout_error = KafkaError(KafkaError._TIMED_OUT)  # noqa: SLF001 - the client's name
                 raise _ClientFailure(

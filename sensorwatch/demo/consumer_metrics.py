@@ -16,7 +16,7 @@ _LATENCY = "end_to_end_latency_seconds"
 
 
 @dataclass(frozen=True, slots=True)
-class ConsumerMetrics:
+class ConsumerFigures:
     """The consumer's metrics at one instant."""
 
     records: int = 0
@@ -35,14 +35,14 @@ class MetricsReader:
     """Reads `/metrics` of the consumer and computes rate and latency from the changes."""
 
     address: str
-    _latest: ConsumerMetrics = field(default_factory=ConsumerMetrics)
+    _latest: ConsumerFigures = field(default_factory=ConsumerFigures)
     _records: deque[tuple[float, int]] = field(default_factory=deque)
     """Times and record counts of the last few seconds."""
     _latency_total: tuple[float, float] = (0.0, 0.0)
     """Sum and count of all latencies when the count last changed."""
     _latency: float = 0.0
 
-    def read(self, now: float) -> ConsumerMetrics:
+    def read(self, now: float) -> ConsumerFigures:
         """Return the current metrics, or the previous metrics if the request fails.
 
         `now`: monotonic seconds.
@@ -52,7 +52,7 @@ class MetricsReader:
             self._latest = self._metrics(text, now)
         return self._latest
 
-    def _metrics(self, text: str, now: float) -> ConsumerMetrics:
+    def _metrics(self, text: str, now: float) -> ConsumerFigures:
         totals: dict[str, float] = {}
         version = ""
         for family in text_string_to_metric_families(text):
@@ -62,7 +62,7 @@ class MetricsReader:
                 if name == "model_info":
                     version = sample.labels["version"]
         records = int(totals.get("records_consumed_total", 0))
-        return ConsumerMetrics(
+        return ConsumerFigures(
             records=records,
             anomalies=int(totals.get("anomalies_total", 0)),
             dead_letters=int(totals.get("dead_letters_total", 0)),

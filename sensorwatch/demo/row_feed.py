@@ -11,7 +11,7 @@ from sensorwatch.common.kafka.silent_logger import silent_logger
 from sensorwatch.demo.scenario import Scenario, live_rows
 from sensorwatch.producer.kafka_sink import connect_sink
 from sensorwatch.producer.rate_limiting import batch_rows, batched, rate_limited
-from sensorwatch.producer.simulated_records import Record, simulated_records
+from sensorwatch.producer.simulated_records import SimulatedRecord, simulated_records
 from sensorwatch.producer.sink import DeliveryCounts, deliver
 
 
@@ -66,6 +66,6 @@ class RowFeed:
         self._thread.shutdown()
 
 
-def _records(scenario: Scenario) -> Iterator[Record]:
+def _records(scenario: Scenario) -> Iterator[SimulatedRecord]:
     for chunk in live_rows(scenario):
         yield from simulated_records(chunk)

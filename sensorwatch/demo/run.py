@@ -10,7 +10,7 @@ from sensorwatch.demo.consumer_metrics import MetricsReader
 from sensorwatch.demo.row_feed import RowFeed
 from sensorwatch.demo.scenario import RATE, SENSORS, Scenario
 from sensorwatch.demo.score import Observations, score
-from sensorwatch.demo.screens import Screen, State
+from sensorwatch.demo.screens import DemoState, Screen
 from sensorwatch.demo.services import Services, start_services
 from sensorwatch.demo.texts import summary
 from sensorwatch.demo.topic_watcher import TopicWatcher
@@ -61,7 +61,7 @@ def _show_until_end(
     while (elapsed := time.monotonic() - start_time) < scenario.seconds and not stop.requested():
         for component in (feed, watcher, services.consumer, services.api):
             component.check()
-        screen_state = State(
+        screen_state = DemoState(
             elapsed=elapsed,
             seconds=scenario.seconds,
             sent=feed.sent,

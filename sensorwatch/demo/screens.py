@@ -24,7 +24,7 @@ from sensorwatch.commands.event_line import (
 )
 from sensorwatch.common.runtime.console import SafeConsole, styled
 from sensorwatch.common.runtime.printing import print_line
-from sensorwatch.demo.consumer_metrics import ConsumerMetrics
+from sensorwatch.demo.consumer_metrics import ConsumerFigures
 from sensorwatch.demo.services import Services
 from sensorwatch.demo.texts import addresses
 
@@ -35,7 +35,7 @@ _FIXED_LINES = 12
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class DemoState:
     """The values that the screen shows at one instant."""
 
     elapsed: float
@@ -43,7 +43,7 @@ class State:
     seconds: float
     """Duration of the whole run in seconds."""
     sent: int
-    metrics: ConsumerMetrics
+    metrics: ConsumerFigures
     reasons: Mapping[str, int]
     """The number of dead letters by reason code."""
     latest: Sequence[Event | ClosingEvent]
@@ -68,7 +68,7 @@ class Screen(Protocol):
     def live(self) -> AbstractContextManager[object]:
         """Return the context manager in which `update` must be called."""
 
-    def update(self, state: State) -> None:
+    def update(self, state: DemoState) -> None:
         """Show the values of `state`."""
 
 
@@ -100,7 +100,7 @@ class PlainScreen:
         """Return a context manager that does nothing."""
         return nullcontext()
 
-    def update(self, state: State) -> None:
+    def update(self, state: DemoState) -> None:
         """Print the metrics, and the newest event if it was not printed before."""
         metrics = state.metrics
         print_line(
@@ -147,13 +147,13 @@ class LiveScreen:
         """Return the context manager that draws the view and erases it at the end."""
         return self._live
 
-    def update(self, state: State) -> None:
+    def update(self, state: DemoState) -> None:
         """Draw the values of `state`."""
         lines = max(1, min(_MAX_SENSORS, self._console.size.height - _FIXED_LINES))
         self._live.update(_view(state, lines), refresh=True)
 
 
-def _view(state: State, lines: int) -> RenderableType:
+def _view(state: DemoState, lines: int) -> RenderableType:
     title = "latest alarm of each sensor"
     return Group(
         _overview(state),
@@ -162,7 +162,7 @@ def _view(state: State, lines: int) -> RenderableType:
     )
 
 
-def _overview(state: State) -> Panel:
+def _overview(state: DemoState) -> Panel:
     metrics = state.metrics
     grid = Table.grid(padding=(0, 3), expand=True)
     for _ in range(3):

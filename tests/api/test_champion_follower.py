@@ -75,7 +75,7 @@ def test_a_damaged_champion_does_not_replace_the_last_loaded_version(
         arrays_file.chmod(0o600)
         arrays_file.write_bytes(arrays_file.read_bytes()[:-1] + b"?")
 
-        client.service.follower.look()
+        client.service.follower.check_once()
 
         assert served_version_id(client) == good_version
         health = client.get("/health").json()
@@ -84,7 +84,7 @@ def test_a_damaged_champion_does_not_replace_the_last_loaded_version(
         assert apps.metric_value(client, "sensorwatch_model_reload_last_success") == 0
 
         registry.rollback("default", who="test", why="test")
-        client.service.follower.look()
+        client.service.follower.check_once()
 
         assert client.get("/health").json()["status"] == "ok"
         assert apps.metric_value(client, "sensorwatch_model_reload_last_success") == 1
@@ -133,7 +133,7 @@ def test_a_request_uses_one_version_even_if_the_champion_changes_meanwhile(
         gate.started.wait(30)
 
         second_version = apps.add_version(registry, seed=8)
-        client.service.follower.look()
+        client.service.follower.check_once()
         gate.release.set()
 
         assert pending_request.wait_for_response().json() == response_before
@@ -166,7 +166,7 @@ def test_the_api_is_not_live_after_the_champion_follower_failed(
     with apps.a_client(tmp_path) as client:
         assert client.get("/livez").status_code == 200
 
-        monkeypatch.setattr(client.service.follower, "look", fail)
+        monkeypatch.setattr(client.service.follower, "check_once", fail)
         apps.wait_until(lambda: client.get("/livez").status_code != 200)
 
         response = client.get("/livez")

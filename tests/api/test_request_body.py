@@ -121,7 +121,7 @@ def test_an_encoded_body_is_refused(client: Client) -> None:
 def test_a_request_times_out_if_its_body_does_not_arrive(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sensorwatch.api.request_body.BODY_SECONDS", 0.05)
+    monkeypatch.setattr("sensorwatch.api.request_body.BODY_TIMEOUT_SECONDS", 0.05)
     head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{"
 
     with socket.create_connection((client.base_url.host, client.base_url.port or 0)) as connection:

@@ -40,7 +40,7 @@ def wait_until(
         time.sleep(every)
 
 
-def tail(path: Path, lines: int = 40) -> str:
+def last_lines(path: Path, lines: int = 40) -> str:
     """Return the last lines of a log file, or a note that the file does not exist."""
     try:
         return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
@@ -122,7 +122,8 @@ class ChildProcess:
             return self._process.wait(timeout=deadline)
         except subprocess.TimeoutExpired:
             raise DeadlineMissed(
-                f"{self.command} still runs after {deadline:g} s; its log ends:\n{tail(self.log)}"
+                f"{self.command} still runs after {deadline:g} s; its log ends:\n"
+                f"{last_lines(self.log)}"
             ) from None
 
     def close(self) -> None:

@@ -5,7 +5,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.brokers.child_processes import ChildProcess, tail
+from tests.brokers.child_processes import ChildProcess, last_lines
 from tests.brokers.cluster_plan import ClusterPlan, cluster_plan
 from tests.brokers.jars import JarsMissing, kafka_jars, reason_java_is_missing
 from tests.brokers.kafka import BrokerMissing
@@ -76,7 +76,7 @@ class JarServer:
 
     def log_tail(self) -> str:
         """Return the end of the broker's log."""
-        return f"{self._log} ends:\n{tail(self._log)}"
+        return f"{self._log} ends:\n{last_lines(self._log)}"
 
     def _java_command(self, *options: str, main_class: str) -> list[str]:
         return ["java", *options, "-cp", f"{self._jars}/*", main_class]

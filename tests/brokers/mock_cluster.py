@@ -29,7 +29,7 @@ class MockCluster:
         self._library.rd_kafka_mock_group_initial_rebalance_delay_ms(self._cluster, 0)
         self.address: str = self._library.rd_kafka_mock_cluster_bootstraps(self._cluster).decode()
 
-    def topic_create(self, name: str, partitions: int = 1) -> str:
+    def create_topic(self, name: str, partitions: int = 1) -> str:
         """Create a topic and return its name."""
         function = self._library.rd_kafka_mock_topic_create
         _require_success(
@@ -42,7 +42,7 @@ class MockCluster:
         function = self._library.rd_kafka_mock_topic_delete
         _require_success(function(self._cluster, name.encode()), f"delete topic {name}")
 
-    def topic_set_error(self, name: str, error: int) -> None:
+    def set_topic_error(self, name: str, error: int) -> None:
         """Answer every metadata request about the topic with `error`; 0 removes the error."""
         self._library.rd_kafka_mock_topic_set_error(self._cluster, name.encode(), error)
 
@@ -79,7 +79,7 @@ class MockCluster:
             self._library.rd_kafka_mock_broker_set_down(self._cluster, broker), "broker down"
         )
 
-    def broker_up(self, broker: int = 1) -> None:
+    def restart_broker(self, broker: int = 1) -> None:
         """Let the broker accept connections again."""
         _require_success(
             self._library.rd_kafka_mock_broker_set_up(self._cluster, broker), "broker up"
@@ -101,7 +101,7 @@ class MockCluster:
             self._cluster, api, len(errors), error_codes
         )
 
-    def push_request_errors_rtts(
+    def push_request_errors_with_delays(
         self, api: Api, errors: Sequence[tuple[int, int]], *, broker: int = 1
     ) -> None:
         """Answer the next requests of a kind with these errors.

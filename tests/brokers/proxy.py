@@ -31,9 +31,9 @@ class KafkaProxy:
     these requests, but the client does not learn that.
     """
 
-    def __init__(self, *, port: int, upstream: int) -> None:
-        """Listen on `port` and forward to the broker's port `upstream`, both on 127.0.0.1."""
-        self._upstream = upstream
+    def __init__(self, *, port: int, broker_port: int) -> None:
+        """Listen on `port` and forward to the broker's port `broker_port`, both on 127.0.0.1."""
+        self._broker_port = broker_port
         self._lock = threading.Lock()
         self._remaining_losses: Counter[int] = Counter()
         self._loss = Loss.CLOSED_CONNECTION
@@ -112,7 +112,7 @@ class KafkaProxy:
 
     def _connect(self, client_socket: socket.socket) -> None:
         try:
-            broker_socket = socket.create_connection(("127.0.0.1", self._upstream), timeout=5)
+            broker_socket = socket.create_connection(("127.0.0.1", self._broker_port), timeout=5)
         except OSError:
             client_socket.close()
             return

@@ -19,8 +19,8 @@ OUTPUT_TOPIC = "output"
 
 @pytest.fixture
 def cluster(mock_cluster: MockCluster) -> MockCluster:
-    mock_cluster.topic_create(INPUT_TOPIC)
-    mock_cluster.topic_create(OUTPUT_TOPIC)
+    mock_cluster.create_topic(INPUT_TOPIC)
+    mock_cluster.create_topic(OUTPUT_TOPIC)
     return mock_cluster
 
 
@@ -103,7 +103,7 @@ def test_an_injected_error_reaches_the_client(
 
 
 def test_an_answer_is_delayed(cluster: MockCluster) -> None:
-    cluster.push_request_errors_rtts(Api.INIT_PRODUCER_ID, [(KafkaError.NO_ERROR, 300)])
+    cluster.push_request_errors_with_delays(Api.INIT_PRODUCER_ID, [(KafkaError.NO_ERROR, 300)])
     producer = a_producer(cluster)
 
     start = time.monotonic()
@@ -125,7 +125,7 @@ def test_a_broker_that_was_down_answers_again(cluster: MockCluster) -> None:
     assert producer.flush(0.3) == 1
     assert not delivery_errors
 
-    cluster.broker_up()
+    cluster.restart_broker()
 
     assert producer.flush(5) == 0
     assert delivery_errors == [None]
@@ -133,7 +133,7 @@ def test_a_broker_that_was_down_answers_again(cluster: MockCluster) -> None:
 
 def test_a_partition_gets_the_leader_that_is_set() -> None:
     with MockCluster(brokers=2) as cluster:
-        cluster.topic_create(OUTPUT_TOPIC)
+        cluster.create_topic(OUTPUT_TOPIC)
         cluster.set_partition_leader(OUTPUT_TOPIC, 0, 2)
         producer = Producer({"bootstrap.servers": cluster.address, "log_level": 0})
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sensorwatch.common.kafka.records import Partition
-from tests.brokers.child_processes import ChildProcess, tail
+from tests.brokers.child_processes import ChildProcess, last_lines
 from tests.brokers.cluster import KafkaCluster
 from tests.chaos.chaos_cluster import ChaosCluster
 
@@ -52,7 +52,7 @@ def test_killing_leaders_and_coordinators_ends_no_worker(
 
 def assert_running(workers: Sequence[ChildProcess]) -> None:
     """Fail if a worker has ended, with the last lines of its log."""
-    logs = [tail(worker.log) for worker in workers if not worker.running]
+    logs = [last_lines(worker.log) for worker in workers if not worker.running]
     assert not logs, "\n".join(logs)
 
 

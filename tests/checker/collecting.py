@@ -10,7 +10,7 @@ from sensorwatch.common.kafka.broker_errors import is_transient
 from sensorwatch.common.kafka.ledger_text import LedgerRecord, from_metadata, ledger_record
 from sensorwatch.common.kafka.records import Partition, Record
 from sensorwatch.common.ledger.account import Account
-from sensorwatch.common.runtime.setting_choices import Emit
+from sensorwatch.common.runtime.setting_choices import EmittedEvents
 from sensorwatch.common.scoring.detector import Detector
 from tests.brokers.child_processes import DeadlineMissed, wait_until
 from tests.brokers.cluster import OFFSETS_TOPIC, partition_of_name
@@ -44,7 +44,7 @@ class Run:
     ledger: str
     detectors: Mapping[str, Detector]
     """The detector of each model version that scored records, by version id."""
-    emit: Emit = Emit.ROWS
+    emit: EmittedEvents = EmittedEvents.ROWS
 
 
 def collect_history(

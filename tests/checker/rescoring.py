@@ -17,7 +17,7 @@ from sensorwatch.common.kafka.records import (
     received_at,
 )
 from sensorwatch.common.ledger.account import Account, advance_account, open_account
-from sensorwatch.common.runtime.setting_choices import Emit
+from sensorwatch.common.runtime.setting_choices import EmittedEvents
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.memory import MAX_SENSORS, Memory
 from sensorwatch.common.scoring.processing import Outcome, OutcomeKind, process
@@ -45,7 +45,7 @@ def rescore(
     account: Account | None,
     ledger: Sequence[LedgerRecord],
     detectors: Mapping[str, Detector],
-    emit: Emit = Emit.ROWS,
+    emit: EmittedEvents = EmittedEvents.ROWS,
 ) -> ExpectedOutput:
     """Return the expected outcomes of a partition's records, from the group's first record on.
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from sensorwatch.common.kafka.ledger_text import Cause, LedgerRecord
 from sensorwatch.common.ledger.account import open_account
-from sensorwatch.common.runtime.setting_choices import Emit
+from sensorwatch.common.runtime.setting_choices import EmittedEvents
 from tests.checker.rescoring import rescore
 from tests.checker.run_history import RecordOutcome
 from tests.kafka.record_builders import StoredRecord, a_payload
@@ -20,7 +20,7 @@ RECORDS = [
 def test_every_anomaly_has_an_event_unless_emit_is_episodes() -> None:
     detectors = {"default-0001-00000000": a_detector()}
     all_events = rescore(RECORDS, None, [], detectors)
-    first_events = rescore(RECORDS, None, [], detectors, Emit.EPISODES)
+    first_events = rescore(RECORDS, None, [], detectors, EmittedEvents.EPISODES)
 
     for expected_output, has_event in ((all_events, [True, True]), (first_events, [True, False])):
         anomalies = [

@@ -17,7 +17,7 @@ from sensorwatch.common.ledger.account import SnapshotRef, open_account
 from sensorwatch.common.registry.champion import Champion
 from sensorwatch.common.row_executor import RowExecutor, run_serially
 from sensorwatch.common.runtime.metrics import ConsumerMetrics
-from sensorwatch.common.runtime.setting_choices import Emit, StartPosition
+from sensorwatch.common.runtime.setting_choices import EmittedEvents, StartPosition
 from sensorwatch.common.runtime.setting_keys import BreakerSettings, ConsumerSettings, Settings
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.consumer.accounts import Accounts
@@ -165,7 +165,7 @@ class LoopRig:
         snapshot_every_rows: int = 1_000_000,
         snapshot_every_seconds: float = 1_000_000.0,
         max_sensors: int = 1_000,
-        emit: Emit = Emit.ROWS,
+        emit: EmittedEvents = EmittedEvents.ROWS,
         detector: Callable[[str], Detector] = a_detector,
     ) -> None:
         self.now = 0.0

@@ -22,7 +22,7 @@ from sensorwatch.common.kafka.topic_reader import read_topic
 from sensorwatch.common.ledger.account import Account, advance_account, open_account
 from sensorwatch.common.registry.store import Registry
 from sensorwatch.common.scoring.processing import process
-from tests.brokers.child_processes import ChildProcess, tail, wait_until
+from tests.brokers.child_processes import ChildProcess, last_lines, wait_until
 from tests.reading_builders import a_candidate
 
 REPOSITORY_ROOT = Path(__file__).parents[2]
@@ -141,7 +141,7 @@ class Sandbox:
             what=f"{record_count} records consumed",
             every=0.1,
         )
-        assert self.consumed_count() == record_count, tail(worker.process.log)
+        assert self.consumed_count() == record_count, last_lines(worker.process.log)
 
     def check_accounts(self) -> None:
         """Check accounts and output against a second scoring of the input.
@@ -191,7 +191,7 @@ class Worker:
             what="ready",
             every=0.05,
         )
-        assert self.process.running, tail(self.process.log)
+        assert self.process.running, last_lines(self.process.log)
         return self
 
     def status(self, path: str) -> int:

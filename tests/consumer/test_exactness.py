@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sensorwatch.common.errors import Unrecoverable
-from sensorwatch.common.runtime.setting_choices import Emit
+from sensorwatch.common.runtime.setting_choices import EmittedEvents
 from tests.consumer.group_state import PARTITION_COUNT, GroupState, KilledError
 from tests.kafka.record_builders import StoredRecord, a_payload
 from tests.reading_builders import ANOMALOUS_VALUES
@@ -43,7 +43,9 @@ def an_input(rows: int = INPUT_ROW_COUNT) -> list[StoredRecord]:
     return records
 
 
-def run_without_failures(max_sensors: int = 1_000, emit: Emit = Emit.ROWS) -> GroupState:
+def run_without_failures(
+    max_sensors: int = 1_000, emit: EmittedEvents = EmittedEvents.ROWS
+) -> GroupState:
     group_state = GroupState(an_input())
     group_state.run_worker(max_sensors=max_sensors, emit=emit)
     return group_state
@@ -129,7 +131,10 @@ def test_max_sensors_can_change_and_changes_the_episodes() -> None:
 
 def test_the_emit_setting_changes_no_account() -> None:
     """`emit = "episodes"` omits only the events of rows after the first row of an episode."""
-    rows_group, episodes_group = expected_state(1_000), run_without_failures(emit=Emit.EPISODES)
+    rows_group, episodes_group = (
+        expected_state(1_000),
+        run_without_failures(emit=EmittedEvents.EPISODES),
+    )
 
     assert episodes_group.accounts() == rows_group.accounts()
     assert episodes_group.ledger() == rows_group.ledger()

@@ -12,8 +12,8 @@ from sensorwatch.consumer.micro_batch import MicroBatch
 from sensorwatch.consumer.source import (
     BACKLOG_ROWS,
     BACKLOG_WAIT_SECONDS,
-    BATCH_BYTES,
-    POLL_ROWS,
+    MAX_BATCH_BYTES,
+    MAX_POLL_ROWS,
     KafkaSource,
 )
 from tests.consumer.fakes import MEMBERSHIP, TOPIC, FailedFetch, FakeConsumer, records_at
@@ -80,9 +80,10 @@ def test_a_micro_batch_has_the_available_records_and_the_membership() -> None:
 
 def test_a_worker_waits_for_more_records_only_if_it_has_a_backlog() -> None:
     """A worker without a backlog must not wait a second for a full micro-batch."""
-    full_polls = BACKLOG_ROWS // POLL_ROWS
+    full_polls = BACKLOG_ROWS // MAX_POLL_ROWS
     full_batches = [
-        records_at(0, *range(1 + n * POLL_ROWS, 1 + (n + 1) * POLL_ROWS)) for n in range(full_polls)
+        records_at(0, *range(1 + n * MAX_POLL_ROWS, 1 + (n + 1) * MAX_POLL_ROWS))
+        for n in range(full_polls)
     ]
     consumer = FakeConsumer(
         records_at(0, 0), *full_batches, records_at(0, 9_000), records_at(0, 9_001)
@@ -105,7 +106,7 @@ def test_a_micro_batch_never_exceeds_max_rows() -> None:
 
 def test_a_micro_batch_is_full_when_its_values_are_large() -> None:
     """A limit on the bytes of a micro-batch limits memory use and the producer's queue."""
-    value_size = BATCH_BYTES // 4
+    value_size = MAX_BATCH_BYTES // 4
     large_records = [StoredRecord(bytes(value_size), offset) for offset in range(6)]
     consumer = FakeConsumer(*[[record] for record in large_records], [StoredRecord(None, 6)])
     rig = SourceRig(consumer)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.brokers.child_processes import DeadlineMissed, tail, wait_until
+from tests.brokers.child_processes import DeadlineMissed, last_lines, wait_until
 from tests.brokers.kafka import Kafka
 from tests.consumer.sandbox import START_SECONDS, Sandbox, Worker
 
@@ -70,7 +70,9 @@ def test_workers_of_a_killed_supervisor_end_and_free_their_ports(
         with sandbox.start("--workers", "2", consumer__http_port=port) as new_workers:
             _wait_for_event(new_workers, '"partitions assigned"', 2)
             _wait_for_event(orphaned_workers, '"worker stopped"', 2)
-            assert new_workers.process.terminate(deadline=10) == 0, tail(new_workers.process.log)
+            assert new_workers.process.terminate(deadline=10) == 0, last_lines(
+                new_workers.process.log
+            )
 
 
 def _wait_for_event(worker: Worker, event_text: str, event_count: int) -> None:
@@ -82,7 +84,7 @@ def _wait_for_event(worker: Worker, event_text: str, event_count: int) -> None:
             every=0.05,
         )
     except DeadlineMissed as error:
-        raise DeadlineMissed(f"{error}; its log ends:\n{tail(worker.process.log)}") from None
+        raise DeadlineMissed(f"{error}; its log ends:\n{last_lines(worker.process.log)}") from None
 
 
 def _first_of_two_free_ports() -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sensorwatch.common.errors import Fenced
-from sensorwatch.consumer.supervisor import FINAL_CODES
+from sensorwatch.consumer.supervisor import FINAL_EXIT_CODES
 from tests.brokers.child_processes import ChildProcess, wait_until
 
 REPOSITORY_ROOT = Path(__file__).parents[2]
@@ -40,7 +40,7 @@ from sensorwatch.common.runtime.setting_choices import LogFormat, LogLevel
 from sensorwatch.common.runtime.logs import configure
 from sensorwatch.consumer import supervisor
 configure(LogFormat.JSON, LogLevel.INFO)
-supervisor.BACKOFF_SECONDS = (0.05, 0.1)
+supervisor.RESTART_PAUSES_SECONDS = (0.05, 0.1)
 sys.exit(supervisor.supervise(2, ["--group", "g"]))
 """
 
@@ -120,7 +120,7 @@ def test_a_killed_worker_is_restarted(folder: Path) -> None:
         assert process.terminate(deadline=10) == 0
 
 
-@pytest.mark.parametrize("code", sorted(FINAL_CODES))
+@pytest.mark.parametrize("code", sorted(FINAL_EXIT_CODES))
 def test_a_final_exit_code_ends_all_workers(folder: Path, code: int) -> None:
     with start_supervisor(folder, worker0=str(code)) as process:
         assert process.wait(deadline=20) == code

@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from sensorwatch.commands.event_line import read_event
-from sensorwatch.demo.consumer_metrics import ConsumerMetrics
-from sensorwatch.demo.screens import LiveScreen, PlainScreen, Screen, State
+from sensorwatch.demo.consumer_metrics import ConsumerFigures
+from sensorwatch.demo.screens import DemoState, LiveScreen, PlainScreen, Screen
 from tests.commands.test_tail import a_signal, an_event, event_record
 from tests.runtime.test_printing import is_safe
 
@@ -28,7 +28,7 @@ def hostile_text(name: str) -> str:
 
 
 @pytest.fixture
-def hostile_state() -> State:
+def hostile_state() -> DemoState:
     """Return a state of the demo; each field that other programs may write is a hostile text."""
     value = an_event(
         sensor_id=hostile_text("sensor_id"),
@@ -39,11 +39,11 @@ def hostile_state() -> State:
     )
     event = read_event(event_record(value))
     assert event is not None
-    return State(
+    return DemoState(
         elapsed=1.0,
         seconds=10.0,
         sent=100,
-        metrics=ConsumerMetrics(version=hostile_text("version")),
+        metrics=ConsumerFigures(version=hostile_text("version")),
         reasons={hostile_text("reason"): 3},
         latest=[event],
     )
@@ -51,7 +51,7 @@ def hostile_state() -> State:
 
 @pytest.mark.parametrize("screen_class", [LiveScreen, PlainScreen])
 def test_texts_from_other_programs_are_escaped_and_not_read_as_markup(
-    screen_class: type[Screen], hostile_state: State, monkeypatch: pytest.MonkeyPatch
+    screen_class: type[Screen], hostile_state: DemoState, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     terminal = Terminal()
     monkeypatch.setattr(sys, "stdout", terminal)

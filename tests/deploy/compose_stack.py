@@ -6,7 +6,7 @@ import uuid
 from dataclasses import dataclass, field
 from urllib.request import Request, urlopen
 
-from tests.brokers.child_processes import ChildProcess, tail
+from tests.brokers.child_processes import ChildProcess, last_lines
 from tests.brokers.kafka import Kafka
 from tests.brokers.ports import free_ports
 from tests.deploy.compose import Service, is_one_shot, our_services
@@ -38,7 +38,7 @@ class Stack:
             )
             if is_one_shot(name):
                 self.exit_codes[name] = program.wait(deadline=90)
-                assert self.exit_codes[name] == 0, f"{name}: {tail(program.log)}"
+                assert self.exit_codes[name] == 0, f"{name}: {last_lines(program.log)}"
 
     def outside_container(self, text: str) -> str:
         """Return a text with the volume, host names and ports of containers replaced."""
@@ -98,7 +98,7 @@ class Stack:
     def logs(self) -> str:
         """Return the last lines of all logs, for the message of a failure."""
         programs = self.programs.items()
-        return "\n".join(f"{name}: {tail(program.log, 5)}" for name, program in programs)
+        return "\n".join(f"{name}: {last_lines(program.log, 5)}" for name, program in programs)
 
     def close(self) -> None:
         """Stop all running services."""

@@ -10,7 +10,7 @@ from urllib.request import Request, urlopen
 from confluent_kafka import Producer
 
 from sensorwatch.common.registry.store import Registry
-from tests.brokers.child_processes import ChildProcess, tail, wait_until
+from tests.brokers.child_processes import ChildProcess, last_lines, wait_until
 from tests.brokers.kafka import Kafka
 from tests.brokers.ports import free_ports
 from tests.reading_builders import ANOMALOUS_VALUES, DEFAULT_SCHEMA, NORMAL_VALUES, a_candidate
@@ -68,7 +68,7 @@ class MonitoredServices:
             wait_until(
                 lambda address=address: self._is_ready(address),  # type: ignore[misc] # bound now
                 deadline=60,
-                what=f"{program.command} to be ready; its log ends {tail(program.log, 5)}",
+                what=f"{program.command} to be ready; its log ends {last_lines(program.log, 5)}",
                 every=0.2,
             )
 

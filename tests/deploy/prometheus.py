@@ -9,7 +9,7 @@ from typing import Any, Self
 from urllib.parse import urlencode
 from urllib.request import urlopen
 
-from tests.brokers.child_processes import ChildProcess, tail, wait_until
+from tests.brokers.child_processes import ChildProcess, last_lines, wait_until
 from tests.brokers.ports import free_port
 from tests.deploy.compose import ROOT
 
@@ -97,7 +97,7 @@ class Prometheus:
         self._program.close()
 
     def _is_answering(self) -> bool:
-        assert self._program.running, tail(self._program.log)
+        assert self._program.running, last_lines(self._program.log)
         try:
             self._get_data("rules")
         except OSError:

@@ -12,7 +12,7 @@ from urllib.request import Request, urlopen
 from confluent_kafka import Message
 
 from sensorwatch.consumer.publishing.events import EventType
-from tests.brokers.child_processes import ChildProcess, tail, wait_until
+from tests.brokers.child_processes import ChildProcess, last_lines, wait_until
 from tests.brokers.kafka import Kafka
 from tests.checker.topic_reader import read_committed
 from tests.commands.command_runner import ROOT, CommandResult, sensorwatch
@@ -75,7 +75,7 @@ format = "json"
         wait_until(
             lambda: self.address(command),
             deadline=SERVICE_SECONDS,
-            what=f"{command} to log its address: {tail(process.log, 5)}",
+            what=f"{command} to log its address: {last_lines(process.log, 5)}",
         )
         return process
 
@@ -100,7 +100,7 @@ format = "json"
         wait_until(
             lambda: metric_line in self.fetch("consume", "/metrics"),
             deadline=SERVICE_SECONDS,
-            what=f"{metric_line}; the log ends {tail(self._services['consume'].log, 5)}",
+            what=f"{metric_line}; the log ends {last_lines(self._services['consume'].log, 5)}",
             every=0.1,
         )
 

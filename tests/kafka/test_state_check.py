@@ -43,8 +43,8 @@ def check_topics(
 def test_the_error_for_different_partition_counts_names_both_and_the_remedy(
     mock_cluster: MockCluster,
 ) -> None:
-    mock_cluster.topic_create("input", 4)
-    mock_cluster.topic_create("state", 3)
+    mock_cluster.create_topic("input", 4)
+    mock_cluster.create_topic("state", 3)
 
     with pytest.raises(StateRefused, match=r'"input" has 4 .* "state".* has 3') as error_info:
         check_topics(mock_cluster.address, "input", "state")
@@ -54,7 +54,7 @@ def test_the_error_for_different_partition_counts_names_both_and_the_remedy(
 
 @pytest.mark.embedded
 def test_the_error_names_a_missing_state_topic(mock_cluster: MockCluster) -> None:
-    mock_cluster.topic_create("input", 4)
+    mock_cluster.create_topic("input", 4)
 
     with pytest.raises(BrokerUnavailable, match='no topic "state"'):
         check_topics(mock_cluster.address, "input", "state")
@@ -75,7 +75,7 @@ def test_a_warning_asks_for_a_manual_check_if_topic_settings_cannot_be_read(
     mock_cluster: MockCluster,
 ) -> None:
     for name in ("input", "state"):
-        mock_cluster.topic_create(name)
+        mock_cluster.create_topic(name)
 
     def refuse(_kafka: Mapping[str, Any], _topic: str, _timeout: float) -> Mapping[str, str]:
         raise KafkaException(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED))
@@ -100,7 +100,7 @@ def test_a_state_topic_with_compaction_or_a_short_retention_is_refused(
     mock_cluster: MockCluster,
 ) -> None:
     for name in ("input", "state"):
-        mock_cluster.topic_create(name)
+        mock_cluster.create_topic(name)
     compaction = config_reader(state={"cleanup.policy": "compact,delete"})
     short_retention = config_reader(state={"retention.ms": str(2 * HOUR_MS - 1)})
 
@@ -116,7 +116,7 @@ def test_a_warning_names_the_setting_that_lets_the_state_topic_expire(
     mock_cluster: MockCluster, name: str
 ) -> None:
     for topic in ("input", "state"):
-        mock_cluster.topic_create(topic)
+        mock_cluster.create_topic(topic)
 
     def warnings_for(value: str) -> list[str]:
         return check_topics(
@@ -132,7 +132,7 @@ def test_a_warning_names_the_setting_that_lets_the_state_topic_expire(
 @pytest.mark.embedded
 def test_a_warning_names_the_size_limit_of_the_input_topic(mock_cluster: MockCluster) -> None:
     for topic in ("input", "state"):
-        mock_cluster.topic_create(topic)
+        mock_cluster.create_topic(topic)
 
     def warnings_for(value: str) -> list[str]:
         read_config = config_reader(input={"retention.bytes": value})

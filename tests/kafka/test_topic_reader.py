@@ -80,7 +80,7 @@ def test_an_empty_topic_ends_at_once(
 def three_brokers() -> Iterator[MockCluster]:
     """Return three brokers. The second broker leads the only partition of the topic `input`."""
     with MockCluster(brokers=3) as cluster:
-        cluster.topic_create("input")
+        cluster.create_topic("input")
         cluster.set_partition_leader("input", 0, 2)
         yield cluster
 
@@ -117,8 +117,8 @@ def test_only_a_topic_that_does_not_exist_has_no_partitions(
     mock_cluster: MockCluster, code: int, partitions: list[int]
 ) -> None:
     """A missing ledger topic is an empty ledger. A transient error must not hide records."""
-    mock_cluster.topic_create("ledger", 2)
-    mock_cluster.topic_set_error("ledger", code)
+    mock_cluster.create_topic("ledger", 2)
+    mock_cluster.set_topic_error("ledger", code)
     config = reader_config({"bootstrap.servers": mock_cluster.address}, group="g")
     consumer = Consumer(config, logger=silent_logger())
     try:
@@ -130,8 +130,8 @@ def test_only_a_topic_that_does_not_exist_has_no_partitions(
 def test_a_topic_with_a_broker_error_does_not_count_as_missing(
     mock_cluster: MockCluster,
 ) -> None:
-    mock_cluster.topic_create("ledger", 2)
-    mock_cluster.topic_set_error("ledger", KafkaError.KAFKA_STORAGE_ERROR)
+    mock_cluster.create_topic("ledger", 2)
+    mock_cluster.set_topic_error("ledger", KafkaError.KAFKA_STORAGE_ERROR)
     config = reader_config({"bootstrap.servers": mock_cluster.address}, group="g")
     consumer = Consumer(config, logger=silent_logger())
     try:

@@ -16,7 +16,7 @@ from sensorwatch.common.simulation.fault_plan import FaultPlan
 from sensorwatch.common.simulation.stream import Simulation, simulate
 from sensorwatch.demo.embedded_broker import EmbeddedBroker
 from sensorwatch.producer.kafka_sink import LABEL_HEADER, KafkaSink, connect_sink
-from sensorwatch.producer.simulated_records import Record, simulated_records
+from sensorwatch.producer.simulated_records import SimulatedRecord, simulated_records
 from sensorwatch.producer.sink import DeliveryCounts, deliver
 from tests.brokers.mock_cluster import MockCluster
 from tests.brokers.protocol import Api
@@ -29,7 +29,7 @@ def never_stop() -> bool:
     return False
 
 
-def some_records(rows: int, rate: float = 0.02) -> list[Record]:
+def some_records(rows: int, rate: float = 0.02) -> list[SimulatedRecord]:
     (chunk,) = simulate(Simulation(rows=rows, faults=FaultPlan(rate=rate)))
     return list(simulated_records(chunk))
 
@@ -47,7 +47,7 @@ def read_messages(address: str, rows: int) -> list[Message]:
 
 @pytest.fixture
 def cluster(mock_cluster: MockCluster) -> MockCluster:
-    mock_cluster.topic_create(TOPIC, partitions=4)
+    mock_cluster.create_topic(TOPIC, partitions=4)
     return mock_cluster
 
 
@@ -140,7 +140,7 @@ def test_a_record_that_the_broker_refuses_is_counted_as_failed(cluster: MockClus
 def test_only_the_record_that_is_too_large_for_the_client_fails(cluster: MockCluster) -> None:
     sink = new_sink(cluster.address)
 
-    sink.send([Record("a", b"x" * 2_000_000, ""), Record("a", b"{}", "")])
+    sink.send([SimulatedRecord("a", b"x" * 2_000_000, ""), SimulatedRecord("a", b"{}", "")])
     delivery_counts = sink.close()
 
     assert (delivery_counts.delivered, delivery_counts.failed) == (1, 1)
@@ -189,14 +189,14 @@ def test_delivery_stops_between_batches_on_a_stop_request() -> None:
         def __init__(self) -> None:
             self.rows = 0
 
-        def send(self, records: Sequence[Record]) -> None:
+        def send(self, records: Sequence[SimulatedRecord]) -> None:
             self.rows += len(records)
 
         def close(self) -> DeliveryCounts:
             return DeliveryCounts(self.rows, 0)
 
     sink = CountingSink()
-    batch = [Record("a", b"", "")] * 3
+    batch = [SimulatedRecord("a", b"", "")] * 3
 
     delivery_counts = deliver(
         iter([batch] * 5), sink, stopping=lambda: sink.rows >= 6, on_sent=lambda _rows: None
@@ -205,9 +205,9 @@ def test_delivery_stops_between_batches_on_a_stop_request() -> None:
     assert delivery_counts == DeliveryCounts(6, 0)
 
 
-def sent_record(message: Message) -> Record:
+def sent_record(message: Message) -> SimulatedRecord:
     headers = dict(message.headers() or [])
     label = headers.pop(LABEL_HEADER, b"")
     assert not headers
     assert isinstance(label, bytes)
-    return Record((message.key() or b"").decode(), message.value() or b"", label.decode())
+    return SimulatedRecord((message.key() or b"").decode(), message.value() or b"", label.decode())

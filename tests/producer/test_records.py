@@ -22,7 +22,7 @@ from sensorwatch.common.simulation.stream import Chunk, Simulation, simulate
 from sensorwatch.common.tables import read_rows
 from sensorwatch.producer.csv_sink import write_simulated_csv
 from sensorwatch.producer.malformed_rows import broken_json
-from sensorwatch.producer.simulated_records import Record, simulated_records
+from sensorwatch.producer.simulated_records import SimulatedRecord, simulated_records
 
 SCHEMA_PATH = Path(__file__).parents[2] / "schemas" / "default.toml"
 FAULTY_SIMULATION = Simulation(rows=20_000, faults=FaultPlan(rate=0.02))
@@ -55,7 +55,7 @@ def schema() -> Schema:
     return load_schema(SCHEMA_PATH)
 
 
-def all_records(simulation: Simulation) -> Iterator[Record]:
+def all_records(simulation: Simulation) -> Iterator[SimulatedRecord]:
     for chunk in simulate(simulation):
         yield from simulated_records(chunk)
 

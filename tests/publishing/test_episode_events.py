@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from sensorwatch.common.kafka.records import OutgoingMessage, received_at
-from sensorwatch.common.runtime.setting_choices import Emit
+from sensorwatch.common.runtime.setting_choices import EmittedEvents
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.processing import process
 from sensorwatch.consumer.publishing.events import EventType, anomaly_events
@@ -58,7 +58,7 @@ def events_of(
     records: Sequence[StoredRecord],
     *,
     batch_ends: Sequence[int] = (),
-    emit: Emit = Emit.ROWS,
+    emit: EmittedEvents = EmittedEvents.ROWS,
     max_sensors: int = 100,
     kind: str = "plain",
     anomaly_counts: list[int] | None = None,
@@ -223,9 +223,9 @@ def test_the_closed_event_of_an_evicted_sensor_names_that_sensor() -> None:
 
 
 @pytest.mark.parametrize(("minute", "status"), [(5, "duplicate"), (1, "late")])
-@pytest.mark.parametrize("emit", list(Emit))
+@pytest.mark.parametrize("emit", list(EmittedEvents))
 def test_a_late_or_duplicate_row_is_a_separate_episode(
-    emit: Emit, minute: float, status: str
+    emit: EmittedEvents, minute: float, status: str
 ) -> None:
     records = records_of(
         a_row_payload("p", 5, ANOMALOUS_VALUES),
@@ -253,7 +253,8 @@ def test_with_emit_episodes_only_the_first_row_and_the_end_have_events() -> None
     records = records_of(*rows, a_row_payload("p", 5))
 
     event_ids = [
-        validated_event(message)["event_id"] for message in events_of(records, emit=Emit.EPISODES)
+        validated_event(message)["event_id"]
+        for message in events_of(records, emit=EmittedEvents.EPISODES)
     ]
 
     assert event_ids == ["sensors-0-0", "sensors-0-0-closed"]
@@ -341,7 +342,9 @@ def test_emit_episodes_omits_events_and_changes_no_event(
     kind: str, records: list[StoredRecord], max_sensors: int
 ) -> None:
     all_messages = events_of(records, max_sensors=max_sensors, kind=kind)
-    episode_messages = events_of(records, max_sensors=max_sensors, emit=Emit.EPISODES, kind=kind)
+    episode_messages = events_of(
+        records, max_sensors=max_sensors, emit=EmittedEvents.EPISODES, kind=kind
+    )
 
     expected_messages = [
         message

@@ -124,8 +124,8 @@ class OutboxRig:
 
 @pytest.fixture
 def rig(mock_cluster: MockCluster) -> Iterator[OutboxRig]:
-    mock_cluster.topic_create("input")
-    mock_cluster.topic_create("output")
+    mock_cluster.create_topic("input")
+    mock_cluster.create_topic("output")
     rig = OutboxRig(mock_cluster)
     yield rig
     rig.consumer.close()
@@ -276,8 +276,8 @@ def test_a_client_that_waits_for_a_killed_group_coordinator_is_abandoned() -> No
 
 def replace_group_coordinator(rig: OutboxRig) -> TransactionalOutbox:
     """Publish a message, stop the coordinator of the group and make broker 3 the coordinator."""
-    rig.cluster.topic_create("input")
-    rig.cluster.topic_create("output")
+    rig.cluster.create_topic("input")
+    rig.cluster.create_topic("output")
     rig.cluster.set_transaction_coordinator("writer", 1)
     rig.cluster.set_partition_leader("output", 0, 1)
     rig.cluster.set_group_coordinator("group", 2)

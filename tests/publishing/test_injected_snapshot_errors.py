@@ -32,7 +32,7 @@ SNAPSHOT = a_snapshot(b"content", source=Partition("input", 0))
 @pytest.fixture
 def rig(mock_cluster: MockCluster) -> Iterator[OutboxRig]:
     for topic in ("input", STATE_TOPIC):
-        mock_cluster.topic_create(topic)
+        mock_cluster.create_topic(topic)
     rig = OutboxRig(mock_cluster)
     yield rig
     rig.consumer.close()

@@ -196,11 +196,11 @@ def test_offsets_have_the_order_of_the_callbacks(offsets: Sequence[int]) -> None
     deliveries = DeliveryTracker()
     callbacks = [deliveries.next_callback() for _ in offsets]
 
-    assert deliveries.finished is (not offsets)
+    assert deliveries.is_finished is (not offsets)
     for offset, callback in reversed([*zip(offsets, callbacks, strict=True)]):
         callback(None, DeliveredMessage(offset))  # type: ignore[arg-type]  # only the offset is used
 
-    assert deliveries.finished
+    assert deliveries.is_finished
     assert deliveries.offsets == offsets
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sensorwatch.common.errors import SettingsError
 from sensorwatch.common.rows.schema import load_schema
 from sensorwatch.common.runtime.settings import (
-    HIDDEN,
+    HIDDEN_VALUE,
     PACKAGED_SCHEMA,
     Delivery,
     LoadedSettings,
@@ -258,7 +258,7 @@ def test_secrets_are_hidden_but_their_endpoints_and_paths_are_shown(
         load_text(folder=tmp_path, overrides={f"kafka.{key}": "geheim", **public_settings})
     )
 
-    assert shown_values[f"kafka.{key}"] == HIDDEN
+    assert shown_values[f"kafka.{key}"] == HIDDEN_VALUE
     assert {name: shown_values[name] for name in public_settings} == public_settings
     assert "geheim" not in str(shown_values)
 

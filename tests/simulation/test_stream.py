@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 from sensorwatch.common.simulation.fault_plan import FaultPlan
 from sensorwatch.common.simulation.faults import FaultKind
 from sensorwatch.common.simulation.sensors import noise_scale
-from sensorwatch.common.simulation.stream import FAULT_KINDS, START, Chunk, Simulation, simulate
+from sensorwatch.common.simulation.stream import (
+    FAULT_KINDS,
+    START_TIME,
+    Chunk,
+    Simulation,
+    simulate,
+)
 
 VALUE_FAULTS = tuple(
     kind for kind in FaultKind if kind not in (FaultKind.DROPOUT, FaultKind.MALFORMED)
@@ -55,7 +61,7 @@ def test_event_times_continue_across_blocks_and_chunks() -> None:
     chunks = list(simulate(simulation))
 
     times = np.concatenate([chunk.event_time for chunk in chunks])
-    assert (times == START + np.arange(150_000) // 5 * 1_000_000).all()
+    assert (times == START_TIME + np.arange(150_000) // 5 * 1_000_000).all()
 
 
 def test_a_longer_stream_starts_with_the_shorter_one() -> None:

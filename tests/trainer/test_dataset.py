@@ -106,7 +106,7 @@ def test_rows_are_sorted_by_time_then_sensor_then_input_order(
 
 
 def produce_payloads(cluster: MockCluster, payloads: list[bytes], *, partitions: int = 3) -> None:
-    cluster.topic_create("readings", partitions)
+    cluster.create_topic("readings", partitions)
     producer = Producer(producer_config({"bootstrap.servers": cluster.address}))
     for number, payload in enumerate(payloads):
         producer.produce(
@@ -165,8 +165,8 @@ def test_an_event_time_later_than_the_record_timestamp_is_rejected(
 @pytest.mark.embedded
 def test_a_missing_topic_is_named(mock_cluster: MockCluster) -> None:
     kafka = {"bootstrap.servers": mock_cluster.address}
-    mock_cluster.topic_create("other")
-    mock_cluster.topic_set_error("nowhere", 3)  # UNKNOWN_TOPIC_OR_PART
+    mock_cluster.create_topic("other")
+    mock_cluster.set_topic_error("nowhere", 3)  # UNKNOWN_TOPIC_OR_PART
 
     with pytest.raises(BrokerUnavailable, match='no topic "nowhere"'):
         read_data("kafka:nowhere", a_schema(), kafka=kafka)
