@@ -1,32 +1,25 @@
 """Parsing of a chunk of CSV lines: a kernel reads plain lines, the strict parser other lines."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sensorwatch.common.rows.batches import Batch
 from sensorwatch.common.rows.cells import CellReader, cell_reader, csv_reader, read_csv_rows
-from sensorwatch.common.rows.fast.csv_rows import ColumnRole, LineStatus, read_lines
+from sensorwatch.common.rows.fast.csv_rows import (
+    ColumnRole,
+    CsvSchema,
+    LineColumns,
+    LineStatus,
+    read_lines,
+)
 from sensorwatch.common.rows.fast.sensor_ids import number_sensors
 from sensorwatch.common.rows.fast.timestamps import TIME_KIND_OF_FORMAT
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.rejection import Fault, Rejection
 from sensorwatch.common.rows.schema import MissingPolicy, Schema, UnknownFields
 from sensorwatch.common.rows.strict_parsing import Fields, collect_rows
-
-
-@dataclass(frozen=True, slots=True)
-class _LineColumns:
-    """The columns that the kernel `read_lines` writes, one entry per line."""
-
-    line_starts: NDArray[np.int64]
-    line_ends: NDArray[np.int64]
-    line_status: NDArray[np.int8]
-    event_time: NDArray[np.int64]
-    key_ranges: NDArray[np.int64]
-    values: NDArray[np.float64]
 
 
 class ChunkReader:
@@ -36,11 +29,17 @@ class ChunkReader:
         self._schema = schema
         self.strict: CellReader = cell_reader(schema, names)
         """The strict reader, which converts the cells of any line."""
-        self._roles = np.asarray([_column_role(schema, name) for name in names], dtype=np.int64)
         low, high = zip(*(column.bounds for column in schema.columns), strict=True)
-        self._low, self._high = np.asarray(low), np.asarray(high)
         may_be_missing = [column.missing is MissingPolicy.HOLD_LAST for column in schema.columns]
-        self._may_be_missing = np.asarray(may_be_missing)
+        self._kernel_schema = CsvSchema(
+            delimiter=ord(schema.csv.delimiter),
+            roles=np.asarray([_column_role(schema, name) for name in names], dtype=np.int64),
+            low=np.asarray(low),
+            high=np.asarray(high),
+            may_be_missing=np.asarray(may_be_missing),
+            time_kind=int(TIME_KIND_OF_FORMAT[schema.time.format]),
+            naive_is_utc=schema.time.naive_zone == "UTC",
+        )
         self._has_key_column = schema.key is not None and schema.key.field in names
 
     def read(self, chunk: bytes) -> tuple[Batch, int]:
@@ -79,7 +78,7 @@ class ChunkReader:
         return (readings, strict_rejections), bytes_taken
 
     def _read_strictly(
-        self, chunk: bytes, columns: _LineColumns, strict_lines: NDArray[np.int64]
+        self, chunk: bytes, columns: LineColumns, strict_lines: NDArray[np.int64]
     ) -> Iterator[Fields | Fault]:
         """Yield the fields or the fault of each of `strict_lines`, by the rules of `cells.py`."""
         line_ranges = zip(
@@ -96,7 +95,7 @@ class ChunkReader:
     def _locate_sensor_ids(
         self,
         chunk: bytes,
-        columns: _LineColumns,
+        columns: LineColumns,
         accepted_lines: NDArray[np.int64],
         strict_readings: Readings,
     ) -> bytes:
@@ -114,36 +113,20 @@ class ChunkReader:
         columns.key_ranges[accepted_lines, 1] = id_ends[1:][strict_readings.sensor]
         return b"".join([chunk, *texts])
 
-    def _run_kernel(self, chunk: bytes) -> tuple[_LineColumns, int]:
+    def _run_kernel(self, chunk: bytes) -> tuple[LineColumns, int]:
         max_lines = chunk.count(b"\n")
-        columns = _LineColumns(
+        columns = LineColumns(
             line_starts=np.empty(max_lines, dtype=np.int64),
             line_ends=np.empty(max_lines, dtype=np.int64),
             line_status=np.empty(max_lines, dtype=np.int8),
             event_time=np.empty(max_lines, dtype=np.int64),
             key_ranges=np.empty((max_lines, 2), dtype=np.int64),
-            values=np.empty((max_lines, len(self._low))),
+            values=np.empty((max_lines, len(self._schema.columns))),
         )
-        time = self._schema.time
         line_count, bytes_taken = read_lines(
-            np.frombuffer(chunk, dtype=np.uint8),
-            ord(self._schema.csv.delimiter),
-            self._roles,
-            self._low,
-            self._high,
-            self._may_be_missing,
-            int(TIME_KIND_OF_FORMAT[time.format]),
-            time.naive_zone == "UTC",
-            columns.line_starts,
-            columns.line_ends,
-            columns.line_status,
-            columns.event_time,
-            columns.key_ranges,
-            columns.values,
+            np.frombuffer(chunk, dtype=np.uint8), self._kernel_schema, columns
         )
-        return _LineColumns(
-            *(getattr(columns, name)[:line_count] for name in _LineColumns.__slots__)
-        ), bytes_taken
+        return LineColumns._make(column[:line_count] for column in columns), bytes_taken
 
 
 def chunk_reader(schema: Schema, names: Sequence[str]) -> ChunkReader | None:

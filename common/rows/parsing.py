@@ -1,7 +1,7 @@
 """Parsing of a micro-batch: a kernel reads simple payloads, the strict parser reads the others."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from typing import cast
 
@@ -13,6 +13,9 @@ from sensorwatch.common.rows.fast.json_rows import (
     NO_KEY,
     OPTIONAL_KEY,
     REQUIRED_KEY,
+    JsonSchema,
+    Payloads,
+    RowColumns,
     read_json_rows,
 )
 from sensorwatch.common.rows.fast.sensor_ids import number_sensors
@@ -26,24 +29,6 @@ from sensorwatch.common.rows.strict_parsing import Times, parse_strictly
 MIN_PAYLOADS_FOR_KERNEL = 4
 """With fewer payloads, the strict parser is faster than the kernel."""
 _MAX_FUTURE_US = 2**61
-
-
-@dataclass(frozen=True, slots=True)
-class _KernelSchema:
-    """A schema as arrays for the kernel; the order of fields is time, key (if any), columns."""
-
-    names: NDArray[np.uint8]
-    name_ends: NDArray[np.int64]
-    low: NDArray[np.float64]
-    high: NDArray[np.float64]
-    may_be_missing: NDArray[np.bool_]
-    schema_rules: tuple[int, bool, int, int, bool]
-    """A tuple (time_kind, naive_is_utc, max_future_us, key_rule, ignore_unknown).
-
-    If `naive_is_utc` is true, times without a zone are UTC. An event time may be at most
-    `max_future_us` microseconds after the receive time; -1: no limit. `key_rule` is NO_KEY,
-    REQUIRED_KEY or OPTIONAL_KEY. If `ignore_unknown` is true, unknown fields are ignored.
-    """
 
 
 def parse(
@@ -83,7 +68,7 @@ def parse(
 
 def _read_by_kernel(
     payloads: Sequence[bytes | None],
-    kernel_schema: _KernelSchema,
+    kernel_schema: JsonSchema,
     schema: Schema,
     received: NDArray[np.int64],
     row_executor: RowExecutor,
@@ -101,19 +86,10 @@ def _read_by_kernel(
     is_read = np.empty(n, dtype=np.bool_)
     event_time, id_start, id_length = np.empty((3, n), dtype=np.int64)
     values = np.empty((n, columns))
-    schema_arrays = (
-        kernel_schema.names,
-        kernel_schema.name_ends,
-        kernel_schema.low,
-        kernel_schema.high,
-        kernel_schema.may_be_missing,
-        kernel_schema.schema_rules,
-    )
-    outputs = (is_read, event_time, values, id_start, id_length)
+    kernel_payloads = Payloads(data, ends, received)
+    row_columns = RowColumns(is_read, event_time, values, id_start, id_length)
     row_executor(
-        lambda begin, end: read_json_rows(
-            begin, end, data, ends, *schema_arrays, received, *outputs
-        ),
+        lambda begin, end: read_json_rows(begin, end, kernel_payloads, kernel_schema, row_columns),
         n,
     )
     index = np.flatnonzero(is_read)
@@ -141,7 +117,7 @@ def _times_as_array(received: Times | None, n: int) -> NDArray[np.int64]:
 
 
 @lru_cache(maxsize=64)
-def _kernel_schema(schema: Schema) -> _KernelSchema | None:
+def _kernel_schema(schema: Schema) -> JsonSchema | None:
     """Return the schema for the kernel; None if the kernel cannot read rows of this schema."""
     time_field, paths = schema.time, schema.paths
     time_kind = TIME_KIND_OF_FORMAT.get(time_field.format)
@@ -155,7 +131,7 @@ def _kernel_schema(schema: Schema) -> _KernelSchema | None:
     )
     encoded_names = [path.encode() for path in paths]
     low, high = np.transpose([column.bounds for column in schema.columns])
-    return _KernelSchema(
+    return JsonSchema(
         np.frombuffer(b"".join(encoded_names), dtype=np.uint8),
         np.cumsum([len(name) for name in encoded_names]),
         np.ascontiguousarray(low, dtype=np.float64),

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from confluent_kafka import KafkaException
-from confluent_kafka.admin._topic_metadata import TopicMetadata
+from confluent_kafka.admin._metadata import TopicMetadata
 
 from sensorwatch.common.kafka.records import Partition
 from sensorwatch.common.kafka.retrying import RetryPolicy

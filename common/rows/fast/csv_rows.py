@@ -6,8 +6,10 @@ the whole line.
 """
 
 from enum import IntEnum
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sensorwatch.common.kernels import inlined_kernel, kernel
 from sensorwatch.common.rows.fast.numbers import read_decimal
@@ -35,24 +37,53 @@ MAX_LINE_BYTES = 100_000
 _QUOTE, _CARRIAGE_RETURN, _NEWLINE, _SPACE = 34, 13, 10, 32
 
 
+class CsvSchema(NamedTuple):
+    """The columns of a file for the kernel; a number is a column of the row's schema."""
+
+    delimiter: int
+    """The byte between two cells."""
+    roles: NDArray[np.int64]
+    """Shape (columns,). The role of each column of the file, see ColumnRole."""
+    low: NDArray[np.float64]
+    """Shape (numbers,). The smallest valid value."""
+    high: NDArray[np.float64]
+    """Shape (numbers,). The largest valid value."""
+    may_be_missing: NDArray[np.bool_]
+    """Shape (numbers,). Whether an empty cell is valid."""
+    time_kind: int
+    """See TimeKind."""
+    naive_is_utc: bool
+    """Whether times without a zone are UTC."""
+
+
+class LineColumns(NamedTuple):
+    """What the kernel writes, one entry for each line that is not blank."""
+
+    line_starts: NDArray[np.int64]
+    """Shape (lines,). The start of the line in the data."""
+    line_ends: NDArray[np.int64]
+    """Shape (lines,). The end of the line in the data, without its newline."""
+    line_status: NDArray[np.int8]
+    """Shape (lines,). See LineStatus; the next entries have a meaning only for status READ."""
+    event_time: NDArray[np.int64]
+    """Shape (lines,). Microseconds UTC."""
+    key_ranges: NDArray[np.int64]
+    """Shape (lines, 2). Start and end of the key in the data."""
+    values: NDArray[np.float64]
+    """Shape (lines, numbers). An empty cell is NaN."""
+
+
 @kernel
-def read_lines(  # type: ignore[no-untyped-def]
-    data, delimiter, roles, low, high, may_be_missing, time_kind, naive_is_utc,
-    line_starts, line_ends, line_status, event_time, key_ranges, values,
-):  # fmt: skip
+def read_lines(data, schema, columns):  # type: ignore[no-untyped-def]
     """Read lines of `data` that end with a newline; return the numbers of lines and bytes read.
 
-    Inputs: `roles` (columns,) int64, see ColumnRole; `low` and `high` (numbers,) float64 bounds;
-    `may_be_missing` (numbers,) bool.
-
-    Outputs, one entry for each line that is not blank: `line_starts` and `line_ends` (lines,)
-    int64, the range of the line in `data`; `line_status`, see LineStatus. A line with status READ
-    also has `event_time` in microseconds; `key_ranges` (lines, 2) int64, the range of the key in
-    `data`; `values` (lines, numbers) float64.
+    `data`: uint8. `schema`: CsvSchema. `columns`: LineColumns, with room for all lines.
 
     The kernel stops before a line that the csv module may refuse or join with the next line. Such a
     line contains a quote, a zero byte, an inner carriage return, or more than MAX_LINE_BYTES.
     """
+    delimiter, roles, low, high, may_be_missing, time_kind, naive_is_utc = schema
+    line_starts, line_ends, line_status, event_time, key_ranges, values = columns
     pos, line = 0, 0
     while pos < len(data):
         end = pos

@@ -5,7 +5,10 @@ escape, a nested value or a value that may be invalid, the strict parser reads t
 kernel never rejects a row.
 """
 
+from typing import NamedTuple
+
 import numpy as np
+from numpy.typing import NDArray
 
 from sensorwatch.common.kernels import inlined_kernel, kernel
 from sensorwatch.common.rows.fast.numbers import NEEDS_STRICT_PARSER, read_json_number
@@ -37,19 +40,59 @@ _TRUE, _FALSE, _NULL = (
 )
 
 
-@kernel
-def read_json_rows(  # type: ignore[no-untyped-def]
-    first, last, data, ends, names, name_ends, low, high, may_be_missing, schema_rules, received,
-    is_read, event_time, values, id_start, id_length,
-):  # fmt: skip
-    """Read the payloads `first` to `last` - 1; `is_read` is true for those that became rows.
+class Payloads(NamedTuple):
+    """The payloads of n records, one after the other."""
 
-    Inputs: `data` uint8, all payloads; `ends` (n,) int64, the end of each payload; `names` uint8
-    and `name_ends` (fields,) int64, the field names: time, key, columns; `low`, `high` (columns,)
-    float64 bounds; `may_be_missing` (columns,) bool; `schema_rules`, see `_KernelSchema`;
-    `received` (n,) int64 microseconds. Outputs: `is_read` (n,) bool; `event_time` (n,) int64
-    microseconds; `values` (n, columns) float64; `id_start`, `id_length` (n,) int64, the sensor id.
+    data: NDArray[np.uint8]
+    """The bytes of all payloads."""
+    ends: NDArray[np.int64]
+    """Shape (n,). The end of each payload in `data`."""
+    received: NDArray[np.int64]
+    """Shape (n,). The receive time in microseconds, or NO_TIME."""
+
+
+class JsonSchema(NamedTuple):
+    """A row's schema for the kernel. Its fields are the time, the key (if any) and the columns."""
+
+    names: NDArray[np.uint8]
+    """The names of all fields, one after the other."""
+    name_ends: NDArray[np.int64]
+    """Shape (fields,). The end of each name in `names`."""
+    low: NDArray[np.float64]
+    """Shape (columns,). The smallest valid value."""
+    high: NDArray[np.float64]
+    """Shape (columns,). The largest valid value."""
+    may_be_missing: NDArray[np.bool_]
+    """Shape (columns,). Whether a row without this value is valid."""
+    rules: tuple[int, bool, int, int, bool]
+    """Five rules of the schema.
+
+    They are the time kind; whether times without a zone are UTC; how many microseconds a time may
+    be in the future (-1: no limit); the rule for the key; whether unknown fields are ignored.
     """
+
+
+class RowColumns(NamedTuple):
+    """What the kernel writes for n records."""
+
+    is_read: NDArray[np.bool_]
+    """Shape (n,). Whether the payload became a row; if not, its other entries have no meaning."""
+    event_time: NDArray[np.int64]
+    """Shape (n,). Microseconds UTC."""
+    values: NDArray[np.float64]
+    """Shape (n, columns). A missing value is NaN."""
+    id_start: NDArray[np.int64]
+    """Shape (n,). The start of the sensor id in the data."""
+    id_length: NDArray[np.int64]
+    """Shape (n,). The number of bytes of the sensor id; NO_ID_LENGTH if the row has none."""
+
+
+@kernel
+def read_json_rows(first, last, payloads, schema, columns):  # type: ignore[no-untyped-def]
+    """Read the payloads `first` to `last` - 1 into the same rows of `columns` (RowColumns)."""
+    data, ends, received = payloads
+    names, name_ends, low, high, may_be_missing, schema_rules = schema
+    is_read, event_time, values, id_start, id_length = columns
     last_row_with_field = np.zeros(len(name_ends), dtype=np.int64)
     begin = ends[first - 1] if first else 0
     for row in range(first, last):
