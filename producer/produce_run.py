@@ -42,8 +42,8 @@ def send_records(
     """Send the rows of a simulation or of a CSV file, and print how many were delivered.
 
     The run ends after `rows` rows, after `seconds` seconds or at a signal; None means no limit.
-    `rate`: rows per second; None means as fast as possible. Raises CheckFailed if a row was not
-    delivered, KeyboardInterrupt after SIGINT.
+    `rate`: rows per second; None means that the rows are sent as fast as possible. Raises
+    CheckFailed if a row was not delivered, KeyboardInterrupt after SIGINT.
     """
     records = islice(_records(source, settings), rows)
     with stop_on_signals() as stop, progress(rows) as on_sent:

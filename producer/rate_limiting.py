@@ -7,7 +7,7 @@ from typing import TypeVar
 Item = TypeVar("Item")
 
 MAX_CATCH_UP_SECONDS = 1.0
-"""Maximum delay that is caught up with a burst of rows.
+"""After a shorter delay, the rows that are due are sent in a burst.
 
 After a longer delay, the schedule starts again from the current time."""
 _BATCHES_PER_SECOND = 20
@@ -37,7 +37,8 @@ def rate_limited(
 ) -> Iterator[Sequence[Item]]:
     """Yield the batches, and wait after each so that rows are sent at a constant rate.
 
-    `rate`: rows per second; None means without waiting. `clock`: returns monotonic seconds.
+    `rate`: rows per second; None means that the rows are sent without waiting. `clock`: returns
+    monotonic seconds.
     """
     if rate is None:
         yield from batches

@@ -44,7 +44,7 @@ def replayed_records(path: Path, schema: Schema) -> Iterator[SimulatedRecord]:
 
 
 def encode_fields(fields: Fields) -> bytes:
-    """Return fields as JSON. Finite floats read back to the same bits.
+    """Return fields as JSON. A parser reads the same bits back from finite floats.
 
     Infinity and nan are written as a number above the float64 range.
     """

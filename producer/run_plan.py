@@ -12,7 +12,7 @@ from sensorwatch.producer.fault_plan_text import parse_fault_plan
 FILE_ROWS = 40_320
 """Default number of rows of a file: two weeks of ten sensors, one row every five minutes.
 
-Every hour of the week then has rows."""
+With this default, every hour of the week has rows."""
 FILE_INTERVAL_SECONDS = 300.0
 STREAM_INTERVAL_SECONDS = 1.0
 """Default time between two rows of a sensor in a stream.

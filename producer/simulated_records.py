@@ -13,7 +13,7 @@ from sensorwatch.producer.malformed_rows import broken_json
 
 
 class SimulatedRecord(NamedTuple):
-    """A record to send. Its value does not reveal the label."""
+    """A record to send. The record's value does not reveal the label."""
 
     key: str
     """The sensor's id."""
@@ -31,7 +31,7 @@ _encoder = msgspec.json.Encoder()
 
 
 def simulated_records(chunk: Chunk) -> Iterator[SimulatedRecord]:
-    """Yield a record for each row of a chunk. Floats read back to the same bits."""
+    """Yield a record for each row of a chunk. A parser reads the same bits back from the floats."""
     format_time = lru_cache(maxsize=16)(format_instant)
     rows = zip(
         chunk.event_time.tolist(),

@@ -29,7 +29,7 @@ class CellColumn:
 
 
 def number_cells(column: NDArray[np.float64] | NDArray[np.int64]) -> CellColumn:
-    """Return a column of finite numbers (n,). The texts read back to the same bits."""
+    """Return a column of finite numbers (n,). A parser reads the same bits back from the texts."""
     if len(column) == 0:
         return text_cells([], np.empty(0, dtype=np.int64))
     data = np.frombuffer(msgspec.json.encode(column.tolist()), dtype=np.uint8)

@@ -106,7 +106,7 @@ def _with_levels_of_training_start(readings: Readings, detector: Detector) -> De
     """Return the detector with the levels at the start of its training rows.
 
     A trained detector has the levels at the end of its training rows. To score the training rows
-    again, it needs the levels at their beginning.
+    again, the detector needs the levels at the start of these rows.
     """
     if detector.forecast is None:
         return detector

@@ -53,7 +53,7 @@ MEMORY_CASES: Mapping[str, tuple[FaultCase, float]] = {
 }
 """Additional cases for a detector with memory, by the name of the check.
 
-The number is the minimum share of detected episodes."""
+The value of each entry is the minimum share of detected episodes."""
 EPISODES = 60
 """Episodes per case. If there are too few rows for one round, there are several rounds."""
 MAX_ROUNDS = 20
@@ -77,7 +77,8 @@ class CaseResult:
     """Share of episodes with at least one anomalous row."""
     recall_rows: float | None
     precision: float | None
-    """Share of the anomalous rows that are faulty. It depends on the number of injected faults."""
+    """Share of the anomalous rows that are faulty. The precision depends on the number of injected
+    faults."""
     delay_rows: float | None
     """Median detection delay of the detected episodes, in rows of the sensor.
 
@@ -172,8 +173,8 @@ def measure_case(
 ) -> CaseResult:
     """Inject a case until there are EPISODES of it, and return the detection results.
 
-    Every round starts with an empty memory. The rows before a fault fill it. `eligible` (n,): mask
-    of rows after which faults may start; see `inject_case`.
+    Every round starts with an empty memory. The rows before a fault fill the memory. `eligible`
+    (n,): mask of rows after which faults may start; see `inject_case`.
     """
     rounds: list[tuple[InjectedFaults, Detections]] = []
     missing_episodes = EPISODES if (robust_spread(readings) > 0).any() else 0

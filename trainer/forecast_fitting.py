@@ -14,7 +14,8 @@ PENALTIES = tuple(10.0**power for power in range(-4, 3))
 
 Source: Golub, Heath and Wahba 1979."""
 MIN_VARIANCE = 1e-6
-"""Minimum variance of a whitened direction. It prevents a division by 0 for identical signals."""
+"""Minimum variance of a whitened direction. This minimum prevents a division by 0 for identical
+signals."""
 MAX_REPEAT_SURPRISE = 3.0
 """Maximum surprise of one exact repeat of a value, in nats.
 

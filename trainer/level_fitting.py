@@ -31,7 +31,8 @@ This limit matters for a signal that is constant most of the time and changes ra
 GAP_STEPS = 10.0
 """A gap is longer than this multiple of the median time step."""
 LONG_STEP_QUANTILE = 0.999
-"""Quantile of the time steps that defines a long step. One step in a thousand is longer."""
+"""Quantile of the time steps that defines a long step. One time step in a thousand is longer than
+this quantile."""
 GAP_LONG_STEPS = 3.0
 """A gap is also longer than this multiple of a long step."""
 CONSTANT_SCALE_SHARE = 0.01
@@ -95,14 +96,14 @@ def drop_sensors_with_few_rows(levels: Levels, readings: Readings) -> Levels:
 
 
 def max_gap(readings: Readings, schema: Schema) -> int:
-    """Return the longest time between two rows of a sensor that is no gap, in microseconds.
+    """Return the longest interval between two rows of a sensor that is no gap, in microseconds.
 
     After a gap, the memory does not use the sensor's previous rows. The value comes from the
     schema, or from the steps in the training rows. Return 0 (no limit) if there are no steps.
     """
     max_gap_seconds = schema.order.max_gap_seconds
     if max_gap_seconds is not None:
-        return max(round(max_gap_seconds * 1_000_000), 1)  # 0 would mean: no limit
+        return max(round(max_gap_seconds * 1_000_000), 1)  # 0 would mean that there is no limit
     steps = np.concatenate(
         [np.diff(readings.event_time[rows]) for _, rows in _rows_by_sensor(readings)]
         or [np.empty(0)]

@@ -31,7 +31,8 @@ MAX_ROWS = 5_000
 SKLEARN_TOLERANCE = 1e-12
 """Maximum difference of a forest score from scikit-learn's."""
 _KAFKA_ROWS, _REST_ROWS, _CSV_ROWS = 1_000, 100, 777
-"""Batch sizes of the paths. They differ, because scores must not depend on batch boundaries."""
+"""Batch sizes of the paths. The batch sizes differ, because scores must not depend on batch
+boundaries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +184,7 @@ def _exact_outcomes(outcomes: Sequence[Outcome]) -> _ExactOutcomes:
 
 
 def _count_differing(actual: _ExactOutcomes, expected: _ExactOutcomes) -> int:
-    """Return the number of rows that differ. If the row counts differ, all rows count."""
+    """Return the number of rows that differ; every row, if the numbers of rows differ."""
     if actual.bit_columns.shape != expected.bit_columns.shape:
         return max(len(actual.bit_columns), len(expected.bit_columns))
     sensor_differs = np.asarray(

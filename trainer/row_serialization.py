@@ -1,4 +1,4 @@
-"""Write readings in the input formats of their schema: JSON payloads, a request body, CSV."""
+"""Write readings in the input formats of their schema: JSON payloads, request bodies and CSV."""
 
 import csv
 import math
@@ -37,7 +37,7 @@ def request_body_of(payloads: Sequence[bytes]) -> bytes:
 
 
 def write_readings_csv(path: Path, cells: Sequence[Sequence[object]], schema: Schema) -> None:
-    """Write rows as a CSV file of the schema. Floats read back to the same bits."""
+    """Write rows as a CSV file of the schema. A parser reads the same bits back from the floats."""
     with path.open("w", encoding="utf-8", newline="") as file:
         # Quoted texts keep their leading spaces.
         writer = csv.writer(file, delimiter=schema.csv.delimiter, quoting=csv.QUOTE_NONNUMERIC)

@@ -10,8 +10,9 @@ MAX_FIT_ROWS = 100_000
 """Maximum number of rows from which forecast, forest and calibration are learned.
 
 At a target alert rate of 0.001, about 100 of these rows raise an alarm, in about 25 bursts. The
-alert rate is then known to about a fifth. More rows would add little: a calibration stores no more
-scores, a forest samples 25,600 rows, and a forecast of 8 signals has 136 coefficients."""
+alert rate is then known with an error of about a fifth. More rows would add little: a calibration
+stores no more scores, a forest samples 25,600 rows, and a forecast of 8 signals has 136
+coefficients."""
 ROW_RANGE_ROWS = 100
 """Consecutive rows of one sensor that are sampled together."""
 WARM_UP_ROWS = 10
@@ -54,7 +55,8 @@ class SensorRows:
     def warm_up_mask(self, rows: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Return the mask (n,) of the WARM_UP_ROWS rows of the same sensor before selected rows.
 
-        `rows` (n,): mask of the selected rows. The result excludes these rows.
+        `rows` (n,): mask of the selected rows. The result does not contain the selected rows
+        themselves.
         """
         is_selected, sensor = rows[self.order], self.sensor[self.order]
         in_warm_up = np.zeros(len(is_selected), dtype=np.bool_)

@@ -31,9 +31,9 @@ SCORE_COLUMNS = (
 )
 """Columns of the file of scores.
 
-`row` is the 0-based number of the input row, `event_time` is RFC 3339, `is_anomaly` is 0 or 1.
-Scores read back to the same bits. `episode` is the first row of the row's episode; it is empty for
-a normal row."""
+`row` is the 0-based number of the input row, `event_time` is RFC 3339, `is_anomaly` is 0 or 1. A
+parser reads the same bits back from the scores. `episode` is the first row of the row's episode; it
+is empty for a normal row."""
 REJECTED_COLUMNS = ("row", "reason", "field", "detail")
 
 
@@ -52,7 +52,7 @@ class ScoreTable:
         self._files = ExitStack()
 
     def __enter__(self) -> Self:
-        """Open both files and write their headers. Raises DataError if that is not possible."""
+        """Open both files and write their headers. Raises DataError if a file cannot be written."""
         try:
             self.out.parent.mkdir(parents=True, exist_ok=True)
             self._scores = self._files.enter_context(_partial_path(self.out).open("wb"))

@@ -41,7 +41,7 @@ class FittedScorer:
     layout: Layout
     levels: Levels
     final_levels: Levels
-    """The levels after the last row. A detector in service starts from them."""
+    """The levels after the last row. A detector in service starts from these levels."""
     forecast: Forecast
     forest: Forest
     estimator: Any

@@ -1,4 +1,4 @@
-"""Fit a season to residuals. It is accepted only if it predicts cycles outside the fit."""
+"""Fit a season to residuals, and accept it only if it predicts cycles that were not fitted."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,11 +10,13 @@ from sensorwatch.common.model.forecast import N_LAGS
 from sensorwatch.common.model.season import DAY, WEEK, Season, bins_at, no_season
 
 MIN_CYCLES = 3
-"""Minimum number of whole cycles. With fewer, a season cannot be distinguished from chance."""
+"""Minimum number of whole cycles. With fewer cycles, a season cannot be distinguished from
+chance."""
 DAILY_BINS = (24, 48, 96)
 """Numbers of bins that are tried for a day."""
 MIN_ERROR_REDUCTION = 0.05
-"""Minimum relative reduction of a signal's squared error, in cycles outside the fit."""
+"""A season is kept only if it reduces a signal's squared error by this share, in cycles not
+fitted."""
 MIN_STANDARD_ERRORS = 2.0
 """Minimum mean error reduction, in standard errors of the mean over the groups of cycles."""
 MAX_CV_GROUPS = 10

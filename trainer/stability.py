@@ -55,7 +55,8 @@ def alert_rate_section(
 ) -> Section:
     """Check the alert rate over all rows, over folds of time, and over refits with other seeds.
 
-    A fold has only a maximum rate. All rows together, and each refit, also have a minimum rate.
+    For a fold, only the maximum alert rate is checked. For all rows together and for each refit,
+    the minimum alert rate is checked too.
     """
     target = detector.calibration.target_alert_rate
     sorted_readings = sort_by_time(readings)

@@ -29,16 +29,16 @@ MIN_TAIL_SCALES: Mapping[RarityTable, float] = {
     RarityTable.MAX_OF_SUM_AND_SMOOTHED: 0.5,
     RarityTable.NO_MEMORY_SUM: 0.5,
 }
-"""Minimum scales of the tails of scores that are measured in nats.
+"""Minimum scale of each tail of the scores that are measured in nats.
 
 With a smaller scale, scores above the highest sampled score would count as impossible."""
 MAX_TAIL_SCALES: Mapping[RarityTable, float] = {
     RarityTable.NO_MEMORY_DISTANCE: 0.5,
     RarityTable.NO_MEMORY_SUM: 1.5,
 }
-"""Maximum scales of the tails of scores that are computed without memory.
+"""Maximum scale of each tail of the scores that are computed without memory.
 
-With this limit, a gross outlier raises an alarm even if there were few training rows. After
+Because of this limit, a gross outlier raises an alarm even after training on few rows. After
 compression, a power law with exponent 2, whose variance is infinite, has a scale of 0.5."""
 
 
@@ -120,7 +120,7 @@ def in_typical_blocks(
 
 
 class _TailTables:
-    """Rarity tables that are fitted one after the other on the rows of the mask `included`."""
+    """Fits rarity tables, one after the other, on the rows of the mask `included`."""
 
     def __init__(self, included: NDArray[np.bool_]) -> None:
         self.included = included

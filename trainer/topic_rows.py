@@ -23,10 +23,10 @@ class TopicRecord:
 def oldest_records(topic: str, *, rows: int | None, kafka: Mapping[str, Any]) -> list[TopicRecord]:
     """Return the oldest committed records of a topic, sorted by partition and offset.
 
-    `rows`: maximum number of records; None: all records up to now. The oldest records are chosen by
-    timestamp and coordinates. The choice does not depend on the order of arrival. The read joins no
-    consumer group and commits no offset. Raises DataError if `topic` is empty, BrokerUnavailable if
-    the topic cannot be reached.
+    `rows`: maximum number of records; None means all records up to now. The oldest records are
+    chosen by timestamp and coordinates. The choice does not depend on the order of arrival. The
+    read joins no consumer group and commits no offset. Raises DataError if `topic` is empty,
+    BrokerUnavailable if the topic cannot be reached.
     """
     if not topic:
         raise DataError("kafka: names no topic; wanted kafka:TOPIC, for example kafka:sensors")
