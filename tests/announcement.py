@@ -12,7 +12,7 @@ from tests.skab_files import skab_missing
 
 _CACHE_KEY = "sensorwatch/seconds"
 _TYPICAL_SECONDS = 600
-"""The duration of a complete run with a real Kafka on two cores."""
+"""Approximate duration of a complete run with a real Kafka on two cores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +21,13 @@ class Prerequisite:
 
     needed_by: str
     missing_reason: str | None
-    """Why the program or data set is missing; None if it is there."""
+    """The reason why the program or data set is missing; None if it is present."""
     is_required: bool = False
-    """Whether the tests fail without the program or data set; otherwise they are skipped."""
+    """True if the tests fail without the program or data set; False if they are skipped."""
 
 
 def prerequisites() -> list[Prerequisite]:
-    """Return the prerequisites of all tests, with the reason for each that is missing here."""
+    """Return the prerequisites of all tests; each missing one has its `missing_reason` set."""
     required = kafka_required()
     return [
         Prerequisite("tests on a real Kafka", reason_kafka_is_missing(), required),
@@ -65,10 +65,10 @@ def remember_duration(config: pytest.Config, seconds: float) -> None:
 def announcement_lines(
     expression: str, seconds: float | None, all_prerequisites: Iterable[Prerequisite]
 ) -> list[str]:
-    """Return the lines of an announcement.
+    """Return the announcement as lines.
 
-    `expression`: the marker expression that selects tests, or empty; `seconds`: the duration of the
-    last complete run with this expression, or None.
+    `expression`: the marker expression (`-m`) that selects the tests, empty if all tests run;
+    `seconds`: the duration of the last complete run with this expression; None if unknown.
     """
     return [
         f"time: {_duration_text(expression, seconds)}",

@@ -26,7 +26,7 @@ from tests.brokers.real_kafka import (
 )
 
 # In CI, hypothesis generates the same examples in every run, so that only a change of the code can
-# make a test fail. Elsewhere it generates new examples.
+# make a test fail. Outside CI, hypothesis generates new examples in every run.
 settings.register_profile("ci", derandomize=True, deadline=None)
 settings.register_profile("here", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "here")
@@ -46,7 +46,10 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Store how long a complete run took, except in a worker of xdist, which runs only a part."""
+    """Store how long a complete run took.
+
+    A worker of xdist stores nothing, because it runs only a part of the tests.
+    """
     config = session.config
     is_worker = hasattr(config, "workerinput")
     if exitstatus == pytest.ExitCode.OK and announcement.is_complete(config) and not is_worker:
@@ -55,11 +58,11 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Assign the tests on a real Kafka to one worker of xdist, and coverage to the quick tests.
+    """Give all tests on a real Kafka to one worker of xdist; measure coverage only in quick tests.
 
-    The tests of one group run in one worker, in order. So two tests never put the shared broker
-    under load at the same time. Measuring coverage would nearly double the time of slow tests and
-    of tests with many generated examples, and would cover only few more lines.
+    xdist runs the tests of one group in one worker, one after the other, so two tests never use the
+    shared broker at the same time. Measuring the coverage of slow tests and of tests with many
+    generated examples would nearly double their time and add only few covered lines.
     """
     for item in items:
         needs_kafka = item.get_closest_marker("broker") is not None
@@ -70,7 +73,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _is_generated(item: pytest.Item) -> bool:
-    """Say whether hypothesis generates the examples of a test."""
+    """Return True if hypothesis generates the examples of a test."""
     return isinstance(item, pytest.Function) and is_hypothesis_test(item.obj)
 
 
@@ -85,7 +88,7 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip a test that needs a real broker if none can run, or fail it if a broker is required."""
+    """Skip or, if a broker is required, fail a test that needs a real broker if none can run."""
     if item.get_closest_marker("broker") is None:
         return
     reason = _kafka_missing()
@@ -101,7 +104,7 @@ def _skip_or_fail(reason: str) -> None:
 
 @contextmanager
 def _run_server(make_server: Callable[[Path], Server], data_dir: Path) -> Iterator[Kafka]:
-    """Run the server that `make_server(data_dir)` returns; skip or fail if none can run."""
+    """Run the server from `make_server(data_dir)`; if none can run, skip or fail the test."""
     try:
         broker = Kafka(make_server(data_dir))
     except BrokerMissing as error:
@@ -122,14 +125,14 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
 
 @pytest.fixture
 def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
-    """Return a real Kafka for one test, which the test may kill and start again."""
+    """Return a real Kafka for one test; the test may kill it and start it again."""
     with _run_server(own_server, tmp_path_factory.mktemp("own-kafka")) as broker:
         yield broker
 
 
 @pytest.fixture(scope="session")
 def proxied_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Kafka, KafkaProxy]]:
-    """Return a real Kafka and the proxy that its clients connect through. Kafka runs from jars."""
+    """Return a real Kafka, run from jars, and the proxy through which clients connect to Kafka."""
     port = free_port()
     try:
         server = JarServer(tmp_path_factory.mktemp("proxied-kafka"), advertised_port=port)
@@ -146,7 +149,7 @@ def proxied_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Ka
 
 @pytest.fixture
 def kafka_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaCluster]:
-    """Return three real brokers for one test, which the test may kill. They run from jars."""
+    """Return three real brokers, run from jars, for one test; the test may kill them."""
     try:
         cluster = KafkaCluster(ClusterServer(tmp_path_factory.mktemp("kafka-cluster")))
     except BrokerMissing as error:
@@ -161,13 +164,13 @@ def kafka_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaClu
 
 @pytest.fixture
 def mock_cluster() -> Iterator[MockCluster]:
-    """Return a mock cluster for one test, which can inject errors into it."""
+    """Return a mock cluster for one test; the test can inject errors into it."""
     with MockCluster() as cluster:
         yield cluster
 
 
 @pytest.fixture
 def embedded_broker() -> Iterator[EmbeddedBroker]:
-    """Return the embedded broker of `sensorwatch demo`, newly started and without topics."""
+    """Return a newly started embedded broker, as `sensorwatch demo` uses it, without topics."""
     with EmbeddedBroker() as broker:
         yield broker

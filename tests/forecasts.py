@@ -1,4 +1,4 @@
-"""A small candidate that uses the memory, trained with the default feature plan."""
+"""Builder of a small trained model that uses the memory of sensors."""
 
 from functools import cache
 
@@ -13,13 +13,13 @@ from tests.reading_builders import START, a_schema
 TRAINED_SENSORS = 8
 """The number of sensors in the training data: sensor-00, sensor-01 and so on."""
 ROW_INTERVAL = 10_000_000
-"""The time between two rows of a sensor, in microseconds."""
+"""The time between two consecutive rows of a sensor, in microseconds."""
 MIN_ROWS = 20
 
 
 @cache
 def a_forecast_candidate(*, seed: int = 7, rows: int = 1_600, trees: int = 10) -> Candidate:
-    """Return a small candidate with the default feature plan, trained on Gaussian noise."""
+    """Return a small model with the default feature plan that is trained on Gaussian noise."""
     random = np.random.default_rng(seed)
     row_number = np.arange(rows, dtype=np.int64)
     readings = Readings(

@@ -35,7 +35,7 @@ def a_schema() -> Schema:
 def some_readings(
     rows: int = 400, *, seed: int = 7, sensors: int = 2, signals: int = 3
 ) -> Readings:
-    """Return normal readings: one row a minute, from each sensor in turn.
+    """Return normal readings: one row per minute, from all sensors in turn.
 
     The signals have mean 0 and standard deviation 1.
     """
@@ -89,5 +89,5 @@ def a_candidate(*, seed: int = 7, rows: int = 400, trees: int = 20) -> Candidate
 
 
 def a_detector(version: str = "default-0001-00000000", *, seed: int = 7) -> Detector:
-    """Return the detector of `a_candidate(seed=seed)`; see NORMAL_VALUES and ANOMALOUS_VALUES."""
+    """Return the detector of `a_candidate(seed=seed)`, for NORMAL_VALUES and ANOMALOUS_VALUES."""
     return a_candidate(seed=seed).detector(version)

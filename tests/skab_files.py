@@ -22,7 +22,7 @@ SIGNALS = [
 
 
 def skab_missing() -> str | None:
-    """Return why the SKAB files cannot be used; None if they can."""
+    """Return the reason why the SKAB files cannot be used; None if they can be used."""
     return (
         None
         if DATA.is_dir()

@@ -1,4 +1,4 @@
-"""A complete test run first prints its expected duration and the tests that do not run."""
+"""A complete test run first prints its expected duration and the tests that it skips."""
 
 import pytest
 
@@ -52,7 +52,7 @@ def test_deselected_tests_are_named_by_their_markers() -> None:
 
 @pytest.fixture
 def one_test_project(pytester: pytest.Pytester) -> pytest.Pytester:
-    """Return a project with one test that uses the pytest hooks of this repository."""
+    """Return a test project with one test and with the pytest hooks of this repository."""
     pytester.makeini("[pytest]\ntestpaths = .\nmarkers = broker")
     pytester.makeconftest("from tests.conftest import *")
     pytester.makepyfile("import pytest\n@pytest.mark.broker\ndef test_one(): pass")

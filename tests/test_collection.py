@@ -22,7 +22,7 @@ TEST_SOURCE = """
 
 @pytest.fixture
 def collected_tests(pytester: pytest.Pytester) -> list[pytest.Item]:
-    """Return one test of each kind, collected with the pytest hooks of this repository."""
+    """Collect one test of each kind with the pytest hooks of this repository; return the tests."""
     pytester.makeini("[pytest]\nmarkers =\n  broker\n  slow")
     pytester.makeconftest("from tests.conftest import *")
     pytester.makepyfile(TEST_SOURCE)

@@ -1,6 +1,6 @@
-"""A user without a writable folder compiles kernels into a private temporary folder.
+"""If no usual folder is writable, kernels are compiled into a private temporary folder.
 
-No other user can create that folder beforehand or write to it.
+No other user can write to the temporary folder or create it beforehand.
 """
 
 import logging
@@ -19,8 +19,8 @@ from sensorwatch.common.kernel_folder import PRIVATE_FOLDER_VARIABLE, kernel_fol
 
 ROOT = Path(__file__).parents[1]
 NOBODY_UID = 65_534
-# The user `nobody` may be unable to read the folder of Python. So the script imports numba and
-# compiles once while it is still root.
+# The user `nobody` may be unable to read Python's own folder. Therefore the script imports numba
+# and compiles a function while it is still root.
 BECOME_NOBODY = f"""
 import os
 import numba, numpy
@@ -42,8 +42,8 @@ print(os.environ.get("SENSORWATCH_PRIVATE_KERNELS"))
 def unwritable_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Return a folder of sources for which only a private temporary folder can store kernels.
 
-    `__pycache__` in the sources, NUMBA_CACHE_DIR and the user's cache folder are files, so not even
-    root can write into them.
+    The paths of the other folders (`__pycache__` in the sources, NUMBA_CACHE_DIR and the user's
+    cache folder) are files, so not even root can store kernels there.
     """
     sources, file = tmp_path / "sources", tmp_path / "file"
     sources.mkdir()
@@ -111,7 +111,7 @@ def test_a_child_process_shares_the_private_folder_without_a_warning(
 ) -> None:
     folder = kernel_folder(unwritable_sources)
     caplog.clear()
-    module._make_private_folder.cache_clear()  # a new process starts with an empty cache
+    module._make_private_folder.cache_clear()  # as in a new process
 
     assert kernel_folder(unwritable_sources) == folder
     assert warnings_in(caplog) == []
@@ -174,7 +174,7 @@ def test_without_a_temporary_folder_kernels_have_no_folder_and_one_warning_is_lo
 def use_a_kernel_as_nobody(
     numba_cache_dir: Path | None, home: Path
 ) -> "subprocess.CompletedProcess[str]":
-    """Use a kernel in a process that changes to the user `nobody`, which owns no folder."""
+    """Use a kernel in a process that changes to the user `nobody`, which cannot write anywhere."""
     environment = {"PATH": os.environ["PATH"], "HOME": str(home), "PYTHONPATH": str(ROOT)}
     if numba_cache_dir is not None:
         environment["NUMBA_CACHE_DIR"] = str(numba_cache_dir)
@@ -198,7 +198,7 @@ def needs_another_user() -> None:
 def test_a_service_account_compiles_with_one_warning(tmp_path: Path, *, used_by_root: bool) -> None:
     """Root installs the package, and a user without a home folder runs it.
 
-    If `used_by_root`, root has compiled into NUMBA_CACHE_DIR before.
+    If `used_by_root`, root has already compiled kernels into the folder NUMBA_CACHE_DIR.
     """
     numba_cache_dir = None
     if used_by_root:

@@ -1,4 +1,4 @@
-"""Kernels are compiled once, and again after a change of any file with kernels."""
+"""Kernels are compiled once, and compiled again after a change of any file with kernels."""
 
 import os
 import subprocess

@@ -1,6 +1,6 @@
-"""Every package imports only packages of the layers below it, and no imports form a circle.
+"""Every package imports only packages in lower layers, and no imports form a circle.
 
-In this file, *package* also means a module with its own entry in ALLOWED_IMPORTS.
+In this file, a module with its own entry in ALLOWED_IMPORTS also counts as a package.
 """
 
 import ast
@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 ROOT_PACKAGE = "sensorwatch"
 LINKED_FOLDERS = ("api", "common", "consumer", "producer", "trainer")
-"""The top-level folders that the package `sensorwatch` contains as symbolic links."""
+"""Top-level folders to which the package `sensorwatch` contains symbolic links."""
 BASE_MODULES = {
     f"{ROOT_PACKAGE}.common.{name}"
     for name in ("errors", "escaping", "json_errors", "kernels", "pydantic_errors")
@@ -87,7 +87,7 @@ SERVICE_PACKAGES = (
 
 
 def sources() -> list[Path]:
-    """Return every source file of the package and the benchmarks once, without following links."""
+    """Return the source files of package and benchmarks, each once, without following links."""
     folders = (*LINKED_FOLDERS, ROOT_PACKAGE, "benchmarks")
     return sorted(file for folder in folders for file in (ROOT / folder).rglob("*.py"))
 
@@ -111,13 +111,13 @@ def imported_modules(module: str, text: str) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             base = module.split(".")[: -node.level] if node.level else []
             origin = ".".join([*base, *([node.module] if node.module else [])])
-            # In `from sensorwatch.common import rows`, the imported name is itself a package.
+            # In `from sensorwatch.common import rows`, `rows` is a package, not only a name in one.
             names |= {origin, *(f"{origin}.{alias.name}" for alias in node.names)}
     return names
 
 
 def package_of(module: str) -> str | None:
-    """Return the package of a module; None for libraries and for `sensorwatch.common` itself."""
+    """Return the package of a module; None for a library and for `sensorwatch.common` itself."""
     parts = module.split(".")
     for length in (3, 2, 1):
         package = ".".join(parts[:length])
@@ -137,12 +137,12 @@ def forbidden_imports(module: str, text: str) -> set[str]:
         for name in imported_modules(module, text)
         if (package := package_of(name)) is not None
     }
-    # `from sensorwatch import Detector` imports a public name, which every benchmark may do.
+    # Every benchmark may import public names, as in `from sensorwatch import Detector`.
     return packages - ALLOWED_IMPORTS[own_package] - {own_package}
 
 
 def test_only_the_speed_benchmark_imports_tests() -> None:
-    """The speed benchmark uses the Kafka of the tests. Installed code must not import tests."""
+    """The speed benchmark uses the Kafka of the tests; installed code must not import tests."""
     modules_that_import_tests = {
         module
         for path in sources()

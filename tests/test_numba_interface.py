@@ -24,7 +24,7 @@ from sensorwatch.common.kernel_cache import KernelCache, _FileCache, _Locator
 
 
 def test_the_locked_numba_is_the_newest_minor_version_that_is_allowed() -> None:
-    """A newer minor version may change private functions, so it is allowed only after a check."""
+    """A newer numba may change private functions, so it is allowed only after a check by hand."""
     text = (Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8")
     requirements = map(Requirement, tomllib.loads(text)["project"]["dependencies"])
     (version_range,) = [
@@ -61,7 +61,7 @@ def test_a_locator_of_numba_has_no_method_that_the_kernel_locator_lacks() -> Non
 
 
 def test_numba_calls_a_cache_and_a_locator_as_the_kernel_cache_expects() -> None:
-    """The sources of numba contain the expected calls of the cache and of the locator."""
+    """The sources of numba contain the expected calls to methods of the cache and the locator."""
     expected_calls: dict[str, tuple[Any, str]] = {
         "Dispatcher": (dispatcher.Dispatcher.compile, "_cache.load_overload(sig, self.targetctx)"),
         "Dispatcher again": (dispatcher.Dispatcher.compile, "_cache.save_overload(sig, cres)"),
@@ -81,7 +81,7 @@ def test_numba_calls_a_cache_and_a_locator_as_the_kernel_cache_expects() -> None
 def test_a_new_dispatcher_loads_the_compiled_code_of_another_dispatcher(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first dispatcher compiles and saves. The second dispatcher loads the saved code."""
+    """The first dispatcher compiles and saves the code, which the second dispatcher loads."""
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
 
     def doubled(column):  # type: ignore[no-untyped-def]

@@ -1,4 +1,4 @@
-"""Only two modules write to the terminal. All other modules print through them.
+"""Only two modules write to the terminal; all other modules print through the two.
 
 The two modules escape control characters in texts.
 """
@@ -23,11 +23,11 @@ STREAMS = {"sys.stdout", "sys.stderr", "sys.stdout.buffer", "sys.stderr.buffer"}
 HARMLESS_STREAM_METHODS = {"isatty", "flush", "fileno"}
 RAW_RICH_NAMES = {"rich.console.Console", "rich.text.Text", "rich.print"}
 CAPTION_ARGUMENTS = {"title", "subtitle", "caption"}
-"""The arguments in which rich interprets markup, on any console, unless the value is a Text."""
+"""Arguments of rich classes; rich interprets markup in their value unless the value is a Text."""
 
 
 def sources() -> list[Path]:
-    """Return every source file once, although links in sensorwatch/ also lead to the folders."""
+    """Return every source file once, although symbolic links in sensorwatch/ lead to it as well."""
     files = (path for folder in SOURCE_FOLDERS for path in (ROOT / folder).rglob("*.py"))
     return sorted({path.resolve() for path in files})
 
@@ -52,7 +52,7 @@ def _print_calls(tree: ast.AST) -> Iterator[str]:
 
 
 def _raw_streams(tree: ast.AST) -> Iterator[str]:
-    """Yield the standard streams that a source uses for more than a call of a harmless method."""
+    """Yield each use of a standard stream that is not just a call of a harmless method."""
     harmless_ids = {
         id(node.value)
         for node in ast.walk(tree)

@@ -31,14 +31,14 @@ UNCLEAR_PHRASES = re.compile(
 )
 """Words and phrases that have a plainer equivalent; see CONTRIBUTING.md."""
 HELD_OUTSIDE_TERM = re.compile(r"(?<![`\"'.\w])held\b(?! (value|values|back|out))", re.IGNORECASE)
-"""The word *held* outside its only allowed phrase, the glossary term *held value*."""
+"""The word *held*, except in the glossary term *held value*, in *held back* and in *held out*."""
 CODE_IN_PROSE = re.compile(r"`[^`]*`|\{[^}]*\}")
-"""Code in prose and in f-strings, in which these words are allowed."""
+"""Code in prose and in f-strings; the unclear words are allowed in code."""
 UNCLEAR_NAME_WORDS = {
     *("alone", "anew", "apart", "crew", "found", "habit", "looks", "plainly", "stands"),
     *("strangers", "tell", "tells", "told", "whole"),
 }
-"""Words that say nothing if they are both the first and the last word of an identifier."""
+"""An identifier is unclear if both its first and its last word are among these words."""
 
 
 def python_files() -> list[Path]:
@@ -56,7 +56,7 @@ def relative_path(path: Path) -> str:
 
 
 def prose_of_python(text: str) -> Iterator[tuple[int, str]]:
-    """Yield line and text of every comment and of every string with a space in it."""
+    """Yield line number and text of each line of comments and of strings with a space in them."""
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         is_sentence = token.type == tokenize.STRING and " " in token.string
         if token.type == tokenize.COMMENT or is_sentence:
@@ -65,7 +65,7 @@ def prose_of_python(text: str) -> Iterator[tuple[int, str]]:
 
 
 def prose_of_markdown(text: str) -> Iterator[tuple[int, str]]:
-    """Yield line and text outside fenced code blocks."""
+    """Yield number and text of each line outside fenced code blocks."""
     is_code = False
     for number, line in enumerate(text.splitlines(), start=1):
         if line.lstrip().startswith("```"):
@@ -84,7 +84,7 @@ def unclear_lines(lines: Iterator[tuple[int, str]]) -> list[str]:
 
 
 def defined_names(text: str) -> Iterator[tuple[int, str]]:
-    """Yield line and name of every function, class, parameter, field and variable."""
+    """Yield line number and name of every function, class, parameter, field and variable."""
     for node in ast.walk(ast.parse(text)):
         match node:
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):

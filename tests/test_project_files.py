@@ -28,14 +28,14 @@ def read_yaml(name: str) -> dict[str, Any]:
 
 
 def workflow_job() -> dict[str, Any]:
-    """Return the only job of the workflow."""
+    """Return the only job of the CI workflow."""
     (job,) = read_yaml(".github/workflows/ci.yml")["jobs"].values()
     typed_job: dict[str, Any] = job
     return typed_job
 
 
 def step_using(action: str) -> dict[str, Any]:
-    """Return the settings of the workflow step that uses an action."""
+    """Return the settings of the workflow step that uses the GitHub action `action`."""
     (step,) = [step for step in workflow_job()["steps"] if action in step.get("uses", "")]
     settings: dict[str, Any] = step["with"]
     return settings

@@ -80,7 +80,7 @@ def batch_values(batch: Batch) -> tuple[Any, ...]:
 
 
 def read_fast_and_strictly(content: bytes, schema: Schema) -> tuple[Any, Any]:
-    """Return the results of the fast and of the strict reader for a file."""
+    """Return the result of the fast reader and that of the strict reader for a file."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "rows.csv"
         path.write_bytes(content)
@@ -91,7 +91,7 @@ def read_fast_and_strictly(content: bytes, schema: Schema) -> tuple[Any, Any]:
 
 
 def read_result(reader: Callable[[], Batch]) -> tuple[Any, ...]:
-    """Return the rows that a reader reads, or the error with which it refuses the file."""
+    """Return the rows that a reader reads, or the error that the reader raises for the file."""
     try:
         return batch_values(reader())
     except DataError as error:
@@ -100,7 +100,7 @@ def read_result(reader: Callable[[], Batch]) -> tuple[Any, ...]:
 
 @pytest.fixture(scope="module", autouse=True)
 def small_chunks() -> Iterator[None]:
-    """Read files in chunks of 64 bytes, so that chunks end in the middle of lines."""
+    """Let readers read chunks of 64 bytes, so that chunks end in the middle of lines."""
     previous_bytes, tables._CHUNK_BYTES = tables._CHUNK_BYTES, 64
     yield
     tables._CHUNK_BYTES = previous_bytes

@@ -1,4 +1,4 @@
-"""The readers of CSV and Parquet files return readings for valid rows and rejections for others."""
+"""The readers of CSV and Parquet files return readings for valid rows, else rejections."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -39,7 +39,7 @@ def read_file(path: Path, schema: Schema) -> tuple[list[float], list[Rejection]]
 
 
 def test_a_csv_is_read_in_order_with_the_delimiter_of_the_schema(tmp_path: Path) -> None:
-    """The reader accepts a byte order mark, blank lines, blanks after delimiters, and quotes."""
+    """The reader accepts a byte order mark, blank lines, quotes, and spaces after delimiters."""
     text = '\ufefftimestamp; "x1"\r\n2025-01-01T00:00:00Z; 1.5\r\n\r\n"2025-01-01T00:00:01Z";2\r\n'
     path = a_file(tmp_path, text)
 

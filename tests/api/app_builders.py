@@ -32,7 +32,7 @@ def a_registry(path: Path) -> Registry:
 
 
 def add_version(registry: Registry, *, seed: int = 7) -> str:
-    """Register one more version, make it the champion, and return its id."""
+    """Register one more model version, make it the champion, and return the version's id."""
     version = registry.register("default", a_candidate(seed=seed), who="test", why="test")
     registry.promote("default", version, who="test", why="test", force="test")
     return version
@@ -47,7 +47,7 @@ class Client(httpx.Client):
 
 @contextmanager
 def a_client(registry: Path, **api: Any) -> Iterator[Client]:
-    """Start an application and return a client of it; `api`: settings of the table [api]."""
+    """Start an application and yield an HTTP client of it; `api`: settings of the table [api]."""
     settings = Settings.model_validate({"registry": {"path": registry}, "api": api})
     app = create_app(lambda: settings)
     config = uvicorn.Config(app, log_config=None, access_log=False, http=CoalescingProtocol)
@@ -67,7 +67,7 @@ def a_client(registry: Path, **api: Any) -> Iterator[Client]:
 
 
 def wait_until(condition: Callable[[], bool], *, seconds: float = 30) -> None:
-    """Wait for a condition; fail after a deadline."""
+    """Wait until a condition is true; fail if it is still false after `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "the condition did not come true in time"
@@ -80,7 +80,7 @@ def post_rows(client: Client, *rows: object, query: str = "") -> httpx.Response:
 
 
 def json_bytes(value: object) -> bytes:
-    """Return a value as JSON that may contain NaN, Infinity and lone surrogates."""
+    """Return a value as JSON; NaN, Infinity and lone surrogates are written, not refused."""
     return json.dumps(value).encode()
 
 
@@ -103,7 +103,7 @@ def error_pointers(response: httpx.Response) -> list[tuple[str, str | None]]:
 
 
 def metric_value(client: Client, series: str) -> float:
-    """Return a value from `/metrics`; `series`: name and labels of the metric, as printed there."""
+    """Return a value from `/metrics`; `series`: name and labels of the metric, as in its output."""
     for line in client.get("/metrics").text.splitlines():
         name, _, value = line.rpartition(" ")
         if name == series:

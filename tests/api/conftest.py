@@ -8,7 +8,7 @@ from tests.api.app_builders import Client, a_client, a_registry
 
 @pytest.fixture(scope="session")
 def registry_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the path of a registry with a champion. All tests share it; no test may change it."""
+    """Return the path of a registry with a champion, which all tests share and none may change."""
     path = tmp_path_factory.mktemp("api") / "registry"
     a_registry(path)
     return path

@@ -14,7 +14,7 @@ from tests.api.app_builders import ANOMALY, ROW, Client
 
 @pytest.fixture
 def manual_polling(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Disable polling, so that the application looks for a new champion only if a test says so."""
+    """Disable polling; the application looks for a new champion only if a test requests it."""
     monkeypatch.setattr("sensorwatch.api.champion_follower.POLL_INTERVAL_SECONDS", 3600)
 
 
@@ -91,7 +91,7 @@ def test_a_damaged_champion_does_not_replace_the_last_loaded_version(
 
 
 class PredictionGate:
-    """Blocks every prediction after its start until a test sets `release`."""
+    """Blocks every prediction, once it has started, until a test sets `release`."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.started, self.release = threading.Event(), threading.Event()
@@ -104,7 +104,7 @@ class PredictionGate:
 
 
 class BackgroundRequest:
-    """A request to `/predict` that runs in its own thread."""
+    """A request to `/predict` that is sent in a thread of its own."""
 
     def __init__(self, client: Client, *rows: object) -> None:
         self._client, self._rows = client, rows

@@ -1,4 +1,4 @@
-"""History rows of a request change statuses and episodes of the scored rows.
+"""The history rows of a request affect the statuses and episodes of its scored rows.
 
 The API, the consumer and the backtest compute bit-identical scores from the same rows.
 """
@@ -167,7 +167,7 @@ def test_the_counters_leave_out_history_rows(registry_path: Path) -> None:
 
 
 def detector_with_held_values() -> Detector:
-    """Return a detector that replaces a missing x2 with the last x2 of the sensor in the memory."""
+    """Return a detector that replaces a missing x2 with the sensor's previous x2."""
     signals = (
         NumericColumn(name="x1"),
         NumericColumn(name="x2", missing=MissingPolicy.HOLD_LAST),
@@ -202,7 +202,7 @@ def backtest_outcomes(rows: list[dict[str, Any]], detector: Detector, path: Path
 
 
 def score_bits_and_status(outcomes: list[Outcome], history: int) -> list[tuple[object, ...]]:
-    """Return for each row after the history what /predict answers, with the bits of the scores."""
+    """Return the answer of /predict for each row after the history, with exact scores."""
     descriptions: list[tuple[object, ...]] = []
     for outcome in outcomes:
         detections = outcome.detections

@@ -14,7 +14,7 @@ MAX_BYTES = 2_000
 
 @pytest.fixture(scope="module")
 def limited_client(registry_path: Path) -> Iterator[Client]:
-    """Return a client of an application that accepts up to 3 rows and MAX_BYTES bytes a request."""
+    """Return a client of an application with a limit of 3 rows and MAX_BYTES bytes per request."""
     with apps.a_client(registry_path, max_rows=3, max_bytes=MAX_BYTES) as client:
         yield client
 

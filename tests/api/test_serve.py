@@ -15,14 +15,14 @@ SERVE_ARGUMENTS = ("sensorwatch", "serve")
 
 
 def run_module(*arguments: str, folder: Path, registry: Path) -> ChildProcess:
-    """Run `python -m <module>` in `folder` with the settings to serve the models of `registry`."""
+    """Run `python -m <module>` in `folder`, with settings to serve the models of `registry`."""
     environment = {"PYTHONPATH": str(ROOT), "SENSORWATCH__REGISTRY__PATH": str(registry)}
     command = [sys.executable, "-m", *arguments]
     return ChildProcess(command, log=folder / "log", environment=environment, folder=folder)
 
 
 def word_after(marker: str, process: ChildProcess) -> str:
-    """Wait for `marker` in the log of a program, and return the word that follows `marker`."""
+    """Wait until a program logs `marker`, and return the word after it."""
 
     def next_word() -> str | None:
         assert process.running, process.log.read_text()

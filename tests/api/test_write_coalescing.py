@@ -20,7 +20,7 @@ class RecordingTransport(asyncio.Transport):
 def sent_packets(*iterations: list[bytes], close: bool = False) -> list[bytes]:
     """Return the packets that the transport sends.
 
-    `iterations`: for each iteration of the event loop, the data that is written in this iteration.
+    `iterations`: the pieces of data that are written in each iteration of the event loop.
     """
 
     async def write() -> list[bytes]:

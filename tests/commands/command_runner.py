@@ -47,7 +47,7 @@ def sensorwatch(
 
 
 def run_in_process(*args: str | Path, folder: Path | None = None) -> CommandResult:
-    """Run a command as `sensorwatch` does, but in this process, which is faster."""
+    """Run a `sensorwatch` command in this process, which is faster than in a new process."""
     out, err = io.StringIO(), io.StringIO()
     with (
         contextlib.chdir(folder or ROOT),

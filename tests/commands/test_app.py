@@ -13,10 +13,10 @@ HEAVY_LIBRARIES = (
     *("confluent_kafka", "fastapi", "numba", "numpy", "pandas", "prometheus_client"),
     *("pyarrow", "scipy", "sklearn", "uvicorn"),
 )
-"""Libraries that take long to import. pydantic is not one of them, because typer imports it."""
+"""Libraries that take long to import, except pydantic, which typer imports anyway."""
 # A script that runs every command and subcommand with `--help` and with an unknown option. After
-# each run, it prints the heavy libraries that have been imported so far. All runs share a process,
-# which is faster.
+# each run, the script prints the heavy libraries that have been imported so
+# far. All runs share one process, because that is faster.
 IMPORTS_OF_HELP = f"""
 import contextlib, io, sys
 from sensorwatch.__main__ import main

@@ -1,4 +1,4 @@
-"""No command prints a control character that topics, files or the registry contain."""
+"""No command prints control characters from topics, files or the registry."""
 
 import csv
 import json
@@ -28,7 +28,7 @@ from tests.runtime.test_printing import is_safe
 HOSTILE = "\x1b[2J\x07\t\r\n\x7f\x85\x9b31m\u202e\u2066\u200b\u2028\ufeff\u3164[red]:bomb:"
 ESCAPED = r"\x1b[2J"
 FILE_NAME = HOSTILE + "\udcff"
-"""A file name that also contains a byte that is not UTF-8."""
+"""A hostile file name; one of its bytes is not valid UTF-8."""
 
 RunCommand = Callable[..., str]
 
@@ -65,7 +65,7 @@ def assert_safe(output: bytes) -> str:
 
 @pytest.fixture
 def topic_producer(monkeypatch: pytest.MonkeyPatch) -> Iterator[Producer]:
-    """Return a producer for an embedded broker that has all topics and is set as the broker."""
+    """Return a producer for an embedded broker with all topics; the settings name this broker."""
     with EmbeddedBroker() as broker:
         for name in ("sensors", "anomalies", "sensors.dlq", "ledger", "state"):
             broker.create_topic(name)

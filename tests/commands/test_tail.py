@@ -22,7 +22,7 @@ from tests.nested_json import DEEPLY_NESTED
 
 
 def an_event(number: int = 0, **changes: Any) -> bytes:
-    """Return the value of an event of `sensor-<number>` with x2 too high."""
+    """Return the JSON of an event of `sensor-<number>`, in which x2 is too high."""
     signals = [
         {"name": "x1", "actual": 1.0, "expected_low": 0.0, "expected_high": 2.0},
         {"name": "x2", "actual": 41.3, "expected_low": 12.1, "expected_high": 14.0},
@@ -43,7 +43,7 @@ def an_event(number: int = 0, **changes: Any) -> bytes:
 
 
 def a_closing_event(**changes: Any) -> bytes:
-    """Return the value of an event that closes an episode."""
+    """Return the JSON of an event that closes an episode."""
     value = {
         "event_id": "sensors-0-1-closed",
         "episode_id": "sensors-0-1",
@@ -119,7 +119,7 @@ def test_the_signal_with_the_highest_attribution_is_the_reason() -> None:
 
 
 def test_the_reason_can_be_a_signal_within_its_expected_range() -> None:
-    """A stuck sensor repeats a value that is within the range."""
+    """A stuck sensor repeats a value within the normal range."""
     signals = [a_signal("x1", 13.0, "within", attribution=1.0)]
 
     assert printed_line(an_event(signals=signals)).endswith(

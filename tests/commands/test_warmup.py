@@ -10,8 +10,8 @@ from sensorwatch.common.scoring.warmup import load_kernels
 from tests.commands.command_runner import ROOT
 from tests.reading_builders import a_detector
 
-# A script for a new process, which loads kernels that another process wrote to numba's cache. The
-# script prints the kernels that the new process had to compile.
+# A script that loads kernels which another process wrote to numba's cache. It prints the kernels
+# that it still had to compile.
 PRINT_COMPILED_KERNELS = """
 import sys
 

@@ -1,4 +1,4 @@
-"""The account of the demo adds up only if producer, topics and ledger have the same counts."""
+"""The demo's account is correct only if producer, topics and ledger have the same counts."""
 
 from dataclasses import replace
 

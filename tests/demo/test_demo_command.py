@@ -46,7 +46,7 @@ def start_demo(folder: Path, seconds: str) -> ChildProcess:
 
 @pytest.fixture
 def long_demo(folder: Path) -> Iterator[ChildProcess]:
-    """Return a demo of ten minutes that has already scored rows."""
+    """Yield the process of a demo of ten minutes, after the demo has scored its first rows."""
     with start_demo(folder, "600") as process:
         wait_until(
             lambda: re.search(r"scored [1-9]", output(folder)) or not process.running,

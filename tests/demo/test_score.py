@@ -1,4 +1,4 @@
-"""Recall and precision of alarms agree with counts by hand."""
+"""Recall and precision of alarms agree with counts made by hand."""
 
 from sensorwatch.common.kafka.records import Coordinates
 from sensorwatch.demo.score import KindScore, Observations, Ratio, score
@@ -11,7 +11,7 @@ def coordinates_at(offset: int) -> Coordinates:
 def observations_of(*rows: tuple[bytes, str], **alarms: tuple[int, ...]) -> Observations:
     """Return observations of one partition.
 
-    `rows`: key and label of each record; `alarms`: the offsets of each alarm episode.
+    `rows`: key and label of each record; `alarms`: for each alarm episode, the offsets of its rows.
     """
     observations = Observations()
     for offset, (key, label) in enumerate(rows):

@@ -17,7 +17,7 @@ CONTROL_SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 class Terminal(io.StringIO):
-    """A standard output that claims to be a terminal."""
+    """A text buffer for standard output that claims to be a terminal."""
 
     def isatty(self) -> bool:
         return True
@@ -29,7 +29,7 @@ def hostile_text(name: str) -> str:
 
 @pytest.fixture
 def hostile_state() -> DemoState:
-    """Return a state of the demo; each field that other programs may write is a hostile text."""
+    """Return a state of the demo; every field that other programs can set is a hostile text."""
     value = an_event(
         sensor_id=hostile_text("sensor_id"),
         event_time=hostile_text("event_time"),

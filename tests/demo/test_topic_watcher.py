@@ -23,7 +23,7 @@ Headers = list[tuple[str, str | bytes | None]]
 
 @contextmanager
 def a_watcher(*messages: tuple[str, bytes, Headers]) -> Iterator[TopicWatcher]:
-    """Return a watcher of topics that contain the given messages (topic, value, headers)."""
+    """Return a watcher of topics with the given messages (topic, value, headers)."""
     with EmbeddedBroker() as broker:
         for topic in ("sensors", "anomalies", "sensors.dlq"):
             broker.create_topic(topic)

@@ -1,4 +1,4 @@
-"""Random streams of readings that use every rule of the memory, and functions to score them."""
+"""Random streams of readings that exercise every rule of the memory; functions to score them."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -40,7 +40,7 @@ def streams_with_irregular_rows(
 def score_in_batches(
     readings: Readings, detector: Detector, memory: Memory, batch_ends: Sequence[int] = ()
 ) -> list[Outcome]:
-    """Score a stream in batches that end before the rows `batch_ends`."""
+    """Score a stream in batches; `batch_ends`: for each batch, the position after its last row."""
     batch_edges = [0, *sorted(batch_ends), len(readings)]
     outcomes = []
     for start, stop in pairwise(batch_edges):
@@ -79,7 +79,7 @@ def detection_bytes(outcomes: Sequence[Outcome]) -> tuple[bytes, ...]:
 
 
 def ended_episodes(outcomes: Sequence[Outcome]) -> list[ClosedEpisode]:
-    """Return the episodes that ended, with index 0, because the index depends on the batches."""
+    """Return the ended episodes with index 0, because the real index depends on the batches."""
     return [
         replace(closed_episode, index=0)
         for outcome in outcomes

@@ -21,7 +21,7 @@ SERVICE_SECONDS = 45
 
 
 class CommandSession:
-    """Runs commands and services with one configuration file, unused topics and an unused group."""
+    """Runs commands and services with one configuration file, new topics and a new group."""
 
     def __init__(self, kafka: Kafka, folder: Path, *, schema: Path) -> None:
         self.kafka = kafka
@@ -80,7 +80,7 @@ format = "json"
         return process
 
     def address(self, command: str) -> str | None:
-        """Return the address of a service from its log; None if it is not logged yet."""
+        """Return the address that a service has logged; None if it has logged none yet."""
         match = re.search(r"http://[0-9.]+:\d+", self._services[command].log.read_text())
         return match[0] if match else None
 
@@ -95,7 +95,7 @@ format = "json"
         return text
 
     def wait_until_consumed(self, records: int) -> None:
-        """Wait until the consumer's metrics count this number of records."""
+        """Wait until the consumer's metrics count `records` records."""
         metric_line = f'sensorwatch_records_consumed_total{{topic="{self.readings}"}} {records:.1f}'
         wait_until(
             lambda: metric_line in self.fetch("consume", "/metrics"),

@@ -21,7 +21,7 @@ def test_every_command_reports_a_missing_broker_in_one_line(tmp_path: Path) -> N
 
     with ThreadPoolExecutor(
         len(COMMANDS)
-    ) as pool:  # The commands run in parallel, because each command waits some seconds.
+    ) as pool:  # The commands run in parallel, because each one waits some seconds for the broker.
         results = dict(zip(COMMANDS, pool.map(run_command, COMMANDS), strict=True))
     for command, result in results.items():
         assert (result.code, result.out) == (3, ""), command

@@ -14,7 +14,7 @@ from tests.deploy.monitored_worker import MonitoredServices
 def test_the_consumer_continues_after_an_outage_longer_than_its_session(
     own_kafka: Kafka, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Before a fix, the next transaction never ended and each failed connection was logged."""
+    """A former defect: the next transaction never ended, and every failed connection was logged."""
     monkeypatch.setenv("SENSORWATCH__KAFKA__SESSION_TIMEOUT_MS", "6000")
     services = MonitoredServices(own_kafka, tmp_path)
     log = tmp_path / "consume.log"

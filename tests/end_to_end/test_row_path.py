@@ -18,7 +18,7 @@ from tests.reading_builders import DEFAULT_SCHEMA
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 ROWS_PER_VERSION = 6_000
-"""Number of rows that are sent while one version is the champion."""
+"""Each champion scores this number of rows before the next version becomes the champion."""
 FAULT_OPTIONS = "rate=0.01,kinds=spike+malformed,size=10"
 TRAINING_OPTIONS = "--out sample.csv --rows 8000"
 STREAM_OPTIONS = f"--rows {ROWS_PER_VERSION} --rate max --interval 300 --faults {FAULT_OPTIONS}"
@@ -32,7 +32,7 @@ class ScoredStream:
     first_version: str
     second_version: str
     champions: tuple[str, str, str]
-    """The champion of each third of the stream."""
+    """The version that is the champion during each third of the stream."""
     events: list[dict[str, Any]]
     episode_end_events: list[dict[str, Any]]
     exit_code: int
@@ -85,7 +85,7 @@ def _train_version(session: CommandSession, options: str) -> str:
 
 
 def _wait_for_model(session: CommandSession, version: str) -> None:
-    """Wait until the metrics of the consumer and the API name a version."""
+    """Wait until the metrics of consumer and API name `version` as the loaded version."""
     for service in ("consume", "serve"):
         wait_until(
             lambda service=service: f'version="{version}"' in session.fetch(service, "/metrics"),  # type: ignore[misc] # a default binds the value
@@ -183,7 +183,7 @@ def test_more_than_90_percent_of_the_spikes_are_detected(scored_stream: ScoredSt
 
 
 def test_the_api_returns_the_score_of_the_event_for_its_row(scored_stream: ScoredStream) -> None:
-    """Both scores have the same bits, because the request has the partition's earlier rows."""
+    """Both scores are bit-identical, because the request contains the partition's earlier rows."""
     first_version_events = [
         event
         for event in scored_stream.events

@@ -30,14 +30,14 @@ def count_rows(path: Path) -> int:
 
 @dataclass(frozen=True, slots=True)
 class StreamedFiles:
-    """The results of streaming the valve file and then the anomaly-free file."""
+    """The results after the valve file and then the anomaly-free file were streamed."""
 
     session: CommandSession
     schema: dict[str, Any]
     produce_results: tuple[CommandResult, CommandResult]
     exit_code: int
     events: dict[int, dict[str, Any]]
-    """Events by the offset of the reading; one partition has all readings in file order."""
+    """The events, by the offset of their reading; one partition has all readings in file order."""
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,7 @@ def test_the_ledger_counts_every_row_and_proves_every_score(streamed_files: Stre
 def test_a_backtest_of_both_files_has_the_scores_of_the_events_bit_for_bit(
     streamed_files: StreamedFiles,
 ) -> None:
-    """A backtest needs both files, because the memory of the first affects the second."""
+    """The backtest reads both files, as the memory after the first affects the second's scores."""
     combined_file = streamed_files.session.folder / "both.csv"
     with combined_file.open("w", newline="") as output_file:
         writer = csv.DictWriter(
@@ -141,5 +141,5 @@ def test_a_backtest_of_both_files_has_the_scores_of_the_events_bit_for_bit(
 def test_tail_prints_the_unusual_signal(streamed_files: StreamedFiles) -> None:
     line = streamed_files.session.run_command("tail --from-beginning --max 1").out
     assert "2020-03-09T10:14:33Z" in line
-    # The water is colder than in the training data.
+    # At this time, the water is colder than in all training data.
     assert re.search(r"Temperature 79\.34, expected [\d.]+ to [\d.]+, low, \d+ %", line), line

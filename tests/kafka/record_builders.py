@@ -1,4 +1,4 @@
-"""Fake records with the methods of a message of confluent_kafka."""
+"""Fake records with the same methods as a message of confluent_kafka."""
 
 import json
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ SENT_AT_MS = 1_735_689_600_000
 
 @dataclass(frozen=True, slots=True)
 class StoredRecord:
-    """A fake of a consumed message of confluent_kafka."""
+    """A fake of a message that confluent_kafka consumed."""
 
     stored_value: bytes | None
     stored_offset: int = 0

@@ -39,7 +39,10 @@ def a_snapshot(
 def store_snapshot(
     snapshot: Snapshot, *, chunk_bytes: int, first_offset: int = 100
 ) -> tuple[SnapshotManifest, dict[int, bytes]]:
-    """Return the manifest of a snapshot, and its chunks by offset, from `first_offset` on."""
+    """Return the manifest of a snapshot and its chunks by offset.
+
+    `first_offset`: the offset of the first chunk.
+    """
     chunks = list(chunk_messages(snapshot, "g.state", chunk_bytes=chunk_bytes))
     chunks_by_offset = {
         first_offset + chunk_number: value_of(chunk) for chunk_number, chunk in enumerate(chunks)

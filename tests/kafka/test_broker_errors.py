@@ -1,4 +1,4 @@
-"""The reaction to each error of a broker.
+"""Each error of a broker causes the expected reaction.
 
 tests/publishing tests the same errors with the real client.
 """
@@ -37,7 +37,7 @@ def an_error(code: int, *, retriable: bool = False, requires_abort: bool = False
         (ClientOperation.COMMIT, KafkaError.INVALID_TXN_STATE, Reaction.RENEW_BROKEN_PRODUCER),
         (ClientOperation.SEND_OFFSETS, KafkaError.INVALID_TXN_STATE, Reaction.CRASH),
         (ClientOperation.INIT, KafkaError._FAIL, Reaction.CRASH),
-        # These errors are transient, but the client sets no flag that allows a retry.
+        # The next errors are transient, although the client sets none of its retry flags for them.
         (ClientOperation.INIT, KafkaError._DESTROY_BROKER, Reaction.RETRY),
         (ClientOperation.INIT, KafkaError.COORDINATOR_NOT_AVAILABLE, Reaction.RETRY),
         (ClientOperation.PRODUCE, KafkaError._DESTROY_BROKER, Reaction.RENEW_PRODUCER),
@@ -81,7 +81,7 @@ def test_a_fenced_producer_exits_for_any_flags_of_the_error(
     ],
 )
 def test_an_error_that_the_same_micro_batch_would_cause_again_ends_the_worker(code: int) -> None:
-    """Aborting and rewinding would repeat forever, and no log line would name the error."""
+    """If the worker aborted and rewound, it would do so forever without a log line of the error."""
     assert reaction(an_error(code, requires_abort=True), ClientOperation.COMMIT) is Reaction.CRASH
 
 
@@ -106,7 +106,7 @@ def test_an_error_that_the_same_micro_batch_would_cause_again_ends_the_worker(co
     ],
 )
 def test_an_error_with_a_transient_code_is_transient_unless_it_is_fatal(code: int) -> None:
-    """The client sets the flag `retriable` only for errors of transactional calls."""
+    """The flag `retriable` is no criterion: the client sets it only in transactional calls."""
     assert not KafkaError(code).retriable()
     assert is_transient(KafkaError(code))
     assert not is_transient(KafkaError(code, "injected by a test", True))

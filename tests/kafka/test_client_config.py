@@ -1,4 +1,4 @@
-"""Users may set every librdkafka key, except the few that exactly-once depends on."""
+"""Users may set every librdkafka key except the few on which exactly-once processing depends."""
 
 from typing import Any
 

@@ -40,7 +40,7 @@ def letters_of(
 
 
 def replayed_record(letter: OutgoingMessage, offset: int) -> StoredRecord:
-    """Return a dead letter as the record that a replay writes to the input topic."""
+    """Return the input record that a replay of a dead letter writes."""
     return StoredRecord(
         letter.value,
         offset,
@@ -51,7 +51,7 @@ def replayed_record(letter: OutgoingMessage, offset: int) -> StoredRecord:
 
 
 def message_bytes(letter: OutgoingMessage) -> int:
-    """Return the size that librdkafka compares with message.max.bytes.
+    """Return the size of a message that librdkafka compares with the limit message.max.bytes.
 
     The size includes key, value, headers and framing.
     """
@@ -140,7 +140,7 @@ def test_only_rejected_records_become_dead_letters_in_order() -> None:
 
 
 def test_a_replayed_dead_letter_keeps_its_origin_and_counts_the_replays() -> None:
-    """Each replay is a new input record, so the id is that of the replayed record."""
+    """Each replay is a new input record, so the dead letter's id is that of the replayed record."""
     (letter,) = letters_of([StoredRecord(b"{", 42, 3)])
     for replay in (1, 2, 3):
         (letter,) = letters_of(

@@ -1,4 +1,4 @@
-"""Old snapshots are deleted if the broker allows it, and a refusal is logged once."""
+"""Old snapshots are deleted if the broker allows the deletion; a refusal is logged once."""
 
 from concurrent.futures import Future
 from typing import cast
@@ -10,7 +10,7 @@ from sensorwatch.common.kafka.state_topic import OldSnapshotDeleter
 
 
 class FakeAdmin:
-    """An admin client that answers each request with the next of `answers`.
+    """A fake admin client that answers its requests with `answers`, in order.
 
     An answer is an error code, None for success, or NO_ANSWER.
     """
@@ -37,7 +37,10 @@ NO_ANSWER = 0
 
 
 def warnings_after(*answers: int | None) -> list[str]:
-    """Return the warnings after one request for each of `answers`, and one without an answer."""
+    """Return the warnings of a deleter.
+
+    Its requests get `answers`; one more request gets no answer.
+    """
     warnings: list[str] = []
     admin = FakeAdmin(*answers, NO_ANSWER)
     deleter = OldSnapshotDeleter(cast("AdminClient", admin), "g.state", warn=warnings.append)

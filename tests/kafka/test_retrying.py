@@ -13,9 +13,9 @@ from sensorwatch.common.kafka.retrying import (
 
 
 class FakeBroker:
-    """A broker that fails once for each of `codes` and then answers.
+    """A fake broker whose first calls fail with the error codes `codes`; later calls succeed.
 
-    Each call takes `call_seconds` of a fake clock.
+    Each call takes `call_seconds` on a fake clock.
     """
 
     def __init__(self, *codes: int, call_seconds: float = 0.0) -> None:

@@ -91,7 +91,7 @@ def test_a_warning_asks_for_a_manual_check_if_topic_settings_cannot_be_read(
 
 
 def config_reader(**settings: Mapping[str, str]) -> TopicConfigReader:
-    """Return a reader that finds these settings for each topic."""
+    """Return a fake reader of topic settings; `settings`: the settings of each topic by name."""
     return lambda _kafka, topic, _timeout: settings.get(topic, {})
 
 

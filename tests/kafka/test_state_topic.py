@@ -30,14 +30,14 @@ CHUNK_BYTES = 1_000
 
 
 class WorkerRig:
-    """The outbox of a worker, with methods that publish snapshots and read them back."""
+    """A worker's outbox for messages, with methods that publish snapshots and read them back."""
 
     def __init__(self, kafka: Kafka) -> None:
         self.kafka = {"bootstrap.servers": kafka.address}
         self.state_topic = kafka.create_unique_topic("state", partitions=2)
         self.input_topic = kafka.create_unique_topic("input", partitions=2)
         self.outbox = self.new_outbox()
-        # This consumer assigns its own partitions, so its group has no generations.
+        # This consumer chooses its partitions by itself, so it has no group generation.
         self.consumer = Consumer(
             {**self.kafka, "group.id": self.state_topic}, logger=silent_logger()
         )
@@ -111,9 +111,9 @@ def random_content(size: int, *, seed: int = 1) -> bytes:
 
 
 def test_open_transactions_do_not_block_the_reader_of_snapshots(rig: WorkerRig) -> None:
-    """The open transaction has records before and after the snapshots.
+    """An open transaction of another producer has records before and after the snapshots.
 
-    A consumer that reads only committed records would wait.
+    A consumer that reads only committed records would wait until that transaction ends.
     """
     other_producer = rig.open_other_transaction()
     first_snapshot = rig.snapshot(random_content(4_500))
@@ -131,7 +131,7 @@ def test_open_transactions_do_not_block_the_reader_of_snapshots(rig: WorkerRig) 
 
 
 def readable_records(rig: WorkerRig) -> int:
-    """Return how many records of the state topic a consumer of committed records could read."""
+    """Return how many records of the state topic a consumer with `read_committed` could read."""
     config = {**rig.kafka, "group.id": "unused", "isolation.level": "read_committed"}
     consumer = Consumer(config, logger=silent_logger())
     try:
@@ -144,7 +144,7 @@ def readable_records(rig: WorkerRig) -> int:
 
 
 def test_a_manifest_names_no_aborted_chunk(rig: WorkerRig) -> None:
-    """A reader skips aborted chunks of another producer and of the worker's own first attempt."""
+    """A reader skips aborted chunks, both of another producer and of the worker's first attempt."""
     with pytest.raises(ZeroDivisionError):
         rig.publish(rig.snapshot(random_content(3_000, seed=3)), error=ZeroDivisionError())
     rig.outbox.close()
@@ -155,8 +155,8 @@ def test_a_manifest_names_no_aborted_chunk(rig: WorkerRig) -> None:
     rig.publish(snapshot)
     other_producer.abort_transaction(20)
 
-    # First attempt: three chunks, a manifest and a marker. Then one record of the other producer,
-    # and three chunks of the second attempt.
+    # The manifest follows five records of the first attempt (three chunks, a manifest and a
+    # transaction marker), one of the other producer, and three chunks of the second attempt.
     assert rig.committed_snapshots[0].offset == 5 + 1 + 3
     assert rig.read() == snapshot
 

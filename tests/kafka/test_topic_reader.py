@@ -1,4 +1,4 @@
-"""A reader returns all records that a topic has at the start, without joining a group."""
+"""A reader returns all records that a topic has when reading starts, without joining a group."""
 
 from collections.abc import Iterator
 
@@ -88,7 +88,7 @@ def three_brokers() -> Iterator[MockCluster]:
 def test_a_request_reaches_the_new_leader_after_the_old_leader_stopped_answering(
     three_brokers: MockCluster,
 ) -> None:
-    """The client finds the new leader only after a request for the metadata."""
+    """The client learns the new leader only from a metadata request."""
     config = reader_config({"bootstrap.servers": three_brokers.address}, group="g")
     consumer = Consumer(config, logger=silent_logger())
     partition = TopicPartition("input", 0)
@@ -116,7 +116,7 @@ def test_a_request_reaches_the_new_leader_after_the_old_leader_stopped_answering
 def test_only_a_topic_that_does_not_exist_has_no_partitions(
     mock_cluster: MockCluster, code: int, partitions: list[int]
 ) -> None:
-    """A missing ledger topic is an empty ledger. A transient error must not hide records."""
+    """A missing ledger topic counts as an empty ledger, but a transient error must not."""
     mock_cluster.create_topic("ledger", 2)
     mock_cluster.set_topic_error("ledger", code)
     config = reader_config({"bootstrap.servers": mock_cluster.address}, group="g")

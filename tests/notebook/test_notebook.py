@@ -17,7 +17,7 @@ TRAINING_ROWS = 400
 
 
 def a_frame(rows: int = TRAINING_ROWS, *, first_row: int = 0, seed: int = 1) -> pd.DataFrame:
-    """Return rows of two sensors with two signals, one row a minute."""
+    """Return a DataFrame of two sensors with two signals and one row per minute."""
     noise = np.random.default_rng(seed).normal(size=(rows, 2))
     start = pd.Timestamp("2026-01-01", tz="UTC") + pd.Timedelta(first_row, "min")
     return pd.DataFrame(

@@ -1,4 +1,4 @@
-"""The Kafka sink delivers records and counts the records that could not be delivered."""
+"""The Kafka sink delivers records, and counts the ones that could not be delivered."""
 
 import json
 import threading
@@ -109,7 +109,7 @@ def test_send_waits_while_the_producer_queue_is_full(cluster: MockCluster) -> No
 
 
 def test_send_returns_on_a_stop_request_even_if_the_queue_is_full(cluster: MockCluster) -> None:
-    """The broker is down, so the queue stays full."""
+    """The broker is down, so the sink's queue stays full."""
     config = producer_config(
         {"bootstrap.servers": cluster.address, "queue.buffering.max.messages": 10}
     )

@@ -1,6 +1,6 @@
 """Simulated records and CSV files contain exactly the simulated rows.
 
-The value of a record never contains the label.
+The value of a record never contains the fault label.
 """
 
 import csv
@@ -47,7 +47,7 @@ EXPECTED_REASONS = {
     Defect.FRAMED: (Reason.FRAMED, Reason.BAD_KEY),
     Defect.EMPTY: (Reason.EMPTY, Reason.NULL_VALUE),
 }
-"""For each defect, the reason of its rejection in JSON and in CSV."""
+"""For each simulated defect of a row, the reason of its rejection in JSON and in CSV."""
 
 
 @pytest.fixture(scope="module")

@@ -77,26 +77,26 @@ class LedgerGroup:
         self._write(Cause.INTERVAL, self.account, self.account)
 
     def change_version(self, version: str) -> None:
-        """Continue with another version of the model."""
+        """Replace the model version, and write this change to the ledger."""
         previous_account, self.version = self.account, version
         self.memory.adopt(self.detectors[version])
         self.account = replace(previous_account, model_version=version)
         self._write(Cause.MODEL, previous_account, self.account)
 
     def set_max_sensors(self, max_sensors: int) -> None:
-        """Continue with another limit of sensors in the memory."""
+        """Change the limit of sensors in the memory, and write this change to the ledger."""
         previous_account, self.memory.max_sensors = self.account, max_sensors
         self.account = replace(previous_account, max_sensors=max_sensors)
         self._write(Cause.INTERVAL, previous_account, self.account)
 
     def change_fingerprint(self, fingerprint: str) -> None:
-        """Continue with the fingerprint of other code, which starts a new digest segment."""
+        """Change the fingerprint of the code, which starts a new digest segment in the ledger."""
         previous_account = self.account
         self.account = start_segment(previous_account, fingerprint=fingerprint)
         self._write(Cause.SEGMENT, previous_account, self.account)
 
     def verify(self, *, first_retained: int = 0) -> list[Finding]:
-        """Verify all intervals of the ledger, in order."""
+        """Verify all intervals of the ledger in order; return a finding for each."""
 
         def records(interval: LedgerInterval) -> Iterator[Record]:
             begin, end = interval.begin.next_offset, interval.end.next_offset

@@ -1,4 +1,4 @@
-"""Tests of the replay proof with a memory that is carried from interval to interval."""
+"""Tests of the replay proof, in which each interval begins with the memory of the one before."""
 
 from dataclasses import replace
 from functools import cache
@@ -20,7 +20,7 @@ FIRST_VERSION, SECOND_VERSION = "first", "second"
 PROVEN, DIFFERENT, NOT_RETAINED = Verdict.PROVEN, Verdict.DIFFERENT, Verdict.NOT_RETAINED
 COUNTS_ONLY = Verdict.COUNTS_ONLY
 SENSORS = 4
-"""The number of sensors in the input. Two of the sensors are new to the models and warm up."""
+"""The number of sensors in the input; two of them are new to the models and warm up."""
 INPUT_ROWS = 5 * MIN_ROWS * SENSORS
 
 
@@ -34,9 +34,9 @@ def detectors_by_version() -> dict[str, Detector]:
 
 @cache
 def input_records() -> list[StoredRecord]:
-    """Return rows of the sensors 06 to 09 in turn, at every second offset.
+    """Return input records of the sensors 06 to 09 in turn; every second offset is unused.
 
-    Some sensors have faults of several consecutive rows.
+    Some sensors have faults that last several rows.
     """
     random = np.random.default_rng(3)
     records = []
@@ -184,7 +184,7 @@ def test_a_changed_max_sensors_applies_from_its_ledger_record_on() -> None:
 
 
 def test_a_new_segment_begins_with_the_memory_in_its_snapshot() -> None:
-    """Code with another fingerprint computed that memory, so its last bits may differ."""
+    """Other code computed the snapshot, so its floats may differ in the last bits."""
     group = new_group(OTHER_FINGERPRINT)
     group.consume(input_records()[: INPUT_ROWS // 2])
     group.memory.floats[0, 0] += 1e-9

@@ -1,4 +1,4 @@
-"""A process can reuse memory that it freed without page faults."""
+"""A process can keep the memory that it freed, and reuse it without page faults."""
 
 import os
 import platform

@@ -34,7 +34,7 @@ def test_the_table_lists_every_error_with_its_code() -> None:
     }
     for error_class in error_classes:
         code = code_by_name.get(error_class.__name__, "-")
-        # An error with a dash is handled by the consumer loop, so it has no exit code of its own.
+        # A dash in the table: the consumer loop handles this error, so it has no own exit code.
         assert error_class.exit_code == (70 if code == "-" else int(code)), error_class
 
 

@@ -1,4 +1,4 @@
-"""The fingerprint depends on everything that decides the bits of a score."""
+"""The fingerprint depends on everything that can change a bit of a score."""
 
 import platform
 import shutil
@@ -17,7 +17,7 @@ from sensorwatch.common.runtime.fingerprint import code_digest, fingerprint
 def test_another_python_cpu_or_c_library_changes_the_fingerprint(
     monkeypatch: pytest.MonkeyPatch, function: str, result: object
 ) -> None:
-    """The C library is part of the fingerprint, because compiled code calls its logarithm."""
+    """The fingerprint includes the C library, because compiled code calls its function `log`."""
     fingerprint_here = fingerprint.__wrapped__()
 
     monkeypatch.setattr(platform, function, lambda: result)

@@ -1,4 +1,4 @@
-"""Kernels are compiled in child processes, side by side, by one process at a time."""
+"""One process at a time compiles kernels, in several child processes in parallel."""
 
 import fcntl
 import os
@@ -40,7 +40,7 @@ def test_of_two_processes_one_compiles_and_the_other_waits(tmp_path: Path) -> No
     processes = [compiling_process(tmp_path) for _ in range(2)]
     outputs = [process.communicate()[0].split() for process in processes]
 
-    # The process that waits has no share to show.
+    # The waiting process never shows a share of finished kernels.
     assert sorted(outputs) == [["True", "[]", "True", "False"], ["True", "[]", "True", "True"]]
 
     output, _ = compiling_process(tmp_path).communicate()

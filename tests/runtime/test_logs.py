@@ -1,4 +1,4 @@
-"""Tests of log lines in the formats `human` and `json`."""
+"""Tests of log lines in the log formats `human` and `json`."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""Tests of metric names and start values, and of the two metric types of this project."""
+"""Tests of metric names, of their first values, and of the project's two own metric types."""
 
 import numpy as np
 from hypothesis import given
@@ -42,7 +42,7 @@ CONSUMER_METRICS = {
 
 
 def family_names(registry: CollectorRegistry) -> set[str]:
-    """Return the names of the metric families that the Prometheus parser reads."""
+    """Return the names of the metric families that the Prometheus parser finds in the output."""
     text = generate_latest(registry).decode()
     return {family.name for family in text_string_to_metric_families(text)}
 

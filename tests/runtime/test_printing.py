@@ -39,7 +39,7 @@ TEXTS = st.text(st.characters(exclude_categories=()), max_size=20)
 
 
 def is_safe(text: str) -> bool:
-    """Say whether a text has no control, format, line separator or surrogate character."""
+    """Return True if a text has no control, format, line separator or surrogate characters."""
     return not any(
         unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp") for character in text
     )

@@ -23,7 +23,7 @@ from sensorwatch.common.runtime.settings import (
     schema_file,
 )
 
-# The example in the specification, with the names and defaults that users may rely on.
+# All settings with their defaults, as documented; users may rely on these names and values.
 DOCUMENTED_DEFAULTS = """
 [kafka]
 "bootstrap.servers" = "localhost:9092"
@@ -60,7 +60,7 @@ level = "info"
 
 
 def load_text(config_text: str = "", *, folder: Path, **options: Any) -> LoadedSettings:
-    """Load settings from a file with the text `config_text`, without environment variables."""
+    """Load settings from a file with the content `config_text`, without environment variables."""
     path = folder / "settings.toml"
     path.write_text(config_text, encoding="utf-8")
     return load_settings(path, **{"environ": {}, **options})

@@ -1,4 +1,4 @@
-"""A schema that is inferred from a file can read this file."""
+"""sensorwatch can read a file with the schema that was inferred from the file."""
 
 import csv
 import io
@@ -34,7 +34,10 @@ def inferred_schema(lines: list[str]) -> Schema:
 
 
 def time_texts(time_format: str, count: int = 30) -> list[str]:
-    """Return times that are 13 hours apart. Days above 12 show which number is the day."""
+    """Return `count` times, each 13 hours after the one before.
+
+    Some days are above 12, which shows which number is the day and which the month.
+    """
     return [(START + timedelta(hours=13 * step)).strftime(time_format) for step in range(count)]
 
 
