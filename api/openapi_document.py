@@ -112,8 +112,8 @@ def _describe_body(operation: dict[str, Any], detector: Detector | None) -> None
 def _typical_values(detector: Detector) -> list[float]:
     """Return an example value for each column.
 
-    The value is the rounded training median of a signal, and 0 for a context column. It is clipped
-    to the bounds of the column.
+    The value is the rounded training median of a signal, and 0 for a context column. The expected
+    value is clipped to the bounds of the column.
     """
     bounds = np.asarray([column.bounds for column in detector.schema.columns])
     rounded_medians = [float(f"{value:.4g}") for value in detector.ranges.expected]

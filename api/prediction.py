@@ -18,7 +18,7 @@ During a step of about 1 ms, no other thread can run Python code."""
 MAX_FAULTS = 50_000
 """Once a request has more faults than this, its remaining rows are not read.
 
-This limits the size of the response."""
+This number limits the size of the response."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,7 +114,7 @@ def _is_small(body: bytes) -> bool:
 def _tune_for_event_loop_latency() -> None:
     """Reduce the latency of probes while rows are scored.
 
-    This reduced the measured 99th percentile from 85 ms to 13 ms.
+    This change reduced the measured 99th percentile of the latency from 85 ms to 13 ms.
     """
     # Exclude all current objects, which stay in use, from garbage collection. A full collection
     # is then 75 ms shorter.

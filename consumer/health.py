@@ -14,7 +14,7 @@ from sensorwatch.common.errors import SettingsError
 from sensorwatch.common.runtime.logs import logger
 
 HealthCheck = Callable[[], str | None]
-"""A health check. It returns None if it passes, else the reason why it fails."""
+"""A health check. The check returns None if it passes, else the reason why it fails."""
 
 
 class Heartbeat:

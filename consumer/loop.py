@@ -110,9 +110,10 @@ def _commit_batch(wiring: Wiring, policy: Policy, clock: Clock, batch: MicroBatc
 def _commit_account_changes(wiring: Wiring, policy: Policy, membership: bytes) -> bool:
     """Commit accounts that are new, or whose model version, `max_sensors` or fingerprint changed.
 
-    This separate transaction has no events and no dead letters. It includes partitions without
-    records, and a snapshot of each changed memory. As a result, a single model version scores all
-    records between two ledger records or two snapshots. Return whether any account changed.
+    This separate transaction has no events and no dead letters. The transaction includes partitions
+    without records, and a snapshot of each changed memory. As a result, a single model version
+    scores all records between two ledger records or two snapshots. Return whether any account
+    changed.
     """
     ownership, detector = wiring.ownership, wiring.champion.current()
     max_sensors = policy.ledger_context.max_sensors

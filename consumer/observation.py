@@ -164,8 +164,8 @@ class Observation:
         """Compute each partition's lag from the client's statistics, and show it as a metric.
 
         The lag is the last stable offset minus the committed offset. In a transactional input,
-        transaction markers and aborted records may follow the last record. They do not count as lag
-        if the client's position is after them and no record waits for a commit.
+        transaction markers and aborted records may follow the last record. Their offsets do not
+        count as lag if the client's position is after them and no record waits for a commit.
         """
         topics = json.loads(statistics).get("topics", {})
         for partition, account in accounts.items():

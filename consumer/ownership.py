@@ -74,7 +74,8 @@ class Ownership:
             if offset is not None
         }
 
-    # The methods below implement PartitionOwner. The source also calls them during a rebalance.
+    # The methods below implement PartitionOwner. The source also calls these methods during a
+    # rebalance.
 
     def assign(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
         """Load the accounts of newly assigned partitions; return their next offsets."""

@@ -58,7 +58,8 @@ class Settlement:
     ledger_entries: list[LedgerEntry] = field(default_factory=list)
     """Each entry except those with Cause.OPENED is committed with a snapshot of its partition."""
     rejection_masks: dict[Partition, NDArray[np.bool_]] = field(default_factory=dict)
-    """By partition, shape (records,). True for each rejection that counts for the breaker."""
+    """By partition: an array of shape (records,). True for each rejection that counts for the
+    breaker."""
 
 
 def settle_batch(

@@ -8,7 +8,8 @@ from sensorwatch.common.kafka.records import Partition
 from sensorwatch.common.ledger.account import Account
 
 KEPT_SNAPSHOTS = 10
-"""Number of snapshots that are kept per partition; `ledger verify` can start at any of them."""
+"""Number of snapshots that are kept per partition; `ledger verify` can start at any of these
+snapshots."""
 ROWS_PER_SENSOR = 5
 """For each sensor in the memory, at least this number of rows lies between two snapshots.
 

@@ -122,8 +122,8 @@ class KafkaSource:
     def _next_wait_seconds(self) -> float:
         """Return how many seconds the next call may wait for records.
 
-        With a backlog, a short wait lets the client fetch more records, because a transaction of
-        few records costs as much as a transaction of many. Without a backlog there is no wait.
+        If there is a backlog, a short wait lets the client fetch more records. A transaction of few
+        records costs as much as a transaction of many. Without a backlog there is no wait.
         """
         return BACKLOG_WAIT_SECONDS if len(self._builder) >= BACKLOG_ROWS else 0.0
 

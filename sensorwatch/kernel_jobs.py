@@ -60,7 +60,7 @@ def _compile_scoring() -> None:
     from sensorwatch.trainer.training import fit_unregistered
 
     payloads, schema = _simulated_payloads(), _row_schema()
-    # Not `parse`: its kernel belongs to another job.
+    # `parse` is not used here, because its kernel belongs to another job.
     readings, _ = parse_strictly(payloads[:TRAIN_ROWS], schema)
     kinds = [TrainerSettings(features=features, trees=2) for features in FeatureKind]
     # Trees of many rows are too deep for the heap layout, and another kernel walks them.

@@ -36,7 +36,7 @@ def run_backtest(
     """Score the rows of `data`, write the scores to `out` and print a summary.
 
     If `model` is None, a model is fitted on the first `train_rows` rows, and the remaining rows are
-    scored. Otherwise all rows are scored with this version.
+    scored. If `model` is a version, all rows are scored with it.
     """
     compile_ahead()
     if model is None:

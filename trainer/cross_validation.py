@@ -29,7 +29,8 @@ Through the memory, a row affects about this many of the next rows of its sensor
 FEW_FOLDS_ROWS_PER_SENSOR = 1_000
 """Minimum number of rows per sensor for a cross-validation with only FEW_FOLDS folds.
 
-With this many rows, half of the rows give as good a level as nine tenths of them."""
+With this number of rows, a level fitted on half of the rows is as good as one fitted on nine
+tenths."""
 FEW_FOLDS = 2
 """Number of folds if there are many rows per sensor. Each fold contains every second block."""
 

@@ -10,7 +10,7 @@ from sensorwatch.common.scoring.recall import RecalledRows
 from sensorwatch.trainer.season_fitting import fit_season, season_deviation
 
 PENALTIES = tuple(10.0**power for power in range(-4, 3))
-"""Ridge penalties per input. Generalised cross-validation chooses one of them.
+"""Ridge penalties per input. Generalised cross-validation chooses one of these penalties.
 
 Source: Golub, Heath and Wahba 1979."""
 MIN_VARIANCE = 1e-6
@@ -49,9 +49,9 @@ def _fit_lags_and_season(
 ) -> tuple[NDArray[np.float64], Season, NDArray[np.float64]]:
     """Return the coefficients, the season, and the residuals (n, signals) that remain.
 
-    If there is a season, the coefficients are fitted to deviations from the mean of the same bin
-    of the cycle (Frisch and Waugh 1933). Otherwise a sharp daily peak would make the coefficients
-    of the lagged rows too small.
+    If there is a season, the coefficients are fitted to deviations from the mean of the same bin of
+    the cycle (Frisch and Waugh 1933). Without this step, a sharp daily peak would make the
+    coefficients of the lagged rows too small.
     """
     step = _median_step(event_time, slots)
     lag_coefficients = _ridge(inputs, targets)
@@ -119,7 +119,7 @@ def _ridge(inputs: NDArray[np.float64], targets: NDArray[np.float64]) -> NDArray
 def _whitening(residuals: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the matrix (signals, signals) that whitens residuals.
 
-    It is computed from a shrunk covariance (Ledoit and Wolf 2004).
+    The matrix is computed from a shrunk covariance (Ledoit and Wolf 2004).
     """
     covariance, _ = ledoit_wolf(residuals, assume_centered=True)
     variances, eigenvectors = np.linalg.eigh(covariance)

@@ -87,7 +87,7 @@ def fit_scorer(
     """Fit levels, forecast and forest on the rows that the mask `fit_mask` (n,) selects.
 
     `readings`: in time order, without missing values. Levels are fitted on all selected rows.
-    Forecast and forest are fitted on a sample of them if there are more than MAX_FIT_ROWS.
+    Forecast and forest are fitted on a sample of these rows if there are more than MAX_FIT_ROWS.
     """
     sample_mask = sample_rows(SensorRows(readings.sensor), seed=trainer_settings.seed)
     return fit_and_recall(readings, fit_mask, sample_mask, schema, trainer_settings).fitted
@@ -139,7 +139,7 @@ def final_levels(levels: Levels, memory: Memory) -> Levels:
 def score_after_warm_up(
     fitted: FittedScorer, readings: Readings, start: int, block: int
 ) -> RawScores:
-    """Score the rows from `start` on. The rows before them warm up an empty memory.
+    """Score the rows from `start` on. The rows before `start` warm up an empty memory.
 
     `block`: number of the block of time that the scored rows belong to.
     """

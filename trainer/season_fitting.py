@@ -145,7 +145,7 @@ def _errors(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the clipped mean squared errors (groups, signals) without and with a season.
 
-    The season of a group of cycles is the profile of the other groups.
+    The season of a group of cycles is the profile that was fitted on the other groups.
     """
     error_limits = ERROR_CLIP * _robust_scales(residuals)
     groups = min(grid.cycles, MAX_CV_GROUPS)

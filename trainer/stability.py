@@ -24,7 +24,7 @@ MAX_RATE_FACTOR, MAX_RATE_DIVISOR = 3.0, 5.0
 
 The minimum alert rate is the target rate divided by MAX_RATE_DIVISOR."""
 CONFIDENCE = 0.999
-"""Both bounds are widened to this quantile of a binomial count.
+"""The bounds of an alert rate are widened to this quantile of a binomial count.
 
 The alert rate of few rows varies by chance."""
 MAX_ROWS = 50_000

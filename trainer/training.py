@@ -191,7 +191,7 @@ def rows_needed(calibration_share: float) -> int:
 
 
 def golden_rows(calibration: Readings) -> Readings:
-    """Return the newest rows. Their scores are stored with the version and checked at its load."""
+    """Return the newest rows, whose scores are stored with the version and checked at its load."""
     return calibration.take(slice(max(len(calibration) - MAX_GOLDEN_ROWS, 0), None))
 
 

@@ -92,7 +92,7 @@ def received_at(record: Record) -> int | None:
 
 
 def headers_of(record: Record) -> Headers | None:
-    """Return the headers in order; None if the client cannot read them.
+    """Return the headers in order; None if the client cannot read the headers.
 
     Kafka allows any bytes as the name of a header, but the client raises if a name is not UTF-8.
     Call this function only once per record: at a second call after such a failure, the client

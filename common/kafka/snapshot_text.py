@@ -14,8 +14,8 @@ from sensorwatch.common.ledger.account import Account, SnapshotRef
 
 SNAPSHOT_VERSION = 1
 CHUNK_BYTES = 900_000
-"""Largest size of a chunk. It is below 1,000,000 bytes, the default message limit of client and
-broker."""
+"""Largest size of a chunk. The size is below 1,000,000 bytes, the default message limit of client
+and broker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,7 @@ def require_matching_manifest(
     partitions: int,
     at: SnapshotRef,
 ) -> None:
-    """Raise StateRefused unless the manifest is that of `at`, the snapshot in the account."""
+    """Raise StateRefused unless the manifest belongs to `at`, the snapshot in the account."""
     actual_origin = (manifest.group, f"{manifest.topic}-{manifest.partition}", manifest.next_offset)
     wanted_origin = (group, str(source), at.next_offset)
     if actual_origin != wanted_origin:

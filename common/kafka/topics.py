@@ -16,8 +16,8 @@ from sensorwatch.common.kafka.silent_logger import silent_logger
 
 _DAY_MS = 86_400_000
 _MESSAGE_BYTES = "1048588"
-"""Largest message of the state topic: Kafka's default, which exceeds the largest snapshot chunk. It
-is set explicitly, because a cluster may have a lower default."""
+"""Largest message of the state topic: Kafka's default, which exceeds the largest snapshot chunk.
+This value is set explicitly, because a cluster may have a lower default."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,7 +83,7 @@ def levels_from_arrays(arrays: dict[str, NDArray[Any]], columns: int) -> Levels:
 def no_levels(location: NDArray[np.float64], *, max_gap: int = 0) -> Levels:
     """Return the levels for a feature plan that does not use levels.
 
-    `location`: shape (columns,). Its values replace missing values before the first valid value
+    `location`: shape (columns,). The location replaces missing values before the first valid value
     of a sensor.
     """
     return Levels((), location[None].copy(), np.ones((1, len(location))), 0, max_gap)

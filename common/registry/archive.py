@@ -17,8 +17,8 @@ Arrays = dict[str, NDArray[Any]]
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip file can store
 _CREATED_ON_UNIX = 3
 _MAGIC = b"\x93NUMPY\x01\x00"
-# The pattern accepts numbers, booleans and texts of a fixed size. It refuses objects, because they
-# are stored as pickles.
+# The pattern accepts numbers, booleans and texts of a fixed size. Arrays of Python objects are
+# refused, because they are stored as pickles.
 _HEADER = re.compile(
     rb"\{'descr': '([<|][fiubU]\d{1,5})', 'fortran_order': False, "
     rb"'shape': \((\d{1,12}, ?|\d{1,12}(?:, \d{1,12})+)\), \} *\n"

@@ -48,7 +48,8 @@ class Candidate:
     calibration: Calibration
     ranges: SignalRanges
     estimator: Any
-    """The fitted scikit-learn estimator. It is stored with joblib; services never read it."""
+    """The fitted scikit-learn estimator. The estimator is stored with joblib; services never read
+    it."""
     parameters: dict[str, Any]
     """Training parameters as plain JSON values: trees, max_samples, target_alert_rate, ..."""
     seed: int
@@ -57,8 +58,8 @@ class Candidate:
     """The split of the training rows: `fit_rows`, `calibration_rows`, and `boundary_time` in
     microseconds."""
     golden: Readings
-    """1 to MAX_GOLDEN_ROWS readings, spread over the calibration rows. They are scored with a cold
-    memory."""
+    """1 to MAX_GOLDEN_ROWS readings, spread over the calibration rows. The golden rows are scored
+    with a cold memory."""
     forecast: Forecast | None = None
     decision: Decision | None = None
     """`forecast` and `decision` are None if the features are `plain`."""

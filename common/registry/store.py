@@ -47,8 +47,8 @@ class Registry:
         self._root = root
         self._now = now
 
-    # The methods from here to `verify_audit` only read. They need no lock, because versions never
-    # change, and aliases change atomically.
+    # The methods from here to `verify_audit` only read. Reading needs no lock, because versions
+    # never change, and aliases change atomically.
 
     def names(self) -> list[str]:
         """Return the names of the models that have a version."""
@@ -141,8 +141,8 @@ class Registry:
                 problems = folder.log.problems() + log_mismatches(folder)
         return problems
 
-    # The methods from here on change a model's folder and take its lock. They write each audit
-    # entry before the change that the entry records.
+    # The methods from here on change a model's folder and take its lock. Each audit entry is
+    # written before the change that it records.
 
     def register(self, name: str, candidate: Candidate, *, who: str, why: str) -> str:
         """Store a candidate as a new version and return its id.

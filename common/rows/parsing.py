@@ -27,7 +27,7 @@ from sensorwatch.common.rows.schema import MissingPolicy, Schema, UnknownFields
 from sensorwatch.common.rows.strict_parsing import Times, parse_strictly
 
 MIN_PAYLOADS_FOR_KERNEL = 4
-"""With fewer payloads, the strict parser is faster than the kernel."""
+"""For fewer payloads, the strict parser is faster than the kernel."""
 _MAX_FUTURE_US = 2**61
 
 

@@ -33,7 +33,7 @@ _DECODER = msgspec.json.Decoder(_Body)
 def split_request(body: bytes, *, max_rows: int) -> RequestRows:
     """Return the bytes of each row of a body, in order, for `common.rows.parsing.parse`.
 
-    The rows are not decoded here; `parse` decodes them like Kafka records. Raises
+    The rows are not decoded here; `parse` decodes the rows like Kafka records. Raises
     TooManyRows if there are more than `max_rows` rows, including history. Raises BadBody if the
     body is not `{"rows": [...]}` or `{"history": [...], "rows": [...]}`.
     """

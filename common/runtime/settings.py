@@ -149,7 +149,7 @@ def _nest_entries(entries: Mapping[str, SettingEntry]) -> dict[str, Any]:
         subtree: Any = tree
         for part in [table, *parts[:-1]] if name else []:
             subtree = subtree.setdefault(part, {}) if isinstance(subtree, dict) else subtree
-        # Otherwise a table's name was set to a value, which validation reports.
+        # If a table's name was set to a value, validation reports this.
         if isinstance(subtree, dict):
             subtree[parts[-1] if name else table] = entry.value
     return tree

@@ -32,7 +32,7 @@ prolong an alarm."""
 ALARM_END_SHARE = 0.8
 """An alarm starts above the threshold and ends below this share of the threshold."""
 SENSOR_TAIL_ROWS = 1000.0
-"""Time constant, in rows, of a sensor's own tail. It equals the time constant of the sensor's
+"""Time constant, in rows, of a sensor's own tail. This time constant equals that of the sensor's
 location."""
 ALARM_ROW_WEIGHT = 0.1
 """Weight of a row inside an alarm when it updates the sensor's own tail; other rows have weight 1.

@@ -11,7 +11,7 @@ SENSOR_TAIL_SHARE = 0.05
 CLEAN_TAIL_START = -log(SENSOR_TAIL_SHARE)
 """Score, in nats, at which the tail of a sensor without faults begins."""
 INITIAL_SMOOTHED_SCORE = 1.0
-"""Smoothed score before a sensor's first row, in nats. It is the mean of a rarity."""
+"""Smoothed score before a sensor's first row, in nats. The mean of a rarity is 1 nat."""
 MAX_ROWS_SINCE_ALARM = 1_000_000
 """IntColumn.ROWS_SINCE_ALARM stops counting at this value."""
 

@@ -51,7 +51,7 @@ class RecalledRows:
     """Shape (n,). Whether the row is its sensor's first row after a gap."""
     measured: NDArray[np.float64]
     """Shape (n, columns). Values of the signals, then of the context columns. Missing values are
-    replaced by those of the sensor's previous row."""
+    replaced by the values of the sensor's previous row."""
     imputed: NDArray[np.bool_]
     """Shape (n, columns). Whether the value was missing."""
     location: NDArray[np.float64]

@@ -11,7 +11,7 @@ Values = NDArray[np.float64]
 
 
 class FaultKind(StrEnum):
-    """A kind of sensor fault. Its text is the label of the faulty rows."""
+    """A kind of sensor fault. The text of the kind is the label of the faulty rows."""
 
     SPIKE = "spike"
     LEVEL_SHIFT = "level_shift"

@@ -212,7 +212,8 @@ def _episode_id(origin: Coordinates, start: int) -> str:
     return str(Coordinates(origin.topic, origin.partition, start))
 
 
-# All events share these tuples. Creating them for each event doubled the time for the headers.
+# All events share these tuples. Creating these objects for each event doubled the time for the
+# headers.
 _SPEC_VERSION_HEADER = ("ce_specversion", b"1.0")
 _CONTENT_TYPE_HEADER = ("content-type", b"application/json")
 _TYPE_HEADERS = {

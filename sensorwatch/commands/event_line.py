@@ -156,7 +156,7 @@ def _explaining_signals(event: Event) -> list[Signal]:
 def _number_texts(signal: Signal) -> tuple[str, str, str]:
     """Return the texts of a signal's value and of both ends of its expected band.
 
-    They have 4 digits, or more if the value would look equal to an end of the band.
+    The numbers have 4 digits, or more if the value would look equal to an end of the band.
     """
     numbers = (signal.actual, signal.expected_low, signal.expected_high)
     for digits in range(4, 18):

@@ -14,7 +14,7 @@ CALL_TIMEOUT_SECONDS = 10.0
 WAIT_SECONDS = 0.1
 """Maximum wait of one call of the Kafka client.
 
-It is short, because Python runs a signal handler only after the call has returned."""
+The timeout is short, because Python runs a signal handler only after the call has returned."""
 _MAX_MESSAGES = 1_000
 
 

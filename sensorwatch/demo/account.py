@@ -160,7 +160,7 @@ def _wait_until(
 
 
 def _end_offsets(reader: Consumer, topic: str) -> list[int]:
-    """Return the end offset of each partition: the number of records written to it so far."""
+    """Return the end offset of each partition, which is the number of its records."""
     return [
         reader.get_watermark_offsets(TopicPartition(topic, number), _CALL_SECONDS)[1]
         for number in range(PARTITIONS)

@@ -14,7 +14,7 @@ from sensorwatch.trainer.dataset import read_data
 from sensorwatch.trainer.training import train
 
 TRAINING_JOBS = (CSV_JOB, SCORING_JOB)
-"""The compilation jobs that the training needs. The other job is for the consumer."""
+"""The compilation jobs that the training needs. The remaining job, JSON, is for the consumer."""
 
 Step = Callable[[str], object]
 """Called with a description of each step."""

@@ -38,7 +38,8 @@ class TopicWatcher:
         self._settings = settings
         self._stopping = ThreadEvent()
         self.seen = Observations()
-        """All labels, alarms and dead letters so far. They are complete after `stop`."""
+        """All labels, alarms and dead letters so far. The labels, alarms and dead letters are
+        complete after `stop`."""
         self.latest: deque[Event | ClosingEvent] = deque(maxlen=_LATEST_EVENTS)
         """The newest events, in order of arrival."""
         self.closings: set[str] = set()

@@ -35,7 +35,7 @@ def print_accounts(
         _cells(str(partition), cause, committed_account)
         for partition, cause, committed_account in rows
     ]
-    # Digests are too long for a table. The output of `--json` contains them.
+    # Digests are too long for a table. The output of `--json` contains the digests.
     print_table((*columns, "model"), lines, unbroken_column="partition")
     accounts = [entry.account for entry in committed_accounts.values() if entry.account is not None]
     totals = [sum(getattr(account, name) for account in accounts) for name in COUNTS]

@@ -37,7 +37,7 @@ class Reset:
     def ledger_entries(self) -> list[tuple[Partition, Cause, Account]]:
         """Return the ledger records to write: the new account as opened.
 
-        If the old account is known, a record of it as closed comes first.
+        If the old account is known, a ledger record that closes it comes first.
         """
         old_account = None if self.committed_account is None else self.committed_account.account
         opened_entry = [(self.partition, Cause.OPENED, self.account)]

@@ -65,7 +65,7 @@ class JsonSchema(NamedTuple):
     may_be_missing: NDArray[np.bool_]
     """Shape (columns,). Whether a row without this value is valid."""
     rules: tuple[int, bool, int, int, bool]
-    """Five rules of the schema.
+    """Five rules:
 
     They are the time kind; whether times without a zone are UTC; how many microseconds a time may
     be in the future (-1: no limit); the rule for the key; whether unknown fields are ignored.

@@ -193,7 +193,7 @@ def _nearest_by_product(significand, exponent):  # type: ignore[no-untyped-def]
     if fraction >= _IMPLICIT_BIT << _ONE:
         fraction = _IMPLICIT_BIT
         power += 1
-    # The result is normal, neither subnormal nor infinite: it is from 1e-27 to 2 ** 64 * 1e55.
+    # The result is a normal float64, because it is between 1e-27 and 2 ** 64 * 1e55.
     bits = fraction & ~_IMPLICIT_BIT | np.uint64(power) << np.uint64(52)
     return np.uint64(bits).view(np.float64)
 
