@@ -114,7 +114,7 @@ def test_a_long_run_that_took_less_time_than_a_short_run_is_an_error() -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "figure", "word"),
+    ("target", "figure", "level"),
     [
         (SpeedTarget("speed", 0.4, 0.55), 0.6, "aim"),
         (SpeedTarget("speed", 0.4, 0.55), 0.4, "must"),

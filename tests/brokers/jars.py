@@ -23,10 +23,10 @@ def reason_java_is_missing() -> str | None:
     """Return why this machine cannot run a broker from jars; None means that it can."""
     java_path = shutil.which("java")
     if java_path is None:
-        return "no `java_path` (17 or newer) on the PATH"
+        return "no `java` (17 or newer) on the PATH"
     version = _java_version(java_path)
     if version < 17:
-        return f"`java_path` is version {version}, expected 17 or newer"
+        return f"`java` is version {version}, expected 17 or newer"
     if not _cache_folder().exists() and shutil.which("mvn") is None:
         return f"no `mvn` on the PATH to download the jars, and no {_cache_folder()}"
     return None
