@@ -44,7 +44,7 @@ class Prometheus:
     """A Prometheus server with this project's configuration, which scrapes every second."""
 
     def __init__(self, folder: Path, targets: dict[str, str]) -> None:
-        """Start the server; `targets` maps each host:port of the configuration to a real address."""
+        """Start the server; `targets` maps host:port in the configuration to a real address."""
         text = (PROMETHEUS_FOLDER / "prometheus.yml").read_text()
         for configured_text, replacement in {**targets, "interval: 5s": "interval: 1s"}.items():
             assert configured_text in text, f"{configured_text} is not in prometheus.yml"
