@@ -1,7 +1,7 @@
 """The services of docker-compose.yml."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -12,8 +12,6 @@ from ruamel.yaml import YAML
 ROOT = Path(__file__).parents[2]
 COMPOSE_FILE = ROOT / "docker-compose.yml"
 OUR_IMAGE = "sensorwatch:local"
-Rewrite = Callable[[str], str]
-"""A function that rewrites a text of the compose file for use outside containers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,28 +23,28 @@ class Service:
     command: tuple[str, ...]
     environment: dict[str, str]
     healthcheck: tuple[str, ...]
-    """The command without its leading "CMD"; empty if there is no health check."""
+    """The command of the health check, without its leading "CMD"; empty if there is none."""
     dependencies: dict[str, str]
-    """The services that this service waits for, with the condition of each."""
+    """For each service that this service waits for, the condition that it waits for."""
     container_ports: tuple[int, ...]
     grace_seconds: float
 
     @property
     def is_ours(self) -> bool:
-        """Return whether the service runs our image."""
+        """Return whether the service runs the image of this project."""
         return self.image == OUR_IMAGE
 
 
 def read_compose() -> dict[str, Any]:
-    """Read the compose file with its merge keys resolved."""
+    """Return the content of the compose file, with YAML merge keys resolved."""
     document: dict[str, Any] = YAML(typ="safe").load(COMPOSE_FILE)
     return document
 
 
 def services() -> dict[str, Service]:
-    """Return every service by name, each after the services that it depends on."""
+    """Return all services by name. Each service follows the services that it depends on."""
     services_by_name = {
-        name: _service(name, body) for name, body in read_compose()["services"].items()
+        name: _service(name, definition) for name, definition in read_compose()["services"].items()
     }
     sorter = TopologicalSorter(
         {name: service.dependencies for name, service in services_by_name.items()}
@@ -55,7 +53,7 @@ def services() -> dict[str, Service]:
 
 
 def our_services() -> dict[str, Service]:
-    """Return the services that run our image, in the order of their dependencies."""
+    """Return the services that run this project's image, in the order of `services`."""
     return {name: service for name, service in services().items() if service.is_ours}
 
 
@@ -65,20 +63,20 @@ def is_one_shot(name: str) -> bool:
     return any(service.dependencies.get(name) == condition for service in services().values())
 
 
-def _service(name: str, body: dict[str, Any]) -> Service:
-    healthcheck = body.get("healthcheck", {}).get("test", ["CMD"])
+def _service(name: str, definition: dict[str, Any]) -> Service:
+    healthcheck = definition.get("healthcheck", {}).get("test", ["CMD"])
     assert healthcheck[0] == "CMD", (
-        f"{name}: a health check must not use a shell, which hides its program"
+        f"{name}: a health check must not use a shell, which hides the program that it runs"
     )
     return Service(
         name=name,
-        image=body["image"],
-        command=tuple(body.get("command", ())),
-        environment=dict(body.get("environment", {})),
+        image=definition["image"],
+        command=tuple(definition.get("command", ())),
+        environment=dict(definition.get("environment", {})),
         healthcheck=tuple(healthcheck[1:]),
-        dependencies=_dependencies(body.get("depends_on", {})),
-        container_ports=tuple(_container_ports(body.get("ports", []))),
-        grace_seconds=float(str(body.get("stop_grace_period", "10s")).removesuffix("s")),
+        dependencies=_dependencies(definition.get("depends_on", {})),
+        container_ports=tuple(_container_ports(definition.get("ports", []))),
+        grace_seconds=float(str(definition.get("stop_grace_period", "10s")).removesuffix("s")),
     )
 
 
@@ -88,8 +86,10 @@ def _dependencies(depends_on: list[str] | dict[str, dict[str, str]]) -> dict[str
     return {name: dependency["condition"] for name, dependency in depends_on.items()}
 
 
-def _container_ports(mappings: list[str]) -> Iterator[int]:
-    for mapping in mappings:
-        match = re.fullmatch(r"127\.0\.0\.1:\d+:(\d+)", mapping)
-        assert match is not None, f"{mapping}: only loopback may be published"
+def _container_ports(port_mappings: list[str]) -> Iterator[int]:
+    for port_mapping in port_mappings:
+        match = re.fullmatch(r"127\.0\.0\.1:\d+:(\d+)", port_mapping)
+        assert match is not None, (
+            f"{port_mapping}: a port may be published on the loopback address only"
+        )
         yield int(match[1])

@@ -1,4 +1,4 @@
-"""The image of deploy/Dockerfile, built in a folder without a container."""
+"""The image of deploy/Dockerfile, built in a local folder instead of a container."""
 
 import fnmatch
 import os
@@ -17,29 +17,29 @@ DOCKERFILE = ROOT / "deploy" / "Dockerfile"
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
-    """One line of the Dockerfile."""
+    """One instruction of the Dockerfile."""
 
     keyword: str
     arguments: tuple[str, ...]
     options: tuple[str, ...]
-    """The words that begin with `--`."""
+    """The options of a COPY or FROM instruction: its words that begin with `--`."""
 
     @property
     def copies_from_stage(self) -> bool:
-        """Return whether a COPY takes its files from an earlier stage."""
+        """Return whether a COPY instruction takes its files from an earlier build stage."""
         return any(option.startswith("--from=") for option in self.options)
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """The folders and variables of a built image."""
+    """The folders and environment variables of a built image."""
 
-    app: Path
-    """/app in the image: the working folder."""
-    data: Path
-    """/data in the image: the volume."""
+    app_folder: Path
+    """The local folder that represents /app, the working folder of the image."""
+    data_folder: Path
+    """The local folder that represents /data, the volume of the image."""
     environment: dict[str, str]
-    """The environment variables of the programs in the image."""
+    """The environment variables for programs of the image."""
 
 
 @cache
@@ -50,8 +50,8 @@ def instructions() -> tuple[Instruction, ...]:
     return tuple(_instruction(words) for words in lines)
 
 
-def copies() -> list[Instruction]:
-    """Return the COPY lines that take files from the build context."""
+def copy_instructions() -> list[Instruction]:
+    """Return the COPY instructions that take files from the build context."""
     return [
         instruction
         for instruction in instructions()
@@ -60,12 +60,12 @@ def copies() -> list[Instruction]:
 
 
 def is_in_context(path: str) -> bool:
-    """Return whether a path, relative to the root, is in the build context.
+    """Return whether a path, relative to the repository, is in Docker's build context.
 
-    As in Docker, the last rule of .dockerignore that matches the path or its parents decides.
+    As in Docker, the last rule of .dockerignore that matches the path or a parent of it decides.
     """
-    parts = PurePosixPath(path).parts
-    prefixes = ["/".join(parts[: length + 1]) for length in range(len(parts))]
+    path_parts = PurePosixPath(path).parts
+    prefixes = ["/".join(path_parts[: length + 1]) for length in range(len(path_parts))]
     is_allowed = True
     for rule in (ROOT / ".dockerignore").read_text().split():
         pattern = rule.removeprefix("!").removeprefix("**/")
@@ -76,34 +76,43 @@ def is_in_context(path: str) -> bool:
     return is_allowed
 
 
-def build(folder: Path) -> Image:
-    """Copy and install our files in `folder` as the Dockerfile does, and return the image."""
-    source, site, app, data = (folder / name for name in ("src", "site", "app", "data"))
-    for new_folder in (source, app, data):
+def build_image(folder: Path) -> Image:
+    """Copy and install the project in `folder` as the Dockerfile does; return the image."""
+    source, site_folder, app_folder, data_folder = (
+        folder / name for name in ("src", "site", "app", "data")
+    )
+    for new_folder in (source, app_folder, data_folder):
         new_folder.mkdir(parents=True)
-    for copy in copies():
+    for copy in copy_instructions():
         *origins, target = copy.arguments
         for origin in origins:
-            _copy(origin, source / target if target[0] != "/" else _image_path(folder, target))
-    install = ["--no-deps", "--no-build-isolation", "--disable-pip-version-check", "--quiet"]
+            _copy_to_image(
+                origin, source / target if target[0] != "/" else _image_path(folder, target)
+            )
+    pip_options = ["--no-deps", "--no-build-isolation", "--disable-pip-version-check", "--quiet"]
     subprocess.run(
-        [sys.executable, "-m", "pip", "install", *install, "--target", site, source], check=True
+        [sys.executable, "-m", "pip", "install", *pip_options, "--target", site_folder, source],
+        check=True,
     )
-    return Image(app=app, data=data, environment=_environment(folder, site))
+    return Image(
+        app_folder=app_folder,
+        data_folder=data_folder,
+        environment=_environment(folder, site_folder),
+    )
 
 
-def variables() -> dict[str, str]:
-    """Return the variables that the last stage sets with ENV."""
-    last_from = max(
+def environment_variables() -> dict[str, str]:
+    """Return the variables that the last build stage sets with ENV."""
+    last_from_index = max(
         index for index, instruction in enumerate(instructions()) if instruction.keyword == "FROM"
     )
-    pairs = [
-        pair
-        for instruction in instructions()[last_from:]
+    assignments = [
+        assignment
+        for instruction in instructions()[last_from_index:]
         if instruction.keyword == "ENV"
-        for pair in instruction.arguments
+        for assignment in instruction.arguments
     ]
-    return dict(pair.split("=", 1) for pair in pairs)
+    return dict(assignment.split("=", 1) for assignment in assignments)
 
 
 def _instruction(words: list[str]) -> Instruction:
@@ -118,11 +127,11 @@ def _matches(name: str, pattern: str) -> bool:
 
 
 def _image_path(folder: Path, target: str) -> Path:
-    """Return the path in `folder` of a path in the image."""
+    """Return the path below `folder` that represents an absolute path of the image."""
     return folder / target.lstrip("/")
 
 
-def _copy(origin: str, target: Path) -> None:
+def _copy_to_image(origin: str, target: Path) -> None:
     source = ROOT / origin
     if source.is_file():
         destination = target / source.name if target.is_dir() else target
@@ -133,7 +142,7 @@ def _copy(origin: str, target: Path) -> None:
         if is_in_context(path.relative_to(ROOT).as_posix()):
             destination = target / path.relative_to(source)
             destination.parent.mkdir(parents=True, exist_ok=True)
-            # Like Docker, copy a link inside a folder as a link.
+            # Docker copies a symbolic link inside a copied folder as a link, so do the same.
             shutil.copyfile(path, destination, follow_symlinks=False)
 
 
@@ -142,17 +151,18 @@ def _files(folder: Path) -> Iterator[Path]:
     yield from (path for path in entries if path.is_symlink() or path.is_file())
 
 
-def _environment(folder: Path, site: Path) -> dict[str, str]:
-    binaries = folder / "opt" / "venv" / "bin"
-    binaries.mkdir(parents=True)
-    (binaries / "sensorwatch").symlink_to(site / "bin" / "sensorwatch")
-    python = binaries / "python"
+def _environment(folder: Path, site_folder: Path) -> dict[str, str]:
+    bin_folder = folder / "opt" / "venv" / "bin"
+    bin_folder.mkdir(parents=True)
+    (bin_folder / "sensorwatch").symlink_to(site_folder / "bin" / "sensorwatch")
+    python = bin_folder / "python"
     python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
     python.chmod(0o755)
     settings = {
-        name: text.replace("/data", str(folder / "data")) for name, text in variables().items()
+        name: text.replace("/data", str(folder / "data"))
+        for name, text in environment_variables().items()
     }
-    path = settings.pop("PATH").replace("/opt/venv/bin", str(binaries))
+    path = settings.pop("PATH").replace("/opt/venv/bin", str(bin_folder))
     path = path.replace("$PATH", os.environ["PATH"])
-    # PYTHONPATH is searched before the editable installation.
-    return {**settings, "PATH": path, "PYTHONPATH": str(site)}
+    # Python finds `site_folder` before the editable installation, because of PYTHONPATH.
+    return {**settings, "PATH": path, "PYTHONPATH": str(site_folder)}

@@ -1,4 +1,4 @@
-"""A consumer and an API for tests, with metrics that a Prometheus can scrape."""
+"""A running consumer and a running API, whose metrics a Prometheus can scrape."""
 
 import json
 import os
@@ -15,26 +15,26 @@ from tests.brokers.kafka import Kafka
 from tests.brokers.ports import free_ports
 from tests.reading_builders import ANOMALOUS_VALUES, DEFAULT_SCHEMA, NORMAL_VALUES, a_candidate
 
-TIME = "2025-01-01T00:00:00Z"
+ROW_TIME = "2025-01-01T00:00:00Z"
 
 
 def a_row(values: tuple[float, float, float]) -> dict[str, object]:
-    """Return a row of the default schema."""
+    """Return a row of the default schema with these values of its three signals."""
     return {
-        "timestamp": TIME,
+        "timestamp": ROW_TIME,
         "sensor_id": "s0",
         **dict(zip(("x1", "x2", "x3"), values, strict=True)),
     }
 
 
 class MonitoredServices:
-    """A consumer and an API that run on one registry, and clients for both."""
+    """A consumer and an API that use the same registry, with methods that send rows to both."""
 
     def __init__(self, kafka: Kafka, folder: Path) -> None:
         self.kafka = kafka
         self.topic = kafka.create_topic(f"monitored-{uuid.uuid4().hex[:8]}", 2)
-        for kind in ("anomalies", "dlq", "ledger"):
-            kafka.create_topic(f"{self.topic}.{kind}")
+        for suffix in ("anomalies", "dlq", "ledger"):
+            kafka.create_topic(f"{self.topic}.{suffix}")
         kafka.create_topic(f"{self.topic}.state", 2)
         registry = Registry(folder / "registry")
         self.version = registry.register("default", a_candidate(), who="test", why="prometheus")
@@ -63,7 +63,7 @@ class MonitoredServices:
         ]
 
     def wait_ready(self) -> None:
-        """Wait until both services are ready."""
+        """Wait until the consumer and the API are ready."""
         for program, address in zip(self._programs, (self.consumer, self.api), strict=True):
             wait_until(
                 lambda address=address: self._is_ready(address),  # type: ignore[misc] # bound now
@@ -73,33 +73,33 @@ class MonitoredServices:
             )
 
     def send(self, *, normal: int, anomalous: int, broken: int) -> None:
-        """Send the given numbers of records to the topic."""
+        """Send these numbers of normal, anomalous and unreadable records to the topic."""
         producer = Producer({"bootstrap.servers": self.kafka.address})
-        for count, value in (
+        for count, payload in (
             (normal, json.dumps(a_row(NORMAL_VALUES))),
             (anomalous, json.dumps(a_row(ANOMALOUS_VALUES))),
             (broken, '{"timestamp": '),
         ):
-            for number in range(count):
-                producer.produce(self.topic, value, f"s{number}")
+            for record_number in range(count):
+                producer.produce(self.topic, payload, f"s{record_number}")
         assert producer.flush(30) == 0
 
     def predict(self, *, normal: int, anomalous: int) -> None:
-        """Send the given numbers of rows to the API in one request."""
+        """Send these numbers of normal and anomalous rows to the API in one request."""
         rows = [a_row(NORMAL_VALUES)] * normal + [a_row(ANOMALOUS_VALUES)] * anomalous
         self.get(self.api, "/predict", json.dumps({"rows": rows}).encode())
 
     def get(
         self, address: str, path: str, body: bytes | None = None, *, accept: str = "*/*"
     ) -> tuple[str, str]:
-        """Return the content type and the text of a page."""
+        """Return the content type and the text of an HTTP response."""
         headers = {"Content-Type": "application/json", "Accept": accept}
         request = Request(f"http://{address}{path}", body, headers)
-        with urlopen(request, timeout=10) as answer:
-            return answer.headers["Content-Type"], answer.read().decode()
+        with urlopen(request, timeout=10) as response:
+            return response.headers["Content-Type"], response.read().decode()
 
     def close(self) -> None:
-        """Stop both services."""
+        """Stop the consumer and the API."""
         for program in self._programs:
             program.close()
 

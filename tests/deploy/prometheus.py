@@ -1,4 +1,4 @@
-"""A real Prometheus with the project's configuration, and promtool."""
+"""A real Prometheus server with this project's configuration, and calls of promtool."""
 
 import json
 import shutil
@@ -13,43 +13,44 @@ from tests.brokers.child_processes import ChildProcess, last_lines, wait_until
 from tests.brokers.ports import free_port
 from tests.deploy.compose import ROOT
 
-FOLDER = ROOT / "deploy" / "prometheus"
-ALERTS = FOLDER / "alerts.yml"
+PROMETHEUS_FOLDER = ROOT / "deploy" / "prometheus"
+ALERTS_FILE = PROMETHEUS_FOLDER / "alerts.yml"
 
 
 def prometheus_missing() -> str | None:
-    """Return a message about the missing programs, or None if both are installed."""
-    missing = [name for name in ("prometheus", "promtool") if shutil.which(name) is None]
-    if not missing:
+    """Return which programs are missing, as a message, or None if both are installed."""
+    missing_programs = [name for name in ("prometheus", "promtool") if shutil.which(name) is None]
+    if not missing_programs:
         return None
-    return f"no {' and no '.join(missing)} on the PATH (Debian's package `prometheus` has them)"
+    names = " and no ".join(missing_programs)
+    return f"no {names} on the PATH (Debian's package `prometheus` has them)"
 
 
 def promtool(*arguments: str | Path, text: str = "") -> subprocess.CompletedProcess[str]:
-    """Run promtool with `text` on standard input; the result has its output as text."""
+    """Run promtool with `text` on standard input, and return its exit code and its output."""
     command = ["promtool", *map(str, arguments)]
     return subprocess.run(command, input=text, capture_output=True, text=True, check=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One series of an instant query's answer."""
+    """The value of one series in the result of an instant query."""
 
     labels: dict[str, str]
     value: float
 
 
 class Prometheus:
-    """A Prometheus server with our configuration that scrapes `targets` every second."""
+    """A Prometheus server with this project's configuration, which scrapes every second."""
 
     def __init__(self, folder: Path, targets: dict[str, str]) -> None:
-        """Start the server; `targets` maps host:port in the configuration to the real address."""
-        text = (FOLDER / "prometheus.yml").read_text()
+        """Start the server; `targets` maps host:port in the configuration to a real address."""
+        text = (PROMETHEUS_FOLDER / "prometheus.yml").read_text()
         for configured_text, replacement in {**targets, "interval: 5s": "interval: 1s"}.items():
             assert configured_text in text, f"{configured_text} is not in prometheus.yml"
             text = text.replace(configured_text, replacement)
         (folder / "prometheus.yml").write_text(text)
-        shutil.copy(ALERTS, folder)
+        shutil.copy(ALERTS_FILE, folder)
         port = free_port()
         self.address = f"http://127.0.0.1:{port}"
         options = [
@@ -60,17 +61,17 @@ class Prometheus:
         self._program = ChildProcess(["prometheus", *options], log=folder / "prometheus.log")
 
     def query(self, expression: str) -> list[Sample]:
-        """Return the current samples of an expression; raises HTTPError if it does not parse."""
+        """Return the current samples of an expression; an invalid expression raises HTTPError."""
         series = self._get_data("query", query=expression)["result"]
         return [Sample(entry["metric"], float(entry["value"][1])) for entry in series]
 
     def single_value(self, expression: str) -> float | None:
-        """Return the value of an expression; None if it does not have exactly one series."""
+        """Return the value of an expression's only series; None if there are none or several."""
         samples = self.query(expression)
         return samples[0].value if len(samples) == 1 else None
 
     def wait_for(self, expression: str, value: float, *, deadline: float = 20) -> None:
-        """Wait until an expression has one series with this value."""
+        """Wait until an expression has exactly one series, and this series has the given value."""
         wait_until(
             lambda: self.single_value(expression) == value,
             deadline=deadline,
@@ -84,11 +85,11 @@ class Prometheus:
         return set(names)
 
     def rules(self) -> list[dict[str, Any]]:
-        """Return the alerting rules with their health and state."""
+        """Return the rules of all alerts, each with its health and state."""
         return [rule for group in self._get_data("rules")["groups"] for rule in group["rules"]]
 
     def wait_ready(self) -> Self:
-        """Wait until the server answers."""
+        """Wait until the server answers requests; return the server."""
         wait_until(self._is_answering, deadline=30, what="Prometheus to answer", every=0.1)
         return self
 
@@ -106,5 +107,5 @@ class Prometheus:
 
     def _get_data(self, path: str, **parameters: str) -> Any:
         url = f"{self.address}/api/v1/{path}?{urlencode(parameters)}"
-        with urlopen(url, timeout=10) as answer:
-            return json.load(answer)["data"]
+        with urlopen(url, timeout=10) as response:
+            return json.load(response)["data"]

@@ -1,4 +1,4 @@
-"""Tests of docker-compose.yml; its services run outside containers on a real broker."""
+"""Tests of docker-compose.yml. They run its services as local processes on a real broker."""
 
 import json
 import subprocess
@@ -13,24 +13,24 @@ from sensorwatch.common.runtime.setting_keys import Settings
 from tests.brokers.child_processes import wait_until
 from tests.brokers.kafka import Kafka
 from tests.deploy.compose import COMPOSE_FILE, services
-from tests.deploy.compose_stack import Stack
-from tests.deploy.image import build
+from tests.deploy.compose_stack import ComposeStack
+from tests.deploy.image import build_image
 
-DEFAULTS = Settings()
-REQUEST = {"rows": [{"timestamp": "2025-01-01T00:00:00", "x1": 0.1, "x2": 0.2, "x3": 0.3}]}
+DEFAULT_SETTINGS = Settings()
+PREDICT_REQUEST = {"rows": [{"timestamp": "2025-01-01T00:00:00", "x1": 0.1, "x2": 0.2, "x3": 0.3}]}
 
 
-def _schema_check(path: Path) -> int:
+def _schema_check_exit_code(path: Path) -> int:
     command = ["check-jsonschema", "--builtin-schema", "vendor.compose-spec", str(path)]
     program = Path(sys.executable).with_name(command[0])
     return subprocess.run([program, *command[1:]], capture_output=True, check=False).returncode
 
 
 def test_the_compose_file_is_valid_by_the_compose_specification(tmp_path: Path) -> None:
-    assert _schema_check(COMPOSE_FILE) == 0
-    broken = tmp_path / "broken.yml"
-    broken.write_text(COMPOSE_FILE.read_text().replace("healthcheck:", "healthchek:"))
-    assert _schema_check(broken) == 1, "the check must report a misspelt key"
+    assert _schema_check_exit_code(COMPOSE_FILE) == 0
+    broken_file = tmp_path / "broken.yml"
+    broken_file.write_text(COMPOSE_FILE.read_text().replace("healthcheck:", "healthchek:"))
+    assert _schema_check_exit_code(broken_file) == 1, "the check must report a misspelt key"
 
 
 def test_every_dependency_is_a_service_with_a_health_check_if_needed() -> None:
@@ -44,12 +44,12 @@ def test_every_dependency_is_a_service_with_a_health_check_if_needed() -> None:
 
 def test_published_ports_are_the_default_ports_of_the_services() -> None:
     compose_services = services()
-    assert compose_services["consumer"].container_ports == (DEFAULTS.consumer.http_port,)
-    assert compose_services["api"].container_ports == (DEFAULTS.api.port,)
+    assert compose_services["consumer"].container_ports == (DEFAULT_SETTINGS.consumer.http_port,)
+    assert compose_services["api"].container_ports == (DEFAULT_SETTINGS.api.port,)
 
 
 def test_docker_waits_longer_for_a_stop_than_the_consumer_needs() -> None:
-    assert services()["consumer"].grace_seconds > DEFAULTS.consumer.shutdown_seconds
+    assert services()["consumer"].grace_seconds > DEFAULT_SETTINGS.consumer.shutdown_seconds
 
 
 def test_external_images_are_pinned() -> None:
@@ -61,9 +61,9 @@ def test_external_images_are_pinned() -> None:
 
 
 @pytest.fixture(scope="module")
-def stack(kafka: Kafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """All services of our image, started and healthy."""
-    new_stack = Stack(kafka, build(tmp_path_factory.mktemp("image")))
+def stack(kafka: Kafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComposeStack]:
+    """Return a stack in which all services of this project's image are started and healthy."""
+    new_stack = ComposeStack(kafka, build_image(tmp_path_factory.mktemp("image")))
     try:
         new_stack.start_services()
         for name in ("consumer", "api"):
@@ -81,53 +81,59 @@ def stack(kafka: Kafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[St
 @pytest.mark.broker
 @pytest.mark.slow
 class TestServices:
-    """Tests of the services with their command lines from the compose file."""
+    """Tests of running services, which the command lines of the compose file started."""
 
-    def test_one_shot_services_end_with_success(self, stack: Stack) -> None:
+    def test_one_shot_services_end_with_success(self, stack: ComposeStack) -> None:
         assert stack.exit_codes == {"topics": 0, "sample": 0, "trainer": 0}
 
-    def test_the_trainer_registers_a_champion_in_the_volume(self, stack: Stack) -> None:
-        registry = Registry(stack.image.data / "registry")
+    def test_the_trainer_registers_a_champion_in_the_volume(self, stack: ComposeStack) -> None:
+        registry = Registry(stack.image.data_folder / "registry")
         assert registry.load("default").detector.version.startswith("default-0001-")
 
     def test_the_consumer_is_ready_and_scores_the_records_of_the_producer(
-        self, stack: Stack
+        self, stack: ComposeStack
     ) -> None:
         port = stack.consumer_port
-        assert stack.get(port, "/livez") == b"ok\n"
+        assert stack.fetch(port, "/livez") == b"ok\n"
         wait_until(
-            lambda: stack.value(port, "sensorwatch_rows_scored_total") > 1_000,
+            lambda: stack.metric_value(port, "sensorwatch_rows_scored_total") > 1_000,
             deadline=40,
             what="a thousand rows to be scored",
             every=0.2,
         )
-        assert stack.get(port, "/readyz") == b"ok\n"
-        consumed = f'sensorwatch_records_consumed_total{{topic="{stack.topics}"}}'
-        assert stack.value(port, consumed) >= 1_000
+        assert stack.fetch(port, "/readyz") == b"ok\n"
+        consumed_series = f'sensorwatch_records_consumed_total{{topic="{stack.topic}"}}'
+        assert stack.metric_value(port, consumed_series) >= 1_000
         assert stack.programs["producer"].running
 
-    def test_the_api_is_healthy_and_predicts_with_the_same_version(self, stack: Stack) -> None:
+    def test_the_api_is_healthy_and_predicts_with_the_same_version(
+        self, stack: ComposeStack
+    ) -> None:
         wait_until(
             lambda: b"serving" in stack.programs["api"].log.read_bytes(),
             deadline=30,
             what="the API to serve",
         )
-        champion = Registry(stack.image.data / "registry").load("default").detector.version
-        assert champion in stack.get(stack.api_port, "/health").decode()
-        answer = json.loads(stack.get(stack.api_port, "/predict", REQUEST))
-        assert answer["model_version"] == champion
+        champion_version = (
+            Registry(stack.image.data_folder / "registry").load("default").detector.version
+        )
+        assert champion_version in stack.fetch(stack.api_port, "/health").decode()
+        answer = json.loads(stack.fetch(stack.api_port, "/predict", PREDICT_REQUEST))
+        assert answer["model_version"] == champion_version
         assert len(answer["rows"]) == 1
 
-    def test_logs_are_json_lines(self, stack: Stack) -> None:
+    def test_logs_are_json_lines(self, stack: ComposeStack) -> None:
         for name in ("consumer", "api", "trainer"):
-            first = stack.programs[name].log.read_text().splitlines()[0]
-            assert "event" in json.loads(first), name
+            first_line = stack.programs[name].log.read_text().splitlines()[0]
+            assert "event" in json.loads(first_line), name
 
-    def test_no_file_is_written_outside_the_volume(self, stack: Stack) -> None:
-        assert [path.name for path in stack.image.app.iterdir()] == ["schemas"]
+    def test_no_file_is_written_outside_the_volume(self, stack: ComposeStack) -> None:
+        assert [path.name for path in stack.image.app_folder.iterdir()] == ["schemas"]
 
-    def test_a_stop_ends_every_service_in_time_and_health_checks_fail(self, stack: Stack) -> None:
-        """Must be the last test, because it stops all services."""
+    def test_a_stop_ends_every_service_in_time_and_health_checks_fail(
+        self, stack: ComposeStack
+    ) -> None:
+        """The test must be the last of its class, because it stops all services."""
         running_programs = {
             name: program for name, program in stack.programs.items() if program.running
         }

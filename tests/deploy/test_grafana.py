@@ -1,4 +1,4 @@
-"""Tests of the references between Grafana's provisioning files."""
+"""Tests that Grafana's provisioning files, its dashboard and the compose file fit together."""
 
 import json
 from typing import Any
@@ -7,25 +7,25 @@ from ruamel.yaml import YAML
 
 from tests.deploy.compose import ROOT, read_compose, services
 
-GRAFANA = ROOT / "deploy" / "grafana"
-PROVISIONING = GRAFANA / "provisioning"
+GRAFANA_FOLDER = ROOT / "deploy" / "grafana"
+PROVISIONING_FOLDER = GRAFANA_FOLDER / "provisioning"
 
 
 def read_yaml(name: str) -> Any:
-    """Read a provisioning file."""
-    return YAML(typ="safe").load(PROVISIONING / name)
+    """Return the content of a provisioning file."""
+    return YAML(typ="safe").load(PROVISIONING_FOLDER / name)
 
 
 def test_the_dashboard_uses_the_provisioned_data_source() -> None:
-    source = read_yaml("datasources/prometheus.yml")["datasources"][0]
-    dashboard = json.loads((GRAFANA / "dashboards" / "sensorwatch.json").read_text())
+    data_source = read_yaml("datasources/prometheus.yml")["datasources"][0]
+    dashboard = json.loads((GRAFANA_FOLDER / "dashboards" / "sensorwatch.json").read_text())
     assert len(dashboard["panels"]) >= 10
-    assert {panel["datasource"]["uid"] for panel in dashboard["panels"]} == {source["uid"]}
+    assert {panel["datasource"]["uid"] for panel in dashboard["panels"]} == {data_source["uid"]}
 
 
 def test_the_data_source_is_the_prometheus_of_the_compose_file() -> None:
-    source = read_yaml("datasources/prometheus.yml")["datasources"][0]
-    assert source["url"] == "http://prometheus:9090"
+    data_source = read_yaml("datasources/prometheus.yml")["datasources"][0]
+    assert data_source["url"] == "http://prometheus:9090"
     assert services()["prometheus"].container_ports == (9090,)
 
 

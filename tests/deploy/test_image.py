@@ -1,4 +1,4 @@
-"""Tests of the Dockerfile and of the files that it copies."""
+"""Tests of the Dockerfile and of an image that is built from it in a local folder."""
 
 import subprocess
 import sys
@@ -8,18 +8,24 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.compose import ROOT
-from tests.deploy.image import build, copies, instructions, is_in_context, variables
+from tests.deploy.image import (
+    build_image,
+    copy_instructions,
+    environment_variables,
+    instructions,
+    is_in_context,
+)
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 
 def linked_folders() -> set[str]:
-    """Return the folders at the top that are links in the package."""
+    """Return the names of the top-level folders to which the package `sensorwatch` has links."""
     return {path.name for path in (ROOT / "sensorwatch").iterdir() if path.is_symlink()}
 
 
 def test_every_copied_path_exists_and_is_in_the_build_context() -> None:
-    origins = [origin for copy in copies() for origin in copy.arguments[:-1]]
+    origins = [origin for copy in copy_instructions() for origin in copy.arguments[:-1]]
     assert origins
     for origin in origins:
         assert (ROOT / origin).exists(), f"COPY {origin}: does not exist"
@@ -34,69 +40,83 @@ def test_files_that_the_image_does_not_need_are_not_in_the_build_context(path: s
 
 
 def test_every_top_level_package_is_copied() -> None:
-    copied = {origin for copy in copies() for origin in copy.arguments[:-1]}
+    copied_paths = {origin for copy in copy_instructions() for origin in copy.arguments[:-1]}
     folders = {"api", "common", "consumer", "producer", "schemas", "trainer"}
     assert linked_folders() == folders
-    assert folders | {"sensorwatch"} <= copied
+    assert folders | {"sensorwatch"} <= copied_paths
 
 
 def test_only_locked_dependencies_are_downloaded_and_their_hashes_are_checked() -> None:
-    runs = [instruction.arguments for instruction in instructions() if instruction.keyword == "RUN"]
-    installs = [arguments for arguments in runs if "install" in arguments and "-m" not in arguments]
-    installs = [arguments for arguments in installs if arguments[0].endswith("pip")]
-    assert len(installs) == 2
-    assert {"--require-hashes", "-r", "requirements.lock"} <= set(installs[0])
-    assert {"--no-deps", "--no-build-isolation"} <= set(installs[1])
+    run_instructions = [
+        instruction.arguments for instruction in instructions() if instruction.keyword == "RUN"
+    ]
+    pip_installs = [
+        arguments
+        for arguments in run_instructions
+        if "install" in arguments and "-m" not in arguments
+    ]
+    pip_installs = [arguments for arguments in pip_installs if arguments[0].endswith("pip")]
+    assert len(pip_installs) == 2
+    assert {"--require-hashes", "-r", "requirements.lock"} <= set(pip_installs[0])
+    assert {"--no-deps", "--no-build-isolation"} <= set(pip_installs[1])
 
 
 def test_every_pinned_package_of_the_lock_has_a_hash() -> None:
     entries = (ROOT / "requirements.lock").read_text().replace("\\\n", " ").splitlines()
-    pinned = [entry for entry in entries if "==" in entry and not entry.startswith("#")]
-    assert len(pinned) > 20
-    assert [entry.split()[0] for entry in pinned if "--hash=sha256:" not in entry] == []
+    pinned_entries = [entry for entry in entries if "==" in entry and not entry.startswith("#")]
+    assert len(pinned_entries) > 20
+    assert [entry.split()[0] for entry in pinned_entries if "--hash=sha256:" not in entry] == []
 
 
 def test_the_python_of_the_image_is_supported_by_the_project() -> None:
-    bases = {
+    base_images = {
         instruction.arguments[0] for instruction in instructions() if instruction.keyword == "FROM"
     }
-    assert len(bases) == 1, "packages built for one Python do not fit another"
-    version = bases.pop().removeprefix("python:").partition("-")[0].split(".")
+    assert len(base_images) == 1, "packages built for one Python version do not work in another"
+    version = base_images.pop().removeprefix("python:").partition("-")[0].split(".")
     assert PROJECT["project"]["requires-python"] == ">=3.11"
     assert (int(version[0]), int(version[1])) >= (3, 11)
 
 
 def test_programs_run_as_an_unprivileged_user_that_owns_the_volume() -> None:
-    users = [
+    image_users = [
         instruction.arguments[0] for instruction in instructions() if instruction.keyword == "USER"
     ]
-    assert users[-1:] not in ([], ["root"], ["0"])
-    runs = [
+    assert image_users[-1:] not in ([], ["root"], ["0"])
+    run_instructions = [
         " ".join(instruction.arguments)
         for instruction in instructions()
         if instruction.keyword == "RUN"
     ]
-    assert any(f"--owner={users[-1]} /data" in run for run in runs)
-    assert variables()["NUMBA_CACHE_DIR"].startswith("/data/"), "the root file system is read-only"
+    assert any(f"--owner={image_users[-1]} /data" in run for run in run_instructions)
+    assert environment_variables()["NUMBA_CACHE_DIR"].startswith("/data/"), (
+        "the root file system is read-only"
+    )
 
 
 def test_the_kernels_are_compiled_by_the_user_before_the_volume_is_declared() -> None:
-    lines = [(instruction.keyword, *instruction.arguments) for instruction in instructions()]
-    warmup = lines.index(("RUN", "sensorwatch", "warmup"))
-    assert lines.index(("USER", "sensorwatch")) < warmup < lines.index(("VOLUME", "/data"))
+    instruction_words = [
+        (instruction.keyword, *instruction.arguments) for instruction in instructions()
+    ]
+    warmup_index = instruction_words.index(("RUN", "sensorwatch", "warmup"))
+    assert (
+        instruction_words.index(("USER", "sensorwatch"))
+        < warmup_index
+        < instruction_words.index(("VOLUME", "/data"))
+    )
 
 
 @pytest.mark.slow
 def test_the_installed_copy_has_every_module_and_the_command(tmp_path: Path) -> None:
-    image = build(tmp_path)
-    site = Path(image.environment["PYTHONPATH"])
+    image = build_image(tmp_path)
+    site_folder = Path(image.environment["PYTHONPATH"])
     module_names = {
         (Path("sensorwatch") / path.relative_to(ROOT)).as_posix()
         for folder in linked_folders()
         for path in (ROOT / folder).rglob("*.py")
     }
-    assert {name for name in module_names if not (site / name).is_file()} == set()
-    assert (site / "sensorwatch" / "py.typed").is_file()
+    assert {name for name in module_names if not (site_folder / name).is_file()} == set()
+    assert (site_folder / "sensorwatch" / "py.typed").is_file()
     version_output = subprocess.run(
         ["sensorwatch", "--version"],
         env=image.environment,
@@ -105,15 +125,15 @@ def test_the_installed_copy_has_every_module_and_the_command(tmp_path: Path) -> 
         check=True,
     )
     assert version_output.stdout.split()[1] == PROJECT["project"]["version"]
-    print_file = "import sensorwatch; print(sensorwatch.__file__)"
+    print_code = "import sensorwatch; print(sensorwatch.__file__)"
     import_output = subprocess.run(
-        [sys.executable, "-c", print_file],
+        [sys.executable, "-c", print_code],
         env=image.environment,
-        cwd=image.app,
+        cwd=image.app_folder,
         capture_output=True,
         text=True,
         check=True,
     )
-    assert Path(import_output.stdout.strip()).is_relative_to(site), (
-        "the installed copy must be imported"
+    assert Path(import_output.stdout.strip()).is_relative_to(site_folder), (
+        "Python must import the installed package, not the checkout"
     )

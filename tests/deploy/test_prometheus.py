@@ -1,4 +1,4 @@
-"""Tests of Prometheus' configuration, alerts, metrics and dashboard with a real Prometheus."""
+"""Tests of alerts, metrics, dashboard and Prometheus configuration on a real Prometheus."""
 
 import json
 import math
@@ -15,17 +15,23 @@ from tests.brokers.kafka import Kafka
 from tests.brokers.real_kafka import kafka_required
 from tests.deploy.compose import ROOT, services
 from tests.deploy.monitored_worker import MonitoredServices
-from tests.deploy.prometheus import ALERTS, FOLDER, Prometheus, prometheus_missing, promtool
+from tests.deploy.prometheus import (
+    ALERTS_FILE,
+    PROMETHEUS_FOLDER,
+    Prometheus,
+    prometheus_missing,
+    promtool,
+)
 
-DASHBOARD = ROOT / "deploy" / "grafana" / "dashboards" / "sensorwatch.json"
-CONFIGURATION = FOLDER / "prometheus.yml"
-CONSUMER, API = '{job="sensorwatch-consumer"}', '{job="sensorwatch-api"}'
+DASHBOARD_FILE = ROOT / "deploy" / "grafana" / "dashboards" / "sensorwatch.json"
+CONFIGURATION_FILE = PROMETHEUS_FOLDER / "prometheus.yml"
+CONSUMER_LABELS, API_LABELS = '{job="sensorwatch-consumer"}', '{job="sensorwatch-api"}'
 PROMETHEUS_3_ACCEPT = (
     "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"
     "application/openmetrics-text;version=0.0.1;q=0.5,"
     "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
 )
-"""The Accept header of Prometheus 3.7, the version in the compose file."""
+"""The Accept header that Prometheus 3.7, the version in the compose file, sends."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -39,32 +45,32 @@ def _require_prometheus() -> None:
 
 
 def dashboard_expressions() -> list[str]:
-    """Return every PromQL expression of the dashboard."""
-    panels = json.loads(DASHBOARD.read_text())["panels"]
+    """Return every PromQL expression that the dashboard queries."""
+    panels = json.loads(DASHBOARD_FILE.read_text())["panels"]
     return [target["expr"] for panel in panels for target in panel.get("targets", [])]
 
 
 def test_promtool_accepts_the_configuration_and_the_alerts() -> None:
-    for kind, path in (("config", CONFIGURATION), ("rules", ALERTS)):
-        checked = promtool("check", kind, path)
-        assert checked.returncode == 0, checked.stdout + checked.stderr
+    for file_type, path in (("config", CONFIGURATION_FILE), ("rules", ALERTS_FILE)):
+        check_result = promtool("check", file_type, path)
+        assert check_result.returncode == 0, check_result.stdout + check_result.stderr
 
 
 def test_alerts_fire_only_in_the_expected_cases() -> None:
-    completed = promtool("test", "rules", Path(__file__).with_name("alerts_test.yml"))
-    assert completed.returncode == 0, completed.stdout + completed.stderr
+    test_result = promtool("test", "rules", Path(__file__).with_name("alerts_test.yml"))
+    assert test_result.returncode == 0, test_result.stdout + test_result.stderr
 
 
 def test_every_alert_has_a_case_in_which_it_fires() -> None:
-    names = set(re.findall(r"alert: (\w+)", ALERTS.read_text()))
-    cases = Path(__file__).with_name("alerts_test.yml").read_text()
-    fired_alerts = set(re.findall(r"alertname: (\w+)\n\s+exp_alerts:", cases))
-    assert fired_alerts == names
+    alert_names = set(re.findall(r"alert: (\w+)", ALERTS_FILE.read_text()))
+    test_cases = Path(__file__).with_name("alerts_test.yml").read_text()
+    fired_alerts = set(re.findall(r"alertname: (\w+)\n\s+exp_alerts:", test_cases))
+    assert fired_alerts == alert_names
 
 
 def test_scrape_targets_are_services_and_ports_of_the_compose_file() -> None:
     compose_services = services()
-    targets = re.findall(r'"(\w+):(\d+)"', CONFIGURATION.read_text())
+    targets = re.findall(r'"(\w+):(\d+)"', CONFIGURATION_FILE.read_text())
     assert {name for name, _ in targets} == {"consumer", "api"}
     for name, port in targets:
         assert int(port) in compose_services[name].container_ports
@@ -72,7 +78,7 @@ def test_scrape_targets_are_services_and_ports_of_the_compose_file() -> None:
 
 @dataclass(frozen=True, slots=True)
 class ScrapedServices:
-    """Services with known traffic, and a Prometheus that scraped them."""
+    """Services that processed known numbers of rows, and a Prometheus that scraped them."""
 
     services: MonitoredServices
     prometheus: Prometheus
@@ -82,25 +88,28 @@ class ScrapedServices:
 def scraped_services(
     kafka: Kafka, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ScrapedServices]:
-    """Return services after 310 records (10 anomalous, 10 broken) and 8 HTTP rows (2 anomalous)."""
+    """Return services that got 310 records (10 anomalous, 10 broken) and 8 rows (2 anomalous).
+
+    The records came from the topic, the rows by HTTP.
+    """
     folder = tmp_path_factory.mktemp("monitored")
-    monitored = MonitoredServices(kafka, folder)
-    targets = {"consumer:9101": monitored.consumer, "api:8000": monitored.api}
+    monitored_services = MonitoredServices(kafka, folder)
+    targets = {"consumer:9101": monitored_services.consumer, "api:8000": monitored_services.api}
     prometheus = Prometheus(folder, targets)
     try:
-        monitored.wait_ready()
+        monitored_services.wait_ready()
         prometheus.wait_ready()
-        # Send records twice, with a scrape in between, because a rate needs an increase.
+        # A rate needs an increase between two scrapes, so send the same records twice.
         for round_number in (1, 2):
-            monitored.send(normal=145, anomalous=5, broken=5)
-            monitored.predict(normal=3, anomalous=1)
-            consumed = f"sum(sensorwatch_records_consumed_total{CONSUMER})"
-            prometheus.wait_for(consumed, 155 * round_number, deadline=40)
-            prometheus.wait_for(f"sum(sensorwatch_rows_scored_total{API})", 4 * round_number)
-        yield ScrapedServices(monitored, prometheus)
+            monitored_services.send(normal=145, anomalous=5, broken=5)
+            monitored_services.predict(normal=3, anomalous=1)
+            consumed_query = f"sum(sensorwatch_records_consumed_total{CONSUMER_LABELS})"
+            prometheus.wait_for(consumed_query, 155 * round_number, deadline=40)
+            prometheus.wait_for(f"sum(sensorwatch_rows_scored_total{API_LABELS})", 4 * round_number)
+        yield ScrapedServices(monitored_services, prometheus)
     finally:
         prometheus.close()
-        monitored.close()
+        monitored_services.close()
 
 
 @pytest.mark.broker
@@ -110,25 +119,25 @@ class TestScraping:
 
     def test_both_targets_are_up(self, scraped_services: ScrapedServices) -> None:
         samples = scraped_services.prometheus.query("up")
-        up = {sample.labels["job"]: sample.value for sample in samples}
-        assert up == {"sensorwatch-consumer": 1, "sensorwatch-api": 1}
+        up_by_job = {sample.labels["job"]: sample.value for sample in samples}
+        assert up_by_job == {"sensorwatch-consumer": 1, "sensorwatch-api": 1}
 
     @pytest.mark.parametrize(
         ("expression", "expected"),
         [
-            (f"sensorwatch_rows_scored_total{CONSUMER}", 300),
-            (f"sum(sensorwatch_anomalies_total{CONSUMER})", 10),
-            (f"sum(sensorwatch_dead_letters_total{CONSUMER})", 10),
+            (f"sensorwatch_rows_scored_total{CONSUMER_LABELS}", 300),
+            (f"sum(sensorwatch_anomalies_total{CONSUMER_LABELS})", 10),
+            (f"sum(sensorwatch_dead_letters_total{CONSUMER_LABELS})", 10),
             ('sensorwatch_dead_letters_total{reason="not_json"}', 10),
-            (f"sensorwatch_anomaly_ratio{CONSUMER}", 10 / 300),
-            (f"sensorwatch_anomaly_score_count{CONSUMER}", 300),
+            (f"sensorwatch_anomaly_ratio{CONSUMER_LABELS}", 10 / 300),
+            (f"sensorwatch_anomaly_score_count{CONSUMER_LABELS}", 300),
             ('sensorwatch_anomaly_score_bucket{job="sensorwatch-consumer",le="+Inf"}', 300),
-            (f"sensorwatch_batch_rows_sum{CONSUMER}", 310),
+            (f"sensorwatch_batch_rows_sum{CONSUMER_LABELS}", 310),
             ("sensorwatch_end_to_end_latency_seconds_count", 310),
             ("sensorwatch_breaker_open", 0),
-            (f"sensorwatch_rows_scored_total{API}", 8),
-            (f"sum(sensorwatch_anomalies_total{API})", 2),
-            (f"sensorwatch_anomaly_ratio{API}", 0.25),
+            (f"sensorwatch_rows_scored_total{API_LABELS}", 8),
+            (f"sum(sensorwatch_anomalies_total{API_LABELS})", 2),
+            (f"sensorwatch_anomaly_ratio{API_LABELS}", 0.25),
             ('sensorwatch_http_requests_total{handler="/predict",status="200"}', 2),
             ('sensorwatch_http_request_duration_seconds_count{handler="/predict"}', 2),
         ],
@@ -147,18 +156,20 @@ class TestScraping:
         self, scraped_services: ScrapedServices
     ) -> None:
         topic = scraped_services.services.topic
-        lag = f'count(sensorwatch_consumer_lag_records{{topic="{topic}"}} == 0)'
-        scraped_services.prometheus.wait_for(lag, 2)
+        lag_query = f'count(sensorwatch_consumer_lag_records{{topic="{topic}"}} == 0)'
+        scraped_services.prometheus.wait_for(lag_query, 2)
 
     @pytest.mark.parametrize("expression", dashboard_expressions())
     def test_every_panel_of_the_dashboard_has_a_value(
         self, scraped_services: ScrapedServices, expression: str
     ) -> None:
-        def numbers() -> list[float]:
+        def finite_values() -> list[float]:
             values = [sample.value for sample in scraped_services.prometheus.query(expression)]
             return [value for value in values if not math.isnan(value)]
 
-        assert wait_until(numbers, deadline=20, what=f"{expression} to give a number", every=0.3)
+        assert wait_until(
+            finite_values, deadline=20, what=f"{expression} to give a number", every=0.3
+        )
 
     def test_the_alerts_are_evaluated_and_do_not_fire(
         self, scraped_services: ScrapedServices
@@ -169,17 +180,17 @@ class TestScraping:
             what="the rules to be evaluated",
             every=0.3,
         )
-        firing = [
+        firing_alerts = [
             rule["name"]
             for rule in scraped_services.prometheus.rules()
             if rule["state"] == "firing"
         ]
-        assert firing == []
+        assert firing_alerts == []
 
     def test_every_metric_of_alerts_and_dashboard_exists(
         self, scraped_services: ScrapedServices
     ) -> None:
-        text = ALERTS.read_text() + "\n".join(dashboard_expressions())
+        text = ALERTS_FILE.read_text() + "\n".join(dashboard_expressions())
         metric_names = set(re.findall(r"\bsensorwatch_[a-z_]+\b", text))
         assert len(metric_names) > 10
         wait_until(
@@ -192,19 +203,19 @@ class TestScraping:
     def test_promtool_accepts_the_metrics(self, scraped_services: ScrapedServices) -> None:
         for address in (scraped_services.services.consumer, scraped_services.services.api):
             _, text = scraped_services.services.get(address, "/metrics")
-            checked = promtool("check", "metrics", text=text)
-            assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
-        rejected = promtool("check", "metrics", text="# TYPE a_total gauge\na_total 1\n")
-        assert rejected.returncode != 0, "promtool must reject a wrong type"
+            check_result = promtool("check", "metrics", text=text)
+            assert (check_result.returncode, check_result.stdout + check_result.stderr) == (0, "")
+        wrong_type_result = promtool("check", "metrics", text="# TYPE a_total gauge\na_total 1\n")
+        assert wrong_type_result.returncode != 0, "promtool must reject a wrong type"
 
     def test_prometheus_3_gets_a_format_that_it_accepts(
         self, scraped_services: ScrapedServices
     ) -> None:
         for address in (scraped_services.services.consumer, scraped_services.services.api):
-            kind, text = scraped_services.services.get(
+            content_type, text = scraped_services.services.get(
                 address, "/metrics", accept=PROMETHEUS_3_ACCEPT
             )
-            assert kind.startswith("application/openmetrics-text; version=1.0.0")
+            assert content_type.startswith("application/openmetrics-text; version=1.0.0")
             parsed_families = parser.text_string_to_metric_families(text)  # type: ignore[no-untyped-call] # theirs
             families = {family.name for family in parsed_families}
             assert "sensorwatch_rows_scored" in families

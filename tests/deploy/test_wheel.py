@@ -1,4 +1,4 @@
-"""The wheel installs one top-level name, and works in a project with packages named like ours."""
+"""The wheel installs one top-level name, and works beside packages called `common`, `api`, ..."""
 
 import os
 import subprocess
@@ -14,63 +14,66 @@ from sensorwatch.common.runtime.fingerprint import code_digest
 from tests.deploy.compose import ROOT
 
 USER_PACKAGES = ("api", "common", "consumer", "producer", "trainer")
-ROWS = 400
+ROW_COUNT = 400
 
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """A user's project folder, and the folder where the wheel is installed."""
+    """A user's project folder, and the folder in which the wheel is installed for it."""
 
     folder: Path
-    site: Path
+    site_folder: Path
 
     def run(self, *arguments: str) -> str:
-        """Run Python in the project folder; return its output."""
-        libraries = sysconfig.get_paths()["purelib"]
-        completed = subprocess.run(
-            # -S leaves out the editable installation of this checkout.
+        """Run Python with these arguments in the project folder; return its output."""
+        library_folder = sysconfig.get_paths()["purelib"]
+        completed_process = subprocess.run(
+            # With -S Python ignores the editable installation of this checkout.
             [sys.executable, "-S", *arguments],
             cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(self.site), libraries])},
+            env={
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join([str(self.site_folder), library_folder]),
+            },
             capture_output=True,
             text=True,
             check=False,
         )
-        assert completed.returncode == 0, completed.stderr
-        return completed.stdout
+        assert completed_process.returncode == 0, completed_process.stderr
+        return completed_process.stdout
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
-    source = folder / "source"
-    # A copy, because a build leaves files in its source folder.
-    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(source)], check=True)
+    checkout = folder / "source"
+    # Build the wheel in a clone, because a build leaves files in its source folder.
+    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(checkout)], check=True)
     options = ["--no-deps", "--no-build-isolation", "--disable-pip-version-check", "--quiet"]
     command = [sys.executable, "-m", "pip", "wheel", *options, "--wheel-dir", str(folder)]
-    subprocess.run([*command, str(source)], check=True)
+    subprocess.run([*command, str(checkout)], check=True)
     (wheel_file,) = folder.glob("*.whl")
     return wheel_file
 
 
 @pytest.fixture(scope="module")
 def project(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Return a project whose packages have the names of sensorwatch's own subpackages."""
-    folder, site = tmp_path_factory.mktemp("project"), tmp_path_factory.mktemp("site")
-    options = ["--no-deps", "--disable-pip-version-check", "--quiet", "--target", str(site)]
+    """Return a project whose packages have the same names as subpackages of sensorwatch."""
+    folder, site_folder = tmp_path_factory.mktemp("project"), tmp_path_factory.mktemp("site")
+    options = ["--no-deps", "--disable-pip-version-check", "--quiet", "--target", str(site_folder)]
     subprocess.run([sys.executable, "-m", "pip", "install", *options, str(wheel)], check=True)
     for name in USER_PACKAGES:
         (folder / name).mkdir()
         (folder / name / "__init__.py").write_text(f"WHOSE = 'theirs: {name}'\n")
-    return Project(folder, site)
+    return Project(folder, site_folder)
 
 
 @pytest.mark.slow
 def test_the_wheel_has_one_top_level_name_and_the_schemas(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
 
-    top_level = {name.split("/")[0] for name in names if ".dist-info/" not in name}
-    assert top_level == {"sensorwatch"}
+    top_level_names = {name.split("/")[0] for name in names if ".dist-info/" not in name}
+    assert top_level_names == {"sensorwatch"}
     schemas = {path.name for path in (ROOT / "schemas").iterdir()}
     assert {f"sensorwatch/schemas/{name}" for name in schemas} <= set(names)
     assert {"sensorwatch/common/rows/fast/json_rows.py", "sensorwatch/py.typed"} <= set(names)
@@ -78,7 +81,9 @@ def test_the_wheel_has_one_top_level_name_and_the_schemas(wheel: Path) -> None:
 
 @pytest.mark.slow
 def test_the_wheel_has_the_code_digest_of_the_checkout(project: Project) -> None:
-    assert code_digest(project.site / "sensorwatch" / "common") == code_digest(ROOT / "common")
+    assert code_digest(project.site_folder / "sensorwatch" / "common") == code_digest(
+        ROOT / "common"
+    )
 
 
 @pytest.mark.slow
@@ -95,13 +100,13 @@ def test_the_projects_own_packages_are_imported(project: Project) -> None:
 
 @pytest.mark.slow
 def test_the_commands_work_beside_packages_with_the_same_names(project: Project) -> None:
-    project.run("-m", "sensorwatch.producer", "--out", "rows.csv", "--rows", str(ROWS))
+    project.run("-m", "sensorwatch.producer", "--out", "rows.csv", "--rows", str(ROW_COUNT))
     project.run("-m", "sensorwatch", "schema", "infer", "rows.csv", "--out", "mine.toml")
     check_output = project.run(
         "-m", "sensorwatch", "schema", "check", "mine.toml", "--data", "rows.csv"
     )
     train_output = project.run("-m", "sensorwatch.trainer", "train", "--data", "rows.csv")
-    row_count = project.run(
+    score_output = project.run(
         "-c",
         "from sensorwatch import Registry, read_rows;"
         "print(len(Registry().champion().score(read_rows('rows.csv'))))",
@@ -111,4 +116,4 @@ def test_the_commands_work_beside_packages_with_the_same_names(project: Project)
         check_output
     )
     assert "champion" in train_output
-    assert row_count == f"{ROWS}\n"
+    assert score_output == f"{ROW_COUNT}\n"
