@@ -7,10 +7,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-long test-fast check lint types fix bench bench-full bench-quality docs-plots lock clean
 
-help:  ## list the verbs
+help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-demo: .venv/.runtime  ## see the whole way of a row, live, in a minute (DEMO_SECONDS=60)
+demo: .venv/.runtime  ## show the whole path of a row, live, in a minute (DEMO_SECONDS=60)
 	@$(BIN)/sensorwatch demo
 
 setup: .venv/.dev  ## create .venv with everything that development needs
@@ -25,7 +25,7 @@ test: .venv/.dev  ## run the tests; each part says first how long it takes and w
 test-long: .venv/.dev  ## run the tests on a real Kafka that take minutes each (three brokers)
 	@$(BIN)/python -m pytest -m long
 
-test-fast: .venv/.dev  ## run what needs no broker and no patience
+test-fast: .venv/.dev  ## run the quick tests that need no Kafka
 	@$(BIN)/python -m pytest --numprocesses auto -m "not broker and not chaos and not slow"
 
 check: lint types test  ## lint, types, tests: what CI runs
@@ -39,7 +39,7 @@ lint: .venv/.dev  ## ruff, and the compose file and the workflow against their s
 types: .venv/.dev  ## mypy, strict
 	@$(BIN)/mypy
 
-fix: .venv/.dev  ## what ruff can mend by itself
+fix: .venv/.dev  ## apply the fixes that ruff can make
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format --quiet .
 
@@ -52,7 +52,7 @@ bench-full: .venv/.dev  ## the same at full size, with every peer; writes docs/p
 bench-quality: .venv/.dev  ## how well faults are found (DATA=folder with skab/ and nab/)
 	@$(BIN)/python -m benchmarks.quality --data "$(DATA)" $(ARGS)
 
-docs-plots: .venv/.dev  ## draw the plots of the user documents anew
+docs-plots: .venv/.dev  ## draw the plots of the user documents again
 	@$(BIN)/python -m benchmarks.docs_plots
 
 lock: .venv/.lock-tool  ## lock what pyproject.toml adds (UPGRADE=--upgrade: newest version of all)
@@ -64,7 +64,7 @@ lock: .venv/.lock-tool  ## lock what pyproject.toml adds (UPGRADE=--upgrade: new
 		--extra build --extra parquet --extra dev --constraint requirements.lock \
 		--output-file requirements-dev.lock pyproject.toml
 
-clean:  ## remove what the other verbs made
+clean:  ## remove the files that the other targets create
 	@rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	@rm -f .coverage .coverage.* coverage.xml
 	@find $(PACKAGES) tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -7,7 +7,7 @@ import pytest
 
 from tests.brokers.jars import reason_java_is_missing
 from tests.brokers.real_kafka import REQUIRE_VARIABLE, kafka_required, reason_kafka_is_missing
-from tests.deploy.prometheus import prometheus_missing
+from tests.deploy.prometheus import reason_prometheus_is_missing
 from tests.skab_files import skab_missing
 
 _CACHE_KEY = "sensorwatch/seconds"
@@ -32,7 +32,7 @@ def prerequisites() -> list[Prerequisite]:
     return [
         Prerequisite("tests on a real Kafka", reason_kafka_is_missing(), required),
         Prerequisite("tests with a proxy before Kafka", reason_java_is_missing(), required),
-        Prerequisite("tests with a real Prometheus", prometheus_missing(), required),
+        Prerequisite("tests with a real Prometheus", reason_prometheus_is_missing(), required),
         Prerequisite("tests on the SKAB files", skab_missing()),
     ]
 

@@ -17,7 +17,7 @@ PROMETHEUS_FOLDER = ROOT / "deploy" / "prometheus"
 ALERTS_FILE = PROMETHEUS_FOLDER / "alerts.yml"
 
 
-def prometheus_missing() -> str | None:
+def reason_prometheus_is_missing() -> str | None:
     """Return which programs are missing, as a message, or None if both are installed."""
     missing_programs = [name for name in ("prometheus", "promtool") if shutil.which(name) is None]
     if not missing_programs:

@@ -19,7 +19,7 @@ from tests.deploy.prometheus import (
     ALERTS_FILE,
     PROMETHEUS_FOLDER,
     Prometheus,
-    prometheus_missing,
+    reason_prometheus_is_missing,
     promtool,
 )
 
@@ -36,7 +36,7 @@ PROMETHEUS_3_ACCEPT = (
 
 @pytest.fixture(scope="module", autouse=True)
 def _require_prometheus() -> None:
-    missing = prometheus_missing()
+    missing = reason_prometheus_is_missing()
     if missing is None:
         return
     if kafka_required():
