@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sensorwatch.notebook.detector import Detector
+    from sensorwatch.notebook.frame_detector import Detector
     from sensorwatch.notebook.registry import Registry
     from sensorwatch.notebook.rows import read_rows
 

@@ -8,7 +8,7 @@ import pytest
 MODULES = (
     "sensorwatch.common.scoring.detector",
     "sensorwatch.common.scoring.processing",
-    "sensorwatch.notebook.detector",
+    "sensorwatch.notebook.frame_detector",
     "sensorwatch.notebook.registry",
 )
 """The modules whose docstrings contain examples."""

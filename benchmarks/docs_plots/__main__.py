@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from benchmarks.docs_plots import attribution_plot as reasons
-from benchmarks.docs_plots import episode_plot as episode
 from benchmarks.docs_plots import forecast_plot as forecast
 from benchmarks.docs_plots import row_order_plot as order
+from benchmarks.docs_plots import severity_plot as episode
 from benchmarks.docs_plots import warm_up_plot as warm_up
 from sensorwatch.common.runtime.command_line import run
 

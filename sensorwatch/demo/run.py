@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 from sensorwatch.common.errors import CheckFailed
 from sensorwatch.common.runtime.kernel_compilation import KernelCompilation
-from sensorwatch.demo.account import Counts, count_records, discrepancies
 from sensorwatch.demo.consumer_metrics import MetricsReader
+from sensorwatch.demo.record_account import Counts, count_records, discrepancies
 from sensorwatch.demo.row_feed import RowFeed
 from sensorwatch.demo.scenario import RATE, SENSORS, Scenario
 from sensorwatch.demo.score import Observations, score

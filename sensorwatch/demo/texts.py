@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from sensorwatch.demo.account import Counts, discrepancies, equation
+from sensorwatch.demo.record_account import Counts, discrepancies, equation
 from sensorwatch.demo.score import KindScore, Ratio, Score
 from sensorwatch.demo.services import Services
 

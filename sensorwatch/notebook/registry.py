@@ -6,7 +6,7 @@ from sensorwatch.common.errors import UsageError
 from sensorwatch.common.registry.aliases import CHAMPION
 from sensorwatch.common.registry.model_names import current_user
 from sensorwatch.common.registry.store import Registry as Store
-from sensorwatch.notebook.detector import Detector
+from sensorwatch.notebook.frame_detector import Detector
 
 
 class Registry:

@@ -19,8 +19,8 @@ from tests.deploy.prometheus import (
     ALERTS_FILE,
     PROMETHEUS_FOLDER,
     Prometheus,
-    reason_prometheus_is_missing,
     promtool,
+    reason_prometheus_is_missing,
 )
 
 DASHBOARD_FILE = ROOT / "deploy" / "grafana" / "dashboards" / "sensorwatch.json"

@@ -6,7 +6,7 @@ import pytest
 
 from sensorwatch.common.ledger.account import Account
 from sensorwatch.common.runtime.command_line import run
-from sensorwatch.demo.account import Counts, discrepancies, equation
+from sensorwatch.demo.record_account import Counts, discrepancies, equation
 from sensorwatch.demo.run import print_summary
 from sensorwatch.demo.score import Observations
 from sensorwatch.demo.screens import PlainScreen
