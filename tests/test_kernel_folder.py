@@ -95,8 +95,8 @@ def test_without_a_writable_folder_a_private_folder_is_made_with_one_warning(
     assert private_folder.parent == tmp_path
     assert other_sources_folder is not None
     assert other_sources_folder.parent == private_folder
-    status = private_folder.stat()
-    assert (stat.S_IMODE(status.st_mode), status.st_uid) == (0o700, os.geteuid())
+    folder_status = private_folder.stat()
+    assert (stat.S_IMODE(folder_status.st_mode), folder_status.st_uid) == (0o700, os.geteuid())
     (warning,) = warnings_in(caplog)
     for expected_text in (
         str(unwritable_sources / "__pycache__"),
@@ -126,9 +126,9 @@ def test_a_folder_that_another_user_could_have_prepared_is_not_used(
         prepared_folder.mkdir()
         prepared_folder.chmod(0o777)
     elif preparation == "link":
-        target = tmp_path / "target"
-        target.mkdir(mode=0o700)
-        prepared_folder.symlink_to(target)
+        link_target = tmp_path / "target"
+        link_target.mkdir(mode=0o700)
+        prepared_folder.symlink_to(link_target)
     monkeypatch.setenv(PRIVATE_FOLDER_VARIABLE, str(prepared_folder))
 
     folder = kernel_folder(unwritable_sources)
@@ -143,8 +143,8 @@ def test_a_folder_of_another_user_is_not_used(
     prepared_folder = tmp_path / "prepared"
     prepared_folder.mkdir(mode=0o700)
     monkeypatch.setenv(PRIVATE_FOLDER_VARIABLE, str(prepared_folder))
-    owner = os.geteuid()
-    monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
+    owner_id = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: owner_id + 1)
 
     assert kernel_folder(unwritable_sources) is None
 

@@ -84,15 +84,15 @@ def test_a_second_process_loads_the_kernels_that_the_first_process_compiled(tmp_
     assert _output_of(USE_A_KERNEL, tmp_path) == "True 1"
 
 
-@pytest.mark.parametrize("content", [b"", b"\0" * 100])
+@pytest.mark.parametrize("damaged_content", [b"", b"\0" * 100])
 @pytest.mark.parametrize("suffix", ["nbi", "nbc"])
 def test_kernels_with_damaged_cache_files_are_compiled_again(
-    tmp_path: Path, suffix: str, content: bytes
+    tmp_path: Path, suffix: str, damaged_content: bytes
 ) -> None:
     """Cache files that a crash or a full disk left incomplete must not stop later processes."""
     _output_of(USE_A_KERNEL, tmp_path)
     for path in tmp_path.rglob(f"*.{suffix}"):
-        path.write_bytes(content)
+        path.write_bytes(damaged_content)
 
     _output_of(USE_A_KERNEL, tmp_path)
 

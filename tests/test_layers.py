@@ -109,8 +109,8 @@ def imported_modules(module: str, text: str) -> set[str]:
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            base = module.split(".")[: -node.level] if node.level else []
-            origin = ".".join([*base, *([node.module] if node.module else [])])
+            parent_packages = module.split(".")[: -node.level] if node.level else []
+            origin = ".".join([*parent_packages, *([node.module] if node.module else [])])
             # In `from sensorwatch.common import rows`, `rows` is a package, not only a name in one.
             names |= {origin, *(f"{origin}.{alias.name}" for alias in node.names)}
     return names
@@ -119,9 +119,9 @@ def imported_modules(module: str, text: str) -> set[str]:
 def package_of(module: str) -> str | None:
     """Return the package of a module; None for a library and for `sensorwatch.common` itself."""
     parts = module.split(".")
-    for length in (3, 2, 1):
-        package = ".".join(parts[:length])
-        if len(parts) >= length and package in ALLOWED_IMPORTS and package != ROOT_PACKAGE:
+    for part_count in (3, 2, 1):
+        package = ".".join(parts[:part_count])
+        if len(parts) >= part_count and package in ALLOWED_IMPORTS and package != ROOT_PACKAGE:
             return package
     is_in_command_line = parts[0] == ROOT_PACKAGE and parts[1:2] != ["common"]
     return ROOT_PACKAGE if is_in_command_line else None

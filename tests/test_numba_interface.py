@@ -70,9 +70,9 @@ def test_numba_calls_a_cache_and_a_locator_as_the_kernel_cache_expects() -> None
         "Cache again": (caching.Cache.__init__, "locator.get_source_stamp()"),
         "the index": (caching.IndexDataCacheFile._load_index, "stamp != self._source_stamp"),
     }
-    for caller, (function, call) in expected_calls.items():
-        assert call in inspect.getsource(function), (
-            f"{caller}: numba no longer has `{call}`: see common/kernel_cache.py"
+    for caller, (function, expected_call) in expected_calls.items():
+        assert expected_call in inspect.getsource(function), (
+            f"{caller}: numba no longer has `{expected_call}`: see common/kernel_cache.py"
         )
     assert issubclass(_FileCache._impl_class, CompileResultCacheImpl)
     assert FunctionCache._impl_class is CompileResultCacheImpl

@@ -64,9 +64,9 @@ def test_help_lists_every_command_without_importing_any() -> None:
     )
 
     assert (result.returncode, result.stderr) == (0, "")
-    for name, entry in COMMANDS.items():
+    for name, command in COMMANDS.items():
         assert name in result.stdout
-        assert entry.help.split()[0] in result.stdout
+        assert command.help.split()[0] in result.stdout
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))

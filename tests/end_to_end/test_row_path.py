@@ -50,14 +50,14 @@ def scored_stream(kafka: Kafka, tmp_path_factory: pytest.TempPathFactory) -> Ite
         session.run_command(f"evaluate --data sample.csv --model {second_version} --gate")
         session.start_service("consume")
         session.start_service("serve")
-        for third, model_command in enumerate(
+        for third_number, model_command in enumerate(
             ("", f"promote {second_version}", "rollback --reason test"), 1
         ):
             if model_command:
                 session.run_command(f"models {model_command}")
-                _wait_for_model(session, second_version if third == 2 else first_version)
-            session.run_command(f"produce {STREAM_OPTIONS} --seed {third}")
-            session.wait_until_consumed(third * ROWS_PER_VERSION)
+                _wait_for_model(session, second_version if third_number == 2 else first_version)
+            session.run_command(f"produce {STREAM_OPTIONS} --seed {third_number}")
+            session.wait_until_consumed(third_number * ROWS_PER_VERSION)
         code = session.stop_service("consume")
         events, episode_end_events = session.events(), session.episode_end_events()
         yield ScoredStream(
@@ -140,10 +140,10 @@ def test_events_name_the_versions_in_the_order_of_their_promotion(
     for events in events_by_partition.values():
         assert events == sorted(events)
         versions = [version for _, version in events]
-        changes = [
+        version_changes = [
             version for n, version in enumerate(versions) if versions[n - 1 : n] != [version]
         ]
-        assert tuple(changes) == scored_stream.champions
+        assert tuple(version_changes) == scored_stream.champions
 
 
 def test_no_event_is_published_twice(scored_stream: ScoredStream) -> None:
@@ -157,7 +157,7 @@ def test_a_closing_event_counts_the_rows_that_have_events(scored_stream: ScoredS
     row_counts = Counter(event["episode"]["id"] for event in scored_stream.events)
     assert scored_stream.episode_end_events
     assert {
-        end["episode_id"]: end["rows"] for end in scored_stream.episode_end_events
+        end_event["episode_id"]: end_event["rows"] for end_event in scored_stream.episode_end_events
     }.items() <= row_counts.items()
 
 

@@ -102,8 +102,8 @@ def verify(
     first_retained: int = 0,
     own_fingerprint: str = OWN_FINGERPRINT,
 ) -> Finding:
-    def read_records(requested: LedgerInterval) -> Iterator[Record]:
-        begin, end = requested.begin.next_offset, requested.end.next_offset
+    def read_records(requested_interval: LedgerInterval) -> Iterator[Record]:
+        begin, end = requested_interval.begin.next_offset, requested_interval.end.next_offset
         return (record for record in records if begin <= (record.offset() or 0) < end)
 
     def load_detector(version: str) -> Detector:
@@ -115,14 +115,14 @@ def verify(
     def load_snapshot(partition: Partition, snapshot_ref: SnapshotRef) -> Snapshot:
         raise StateRefused(f"no snapshot of {partition} at {snapshot_ref}")
 
-    inputs = ProofInputs(
+    proof_inputs = ProofInputs(
         own_fingerprint,
         lambda _partition: first_retained,
         read_records,
         load_detector,
         load_snapshot,
     )
-    return ReplayProof(inputs).verify(interval)
+    return ReplayProof(proof_inputs).verify(interval)
 
 
 def test_a_correct_interval_is_proven() -> None:

@@ -56,8 +56,8 @@ def new_group(fingerprint: str = OWN_FINGERPRINT) -> LedgerGroup:
 def group_with_snapshots(fingerprint: str = OWN_FINGERPRINT) -> LedgerGroup:
     """Return a group that scored the input in five parts, with a snapshot after four of them."""
     group, part_rows = new_group(fingerprint), INPUT_ROWS // 5
-    for part in range(4):
-        group.consume(input_records()[part * part_rows : (part + 1) * part_rows])
+    for part_number in range(4):
+        group.consume(input_records()[part_number * part_rows : (part_number + 1) * part_rows])
         group.write_snapshot()
     group.consume(input_records()[4 * part_rows :])
     return group
@@ -78,9 +78,11 @@ def test_the_proof_uses_one_memory_for_all_intervals_and_compares_every_snapshot
 def test_a_wrong_snapshot_is_detected_even_if_every_score_is_right() -> None:
     group = group_with_snapshots()
     snapshot_ref = list(group.snapshots)[1]
-    content = bytearray(group.snapshots[snapshot_ref].content)
-    content[-1] ^= 1
-    group.snapshots[snapshot_ref] = replace(group.snapshots[snapshot_ref], content=bytes(content))
+    snapshot_content = bytearray(group.snapshots[snapshot_ref].content)
+    snapshot_content[-1] ^= 1
+    group.snapshots[snapshot_ref] = replace(
+        group.snapshots[snapshot_ref], content=bytes(snapshot_content)
+    )
 
     findings = group.verify()
 

@@ -58,8 +58,8 @@ def test_the_error_of_a_child_process_is_returned(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
-    for lists in ("_JOBS_OF_ONE_CPU", "_JOBS_OF_TWO_CPUS"):
-        monkeypatch.setattr(kernel_compilation, lists, (("unknown-job",),))
+    for list_name in ("_JOBS_OF_ONE_CPU", "_JOBS_OF_TWO_CPUS"):
+        monkeypatch.setattr(kernel_compilation, list_name, (("unknown-job",),))
 
     with KernelCompilation(is_cached=lambda: False) as compilation:
         errors = compilation.wait(lambda _share: None, ["unknown-job"])
@@ -116,12 +116,12 @@ def test_kernels_are_counted_in_the_text_of_the_sources(
 def test_without_a_terminal_the_share_is_said_every_five_seconds(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    said: list[str] = []
+    messages: list[str] = []
     seconds = 0.0
     monkeypatch.setattr("time.monotonic", lambda: seconds)
 
-    with show_share(said.append) as on_share:
+    with show_share(messages.append) as on_share:
         for seconds in (1.0, 4.9, 5.0, 6.0, 10.0):
             on_share(seconds / 20)
 
-    assert said == ["compiled 25% of the scoring code", "compiled 50% of the scoring code"]
+    assert messages == ["compiled 25% of the scoring code", "compiled 50% of the scoring code"]
