@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 COMPOSE_FILE = ROOT / "docker-compose.yml"
 OUR_IMAGE = "sensorwatch:local"
 Rewrite = Callable[[str], str]
-"""A function that rewrites a text of the compose file for use outside containers."""
+"""A function that changes a text of the compose file so that it is valid outside containers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,26 +25,26 @@ class Service:
     command: tuple[str, ...]
     environment: dict[str, str]
     healthcheck: tuple[str, ...]
-    """The command without its leading "CMD"; empty if there is no health check."""
+    """The command of the health check, without its leading "CMD"; empty if there is none."""
     dependencies: dict[str, str]
-    """The services that this service waits for, with the condition of each."""
+    """The services for which this service waits, each with the condition that must be true."""
     container_ports: tuple[int, ...]
     grace_seconds: float
 
     @property
     def is_ours(self) -> bool:
-        """Return whether the service runs our image."""
+        """Return True if the service runs the image of sensorwatch."""
         return self.image == OUR_IMAGE
 
 
 def read_compose() -> dict[str, Any]:
-    """Read the compose file with its merge keys resolved."""
+    """Return the content of the compose file; its YAML merge keys are resolved."""
     document: dict[str, Any] = YAML(typ="safe").load(COMPOSE_FILE)
     return document
 
 
 def services() -> dict[str, Service]:
-    """Return every service by name, each after the services that it depends on."""
+    """Return all services by name; each one follows the services on which it depends."""
     services_by_name = {
         name: _service(name, body) for name, body in read_compose()["services"].items()
     }
@@ -55,12 +55,12 @@ def services() -> dict[str, Service]:
 
 
 def our_services() -> dict[str, Service]:
-    """Return the services that run our image, in the order of their dependencies."""
+    """Return the services that run sensorwatch's image; each one follows its dependencies."""
     return {name: service for name, service in services().items() if service.is_ours}
 
 
 def is_one_shot(name: str) -> bool:
-    """Return whether another service waits until this service ends successfully."""
+    """Return True if another service waits until this service ends successfully."""
     condition = "service_completed_successfully"
     return any(service.dependencies.get(name) == condition for service in services().values())
 

@@ -1,4 +1,4 @@
-"""The services of our image in docker-compose.yml, run outside containers."""
+"""The services in docker-compose.yml that use the sensorwatch image, run outside containers."""
 
 import json
 import subprocess
@@ -15,7 +15,7 @@ from tests.deploy.image import Image
 
 @dataclass
 class Stack:
-    """Our services, with paths, hosts and ports rewritten for use outside containers."""
+    """The sensorwatch services, with paths, hosts and ports replaced to run outside containers."""
 
     kafka: Kafka
     image: Image
@@ -28,7 +28,7 @@ class Stack:
         self.topics = f"compose-{uuid.uuid4().hex[:8]}"
 
     def start_services(self) -> None:
-        """Start every service after its dependencies; wait for the end of one-shot services."""
+        """Start every service after its dependencies, and wait until one-shot services end."""
         for name, service in self.services.items():
             program = self.programs[name] = ChildProcess(
                 [self.outside_container(word) for word in service.command],
@@ -41,7 +41,7 @@ class Stack:
                 assert self.exit_codes[name] == 0, f"{name}: {last_lines(program.log)}"
 
     def outside_container(self, text: str) -> str:
-        """Return a text with the volume, host names and ports of containers replaced."""
+        """Return `text` with the container's volume, host names and ports replaced by real ones."""
         replacements = {
             "/data": str(self.image.data),
             "kafka:9092": self.kafka.address,
@@ -54,7 +54,7 @@ class Stack:
         return text
 
     def environment(self, service: Service) -> dict[str, str]:
-        """Return the service's environment, with topics and ports for this stack only."""
+        """Return the environment of a service, with topics and ports that only this stack uses."""
         return {
             **self.image.environment,
             **{name: self.outside_container(value) for name, value in service.environment.items()},
@@ -67,7 +67,7 @@ class Stack:
         }
 
     def is_healthy(self, name: str) -> bool:
-        """Run the service's health check once; return whether it passes."""
+        """Run the service's health check once; return True if it succeeds."""
         service = self.services[name]
         command = [self.outside_container(word) for word in service.healthcheck]
         completed = subprocess.run(
@@ -90,13 +90,13 @@ class Stack:
         return content
 
     def value(self, port: int, series: str) -> float:
-        """Return the value of one series of /metrics, given with its labels; 0 if it is missing."""
+        """Return the value of a series of /metrics, or 0; `series`: metric name and labels."""
         lines = self.get(port, "/metrics").decode().splitlines()
         values = [line.rpartition(" ")[2] for line in lines if line.startswith(f"{series} ")]
         return float(values[0]) if values else 0.0
 
     def logs(self) -> str:
-        """Return the last lines of all logs, for the message of a failure."""
+        """Return the last lines of all logs, to be shown when a test fails."""
         programs = self.programs.items()
         return "\n".join(f"{name}: {last_lines(program.log, 5)}" for name, program in programs)
 

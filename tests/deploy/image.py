@@ -1,4 +1,4 @@
-"""The image of deploy/Dockerfile, built in a folder without a container."""
+"""Builds the image of deploy/Dockerfile as a folder, without a container."""
 
 import fnmatch
 import os
@@ -17,16 +17,16 @@ DOCKERFILE = ROOT / "deploy" / "Dockerfile"
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
-    """One line of the Dockerfile."""
+    """One instruction of the Dockerfile."""
 
     keyword: str
     arguments: tuple[str, ...]
     options: tuple[str, ...]
-    """The words that begin with `--`."""
+    """The words of the instruction that begin with `--`."""
 
     @property
     def copies_from_stage(self) -> bool:
-        """Return whether a COPY takes its files from an earlier stage."""
+        """Return True if this COPY takes its files from an earlier build stage."""
         return any(option.startswith("--from=") for option in self.options)
 
 
@@ -35,23 +35,23 @@ class Image:
     """The folders and variables of a built image."""
 
     app: Path
-    """/app in the image: the working folder."""
+    """The folder that is /app in the image, the working folder."""
     data: Path
-    """/data in the image: the volume."""
+    """The folder that is /data in the image, the volume."""
     environment: dict[str, str]
-    """The environment variables of the programs in the image."""
+    """The environment variables for programs that run in the image."""
 
 
 @cache
 def instructions() -> tuple[Instruction, ...]:
-    """Return the instructions of the Dockerfile, with continued lines joined."""
+    """Return the instructions of the Dockerfile; lines that end in a backslash are joined."""
     text = DOCKERFILE.read_text().replace("\\\n", " ")
     lines = [line.split() for line in text.splitlines() if line.strip() and line[0] != "#"]
     return tuple(_instruction(words) for words in lines)
 
 
 def copies() -> list[Instruction]:
-    """Return the COPY lines that take files from the build context."""
+    """Return the COPY instructions that take files from the build context."""
     return [
         instruction
         for instruction in instructions()
@@ -60,9 +60,9 @@ def copies() -> list[Instruction]:
 
 
 def is_in_context(path: str) -> bool:
-    """Return whether a path, relative to the root, is in the build context.
+    """Return True if `path` is in the build context; it is relative to the project's root.
 
-    As in Docker, the last rule of .dockerignore that matches the path or its parents decides.
+    As in Docker, the last rule of .dockerignore that matches the path or a parent folder applies.
     """
     parts = PurePosixPath(path).parts
     prefixes = ["/".join(parts[: length + 1]) for length in range(len(parts))]
@@ -77,7 +77,7 @@ def is_in_context(path: str) -> bool:
 
 
 def build(folder: Path) -> Image:
-    """Copy and install our files in `folder` as the Dockerfile does, and return the image."""
+    """Copy and install the project into `folder` as the Dockerfile does; return the image."""
     source, site, app, data = (folder / name for name in ("src", "site", "app", "data"))
     for new_folder in (source, app, data):
         new_folder.mkdir(parents=True)
@@ -93,7 +93,7 @@ def build(folder: Path) -> Image:
 
 
 def variables() -> dict[str, str]:
-    """Return the variables that the last stage sets with ENV."""
+    """Return the variables that the last build stage sets with ENV."""
     last_from = max(
         index for index, instruction in enumerate(instructions()) if instruction.keyword == "FROM"
     )
@@ -118,7 +118,7 @@ def _matches(name: str, pattern: str) -> bool:
 
 
 def _image_path(folder: Path, target: str) -> Path:
-    """Return the path in `folder` of a path in the image."""
+    """Return the path in `folder` that represents `target`, a path in the image."""
     return folder / target.lstrip("/")
 
 
@@ -133,7 +133,7 @@ def _copy(origin: str, target: Path) -> None:
         if is_in_context(path.relative_to(ROOT).as_posix()):
             destination = target / path.relative_to(source)
             destination.parent.mkdir(parents=True, exist_ok=True)
-            # Like Docker, copy a link inside a folder as a link.
+            # As in Docker, a symbolic link inside a folder is copied as a link.
             shutil.copyfile(path, destination, follow_symlinks=False)
 
 

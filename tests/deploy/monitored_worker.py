@@ -1,4 +1,4 @@
-"""A consumer and an API for tests, with metrics that a Prometheus can scrape."""
+"""A consumer and an API for tests; a Prometheus can scrape their metrics."""
 
 import json
 import os
@@ -19,7 +19,7 @@ TIME = "2025-01-01T00:00:00Z"
 
 
 def a_row(values: tuple[float, float, float]) -> dict[str, object]:
-    """Return a row of the default schema."""
+    """Return a row of the default schema; `values`: the values of x1, x2 and x3."""
     return {
         "timestamp": TIME,
         "sensor_id": "s0",
@@ -28,7 +28,7 @@ def a_row(values: tuple[float, float, float]) -> dict[str, object]:
 
 
 class MonitoredServices:
-    """A consumer and an API that run on one registry, and clients for both."""
+    """A consumer and an API that use the same registry, with methods that send data to both."""
 
     def __init__(self, kafka: Kafka, folder: Path) -> None:
         self.kafka = kafka
@@ -73,7 +73,7 @@ class MonitoredServices:
             )
 
     def send(self, *, normal: int, anomalous: int, broken: int) -> None:
-        """Send the given numbers of records to the topic."""
+        """Send `normal` and `anomalous` rows and `broken` (invalid) records to the topic."""
         producer = Producer({"bootstrap.servers": self.kafka.address})
         for count, value in (
             (normal, json.dumps(a_row(NORMAL_VALUES))),
@@ -85,14 +85,14 @@ class MonitoredServices:
         assert producer.flush(30) == 0
 
     def predict(self, *, normal: int, anomalous: int) -> None:
-        """Send the given numbers of rows to the API in one request."""
+        """Send `normal` and then `anomalous` rows to the API in one request."""
         rows = [a_row(NORMAL_VALUES)] * normal + [a_row(ANOMALOUS_VALUES)] * anomalous
         self.get(self.api, "/predict", json.dumps({"rows": rows}).encode())
 
     def get(
         self, address: str, path: str, body: bytes | None = None, *, accept: str = "*/*"
     ) -> tuple[str, str]:
-        """Return the content type and the text of a page."""
+        """Fetch a page of a service; return its content type and text."""
         headers = {"Content-Type": "application/json", "Accept": accept}
         request = Request(f"http://{address}{path}", body, headers)
         with urlopen(request, timeout=10) as answer:

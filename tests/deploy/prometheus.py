@@ -18,7 +18,7 @@ ALERTS = FOLDER / "alerts.yml"
 
 
 def prometheus_missing() -> str | None:
-    """Return a message about the missing programs, or None if both are installed."""
+    """Return a message that names the missing programs; None if both programs are installed."""
     missing = [name for name in ("prometheus", "promtool") if shutil.which(name) is None]
     if not missing:
         return None
@@ -26,24 +26,24 @@ def prometheus_missing() -> str | None:
 
 
 def promtool(*arguments: str | Path, text: str = "") -> subprocess.CompletedProcess[str]:
-    """Run promtool with `text` on standard input; the result has its output as text."""
+    """Run promtool with `text` as standard input; the result contains promtool's output."""
     command = ["promtool", *map(str, arguments)]
     return subprocess.run(command, input=text, capture_output=True, text=True, check=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One series of an instant query's answer."""
+    """One series in the answer to an instant query."""
 
     labels: dict[str, str]
     value: float
 
 
 class Prometheus:
-    """A Prometheus server with our configuration that scrapes `targets` every second."""
+    """A Prometheus server with the project's configuration; it scrapes `targets` every second."""
 
     def __init__(self, folder: Path, targets: dict[str, str]) -> None:
-        """Start the server; `targets` maps host:port in the configuration to the real address."""
+        """Start the server; `targets`: the real address for each host:port of the configuration."""
         text = (FOLDER / "prometheus.yml").read_text()
         for configured_text, replacement in {**targets, "interval: 5s": "interval: 1s"}.items():
             assert configured_text in text, f"{configured_text} is not in prometheus.yml"
@@ -60,17 +60,17 @@ class Prometheus:
         self._program = ChildProcess(["prometheus", *options], log=folder / "prometheus.log")
 
     def query(self, expression: str) -> list[Sample]:
-        """Return the current samples of an expression; raises HTTPError if it does not parse."""
+        """Return the current samples of a PromQL expression; raises HTTPError if it is invalid."""
         series = self._get_data("query", query=expression)["result"]
         return [Sample(entry["metric"], float(entry["value"][1])) for entry in series]
 
     def single_value(self, expression: str) -> float | None:
-        """Return the value of an expression; None if it does not have exactly one series."""
+        """Return the value of an expression; None if the answer has no series or several."""
         samples = self.query(expression)
         return samples[0].value if len(samples) == 1 else None
 
     def wait_for(self, expression: str, value: float, *, deadline: float = 20) -> None:
-        """Wait until an expression has one series with this value."""
+        """Wait until the answer to an expression is one series with the value `value`."""
         wait_until(
             lambda: self.single_value(expression) == value,
             deadline=deadline,
@@ -84,7 +84,7 @@ class Prometheus:
         return set(names)
 
     def rules(self) -> list[dict[str, Any]]:
-        """Return the alerting rules with their health and state."""
+        """Return the alerting rules, each with its health and its state."""
         return [rule for group in self._get_data("rules")["groups"] for rule in group["rules"]]
 
     def wait_ready(self) -> Self:

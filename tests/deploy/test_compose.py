@@ -62,7 +62,7 @@ def test_external_images_are_pinned() -> None:
 
 @pytest.fixture(scope="module")
 def stack(kafka: Kafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """All services of our image, started and healthy."""
+    """Return the services of the sensorwatch image, all started and healthy."""
     new_stack = Stack(kafka, build(tmp_path_factory.mktemp("image")))
     try:
         new_stack.start_services()
@@ -127,7 +127,7 @@ class TestServices:
         assert [path.name for path in stack.image.app.iterdir()] == ["schemas"]
 
     def test_a_stop_ends_every_service_in_time_and_health_checks_fail(self, stack: Stack) -> None:
-        """Must be the last test, because it stops all services."""
+        """Must be the last test of its class, because it stops all services."""
         running_programs = {
             name: program for name, program in stack.programs.items() if program.running
         }

@@ -1,4 +1,4 @@
-"""Tests of the references between Grafana's provisioning files."""
+"""Grafana's provisioning files refer to each other correctly."""
 
 import json
 from typing import Any
@@ -12,7 +12,7 @@ PROVISIONING = GRAFANA / "provisioning"
 
 
 def read_yaml(name: str) -> Any:
-    """Read a provisioning file."""
+    """Return the content of a provisioning file."""
     return YAML(typ="safe").load(PROVISIONING / name)
 
 

@@ -14,7 +14,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 
 def linked_folders() -> set[str]:
-    """Return the folders at the top that are links in the package."""
+    """Return the top-level folders to which the package `sensorwatch` contains symbolic links."""
     return {path.name for path in (ROOT / "sensorwatch").iterdir() if path.is_symlink()}
 
 

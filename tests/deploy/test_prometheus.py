@@ -25,7 +25,7 @@ PROMETHEUS_3_ACCEPT = (
     "application/openmetrics-text;version=0.0.1;q=0.5,"
     "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
 )
-"""The Accept header of Prometheus 3.7, the version in the compose file."""
+"""The Accept header of Prometheus 3.7, which is the version in the compose file."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -72,7 +72,7 @@ def test_scrape_targets_are_services_and_ports_of_the_compose_file() -> None:
 
 @dataclass(frozen=True, slots=True)
 class ScrapedServices:
-    """Services with known traffic, and a Prometheus that scraped them."""
+    """Services that processed a known number of records, and a Prometheus that scraped them."""
 
     services: MonitoredServices
     prometheus: Prometheus
@@ -90,7 +90,7 @@ def scraped_services(
     try:
         monitored.wait_ready()
         prometheus.wait_ready()
-        # Send records twice, with a scrape in between, because a rate needs an increase.
+        # Send records twice, with a scrape in between, because a rate is computed from an increase.
         for round_number in (1, 2):
             monitored.send(normal=145, anomalous=5, broken=5)
             monitored.predict(normal=3, anomalous=1)

@@ -1,4 +1,4 @@
-"""The wheel installs one top-level name, and works in a project with packages named like ours."""
+"""The wheel installs one top-level name, and works beside packages named like its subpackages."""
 
 import os
 import subprocess
@@ -19,16 +19,16 @@ ROWS = 400
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """A user's project folder, and the folder where the wheel is installed."""
+    """The folder of a user's project, and the folder into which the wheel is installed."""
 
     folder: Path
     site: Path
 
     def run(self, *arguments: str) -> str:
-        """Run Python in the project folder; return its output."""
+        """Run Python with the arguments in the project folder; return the output."""
         libraries = sysconfig.get_paths()["purelib"]
         completed = subprocess.run(
-            # -S leaves out the editable installation of this checkout.
+            # With -S, Python does not see the editable installation of this checkout.
             [sys.executable, "-S", *arguments],
             cwd=self.folder,
             env={**os.environ, "PYTHONPATH": os.pathsep.join([str(self.site), libraries])},
@@ -44,7 +44,7 @@ class Project:
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
     source = folder / "source"
-    # A copy, because a build leaves files in its source folder.
+    # Build from a copy, because the build leaves files in its source folder.
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(source)], check=True)
     options = ["--no-deps", "--no-build-isolation", "--disable-pip-version-check", "--quiet"]
     command = [sys.executable, "-m", "pip", "wheel", *options, "--wheel-dir", str(folder)]
@@ -55,7 +55,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def project(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Return a project whose packages have the names of sensorwatch's own subpackages."""
+    """Return a project with packages that are named like sensorwatch's subpackages."""
     folder, site = tmp_path_factory.mktemp("project"), tmp_path_factory.mktemp("site")
     options = ["--no-deps", "--disable-pip-version-check", "--quiet", "--target", str(site)]
     subprocess.run([sys.executable, "-m", "pip", "install", *options, str(wheel)], check=True)
