@@ -1,7 +1,7 @@
 """The services of docker-compose.yml."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -12,8 +12,6 @@ from ruamel.yaml import YAML
 ROOT = Path(__file__).parents[2]
 COMPOSE_FILE = ROOT / "docker-compose.yml"
 OUR_IMAGE = "sensorwatch:local"
-Rewrite = Callable[[str], str]
-"""A function that changes a text of the compose file so that it is valid outside containers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +44,7 @@ def read_compose() -> dict[str, Any]:
 def services() -> dict[str, Service]:
     """Return all services by name; each one follows the services on which it depends."""
     services_by_name = {
-        name: _service(name, body) for name, body in read_compose()["services"].items()
+        name: _service(name, definition) for name, definition in read_compose()["services"].items()
     }
     sorter = TopologicalSorter(
         {name: service.dependencies for name, service in services_by_name.items()}
@@ -65,20 +63,20 @@ def is_one_shot(name: str) -> bool:
     return any(service.dependencies.get(name) == condition for service in services().values())
 
 
-def _service(name: str, body: dict[str, Any]) -> Service:
-    healthcheck = body.get("healthcheck", {}).get("test", ["CMD"])
+def _service(name: str, definition: dict[str, Any]) -> Service:
+    healthcheck = definition.get("healthcheck", {}).get("test", ["CMD"])
     assert healthcheck[0] == "CMD", (
         f"{name}: a health check must not use a shell, which hides its program"
     )
     return Service(
         name=name,
-        image=body["image"],
-        command=tuple(body.get("command", ())),
-        environment=dict(body.get("environment", {})),
+        image=definition["image"],
+        command=tuple(definition.get("command", ())),
+        environment=dict(definition.get("environment", {})),
         healthcheck=tuple(healthcheck[1:]),
-        dependencies=_dependencies(body.get("depends_on", {})),
-        container_ports=tuple(_container_ports(body.get("ports", []))),
-        grace_seconds=float(str(body.get("stop_grace_period", "10s")).removesuffix("s")),
+        dependencies=_dependencies(definition.get("depends_on", {})),
+        container_ports=tuple(_container_ports(definition.get("ports", []))),
+        grace_seconds=float(str(definition.get("stop_grace_period", "10s")).removesuffix("s")),
     )
 
 
@@ -88,8 +86,8 @@ def _dependencies(depends_on: list[str] | dict[str, dict[str, str]]) -> dict[str
     return {name: dependency["condition"] for name, dependency in depends_on.items()}
 
 
-def _container_ports(mappings: list[str]) -> Iterator[int]:
-    for mapping in mappings:
-        match = re.fullmatch(r"127\.0\.0\.1:\d+:(\d+)", mapping)
-        assert match is not None, f"{mapping}: only loopback may be published"
+def _container_ports(port_mappings: list[str]) -> Iterator[int]:
+    for port_mapping in port_mappings:
+        match = re.fullmatch(r"127\.0\.0\.1:\d+:(\d+)", port_mapping)
+        assert match is not None, f"{port_mapping}: only loopback may be published"
         yield int(match[1])

@@ -49,8 +49,8 @@ class Stack:
             "127.0.0.1:9101": f"127.0.0.1:{self.consumer_port}",
             "127.0.0.1:8000": f"127.0.0.1:{self.api_port}",
         }
-        for inside, outside in replacements.items():
-            text = text.replace(inside, outside)
+        for inside_text, outside_text in replacements.items():
+            text = text.replace(inside_text, outside_text)
         return text
 
     def environment(self, service: Service) -> dict[str, str]:

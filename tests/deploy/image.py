@@ -67,12 +67,12 @@ def is_in_context(path: str) -> bool:
     parts = PurePosixPath(path).parts
     prefixes = ["/".join(parts[: length + 1]) for length in range(len(parts))]
     is_allowed = True
-    for rule in (ROOT / ".dockerignore").read_text().split():
-        pattern = rule.removeprefix("!").removeprefix("**/")
-        matches_any_folder = rule.startswith("**/")
+    for ignore_rule in (ROOT / ".dockerignore").read_text().split():
+        pattern = ignore_rule.removeprefix("!").removeprefix("**/")
+        matches_any_folder = ignore_rule.startswith("**/")
         names = [prefix.rpartition("/")[2] if matches_any_folder else prefix for prefix in prefixes]
         if any(_matches(name, pattern) for name in names):
-            is_allowed = rule.startswith("!")
+            is_allowed = ignore_rule.startswith("!")
     return is_allowed
 
 
@@ -82,9 +82,9 @@ def build(folder: Path) -> Image:
     for new_folder in (source, app, data):
         new_folder.mkdir(parents=True)
     for copy in copies():
-        *origins, target = copy.arguments
-        for origin in origins:
-            _copy(origin, source / target if target[0] != "/" else _image_path(folder, target))
+        *source_paths, target = copy.arguments
+        for source_path in source_paths:
+            _copy(source_path, source / target if target[0] != "/" else _image_path(folder, target))
     install = ["--no-deps", "--no-build-isolation", "--disable-pip-version-check", "--quiet"]
     subprocess.run(
         [sys.executable, "-m", "pip", "install", *install, "--target", site, source], check=True
@@ -97,13 +97,13 @@ def variables() -> dict[str, str]:
     last_from = max(
         index for index, instruction in enumerate(instructions()) if instruction.keyword == "FROM"
     )
-    pairs = [
-        pair
+    assignments = [
+        assignment
         for instruction in instructions()[last_from:]
         if instruction.keyword == "ENV"
-        for pair in instruction.arguments
+        for assignment in instruction.arguments
     ]
-    return dict(pair.split("=", 1) for pair in pairs)
+    return dict(assignment.split("=", 1) for assignment in assignments)
 
 
 def _instruction(words: list[str]) -> Instruction:
@@ -122,8 +122,8 @@ def _image_path(folder: Path, target: str) -> Path:
     return folder / target.lstrip("/")
 
 
-def _copy(origin: str, target: Path) -> None:
-    source = ROOT / origin
+def _copy(source_path: str, target: Path) -> None:
+    source = ROOT / source_path
     if source.is_file():
         destination = target / source.name if target.is_dir() else target
         destination.parent.mkdir(parents=True, exist_ok=True)
@@ -149,10 +149,10 @@ def _environment(folder: Path, site: Path) -> dict[str, str]:
     python = binaries / "python"
     python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
     python.chmod(0o755)
-    settings = {
+    image_variables = {
         name: text.replace("/data", str(folder / "data")) for name, text in variables().items()
     }
-    path = settings.pop("PATH").replace("/opt/venv/bin", str(binaries))
+    path = image_variables.pop("PATH").replace("/opt/venv/bin", str(binaries))
     path = path.replace("$PATH", os.environ["PATH"])
     # PYTHONPATH is searched before the editable installation.
-    return {**settings, "PATH": path, "PYTHONPATH": str(site)}
+    return {**image_variables, "PATH": path, "PYTHONPATH": str(site)}

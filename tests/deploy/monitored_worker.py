@@ -33,8 +33,8 @@ class MonitoredServices:
     def __init__(self, kafka: Kafka, folder: Path) -> None:
         self.kafka = kafka
         self.topic = kafka.create_topic(f"monitored-{uuid.uuid4().hex[:8]}", 2)
-        for kind in ("anomalies", "dlq", "ledger"):
-            kafka.create_topic(f"{self.topic}.{kind}")
+        for topic_suffix in ("anomalies", "dlq", "ledger"):
+            kafka.create_topic(f"{self.topic}.{topic_suffix}")
         kafka.create_topic(f"{self.topic}.state", 2)
         registry = Registry(folder / "registry")
         self.version = registry.register("default", a_candidate(), who="test", why="prometheus")

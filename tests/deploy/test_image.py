@@ -19,11 +19,11 @@ def linked_folders() -> set[str]:
 
 
 def test_every_copied_path_exists_and_is_in_the_build_context() -> None:
-    origins = [origin for copy in copies() for origin in copy.arguments[:-1]]
-    assert origins
-    for origin in origins:
-        assert (ROOT / origin).exists(), f"COPY {origin}: does not exist"
-        assert is_in_context(origin), f"COPY {origin}: .dockerignore excludes it"
+    source_paths = [source_path for copy in copies() for source_path in copy.arguments[:-1]]
+    assert source_paths
+    for source_path in source_paths:
+        assert (ROOT / source_path).exists(), f"COPY {source_path}: does not exist"
+        assert is_in_context(source_path), f"COPY {source_path}: .dockerignore excludes it"
 
 
 @pytest.mark.parametrize(
@@ -34,15 +34,19 @@ def test_files_that_the_image_does_not_need_are_not_in_the_build_context(path: s
 
 
 def test_every_top_level_package_is_copied() -> None:
-    copied = {origin for copy in copies() for origin in copy.arguments[:-1]}
+    copied = {source_path for copy in copies() for source_path in copy.arguments[:-1]}
     folders = {"api", "common", "consumer", "producer", "schemas", "trainer"}
     assert linked_folders() == folders
     assert folders | {"sensorwatch"} <= copied
 
 
 def test_only_locked_dependencies_are_downloaded_and_their_hashes_are_checked() -> None:
-    runs = [instruction.arguments for instruction in instructions() if instruction.keyword == "RUN"]
-    installs = [arguments for arguments in runs if "install" in arguments and "-m" not in arguments]
+    run_commands = [
+        instruction.arguments for instruction in instructions() if instruction.keyword == "RUN"
+    ]
+    installs = [
+        arguments for arguments in run_commands if "install" in arguments and "-m" not in arguments
+    ]
     installs = [arguments for arguments in installs if arguments[0].endswith("pip")]
     assert len(installs) == 2
     assert {"--require-hashes", "-r", "requirements.lock"} <= set(installs[0])
@@ -67,16 +71,16 @@ def test_the_python_of_the_image_is_supported_by_the_project() -> None:
 
 
 def test_programs_run_as_an_unprivileged_user_that_owns_the_volume() -> None:
-    users = [
+    image_users = [
         instruction.arguments[0] for instruction in instructions() if instruction.keyword == "USER"
     ]
-    assert users[-1:] not in ([], ["root"], ["0"])
-    runs = [
+    assert image_users[-1:] not in ([], ["root"], ["0"])
+    run_commands = [
         " ".join(instruction.arguments)
         for instruction in instructions()
         if instruction.keyword == "RUN"
     ]
-    assert any(f"--owner={users[-1]} /data" in run for run in runs)
+    assert any(f"--owner={image_users[-1]} /data" in run_command for run_command in run_commands)
     assert variables()["NUMBA_CACHE_DIR"].startswith("/data/"), "the root file system is read-only"
 
 

@@ -46,8 +46,8 @@ def dashboard_expressions() -> list[str]:
 
 def test_promtool_accepts_the_configuration_and_the_alerts() -> None:
     for kind, path in (("config", CONFIGURATION), ("rules", ALERTS)):
-        checked = promtool("check", kind, path)
-        assert checked.returncode == 0, checked.stdout + checked.stderr
+        check_result = promtool("check", kind, path)
+        assert check_result.returncode == 0, check_result.stdout + check_result.stderr
 
 
 def test_alerts_fire_only_in_the_expected_cases() -> None:
@@ -57,8 +57,8 @@ def test_alerts_fire_only_in_the_expected_cases() -> None:
 
 def test_every_alert_has_a_case_in_which_it_fires() -> None:
     names = set(re.findall(r"alert: (\w+)", ALERTS.read_text()))
-    cases = Path(__file__).with_name("alerts_test.yml").read_text()
-    fired_alerts = set(re.findall(r"alertname: (\w+)\n\s+exp_alerts:", cases))
+    alert_tests = Path(__file__).with_name("alerts_test.yml").read_text()
+    fired_alerts = set(re.findall(r"alertname: (\w+)\n\s+exp_alerts:", alert_tests))
     assert fired_alerts == names
 
 
@@ -147,18 +147,20 @@ class TestScraping:
         self, scraped_services: ScrapedServices
     ) -> None:
         topic = scraped_services.services.topic
-        lag = f'count(sensorwatch_consumer_lag_records{{topic="{topic}"}} == 0)'
-        scraped_services.prometheus.wait_for(lag, 2)
+        lag_expression = f'count(sensorwatch_consumer_lag_records{{topic="{topic}"}} == 0)'
+        scraped_services.prometheus.wait_for(lag_expression, 2)
 
     @pytest.mark.parametrize("expression", dashboard_expressions())
     def test_every_panel_of_the_dashboard_has_a_value(
         self, scraped_services: ScrapedServices, expression: str
     ) -> None:
-        def numbers() -> list[float]:
+        def numbers_in_answer() -> list[float]:
             values = [sample.value for sample in scraped_services.prometheus.query(expression)]
             return [value for value in values if not math.isnan(value)]
 
-        assert wait_until(numbers, deadline=20, what=f"{expression} to give a number", every=0.3)
+        assert wait_until(
+            numbers_in_answer, deadline=20, what=f"{expression} to give a number", every=0.3
+        )
 
     def test_the_alerts_are_evaluated_and_do_not_fire(
         self, scraped_services: ScrapedServices
@@ -169,12 +171,12 @@ class TestScraping:
             what="the rules to be evaluated",
             every=0.3,
         )
-        firing = [
+        firing_alerts = [
             rule["name"]
             for rule in scraped_services.prometheus.rules()
             if rule["state"] == "firing"
         ]
-        assert firing == []
+        assert firing_alerts == []
 
     def test_every_metric_of_alerts_and_dashboard_exists(
         self, scraped_services: ScrapedServices
@@ -192,8 +194,8 @@ class TestScraping:
     def test_promtool_accepts_the_metrics(self, scraped_services: ScrapedServices) -> None:
         for address in (scraped_services.services.consumer, scraped_services.services.api):
             _, text = scraped_services.services.get(address, "/metrics")
-            checked = promtool("check", "metrics", text=text)
-            assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
+            check_result = promtool("check", "metrics", text=text)
+            assert (check_result.returncode, check_result.stdout + check_result.stderr) == (0, "")
         rejected = promtool("check", "metrics", text="# TYPE a_total gauge\na_total 1\n")
         assert rejected.returncode != 0, "promtool must reject a wrong type"
 
@@ -201,10 +203,10 @@ class TestScraping:
         self, scraped_services: ScrapedServices
     ) -> None:
         for address in (scraped_services.services.consumer, scraped_services.services.api):
-            kind, text = scraped_services.services.get(
+            content_type, text = scraped_services.services.get(
                 address, "/metrics", accept=PROMETHEUS_3_ACCEPT
             )
-            assert kind.startswith("application/openmetrics-text; version=1.0.0")
+            assert content_type.startswith("application/openmetrics-text; version=1.0.0")
             parsed_families = parser.text_string_to_metric_families(text)  # type: ignore[no-untyped-call] # theirs
             families = {family.name for family in parsed_families}
             assert "sensorwatch_rows_scored" in families
