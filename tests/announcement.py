@@ -28,11 +28,13 @@ class Prerequisite:
 
 def prerequisites() -> list[Prerequisite]:
     """Return the prerequisites of all tests; each missing one has its `missing_reason` set."""
-    required = kafka_required()
+    kafka_is_required = kafka_required()
     return [
-        Prerequisite("tests on a real Kafka", reason_kafka_is_missing(), required),
-        Prerequisite("tests with a proxy before Kafka", reason_java_is_missing(), required),
-        Prerequisite("tests with a real Prometheus", prometheus_missing(), required),
+        Prerequisite("tests on a real Kafka", reason_kafka_is_missing(), kafka_is_required),
+        Prerequisite(
+            "tests with a proxy before Kafka", reason_java_is_missing(), kafka_is_required
+        ),
+        Prerequisite("tests with a real Prometheus", prometheus_missing(), kafka_is_required),
         Prerequisite("tests on the SKAB files", skab_missing()),
     ]
 

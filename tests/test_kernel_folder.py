@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 NOBODY_UID = 65_534
 # The user `nobody` may be unable to read Python's own folder. Therefore the script imports numba
 # and compiles a function while it is still root.
-BECOME_NOBODY = f"""
+BECOME_NOBODY_SCRIPT = f"""
 import os
 import numba, numpy
 numba.njit(lambda column: column.sum())(numpy.ones(1))
@@ -29,7 +29,7 @@ os.setgroups([])
 os.setgid({NOBODY_UID})
 os.setuid({NOBODY_UID})
 """
-USE_A_KERNEL = """
+KERNEL_SCRIPT = """
 import os
 import numpy as np
 from sensorwatch.common.model.tails import fit_tail, rarity
@@ -172,14 +172,14 @@ def test_without_a_temporary_folder_kernels_have_no_folder_and_one_warning_is_lo
 
 
 def use_a_kernel_as_nobody(
-    numba_cache_dir: Path | None, home: Path
+    numba_cache_dir: Path | None, home_folder: Path
 ) -> "subprocess.CompletedProcess[str]":
     """Use a kernel in a process that changes to the user `nobody`, which cannot write anywhere."""
-    environment = {"PATH": os.environ["PATH"], "HOME": str(home), "PYTHONPATH": str(ROOT)}
+    environment = {"PATH": os.environ["PATH"], "HOME": str(home_folder), "PYTHONPATH": str(ROOT)}
     if numba_cache_dir is not None:
         environment["NUMBA_CACHE_DIR"] = str(numba_cache_dir)
     return subprocess.run(
-        [sys.executable, "-c", BECOME_NOBODY + USE_A_KERNEL],
+        [sys.executable, "-c", BECOME_NOBODY_SCRIPT + KERNEL_SCRIPT],
         env=environment,
         capture_output=True,
         text=True,
@@ -208,7 +208,7 @@ def test_a_service_account_compiles_with_one_warning(tmp_path: Path, *, used_by_
             "NUMBA_CACHE_DIR": str(numba_cache_dir),
             "PYTHONPATH": str(ROOT),
         }
-        subprocess.run([sys.executable, "-c", USE_A_KERNEL], env=environment, check=True)
+        subprocess.run([sys.executable, "-c", KERNEL_SCRIPT], env=environment, check=True)
         assert list(numba_cache_dir.iterdir())
 
     process = use_a_kernel_as_nobody(numba_cache_dir, tmp_path / "missing")

@@ -23,10 +23,10 @@ def _packages_of_common(*names: str) -> set[str]:
     return {f"{ROOT_PACKAGE}.common.{name}" for name in names}
 
 
-BELOW_MODEL = _packages_of_common("rows", "row_executor") | BASE_MODULES
-BELOW_SCORING = BELOW_MODEL | _packages_of_common("model")
-BELOW_LEDGER = BELOW_SCORING | _packages_of_common("scoring")
-ALL_OF_COMMON = BELOW_LEDGER | _packages_of_common(
+PACKAGES_BELOW_MODEL = _packages_of_common("rows", "row_executor") | BASE_MODULES
+PACKAGES_BELOW_SCORING = PACKAGES_BELOW_MODEL | _packages_of_common("model")
+PACKAGES_BELOW_LEDGER = PACKAGES_BELOW_SCORING | _packages_of_common("scoring")
+COMMON_PACKAGES = PACKAGES_BELOW_LEDGER | _packages_of_common(
     "kafka", "ledger", "parquet", "registry", "runtime", "simulation", "tables"
 )
 ALLOWED_IMPORTS = {
@@ -42,20 +42,22 @@ ALLOWED_IMPORTS = {
     f"{ROOT_PACKAGE}.common.parquet": BASE_MODULES | _packages_of_common("rows"),
     f"{ROOT_PACKAGE}.common.tables": BASE_MODULES | _packages_of_common("rows", "parquet"),
     f"{ROOT_PACKAGE}.common.simulation": BASE_MODULES | _packages_of_common("rows"),
-    f"{ROOT_PACKAGE}.common.model": BELOW_MODEL,
-    f"{ROOT_PACKAGE}.common.scoring": BELOW_SCORING,
-    f"{ROOT_PACKAGE}.common.ledger": BELOW_LEDGER,
-    f"{ROOT_PACKAGE}.common.registry": BELOW_LEDGER,
-    f"{ROOT_PACKAGE}.common.kafka": BELOW_LEDGER | _packages_of_common("ledger"),
-    f"{ROOT_PACKAGE}.common.runtime": BELOW_LEDGER
+    f"{ROOT_PACKAGE}.common.model": PACKAGES_BELOW_MODEL,
+    f"{ROOT_PACKAGE}.common.scoring": PACKAGES_BELOW_SCORING,
+    f"{ROOT_PACKAGE}.common.ledger": PACKAGES_BELOW_LEDGER,
+    f"{ROOT_PACKAGE}.common.registry": PACKAGES_BELOW_LEDGER,
+    f"{ROOT_PACKAGE}.common.kafka": PACKAGES_BELOW_LEDGER | _packages_of_common("ledger"),
+    f"{ROOT_PACKAGE}.common.runtime": PACKAGES_BELOW_LEDGER
     | _packages_of_common("kernel_cache", "kernel_folder"),
     **{
-        f"{ROOT_PACKAGE}.{folder}": ALL_OF_COMMON for folder in LINKED_FOLDERS if folder != "common"
+        f"{ROOT_PACKAGE}.{folder}": COMMON_PACKAGES
+        for folder in LINKED_FOLDERS
+        if folder != "common"
     },
-    ROOT_PACKAGE: ALL_OF_COMMON
+    ROOT_PACKAGE: COMMON_PACKAGES
     | _packages_of_common("kernel_cache")
     | {f"{ROOT_PACKAGE}.{folder}" for folder in LINKED_FOLDERS if folder != "common"},
-    "benchmarks": ALL_OF_COMMON | {f"{ROOT_PACKAGE}.trainer"},
+    "benchmarks": COMMON_PACKAGES | {f"{ROOT_PACKAGE}.trainer"},
 }
 """For each package, the packages that it may import."""
 PURE_PACKAGES = tuple(

@@ -19,7 +19,7 @@ ALLOWED_OUTPUTS = {
     "common/runtime/logs.py": {"sys.stderr"},
 }
 PRINT_FUNCTIONS = {"print", "typer.echo", "typer.secho", "click.echo", "click.secho", "rich.print"}
-STREAMS = {"sys.stdout", "sys.stderr", "sys.stdout.buffer", "sys.stderr.buffer"}
+STANDARD_STREAMS = {"sys.stdout", "sys.stderr", "sys.stdout.buffer", "sys.stderr.buffer"}
 HARMLESS_STREAM_METHODS = {"isatty", "flush", "fileno"}
 RAW_RICH_NAMES = {"rich.console.Console", "rich.text.Text", "rich.print"}
 CAPTION_ARGUMENTS = {"title", "subtitle", "caption"}
@@ -60,7 +60,7 @@ def _raw_streams(tree: ast.AST) -> Iterator[str]:
     }
     for node in ast.walk(tree):
         is_harmless = not isinstance(node, ast.Attribute) or id(node) in harmless_ids
-        if not is_harmless and (name := ast.unparse(node)) in STREAMS:
+        if not is_harmless and (name := ast.unparse(node)) in STANDARD_STREAMS:
             yield name
 
 

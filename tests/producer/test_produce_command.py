@@ -233,4 +233,4 @@ def stored_records(address: str, topic: str, *, partitions: int) -> int:
         for partition in range(partitions)
     ]
     reader.close()
-    return sum(high - low for low, high in watermarks)
+    return sum(high_watermark - low_watermark for low_watermark, high_watermark in watermarks)

@@ -15,7 +15,7 @@ from sensorwatch.common.runtime.kernel_compilation import JOBS, SCORING_JOB, Ker
 from sensorwatch.common.runtime.kernel_progress import show_share
 from tests.commands.command_runner import ROOT
 
-COMPILE = """
+COMPILE_SCRIPT = """
 import sensorwatch.common.scoring.warmup
 from sensorwatch.common.runtime.kernel_compilation import KernelCompilation
 shares = []
@@ -27,7 +27,7 @@ print(shares == sorted(shares), bool(shares) and shares[-1] > 0.5)
 
 def compiling_process(cache: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", COMPILE],
+        [sys.executable, "-c", COMPILE_SCRIPT],
         env={**os.environ, "NUMBA_CACHE_DIR": str(cache)},
         cwd=ROOT,
         stdout=subprocess.PIPE,

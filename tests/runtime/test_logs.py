@@ -16,12 +16,12 @@ from tests.runtime.test_printing import is_safe
 
 @pytest.fixture(autouse=True)
 def _restore_logging() -> Iterator[None]:
-    root, package_logger = logging.getLogger(), logging.getLogger("sensorwatch")
-    settings_before = root.level, package_logger.level, list(root.handlers)
+    root_logger, package_logger = logging.getLogger(), logging.getLogger("sensorwatch")
+    settings_before = root_logger.level, package_logger.level, list(root_logger.handlers)
     yield
-    root.setLevel(settings_before[0])
+    root_logger.setLevel(settings_before[0])
     package_logger.setLevel(settings_before[1])
-    root.handlers[:] = settings_before[2]
+    root_logger.handlers[:] = settings_before[2]
 
 
 def configure_logging(log_format: str, level: str = "info") -> io.StringIO:
