@@ -17,7 +17,7 @@ _TYPICAL_SECONDS = 600
 
 @dataclass(frozen=True, slots=True)
 class Prerequisite:
-    """A program or data set that some tests need and that this machine may lack."""
+    """A program or data set that some tests need and that may be missing on this machine."""
 
     needed_by: str
     missing_reason: str | None
@@ -40,13 +40,13 @@ def prerequisites() -> list[Prerequisite]:
 
 
 def is_complete(config: pytest.Config) -> bool:
-    """Say whether a run covers all test files, as `make test` does."""
+    """Return True if a run covers all test files, as `make test` does."""
     covers_test_paths = config.args_source is pytest.Config.ArgsSource.TESTPATHS
     return covers_test_paths and not config.getoption("keyword")
 
 
 def announcement(config: pytest.Config) -> list[str]:
-    """Return the lines that a complete run prints before its first test."""
+    """Return the lines that a complete test run prints before its first test."""
     expression = config.getoption("markexpr")
     return announcement_lines(
         expression, _seconds_by_expression(config).get(expression), prerequisites()
@@ -54,7 +54,7 @@ def announcement(config: pytest.Config) -> list[str]:
 
 
 def remember_duration(config: pytest.Config, seconds: float) -> None:
-    """Store the duration of a complete run for the announcement of the next run."""
+    """Store the duration of a complete test run, which the next run announces."""
     cache = _cache(config)
     if cache is not None:
         seconds_by_expression = {

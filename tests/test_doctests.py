@@ -1,4 +1,4 @@
-"""Every docstring example prints the output that the docstring shows."""
+"""Every example in a docstring prints the output that the docstring shows."""
 
 import doctest
 from importlib import import_module

@@ -40,7 +40,7 @@ print(os.environ.get("SENSORWATCH_PRIVATE_KERNELS"))
 
 @pytest.fixture
 def unwritable_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Return a folder of sources for which only a private temporary folder can store kernels.
+    """Return a source folder; its kernels can be stored only in a private temporary folder.
 
     The paths of the other folders (`__pycache__` in the sources, NUMBA_CACHE_DIR and the user's
     cache folder) are files, so not even root can store kernels there.

@@ -59,7 +59,7 @@ ALLOWED_IMPORTS = {
     | {f"{ROOT_PACKAGE}.{folder}" for folder in LINKED_FOLDERS if folder != "common"},
     "benchmarks": COMMON_PACKAGES | {f"{ROOT_PACKAGE}.trainer"},
 }
-"""For each package, the packages that it may import."""
+"""The packages that each package may import."""
 PURE_PACKAGES = tuple(
     f"{ROOT_PACKAGE}.common.{package}"
     for package in ("rows", "model", "scoring", "ledger", "simulation")
@@ -69,7 +69,7 @@ LIBRARIES_WITH_IO = {
     *("prometheus_client", "random", "requests", "rich", "shelve", "socket", "sqlite3"),
     *("subprocess", "threading", "time", "typer", "uvicorn"),
 }
-"""The libraries that packages of pure computation may not import."""
+"""Libraries that must not be imported by packages that only compute."""
 CODE_LOADING_LIBRARIES = {
     "cloudpickle",
     "dill",

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 SOURCE_FOLDERS = ("api", "common", "consumer", "producer", "sensorwatch", "trainer")
 MODULES_THAT_ESCAPE = {"common/runtime/printing.py", "common/runtime/console.py"}
 ALLOWED_OUTPUTS = {
-    # `produce` writes unchanged rows into a pipe; on a terminal it escapes the rows.
+    # `produce` writes rows unchanged into a pipe, but escaped on a terminal.
     "producer/produce_run.py": {"sys.stdout.buffer"},
     # The formatters of the logging handler escape each log line.
     "common/runtime/logs.py": {"sys.stderr"},
@@ -33,7 +33,7 @@ def sources() -> list[Path]:
 
 
 def raw_output(text: str) -> set[str]:
-    """Return the expressions of a source that write to the terminal without escaping."""
+    """Return the expressions of a source text that write to the terminal without escaping."""
     tree = ast.parse(text)
     return {
         *_print_calls(tree),

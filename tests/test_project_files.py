@@ -23,8 +23,8 @@ CONTRIBUTOR_FILES = [
 
 def read_yaml(name: str) -> dict[str, Any]:
     """Read a YAML file of the project."""
-    document: dict[str, Any] = YAML(typ="safe").load(ROOT / name)
-    return document
+    yaml_content: dict[str, Any] = YAML(typ="safe").load(ROOT / name)
+    return yaml_content
 
 
 def workflow_job() -> dict[str, Any]:
@@ -55,8 +55,10 @@ def test_the_workflow_runs_only_the_ci_script_which_runs_make_check() -> None:
 
 
 def test_the_workflow_tests_every_python_version_of_the_package() -> None:
-    prefix = "Programming Language :: Python :: 3."
-    classifiers = {text for text in PYPROJECT["project"]["classifiers"] if text.startswith(prefix)}
+    classifier_prefix = "Programming Language :: Python :: 3."
+    classifiers = {
+        text for text in PYPROJECT["project"]["classifiers"] if text.startswith(classifier_prefix)
+    }
     tested_versions = workflow_job()["strategy"]["matrix"]["python"]
 
     assert {
@@ -67,9 +69,9 @@ def test_the_workflow_tests_every_python_version_of_the_package() -> None:
 
 
 def test_the_timeout_of_the_workflow_exceeds_the_timeout_of_its_script() -> None:
-    (minutes,) = re.findall(r"timeout .*\b(\d+)m make check", CI_SCRIPT)
+    (timeout_minutes,) = re.findall(r"timeout .*\b(\d+)m make check", CI_SCRIPT)
 
-    assert workflow_job()["timeout-minutes"] > int(minutes)
+    assert workflow_job()["timeout-minutes"] > int(timeout_minutes)
 
 
 def test_the_workflow_caches_the_folder_of_kafkas_jars(monkeypatch: pytest.MonkeyPatch) -> None:

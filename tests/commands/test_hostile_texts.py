@@ -183,7 +183,7 @@ def test_topics_check_escapes_hostile_records(
 
 
 def write_schema(path: Path, *, signal: str) -> None:
-    """Write a schema with one signal; the schema's name and the unit are hostile."""
+    """Write a schema with one signal; the name of the schema and the unit are hostile texts."""
     path.parent.mkdir(exist_ok=True)
     path.write_text(
         f"""\

@@ -213,7 +213,7 @@ def test_the_latest_records_are_checked_against_the_schema(
 
 @pytest.mark.broker
 def test_the_latest_records_exclude_transaction_markers_and_aborted_records(kafka: Kafka) -> None:
-    """Commit and abort markers of transactions occupy offsets, but are not records."""
+    """The commit and abort markers of transactions have offsets, but are not records."""
     topic = kafka.create_unique_topic("recent", partitions=2)
     producer = Producer({"bootstrap.servers": kafka.address, "transactional.id": topic})
     producer.init_transactions(20)

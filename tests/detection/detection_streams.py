@@ -62,7 +62,7 @@ def score_in_batches(
 
 
 def detection_bytes(outcomes: Sequence[Outcome]) -> tuple[bytes, ...]:
-    """Return the detections of all outcomes as one bytes object for each column."""
+    """Return the detections of all outcomes; each column is one bytes object."""
     columns = (
         "raw_score",
         "anomaly_score",

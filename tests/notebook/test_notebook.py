@@ -80,10 +80,10 @@ def test_notebook_and_consumer_compute_bit_identical_scores(detector: Detector) 
 
 
 def test_a_file_is_read_with_an_inferred_schema(tmp_path: Path, detector: Detector) -> None:
-    file = tmp_path / "rows.csv"
-    a_faulty_frame().to_csv(file, index=False)
+    csv_file = tmp_path / "rows.csv"
+    a_faulty_frame().to_csv(csv_file, index=False)
 
-    rows = read_rows(file)
+    rows = read_rows(csv_file)
 
     assert rows.columns.tolist() == ["timestamp", "sensor_id", "flow", "pressure"]
     assert np.array_equal(rows["flow"], a_faulty_frame()["flow"])

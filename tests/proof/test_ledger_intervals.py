@@ -61,7 +61,7 @@ class InputRecord:
         return 0, -1
 
 
-def some_records(count: int = 30, *, first_offset: int = 0) -> list[InputRecord]:
+def some_records(row_count: int = 30, *, first_offset: int = 0) -> list[InputRecord]:
     def payload(number: int) -> bytes:
         if number % 7 == 3:
             return b"{"
@@ -70,7 +70,7 @@ def some_records(count: int = 30, *, first_offset: int = 0) -> list[InputRecord]
         text = f'{{"timestamp":"2025-01-01T00:00:00Z","x1":{x1},"x2":{x2},"x3":{x3}}}'
         return text.encode()
 
-    return [InputRecord(first_offset + number, payload(number)) for number in range(count)]
+    return [InputRecord(first_offset + number, payload(number)) for number in range(row_count)]
 
 
 def account_after_scoring(
@@ -187,9 +187,9 @@ def test_an_account_with_another_fingerprint_is_compared_by_its_counts() -> None
     assert (
         verify(LedgerInterval(SOURCE, other_account, end), records).verdict is Verdict.COUNTS_ONLY
     )
-    wrong_end = replace(end, normal=end.normal - 1, anomalies=end.anomalies + 1)
+    wrong_end_account = replace(end, normal=end.normal - 1, anomalies=end.anomalies + 1)
     assert (
-        verify(LedgerInterval(SOURCE, other_account, wrong_end), records).verdict
+        verify(LedgerInterval(SOURCE, other_account, wrong_end_account), records).verdict
         is Verdict.DIFFERENT
     )
 

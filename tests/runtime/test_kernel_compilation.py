@@ -62,9 +62,9 @@ def test_the_error_of_a_child_process_is_returned(
         monkeypatch.setattr(kernel_compilation, list_name, (("unknown-job",),))
 
     with KernelCompilation(is_cached=lambda: False) as compilation:
-        errors = compilation.wait(lambda _share: None, ["unknown-job"])
+        error_messages = compilation.wait(lambda _share: None, ["unknown-job"])
 
-    assert errors == ["KeyError: 'unknown-job'"]
+    assert error_messages == ["KeyError: 'unknown-job'"]
 
 
 def test_a_process_waits_while_another_one_has_the_lock_and_then_finds_the_kernels(
@@ -74,20 +74,20 @@ def test_a_process_waits_while_another_one_has_the_lock_and_then_finds_the_kerne
     folder = kernel_folder(Path(kernel_cache.__file__).parent)
     assert folder is not None
     folder.mkdir(parents=True, exist_ok=True)
-    cached = False
+    is_cached = False
 
     with (folder / "compilation.lock").open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
 
-        def finish(_share: float) -> None:
-            nonlocal cached
-            cached = True
+        def finish_compilation(_share: float) -> None:
+            nonlocal is_cached
+            is_cached = True
             fcntl.flock(lock, fcntl.LOCK_UN)
 
-        with KernelCompilation(is_cached=lambda: cached) as compilation:
-            assert compilation.wait(finish, JOBS) == []
+        with KernelCompilation(is_cached=lambda: is_cached) as compilation:
+            assert compilation.wait(finish_compilation, JOBS) == []
 
-    assert cached
+    assert is_cached
 
 
 def test_a_compilation_that_is_closed_leaves_no_process(
@@ -97,10 +97,10 @@ def test_a_compilation_that_is_closed_leaves_no_process(
     monkeypatch.setattr(kernel_compilation, "_JOBS_OF_ONE_CPU", ((SCORING_JOB,),))
 
     with KernelCompilation(is_cached=lambda: False) as compilation:
-        children = [child._process for child in compilation._children]
-        assert [child.poll() for child in children] == [None] * len(children)
+        child_processes = [child._process for child in compilation._children]
+        assert [child.poll() for child in child_processes] == [None] * len(child_processes)
 
-    assert all(child.poll() is not None for child in children)
+    assert all(child.poll() is not None for child in child_processes)
 
 
 def test_kernels_are_counted_in_the_text_of_the_sources(

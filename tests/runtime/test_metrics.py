@@ -129,13 +129,13 @@ def test_the_row_histogram_counts_like_the_prometheus_histogram(arrays: list[lis
     st.integers(1, 20),
 )
 def test_the_windowed_ratio_counts_only_the_last_seconds(
-    steps: list[tuple[int, int, int]], seconds: int
+    additions: list[tuple[int, int, int]], seconds: int
 ) -> None:
-    ratio = WindowedRatio(seconds)
+    windowed_ratio = WindowedRatio(seconds)
     now, added_counts = 0, []
-    for pause_seconds, hits, misses in steps:
+    for pause_seconds, hits, misses in additions:
         now += pause_seconds
-        ratio.add(hits, hits + misses, now=now + 0.5)
+        windowed_ratio.add(hits, hits + misses, now=now + 0.5)
         added_counts.append((now, hits, hits + misses))
 
     counts_in_window = [
@@ -146,5 +146,5 @@ def test_the_windowed_ratio_counts_only_the_last_seconds(
         if counts_in_window
         else (0, 0)
     )
-    assert ratio.ratio(now=now + 0.7) == (hits / rows if rows else 0)
-    assert ratio.ratio(now=now + seconds + 1) == 0
+    assert windowed_ratio.ratio(now=now + 0.7) == (hits / rows if rows else 0)
+    assert windowed_ratio.ratio(now=now + seconds + 1) == 0
