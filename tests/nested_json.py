@@ -1,3 +1,3 @@
-"""JSON that a decoder cannot read, because its arrays are nested too deeply."""
+"""JSON with arrays nested so deeply that a decoder refuses it."""
 
 DEEPLY_NESTED = b'{"unknown":' + b"[" * 100_000 + b"]" * 100_000 + b"}"

@@ -56,18 +56,18 @@ def a_candidate(*, seed: int = 7, rows: int = 400, trees: int = 20) -> Candidate
     schema = a_schema()
     readings = some_readings(rows, seed=seed, signals=len(schema.signals))
     plan = plain_plan(schema)
-    matrix = compute_features(readings, plan)
-    boundary = rows * 7 // 10
+    features = compute_features(readings, plan)
+    fit_rows = rows * 7 // 10
     estimator = IsolationForest(n_estimators=trees, max_samples=64, random_state=seed)
-    estimator.fit(matrix[:boundary])
+    estimator.fit(features[:fit_rows])
     forest = forest_from_sklearn(estimator)
-    golden_rows = np.linspace(boundary, rows - 1, min(50, rows - boundary)).astype(np.int64)
+    golden_rows = np.linspace(fit_rows, rows - 1, min(50, rows - fit_rows)).astype(np.int64)
     return Candidate(
         schema=schema,
         plan=plan,
         levels=no_levels(np.zeros(len(schema.signals))),
         forest=forest,
-        calibration=calibrate(score(forest, matrix[boundary:]), 0.02),
+        calibration=calibrate(score(forest, features[fit_rows:]), 0.02),
         ranges=learn_signal_ranges(readings),
         estimator=estimator,
         parameters={"trees": trees, "max_samples": 64, "target_alert_rate": 0.02},
@@ -80,9 +80,9 @@ def a_candidate(*, seed: int = 7, rows: int = 400, trees: int = 20) -> Candidate
             rows=rows,
         ),
         split={
-            "fit_rows": boundary,
-            "calibration_rows": rows - boundary,
-            "boundary_time": int(readings.event_time[boundary]),
+            "fit_rows": fit_rows,
+            "calibration_rows": rows - fit_rows,
+            "boundary_time": int(readings.event_time[fit_rows]),
         },
         golden=readings.take(golden_rows),
     )

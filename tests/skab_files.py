@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 DATA_VARIABLE = "SENSORWATCH_TEST_DATA"
-DATA = Path(os.environ.get(DATA_VARIABLE) or Path(__file__).parents[2] / "shared" / "data") / "skab"
-ANOMALY_FREE = DATA / "anomaly-free" / "anomaly-free.csv"
-VALVE = DATA / "valve1" / "0.csv"
+SKAB_FOLDER = (
+    Path(os.environ.get(DATA_VARIABLE) or Path(__file__).parents[2] / "shared" / "data") / "skab"
+)
+ANOMALY_FREE = SKAB_FOLDER / "anomaly-free" / "anomaly-free.csv"
+VALVE = SKAB_FOLDER / "valve1" / "0.csv"
 SIGNALS = [
     "Accelerometer1RMS",
     "Accelerometer2RMS",
@@ -25,8 +27,8 @@ def skab_missing() -> str | None:
     """Return the reason why the SKAB files cannot be used; None if they can be used."""
     return (
         None
-        if DATA.is_dir()
-        else f"no SKAB files in {DATA}: set {DATA_VARIABLE} to the parent folder"
+        if SKAB_FOLDER.is_dir()
+        else f"no SKAB files in {SKAB_FOLDER}: set {DATA_VARIABLE} to the parent folder"
     )
 
 

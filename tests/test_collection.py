@@ -1,4 +1,4 @@
-"""The pytest hooks choose which tests share a worker of xdist and which count for coverage."""
+"""The pytest hooks choose which tests share an xdist worker and which are measured for coverage."""
 
 import pytest
 
@@ -31,15 +31,17 @@ def collected_tests(pytester: pytest.Pytester) -> list[pytest.Item]:
 
 
 def names_with_marker(collected_tests: list[pytest.Item], marker: str) -> list[str]:
-    """Return the names of the tests that have a marker."""
+    """Return the names of the tests that have the marker `marker`."""
     return [item.name for item in collected_tests if item.get_closest_marker(marker) is not None]
 
 
 def test_one_worker_runs_all_tests_on_a_real_kafka(collected_tests: list[pytest.Item]) -> None:
-    groups = [mark.args for item in collected_tests for mark in item.iter_markers("xdist_group")]
+    xdist_groups = [
+        mark.args for item in collected_tests for mark in item.iter_markers("xdist_group")
+    ]
 
     assert names_with_marker(collected_tests, "xdist_group") == ["test_on_kafka"]
-    assert groups == [("broker",)]
+    assert xdist_groups == [("broker",)]
 
 
 def test_coverage_is_measured_in_quick_tests_only(collected_tests: list[pytest.Item]) -> None:

@@ -1,11 +1,11 @@
-"""Every docstring example prints the output that the docstring shows."""
+"""Every example in a docstring prints the output that the docstring shows."""
 
 import doctest
 from importlib import import_module
 
 import pytest
 
-MODULES = (
+MODULES_WITH_EXAMPLES = (
     "sensorwatch.common.scoring.detector",
     "sensorwatch.common.scoring.processing",
     "sensorwatch.notebook.frame_detector",
@@ -14,11 +14,11 @@ MODULES = (
 """The modules whose docstrings contain examples."""
 
 
-@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.parametrize("module", MODULES_WITH_EXAMPLES)
 def test_the_examples_of_a_module_are_correct(module: str) -> None:
-    flags = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
+    doctest_flags = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 
-    result = doctest.testmod(import_module(module), optionflags=flags)
+    result = doctest.testmod(import_module(module), optionflags=doctest_flags)
 
     assert result.attempted > 0
     assert result.failed == 0

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 NOBODY_UID = 65_534
 # The user `nobody` may be unable to read Python's own folder. Therefore the script imports numba
 # and compiles a function while it is still root.
-BECOME_NOBODY = f"""
+BECOME_NOBODY_SCRIPT = f"""
 import os
 import numba, numpy
 numba.njit(lambda column: column.sum())(numpy.ones(1))
@@ -29,7 +29,7 @@ os.setgroups([])
 os.setgid({NOBODY_UID})
 os.setuid({NOBODY_UID})
 """
-USE_A_KERNEL = """
+KERNEL_SCRIPT = """
 import os
 import numpy as np
 from sensorwatch.common.model.tails import fit_tail, rarity
@@ -40,7 +40,7 @@ print(os.environ.get("SENSORWATCH_PRIVATE_KERNELS"))
 
 @pytest.fixture
 def unwritable_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Return a folder of sources for which only a private temporary folder can store kernels.
+    """Return a source folder; its kernels can be stored only in a private temporary folder.
 
     The paths of the other folders (`__pycache__` in the sources, NUMBA_CACHE_DIR and the user's
     cache folder) are files, so not even root can store kernels there.
@@ -95,8 +95,8 @@ def test_without_a_writable_folder_a_private_folder_is_made_with_one_warning(
     assert private_folder.parent == tmp_path
     assert other_sources_folder is not None
     assert other_sources_folder.parent == private_folder
-    status = private_folder.stat()
-    assert (stat.S_IMODE(status.st_mode), status.st_uid) == (0o700, os.geteuid())
+    folder_status = private_folder.stat()
+    assert (stat.S_IMODE(folder_status.st_mode), folder_status.st_uid) == (0o700, os.geteuid())
     (warning,) = warnings_in(caplog)
     for expected_text in (
         str(unwritable_sources / "__pycache__"),
@@ -126,9 +126,9 @@ def test_a_folder_that_another_user_could_have_prepared_is_not_used(
         prepared_folder.mkdir()
         prepared_folder.chmod(0o777)
     elif preparation == "link":
-        target = tmp_path / "target"
-        target.mkdir(mode=0o700)
-        prepared_folder.symlink_to(target)
+        link_target = tmp_path / "target"
+        link_target.mkdir(mode=0o700)
+        prepared_folder.symlink_to(link_target)
     monkeypatch.setenv(PRIVATE_FOLDER_VARIABLE, str(prepared_folder))
 
     folder = kernel_folder(unwritable_sources)
@@ -143,8 +143,8 @@ def test_a_folder_of_another_user_is_not_used(
     prepared_folder = tmp_path / "prepared"
     prepared_folder.mkdir(mode=0o700)
     monkeypatch.setenv(PRIVATE_FOLDER_VARIABLE, str(prepared_folder))
-    owner = os.geteuid()
-    monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
+    owner_id = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: owner_id + 1)
 
     assert kernel_folder(unwritable_sources) is None
 
@@ -172,14 +172,14 @@ def test_without_a_temporary_folder_kernels_have_no_folder_and_one_warning_is_lo
 
 
 def use_a_kernel_as_nobody(
-    numba_cache_dir: Path | None, home: Path
+    numba_cache_dir: Path | None, home_folder: Path
 ) -> "subprocess.CompletedProcess[str]":
     """Use a kernel in a process that changes to the user `nobody`, which cannot write anywhere."""
-    environment = {"PATH": os.environ["PATH"], "HOME": str(home), "PYTHONPATH": str(ROOT)}
+    environment = {"PATH": os.environ["PATH"], "HOME": str(home_folder), "PYTHONPATH": str(ROOT)}
     if numba_cache_dir is not None:
         environment["NUMBA_CACHE_DIR"] = str(numba_cache_dir)
     return subprocess.run(
-        [sys.executable, "-c", BECOME_NOBODY + USE_A_KERNEL],
+        [sys.executable, "-c", BECOME_NOBODY_SCRIPT + KERNEL_SCRIPT],
         env=environment,
         capture_output=True,
         text=True,
@@ -208,7 +208,7 @@ def test_a_service_account_compiles_with_one_warning(tmp_path: Path, *, used_by_
             "NUMBA_CACHE_DIR": str(numba_cache_dir),
             "PYTHONPATH": str(ROOT),
         }
-        subprocess.run([sys.executable, "-c", USE_A_KERNEL], env=environment, check=True)
+        subprocess.run([sys.executable, "-c", KERNEL_SCRIPT], env=environment, check=True)
         assert list(numba_cache_dir.iterdir())
 
     process = use_a_kernel_as_nobody(numba_cache_dir, tmp_path / "missing")

@@ -12,7 +12,7 @@ import pytest
 from sensorwatch.common import kernel_cache, kernels
 
 ROOT = Path(__file__).parents[1]
-USE_A_KERNEL = """
+KERNEL_SCRIPT = """
 import numpy as np
 from sensorwatch.common.kernels import is_cached
 from sensorwatch.common.model.tails import fit_tail, look_up_rarities, rarity
@@ -80,23 +80,23 @@ def test_an_inlined_kernel_computes_the_correct_result() -> None:
 
 
 def test_a_second_process_loads_the_kernels_that_the_first_process_compiled(tmp_path: Path) -> None:
-    assert _output_of(USE_A_KERNEL, tmp_path) == "False 0"
-    assert _output_of(USE_A_KERNEL, tmp_path) == "True 1"
+    assert _output_of(KERNEL_SCRIPT, tmp_path) == "False 0"
+    assert _output_of(KERNEL_SCRIPT, tmp_path) == "True 1"
 
 
-@pytest.mark.parametrize("content", [b"", b"\0" * 100])
+@pytest.mark.parametrize("damaged_content", [b"", b"\0" * 100])
 @pytest.mark.parametrize("suffix", ["nbi", "nbc"])
 def test_kernels_with_damaged_cache_files_are_compiled_again(
-    tmp_path: Path, suffix: str, content: bytes
+    tmp_path: Path, suffix: str, damaged_content: bytes
 ) -> None:
     """Cache files that a crash or a full disk left incomplete must not stop later processes."""
-    _output_of(USE_A_KERNEL, tmp_path)
+    _output_of(KERNEL_SCRIPT, tmp_path)
     for path in tmp_path.rglob(f"*.{suffix}"):
-        path.write_bytes(content)
+        path.write_bytes(damaged_content)
 
-    _output_of(USE_A_KERNEL, tmp_path)
+    _output_of(KERNEL_SCRIPT, tmp_path)
 
-    assert _output_of(USE_A_KERNEL, tmp_path) == "True 1"
+    assert _output_of(KERNEL_SCRIPT, tmp_path) == "True 1"
 
 
 def _output_of(code: str, cache_dir: Path) -> str:

@@ -23,10 +23,10 @@ def _packages_of_common(*names: str) -> set[str]:
     return {f"{ROOT_PACKAGE}.common.{name}" for name in names}
 
 
-BELOW_MODEL = _packages_of_common("rows", "row_executor") | BASE_MODULES
-BELOW_SCORING = BELOW_MODEL | _packages_of_common("model")
-BELOW_LEDGER = BELOW_SCORING | _packages_of_common("scoring")
-ALL_OF_COMMON = BELOW_LEDGER | _packages_of_common(
+PACKAGES_BELOW_MODEL = _packages_of_common("rows", "row_executor") | BASE_MODULES
+PACKAGES_BELOW_SCORING = PACKAGES_BELOW_MODEL | _packages_of_common("model")
+PACKAGES_BELOW_LEDGER = PACKAGES_BELOW_SCORING | _packages_of_common("scoring")
+COMMON_PACKAGES = PACKAGES_BELOW_LEDGER | _packages_of_common(
     "kafka", "ledger", "parquet", "registry", "runtime", "simulation", "tables"
 )
 ALLOWED_IMPORTS = {
@@ -42,22 +42,24 @@ ALLOWED_IMPORTS = {
     f"{ROOT_PACKAGE}.common.parquet": BASE_MODULES | _packages_of_common("rows"),
     f"{ROOT_PACKAGE}.common.tables": BASE_MODULES | _packages_of_common("rows", "parquet"),
     f"{ROOT_PACKAGE}.common.simulation": BASE_MODULES | _packages_of_common("rows"),
-    f"{ROOT_PACKAGE}.common.model": BELOW_MODEL,
-    f"{ROOT_PACKAGE}.common.scoring": BELOW_SCORING,
-    f"{ROOT_PACKAGE}.common.ledger": BELOW_LEDGER,
-    f"{ROOT_PACKAGE}.common.registry": BELOW_LEDGER,
-    f"{ROOT_PACKAGE}.common.kafka": BELOW_LEDGER | _packages_of_common("ledger"),
-    f"{ROOT_PACKAGE}.common.runtime": BELOW_LEDGER
+    f"{ROOT_PACKAGE}.common.model": PACKAGES_BELOW_MODEL,
+    f"{ROOT_PACKAGE}.common.scoring": PACKAGES_BELOW_SCORING,
+    f"{ROOT_PACKAGE}.common.ledger": PACKAGES_BELOW_LEDGER,
+    f"{ROOT_PACKAGE}.common.registry": PACKAGES_BELOW_LEDGER,
+    f"{ROOT_PACKAGE}.common.kafka": PACKAGES_BELOW_LEDGER | _packages_of_common("ledger"),
+    f"{ROOT_PACKAGE}.common.runtime": PACKAGES_BELOW_LEDGER
     | _packages_of_common("kernel_cache", "kernel_folder"),
     **{
-        f"{ROOT_PACKAGE}.{folder}": ALL_OF_COMMON for folder in LINKED_FOLDERS if folder != "common"
+        f"{ROOT_PACKAGE}.{folder}": COMMON_PACKAGES
+        for folder in LINKED_FOLDERS
+        if folder != "common"
     },
-    ROOT_PACKAGE: ALL_OF_COMMON
+    ROOT_PACKAGE: COMMON_PACKAGES
     | _packages_of_common("kernel_cache")
     | {f"{ROOT_PACKAGE}.{folder}" for folder in LINKED_FOLDERS if folder != "common"},
-    "benchmarks": ALL_OF_COMMON | {f"{ROOT_PACKAGE}.trainer"},
+    "benchmarks": COMMON_PACKAGES | {f"{ROOT_PACKAGE}.trainer"},
 }
-"""For each package, the packages that it may import."""
+"""The packages that each package may import."""
 PURE_PACKAGES = tuple(
     f"{ROOT_PACKAGE}.common.{package}"
     for package in ("rows", "model", "scoring", "ledger", "simulation")
@@ -67,7 +69,7 @@ LIBRARIES_WITH_IO = {
     *("prometheus_client", "random", "requests", "rich", "shelve", "socket", "sqlite3"),
     *("subprocess", "threading", "time", "typer", "uvicorn"),
 }
-"""The libraries that packages of pure computation may not import."""
+"""Libraries that must not be imported by packages that only compute."""
 CODE_LOADING_LIBRARIES = {
     "cloudpickle",
     "dill",
@@ -109,8 +111,8 @@ def imported_modules(module: str, text: str) -> set[str]:
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            base = module.split(".")[: -node.level] if node.level else []
-            origin = ".".join([*base, *([node.module] if node.module else [])])
+            parent_packages = module.split(".")[: -node.level] if node.level else []
+            origin = ".".join([*parent_packages, *([node.module] if node.module else [])])
             # In `from sensorwatch.common import rows`, `rows` is a package, not only a name in one.
             names |= {origin, *(f"{origin}.{alias.name}" for alias in node.names)}
     return names
@@ -119,9 +121,9 @@ def imported_modules(module: str, text: str) -> set[str]:
 def package_of(module: str) -> str | None:
     """Return the package of a module; None for a library and for `sensorwatch.common` itself."""
     parts = module.split(".")
-    for length in (3, 2, 1):
-        package = ".".join(parts[:length])
-        if len(parts) >= length and package in ALLOWED_IMPORTS and package != ROOT_PACKAGE:
+    for part_count in (3, 2, 1):
+        package = ".".join(parts[:part_count])
+        if len(parts) >= part_count and package in ALLOWED_IMPORTS and package != ROOT_PACKAGE:
             return package
     is_in_command_line = parts[0] == ROOT_PACKAGE and parts[1:2] != ["common"]
     return ROOT_PACKAGE if is_in_command_line else None

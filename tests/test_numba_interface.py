@@ -30,10 +30,10 @@ def test_the_locked_numba_is_the_newest_minor_version_that_is_allowed() -> None:
     (version_range,) = [
         requirement.specifier for requirement in requirements if requirement.name == "numba"
     ]
-    major, minor = version("numba").split(".")[:2]
+    major_version, minor_version = version("numba").split(".")[:2]
 
     assert version_range.contains(version("numba"))
-    assert not version_range.contains(f"{major}.{int(minor) + 1}.0")
+    assert not version_range.contains(f"{major_version}.{int(minor_version) + 1}.0")
 
 
 def test_a_dispatcher_stores_its_cache_in_the_attribute_that_kernels_replace() -> None:
@@ -52,12 +52,12 @@ def test_a_dispatcher_calls_only_methods_that_the_kernel_cache_has() -> None:
 
 
 def test_a_locator_of_numba_has_no_method_that_the_kernel_locator_lacks() -> None:
-    methods = {
+    called_method_names = {
         *caching._CacheLocator.__abstractmethods__,
         *("ensure_cache_path", "from_function"),
     }
 
-    assert methods <= {*vars(_Locator)}, "numba calls a method that _Locator lacks"
+    assert called_method_names <= {*vars(_Locator)}, "numba calls a method that _Locator lacks"
 
 
 def test_numba_calls_a_cache_and_a_locator_as_the_kernel_cache_expects() -> None:
@@ -70,9 +70,9 @@ def test_numba_calls_a_cache_and_a_locator_as_the_kernel_cache_expects() -> None
         "Cache again": (caching.Cache.__init__, "locator.get_source_stamp()"),
         "the index": (caching.IndexDataCacheFile._load_index, "stamp != self._source_stamp"),
     }
-    for caller, (function, call) in expected_calls.items():
-        assert call in inspect.getsource(function), (
-            f"{caller}: numba no longer has `{call}`: see common/kernel_cache.py"
+    for caller, (function, expected_call) in expected_calls.items():
+        assert expected_call in inspect.getsource(function), (
+            f"{caller}: numba no longer has `{expected_call}`: see common/kernel_cache.py"
         )
     assert issubclass(_FileCache._impl_class, CompileResultCacheImpl)
     assert FunctionCache._impl_class is CompileResultCacheImpl

@@ -13,13 +13,13 @@ ROOT = Path(__file__).parents[1]
 SOURCE_FOLDERS = ("api", "common", "consumer", "producer", "sensorwatch", "trainer")
 MODULES_THAT_ESCAPE = {"common/runtime/printing.py", "common/runtime/console.py"}
 ALLOWED_OUTPUTS = {
-    # `produce` writes unchanged rows into a pipe; on a terminal it escapes the rows.
+    # `produce` writes rows unchanged into a pipe, but escaped on a terminal.
     "producer/produce_run.py": {"sys.stdout.buffer"},
     # The formatters of the logging handler escape each log line.
     "common/runtime/logs.py": {"sys.stderr"},
 }
 PRINT_FUNCTIONS = {"print", "typer.echo", "typer.secho", "click.echo", "click.secho", "rich.print"}
-STREAMS = {"sys.stdout", "sys.stderr", "sys.stdout.buffer", "sys.stderr.buffer"}
+STANDARD_STREAMS = {"sys.stdout", "sys.stderr", "sys.stdout.buffer", "sys.stderr.buffer"}
 HARMLESS_STREAM_METHODS = {"isatty", "flush", "fileno"}
 RAW_RICH_NAMES = {"rich.console.Console", "rich.text.Text", "rich.print"}
 CAPTION_ARGUMENTS = {"title", "subtitle", "caption"}
@@ -33,7 +33,7 @@ def sources() -> list[Path]:
 
 
 def raw_output(text: str) -> set[str]:
-    """Return the expressions of a source that write to the terminal without escaping."""
+    """Return the expressions of a source text that write to the terminal without escaping."""
     tree = ast.parse(text)
     return {
         *_print_calls(tree),
@@ -60,7 +60,7 @@ def _raw_streams(tree: ast.AST) -> Iterator[str]:
     }
     for node in ast.walk(tree):
         is_harmless = not isinstance(node, ast.Attribute) or id(node) in harmless_ids
-        if not is_harmless and (name := ast.unparse(node)) in STREAMS:
+        if not is_harmless and (name := ast.unparse(node)) in STANDARD_STREAMS:
             yield name
 
 

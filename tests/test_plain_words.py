@@ -29,7 +29,7 @@ UNCLEAR_PHRASES = re.compile(
     r"no bit)\b",
     re.IGNORECASE,
 )
-"""Words and phrases that have a plainer equivalent; see CONTRIBUTING.md."""
+"""Words and phrases for which a plainer equivalent exists."""
 HELD_OUTSIDE_TERM = re.compile(r"(?<![`\"'.\w])held\b(?! (value|values|back|out))", re.IGNORECASE)
 """The word *held*, except in the glossary term *held value*, in *held back* and in *held out*."""
 CODE_IN_PROSE = re.compile(r"`[^`]*`|\{[^}]*\}")

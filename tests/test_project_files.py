@@ -12,9 +12,9 @@ from sensorwatch.common.kernels import inlined_kernel, kernel
 from tests.brokers import jars
 
 ROOT = Path(__file__).parents[1]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 MAKEFILE = (ROOT / "Makefile").read_text()
-CI_RUN = (ROOT / ".ci" / "run").read_text()
+CI_SCRIPT = (ROOT / ".ci" / "run").read_text()
 CONTRIBUTOR_FILES = [
     *(ROOT / name for name in ("CONTRIBUTING.md", "SECURITY.md", ".pre-commit-config.yaml")),
     *sorted((ROOT / ".github").rglob("*.md")),
@@ -23,8 +23,8 @@ CONTRIBUTOR_FILES = [
 
 def read_yaml(name: str) -> dict[str, Any]:
     """Read a YAML file of the project."""
-    document: dict[str, Any] = YAML(typ="safe").load(ROOT / name)
-    return document
+    yaml_content: dict[str, Any] = YAML(typ="safe").load(ROOT / name)
+    return yaml_content
 
 
 def workflow_job() -> dict[str, Any]:
@@ -50,26 +50,28 @@ def test_the_workflow_runs_only_the_ci_script_which_runs_make_check() -> None:
     commands = [step["run"] for step in workflow_job()["steps"] if "run" in step]
 
     assert commands == [".ci/run"]
-    assert "make check" in CI_RUN
+    assert "make check" in CI_SCRIPT
     assert re.search(r"^check: lint types test\b", MAKEFILE, re.MULTILINE)
 
 
 def test_the_workflow_tests_every_python_version_of_the_package() -> None:
-    prefix = "Programming Language :: Python :: 3."
-    classifiers = {text for text in PROJECT["project"]["classifiers"] if text.startswith(prefix)}
+    classifier_prefix = "Programming Language :: Python :: 3."
+    classifiers = {
+        text for text in PYPROJECT["project"]["classifiers"] if text.startswith(classifier_prefix)
+    }
     tested_versions = workflow_job()["strategy"]["matrix"]["python"]
 
     assert {
         f"Programming Language :: Python :: {version}" for version in tested_versions
     } == classifiers
-    assert PROJECT["project"]["requires-python"] == f">={tested_versions[0]}"
+    assert PYPROJECT["project"]["requires-python"] == f">={tested_versions[0]}"
     assert step_using("setup-python")["python-version"] == "${{ matrix.python }}"
 
 
 def test_the_timeout_of_the_workflow_exceeds_the_timeout_of_its_script() -> None:
-    (minutes,) = re.findall(r"timeout .*\b(\d+)m make check", CI_RUN)
+    (timeout_minutes,) = re.findall(r"timeout .*\b(\d+)m make check", CI_SCRIPT)
 
-    assert workflow_job()["timeout-minutes"] > int(minutes)
+    assert workflow_job()["timeout-minutes"] > int(timeout_minutes)
 
 
 def test_the_workflow_caches_the_folder_of_kafkas_jars(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,15 +110,17 @@ def test_every_make_target_and_link_for_contributors_exists(path: Path) -> None:
 
 
 def test_coverage_leaves_out_the_functions_that_numba_compiles() -> None:
-    (rule,) = PROJECT["tool"]["coverage"]["report"]["exclude_also"]
+    (exclusion_pattern,) = PYPROJECT["tool"]["coverage"]["report"]["exclude_also"]
 
     for decorator in (kernel, inlined_kernel):
-        assert re.search(rule, f"@{decorator.__name__}\ndef function(): ...", re.MULTILINE)
-    assert not re.search(rule, "@cache\ndef function(): ...", re.MULTILINE)
+        assert re.search(
+            exclusion_pattern, f"@{decorator.__name__}\ndef function(): ...", re.MULTILINE
+        )
+    assert not re.search(exclusion_pattern, "@cache\ndef function(): ...", re.MULTILINE)
 
 
 def test_coverage_has_a_minimum_and_measures_existing_folders() -> None:
-    coverage = PROJECT["tool"]["coverage"]
+    coverage = PYPROJECT["tool"]["coverage"]
 
     assert coverage["report"]["fail_under"] > 0
     assert [name for name in coverage["run"]["source"] if not (ROOT / name).is_dir()] == []

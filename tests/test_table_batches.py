@@ -49,18 +49,20 @@ SCHEMAS = (
 
 valid_times = st.sampled_from(["2025-01-01T00:00:00Z", "2025-01-01 00:00:01", "1735689600000"])
 unusual_times = st.sampled_from(["", " ", "2025-01-01", "2025-02-30T00:00:00Z", "soon", "1e9", "ÿ"])
-names = st.sampled_from(["a", "b", "s-1", "007", "", " a", "a ", "ä", "x" * 201, "\x7f", "a\tb"])
-cells = st.sampled_from(
+sensor_names = st.sampled_from(
+    ["a", "b", "s-1", "007", "", " a", "a ", "ä", "x" * 201, "\x7f", "a\tb"]
+)
+cell_texts = st.sampled_from(
     ["1", "-2.5", "0.1", "-0", "1e2", "3.141592653589793", "", " ", " 4", "5 ", "nan", "inf",
      "1e39", "101", "x", "1_0", "٣", '"6"', '"7\n8"', "9\r", "\0", "+1", ".5", "6.", "1,5"]
 )  # fmt: skip
 well_formed_lines = st.tuples(
-    valid_times, st.sampled_from("abc"), st.sampled_from(["1", "0.25"]), cells, names
+    valid_times, st.sampled_from("abc"), st.sampled_from(["1", "0.25"]), cell_texts, sensor_names
 )
 lines_of_cells = st.one_of(
     well_formed_lines,
-    st.tuples(valid_times | unusual_times, names, cells, cells, names),
-    st.lists(cells, max_size=7).map(tuple),
+    st.tuples(valid_times | unusual_times, sensor_names, cell_texts, cell_texts, sensor_names),
+    st.lists(cell_texts, max_size=7).map(tuple),
 )
 line_ends = st.sampled_from(["\n", "\r\n", "\n\n", "\r"])
 
@@ -155,9 +157,13 @@ def test_well_formed_lines_need_no_strict_reader(
 @given(st.integers(0, 250), st.integers(1, 90))
 def test_joining_cut_batches_restores_the_original_batch(head_rows: int, batch_rows: int) -> None:
     schema = shipped_schema()
-    original: Batch = (some_readings(200), [])
+    original_batch: Batch = (some_readings(200), [])
 
-    head, tail = split_batches(cut_batches([original], batch_rows), head_rows)
+    first_batches, other_batches = split_batches(
+        cut_batches([original_batch], batch_rows), head_rows
+    )
 
-    assert sum(len(batch[0]) for batch in head) == min(head_rows, 200)
-    assert batch_values(join_batches([*head, *tail], schema)) == batch_values(original)
+    assert sum(len(batch[0]) for batch in first_batches) == min(head_rows, 200)
+    assert batch_values(join_batches([*first_batches, *other_batches], schema)) == batch_values(
+        original_batch
+    )

@@ -12,7 +12,7 @@ from sensorwatch.common.rows.schema import Schema, schema_from_plain
 from sensorwatch.common.rows.strict_parsing import collect_rows
 from sensorwatch.common.tables import read_rows
 
-INSTANT = datetime(2025, 1, 1, 0, 0, 0, 250_000, tzinfo=UTC)
+EXPECTED_TIME = datetime(2025, 1, 1, 0, 0, 0, 250_000, tzinfo=UTC)
 MICROSECONDS = 1_735_689_600_250_000
 
 
@@ -81,10 +81,10 @@ def test_a_file_without_the_wanted_header_is_refused(
 ) -> None:
     path = a_file(tmp_path, content)
 
-    with pytest.raises(DataError, match=message) as failure:
+    with pytest.raises(DataError, match=message) as raised_error:
         next(read_rows(path, a_schema()))
 
-    assert str(path) in str(failure.value)
+    assert str(path) in str(raised_error.value)
 
 
 @pytest.mark.parametrize("name", ["missing.csv", "missing.parquet"])
@@ -114,7 +114,9 @@ def test_parquet_without_pyarrow_says_what_to_install(
 def test_a_timestamp_column_of_parquet_is_the_same_instant_in_every_declared_format(
     tmp_path: Path, time_format: str, zone: timezone | None
 ) -> None:
-    timestamp = INSTANT.replace(tzinfo=None) if zone is None else INSTANT.astimezone(zone)
+    timestamp = (
+        EXPECTED_TIME.replace(tzinfo=None) if zone is None else EXPECTED_TIME.astimezone(zone)
+    )
     path = tmp_path / "rows.parquet"
     frame = pandas.DataFrame(
         {"timestamp": [timestamp], "sensor_id": [None], "x1": [0.1], "no": [1]}

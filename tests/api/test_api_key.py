@@ -9,7 +9,7 @@ from sensorwatch.common.errors import SettingsError
 from tests.api import app_builders as apps
 from tests.api.app_builders import ROW, Client
 
-KEY = "correct horse \u00e9"
+API_KEY = "correct horse \u00e9"
 
 
 def encoded_headers(headers: dict[str, str]) -> dict[bytes, bytes]:
@@ -20,16 +20,20 @@ def encoded_headers(headers: dict[str, str]) -> dict[bytes, bytes]:
 def client_with_key(
     registry_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Client]:
-    """Return a client of an application that requires the API key KEY."""
+    """Return a client of an application that requires the key API_KEY."""
     key_file = tmp_path_factory.mktemp("key") / "key"
-    key_file.write_text(KEY + "\n", encoding="utf-8")
+    key_file.write_text(API_KEY + "\n", encoding="utf-8")
     with apps.a_client(registry_path, api_key_file=str(key_file)) as client:
         yield client
 
 
 @pytest.mark.parametrize(
     "headers",
-    [{"X-API-Key": KEY}, {"Authorization": f"Bearer {KEY}"}, {"authorization": f"bearer {KEY}"}],
+    [
+        {"X-API-Key": API_KEY},
+        {"Authorization": f"Bearer {API_KEY}"},
+        {"authorization": f"bearer {API_KEY}"},
+    ],
 )
 def test_a_request_with_the_key_is_answered(
     client_with_key: Client, headers: dict[str, str]
@@ -49,9 +53,9 @@ def test_a_request_with_the_key_is_answered(
         {},
         {"X-API-Key": ""},
         {"X-API-Key": "wrong"},
-        {"X-API-Key": KEY[:-2]},
-        {"Authorization": KEY},
-        {"Authorization": f"Basic {KEY}"},
+        {"X-API-Key": API_KEY[:-2]},
+        {"Authorization": API_KEY},
+        {"Authorization": f"Basic {API_KEY}"},
         {"Authorization": "Bearer"},
     ],
 )
@@ -80,7 +84,7 @@ def test_probes_and_metrics_need_no_key(client_with_key: Client, path: str) -> N
 
 def test_the_openapi_document_shows_the_schema_only_with_the_key(client_with_key: Client) -> None:
     assert "maximum" not in client_with_key.get("/openapi.json").text.split('"schemas"')[0]
-    response = client_with_key.get("/openapi.json", headers=encoded_headers({"X-API-Key": KEY}))
+    response = client_with_key.get("/openapi.json", headers=encoded_headers({"X-API-Key": API_KEY}))
     assert '"x1"' in response.text
     assert response.json()["paths"]["/predict"]["post"]["security"]
 

@@ -33,10 +33,10 @@ def test_without_a_model_the_api_is_live_but_not_ready_until_a_model_appears(
     with apps.a_client(tmp_path) as client:
         assert client.get("/livez").status_code == 200
         for path in ("/readyz", "/model"):
-            refusal = client.get(path)
-            assert refusal.status_code == HTTPStatus.SERVICE_UNAVAILABLE
-            assert 'model "default"' in apps.problem_details(refusal)["detail"]
-            assert str(tmp_path) not in refusal.text
+            refused_response = client.get(path)
+            assert refused_response.status_code == HTTPStatus.SERVICE_UNAVAILABLE
+            assert 'model "default"' in apps.problem_details(refused_response)["detail"]
+            assert str(tmp_path) not in refused_response.text
         assert apps.post_rows(client, ROW).status_code == HTTPStatus.SERVICE_UNAVAILABLE
         health = client.get("/health").json()
         assert (health["status"], health["model_version"]) == ("no_model", None)
@@ -128,13 +128,13 @@ def test_a_request_uses_one_version_even_if_the_champion_changes_meanwhile(
     first_version = registry.aliases("default")["champion"]
     with apps.a_client(tmp_path) as client:
         response_before = apps.post_rows(client, ROW, ANOMALY).json()
-        gate = PredictionGate(monkeypatch)
+        prediction_gate = PredictionGate(monkeypatch)
         pending_request = BackgroundRequest(client, ROW, ANOMALY)
-        gate.started.wait(30)
+        prediction_gate.started.wait(30)
 
         second_version = apps.add_version(registry, seed=8)
         client.service.follower.check_once()
-        gate.release.set()
+        prediction_gate.release.set()
 
         assert pending_request.wait_for_response().json() == response_before
         assert response_before["model_version"] == first_version
@@ -146,12 +146,12 @@ def test_a_request_uses_one_version_even_if_the_champion_changes_meanwhile(
 def test_other_requests_are_answered_while_a_request_is_scored(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gate = PredictionGate(monkeypatch)
+    prediction_gate = PredictionGate(monkeypatch)
     pending_request = BackgroundRequest(client, *[ROW] * 1_000)
-    gate.started.wait(30)
+    prediction_gate.started.wait(30)
 
     statuses = [client.get(path).status_code for path in ("/livez", "/readyz", "/health")]
-    gate.release.set()
+    prediction_gate.release.set()
 
     assert statuses == [200, 200, 200]
     assert pending_request.wait_for_response().status_code == 200

@@ -39,15 +39,15 @@ def predict_body_of(document: dict[str, Any]) -> dict[str, Any]:
     return body
 
 
-def schema_references(node: object) -> list[str]:
-    if isinstance(node, dict):
-        references = [node["$ref"]] if isinstance(node.get("$ref"), str) else []
+def schema_references(json_value: object) -> list[str]:
+    if isinstance(json_value, dict):
+        references = [json_value["$ref"]] if isinstance(json_value.get("$ref"), str) else []
         return references + [
-            reference for value in node.values() for reference in schema_references(value)
+            reference for value in json_value.values() for reference in schema_references(value)
         ]
     return (
-        [reference for value in node for reference in schema_references(value)]
-        if isinstance(node, list)
+        [reference for value in json_value for reference in schema_references(value)]
+        if isinstance(json_value, list)
         else []
     )
 
@@ -58,9 +58,9 @@ def test_the_document_is_complete_and_its_references_exist(document: dict[str, A
     assert expected_paths <= set(document["paths"])
     assert schema_references(document)
     for reference in schema_references(document):
-        node: Any = document
+        json_value: Any = document
         for key in reference.removeprefix("#/").split("/"):
-            node = node[key]
+            json_value = json_value[key]
     for schema in document["components"]["schemas"].values():
         jsonschema.Draft202012Validator.check_schema(schema)
 
@@ -128,7 +128,7 @@ CONTEXT = (
 )
 
 
-@pytest.mark.parametrize("unknown", list(UnknownFields))
+@pytest.mark.parametrize("unknown_fields", list(UnknownFields))
 @pytest.mark.parametrize("key", [None, KeyField(), KeyField(field="in.id", optional=True)])
 @pytest.mark.parametrize(
     "time",
@@ -142,9 +142,11 @@ CONTEXT = (
     ],
 )
 def test_the_example_row_of_a_schema_is_valid_and_is_parsed(
-    time: TimeField, key: KeyField | None, unknown: UnknownFields
+    time: TimeField, key: KeyField | None, unknown_fields: UnknownFields
 ) -> None:
-    schema = Schema(time=time, key=key, signals=SIGNALS, context=CONTEXT, unknown_fields=unknown)
+    schema = Schema(
+        time=time, key=key, signals=SIGNALS, context=CONTEXT, unknown_fields=unknown_fields
+    )
     row = example_row(schema, [0.5, 2.0, 3.0, 4.0])
 
     row_json_schema = row_schema(schema)
@@ -157,7 +159,7 @@ def test_the_example_row_of_a_schema_is_valid_and_is_parsed(
     allows_unknown_field = jsonschema.Draft202012Validator(row_json_schema).is_valid(
         {**row, "more": 1}
     )
-    assert allows_unknown_field == (unknown is UnknownFields.IGNORE)
+    assert allows_unknown_field == (unknown_fields is UnknownFields.IGNORE)
 
 
 @pytest.mark.parametrize(

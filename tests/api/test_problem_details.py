@@ -11,7 +11,9 @@ from tests.api.app_builders import ROW, Client
 
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    lambda nested_values: (
+        st.lists(nested_values, max_size=4) | st.dictionaries(st.text(), nested_values, max_size=4)
+    ),
     max_leaves=20,
 )
 FIELD_NAMES = st.sampled_from([*ROW, "sensor_id", "more"])

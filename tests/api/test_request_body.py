@@ -69,13 +69,13 @@ def test_a_body_without_a_declared_length_is_limited_while_it_is_read(
 def test_a_declared_length_that_is_too_large_is_refused_before_the_body_arrives(
     limited_client: Client,
 ) -> None:
-    head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n"
+    request_head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n"
 
     with socket.create_connection(
         (limited_client.base_url.host, limited_client.base_url.port or 0)
     ) as connection:
         connection.settimeout(10)
-        connection.sendall(head)
+        connection.sendall(request_head)
 
         assert connection.recv(100).startswith(b"HTTP/1.1 413 ")
 
@@ -122,11 +122,11 @@ def test_a_request_times_out_if_its_body_does_not_arrive(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sensorwatch.api.request_body.BODY_TIMEOUT_SECONDS", 0.05)
-    head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{"
+    request_head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{"
 
     with socket.create_connection((client.base_url.host, client.base_url.port or 0)) as connection:
         connection.settimeout(10)
-        connection.sendall(head)
+        connection.sendall(request_head)
 
         assert connection.recv(100).startswith(b"HTTP/1.1 408 ")
 
@@ -134,11 +134,11 @@ def test_a_request_times_out_if_its_body_does_not_arrive(
 def test_a_client_that_disconnects_within_a_body_does_not_affect_other_requests(
     client: Client,
 ) -> None:
-    head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{"
+    request_head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{"
     series = 'sensorwatch_http_requests_total{handler="/predict",method="POST",status="400"}'
 
     with socket.create_connection((client.base_url.host, client.base_url.port or 0)) as connection:
-        connection.sendall(head)
+        connection.sendall(request_head)
 
     apps.wait_until(lambda: series in client.get("/metrics").text)
     assert apps.post_rows(client, ROW).status_code == 200

@@ -1,4 +1,4 @@
-"""Runners of `sensorwatch` commands, in a new process or in this one."""
+"""Functions that run `sensorwatch` commands, in a new process or in this process."""
 
 import contextlib
 import io
@@ -29,7 +29,7 @@ def sensorwatch(
 ) -> CommandResult:
     """Run a command in a new process, without the SENSORWATCH__ settings of this process.
 
-    `folder`: the working folder; None: the root folder of the project.
+    `folder`: the working folder of the process; None means the root folder of the project.
     """
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith("SENSORWATCH__")

@@ -17,7 +17,7 @@ HEAVY_LIBRARIES = (
 # A script that runs every command and subcommand with `--help` and with an unknown option. After
 # each run, the script prints the heavy libraries that have been imported so
 # far. All runs share one process, because that is faster.
-IMPORTS_OF_HELP = f"""
+HELP_IMPORTS_SCRIPT = f"""
 import contextlib, io, sys
 from sensorwatch.__main__ import main
 from sensorwatch.cli import COMMANDS, load_command
@@ -38,7 +38,7 @@ for name in COMMANDS:
 
 def test_help_and_usage_errors_of_every_command_import_no_heavy_library() -> None:
     result = subprocess.run(
-        [sys.executable, "-c", IMPORTS_OF_HELP],
+        [sys.executable, "-c", HELP_IMPORTS_SCRIPT],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -64,9 +64,9 @@ def test_help_lists_every_command_without_importing_any() -> None:
     )
 
     assert (result.returncode, result.stderr) == (0, "")
-    for name, entry in COMMANDS.items():
+    for name, command in COMMANDS.items():
         assert name in result.stdout
-        assert entry.help.split()[0] in result.stdout
+        assert command.help.split()[0] in result.stdout
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))

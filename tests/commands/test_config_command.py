@@ -105,7 +105,7 @@ def test_on_a_terminal_the_settings_are_printed_as_a_table(tmp_path: Path) -> No
 
 def _read_until_closed(terminal: int) -> Iterator[str]:
     try:
-        while chunk := os.read(terminal, 4096):
-            yield chunk.decode()
+        while output_chunk := os.read(terminal, 4096):
+            yield output_chunk.decode()
     except OSError:
         return  # Linux raises EIO after the last writer has closed the terminal.

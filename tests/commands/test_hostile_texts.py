@@ -21,13 +21,13 @@ from sensorwatch.common.runtime.command_line import run
 from sensorwatch.consumer.publishing.events import EventType
 from sensorwatch.demo.embedded_broker import EmbeddedBroker
 from tests.commands.test_tail import a_closing_event, a_signal, an_event
-from tests.demo.test_screens import CONTROL_SEQUENCE, Terminal
+from tests.demo.test_screens import CONTROL_SEQUENCE, FakeTerminal
 from tests.registry.forging import NAME, a_registry, edit_manifest, folder_of
 from tests.runtime.test_printing import is_safe
 
-HOSTILE = "\x1b[2J\x07\t\r\n\x7f\x85\x9b31m\u202e\u2066\u200b\u2028\ufeff\u3164[red]:bomb:"
-ESCAPED = r"\x1b[2J"
-FILE_NAME = HOSTILE + "\udcff"
+HOSTILE_TEXT = "\x1b[2J\x07\t\r\n\x7f\x85\x9b31m\u202e\u2066\u200b\u2028\ufeff\u3164[red]:bomb:"
+ESCAPED_TEXT = r"\x1b[2J"
+FILE_NAME = HOSTILE_TEXT + "\udcff"
 """A hostile file name; one of its bytes is not valid UTF-8."""
 
 RunCommand = Callable[..., str]
@@ -82,7 +82,9 @@ def topic_producer(monkeypatch: pytest.MonkeyPatch) -> Iterator[Producer]:
 
 
 def send(producer: Producer, topic: str, value: bytes, event_type: str = "") -> None:
-    producer.produce(topic, value, HOSTILE, partition=0, headers=[("ce_type", event_type.encode())])
+    producer.produce(
+        topic, value, HOSTILE_TEXT, partition=0, headers=[("ce_type", event_type.encode())]
+    )
     assert producer.flush(10) == 0
 
 
@@ -92,18 +94,18 @@ def test_tail_escapes_hostile_events(
     topic_producer: Producer, run_command: RunCommand, options: tuple[str, ...]
 ) -> None:
     signals = [
-        a_signal(HOSTILE, 20.0, HOSTILE, attribution=0.5, held=True),
-        a_signal(HOSTILE, 20.0, HOSTILE),
+        a_signal(HOSTILE_TEXT, 20.0, HOSTILE_TEXT, attribution=0.5, held=True),
+        a_signal(HOSTILE_TEXT, 20.0, HOSTILE_TEXT),
     ]
     fields = ("event_id", "sensor_id", "event_time", "model_version", "severity", "unknown")
-    hostile_fields = dict.fromkeys(fields, f"{HOSTILE}\x00")
-    episode = {"id": HOSTILE, "rows": 2}
-    event = json.loads(an_event(status=HOSTILE, signals=signals, episode=episode))
+    hostile_fields = dict.fromkeys(fields, f"{HOSTILE_TEXT}\x00")
+    episode = {"id": HOSTILE_TEXT, "rows": 2}
+    event = json.loads(an_event(status=HOSTILE_TEXT, signals=signals, episode=episode))
     closing_event = json.loads(a_closing_event())
     values = [
         (json.dumps(event | hostile_fields, ensure_ascii=False).encode(), EventType.DETECTED),
         (json.dumps(closing_event | hostile_fields).encode(), EventType.CLOSED),
-        (HOSTILE.encode() + b"\x00\xff\x9b\xc3", HOSTILE),
+        (HOSTILE_TEXT.encode() + b"\x00\xff\x9b\xc3", HOSTILE_TEXT),
     ]
     for value, event_type in values:
         send(topic_producer, "anomalies", value, event_type)
@@ -111,7 +113,7 @@ def test_tail_escapes_hostile_events(
     output = run_command("tail", "--from-beginning", "--max", "3", *options)
 
     assert len(output.splitlines()) == 3
-    assert (ESCAPED if not options else r"\u001b[2J") in output
+    assert (ESCAPED_TEXT if not options else r"\u001b[2J") in output
 
 
 LEDGER_AND_STATE_COMMANDS = [
@@ -132,30 +134,30 @@ def test_ledger_and_state_commands_escape_hostile_records(
 ) -> None:
     a_registry(tmp_path)
     snapshot = Snapshot(
-        group=HOSTILE,
+        group=HOSTILE_TEXT,
         source=Partition("sensors", 0),
         partitions=4,
         next_offset=0,
-        model_version=HOSTILE,
-        account=open_account(0, model_version=HOSTILE, fingerprint=HOSTILE),
+        model_version=HOSTILE_TEXT,
+        account=open_account(0, model_version=HOSTILE_TEXT, fingerprint=HOSTILE_TEXT),
         content=b"\x1b",
-        memory_layout=HOSTILE,
+        memory_layout=HOSTILE_TEXT,
     )
     account = replace(snapshot.account, snapshot=SnapshotRef(1, 0))
     for message in (
         *chunk_messages(snapshot, "state"),
         manifest_message(snapshot, "state", [0]),
-        ledger_message("ledger", HOSTILE, snapshot.source, account, Cause.OPENED),
+        ledger_message("ledger", HOSTILE_TEXT, snapshot.source, account, Cause.OPENED),
     ):
         send(topic_producer, message.topic, message.value or b"")
     commit_offset(account)
 
-    assert "1b[2J" in run_command(*command, "--group", HOSTILE)
+    assert "1b[2J" in run_command(*command, "--group", HOSTILE_TEXT)
 
 
 def commit_offset(account: Account) -> None:
     address = os.environ["SENSORWATCH__KAFKA__BOOTSTRAP_SERVERS"]
-    consumer = Consumer({"bootstrap.servers": address, "group.id": HOSTILE})
+    consumer = Consumer({"bootstrap.servers": address, "group.id": HOSTILE_TEXT})
     committed_offset = TopicPartition(
         "sensors", 0, account.next_offset, metadata=to_metadata(account)
     )
@@ -167,11 +169,11 @@ def commit_offset(account: Account) -> None:
 def test_topics_check_escapes_hostile_records(
     topic_producer: Producer, run_command: RunCommand
 ) -> None:
-    text = json.dumps(HOSTILE)
+    text = json.dumps(HOSTILE_TEXT)
     for value in (
-        HOSTILE.encode(),
+        HOSTILE_TEXT.encode(),
         b"\xff\x9b",
-        f'{{"{HOSTILE}": 1}}'.encode(),
+        f'{{"{HOSTILE_TEXT}": 1}}'.encode(),
         f'{{"sensor_id": {text}, "timestamp": {text}, "x1": {text}}}'.encode(),
         f'{{"sensor_id": {text}, "timestamp": "2025-01-01T00:00:00Z", "x1": 1}}'.encode(),
     ):
@@ -181,18 +183,18 @@ def test_topics_check_escapes_hostile_records(
 
 
 def write_schema(path: Path, *, signal: str) -> None:
-    """Write a schema with one signal; the schema's name and the unit are hostile."""
+    """Write a schema with one signal; the name of the schema and the unit are hostile texts."""
     path.parent.mkdir(exist_ok=True)
     path.write_text(
         f"""\
-name = {json.dumps(HOSTILE)}
+name = {json.dumps(HOSTILE_TEXT)}
 [time]
 field = "timestamp"
 [key]
 field = "sensor_id"
 [[signals]]
 name = {json.dumps(signal)}
-unit = {json.dumps(HOSTILE)}
+unit = {json.dumps(HOSTILE_TEXT)}
 """
     )
 
@@ -200,18 +202,18 @@ unit = {json.dumps(HOSTILE)}
 def test_models_commands_escape_hostile_manifests(run_command: RunCommand, tmp_path: Path) -> None:
     registry = a_registry(tmp_path, versions=2)
     first_version, second_version = registry.version_ids(NAME)
-    registry.promote(NAME, second_version, who=HOSTILE, why=HOSTILE, force=HOSTILE)
-    registry.attach_report(NAME, second_version, {"passed": True, HOSTILE: HOSTILE})
+    registry.promote(NAME, second_version, who=HOSTILE_TEXT, why=HOSTILE_TEXT, force=HOSTILE_TEXT)
+    registry.attach_report(NAME, second_version, {"passed": True, HOSTILE_TEXT: HOSTILE_TEXT})
     edit_manifest(folder_of(tmp_path, second_version), add_hostile_texts)
-    (folder_of(tmp_path, first_version) / FILE_NAME).write_text(HOSTILE)
+    (folder_of(tmp_path, first_version) / FILE_NAME).write_text(HOSTILE_TEXT)
 
-    assert ESCAPED in run_command("models", "audit")
+    assert ESCAPED_TEXT in run_command("models", "audit")
     assert r"\u001b[2J" in run_command("models", "audit", "--json")
     assert r"\u001b[2J" in run_command("models", "show", second_version)
     for command in ("list", "list --json", "verify", "rollback", "prune --keep 0 --offline"):
         run_command("models", *command.split())
-    assert ESCAPED in run_command("models", "promote", first_version, "--model", HOSTILE)
-    assert ESCAPED in run_command("models", "show", HOSTILE)
+    assert ESCAPED_TEXT in run_command("models", "promote", first_version, "--model", HOSTILE_TEXT)
+    assert ESCAPED_TEXT in run_command("models", "show", HOSTILE_TEXT)
 
 
 @pytest.mark.parametrize("command", ["models audit", "models list", "config check"])
@@ -220,10 +222,10 @@ def test_a_table_on_a_terminal_escapes_hostile_texts(
 ) -> None:
     registry = a_registry(tmp_path, versions=2)
     second_version = registry.version_ids(NAME)[1]
-    registry.promote(NAME, second_version, who=HOSTILE, why=HOSTILE, force=HOSTILE)
+    registry.promote(NAME, second_version, who=HOSTILE_TEXT, why=HOSTILE_TEXT, force=HOSTILE_TEXT)
     edit_manifest(folder_of(tmp_path, second_version), add_hostile_texts)
-    monkeypatch.setenv("SENSORWATCH__SCHEMA__PATH", HOSTILE)
-    terminal = Terminal()
+    monkeypatch.setenv("SENSORWATCH__SCHEMA__PATH", HOSTILE_TEXT)
+    terminal = FakeTerminal()
     monkeypatch.setattr(sys, "stdout", terminal)
     monkeypatch.setenv("COLUMNS", "600")
 
@@ -235,49 +237,53 @@ def test_a_table_on_a_terminal_escapes_hostile_texts(
 
 
 def add_hostile_texts(manifest: dict[str, Any]) -> None:
-    manifest["schema_fingerprint"] = HOSTILE
-    manifest["data_source"]["uri"] = HOSTILE
-    manifest["libraries"] = {HOSTILE: HOSTILE}
-    manifest["schema"]["name"] = HOSTILE
+    manifest["schema_fingerprint"] = HOSTILE_TEXT
+    manifest["data_source"]["uri"] = HOSTILE_TEXT
+    manifest["libraries"] = {HOSTILE_TEXT: HOSTILE_TEXT}
+    manifest["schema"]["name"] = HOSTILE_TEXT
     for signal in manifest["schema"]["signals"]:
-        signal |= {"name": HOSTILE, "unit": HOSTILE}
+        signal |= {"name": HOSTILE_TEXT, "unit": HOSTILE_TEXT}
 
 
 def test_models_commands_escape_texts_of_damaged_files(
     run_command: RunCommand, tmp_path: Path
 ) -> None:
     (version,) = a_registry(tmp_path).version_ids(NAME)
-    edit_manifest(folder_of(tmp_path, version), lambda manifest: manifest.update({HOSTILE: 1}))
-    (tmp_path / "registry" / NAME / "aliases.json").write_text(json.dumps({HOSTILE: HOSTILE}))
-    (tmp_path / "registry" / NAME / "audit.jsonl").write_text(HOSTILE)
+    edit_manifest(folder_of(tmp_path, version), lambda manifest: manifest.update({HOSTILE_TEXT: 1}))
+    (tmp_path / "registry" / NAME / "aliases.json").write_text(
+        json.dumps({HOSTILE_TEXT: HOSTILE_TEXT})
+    )
+    (tmp_path / "registry" / NAME / "audit.jsonl").write_text(HOSTILE_TEXT)
 
     for command in ("list", "show", f"verify {version}", "audit", "rollback"):
         run_command("models", *command.split())
 
 
 def test_schema_commands_escape_hostile_tables(run_command: RunCommand, tmp_path: Path) -> None:
-    header = ["timestamp", "sensor_id", "x1", HOSTILE]
+    header = ["timestamp", "sensor_id", "x1", HOSTILE_TEXT]
     good_rows: list[list[object]] = [
         [f"2025-01-01T00:00:{second:02d}Z", "a", second, 1] for second in range(60)
     ]
     bad_rows: list[list[object]] = [
-        [HOSTILE, HOSTILE, HOSTILE, HOSTILE],
-        ["2025-01-01T00:01:00Z", HOSTILE, 1, 1],
+        [HOSTILE_TEXT, HOSTILE_TEXT, HOSTILE_TEXT, HOSTILE_TEXT],
+        ["2025-01-01T00:01:00Z", HOSTILE_TEXT, 1, 1],
     ]
     path = tmp_path / f"{FILE_NAME}.csv"
     with path.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerow(header)
         csv.writer(file).writerows(good_rows)
         csv.writer(file).writerows(bad_rows)
-    write_schema(tmp_path / FILE_NAME, signal=HOSTILE)
+    write_schema(tmp_path / FILE_NAME, signal=HOSTILE_TEXT)
 
     assert run_command("schema", "infer", str(path))
     assert run_command("schema", "check", FILE_NAME, "--data", str(path))
-    assert ESCAPED in run_command("schema", "infer", f"{FILE_NAME}.csv", "--out", "schema.toml")
+    assert ESCAPED_TEXT in run_command(
+        "schema", "infer", f"{FILE_NAME}.csv", "--out", "schema.toml"
+    )
 
 
 def test_config_check_escapes_hostile_settings(run_command: RunCommand, tmp_path: Path) -> None:
-    text = json.dumps(HOSTILE)
+    text = json.dumps(HOSTILE_TEXT)
     for name, content in (
         (FILE_NAME, '[registry]\nmodel = "mine"\n'),
         ("known.toml", f"[consumer]\ngroup = {text}\n"),
@@ -285,21 +291,21 @@ def test_config_check_escapes_hostile_settings(run_command: RunCommand, tmp_path
     ):
         (tmp_path / name).write_text(content)
 
-        assert ESCAPED in run_command("config", "check", "--config", name)
+        assert ESCAPED_TEXT in run_command("config", "check", "--config", name)
 
 
 def test_config_check_escapes_the_error_of_a_file_that_is_not_toml(
     run_command: RunCommand, tmp_path: Path
 ) -> None:
-    (tmp_path / "broken.toml").write_text(f'a = "{HOSTILE}"')
+    (tmp_path / "broken.toml").write_text(f'a = "{HOSTILE_TEXT}"')
 
     assert "broken.toml" in run_command("config", "check", "--config", "broken.toml")
 
 
 def test_produce_escapes_hostile_arguments(run_command: RunCommand) -> None:
-    assert ESCAPED in run_command("produce", "--rows", "5", "--out", f"{FILE_NAME}.csv")
-    assert ESCAPED in run_command("produce", "--csv", FILE_NAME, "--stdout")
-    assert ESCAPED in run_command("produce", "--rows", "5", "--faults", HOSTILE)
+    assert ESCAPED_TEXT in run_command("produce", "--rows", "5", "--out", f"{FILE_NAME}.csv")
+    assert ESCAPED_TEXT in run_command("produce", "--csv", FILE_NAME, "--stdout")
+    assert ESCAPED_TEXT in run_command("produce", "--rows", "5", "--faults", HOSTILE_TEXT)
 
 
 @pytest.mark.parametrize(
@@ -317,21 +323,21 @@ def test_produce_escapes_hostile_arguments(run_command: RunCommand) -> None:
 def test_a_hostile_argument_is_escaped_in_the_error(
     run_command: RunCommand, command: tuple[str, ...]
 ) -> None:
-    assert ESCAPED in run_command(*command, FILE_NAME)
+    assert ESCAPED_TEXT in run_command(*command, FILE_NAME)
 
 
 def test_train_and_evaluate_escape_hostile_tables(
     run_command: RunCommand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SENSORWATCH__TRAINER__TREES", "20")
-    header = ["timestamp", "sensor_id", HOSTILE]
-    with (tmp_path / HOSTILE).open("w", newline="", encoding="utf-8") as file:
+    header = ["timestamp", "sensor_id", HOSTILE_TEXT]
+    with (tmp_path / HOSTILE_TEXT).open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(header)
         for row in range(2_000):
             time = f"2025-01-{1 + row // 1440:02d}T{row // 60 % 24:02d}:{row % 60:02d}:00Z"
-            writer.writerow([time, f"sensor-{HOSTILE if row % 500 == 0 else 1}", row % 7])
-    write_schema(tmp_path / "schemas" / "default.toml", signal=HOSTILE)
+            writer.writerow([time, f"sensor-{HOSTILE_TEXT if row % 500 == 0 else 1}", row % 7])
+    write_schema(tmp_path / "schemas" / "default.toml", signal=HOSTILE_TEXT)
 
-    assert "bad_key" in run_command("train", "--data", HOSTILE)
-    assert ESCAPED in run_command("evaluate", "--data", HOSTILE)
+    assert "bad_key" in run_command("train", "--data", HOSTILE_TEXT)
+    assert ESCAPED_TEXT in run_command("evaluate", "--data", HOSTILE_TEXT)

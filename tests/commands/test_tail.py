@@ -236,8 +236,8 @@ def test_tail_prints_new_events_at_once_and_ends_silently_on_ctrl_c(
     send_events(broker, an_event(1))
     log = tmp_path / "output.txt"
     with ChildProcess([sys.executable, "-m", "sensorwatch", "tail", "--json"], log=log) as process:
-        # The output does not show when `tail` starts to follow the topic. So the test sends events
-        # until `tail` prints an event.
+        # The output does not show when `tail` starts to follow the topic. Therefore the test sends
+        # events until `tail` prints one.
         def has_printed() -> bool:
             send_events(broker, an_event(2))
             return log.stat().st_size > 0

@@ -213,16 +213,20 @@ def test_the_latest_records_are_checked_against_the_schema(
 
 @pytest.mark.broker
 def test_the_latest_records_exclude_transaction_markers_and_aborted_records(kafka: Kafka) -> None:
-    """Commit and abort markers of transactions occupy offsets, but are not records."""
+    """The commit and abort markers of transactions have offsets, but are not records."""
     topic = kafka.create_unique_topic("recent", partitions=2)
     producer = Producer({"bootstrap.servers": kafka.address, "transactional.id": topic})
     producer.init_transactions(20)
-    for value, outcome in ((b"kept", "commit"), (b"gone", "abort"), (b"last", "commit")):
+    for value, transaction_end in ((b"kept", "commit"), (b"gone", "abort"), (b"last", "commit")):
         producer.begin_transaction()
         for partition in (0, 1):
             producer.produce(topic, value=value, partition=partition)
         producer.flush(20)
-        (producer.commit_transaction if outcome == "commit" else producer.abort_transaction)(20)
+        (
+            producer.commit_transaction
+            if transaction_end == "commit"
+            else producer.abort_transaction
+        )(20)
 
     records = recent_records({"bootstrap.servers": kafka.address}, topic, rows=100)
 

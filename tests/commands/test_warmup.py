@@ -12,7 +12,7 @@ from tests.reading_builders import a_detector
 
 # A script that loads kernels which another process wrote to numba's cache. It prints the kernels
 # that it still had to compile.
-PRINT_COMPILED_KERNELS = """
+COMPILED_KERNELS_SCRIPT = """
 import sys
 
 import numpy as np
@@ -67,4 +67,4 @@ def test_after_the_warmup_no_kernel_needs_compilation(tmp_path: Path) -> None:
 
     assert "every kernel is compiled" in output
     assert run_python(tmp_path, "-c", print_is_compiled) == "True\n"
-    assert run_python(tmp_path, "-c", PRINT_COMPILED_KERNELS) == ""
+    assert run_python(tmp_path, "-c", COMPILED_KERNELS_SCRIPT) == ""

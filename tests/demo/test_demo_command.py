@@ -14,7 +14,7 @@ from tests.brokers.child_processes import ChildProcess, wait_until
 
 pytestmark = [pytest.mark.embedded, pytest.mark.slow]
 
-EQUATION = re.compile(
+ACCOUNT_EQUATION = re.compile(
     r"^records in (\d+) = normal (\d+) \+ anomalies (\d+) \+ dead letters (\d+)$", re.MULTILINE
 )
 READY_SECONDS = 120.0
@@ -63,12 +63,12 @@ def output(folder: Path) -> str:
 
 def assert_account_adds_up(folder: Path) -> None:
     text = output(folder)
-    match = EQUATION.search(text)
+    match = ACCOUNT_EQUATION.search(text)
     assert match, text
-    records, normal, anomalies, dead_letters = map(int, match.groups())
-    assert records == normal + anomalies + dead_letters
-    assert normal > 0
-    assert anomalies > 0
+    record_count, normal_count, anomaly_count, dead_letter_count = map(int, match.groups())
+    assert record_count == normal_count + anomaly_count + dead_letter_count
+    assert normal_count > 0
+    assert anomaly_count > 0
     assert "The account adds up" in text
 
 
@@ -98,42 +98,42 @@ def test_the_demo_ends_with_an_account_that_adds_up_and_leaves_no_file(folder: P
 def test_a_signal_ends_the_demo_with_an_account_and_leaves_no_process(
     folder: Path, long_demo: ChildProcess, signal_number: signal.Signals
 ) -> None:
-    children = psutil.Process(long_demo.pid).children(recursive=True)
-    assert len(children) >= 2
+    child_processes = psutil.Process(long_demo.pid).children(recursive=True)
+    assert len(child_processes) >= 2
 
     os.kill(long_demo.pid, signal_number)
 
     assert long_demo.wait(deadline=END_SECONDS) == 0, output(folder)
     assert_account_adds_up(folder)
-    assert not any(child.is_running() for child in children)
+    assert not any(child.is_running() for child in child_processes)
     assert list((folder / "temporary").iterdir()) == []
 
 
 def test_ctrl_c_during_the_start_exits_with_130_and_leaves_no_process(folder: Path) -> None:
     with start_demo(folder, "600") as process:
         wait_until(lambda: "training" in output(folder), deadline=READY_SECONDS, what="training")
-        children = psutil.Process(process.pid).children(recursive=True)
+        child_processes = psutil.Process(process.pid).children(recursive=True)
 
         os.kill(process.pid, signal.SIGINT)
 
         assert process.wait(deadline=END_SECONDS) == 130, output(folder)
 
     assert "error" not in output(folder)
-    assert not any(child.is_running() for child in children)
+    assert not any(child.is_running() for child in child_processes)
     assert list((folder / "temporary").iterdir()) == []
 
 
 def test_a_killed_consumer_ends_the_demo_with_code_1_and_prints_its_log(
     folder: Path, long_demo: ChildProcess
 ) -> None:
-    children = psutil.Process(long_demo.pid).children(recursive=True)
-    (consumer,) = [child for child in children if "sensorwatch.consumer" in child.cmdline()]
+    child_processes = psutil.Process(long_demo.pid).children(recursive=True)
+    (consumer,) = [child for child in child_processes if "sensorwatch.consumer" in child.cmdline()]
 
     consumer.kill()
 
     assert long_demo.wait(deadline=END_SECONDS) == 1, output(folder)
     assert "the consumer ended with exit code -9; its log ends with:" in output(folder)
-    assert not any(child.is_running() for child in children)
+    assert not any(child.is_running() for child in child_processes)
 
 
 def test_the_error_for_an_invalid_duration_is_one_line(folder: Path) -> None:

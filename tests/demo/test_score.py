@@ -16,8 +16,8 @@ def observations_of(*rows: tuple[bytes, str], **alarms: tuple[int, ...]) -> Obse
     observations = Observations()
     for offset, (key, label) in enumerate(rows):
         observations.add_record(coordinates_at(offset), key, label)
-    for episode, offsets in alarms.items():
-        observations.alarms |= {coordinates_at(offset): episode for offset in offsets}
+    for episode_name, offsets in alarms.items():
+        observations.alarms |= {coordinates_at(offset): episode_name for offset in offsets}
     return observations
 
 
@@ -96,8 +96,8 @@ def test_a_malformed_row_is_detected_by_its_dead_letter_and_is_not_an_alarm() ->
     observations = observations_of((b"a", "malformed"), (b"b", "malformed"))
     observations.dead_letters |= {coordinates_at(0)}
 
-    result = score(observations)
+    demo_score = score(observations)
 
-    assert result.kinds == (KindScore("malformed", 2, 1, 2, 1),)
-    assert result.row_precision == result.episode_precision == Ratio(0, 0)
-    assert result.episode_recall == Ratio(1, 2)
+    assert demo_score.kinds == (KindScore("malformed", 2, 1, 2, 1),)
+    assert demo_score.row_precision == demo_score.episode_precision == Ratio(0, 0)
+    assert demo_score.episode_recall == Ratio(1, 2)

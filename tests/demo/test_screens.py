@@ -13,10 +13,10 @@ from tests.commands.test_tail import a_signal, an_event, event_record
 from tests.runtime.test_printing import is_safe
 
 CONTROL_SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-"""The control sequences that rich itself prints, for colours and the cursor."""
+"""Matches the control sequences that rich itself prints, for colours and the cursor."""
 
 
-class Terminal(io.StringIO):
+class FakeTerminal(io.StringIO):
     """A text buffer for standard output that claims to be a terminal."""
 
     def isatty(self) -> bool:
@@ -53,7 +53,7 @@ def hostile_state() -> DemoState:
 def test_texts_from_other_programs_are_escaped_and_not_read_as_markup(
     screen_class: type[Screen], hostile_state: DemoState, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    terminal = Terminal()
+    terminal = FakeTerminal()
     monkeypatch.setattr(sys, "stdout", terminal)
     monkeypatch.setenv("COLUMNS", "400")
     screen = screen_class()

@@ -1,4 +1,4 @@
-"""The topic watcher of the demo counts events of rows, but not closing events."""
+"""The demo's topic watcher counts the events of rows, but not events that close an episode."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

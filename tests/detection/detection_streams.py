@@ -15,22 +15,25 @@ from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.common.scoring.processing import Outcome, score_readings
 from tests.reading_builders import START
 
-SECOND = 1_000_000
+SECOND_MICROSECONDS = 1_000_000
 
 
 @st.composite
 def streams_with_irregular_rows(
-    draw: st.DrawFn, *, max_rows: int = 60, sensors: int = 4
+    draw: st.DrawFn, *, max_rows: int = 60, sensor_count: int = 4
 ) -> Readings:
     """Generate rows of several sensors: late, duplicate, after gaps, missing, extreme, normal."""
     row_count = draw(st.integers(1, max_rows))
-    time_steps = st.sampled_from([SECOND] * 6 + [0, -SECOND, 50 * SECOND, 5_000 * SECOND])
+    time_steps = st.sampled_from(
+        [SECOND_MICROSECONDS] * 6
+        + [0, -SECOND_MICROSECONDS, 50 * SECOND_MICROSECONDS, 5_000 * SECOND_MICROSECONDS]
+    )
     value = st.sampled_from([0.0, 0.1, -0.3, 0.7, 9.0, -60.0, 1e6, float("nan")])
     times, time = [], START
     for _ in range(row_count):
         time += draw(time_steps)
         times.append(time)
-    sensor_ids = [f"s{draw(st.integers(0, sensors - 1))}" for _ in range(row_count)]
+    sensor_ids = [f"s{draw(st.integers(0, sensor_count - 1))}" for _ in range(row_count)]
     values = [[draw(value) for _ in range(3)] for _ in range(row_count)]
     return build_readings(
         index=range(row_count), event_time=times, sensor_ids=sensor_ids, values=values, signals=3
@@ -43,23 +46,23 @@ def score_in_batches(
     """Score a stream in batches; `batch_ends`: for each batch, the position after its last row."""
     batch_edges = [0, *sorted(batch_ends), len(readings)]
     outcomes = []
-    for start, stop in pairwise(batch_edges):
-        batch = readings.take(slice(start, stop))
+    for batch_start, batch_stop in pairwise(batch_edges):
+        batch = readings.take(slice(batch_start, batch_stop))
         batch = Readings(
-            np.arange(stop - start, dtype=np.int64),
+            np.arange(batch_stop - batch_start, dtype=np.int64),
             batch.event_time,
             batch.sensor,
             batch.sensor_ids,
             batch.values,
             batch.context,
         )
-        positions = np.arange(start, stop, dtype=np.int64)
+        positions = np.arange(batch_start, batch_stop, dtype=np.int64)
         outcomes.append(score_readings(batch, [], detector, memory, positions=positions))
     return outcomes
 
 
 def detection_bytes(outcomes: Sequence[Outcome]) -> tuple[bytes, ...]:
-    """Return the detections of all outcomes as one bytes object for each column."""
+    """Return the detections of all outcomes; each column is one bytes object."""
     columns = (
         "raw_score",
         "anomaly_score",
@@ -87,5 +90,5 @@ def ended_episodes(outcomes: Sequence[Outcome]) -> list[ClosedEpisode]:
     ]
 
 
-def _joined_bytes(arrays: Sequence[NDArray[np.generic]]) -> bytes:
-    return np.concatenate(arrays).tobytes()
+def _joined_bytes(column_parts: Sequence[NDArray[np.generic]]) -> bytes:
+    return np.concatenate(column_parts).tobytes()

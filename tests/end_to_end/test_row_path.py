@@ -1,4 +1,4 @@
-"""Tests of every command with a stream that two model versions score in turn."""
+"""Tests of all commands with a stream that two model versions score in turn."""
 
 import json
 import re
@@ -40,7 +40,7 @@ class ScoredStream:
 
 @pytest.fixture(scope="module")
 def scored_stream(kafka: Kafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScoredStream]:
-    """Score a stream with the first version, the second version and the first version again."""
+    """Score a stream; the champion is the first version, then the second, then the first again."""
     session = CommandSession(kafka, tmp_path_factory.mktemp("day"), schema=DEFAULT_SCHEMA)
     try:
         session.run_command("topics create --partitions 2")
@@ -50,14 +50,14 @@ def scored_stream(kafka: Kafka, tmp_path_factory: pytest.TempPathFactory) -> Ite
         session.run_command(f"evaluate --data sample.csv --model {second_version} --gate")
         session.start_service("consume")
         session.start_service("serve")
-        for third, model_command in enumerate(
+        for third_number, model_command in enumerate(
             ("", f"promote {second_version}", "rollback --reason test"), 1
         ):
             if model_command:
                 session.run_command(f"models {model_command}")
-                _wait_for_model(session, second_version if third == 2 else first_version)
-            session.run_command(f"produce {STREAM_OPTIONS} --seed {third}")
-            session.wait_until_consumed(third * ROWS_PER_VERSION)
+                _wait_for_model(session, second_version if third_number == 2 else first_version)
+            session.run_command(f"produce {STREAM_OPTIONS} --seed {third_number}")
+            session.wait_until_consumed(third_number * ROWS_PER_VERSION)
         code = session.stop_service("consume")
         events, episode_end_events = session.events(), session.episode_end_events()
         yield ScoredStream(
@@ -103,17 +103,20 @@ def test_the_ledger_counts_equal_the_records_events_and_dead_letters(
     scored_stream: ScoredStream,
 ) -> None:
     partitions = scored_stream.session.run_json_command("ledger show --json")
-    totals = Counter[str]()
+    total_counts = Counter[str]()
     for partition in partitions:
         for outcome in ("consumed", "normal", "anomalies", "dead_letters"):
-            totals[outcome] += partition[outcome]
-    assert totals["consumed"] == 3 * ROWS_PER_VERSION
-    assert totals["anomalies"] == len(scored_stream.events)
-    assert totals["dead_letters"] == len(
+            total_counts[outcome] += partition[outcome]
+    assert total_counts["consumed"] == 3 * ROWS_PER_VERSION
+    assert total_counts["anomalies"] == len(scored_stream.events)
+    assert total_counts["dead_letters"] == len(
         scored_stream.session.committed_records(scored_stream.session.dead_letters)
     )
-    assert min(totals.values()) > 0, "the stream must have rows of every outcome"
-    assert totals["normal"] == 3 * ROWS_PER_VERSION - totals["anomalies"] - totals["dead_letters"]
+    assert min(total_counts.values()) > 0, "the stream must have rows of every outcome"
+    assert (
+        total_counts["normal"]
+        == 3 * ROWS_PER_VERSION - total_counts["anomalies"] - total_counts["dead_letters"]
+    )
 
 
 def test_the_ledger_proves_every_record_with_the_version_that_scored_it(
@@ -140,24 +143,24 @@ def test_events_name_the_versions_in_the_order_of_their_promotion(
     for events in events_by_partition.values():
         assert events == sorted(events)
         versions = [version for _, version in events]
-        changes = [
+        version_changes = [
             version for n, version in enumerate(versions) if versions[n - 1 : n] != [version]
         ]
-        assert tuple(changes) == scored_stream.champions
+        assert tuple(version_changes) == scored_stream.champions
 
 
 def test_no_event_is_published_twice(scored_stream: ScoredStream) -> None:
-    ids = [
+    event_ids = [
         event["event_id"] for event in (*scored_stream.events, *scored_stream.episode_end_events)
     ]
-    assert len(set(ids)) == len(ids)
+    assert len(set(event_ids)) == len(event_ids)
 
 
 def test_a_closing_event_counts_the_rows_that_have_events(scored_stream: ScoredStream) -> None:
     row_counts = Counter(event["episode"]["id"] for event in scored_stream.events)
     assert scored_stream.episode_end_events
     assert {
-        end["episode_id"]: end["rows"] for end in scored_stream.episode_end_events
+        end_event["episode_id"]: end_event["rows"] for end_event in scored_stream.episode_end_events
     }.items() <= row_counts.items()
 
 

@@ -95,16 +95,18 @@ def test_every_row_is_delivered_and_the_consumer_exits_with_0(
 
 
 def test_the_ledger_counts_every_row_and_proves_every_score(streamed_files: StreamedFiles) -> None:
-    total = count_rows(VALVE) + count_rows(ANOMALY_FREE)
+    total_rows = count_rows(VALVE) + count_rows(ANOMALY_FREE)
     output = streamed_files.session.run_command("ledger show").out
     anomaly_count = len(streamed_files.events)
-    assert 0 < anomaly_count < total, "the files must have normal rows and anomalous rows"
-    equation = f"records in {total} = normal {total - anomaly_count} + anomalies {anomaly_count}"
-    assert f"{equation} + dead letters 0" in output
+    assert 0 < anomaly_count < total_rows, "the files must have normal rows and anomalous rows"
+    expected_equation = (
+        f"records in {total_rows} = normal {total_rows - anomaly_count} + anomalies {anomaly_count}"
+    )
+    assert f"{expected_equation} + dead letters 0" in output
     findings = streamed_files.session.run_json_command("ledger verify --json")
     assert {finding["verdict"] for finding in findings} == {"proven"}
-    assert sum(finding["records"] for finding in findings) == total
-    assert f"{total} records proven" in streamed_files.session.run_command("ledger verify").out
+    assert sum(finding["records"] for finding in findings) == total_rows
+    assert f"{total_rows} records proven" in streamed_files.session.run_command("ledger verify").out
 
 
 def test_a_backtest_of_both_files_has_the_scores_of_the_events_bit_for_bit(

@@ -48,7 +48,7 @@ class StoredRecord:
 
 
 class UnreadableHeaders(StoredRecord):
-    """A record with a header name that is not UTF-8, so confluent_kafka 2.x raises SystemError."""
+    """A fake record whose header names are not UTF-8; confluent_kafka 2.x raises SystemError."""
 
     def headers(self) -> Sequence[tuple[str, bytes | None]] | None:
         raise SystemError("returned a result with an exception set") from _decode_error()

@@ -14,7 +14,7 @@ from sensorwatch.common.kafka.client_config import (
 )
 from sensorwatch.common.kafka.silent_logger import silent_logger
 
-KAFKA = {"bootstrap.servers": "here:9092"}
+USER_KAFKA_SETTINGS = {"bootstrap.servers": "here:9092"}
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_a_consumer_key_that_exactly_once_depends_on_is_refused(
     (name,) = forbidden_setting
 
     with pytest.raises(SettingsError, match=name):
-        consumer_config(KAFKA | forbidden_setting, group="g")
+        consumer_config(USER_KAFKA_SETTINGS | forbidden_setting, group="g")
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_a_producer_key_that_exactly_once_depends_on_is_refused(
     (name,) = forbidden_setting
 
     with pytest.raises(SettingsError, match=name):
-        producer_config(KAFKA | forbidden_setting, transactional_id="g.0.0")
+        producer_config(USER_KAFKA_SETTINGS | forbidden_setting, transactional_id="g.0.0")
 
 
 def test_a_fixed_key_may_be_set_to_its_fixed_value() -> None:
@@ -59,11 +59,18 @@ def test_a_fixed_key_may_be_set_to_its_fixed_value() -> None:
         "group.id": "g",
     }
 
-    assert consumer_config(KAFKA | fixed_settings, group="g")["enable.auto.commit"] is False
+    assert (
+        consumer_config(USER_KAFKA_SETTINGS | fixed_settings, group="g")["enable.auto.commit"]
+        is False
+    )
 
 
 def test_a_user_setting_replaces_the_default() -> None:
-    user_settings = KAFKA | {"fetch.queue.backoff.ms": 50, "linger.ms": 100, "sasl.username": "me"}
+    user_settings = USER_KAFKA_SETTINGS | {
+        "fetch.queue.backoff.ms": 50,
+        "linger.ms": 100,
+        "sasl.username": "me",
+    }
 
     consumer, producer = consumer_config(user_settings, group="g"), producer_config(user_settings)
 
@@ -73,14 +80,16 @@ def test_a_user_setting_replaces_the_default() -> None:
 
 
 def test_a_transactional_producer_has_a_short_retry_backoff_by_default() -> None:
-    assert producer_config(KAFKA, transactional_id="g.0.0")["retry.backoff.ms"] == 20
-    user_config = producer_config(KAFKA | {"retry.backoff.ms": 500}, transactional_id="g.0.0")
+    assert producer_config(USER_KAFKA_SETTINGS, transactional_id="g.0.0")["retry.backoff.ms"] == 20
+    user_config = producer_config(
+        USER_KAFKA_SETTINGS | {"retry.backoff.ms": 500}, transactional_id="g.0.0"
+    )
     assert user_config["retry.backoff.ms"] == 500
-    assert "retry.backoff.ms" not in producer_config(KAFKA)
+    assert "retry.backoff.ms" not in producer_config(USER_KAFKA_SETTINGS)
 
 
 def test_a_consumer_reads_only_committed_records() -> None:
-    config = consumer_config(KAFKA, group="g")
+    config = consumer_config(USER_KAFKA_SETTINGS, group="g")
 
     assert config["isolation.level"] == "read_committed"
     assert config["auto.offset.reset"] == "error"
@@ -88,15 +97,15 @@ def test_a_consumer_reads_only_committed_records() -> None:
 
 
 def test_the_session_timeout_is_not_set_for_the_consumer_protocol() -> None:
-    assert "session.timeout.ms" in consumer_config(KAFKA, group="g")
-    user_settings = KAFKA | {"group.protocol": "consumer"}
+    assert "session.timeout.ms" in consumer_config(USER_KAFKA_SETTINGS, group="g")
+    user_settings = USER_KAFKA_SETTINGS | {"group.protocol": "consumer"}
     assert "session.timeout.ms" not in consumer_config(user_settings, group="g")
 
 
 def test_a_producer_is_idempotent_and_transactional_only_with_an_id() -> None:
     plain_config, transactional_config = (
-        producer_config(KAFKA),
-        producer_config(KAFKA, transactional_id="t"),
+        producer_config(USER_KAFKA_SETTINGS),
+        producer_config(USER_KAFKA_SETTINGS, transactional_id="t"),
     )
 
     assert plain_config["enable.idempotence"] is True
@@ -106,7 +115,7 @@ def test_a_producer_is_idempotent_and_transactional_only_with_an_id() -> None:
 
 
 def test_a_reader_starts_at_the_beginning_even_if_the_consumer_does_not() -> None:
-    config = reader_config(KAFKA | {"auto.offset.reset": "latest"}, group="r")
+    config = reader_config(USER_KAFKA_SETTINGS | {"auto.offset.reset": "latest"}, group="r")
 
     assert (config["auto.offset.reset"], config["enable.partition.eof"]) == ("earliest", True)
 
@@ -114,5 +123,6 @@ def test_a_reader_starts_at_the_beginning_even_if_the_consumer_does_not() -> Non
 def test_a_reader_works_with_either_group_protocol() -> None:
     """A reader joins no group, but the client refuses the keys of the other group protocol."""
     Consumer(
-        reader_config(KAFKA | {"group.protocol": "consumer"}, group="r"), logger=silent_logger()
+        reader_config(USER_KAFKA_SETTINGS | {"group.protocol": "consumer"}, group="r"),
+        logger=silent_logger(),
     ).close()

@@ -20,11 +20,11 @@ from tests.kafka.record_builders import SENT_AT_MS, StoredRecord, UnreadableHead
 from tests.reading_builders import a_schema
 
 FAILED_AT = "2025-02-03T04:05:06Z"
-LIMIT = 1_000_000
+MAX_MESSAGE_BYTES = 1_000_000
 
 
 def letters_of(
-    records: Sequence[StoredRecord], *, limit: int = LIMIT, failed_at: str = FAILED_AT
+    records: Sequence[StoredRecord], *, limit: int = MAX_MESSAGE_BYTES, failed_at: str = FAILED_AT
 ) -> list[OutgoingMessage]:
     _, rejections = parse([record.value() for record in records], a_schema())
     return list(
@@ -124,7 +124,7 @@ def test_a_row_that_could_not_be_scored_has_the_stage_scoring() -> None:
         topic="sensors.dlq",
         group="watchers",
         failed_at=FAILED_AT,
-        max_message_bytes=LIMIT,
+        max_message_bytes=MAX_MESSAGE_BYTES,
     )
 
     assert error_fields(letter.headers)["stage"] == "scoring"
@@ -142,16 +142,16 @@ def test_only_rejected_records_become_dead_letters_in_order() -> None:
 def test_a_replayed_dead_letter_keeps_its_origin_and_counts_the_replays() -> None:
     """Each replay is a new input record, so the dead letter's id is that of the replayed record."""
     (letter,) = letters_of([StoredRecord(b"{", 42, 3)])
-    for replay in (1, 2, 3):
+    for replay_number in (1, 2, 3):
         (letter,) = letters_of(
-            [replayed_record(letter, 100 + replay)], failed_at="2026-01-01T00:00:00Z"
+            [replayed_record(letter, 100 + replay_number)], failed_at="2026-01-01T00:00:00Z"
         )
 
         fields = error_fields(letter.headers)
         assert (fields["topic"], fields["partition"], fields["offset"]) == ("sensors", "3", "42")
         assert (fields["first_failed_at"], fields["timestamp"]) == (FAILED_AT, str(SENT_AT_MS))
-        assert fields["replay.count"] == str(replay)
-        assert dict(letter.headers)[ID_HEADER] == f"sensors-1-{100 + replay}".encode()
+        assert fields["replay.count"] == str(replay_number)
+        assert dict(letter.headers)[ID_HEADER] == f"sensors-1-{100 + replay_number}".encode()
         assert len(letter.headers) == 11, "each header occurs once"
         assert letter.value == b"{"
 
@@ -187,19 +187,19 @@ def test_a_field_name_with_a_lone_surrogate_is_escaped() -> None:
         topic="sensors.dlq",
         group="watchers",
         failed_at=FAILED_AT,
-        max_message_bytes=LIMIT,
+        max_message_bytes=MAX_MESSAGE_BYTES,
     )
 
     assert error_fields(letter.headers)["message"].startswith("\\ud800: ")
 
 
 def test_a_value_that_is_too_long_is_truncated_and_a_header_says_so() -> None:
-    original = b"{" * 50_000
+    original_value = b"{" * 50_000
 
-    (letter,) = letters_of([StoredRecord(original)], limit=20_000)
+    (letter,) = letters_of([StoredRecord(original_value)], limit=20_000)
 
     assert letter.value is not None
-    assert original.startswith(letter.value)
+    assert original_value.startswith(letter.value)
     assert len(letter.value) > 10_000
     assert dict(letter.headers)[TRUNCATED_HEADER] == b"value 50000"
     assert message_bytes(letter) <= 20_000

@@ -1,4 +1,4 @@
-"""An account can be read back from offset metadata and from the ledger topic.
+"""An account that was written as offset metadata or as a ledger record can be read back.
 
 Text that is not an account is not accepted.
 """
@@ -40,28 +40,28 @@ LARGEST_ACCOUNT = Account(
     fingerprint="f" * 12,
     snapshot=SnapshotRef(MAX_OFFSET, MAX_OFFSET),
 )
-counts = st.integers(0, MAX_OFFSET)
-accounts = st.builds(
+count_strategy = st.integers(0, MAX_OFFSET)
+account_strategy = st.builds(
     Account,
-    first_offset=counts,
-    next_offset=counts,
-    consumed=counts,
-    normal=counts,
-    anomalies=counts,
-    dead_letters=counts,
+    first_offset=count_strategy,
+    next_offset=count_strategy,
+    consumed=count_strategy,
+    normal=count_strategy,
+    anomalies=count_strategy,
+    dead_letters=count_strategy,
     window_bucket_rows=st.integers(1, 10**9),
     window_rejected=st.lists(st.integers(0, 10**9), min_size=1, max_size=10).map(tuple),
     model_version=st.text("abc-019", max_size=60),
     digest=st.integers(0, 2**64 - 1),
-    segment=counts,
-    segment_offset=counts,
+    segment=count_strategy,
+    segment_offset=count_strategy,
     fingerprint=st.text("0123456789abcdef", max_size=12),
-    snapshot=st.none() | st.builds(SnapshotRef, counts, counts),
+    snapshot=st.none() | st.builds(SnapshotRef, count_strategy, count_strategy),
 )
 
 
 @settings(max_examples=100, deadline=None)
-@given(accounts)
+@given(account_strategy)
 def test_an_account_is_read_back_from_metadata(account: Account) -> None:
     assert from_metadata(to_metadata(account), account.next_offset) == account
 
@@ -87,7 +87,7 @@ def test_an_account_that_is_too_long_is_refused_and_not_truncated() -> None:
 
 
 def test_an_account_with_another_next_offset_than_the_committed_one_is_ignored() -> None:
-    """An offset reset by kafka-consumer-groups can keep the metadata of the old offset."""
+    """If kafka-consumer-groups resets an offset, the metadata of the old offset may remain."""
     account = open_account(5, model_version="m", fingerprint="f")
 
     assert from_metadata(to_metadata(account), 5) == account

@@ -1,4 +1,4 @@
-"""Reading of the ledger topic."""
+"""The ledger topic is read back; records of other programs are ignored with a warning."""
 
 import pytest
 from confluent_kafka import Producer

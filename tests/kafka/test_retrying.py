@@ -43,7 +43,7 @@ class FakeBroker:
         return sleep
 
 
-NO_LEADER = KafkaError.LEADER_NOT_AVAILABLE
+NO_LEADER_CODE = KafkaError.LEADER_NOT_AVAILABLE
 
 
 def test_a_first_answer_is_returned_without_a_pause() -> None:
@@ -54,7 +54,7 @@ def test_a_first_answer_is_returned_without_a_pause() -> None:
 
 
 def test_requests_are_repeated_with_growing_pauses_after_transient_errors() -> None:
-    broker = FakeBroker(*[NO_LEADER] * 8)
+    broker = FakeBroker(*[NO_LEADER_CODE] * 8)
 
     assert broker.retry_policy(60).ask(broker.request) == "answer"
 
@@ -65,12 +65,12 @@ def test_requests_are_repeated_with_growing_pauses_after_transient_errors() -> N
 
 
 def test_at_the_deadline_the_last_error_is_raised() -> None:
-    broker = FakeBroker(*[NO_LEADER] * 1_000, call_seconds=0.5)
+    broker = FakeBroker(*[NO_LEADER_CODE] * 1_000, call_seconds=0.5)
 
     with pytest.raises(KafkaException) as error_info:
         broker.retry_policy(10).ask(broker.request)
 
-    assert error_info.value.args[0].code() == NO_LEADER
+    assert error_info.value.args[0].code() == NO_LEADER_CODE
     assert 9 <= broker.now <= 10.5
 
 

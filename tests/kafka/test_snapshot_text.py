@@ -25,11 +25,11 @@ from sensorwatch.common.ledger.account import SnapshotRef
 from tests.kafka.snapshot_builders import SOURCE, a_snapshot, read, store_snapshot, value_of
 from tests.nested_json import DEEPLY_NESTED
 
-contents = st.binary(max_size=60)
-chunk_lengths = st.integers(1, 25)
+content_strategy = st.binary(max_size=60)
+chunk_bytes_strategy = st.integers(1, 25)
 
 
-@given(content=contents, chunk_bytes=chunk_lengths)
+@given(content=content_strategy, chunk_bytes=chunk_bytes_strategy)
 def test_a_snapshot_is_read_back_from_its_chunks(content: bytes, chunk_bytes: int) -> None:
     snapshot = a_snapshot(content)
 
@@ -61,7 +61,7 @@ def test_chunks_and_manifest_fit_into_a_message_with_default_limits() -> None:
 
 @given(
     content=st.binary(min_size=1, max_size=60),
-    chunk_bytes=chunk_lengths,
+    chunk_bytes=chunk_bytes_strategy,
     byte_position=st.integers(min_value=0),
     bit=st.integers(0, 7),
 )
@@ -79,7 +79,7 @@ def test_a_flipped_bit_is_detected(
 
 @given(
     content=st.binary(min_size=1, max_size=60),
-    chunk_bytes=chunk_lengths,
+    chunk_bytes=chunk_bytes_strategy,
     chunk_number=st.integers(0),
 )
 def test_a_missing_chunk_is_detected(content: bytes, chunk_bytes: int, chunk_number: int) -> None:
@@ -95,7 +95,7 @@ def test_a_missing_chunk_is_detected(content: bytes, chunk_bytes: int, chunk_num
 
 @given(
     content=st.binary(min_size=2, max_size=60),
-    chunk_bytes=chunk_lengths,
+    chunk_bytes=chunk_bytes_strategy,
     swap_seed=st.integers(min_value=0),
 )
 def test_two_swapped_chunks_are_detected(content: bytes, chunk_bytes: int, swap_seed: int) -> None:

@@ -77,11 +77,11 @@ def test_a_warning_asks_for_a_manual_check_if_topic_settings_cannot_be_read(
     for name in ("input", "state"):
         mock_cluster.create_topic(name)
 
-    def refuse(_kafka: Mapping[str, Any], _topic: str, _timeout: float) -> Mapping[str, str]:
+    def raise_refusal(_kafka: Mapping[str, Any], _topic: str, _timeout: float) -> Mapping[str, str]:
         raise KafkaException(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED))
 
     input_warning, state_warning = check_topics(
-        mock_cluster.address, "input", "state", read_config=refuse
+        mock_cluster.address, "input", "state", read_config=raise_refusal
     )
 
     assert '"input" cannot be read' in input_warning
@@ -90,9 +90,9 @@ def test_a_warning_asks_for_a_manual_check_if_topic_settings_cannot_be_read(
     assert "its retention.ms and retention.bytes -1" in state_warning
 
 
-def config_reader(**settings: Mapping[str, str]) -> TopicConfigReader:
-    """Return a fake reader of topic settings; `settings`: the settings of each topic by name."""
-    return lambda _kafka, topic, _timeout: settings.get(topic, {})
+def config_reader(**settings_by_topic: Mapping[str, str]) -> TopicConfigReader:
+    """Return a fake reader of topic settings; the keys of `settings_by_topic` are topics."""
+    return lambda _kafka, topic, _timeout: settings_by_topic.get(topic, {})
 
 
 @pytest.mark.embedded
@@ -101,11 +101,11 @@ def test_a_state_topic_with_compaction_or_a_short_retention_is_refused(
 ) -> None:
     for name in ("input", "state"):
         mock_cluster.create_topic(name)
-    compaction = config_reader(state={"cleanup.policy": "compact,delete"})
+    read_compacted_config = config_reader(state={"cleanup.policy": "compact,delete"})
     short_retention = config_reader(state={"retention.ms": str(2 * HOUR_MS - 1)})
 
     with pytest.raises(SettingsError, match=r'"state" is compacted .*compact,delete'):
-        check_topics(mock_cluster.address, "input", "state", read_config=compaction)
+        check_topics(mock_cluster.address, "input", "state", read_config=read_compacted_config)
     with pytest.raises(SettingsError, match=r'"state" keeps .* for 7 199\.999 s .* 7 200 s'):
         check_topics(mock_cluster.address, "input", "state", read_config=short_retention)
 

@@ -78,7 +78,9 @@ class WorkerRig:
             manifest_offsets.update(manifests)
             if error is not None:
                 raise error
-            return CommitPlan([], [Commit(item.source, item.next_offset, "") for item in snapshots])
+            return CommitPlan(
+                [], [Commit(snapshot.source, snapshot.next_offset, "") for snapshot in snapshots]
+            )
 
         message = OutgoingMessage(self.input_topic, None, b"a result", [])
         membership = self.consumer.consumer_group_metadata()
@@ -106,8 +108,8 @@ def rig(kafka: Kafka) -> Iterator[WorkerRig]:
     rig.consumer.close()
 
 
-def random_content(size: int, *, seed: int = 1) -> bytes:
-    return random.Random(seed).randbytes(size)
+def random_content(content_bytes: int, *, seed: int = 1) -> bytes:
+    return random.Random(seed).randbytes(content_bytes)
 
 
 def test_open_transactions_do_not_block_the_reader_of_snapshots(rig: WorkerRig) -> None:
@@ -195,9 +197,9 @@ def test_the_error_for_a_missing_snapshot_names_the_remedy(rig: WorkerRig) -> No
     rig.publish(rig.snapshot(random_content(1_500)))
     manifest = rig.committed_snapshots[0].offset
 
-    marker = manifest + 1  # the offset of the transaction marker
+    marker_offset = manifest + 1  # of the transaction marker
     for offset, message in (
-        (marker, f"the record at {rig.state_topic}-0-{marker}, .* is missing"),
+        (marker_offset, f"the record at {rig.state_topic}-0-{marker_offset}, .* is missing"),
         (manifest + 2, r"are outside the offsets 0 to 3"),
         (manifest - 1, "is not a snapshot manifest"),
     ):

@@ -36,10 +36,10 @@ def kafka_settings(embedded_broker: EmbeddedBroker) -> dict[str, str]:
 
 
 def read_offsets(
-    kafka_settings: dict[str, str], **bounds: dict[int, int]
+    kafka_settings: dict[str, str], **offset_bounds: dict[int, int]
 ) -> dict[int, list[int | None]]:
     offsets_by_partition: dict[int, list[int | None]] = {}
-    for message in read_topic(kafka_settings, TOPIC, **bounds):  # type: ignore[arg-type]  # only bounds
+    for message in read_topic(kafka_settings, TOPIC, **offset_bounds):  # type: ignore[arg-type]  # only bounds
         partition = message.partition()
         assert partition is not None
         assert message.value() == b"%d" % (message.offset() or 0)

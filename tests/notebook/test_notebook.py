@@ -19,15 +19,15 @@ TRAINING_ROWS = 400
 def a_frame(rows: int = TRAINING_ROWS, *, first_row: int = 0, seed: int = 1) -> pd.DataFrame:
     """Return a DataFrame of two sensors with two signals and one row per minute."""
     noise = np.random.default_rng(seed).normal(size=(rows, 2))
-    start = pd.Timestamp("2026-01-01", tz="UTC") + pd.Timedelta(first_row, "min")
+    start_time = pd.Timestamp("2026-01-01", tz="UTC") + pd.Timedelta(first_row, "min")
     return pd.DataFrame(
         {
-            "timestamp": pd.date_range(start, periods=rows, freq="min"),
+            "timestamp": pd.date_range(start_time, periods=rows, freq="min"),
             "sensor_id": ["a", "b"] * (rows // 2),
             "flow": 10 + noise[:, 0],
             "pressure": 3 + 0.1 * noise[:, 1],
         },
-        index=[f"row-{first_row + number}" for number in range(rows)],
+        index=[f"row-{first_row + row_number}" for row_number in range(rows)],
     )
 
 
@@ -80,10 +80,10 @@ def test_notebook_and_consumer_compute_bit_identical_scores(detector: Detector) 
 
 
 def test_a_file_is_read_with_an_inferred_schema(tmp_path: Path, detector: Detector) -> None:
-    file = tmp_path / "rows.csv"
-    a_faulty_frame().to_csv(file, index=False)
+    csv_file = tmp_path / "rows.csv"
+    a_faulty_frame().to_csv(csv_file, index=False)
 
-    rows = read_rows(file)
+    rows = read_rows(csv_file)
 
     assert rows.columns.tolist() == ["timestamp", "sensor_id", "flow", "pressure"]
     assert np.array_equal(rows["flow"], a_faulty_frame()["flow"])
@@ -120,7 +120,7 @@ def test_the_plot_of_an_episode_has_a_panel_for_each_signal(detector: Detector) 
 
     figure = detector.plot_episode(a_faulty_frame(), "row-450", history=a_frame())
 
-    assert [panel.get_ylabel() for panel in figure.axes] == ["flow", "pressure"]
+    assert [axes.get_ylabel() for axes in figure.axes] == ["flow", "pressure"]
     with pytest.raises(UsageError, match="'row-401' is not anomalous"):
         detector.plot_episode(a_faulty_frame(), "row-401", history=a_frame())
 

@@ -1,4 +1,4 @@
-"""Tests of the parser of the option `--faults`: fault plans, defaults and errors."""
+"""Tests of the parser for the option `--faults`: its fault plans, defaults and errors."""
 
 import pytest
 

@@ -30,8 +30,8 @@ def never_stop() -> bool:
 
 
 def some_records(rows: int, rate: float = 0.02) -> list[SimulatedRecord]:
-    (chunk,) = simulate(Simulation(rows=rows, faults=FaultPlan(rate=rate)))
-    return list(simulated_records(chunk))
+    (simulated_chunk,) = simulate(Simulation(rows=rows, faults=FaultPlan(rate=rate)))
+    return list(simulated_records(simulated_chunk))
 
 
 def read_messages(address: str, rows: int) -> list[Message]:
@@ -87,15 +87,15 @@ def test_the_rows_of_a_sensor_stay_in_order_in_one_partition(cluster: MockCluste
     sink.close()
 
     partitions: dict[str, set[int]] = {}
-    times: dict[str, list[tuple[int, str]]] = {}
+    times_by_key: dict[str, list[tuple[int, str]]] = {}
     for message in read_messages(cluster.address, 3_000):
         key = (message.key() or b"").decode()
         partitions.setdefault(key, set()).add(message.partition() or 0)
         event_time = json.loads(message.value() or b"")["timestamp"]
-        times.setdefault(key, []).append((message.offset() or 0, event_time))
+        times_by_key.setdefault(key, []).append((message.offset() or 0, event_time))
     assert len(partitions) == 10
     assert all(len(partition_numbers) == 1 for partition_numbers in partitions.values())
-    for rows in times.values():
+    for rows in times_by_key.values():
         times_by_offset = [event_time for _, event_time in sorted(rows)]
         assert times_by_offset == sorted(times_by_offset)
 
@@ -114,10 +114,10 @@ def test_send_returns_on_a_stop_request_even_if_the_queue_is_full(cluster: MockC
         {"bootstrap.servers": cluster.address, "queue.buffering.max.messages": 10}
     )
     cluster.stop_broker()
-    stop = threading.Event()
+    stop_requested = threading.Event()
     producer = Producer(config, logger=silent_logger())
-    sink = KafkaSink(producer, TOPIC, stopping=stop.is_set, flush_seconds=0.2)
-    threading.Timer(0.3, stop.set).start()
+    sink = KafkaSink(producer, TOPIC, stopping=stop_requested.is_set, flush_seconds=0.2)
+    threading.Timer(0.3, stop_requested.set).start()
 
     sink.send(some_records(1_000))
     delivery_counts = sink.close()

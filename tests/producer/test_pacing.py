@@ -9,7 +9,7 @@ from sensorwatch.producer.rate_limiting import batch_rows, batched, rate_limited
 
 @dataclass
 class FakeClock:
-    """A fake clock that advances only if `sleep` is called or a test sets `now`."""
+    """A fake clock; its time changes only if `sleep` is called or a test sets `now`."""
 
     now: float = 100.0
     pauses: list[float] = field(default_factory=list)

@@ -21,16 +21,20 @@ from tests.brokers.kafka import Kafka
 PROJECT_DIR = Path(__file__).parents[2]
 
 
-def producer_environment(**variables: str) -> dict[str, str]:
-    inherited = {name: value for name, value in os.environ.items() if "SENSORWATCH" not in name}
-    return {**inherited, "PYTHONPATH": str(PROJECT_DIR), **variables}
+def producer_environment(**added_variables: str) -> dict[str, str]:
+    inherited_environment = {
+        name: value for name, value in os.environ.items() if "SENSORWATCH" not in name
+    }
+    return {**inherited_environment, "PYTHONPATH": str(PROJECT_DIR), **added_variables}
 
 
-def run_producer(folder: Path, *args: str, **variables: str) -> subprocess.CompletedProcess[str]:
+def run_producer(
+    folder: Path, *args: str, **added_variables: str
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "producer", *args],
         cwd=folder,
-        env=producer_environment(**variables),
+        env=producer_environment(**added_variables),
         capture_output=True,
         text=True,
         timeout=60,
@@ -229,4 +233,4 @@ def stored_records(address: str, topic: str, *, partitions: int) -> int:
         for partition in range(partitions)
     ]
     reader.close()
-    return sum(high - low for low, high in watermarks)
+    return sum(high_watermark - low_watermark for low_watermark, high_watermark in watermarks)

@@ -91,8 +91,8 @@ def test_only_malformed_rows_are_rejected_and_every_reason_occurs(schema: Schema
 def test_a_label_is_never_in_the_value() -> None:
     sent_records = list(all_records(FAULTY_SIMULATION))
 
-    labels = Counter(record.label for record in sent_records)
-    assert set(labels) == {"", *FaultKind} - {FaultKind.DROPOUT}
+    label_counts = Counter(record.label for record in sent_records)
+    assert set(label_counts) == {"", *FaultKind} - {FaultKind.DROPOUT}
     for record in sent_records:
         assert b"label" not in record.value
         assert not record.label or record.label.encode() not in record.value

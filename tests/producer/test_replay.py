@@ -87,9 +87,9 @@ def test_the_key_is_the_sensor_id(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     path.write_text(BAD_LINES)
 
-    keys = [record.key for record in replayed_records(path, a_schema())]
+    record_keys = [record.key for record in replayed_records(path, a_schema())]
 
-    assert keys == ["a", "b", "default", "7", "default", "d", "e"]
+    assert record_keys == ["a", "b", "default", "7", "default", "d", "e"]
 
 
 def test_unknown_fields_are_sent_only_if_the_schema_rejects_them(tmp_path: Path) -> None:

@@ -99,8 +99,12 @@ class LedgerGroup:
         """Verify all intervals of the ledger in order; return a finding for each."""
 
         def records(interval: LedgerInterval) -> Iterator[Record]:
-            begin, end = interval.begin.next_offset, interval.end.next_offset
-            return (record for record in self.input if begin <= coordinates(record).offset < end)
+            first_offset, end_offset = interval.begin.next_offset, interval.end.next_offset
+            return (
+                record
+                for record in self.input
+                if first_offset <= coordinates(record).offset < end_offset
+            )
 
         def detector(version: str) -> Detector:
             if version not in self.detectors:
@@ -113,10 +117,12 @@ class LedgerGroup:
                 raise StateRefused(f"no snapshot at {snapshot_ref}")
             return self.snapshots[snapshot_ref]
 
-        proof = ReplayProof(
+        replay_proof = ReplayProof(
             ProofInputs(OWN_FINGERPRINT, lambda _: first_retained, records, detector, snapshot)
         )
-        return [proof.verify(interval) for interval in split_ledger(self.ledger, self.account)]
+        return [
+            replay_proof.verify(interval) for interval in split_ledger(self.ledger, self.account)
+        ]
 
     def _write(self, cause: Cause, recorded_account: Account, committed_account: Account) -> None:
         snapshot_ref = SnapshotRef(len(self.snapshots), committed_account.next_offset)

@@ -61,7 +61,7 @@ class InputRecord:
         return 0, -1
 
 
-def some_records(count: int = 30, *, first_offset: int = 0) -> list[InputRecord]:
+def some_records(row_count: int = 30, *, first_offset: int = 0) -> list[InputRecord]:
     def payload(number: int) -> bytes:
         if number % 7 == 3:
             return b"{"
@@ -70,7 +70,7 @@ def some_records(count: int = 30, *, first_offset: int = 0) -> list[InputRecord]
         text = f'{{"timestamp":"2025-01-01T00:00:00Z","x1":{x1},"x2":{x2},"x3":{x3}}}'
         return text.encode()
 
-    return [InputRecord(first_offset + number, payload(number)) for number in range(count)]
+    return [InputRecord(first_offset + number, payload(number)) for number in range(row_count)]
 
 
 def account_after_scoring(
@@ -102,8 +102,8 @@ def verify(
     first_retained: int = 0,
     own_fingerprint: str = OWN_FINGERPRINT,
 ) -> Finding:
-    def read_records(requested: LedgerInterval) -> Iterator[Record]:
-        begin, end = requested.begin.next_offset, requested.end.next_offset
+    def read_records(requested_interval: LedgerInterval) -> Iterator[Record]:
+        begin, end = requested_interval.begin.next_offset, requested_interval.end.next_offset
         return (record for record in records if begin <= (record.offset() or 0) < end)
 
     def load_detector(version: str) -> Detector:
@@ -115,14 +115,14 @@ def verify(
     def load_snapshot(partition: Partition, snapshot_ref: SnapshotRef) -> Snapshot:
         raise StateRefused(f"no snapshot of {partition} at {snapshot_ref}")
 
-    inputs = ProofInputs(
+    proof_inputs = ProofInputs(
         own_fingerprint,
         lambda _partition: first_retained,
         read_records,
         load_detector,
         load_snapshot,
     )
-    return ReplayProof(inputs).verify(interval)
+    return ReplayProof(proof_inputs).verify(interval)
 
 
 def test_a_correct_interval_is_proven() -> None:
@@ -187,9 +187,9 @@ def test_an_account_with_another_fingerprint_is_compared_by_its_counts() -> None
     assert (
         verify(LedgerInterval(SOURCE, other_account, end), records).verdict is Verdict.COUNTS_ONLY
     )
-    wrong_end = replace(end, normal=end.normal - 1, anomalies=end.anomalies + 1)
+    wrong_end_account = replace(end, normal=end.normal - 1, anomalies=end.anomalies + 1)
     assert (
-        verify(LedgerInterval(SOURCE, other_account, wrong_end), records).verdict
+        verify(LedgerInterval(SOURCE, other_account, wrong_end_account), records).verdict
         is Verdict.DIFFERENT
     )
 

@@ -17,11 +17,13 @@ from tests.proof.consumer_group import OTHER_FINGERPRINT, OWN_FINGERPRINT, Ledge
 from tests.reading_builders import START
 
 FIRST_VERSION, SECOND_VERSION = "first", "second"
-PROVEN, DIFFERENT, NOT_RETAINED = Verdict.PROVEN, Verdict.DIFFERENT, Verdict.NOT_RETAINED
-COUNTS_ONLY = Verdict.COUNTS_ONLY
-SENSORS = 4
+VERDICT_PROVEN = Verdict.PROVEN
+VERDICT_DIFFERENT = Verdict.DIFFERENT
+VERDICT_NOT_RETAINED = Verdict.NOT_RETAINED
+VERDICT_COUNTS_ONLY = Verdict.COUNTS_ONLY
+INPUT_SENSORS = 4
 """The number of sensors in the input; two of them are new to the models and warm up."""
-INPUT_ROWS = 5 * MIN_ROWS * SENSORS
+INPUT_ROWS = 5 * MIN_ROWS * INPUT_SENSORS
 
 
 @cache
@@ -41,9 +43,9 @@ def input_records() -> list[StoredRecord]:
     random = np.random.default_rng(3)
     records = []
     for row_number in range(INPUT_ROWS):
-        sensor, row_of_sensor = row_number % SENSORS, row_number // SENSORS
+        sensor, row_of_sensor = row_number % INPUT_SENSORS, row_number // INPUT_SENSORS
         values = random.normal(size=3) + 12.0 * (row_of_sensor % 17 in (11, 12, 13) and sensor % 2)
-        time = format_instant(START - ROW_INTERVAL * (INPUT_ROWS // SENSORS - row_of_sensor))
+        time = format_instant(START - ROW_INTERVAL * (INPUT_ROWS // INPUT_SENSORS - row_of_sensor))
         payload = a_payload(values.tolist(), timestamp=time, sensor_id=f"sensor-{6 + sensor:02d}")
         records.append(StoredRecord(payload, 2 * row_number))
     return records
@@ -56,8 +58,8 @@ def new_group(fingerprint: str = OWN_FINGERPRINT) -> LedgerGroup:
 def group_with_snapshots(fingerprint: str = OWN_FINGERPRINT) -> LedgerGroup:
     """Return a group that scored the input in five parts, with a snapshot after four of them."""
     group, part_rows = new_group(fingerprint), INPUT_ROWS // 5
-    for part in range(4):
-        group.consume(input_records()[part * part_rows : (part + 1) * part_rows])
+    for part_number in range(4):
+        group.consume(input_records()[part_number * part_rows : (part_number + 1) * part_rows])
         group.write_snapshot()
     group.consume(input_records()[4 * part_rows :])
     return group
@@ -70,7 +72,7 @@ def verdicts(group: LedgerGroup, *, first_retained: int = 0) -> list[Verdict]:
 def test_the_proof_uses_one_memory_for_all_intervals_and_compares_every_snapshot() -> None:
     group = group_with_snapshots()
 
-    assert verdicts(group) == [PROVEN] * 5
+    assert verdicts(group) == [VERDICT_PROVEN] * 5
     assert group.read_snapshots == list(group.snapshots)
     assert group.account.anomalies > 0
 
@@ -78,13 +80,15 @@ def test_the_proof_uses_one_memory_for_all_intervals_and_compares_every_snapshot
 def test_a_wrong_snapshot_is_detected_even_if_every_score_is_right() -> None:
     group = group_with_snapshots()
     snapshot_ref = list(group.snapshots)[1]
-    content = bytearray(group.snapshots[snapshot_ref].content)
-    content[-1] ^= 1
-    group.snapshots[snapshot_ref] = replace(group.snapshots[snapshot_ref], content=bytes(content))
+    snapshot_content = bytearray(group.snapshots[snapshot_ref].content)
+    snapshot_content[-1] ^= 1
+    group.snapshots[snapshot_ref] = replace(
+        group.snapshots[snapshot_ref], content=bytes(snapshot_content)
+    )
 
     findings = group.verify()
 
-    assert [finding.verdict for finding in findings[:2]] == [PROVEN, DIFFERENT]
+    assert [finding.verdict for finding in findings[:2]] == [VERDICT_PROVEN, VERDICT_DIFFERENT]
     assert f"the snapshot at offset {snapshot_ref.next_offset} differs" in findings[1].detail
 
 
@@ -93,7 +97,13 @@ def test_the_interval_after_a_wrong_interval_is_verified_from_its_snapshot() -> 
     wrong_row = INPUT_ROWS // 5 + 3
     group.input[wrong_row] = StoredRecord(b"{", group.input[wrong_row].stored_offset)
 
-    assert verdicts(group) == [PROVEN, DIFFERENT, PROVEN, PROVEN, PROVEN]
+    assert verdicts(group) == [
+        VERDICT_PROVEN,
+        VERDICT_DIFFERENT,
+        VERDICT_PROVEN,
+        VERDICT_PROVEN,
+        VERDICT_PROVEN,
+    ]
 
 
 def test_after_deleted_input_the_proof_begins_at_the_next_snapshot() -> None:
@@ -102,7 +112,13 @@ def test_after_deleted_input_the_proof_begins_at_the_next_snapshot() -> None:
 
     results = verdicts(group, first_retained=second_snapshot.next_offset)
 
-    assert results == [NOT_RETAINED, NOT_RETAINED, PROVEN, PROVEN, PROVEN]
+    assert results == [
+        VERDICT_NOT_RETAINED,
+        VERDICT_NOT_RETAINED,
+        VERDICT_PROVEN,
+        VERDICT_PROVEN,
+        VERDICT_PROVEN,
+    ]
 
 
 def test_intervals_before_the_oldest_snapshot_cannot_be_verified() -> None:
@@ -112,7 +128,9 @@ def test_intervals_before_the_oldest_snapshot_cannot_be_verified() -> None:
 
     findings = group.verify(first_retained=1)
 
-    assert [finding.verdict for finding in findings] == [NOT_RETAINED] * 4 + [PROVEN]
+    assert [finding.verdict for finding in findings] == [VERDICT_NOT_RETAINED] * 4 + [
+        VERDICT_PROVEN
+    ]
     assert "the memory at offset" in findings[1].detail
 
 
@@ -120,7 +138,7 @@ def test_snapshots_are_not_needed_while_all_input_is_retained() -> None:
     group = group_with_snapshots()
     group.snapshots.clear()
 
-    assert verdicts(group) == [PROVEN] * 5
+    assert verdicts(group) == [VERDICT_PROVEN] * 5
 
 
 @pytest.mark.parametrize(
@@ -142,7 +160,7 @@ def test_every_new_version_adopts_the_memory_even_if_it_scored_no_record(
     group.consume(input_records()[INPUT_ROWS // 2 :])
     group.write_snapshot()
 
-    assert verdicts(group) == [PROVEN, PROVEN]
+    assert verdicts(group) == [VERDICT_PROVEN, VERDICT_PROVEN]
 
 
 def test_the_proof_uses_the_snapshot_after_an_unused_version_that_is_missing() -> None:
@@ -153,10 +171,10 @@ def test_the_proof_uses_the_snapshot_after_an_unused_version_that_is_missing() -
     group.consume(input_records()[INPUT_ROWS // 2 :])
     del group.detectors[SECOND_VERSION]
 
-    assert verdicts(group) == [PROVEN, PROVEN]
+    assert verdicts(group) == [VERDICT_PROVEN, VERDICT_PROVEN]
     assert group.read_snapshots[-1] == list(group.snapshots)[-1]
     group.snapshots.clear()
-    assert verdicts(group) == [PROVEN, NOT_RETAINED]
+    assert verdicts(group) == [VERDICT_PROVEN, VERDICT_NOT_RETAINED]
 
 
 def test_after_a_missing_version_the_proof_begins_at_the_snapshot_of_the_change() -> None:
@@ -166,13 +184,13 @@ def test_after_a_missing_version_the_proof_begins_at_the_snapshot_of_the_change(
     group.consume(input_records()[INPUT_ROWS // 2 :])
     del group.detectors[FIRST_VERSION]
 
-    assert verdicts(group) == [Verdict.NO_MODEL, PROVEN]
+    assert verdicts(group) == [Verdict.NO_MODEL, VERDICT_PROVEN]
 
 
 def test_a_changed_max_sensors_applies_from_its_ledger_record_on() -> None:
     group = LedgerGroup(detectors_by_version(), max_sensors=3)
     group.consume(input_records()[: INPUT_ROWS // 3])
-    group.set_max_sensors(SENSORS)
+    group.set_max_sensors(INPUT_SENSORS)
     group.consume(input_records()[INPUT_ROWS // 3 : INPUT_ROWS // 2])
     group.set_max_sensors(2)
     group.write_snapshot()
@@ -180,7 +198,7 @@ def test_a_changed_max_sensors_applies_from_its_ledger_record_on() -> None:
     group.write_snapshot()
 
     assert group.memory.evicted > 0
-    assert verdicts(group) == [PROVEN] * 3
+    assert verdicts(group) == [VERDICT_PROVEN] * 3
 
 
 def test_a_new_segment_begins_with_the_memory_in_its_snapshot() -> None:
@@ -192,9 +210,9 @@ def test_a_new_segment_begins_with_the_memory_in_its_snapshot() -> None:
     group.consume(input_records()[INPUT_ROWS // 2 :])
     group.write_snapshot()
 
-    assert verdicts(group) == [PROVEN, PROVEN]
+    assert verdicts(group) == [VERDICT_PROVEN, VERDICT_PROVEN]
     group.snapshots.clear()
-    assert verdicts(group) == [PROVEN, NOT_RETAINED]
+    assert verdicts(group) == [VERDICT_PROVEN, VERDICT_NOT_RETAINED]
 
 
 def test_intervals_with_another_fingerprint_are_compared_by_counts() -> None:
@@ -206,10 +224,10 @@ def test_intervals_with_another_fingerprint_are_compared_by_counts() -> None:
     ]
     group.ledger[1:] = changed_records[1:]
 
-    assert verdicts(group) == [COUNTS_ONLY] * 5
+    assert verdicts(group) == [VERDICT_COUNTS_ONLY] * 5
     assert group.read_snapshots == list(group.snapshots)
     group.snapshots.clear()
-    assert verdicts(group) == [COUNTS_ONLY] * 5
+    assert verdicts(group) == [VERDICT_COUNTS_ONLY] * 5
 
 
 def test_a_snapshot_of_another_offset_is_not_compared() -> None:
@@ -219,4 +237,4 @@ def test_a_snapshot_of_another_offset_is_not_compared() -> None:
     group.consume(input_records()[INPUT_ROWS // 2 :])
     group.account = replace(group.account, snapshot=SnapshotRef(0, INPUT_ROWS))
 
-    assert verdicts(group) == [PROVEN, PROVEN]
+    assert verdicts(group) == [VERDICT_PROVEN, VERDICT_PROVEN]

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-PROGRAM = """
+ALLOCATION_SCRIPT = """
 import resource, sys
 import numpy as np
 from sensorwatch.common.runtime.allocator import keep_freed_memory
@@ -20,10 +20,10 @@ print(kept, resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
 
 
 def run_program(mode: str, **variables: str) -> tuple[str, int]:
-    """Run PROGRAM; return the result of `keep_freed_memory` and the number of page faults."""
+    """Run ALLOCATION_SCRIPT; return its result of `keep_freed_memory` and its page faults."""
     environment = {name: text for name, text in os.environ.items() if "MALLOC_" not in name}
     process = subprocess.run(
-        [sys.executable, "-c", PROGRAM, mode],
+        [sys.executable, "-c", ALLOCATION_SCRIPT, mode],
         env={**environment, **variables},
         check=True,
         capture_output=True,

@@ -1,4 +1,4 @@
-"""A failed command prints one line and ends with the exit code of its error."""
+"""A command that fails prints one line and ends with the exit code of its error."""
 
 import subprocess
 import sys

@@ -40,9 +40,9 @@ def test_the_table_lists_every_error_with_its_code() -> None:
 
 def test_only_a_base_class_and_its_subclasses_share_an_exit_code() -> None:
     base_classes = SensorwatchError.__subclasses__()
-    codes = [base_class.exit_code for base_class in base_classes if base_class.exit_code != 70]
+    exit_codes = [base_class.exit_code for base_class in base_classes if base_class.exit_code != 70]
 
-    assert len(set(codes)) == len(codes)
+    assert len(set(exit_codes)) == len(exit_codes)
     assert all(
         subclass.exit_code == base_class.exit_code
         for base_class in base_classes

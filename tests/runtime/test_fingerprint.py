@@ -51,7 +51,7 @@ def test_a_changed_byte_in_any_package_changes_the_code_digest(
 
 
 def test_a_copy_in_another_folder_has_the_same_code_digest(tmp_path: Path) -> None:
-    source = Path(sensorwatch.common.__path__[0])
-    shutil.copytree(source, tmp_path / "installed")
+    source_folder = Path(sensorwatch.common.__path__[0])
+    shutil.copytree(source_folder, tmp_path / "installed")
 
-    assert code_digest(tmp_path / "installed") == code_digest(source)
+    assert code_digest(tmp_path / "installed") == code_digest(source_folder)

@@ -15,7 +15,7 @@ from sensorwatch.common.runtime.kernel_compilation import JOBS, SCORING_JOB, Ker
 from sensorwatch.common.runtime.kernel_progress import show_share
 from tests.commands.command_runner import ROOT
 
-COMPILE = """
+COMPILE_SCRIPT = """
 import sensorwatch.common.scoring.warmup
 from sensorwatch.common.runtime.kernel_compilation import KernelCompilation
 shares = []
@@ -27,7 +27,7 @@ print(shares == sorted(shares), bool(shares) and shares[-1] > 0.5)
 
 def compiling_process(cache: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", COMPILE],
+        [sys.executable, "-c", COMPILE_SCRIPT],
         env={**os.environ, "NUMBA_CACHE_DIR": str(cache)},
         cwd=ROOT,
         stdout=subprocess.PIPE,
@@ -58,13 +58,13 @@ def test_the_error_of_a_child_process_is_returned(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
-    for lists in ("_JOBS_OF_ONE_CPU", "_JOBS_OF_TWO_CPUS"):
-        monkeypatch.setattr(kernel_compilation, lists, (("unknown-job",),))
+    for list_name in ("_JOBS_OF_ONE_CPU", "_JOBS_OF_TWO_CPUS"):
+        monkeypatch.setattr(kernel_compilation, list_name, (("unknown-job",),))
 
     with KernelCompilation(is_cached=lambda: False) as compilation:
-        errors = compilation.wait(lambda _share: None, ["unknown-job"])
+        error_messages = compilation.wait(lambda _share: None, ["unknown-job"])
 
-    assert errors == ["KeyError: 'unknown-job'"]
+    assert error_messages == ["KeyError: 'unknown-job'"]
 
 
 def test_a_process_waits_while_another_one_has_the_lock_and_then_finds_the_kernels(
@@ -74,20 +74,20 @@ def test_a_process_waits_while_another_one_has_the_lock_and_then_finds_the_kerne
     folder = kernel_folder(Path(kernel_cache.__file__).parent)
     assert folder is not None
     folder.mkdir(parents=True, exist_ok=True)
-    cached = False
+    is_cached = False
 
     with (folder / "compilation.lock").open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
 
-        def finish(_share: float) -> None:
-            nonlocal cached
-            cached = True
+        def finish_compilation(_share: float) -> None:
+            nonlocal is_cached
+            is_cached = True
             fcntl.flock(lock, fcntl.LOCK_UN)
 
-        with KernelCompilation(is_cached=lambda: cached) as compilation:
-            assert compilation.wait(finish, JOBS) == []
+        with KernelCompilation(is_cached=lambda: is_cached) as compilation:
+            assert compilation.wait(finish_compilation, JOBS) == []
 
-    assert cached
+    assert is_cached
 
 
 def test_a_compilation_that_is_closed_leaves_no_process(
@@ -97,10 +97,10 @@ def test_a_compilation_that_is_closed_leaves_no_process(
     monkeypatch.setattr(kernel_compilation, "_JOBS_OF_ONE_CPU", ((SCORING_JOB,),))
 
     with KernelCompilation(is_cached=lambda: False) as compilation:
-        children = [child._process for child in compilation._children]
-        assert [child.poll() for child in children] == [None] * len(children)
+        child_processes = [child._process for child in compilation._children]
+        assert [child.poll() for child in child_processes] == [None] * len(child_processes)
 
-    assert all(child.poll() is not None for child in children)
+    assert all(child.poll() is not None for child in child_processes)
 
 
 def test_kernels_are_counted_in_the_text_of_the_sources(
@@ -116,12 +116,12 @@ def test_kernels_are_counted_in_the_text_of_the_sources(
 def test_without_a_terminal_the_share_is_said_every_five_seconds(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    said: list[str] = []
+    messages: list[str] = []
     seconds = 0.0
     monkeypatch.setattr("time.monotonic", lambda: seconds)
 
-    with show_share(said.append) as on_share:
+    with show_share(messages.append) as on_share:
         for seconds in (1.0, 4.9, 5.0, 6.0, 10.0):
             on_share(seconds / 20)
 
-    assert said == ["compiled 25% of the scoring code", "compiled 50% of the scoring code"]
+    assert messages == ["compiled 25% of the scoring code", "compiled 50% of the scoring code"]

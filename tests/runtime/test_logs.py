@@ -16,12 +16,12 @@ from tests.runtime.test_printing import is_safe
 
 @pytest.fixture(autouse=True)
 def _restore_logging() -> Iterator[None]:
-    root, package_logger = logging.getLogger(), logging.getLogger("sensorwatch")
-    settings_before = root.level, package_logger.level, list(root.handlers)
+    root_logger, package_logger = logging.getLogger(), logging.getLogger("sensorwatch")
+    settings_before = root_logger.level, package_logger.level, list(root_logger.handlers)
     yield
-    root.setLevel(settings_before[0])
+    root_logger.setLevel(settings_before[0])
     package_logger.setLevel(settings_before[1])
-    root.handlers[:] = settings_before[2]
+    root_logger.handlers[:] = settings_before[2]
 
 
 def configure_logging(log_format: str, level: str = "info") -> io.StringIO:
@@ -72,10 +72,10 @@ def test_a_logged_text_cannot_start_a_second_line(log_format: str) -> None:
 @pytest.mark.parametrize("log_format", ["human", "json"])
 def test_no_control_character_reaches_the_log(log_format: str) -> None:
     stream = configure_logging(log_format)
-    hostile = "\x1b[2J\x7f\x9b\u202e\u2028\u200b\udcff\r"
+    hostile_text = "\x1b[2J\x7f\x9b\u202e\u2028\u200b\udcff\r"
 
-    logger("api").warning(hostile, value=hostile, path=Path(hostile), word="\x9b31m")
-    logger("api").error(hostile, exception=ValueError(hostile))
+    logger("api").warning(hostile_text, value=hostile_text, path=Path(hostile_text), word="\x9b31m")
+    logger("api").error(hostile_text, exception=ValueError(hostile_text))
 
     assert is_safe(stream.getvalue().replace("\n", ""))
     assert "1b[2J" in stream.getvalue()
@@ -97,8 +97,8 @@ def test_other_libraries_log_only_warnings_and_errors() -> None:
     logging.getLogger("elsewhere").warning("elsewhere's warning")
     kafka_logger().error("FAIL [%s]", "broker")
 
-    events = [line.split("  ")[-1] for line in stream.getvalue().splitlines()]
-    assert events == ["shown", "elsewhere's warning", "FAIL [broker]"]
+    log_events = [line.split("  ")[-1] for line in stream.getvalue().splitlines()]
+    assert log_events == ["shown", "elsewhere's warning", "FAIL [broker]"]
 
 
 def test_configuring_again_replaces_the_first_configuration() -> None:

@@ -92,27 +92,29 @@ def test_only_the_model_in_use_has_an_info_metric() -> None:
     model.loaded(model="default", version="v1", schema="f00", at=1.0)
     model.loaded(model="default", version="v2", schema="f00", at=2.0)
 
-    def info(version: str) -> float | None:
+    def model_info(version: str) -> float | None:
         labels = {"model": "default", "version": version, "schema": "f00"}
         return registry.get_sample_value("sensorwatch_model_info", labels)
 
-    assert (info("v1"), info("v2")) == (None, 1)
+    assert (model_info("v1"), model_info("v2")) == (None, 1)
     assert registry.get_sample_value("sensorwatch_model_reload_last_success") == 1
 
 
 @given(st.lists(st.lists(st.floats(-2, 12, width=16), max_size=20), max_size=5))
 def test_the_row_histogram_counts_like_the_prometheus_histogram(arrays: list[list[float]]) -> None:
-    bounds = (0.0, 0.5, 1.0, 2.0, 10.0)
+    bucket_bounds = (0.0, 0.5, 1.0, 2.0, 10.0)
     our_registry, reference_registry = CollectorRegistry(), CollectorRegistry()
-    row_histogram = RowHistogram("score", "Score.", bounds=bounds, registry=our_registry)
-    reference_histogram = Histogram("score", "Score.", buckets=bounds, registry=reference_registry)
+    row_histogram = RowHistogram("score", "Score.", bounds=bucket_bounds, registry=our_registry)
+    reference_histogram = Histogram(
+        "score", "Score.", buckets=bucket_bounds, registry=reference_registry
+    )
     for values in arrays:
         row_histogram.observe(np.asarray(values, dtype=np.float64))
         for value in values:
             reference_histogram.observe(value)
 
     def buckets(registry: CollectorRegistry) -> list[float | None]:
-        bucket_ends = [*map(str, bounds), "+Inf"]
+        bucket_ends = [*map(str, bucket_bounds), "+Inf"]
         return [
             registry.get_sample_value("score_bucket", {"le": bucket_end})
             for bucket_end in bucket_ends
@@ -127,13 +129,13 @@ def test_the_row_histogram_counts_like_the_prometheus_histogram(arrays: list[lis
     st.integers(1, 20),
 )
 def test_the_windowed_ratio_counts_only_the_last_seconds(
-    steps: list[tuple[int, int, int]], seconds: int
+    additions: list[tuple[int, int, int]], seconds: int
 ) -> None:
-    ratio = WindowedRatio(seconds)
+    windowed_ratio = WindowedRatio(seconds)
     now, added_counts = 0, []
-    for pause_seconds, hits, misses in steps:
+    for pause_seconds, hits, misses in additions:
         now += pause_seconds
-        ratio.add(hits, hits + misses, now=now + 0.5)
+        windowed_ratio.add(hits, hits + misses, now=now + 0.5)
         added_counts.append((now, hits, hits + misses))
 
     counts_in_window = [
@@ -144,5 +146,5 @@ def test_the_windowed_ratio_counts_only_the_last_seconds(
         if counts_in_window
         else (0, 0)
     )
-    assert ratio.ratio(now=now + 0.7) == (hits / rows if rows else 0)
-    assert ratio.ratio(now=now + seconds + 1) == 0
+    assert windowed_ratio.ratio(now=now + 0.7) == (hits / rows if rows else 0)
+    assert windowed_ratio.ratio(now=now + seconds + 1) == 0

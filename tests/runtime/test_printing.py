@@ -71,10 +71,10 @@ def test_an_escaped_text_contains_no_control_character(text: str) -> None:
 
 @given(TEXTS)
 def test_escaped_json_has_the_same_value(text: str) -> None:
-    document = escape_json(json.dumps({text: [text]}, ensure_ascii=False, indent="\t"))
+    json_text = escape_json(json.dumps({text: [text]}, ensure_ascii=False, indent="\t"))
 
-    assert json.loads(document) == {text: [text]}
-    assert is_safe(document.replace("\n", "").replace("\t", ""))
+    assert json.loads(json_text) == {text: [text]}
+    assert is_safe(json_text.replace("\n", "").replace("\t", ""))
 
 
 @pytest.mark.parametrize(

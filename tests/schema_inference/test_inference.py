@@ -18,7 +18,7 @@ from sensorwatch.schema_inference.inference import DELIMITERS, ColumnKind, infer
 from sensorwatch.schema_inference.schema_text import schema_text
 from sensorwatch.schema_inference.time_format_guess import PATTERNS
 
-START = datetime(2025, 3, 14, 9, 26, 53, tzinfo=UTC)
+START_TIME = datetime(2025, 3, 14, 9, 26, 53, tzinfo=UTC)
 
 
 def csv_lines(header: list[str], rows: list[list[str]], delimiter: str = ",") -> list[str]:
@@ -38,7 +38,9 @@ def time_texts(time_format: str, count: int = 30) -> list[str]:
 
     Some days are above 12, which shows which number is the day and which the month.
     """
-    return [(START + timedelta(hours=13 * step)).strftime(time_format) for step in range(count)]
+    return [
+        (START_TIME + timedelta(hours=13 * step)).strftime(time_format) for step in range(count)
+    ]
 
 
 @pytest.mark.parametrize("time_format", PATTERNS)
@@ -54,8 +56,8 @@ def test_every_known_time_format_is_inferred_from_times_in_this_format(
     path.write_text("".join(lines), encoding="utf-8")
     readings, rejections = collect_rows(read_rows(path, schema), schema)
     assert rejections == []
-    expected = [datetime.strptime(time, time_format) for time in time_texts(time_format)]  # noqa: DTZ007 - UTC next
-    first_time = expected[0].replace(tzinfo=UTC).timestamp() * 1e6
+    expected_times = [datetime.strptime(time, time_format) for time in time_texts(time_format)]  # noqa: DTZ007 - UTC next
+    first_time = expected_times[0].replace(tzinfo=UTC).timestamp() * 1e6
     assert readings.event_time[0] == first_time
 
 
@@ -63,7 +65,7 @@ def test_every_known_time_format_is_inferred_from_times_in_this_format(
 def test_numbers_are_read_as_times_only_if_the_column_name_suggests_it(
     units_per_second: int, time_format: str
 ) -> None:
-    rows = [[str(int(START.timestamp() + step) * units_per_second), "1"] for step in range(10)]
+    rows = [[str(int(START_TIME.timestamp() + step) * units_per_second), "1"] for step in range(10)]
 
     assert inferred_schema(csv_lines(["timestamp", "x"], rows)).time.format == time_format
     with pytest.raises(DataError, match="no column of times"):
@@ -166,10 +168,10 @@ def test_an_inferred_schema_is_valid_for_any_column_names_and_cells(
     names: list[str], rows: list[list[str]], delimiter: str
 ) -> None:
     header = ["time", "level", *names]
-    cells = [["2025-01-01T00:00:00Z", "1.5", *row[: len(names)]] for row in rows]
+    rows_of_cells = [["2025-01-01T00:00:00Z", "1.5", *row[: len(names)]] for row in rows]
 
     try:
-        schema = inferred_schema(csv_lines(header, cells, delimiter))
+        schema = inferred_schema(csv_lines(header, rows_of_cells, delimiter))
     except DataError:
         return  # some files are refused with a DataError
     assert schema.signals
