@@ -8,7 +8,7 @@ from sensorwatch.common.registry.candidate import Candidate, DataSource
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.runtime.setting_keys import TrainerSettings
 from sensorwatch.trainer.training import train
-from tests.reading_builders import START, a_schema
+from tests.reading_builders import START_TIME, a_schema
 
 TRAINED_SENSORS = 8
 """The number of sensors in the training data: sensor-00, sensor-01 and so on."""
@@ -24,7 +24,7 @@ def a_forecast_candidate(*, seed: int = 7, rows: int = 1_600, trees: int = 10) -
     row_number = np.arange(rows, dtype=np.int64)
     readings = Readings(
         row_number,
-        START
+        START_TIME
         - ROW_INTERVAL * (rows // TRAINED_SENSORS)
         + ROW_INTERVAL * (row_number // TRAINED_SENSORS),
         (row_number % TRAINED_SENSORS).astype(np.int32),

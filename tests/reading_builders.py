@@ -17,7 +17,7 @@ from sensorwatch.common.scoring.detector import Detector, learn_signal_ranges
 from sensorwatch.common.scoring.features import compute_features
 
 DEFAULT_SCHEMA = Path(__file__).parents[1] / "schemas" / "default.toml"
-START = 1_735_689_600_000_000
+START_TIME = 1_735_689_600_000_000
 """The time 2025-01-01T00:00:00Z, in microseconds since 1970."""
 MINUTE_MICROSECONDS = 60_000_000
 NORMAL_VALUES = (0.0, 0.0, 0.0)
@@ -42,7 +42,7 @@ def some_readings(
     random = np.random.default_rng(seed)
     return Readings(
         np.arange(rows, dtype=np.int64),
-        START + MINUTE_MICROSECONDS * np.arange(rows, dtype=np.int64),
+        START_TIME + MINUTE_MICROSECONDS * np.arange(rows, dtype=np.int64),
         (np.arange(rows) % sensors).astype(np.int32),
         tuple(f"s{sensor_number}" for sensor_number in range(sensors)),
         random.normal(size=(rows, signals)),

@@ -9,8 +9,8 @@ DATA_VARIABLE = "SENSORWATCH_TEST_DATA"
 SKAB_FOLDER = (
     Path(os.environ.get(DATA_VARIABLE) or Path(__file__).parents[2] / "shared" / "data") / "skab"
 )
-ANOMALY_FREE = SKAB_FOLDER / "anomaly-free" / "anomaly-free.csv"
-VALVE = SKAB_FOLDER / "valve1" / "0.csv"
+ANOMALY_FREE_FILE = SKAB_FOLDER / "anomaly-free" / "anomaly-free.csv"
+VALVE_FILE = SKAB_FOLDER / "valve1" / "0.csv"
 SIGNALS = [
     "Accelerometer1RMS",
     "Accelerometer2RMS",

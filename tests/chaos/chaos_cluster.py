@@ -30,7 +30,7 @@ from tests.checker.collecting import (
 from tests.checker.run_history import ReaderOutput
 from tests.checker.topic_reader import ConcurrentReader
 from tests.forecasts import ROW_INTERVAL, a_forecast_candidate
-from tests.reading_builders import DEFAULT_SCHEMA, START
+from tests.reading_builders import DEFAULT_SCHEMA, START_TIME
 
 MODEL_NAME = "default"
 SENSOR_COUNT = 40
@@ -71,7 +71,7 @@ class LoadProducer(threading.Thread):
         self._stopping = threading.Event()
         self._anomalous_rows_left = [0] * SENSOR_COUNT
         """For each sensor, the number of further rows that will be anomalous."""
-        self._time = START
+        self._time = START_TIME
         self.sent_rows = 0
 
     def run(self) -> None:

@@ -18,7 +18,7 @@ from sensorwatch.consumer.publishing.events import EventType
 from sensorwatch.demo.embedded_broker import EmbeddedBroker
 from tests.brokers.child_processes import ChildProcess, wait_until
 from tests.kafka.record_builders import StoredRecord
-from tests.nested_json import DEEPLY_NESTED
+from tests.nested_json import DEEPLY_NESTED_JSON
 
 
 def an_event(number: int = 0, **changes: Any) -> bytes:
@@ -181,7 +181,9 @@ def test_the_short_reason_of_the_demo_names_the_unusual_signals(
     assert "".join(line for line, _ in short_reason(event)) == expected
 
 
-@pytest.mark.parametrize("value", [None, b"", b"\xff", b"{", b'{"sensor_id": 1}', DEEPLY_NESTED])
+@pytest.mark.parametrize(
+    "value", [None, b"", b"\xff", b"{", b'{"sensor_id": 1}', DEEPLY_NESTED_JSON]
+)
 def test_an_invalid_event_is_read_as_none(value: bytes | None) -> None:
     assert read_event(event_record(value)) is None
     assert read_event(event_record(value, EventType.CLOSED)) is None

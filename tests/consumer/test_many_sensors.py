@@ -20,7 +20,7 @@ from sensorwatch.consumer.restoration import (
 from tests.consumer.fakes import TOPIC
 from tests.forecasts import ROW_INTERVAL, a_forecast_candidate
 from tests.kafka.record_builders import SENT_AT_MS, StoredRecord, a_payload
-from tests.reading_builders import START
+from tests.reading_builders import START_TIME
 
 PARTITION = Partition(TOPIC, 0)
 SENSOR_COUNT = 100_000
@@ -35,7 +35,7 @@ def record_batches(begin: int, end: int) -> Iterator[list[Record]]:
 
 def a_record(number: int) -> StoredRecord:
     values = [number * factor % 101 / 50 - 1 + 12 * (number % 97 == 0) for factor in (7, 37, 83)]
-    time = START + ROW_INTERVAL * (number // SENSOR_COUNT)
+    time = START_TIME + ROW_INTERVAL * (number // SENSOR_COUNT)
     payload = a_payload(
         values, timestamp=format_instant(time), sensor_id=f"pump-{number % SENSOR_COUNT}"
     )

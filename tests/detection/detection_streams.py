@@ -13,7 +13,7 @@ from sensorwatch.common.scoring.detections import ClosedEpisode
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.common.scoring.processing import Outcome, score_readings
-from tests.reading_builders import START
+from tests.reading_builders import START_TIME
 
 SECOND_MICROSECONDS = 1_000_000
 
@@ -29,7 +29,7 @@ def streams_with_irregular_rows(
         + [0, -SECOND_MICROSECONDS, 50 * SECOND_MICROSECONDS, 5_000 * SECOND_MICROSECONDS]
     )
     value = st.sampled_from([0.0, 0.1, -0.3, 0.7, 9.0, -60.0, 1e6, float("nan")])
-    times, time = [], START
+    times, time = [], START_TIME
     for _ in range(row_count):
         time += draw(time_steps)
         times.append(time)

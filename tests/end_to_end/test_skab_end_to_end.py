@@ -14,7 +14,7 @@ import pytest
 from tests.brokers.kafka import Kafka
 from tests.commands.command_runner import CommandResult
 from tests.end_to_end.command_session import CommandSession
-from tests.skab_files import ANOMALY_FREE, SIGNALS, VALVE, needs_skab
+from tests.skab_files import ANOMALY_FREE_FILE, SIGNALS, VALVE_FILE, needs_skab
 
 pytestmark = [
     pytest.mark.broker,
@@ -47,15 +47,15 @@ def streamed_files(
     folder = tmp_path_factory.mktemp("skab")
     session = CommandSession(kafka, folder, schema=Path("skab.toml"))
     try:
-        session.run_command(f"schema infer {ANOMALY_FREE} --out skab.toml")
-        session.run_command(f"train --data {ANOMALY_FREE}")
+        session.run_command(f"schema infer {ANOMALY_FREE_FILE} --out skab.toml")
+        session.run_command(f"train --data {ANOMALY_FREE_FILE}")
         session.run_command("topics create")
         produce_results = (
-            session.run_command(f"produce --csv {VALVE}"),
-            session.run_command(f"produce --csv {ANOMALY_FREE}"),
+            session.run_command(f"produce --csv {VALVE_FILE}"),
+            session.run_command(f"produce --csv {ANOMALY_FREE_FILE}"),
         )
         session.start_service("consume")
-        session.wait_until_consumed(count_rows(VALVE) + count_rows(ANOMALY_FREE))
+        session.wait_until_consumed(count_rows(VALVE_FILE) + count_rows(ANOMALY_FREE_FILE))
         code = session.stop_service("consume")
         events = {event["source"]["offset"]: event for event in session.events()}
         schema = tomllib.loads((folder / "skab.toml").read_text())
@@ -73,13 +73,15 @@ def test_the_inferred_schema_is_correct(streamed_files: StreamedFiles) -> None:
 
 
 def test_label_columns_are_neither_inferred_nor_sent(streamed_files: StreamedFiles) -> None:
-    inferred_schema = tomllib.loads(streamed_files.session.run_command(f"schema infer {VALVE}").out)
+    inferred_schema = tomllib.loads(
+        streamed_files.session.run_command(f"schema infer {VALVE_FILE}").out
+    )
     assert [signal["name"] for signal in inferred_schema["signals"]] == SIGNALS
     readings = [
         json.loads(message.value() or b"")
         for message in streamed_files.session.committed_records(streamed_files.session.readings)
     ]
-    assert len(readings) == count_rows(VALVE) + count_rows(ANOMALY_FREE)
+    assert len(readings) == count_rows(VALVE_FILE) + count_rows(ANOMALY_FREE_FILE)
     field_names = {frozenset(row) for row in readings}
     assert all("anomaly" not in row and "changepoint" not in row for row in field_names), (
         field_names
@@ -89,13 +91,15 @@ def test_label_columns_are_neither_inferred_nor_sent(streamed_files: StreamedFil
 def test_every_row_is_delivered_and_the_consumer_exits_with_0(
     streamed_files: StreamedFiles,
 ) -> None:
-    for result, path in zip(streamed_files.produce_results, (VALVE, ANOMALY_FREE), strict=True):
+    for result, path in zip(
+        streamed_files.produce_results, (VALVE_FILE, ANOMALY_FREE_FILE), strict=True
+    ):
         assert f"delivered {count_rows(path)}, failed 0" in result.err
     assert streamed_files.exit_code == 0
 
 
 def test_the_ledger_counts_every_row_and_proves_every_score(streamed_files: StreamedFiles) -> None:
-    total_rows = count_rows(VALVE) + count_rows(ANOMALY_FREE)
+    total_rows = count_rows(VALVE_FILE) + count_rows(ANOMALY_FREE_FILE)
     output = streamed_files.session.run_command("ledger show").out
     anomaly_count = len(streamed_files.events)
     assert 0 < anomaly_count < total_rows, "the files must have normal rows and anomalous rows"
@@ -119,7 +123,7 @@ def test_a_backtest_of_both_files_has_the_scores_of_the_events_bit_for_bit(
             output_file, ["datetime", *SIGNALS], delimiter=";", extrasaction="ignore"
         )
         writer.writeheader()
-        for path in (VALVE, ANOMALY_FREE):
+        for path in (VALVE_FILE, ANOMALY_FREE_FILE):
             with path.open(newline="") as input_file:
                 writer.writerows(csv.DictReader(input_file, delimiter=";"))
     command = "backtest --data both.csv --schema skab.toml --model champion --out scores.csv"

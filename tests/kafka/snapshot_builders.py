@@ -13,11 +13,11 @@ from sensorwatch.common.kafka.snapshot_text import (
 )
 from sensorwatch.common.ledger.account import SnapshotRef, open_account
 
-SOURCE = Partition("in", 2)
+SOURCE_PARTITION = Partition("in", 2)
 
 
 def a_snapshot(
-    content: bytes = b"0123456789", *, source: Partition = SOURCE, next_offset: int = 7
+    content: bytes = b"0123456789", *, source: Partition = SOURCE_PARTITION, next_offset: int = 7
 ) -> Snapshot:
     """Return a snapshot of one of four partitions."""
     return Snapshot(

@@ -21,7 +21,7 @@ from sensorwatch.common.kafka.ledger_text import (
 )
 from sensorwatch.common.kafka.records import Partition
 from sensorwatch.common.ledger.account import WINDOW_BUCKETS, Account, SnapshotRef, open_account
-from tests.nested_json import DEEPLY_NESTED
+from tests.nested_json import DEEPLY_NESTED_JSON
 
 MAX_OFFSET = 2**63 - 1
 LARGEST_ACCOUNT = Account(
@@ -116,7 +116,7 @@ VALID_METADATA = to_metadata(open_account(5, model_version="m", fingerprint="f")
         VALID_METADATA.replace('"snapshot":null', '"snapshot":{"offset":1}'),
         VALID_METADATA.replace('"snapshot":null', '"snapshot":{"offset":-1,"next_offset":5}'),
         VALID_METADATA[:-1],
-        DEEPLY_NESTED.decode(),
+        DEEPLY_NESTED_JSON.decode(),
     ],
 )
 def test_metadata_of_another_program_or_damaged_metadata_is_ignored(text: str | None) -> None:
@@ -153,7 +153,7 @@ def test_a_ledger_record_is_keyed_by_partition_and_is_read_back() -> None:
     assert record.account == account
 
 
-@pytest.mark.parametrize("value", [None, b"", b"{", b'{"ledger_version":1}', DEEPLY_NESTED])
+@pytest.mark.parametrize("value", [None, b"", b"{", b'{"ledger_version":1}', DEEPLY_NESTED_JSON])
 def test_a_value_that_is_not_a_ledger_record_is_refused(value: bytes | None) -> None:
     with pytest.raises(ValueError, match=r"\w"):
         ledger_record(value)

@@ -22,8 +22,14 @@ from sensorwatch.common.kafka.snapshot_text import (
     snapshot_of,
 )
 from sensorwatch.common.ledger.account import SnapshotRef
-from tests.kafka.snapshot_builders import SOURCE, a_snapshot, read, store_snapshot, value_of
-from tests.nested_json import DEEPLY_NESTED
+from tests.kafka.snapshot_builders import (
+    SOURCE_PARTITION,
+    a_snapshot,
+    read,
+    store_snapshot,
+    value_of,
+)
+from tests.nested_json import DEEPLY_NESTED_JSON
 
 content_strategy = st.binary(max_size=60)
 chunk_bytes_strategy = st.integers(1, 25)
@@ -45,7 +51,7 @@ def test_every_record_goes_to_the_partition_of_its_snapshot() -> None:
     messages = [*chunk_messages(snapshot, "s", chunk_bytes=3), manifest_message(snapshot, "s", [])]
 
     assert [(message.topic, message.key, message.partition) for message in messages] == [
-        ("s", None, SOURCE.number)
+        ("s", None, SOURCE_PARTITION.number)
     ] * 5
 
 
@@ -116,7 +122,7 @@ def test_two_swapped_chunks_are_detected(content: bytes, chunk_bytes: int, swap_
 
 
 @pytest.mark.parametrize(
-    "value", [None, b"", b"{", b"chunk", b"[]", b'{"snapshot_version":1}', DEEPLY_NESTED]
+    "value", [None, b"", b"{", b"chunk", b"[]", b'{"snapshot_version":1}', DEEPLY_NESTED_JSON]
 )
 def test_the_error_for_an_invalid_manifest_names_its_record_and_the_remedy(
     value: bytes | None,
@@ -167,7 +173,11 @@ SNAPSHOT_REF = SnapshotRef(offset=9, next_offset=7)
 
 
 def check_manifest(
-    snapshot: Snapshot, *, group: str = "g", source: Partition = SOURCE, partitions: int = 4
+    snapshot: Snapshot,
+    *,
+    group: str = "g",
+    source: Partition = SOURCE_PARTITION,
+    partitions: int = 4,
 ) -> None:
     manifest = parse_snapshot_manifest(manifest_message(snapshot, "s", []).value, "here")
     require_matching_manifest(

@@ -17,7 +17,7 @@ from sensorwatch.common.rows.schema import Schema, schema_from_plain
 from sensorwatch.common.rows.strict_parsing import Fields, collect_rows
 from sensorwatch.common.tables import read_rows
 from sensorwatch.producer.replay import encode_fields, replayed_records
-from tests.skab_files import VALVE, needs_skab
+from tests.skab_files import VALVE_FILE, needs_skab
 
 SKAB_SCHEMA = schema_from_plain(
     {
@@ -156,7 +156,7 @@ def test_any_fields_parse_the_same_after_encoding(fields: Fields) -> None:
 
 
 def skab_rows() -> Iterator[Fields | Fault]:
-    for path in sorted(VALVE.parent.glob("*.csv")):
+    for path in sorted(VALVE_FILE.parent.glob("*.csv")):
         yield from read_rows(path, SKAB_SCHEMA)
 
 
@@ -164,13 +164,15 @@ def skab_rows() -> Iterator[Fields | Fault]:
 def test_every_row_of_the_skab_valve_files_is_replayed() -> None:
     values = [
         record.value
-        for path in sorted(VALVE.parent.glob("*.csv"))
+        for path in sorted(VALVE_FILE.parent.glob("*.csv"))
         for record in replayed_records(path, SKAB_SCHEMA)
     ]
 
     readings, rejections = parse(values, SKAB_SCHEMA)
 
-    line_count = sum(len(path.read_text().splitlines()) - 1 for path in VALVE.parent.glob("*.csv"))
+    line_count = sum(
+        len(path.read_text().splitlines()) - 1 for path in VALVE_FILE.parent.glob("*.csv")
+    )
     assert len(values) == len(readings) == line_count > 0
     assert rejections == []
     expected, _ = collect_rows(skab_rows(), SKAB_SCHEMA)

@@ -14,7 +14,7 @@ from sensorwatch.proof.ledger_intervals import Verdict
 from tests.forecasts import MIN_ROWS, ROW_INTERVAL, a_forecast_candidate
 from tests.kafka.record_builders import StoredRecord, a_payload
 from tests.proof.consumer_group import OTHER_FINGERPRINT, OWN_FINGERPRINT, LedgerGroup
-from tests.reading_builders import START
+from tests.reading_builders import START_TIME
 
 FIRST_VERSION, SECOND_VERSION = "first", "second"
 VERDICT_PROVEN = Verdict.PROVEN
@@ -45,7 +45,9 @@ def input_records() -> list[StoredRecord]:
     for row_number in range(INPUT_ROWS):
         sensor, row_of_sensor = row_number % INPUT_SENSORS, row_number // INPUT_SENSORS
         values = random.normal(size=3) + 12.0 * (row_of_sensor % 17 in (11, 12, 13) and sensor % 2)
-        time = format_instant(START - ROW_INTERVAL * (INPUT_ROWS // INPUT_SENSORS - row_of_sensor))
+        time = format_instant(
+            START_TIME - ROW_INTERVAL * (INPUT_ROWS // INPUT_SENSORS - row_of_sensor)
+        )
         payload = a_payload(values.tolist(), timestamp=time, sensor_id=f"sensor-{6 + sensor:02d}")
         records.append(StoredRecord(payload, 2 * row_number))
     return records

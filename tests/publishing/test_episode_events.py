@@ -20,7 +20,7 @@ from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.processing import process
 from sensorwatch.consumer.publishing.events import EventType, anomaly_events
 from tests.kafka.record_builders import StoredRecord, a_payload
-from tests.reading_builders import ANOMALOUS_VALUES, NORMAL_VALUES, START, a_detector
+from tests.reading_builders import ANOMALOUS_VALUES, NORMAL_VALUES, START_TIME, a_detector
 from tests.scoring.detectors import DETECTORS
 
 SCHEMA_BY_EVENT_TYPE = {
@@ -33,11 +33,11 @@ SCHEMA_BY_EVENT_TYPE = {
     )
 }
 HOUR_US = 3_600_000_000
-SENT_AT_MS = START // 1000 + 10 * 365 * 86_400_000
+SENT_AT_MS = START_TIME // 1000 + 10 * 365 * 86_400_000
 
 
 def a_row_payload(sensor: str, minute: float, values: Sequence[float] = NORMAL_VALUES) -> bytes:
-    time = datetime.fromtimestamp(START / 1_000_000, UTC) + timedelta(minutes=minute)
+    time = datetime.fromtimestamp(START_TIME / 1_000_000, UTC) + timedelta(minutes=minute)
     return a_payload(values, sensor_id=sensor, timestamp=time.isoformat())
 
 

@@ -12,7 +12,7 @@ from sensorwatch.consumer.publishing.flushing_outbox import FlushingOutbox
 from sensorwatch.consumer.publishing.outbox import CommitPlan
 from sensorwatch.consumer.publishing.snapshot_writing import DeliveryTracker
 from sensorwatch.consumer.publishing.transactional_outbox import TransactionalOutbox
-from tests.kafka.snapshot_builders import SOURCE, a_snapshot, read
+from tests.kafka.snapshot_builders import SOURCE_PARTITION, a_snapshot, read
 from tests.publishing.outboxes import (
     COMMITS,
     MESSAGES,
@@ -58,7 +58,7 @@ def test_the_commit_plan_gets_the_offset_of_each_manifest(kind: str) -> None:
     topics = [topic for topic, *_ in producer.produced_messages]
     assert topics == ["out"] * 3 + [STATE_TOPIC] * 7 + ["ledger"]
     assert producer.partitions == [-1] * 3 + [2, 2, 2, 3, 3] + [2, 3] + [1]
-    assert offsets == {SOURCE: 108, OTHER_SOURCE: 109}
+    assert offsets == {SOURCE_PARTITION: 108, OTHER_SOURCE: 109}
     values_by_offset = {
         100 + n: value for n, (_, _, value, _) in enumerate(producer.produced_messages)
     }

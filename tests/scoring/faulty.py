@@ -17,7 +17,7 @@ from sensorwatch.common.simulation.faults import FaultKind, inject_fault
 from sensorwatch.common.simulation.sensors import noise_scale, sensor_names
 from sensorwatch.common.simulation.stream import VALUE_DECIMALS, Simulation, simulate
 from sensorwatch.trainer.training import fit_unregistered
-from tests.reading_builders import MINUTE_MICROSECONDS, START
+from tests.reading_builders import MINUTE_MICROSECONDS, START_TIME
 
 SENSORS, TRAIN_STEPS, SLOT_STEPS = 8, 1_000, 200
 SIZES = {
@@ -147,7 +147,7 @@ def readings_from(values: NDArray[np.float64]) -> Readings:
     rows = steps * sensors
     return Readings(
         np.arange(rows, dtype=np.int64),
-        START + MINUTE_MICROSECONDS * np.repeat(np.arange(steps, dtype=np.int64), sensors),
+        START_TIME + MINUTE_MICROSECONDS * np.repeat(np.arange(steps, dtype=np.int64), sensors),
         np.tile(np.arange(sensors, dtype=np.int32), steps),
         sensor_names(sensors),
         np.ascontiguousarray(values.reshape(rows, signals)),

@@ -18,7 +18,7 @@ from tests.detection.detection_streams import (
     score_in_batches,
     streams_with_irregular_rows,
 )
-from tests.nested_json import DEEPLY_NESTED
+from tests.nested_json import DEEPLY_NESTED_JSON
 from tests.reading_builders import some_readings
 from tests.scoring.detectors import DETECTORS
 
@@ -158,7 +158,7 @@ def some_memory() -> Memory:
     [
         (b"", "first line"),
         (b"{}\n", "first line"),
-        (DEEPLY_NESTED + b"\n", "first line"),
+        (DEEPLY_NESTED_JSON + b"\n", "first line"),
         (b'{"format": 2, "shape": "new"}\n', "is newer than 1"),
         (memory_to_bytes(some_memory())[:-1], "tables have"),
         (memory_to_bytes(some_memory()) + b"x", "tables have"),

@@ -14,7 +14,7 @@ from sensorwatch.common.scoring.processing import Outcome
 from sensorwatch.common.scoring.recall import LINEAR_SCALES, compress_outliers
 from sensorwatch.common.scoring.status import STATUSES, Status
 from tests.detection.detection_streams import score_in_batches
-from tests.reading_builders import MINUTE_MICROSECONDS, START, some_readings
+from tests.reading_builders import MINUTE_MICROSECONDS, START_TIME, some_readings
 from tests.scoring.detectors import DETECTORS, a_forecast_detector
 
 OUTLIER_VALUE = 25.0
@@ -26,7 +26,7 @@ def readings_at_minutes(
 ) -> Readings:
     return build_readings(
         index=range(len(minutes)),
-        event_time=[START + round(minute * MINUTE_MICROSECONDS) for minute in minutes],
+        event_time=[START_TIME + round(minute * MINUTE_MICROSECONDS) for minute in minutes],
         sensor_ids=[sensor] * len(minutes),
         values=values.tolist(),
         signals=3,
@@ -134,7 +134,7 @@ def test_a_gap_resets_the_lags_and_ends_an_open_episode() -> None:
     assert (closed_episode.index, closed_episode.rows, closed_episode.last_time) == (
         4,
         1,
-        START + 6 * MINUTE_MICROSECONDS,
+        START_TIME + 6 * MINUTE_MICROSECONDS,
     )
 
 

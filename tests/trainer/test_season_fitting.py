@@ -12,10 +12,10 @@ from sensorwatch.common.rows.schema import NumericColumn, Schema
 from sensorwatch.common.runtime.setting_keys import TrainerSettings
 from sensorwatch.trainer.season_fitting import fit_season
 from sensorwatch.trainer.training import fit_unregistered
-from tests.reading_builders import START
+from tests.reading_builders import START_TIME
 
 HOUR = DAY // 24
-MIDNIGHT = START - START % DAY
+MIDNIGHT = START_TIME - START_TIME % DAY
 Times = NDArray[np.int64]
 ResidualArray = NDArray[np.float64]
 

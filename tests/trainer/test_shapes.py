@@ -11,7 +11,7 @@ from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.schema import MissingPolicy, NumericColumn, Schema
 from sensorwatch.common.runtime.setting_keys import TrainerSettings
 from sensorwatch.trainer.unregistered_model import fit_with_memory
-from tests.reading_builders import MINUTE_MICROSECONDS, START
+from tests.reading_builders import MINUTE_MICROSECONDS, START_TIME
 
 RATE = 0.02
 TRAINER_SETTINGS = TrainerSettings(trees=20, target_alert_rate=RATE)
@@ -55,7 +55,7 @@ class DatasetShape:
         self.change(columns, sensor)
         return Readings(
             np.arange(n, dtype=np.int64),
-            START + MINUTE_MICROSECONDS * np.arange(n, dtype=np.int64),
+            START_TIME + MINUTE_MICROSECONDS * np.arange(n, dtype=np.int64),
             sensor,
             tuple(f"s{number}" for number in range(self.sensors)),
             np.ascontiguousarray(columns[:, : self.signals]),

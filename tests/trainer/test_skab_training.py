@@ -10,7 +10,7 @@ from sensorwatch.common.runtime.command_line import run
 from sensorwatch.trainer.backtest_command import backtest
 from sensorwatch.trainer.evaluate_command import evaluate
 from sensorwatch.trainer.train_command import train
-from tests.skab_files import ANOMALY_FREE, SIGNALS, VALVE, needs_skab
+from tests.skab_files import ANOMALY_FREE_FILE, SIGNALS, VALVE_FILE, needs_skab
 
 pytestmark = needs_skab
 
@@ -30,7 +30,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_model_of_the_anomaly_free_run_is_correct_and_detects_most_faults(
     folder: Path,
 ) -> None:
-    data = str(ANOMALY_FREE)
+    data = str(ANOMALY_FREE_FILE)
 
     assert run(train, ["--data", data, "--schema", "skab.toml", "--model", "skab"]) == 0
     assert run(evaluate, ["--data", data, "--name", "skab"]) == 0
@@ -50,7 +50,7 @@ def test_a_model_of_the_anomaly_free_run_is_correct_and_detects_most_faults(
 
 
 def test_a_backtest_scores_every_row_after_the_first_400(folder: Path) -> None:
-    files = sorted(VALVE.parent.glob("*.csv"))
+    files = sorted(VALVE_FILE.parent.glob("*.csv"))
     args = ["--schema", "skab.toml", "--train-rows", "400", "--out", "scores.csv"]
 
     assert run(backtest, ["--data", str(files[0]), *args]) == 0
