@@ -43,7 +43,7 @@ class Records:
 
 
 def some_records(count: int = 80, *, seed: int = 1, first_offset: int = 5) -> Records:
-    """Return random outcomes. Their offsets have gaps, like the offsets beside control records."""
+    """Return random outcomes. Some offsets are missing, as where Kafka writes control records."""
     random = np.random.default_rng(seed)
     offsets = first_offset + np.cumsum(random.integers(1, 3, count)) - 1
     kinds = random.choice([kind.value for kind in OutcomeKind], count).astype(np.uint8)
@@ -83,7 +83,7 @@ def reference_digest(digest: int, records: Records) -> int:
 
 
 def reference_window(records: Records, bucket_rows: int, accept_until: int) -> tuple[int, int]:
-    """Return the records and rejections in the newest (at most ten) buckets."""
+    """Return the numbers of records and rejections in the newest (at most ten) buckets."""
     newest_bucket = (len(records) - 1) // bucket_rows
     first_record = max(0, newest_bucket - WINDOW_BUCKETS + 1) * bucket_rows
     is_rejected = (records.kinds == OutcomeKind.DEAD_LETTER) & (records.offsets >= accept_until)

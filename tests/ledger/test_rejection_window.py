@@ -1,4 +1,4 @@
-"""The breaker checks its window after every record, at any micro-batch boundaries."""
+"""The breaker checks its window after every record, not only at the end of a micro-batch."""
 
 import numpy as np
 import pytest
@@ -36,7 +36,7 @@ def account_after(account: Account, is_rejected: NDArray[np.bool_]) -> Account:
 def reference_first_excess(
     is_rejected: NDArray[np.bool_], bucket_rows: int, min_rows: int, max_ratio: float
 ) -> tuple[int, WindowExcess] | None:
-    """Return the position of the first rejection that exceeds the limits, and its window."""
+    """Return the position of the first rejection at which the window exceeds the limits."""
     for position in np.flatnonzero(is_rejected).tolist():
         first_record = max(0, position // bucket_rows - WINDOW_BUCKETS + 1) * bucket_rows
         rows, rejections = (
@@ -88,7 +88,7 @@ def test_the_first_excess_does_not_depend_on_micro_batch_boundaries(
 
 @pytest.mark.parametrize("batch_rows", [37, 1_000, 100_000])
 def test_rejections_before_accepted_records_are_reported_at_min_rows(batch_rows: int) -> None:
-    """Accepted records after the rejections in one micro-batch do not hide the excess."""
+    """The breaker reports too many rejections even if accepted records of the same batch follow."""
     is_rejected = np.arange(100_000) < 90_000
     account = an_account(10_000)
     for start in range(0, len(is_rejected), batch_rows):
@@ -104,7 +104,7 @@ def test_rejections_before_accepted_records_are_reported_at_min_rows(batch_rows:
 
 @pytest.mark.parametrize("count", range(1, 45))
 def test_the_reported_window_equals_the_window_of_the_account(count: int) -> None:
-    """The message of the breaker and the command `ledger show` give the same window."""
+    """The breaker's message and the command `ledger show` give the same counts of the window."""
     is_rejected = np.ones(count, dtype=np.bool_)
     rows, rejections = account_after(an_account(30), is_rejected).window
 
@@ -116,7 +116,7 @@ def test_the_reported_window_equals_the_window_of_the_account(count: int) -> Non
 
 
 def test_a_larger_window_can_reach_min_rows() -> None:
-    """A window of 100 rows never reaches a minimum of 200 rows."""
+    """A window of 100 rows never has the 200 rows that the breaker needs to check it."""
     is_rejected = np.ones(250, dtype=np.bool_)
     account = account_after(an_account(100), is_rejected[:95])
     assert find_first_excess(account, is_rejected, min_rows=200, max_ratio=0.5) is None

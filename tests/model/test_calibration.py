@@ -1,4 +1,4 @@
-"""Calibration: the threshold has anomaly score 1.0, and p-values of clean rows are uniform."""
+"""Calibration: the threshold gets anomaly score 1.0, and p-values of clean rows are uniform."""
 
 import math
 from dataclasses import dataclass

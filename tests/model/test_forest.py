@@ -29,7 +29,7 @@ COLUMNS = 4
 def fit_estimator(**parameters: Any) -> IsolationForest:
     random = np.random.default_rng(3)
     rows = random.normal(size=(500, COLUMNS))
-    rows[:, 3] = random.integers(0, 7, 500)  # many equal values, as days of the week have
+    rows[:, 3] = random.integers(0, 7, 500)  # many equal values, like days of the week
     options = {"n_estimators": 30, "max_samples": 128, "random_state": 5} | parameters
     return IsolationForest(**options).fit(rows)
 
@@ -98,7 +98,7 @@ def test_a_row_exactly_on_a_threshold_goes_to_the_same_child_as_in_scikit_learn(
 
 
 def test_values_are_compared_as_float32() -> None:
-    """Two float64 that round to the same float32 get the same score, as in scikit-learn."""
+    """Two float64 values that round to the same float32 get the same score, as in scikit-learn."""
     rows = rows_on_thresholds()
 
     assert np.array_equal(score(forest(), rows), score(forest(), rows.astype(np.float32)))
@@ -110,7 +110,7 @@ def test_decisions_equal_those_of_scikit_learn(contamination: float) -> None:
     estimator = fit_estimator(contamination=contamination)
     rows = np.concatenate([some_rows(), rows_on_thresholds()])
     raw = score(forest_from_sklearn(estimator), rows)
-    # Rounding may change the decision of scores closer to the threshold.
+    # For scores closer to the threshold, rounding may change the decision.
     is_far_from_threshold = np.abs(raw + estimator.offset_) > 1e-12
 
     is_anomaly = raw > -estimator.offset_
@@ -158,7 +158,7 @@ def test_a_matrix_with_another_number_of_columns_is_refused(shape: tuple[int, ..
 
 
 def test_the_average_path_length_equals_the_formula_of_the_paper() -> None:
-    """The harmonic number H(i) is estimated by ln(i) plus Euler's constant."""
+    """The formula estimates the harmonic number H(i) by ln(i) plus Euler's constant."""
     assert [average_path_length(rows) for rows in (0, 1, 2)] == [0.0, 0.0, 1.0]
     assert average_path_length(256) == pytest.approx(
         2 * (math.log(255) + 0.5772156649015329) - 2 * 255 / 256, abs=1e-12
@@ -232,7 +232,7 @@ def test_a_missing_array_is_refused(name: str) -> None:
     value=st.integers(-(2**31), 2**31 - 1) | st.integers(-3, 40),
 )
 def test_every_accepted_forest_can_be_walked(name: str, position: int, value: int) -> None:
-    """A forest with a changed number is refused, or its walks still end within the arrays."""
+    """A forest with a changed number is refused, or every walk through it still ends at a leaf."""
     array = getattr(forest(), name)
     changed_forest = forest_with(name, position % len(array), value)
     try:

@@ -23,7 +23,7 @@ def forest(max_samples: int = 256, columns: int = COLUMNS) -> Forest:
 
 
 def without_heap(forest: Forest) -> Forest:
-    """Return the same forest without its heaps."""
+    """Return the same forest, with its trees only in the original layout."""
     forest_without_heap = replace(forest)
     vars(forest_without_heap)["heap"] = None
     return forest_without_heap

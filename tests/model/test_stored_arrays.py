@@ -1,4 +1,4 @@
-"""Checks of stored arrays. A message names the array, its dtype and shape, and the wanted ones."""
+"""Checks of stored arrays: messages give the array's name, and the actual and wanted dtype and shape."""
 
 from typing import Any
 

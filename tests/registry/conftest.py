@@ -1,4 +1,4 @@
-"""Fixtures of the registry tests."""
+"""Fixtures for the registry tests."""
 
 import os
 from pathlib import Path

@@ -117,7 +117,7 @@ def test_entries_that_are_no_arrays_are_refused() -> None:
         unpack(_zip({"run.py": b"print()"}), "arrays.npz")
 
 
-@pytest.mark.filterwarnings("ignore:Duplicate name")  # the test writes the name twice
+@pytest.mark.filterwarnings("ignore:Duplicate name")  # intended by the test
 def test_two_entries_with_the_same_name_are_refused() -> None:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:

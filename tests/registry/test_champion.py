@@ -43,7 +43,7 @@ def test_the_next_refresh_loads_a_promoted_version(tmp_path: Path) -> None:
     assert not recorder.champion.refresh()
     registry.promote(NAME, second_version, who=WHO, why="x", force="test")
 
-    assert recorder.champion.current().version == first_version  # until the next refresh
+    assert recorder.champion.current().version == first_version  # still the first version
     assert recorder.champion.refresh()
     assert recorder.champion.current().version == second_version
     assert recorder.champion.version.manifest.id == second_version

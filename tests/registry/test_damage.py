@@ -30,7 +30,7 @@ def test_a_flipped_byte_is_refused(
     registry: Registry, folder: Path, file: str, position: float
 ) -> None:
     content = bytearray((folder / file).read_bytes())
-    # A change of the line break at the end of the manifest has no effect.
+    # The last byte stays: the manifest ends with a line break, whose change has no effect.
     content[min(int(position * len(content)), len(content) - 2)] ^= 0x10
     (folder / file).write_bytes(content)
 

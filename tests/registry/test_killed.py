@@ -14,14 +14,16 @@ from sensorwatch.common.registry.store import Registry
 from tests.reading_builders import a_candidate
 from tests.registry.forging import NAME, WHO, a_registry
 
-# Python's audit events of operations that change a folder. Each is raised before the operation.
+# Names of Python's audit events for operations that change a folder.
+# Python raises each event before the operation.
 FILE_OPERATIONS = frozenset(
     {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.truncate"}
 )
 
 WRITE_MODES = ("xb", "ab", "wb")
 
-# Python 3.12 and later warn about a fork of a process with threads. The child needs no thread.
+# Since version 3.12, Python warns when a process with threads forks. Here the fork is safe,
+# because the child process needs no threads.
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 
 
@@ -46,7 +48,7 @@ def _prune(registry: Registry) -> None:
 def test_a_change_killed_before_any_file_operation_leaves_a_sound_registry(
     tmp_path: Path, change: Callable[[Registry], None]
 ) -> None:
-    a_candidate(seed=9)  # cached, so that no child trains it
+    a_candidate(seed=9)  # caches the candidate, so that no child process trains it
     for operation_number in range(1, 200):
         root = tmp_path / str(operation_number)
         registry = a_registry(root, versions=3)
@@ -80,7 +82,7 @@ def test_a_killed_first_registration_does_not_prevent_the_next(tmp_path: Path) -
 
 
 def _check_loads(registry: Registry, champion_before: str) -> None:
-    """Check that the registry can be read without a repair after the kill."""
+    """Check that the killed change left a registry that can be read without a repair."""
     ids = registry.version_ids(NAME)
     champion = registry.load(NAME).manifest.id
     assert champion in {champion_before, *ids[1:2]}
@@ -100,9 +102,9 @@ def _check_recovers(registry: Registry, root: Path) -> None:
 
 
 def _killed_before(change: Callable[[], Any], root: Path, operation_number: int) -> bool:
-    """Return whether SIGKILL ended a child process that makes the change.
+    """Make the change in a child process, and return whether SIGKILL ended that process.
 
-    The child gets SIGKILL before the file operation with the number `file_operations`.
+    The child gets SIGKILL before its file operation with the number `operation_number`.
     """
     child = os.fork()
     if child == 0:

@@ -167,7 +167,7 @@ def test_a_candidate_that_cannot_be_loaded_is_not_stored(tmp_path: Path) -> None
     registry = a_registry(tmp_path)
     candidate = a_candidate(seed=8)
     left_children = candidate.forest.left.copy()
-    left_children[0] = len(left_children) - 1  # a leaf of the last tree
+    left_children[0] = len(left_children) - 1  # the first tree points to a leaf of the last tree
     paths_before = sorted((tmp_path / "registry").rglob("*"))
     damaged_candidate = _with_left_children(candidate, left_children)
 

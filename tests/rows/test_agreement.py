@@ -178,7 +178,7 @@ def test_any_number_of_payloads_can_be_parsed(count: int) -> None:
 
 
 def test_sensors_are_numbered_by_first_appearance_in_both_parsers() -> None:
-    """Only the strict parser reads the row with an escape. Its sensor still gets number 0."""
+    """The sensor of row 0 gets number 0, though its escape leaves the row to the strict parser."""
     escaped = b'"p\\u0041"'.decode()
     rows = [a_row(id=escaped), a_row(id='"b"'), a_row(id='"pA"'), a_row(id='"c"'), a_row(id="7")]
 
@@ -247,7 +247,7 @@ def test_tens_of_thousands_of_mutations_are_read_the_same_by_both_parsers(seed: 
 
 
 def test_the_kernel_reads_rows_of_the_common_form() -> None:
-    """If the kernel read no row, the other tests would compare the strict parser with itself."""
+    """The other tests compare the parsers only for rows that the kernel reads itself."""
     time = "2025-01-01T00:00:00Z"
     values = np.random.default_rng(0).normal(size=(1_000, 3))
     rows = [

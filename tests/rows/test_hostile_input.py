@@ -1,4 +1,4 @@
-"""Parsers need CPU time in proportion to the bytes, also for bytes that are made to be slow."""
+"""The CPU time of a parser grows linearly with the input, even for input crafted to be slow."""
 
 import gc
 import itertools
@@ -23,11 +23,11 @@ from sensorwatch.common.rows.strict_parsing import MAX_NESTING, _nested_too_deep
 from sensorwatch.common.tables import read_batches, read_rows
 
 SIZES = (16_384, 65_536, 262_144)
-"""Bytes of a payload. The largest is the largest payload that is parsed."""
+"""Sizes of the tested payloads in bytes. The parsers never get a payload larger than the last."""
 MAX_NANOSECONDS_PER_BYTE = 2_000
 MAX_MICROSECONDS_PER_CSV_LINE = 150
 MAX_GROWTH = 4.0
-"""Bound of the time per byte of the largest payload, relative to that of the smallest."""
+"""The largest payload may take this many times the time per byte of the smallest payload."""
 
 
 def a_schema(*, prefix: str = "", unknown_fields: str = "reject") -> Schema:
@@ -45,12 +45,15 @@ SCHEMAS = (a_schema(), a_schema(unknown_fields="ignore"), a_schema(prefix="a.b."
 
 
 def repeat(unit: bytes, size: int) -> bytes:
-    """Return `size` bytes that repeat `unit`, at least one of it."""
+    """Return about `size` bytes: `unit`, repeated at least once."""
     return unit * max(1, size // len(unit))
 
 
 def number_members(member: bytes, size: int) -> bytes:
-    """Return about `size` bytes of members with a comma between; %d is their number."""
+    """Return about `size` bytes of numbered members, separated by commas.
+
+    The number of each member replaces `%d` in `member`.
+    """
     length = len(member) + 4
     return b",".join(member % number for number in range(size // length))
 
@@ -121,7 +124,7 @@ HEADERS: dict[str, Family] = {
 
 @pytest.fixture(autouse=True)
 def _no_garbage_collection() -> Iterator[None]:
-    """Keep the collector out of the measurement: its time depends on all other objects."""
+    """Disable garbage collection, whose time depends on the objects of other tests."""
     gc.collect()
     gc.disable()
     yield
@@ -141,14 +144,17 @@ def cpu_seconds(run: Callable[[], object]) -> float:
 def require_linear_time(
     make: Family, run: Callable[[bytes], object], *, bytes_per_unit: float = 1.0
 ) -> None:
-    """Run all sizes; a unit is a byte, or a line of so many bytes."""
+    """Run all sizes, and check that the time per byte stays below the limits.
+
+    A larger `bytes_per_unit` raises the limit of the time per byte.
+    """
     run(make(64))
     nanoseconds = {}
     for size in SIZES:
         content = make(size - 100)
         nanoseconds[size] = 1e9 * cpu_seconds(lambda: run(content)) / len(content)  # noqa: B023
         assert nanoseconds[size] < MAX_NANOSECONDS_PER_BYTE * bytes_per_unit, nanoseconds
-    # Below 20 ns the fixed costs and the clock decide, not the bytes.
+    # Times below 20 ns per byte count as 20 ns, because fixed costs and clock errors dominate them.
     assert nanoseconds[SIZES[-1]] < MAX_GROWTH * max(20.0, nanoseconds[SIZES[0]]), nanoseconds
 
 
@@ -202,7 +208,7 @@ def test_the_time_to_read_a_csv_header_is_linear(family: str, tmp_path: Path) ->
 
 
 def hash_of_id(name: bytes) -> int:
-    """Return the hash of the kernel: FNV-1a with 64 bits, folded."""
+    """Return the 64-bit FNV-1a hash, folded to 31 bits as the kernel folds it."""
     value = 0xCBF29CE484222325
     for byte in name:
         value = (value ^ byte) * 0x100000001B3 % 2**64
@@ -210,7 +216,7 @@ def hash_of_id(name: bytes) -> int:
 
 
 def colliding_ids(count: int, bits: int) -> list[bytes]:
-    """Return ids with the same `bits` low bits of their hashes."""
+    """Return ids whose hashes end in `bits` zero bits."""
     ids = (b"%d" % number for number in itertools.count())
     return list(itertools.islice((name for name in ids if hash_of_id(name) % 2**bits == 0), count))
 
@@ -220,7 +226,7 @@ def test_ids_that_collide_on_purpose_are_numbered_by_a_dict(
 ) -> None:
     number_by_dict = Mock(wraps=sensor_ids._number_by_dict)
     monkeypatch.setattr(sensor_ids, "_number_by_dict", number_by_dict)
-    # The table for 200 ids has 512 places.
+    # For 200 ids, the hash table has 512 = 2**9 places.
     for ids, expected_calls in (
         (colliding_ids(200, bits=9), 1),
         ([b"%d" % number for number in range(200)], 0),
@@ -238,7 +244,7 @@ def test_ids_that_collide_on_purpose_are_numbered_by_a_dict(
 
 
 def depth_byte_by_byte(payload: bytes) -> int:
-    """Return the largest number of open brackets outside strings."""
+    """Return the largest number of brackets, outside strings, that are open at the same time."""
     depth = deepest = position = 0
     while position < len(payload):
         byte = payload[position : position + 1]
@@ -246,7 +252,7 @@ def depth_byte_by_byte(payload: bytes) -> int:
             closing = position + 1
             while closing < len(payload) and payload[closing : closing + 1] != b'"':
                 closing += 2 if payload[closing : closing + 1] == b"\\" else 1
-            # A string that does not end is no string.
+            # A quote without a closing quote starts no string.
             position = closing if closing < len(payload) else position
         depth += (byte in b"[{") - (byte in b"]}")
         deepest = max(deepest, depth)

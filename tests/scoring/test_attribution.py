@@ -16,9 +16,9 @@ from tests.scoring.detectors import a_forecast_detector
 from tests.scoring.faulty import FLEETS, SIZES, detect_faults
 
 MIN_CORRECT_SHARE = 0.9
-"""Smallest share of faults whose signal has the highest attribution."""
+"""At least this share of faults must have the highest attribution at the signal with the fault."""
 MIN_CORRECT_SHARE_OF_SMALL_RESIDUALS = 0.8
-"""Smallest share of rows whose signal has the highest attribution, if the residual is small."""
+"""The same limit for the share of rows, among anomalous rows with a small residual."""
 SLOTS = 12
 """Number of faults per sensor."""
 
@@ -74,7 +74,7 @@ def test_a_small_lasting_shift_is_attributed_to_its_signal(fleet: str) -> None:
 
 
 def test_context_gets_no_attribution() -> None:
-    """An extreme command makes the row anomalous, but only signals get an attribution."""
+    """An extreme context value makes the row anomalous, but only signals get an attribution."""
     schema = a_schema().model_copy(update={"context": (NumericColumn(name="command"),)})
     readings = some_readings(600)
     command = np.random.default_rng(1).normal(size=(600, 1))
@@ -106,7 +106,7 @@ def test_a_row_equal_to_its_expectation_has_equal_attributions() -> None:
 
 
 def test_if_no_score_drops_the_most_outlying_signal_has_the_highest_attribution() -> None:
-    """All components have weight zero, so replacing the value of a signal changes no score."""
+    """Each component of the score has weight zero, so no replaced value can change the score."""
     detector = a_forecast_detector()
     assert detector.decision is not None
     zero_weights = replace(detector.decision, weights=np.zeros_like(detector.decision.weights))

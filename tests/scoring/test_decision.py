@@ -28,7 +28,7 @@ from tests.scoring.detectors import a_forecast_detector
 def readings_with_shift(
     rows: int, *, start: int, stop: int, size: float, seed: int = 5
 ) -> Readings:
-    """Return rows of the sensor s0. In the rows from `start` to `stop`, one signal is shifted."""
+    """Return rows of the sensor s0, with one signal shifted in the rows from `start` to `stop`."""
     readings = some_readings(rows, seed=seed, sensors=1)
     values = np.clip(readings.values, -1.8, 1.8)
     values[start:stop, 1] += size
@@ -57,7 +57,7 @@ def test_rarities_rise_with_scores(sample: list[float], queries: list[float]) ->
 
 @pytest.mark.parametrize("probability", [0.5, 0.1, 0.01, 0.0001])
 def test_a_rarity_is_the_negative_log_of_the_tail_probability(probability: float) -> None:
-    """The tail model is exact for exponential scores, even for scores above the sample."""
+    """For exponential scores, the tail model is exact, even above the highest score of the sample."""
     sample = np.random.default_rng(1).exponential(size=20_000)
 
     (result,) = rarity(fit_tail(sample), np.asarray([-np.log(probability)]))
@@ -131,7 +131,7 @@ def test_no_alarm_starts_within_the_refractory_rows() -> None:
 
 
 def test_a_gap_ends_the_alarm_and_resets_smoothed_residuals_and_score() -> None:
-    """Without the gap, the row after the gap would have continued the alarm."""
+    """The last row is anomalous enough to continue the alarm, if no gap came before that row."""
     detector = a_forecast_detector()
     readings = readings_with_shift(200, start=150, stop=199, size=5.0)
     values, time = readings.values.copy(), readings.event_time.copy()
@@ -162,7 +162,7 @@ def test_the_p_value_of_clean_rows_is_uniform() -> None:
 
     p_value = np.sort(result.p_value[1_000:])
     distance = np.max(np.abs(p_value - np.arange(1, len(p_value) + 1) / len(p_value)))
-    assert distance < 0.08  # the critical value is 1.63 / sqrt(600) = 0.067
+    assert distance < 0.08  # critical value for 600 rows: 1.63 / sqrt(600) = 0.067
     assert np.all((p_value > 0) & (p_value <= 1))
 
 

@@ -61,7 +61,7 @@ def test_a_plain_model_shows_each_signals_training_range() -> None:
 
     (row,) = explain_all_rows(outcome_of([[0.1, 0.2, 9.0]], detector), detector)
 
-    assert row[0].name == "x3"  # only its value is unusual
+    assert row[0].name == "x3"  # x3 comes first because only its value is unusual
     result = by_name(row)
     assert sorted(result) == ["x1", "x2", "x3"]
     assert [result[name].actual for name in ("x1", "x2", "x3")] == [0.1, 0.2, 9.0]
@@ -101,7 +101,7 @@ def test_with_memory_about_99_percent_of_clean_rows_lie_within_their_band() -> N
 
 
 def test_a_compressed_forecast_is_converted_to_the_unit_of_its_signal() -> None:
-    """The forecast of an outlier is compressed. The explanation reverses the compression."""
+    """The forecast of an outlier is a compressed value. The explanation reverses the compression."""
     detector = a_forecast_detector()
     outcome = outcome_of([[0.0, 0.0, 0.0]] * 4 + [[500.0, 0.0, 0.0]] * 3, detector)
     evidence = outcome.detections.evidence

@@ -18,7 +18,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 @settings(max_examples=300, deadline=None)
 @given(st.datetimes(timezones=st.just(UTC)))
 def test_hour_and_day_of_week_equal_those_of_the_calendar(instant: datetime) -> None:
-    """The years 1 to 9999 include event times before 1970, which are negative."""
+    """Event times from year 1 to 9999 are allowed; those before 1970 are negative numbers."""
     event_time = np.asarray([(instant - EPOCH) // timedelta(microseconds=1)])
 
     assert hour(event_time)[0] == instant.hour

@@ -119,7 +119,7 @@ def test_the_least_recently_used_sensor_is_evicted() -> None:
 
     score_in_batches(readings, detector, memory)
 
-    assert memory.names == ["s1", "s2"]  # s2 replaced s1, then s1 replaced s0
+    assert memory.names == ["s1", "s2"]  # the sensor s2 replaced s1, then s1 replaced s0
     assert (memory.sensors, memory.evicted) == (2, 2)
 
 

@@ -1,4 +1,4 @@
-"""Processing: every record has exactly one outcome, for any bytes."""
+"""Processing: every record has exactly one outcome, even if its payload has arbitrary bytes."""
 
 import json
 from dataclasses import replace

@@ -53,7 +53,7 @@ def test_a_known_sensor_warms_up_until_it_has_lagged_rows() -> None:
 
 def test_an_unknown_sensor_has_its_own_level_after_the_warm_up() -> None:
     detector = a_forecast_detector()
-    level = normal_values(60) * 0.5 + 3.0  # normal for this sensor, rare for others
+    level = normal_values(60) * 0.5 + 3.0  # normal for the new sensor, rare for the known sensors
 
     (outcome,) = score_in_batches(
         readings_at_minutes(list(range(0, 120, 2)), level, "new"), detector, detector.empty_memory()
@@ -199,7 +199,7 @@ def test_a_location_changes_slowly_even_during_a_fault() -> None:
     location = outcome.detections.evidence.location[:, 0]
     scale = outcome.detections.evidence.scale[0, 0]
     assert abs(location[200] - location[0]) < 0.2 * scale
-    # Each of 100 rows moves the location by 0.003 scales.
+    # Each of the last 100 rows may move the location by 0.003 times the scale.
     assert abs(location[-1] - location[200]) < 0.31 * scale
 
 

@@ -73,7 +73,7 @@ def test_each_accepted_row_after_the_training_rows_has_one_line_in_order(
 
 
 def test_an_episode_is_named_by_its_first_row(tmp_path: Path) -> None:
-    """One of two sensors has a level shift. Some rows of that period are rejected."""
+    """One of two sensors has a level shift, and some rows are rejected during the shift."""
     readings = some_readings(300)
     values = readings.values.copy()
     values[200:220:2, 0] += 12.0

@@ -117,7 +117,7 @@ def use_forest_only(detector: Detector) -> Detector:
 def test_a_broken_model_fails_the_gate_with_the_names_of_its_checks(
     version: ModelVersion, break_detector: BreakDetector, failed_names: set[str]
 ) -> None:
-    """The rows are new, because another model scores the faults in training rows."""
+    """The dataset has new rows: for training rows, another model would score the faults."""
     broken_version = ModelVersion(break_detector(version.detector), version.manifest)
     dataset = replace(a_dataset(simulated_readings(seed=1)), sha256="cd" * 32)
 
@@ -228,7 +228,7 @@ def test_signals_that_never_change_fail_the_recall_check_with_a_reason(tmp_path:
 def test_training_rows_are_scored_from_the_levels_at_the_start_of_training(
     tmp_path: Path,
 ) -> None:
-    """The rows drift by 6 spreads. From the final levels, over a tenth of the first rows alarm."""
+    """The rows drift by 6 spreads, so scoring from the final levels would raise many alarms."""
     readings = some_readings(3_000, sensors=1)
     drifting_readings = replace(
         readings,

@@ -1,4 +1,4 @@
-"""Training on a sample of the rows. Tests lower MAX_FIT_ROWS, so that small tables exceed it."""
+"""Training on a sample of the rows: the tests lower MAX_FIT_ROWS, so that small tables exceed it."""
 
 from dataclasses import fields, replace
 
@@ -113,7 +113,7 @@ def test_a_row_range_is_warmed_up_by_the_previous_rows_of_its_sensor() -> None:
 
 
 def test_a_sampled_row_is_recalled_with_its_actual_previous_rows() -> None:
-    """The recalled columns of a sampled row are the same as if every row were sampled."""
+    """Sampling does not change the columns that `recall` computes for a sampled row."""
     readings = readings_of_many_sensors(7, 45_000)
     sampled = sample_rows(SensorRows(readings.sensor), seed=0)
     levels = fit_levels(readings, a_schema(), min_rows=100)
@@ -146,7 +146,7 @@ def a_memory() -> Memory:
 def test_no_row_is_scored_by_a_model_that_was_fitted_on_that_row_or_its_neighbour(
     sensors: int, period: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The rows form two folds, or one fold per block if blocks could coincide with a season."""
+    """There are two folds, or one per block if there is a season or if there are many sensors."""
     fits: list[tuple[NDArray[np.bool_], FitResult]] = []
 
     def recording_fit(
@@ -187,7 +187,7 @@ def test_no_row_is_scored_by_a_model_that_was_fitted_on_that_row_or_its_neighbou
     ids=["simulated", "one sensor", "many sensors"],
 )
 def test_clean_later_rows_alarm_at_about_the_target_rate(readings: Readings, target: float) -> None:
-    """The alert rate is within a factor of three of the target, for a sample of 1 in 8 rows."""
+    """Trained on 1 in 8 rows, the alert rate differs from the target by at most a factor of 3."""
     training_rows, later_rows = readings.take(slice(0, 40_000)), readings.take(slice(40_000, None))
 
     detector, memory = fit_with_memory(training_rows, a_schema(), settings_for_target(target))
@@ -228,7 +228,7 @@ def test_a_manifest_contains_the_number_of_calibration_rows() -> None:
     split, scores = candidate.split, candidate.calibration.scores
     assert split["fit_rows"] == 12_000
     assert 0.9 * PATCHED_MAX_ROWS <= split["calibration_rows"] <= 1.1 * PATCHED_MAX_ROWS
-    # Calibration rows in the warm-up of their sensor have no score in `scores`.
+    # `scores` has no score for a calibration row that is in the warm-up of its sensor.
     assert 0.9 * split["calibration_rows"] <= len(scores) <= split["calibration_rows"]
 
 
@@ -258,7 +258,7 @@ def test_subsampling_a_sensors_rows_hardly_changes_its_level(
 
 
 def test_the_gap_limit_is_learned_from_consecutive_rows() -> None:
-    """Subsampled rows are further apart, so the gap limit would be too long."""
+    """A gap limit learned from sampled rows would be too long, because these are further apart."""
     readings = readings_of_many_sensors(2, 40_000)
 
     assert fit_levels(readings, a_schema(), min_rows=100).max_gap == 10_000_000
@@ -266,7 +266,7 @@ def test_the_gap_limit_is_learned_from_consecutive_rows() -> None:
 
 
 def test_a_daily_season_does_not_hide_faults_if_there_are_few_days() -> None:
-    """With two folds, a fit would miss half of the daily season and the threshold would rise."""
+    """With only two folds, each fit would miss half of the daily peaks and the threshold would rise."""
     days, steps_per_day, sensors = 7, 288, 7
     rows, training_length = days * steps_per_day * sensors, 4 * steps_per_day * sensors
     readings = readings_of_many_sensors(sensors, rows)

@@ -1,4 +1,4 @@
-"""A season is fitted only if at least three whole cycles show one."""
+"""A season is fitted only if the rows cover at least three whole cycles and show a season."""
 
 from collections.abc import Callable
 
@@ -139,7 +139,7 @@ def remove_peaks(values: ResidualArray, days: NDArray[np.int64]) -> None:
 
 @pytest.mark.parametrize("change", [add_peaks_at_the_wrong_hour, remove_peaks])
 def test_a_peak_at_the_wrong_hour_or_a_missing_peak_alarms(change: ChangeValues) -> None:
-    """The signal has one row per hour, so lagged rows alone cannot predict the peak."""
+    """With one row per hour, the preceding rows alone cannot predict the peak."""
     times, values = rows_with_peak(220, seed=2)
     fit_rows, schema = 20 * 24, Schema(signals=(NumericColumn(name="x1"),))
     detector = fit_unregistered(

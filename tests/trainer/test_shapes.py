@@ -16,23 +16,26 @@ from tests.reading_builders import MINUTE_MICROSECONDS, START
 RATE = 0.02
 TRAINER_SETTINGS = TrainerSettings(trees=20, target_alert_rate=RATE)
 NEW_ROWS = 2_000
-"""The number of rows after the training rows."""
+"""Number of new rows, which follow the training rows."""
 MAX_RATE_FACTOR = 5.0
-"""The alert rate on new rows is within this factor of the target, after 400 training rows."""
+"""After at least 400 training rows, the alert rate on new rows is within this factor of RATE."""
 MAX_RATE_OF_FEW_ROWS = 0.2
 """Maximum alert rate on new rows after fewer than 400 training rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class DatasetShape:
-    """The numbers of rows, sensors and columns of a test, and a change of the values."""
+    """The shape of a dataset: its numbers of rows, sensors and columns, and a change of its values."""
 
     rows: int
     sensors: int = 1
     signals: int = 3
     contexts: int = 0
     change: Callable[[NDArray[np.float64], NDArray[np.int32]], None] = lambda *_: None
-    """A function that changes the values (n, signals + contexts) of the sensors (n,) in place."""
+    """Function that changes the first array, the values (n, signals + contexts), in place.
+
+    The second array (n,) has the number of each row's sensor.
+    """
 
     @property
     def schema(self) -> Schema:
@@ -49,7 +52,7 @@ class DatasetShape:
         random = np.random.default_rng(seed)
         sensor = (np.arange(n) % self.sensors).astype(np.int32)
         columns = random.normal(size=(n, self.signals + self.contexts))
-        columns[: self.sensors] /= 0.8  # the stationary standard deviation
+        columns[: self.sensors] /= 0.8  # as in later rows, the standard deviation is 1 / 0.8
         for row in range(self.sensors, n):
             columns[row] += 0.6 * columns[row - self.sensors]
         self.change(columns, sensor)

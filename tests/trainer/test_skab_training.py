@@ -40,9 +40,10 @@ def test_a_model_of_the_anomaly_free_run_is_correct_and_detects_most_faults(
     report = Registry(folder / "registry").report("skab", champion)
     assert report is not None
     assert report["data"]["rows"] == 9_405
-    # The run is not stationary: the temperature falls and the flow changes. The last third of
-    # the run differs from the first two, so 5 % of its rows alarm, and the fitted tail becomes
-    # wide. Two in five spikes of 8 spreads in pressure, current or voltage are then missed.
+    # The run is not stationary: the temperature falls and the flow changes. A model trained on
+    # the first two thirds raises an alarm on 5 % of the rows of the last third, and the tail
+    # fitted to the scores becomes wide. The model therefore misses two in five spikes of 8
+    # spreads in pressure, current or voltage.
     may_fail = {"stability.folds", "stability.seeds", "failures.spike_of_one_signal"}
     assert set(report["failed"]) <= may_fail
     rates = report["stability"]["seeds"]

@@ -1,4 +1,4 @@
-"""The compiled kernel writes the same CSV lines as Python, for any cells."""
+"""For any cells, the compiled kernel writes the same CSV lines as Python."""
 
 import numpy as np
 from hypothesis import given

@@ -64,14 +64,14 @@ def test_rows_of_one_instant_are_split_by_row_number() -> None:
 
 @pytest.mark.parametrize(("seconds", "microseconds"), [(1e-9, 1), (0.5, 500_000), (1e12, 10**18)])
 def test_the_gap_limit_is_taken_from_the_schema(seconds: float, microseconds: int) -> None:
-    """The limit is never 0, because 0 means no limit. A long limit still fits into 64 bits."""
+    """A tiny limit is rounded up, because 0 means no limit. A long limit still fits into 64 bits."""
     schema = a_schema().model_copy(update={"order": RowOrder(max_gap_seconds=seconds)})
 
     assert max_gap(some_readings(10), schema) == microseconds
 
 
 def test_the_threshold_comes_from_rows_the_forest_was_not_fitted_on() -> None:
-    """The newer rows have more noise. With a threshold from the older rows, most would alarm."""
+    """The newer rows have more noise, and most would exceed a threshold from the older rows."""
     readings = some_readings(2_000)
     values = readings.values.copy()
     values[1_400:] *= 3.0
@@ -198,7 +198,7 @@ def test_too_few_rows_for_the_target_rate_give_a_note() -> None:
 
 
 def test_the_note_contains_the_share_from_which_scores_are_extrapolated() -> None:
-    """The tail is fitted to 40 of 400 scores, so a target rate of 0.5 % is within the tail."""
+    """The tail is fitted to the highest 40 of 400 scores, which include a target rate of 0.5 %."""
     note = rate_note(400, 0.005, extrapolates=True) or ""
 
     assert "400 calibration rows are too few for a target alert rate of 0.005" in note
