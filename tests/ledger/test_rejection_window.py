@@ -50,7 +50,7 @@ def reference_first_excess(
 
 @settings(max_examples=200, deadline=None)
 @given(
-    cuts=st.lists(st.integers(0, 120), max_size=8).map(sorted),
+    batch_boundaries=st.lists(st.integers(0, 120), max_size=8).map(sorted),
     rejected_shares=st.lists(st.sampled_from([0.0, 0.1, 0.5, 0.9, 1.0]), min_size=4, max_size=4),
     seed=st.integers(0, 9),
     window_rows=st.sampled_from([10, 30, 50, 1_000]),
@@ -58,32 +58,32 @@ def reference_first_excess(
     max_ratio=st.sampled_from([0.1, 0.5, 1.0]),
 )
 def test_the_first_excess_does_not_depend_on_micro_batch_boundaries(
-    cuts: list[int],
+    batch_boundaries: list[int],
     rejected_shares: list[float],
     seed: int,
     window_rows: int,
     min_rows: int,
     max_ratio: float,
 ) -> None:
-    shares = np.repeat(np.asarray(rejected_shares), 30)
-    is_rejected = np.random.default_rng(seed).random(120) < shares
-    expected = reference_first_excess(
+    share_by_record = np.repeat(np.asarray(rejected_shares), 30)
+    is_rejected = np.random.default_rng(seed).random(120) < share_by_record
+    expected_excess = reference_first_excess(
         is_rejected, window_rows // WINDOW_BUCKETS, min_rows, max_ratio
     )
     account, excess = an_account(window_rows), None
 
-    for start, end in zip([0, *cuts], [*cuts, 120], strict=True):
+    for start, end in zip([0, *batch_boundaries], [*batch_boundaries, 120], strict=True):
         is_rejected_in_batch = is_rejected[start:end]
         excess = find_first_excess(
             account, is_rejected_in_batch, min_rows=min_rows, max_ratio=max_ratio
         )
         if excess is not None:
-            assert expected is not None
-            assert start <= expected[0] < end
+            assert expected_excess is not None
+            assert start <= expected_excess[0] < end
             break
         account = account_after(account, is_rejected_in_batch)
 
-    assert excess == (None if expected is None else expected[1])
+    assert excess == (None if expected_excess is None else expected_excess[1])
 
 
 @pytest.mark.parametrize("batch_rows", [37, 1_000, 100_000])

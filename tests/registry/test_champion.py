@@ -112,12 +112,12 @@ def test_a_damaged_alias_file_is_reported_once_and_recovered_from(tmp_path: Path
     first_version, second_version = registry.version_ids(NAME)
     recorder = ChampionRecorder(registry)
     path = tmp_path / "registry" / NAME / "aliases.json"
-    original = path.read_bytes()
+    original_bytes = path.read_bytes()
 
     path.write_bytes(b"{")
     assert [recorder.champion.refresh() for _ in range(3)] == [False] * 3
     assert len(recorder.refusals) == 1
-    path.write_bytes(original)
+    path.write_bytes(original_bytes)
     assert not recorder.champion.refresh()
     registry.promote(NAME, second_version, who=WHO, why="x", force="test")
 

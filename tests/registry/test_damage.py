@@ -40,12 +40,12 @@ def test_a_flipped_byte_is_refused(
 
 
 @pytest.mark.parametrize("file", FILES)
-@pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
+@pytest.mark.parametrize("kept_share", [0.0, 0.5, 0.99])
 def test_a_truncated_file_is_refused(
-    registry: Registry, folder: Path, file: str, share: float
+    registry: Registry, folder: Path, file: str, kept_share: float
 ) -> None:
     content = (folder / file).read_bytes()
-    (folder / file).write_bytes(content[: int(share * len(content))])
+    (folder / file).write_bytes(content[: int(kept_share * len(content))])
 
     with pytest.raises(ModelRefused, match=f"{folder.name} is refused"):
         registry.load(NAME)

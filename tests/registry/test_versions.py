@@ -98,7 +98,7 @@ def test_two_processes_store_the_same_arrays_with_the_same_digest(tmp_path: Path
         "registry = a_registry(Path(sys.argv[1]));"
         "print(registry.load('default').manifest.arrays_digest)"
     )
-    digests = [_output(script, tmp_path / str(n), hash_seed=n) for n in (1, 2)]
+    digests = [_script_output(script, tmp_path / str(n), hash_seed=n) for n in (1, 2)]
 
     own_manifest = a_registry(tmp_path).load(NAME).manifest
     assert digests == [own_manifest.arrays_digest] * 2
@@ -205,7 +205,7 @@ def _with_left_children(candidate: Candidate, left_children: NDArray[np.int32]) 
     return replace(candidate, forest=replace(candidate.forest, left=left_children))
 
 
-def _output(script: str, root: Path, *, hash_seed: int) -> str:
+def _script_output(script: str, root: Path, *, hash_seed: int) -> str:
     environment = os.environ | {"PYTHONHASHSEED": str(hash_seed)}
     command = [sys.executable, "-c", script, str(root)]
     completed_process = subprocess.run(

@@ -57,7 +57,7 @@ def test_rarities_rise_with_scores(sample: list[float], queries: list[float]) ->
 
 @pytest.mark.parametrize("probability", [0.5, 0.1, 0.01, 0.0001])
 def test_a_rarity_is_the_negative_log_of_the_tail_probability(probability: float) -> None:
-    """For exponential scores, the tail model is exact, even above the highest score of the sample."""
+    """For exponential scores, the tail model is exact, even above the sample's highest score."""
     sample = np.random.default_rng(1).exponential(size=20_000)
 
     (result,) = rarity(fit_tail(sample), np.asarray([-np.log(probability)]))
@@ -162,7 +162,7 @@ def test_the_p_value_of_clean_rows_is_uniform() -> None:
 
     p_value = np.sort(result.p_value[1_000:])
     distance = np.max(np.abs(p_value - np.arange(1, len(p_value) + 1) / len(p_value)))
-    assert distance < 0.08  # critical value for 600 rows: 1.63 / sqrt(600) = 0.067
+    assert distance < 0.08  # critical value for 600 training rows: 0.067 = 1.63 / sqrt(600)
     assert np.all((p_value > 0) & (p_value <= 1))
 
 

@@ -31,9 +31,7 @@ def run_command(*args: str) -> int:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a working folder with the default schema and a file of healthy rows."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv(
-        "SENSORWATCH__TRAINER__TREES", "20"
-    )  # 20 trees are enough for these tests and train fast
+    monkeypatch.setenv("SENSORWATCH__TRAINER__TREES", "20")  # enough, and trained fast
     (tmp_path / "schemas").mkdir()
     (tmp_path / "schemas" / "default.toml").write_bytes(DEFAULT_SCHEMA.read_bytes())
     write_rows(tmp_path / "rows.csv", simulated_readings(), x1_texts={10: "x", 11: ""})
@@ -76,7 +74,7 @@ def test_a_second_version_is_promoted_only_with_the_option_promote(folder: Path)
 def test_a_version_that_fails_its_checks_is_not_promoted(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A tenth of the training rows are outliers, so injected faults of the same size look normal."""
+    """A tenth of the training rows are outliers, so injected faults of equal size look normal."""
     readings = simulated_readings()
     values = readings.values.copy()
     values[::10] *= 10.0

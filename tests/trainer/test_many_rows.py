@@ -1,4 +1,4 @@
-"""Training on a sample of the rows: the tests lower MAX_FIT_ROWS, so that small tables exceed it."""
+"""Training on a sample of the rows: tests lower MAX_FIT_ROWS, so that small tables exceed it."""
 
 from dataclasses import fields, replace
 
@@ -266,7 +266,7 @@ def test_the_gap_limit_is_learned_from_consecutive_rows() -> None:
 
 
 def test_a_daily_season_does_not_hide_faults_if_there_are_few_days() -> None:
-    """With only two folds, each fit would miss half of the daily peaks and the threshold would rise."""
+    """With only two folds, each fit would miss half of the daily peaks and raise the threshold."""
     days, steps_per_day, sensors = 7, 288, 7
     rows, training_length = days * steps_per_day * sensors, 4 * steps_per_day * sensors
     readings = readings_of_many_sensors(sensors, rows)

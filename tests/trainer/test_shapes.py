@@ -25,7 +25,7 @@ MAX_RATE_OF_FEW_ROWS = 0.2
 
 @dataclass(frozen=True, slots=True)
 class DatasetShape:
-    """The shape of a dataset: its numbers of rows, sensors and columns, and a change of its values."""
+    """The numbers of rows, sensors and columns of a dataset, and a change of its values."""
 
     rows: int
     sensors: int = 1

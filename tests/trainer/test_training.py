@@ -64,7 +64,7 @@ def test_rows_of_one_instant_are_split_by_row_number() -> None:
 
 @pytest.mark.parametrize(("seconds", "microseconds"), [(1e-9, 1), (0.5, 500_000), (1e12, 10**18)])
 def test_the_gap_limit_is_taken_from_the_schema(seconds: float, microseconds: int) -> None:
-    """A tiny limit is rounded up, because 0 means no limit. A long limit still fits into 64 bits."""
+    """A tiny limit is rounded up, as 0 means no limit. A long limit still fits into 64 bits."""
     schema = a_schema().model_copy(update={"order": RowOrder(max_gap_seconds=seconds)})
 
     assert max_gap(some_readings(10), schema) == microseconds
