@@ -139,14 +139,14 @@ def test_resizing_to_the_same_size_returns_the_same_account() -> None:
 @settings(max_examples=200, deadline=None)
 @given(
     count=st.integers(0, 400),
-    share=st.sampled_from([0.0, 0.3, 1.0]),
+    rejected_share=st.sampled_from([0.0, 0.3, 1.0]),
     rows=st.sampled_from([10, 30, 100, 250]),
     new_rows=st.sampled_from([10, 20, 70, 100, 1_000, 100_000]),
 )
 def test_a_resized_window_adds_no_rejections(
-    count: int, share: float, rows: int, new_rows: int
+    count: int, rejected_share: float, rows: int, new_rows: int
 ) -> None:
-    is_rejected = np.random.default_rng(1).random(count) < share
+    is_rejected = np.random.default_rng(1).random(count) < rejected_share
     account = account_after(an_account(rows), is_rejected)
 
     resized_account = resize_window(account, new_rows)
@@ -157,11 +157,11 @@ def test_a_resized_window_adds_no_rejections(
     assert 1 <= len(resized_account.window_rejected) <= WINDOW_BUCKETS
     if new_rows >= 2 * rows:
         assert rejections == account.window[1], (
-            "a larger window contains all rejections of the smaller one"
+            "a larger window contains all rejections of the smaller window"
         )
-    if share == 1.0 and new_rows <= rows // 2:
+    if rejected_share == 1.0 and new_rows <= rows // 2:
         assert rejections == rows_in_window, (
-            "a window of rejections alone still contains rejections alone after resizing"
+            "a window that contains only rejections contains only rejections after resizing"
         )
     is_rejected_later = np.ones(new_rows, dtype=np.bool_)
     full_window = account_after(resized_account, is_rejected_later).window

@@ -20,7 +20,7 @@ from sensorwatch.trainer.training import fit_unregistered
 from tests.reading_builders import MINUTE_MICROSECONDS, START
 
 SENSORS, TRAIN_STEPS, SLOT_STEPS = 8, 1_000, 200
-SIZES = {
+FAULT_SIZES = {
     FaultKind.SPIKE: 6.0,
     FaultKind.LEVEL_SHIFT: 4.0,
     FaultKind.NOISE_BURST: 4.0,
@@ -28,7 +28,7 @@ SIZES = {
     FaultKind.BROKEN_CORRELATION: 1.0,
 }
 """Size of each kind of fault, in standard deviations of the signal's noise."""
-FAULT_ROWS = dict.fromkeys(SIZES, 30) | {FaultKind.SPIKE: 1, FaultKind.BROKEN_CORRELATION: 60}
+FAULT_ROWS = dict.fromkeys(FAULT_SIZES, 30) | {FaultKind.SPIKE: 1, FaultKind.BROKEN_CORRELATION: 60}
 """Number of rows that a fault lasts, by its kind."""
 _FAULT_FREE_STEPS = 60
 """Minimum number of steps without a fault at the start and at the end of a slot."""

@@ -194,5 +194,5 @@ def test_explanations_do_not_depend_on_micro_batch_boundaries(
         for batch in batches
         for row in range(len(batch.readings))
     ]
-    # The texts are compared, because equal floats have equal texts, and so has NaN.
+    # The texts are compared, because NaN equals NaN as a text, but not as a number.
     assert repr(explanations_row_by_row) == repr(explain_all_rows(outcome_at_once, detector))

@@ -29,7 +29,7 @@ def test_the_plain_plan_has_the_signals_then_hour_and_day_of_week() -> None:
     readings = some_readings(200)
     plan = plain_plan(a_schema())
 
-    matrix = compute_features(readings, plan)
+    feature_matrix = compute_features(readings, plan)
 
     assert tuple(feature.name for feature in plan.features) == (
         "x1",
@@ -38,9 +38,9 @@ def test_the_plain_plan_has_the_signals_then_hour_and_day_of_week() -> None:
         "hour",
         "dayofweek",
     )
-    assert np.array_equal(matrix[:, :3], readings.values)
-    assert np.array_equal(matrix[:, 3], hour(readings.event_time))
-    assert np.array_equal(matrix[:, 4], day_of_week(readings.event_time))
+    assert np.array_equal(feature_matrix[:, :3], readings.values)
+    assert np.array_equal(feature_matrix[:, 3], hour(readings.event_time))
+    assert np.array_equal(feature_matrix[:, 4], day_of_week(readings.event_time))
 
 
 @settings(max_examples=30, deadline=None)
@@ -63,7 +63,7 @@ def test_a_plan_is_restored_from_a_manifest() -> None:
 
 
 @pytest.mark.parametrize(
-    "change",
+    "changed_fields",
     [
         {"version": PLAN_VERSION + 1},
         {"version": "new"},
@@ -75,6 +75,6 @@ def test_a_plan_is_restored_from_a_manifest() -> None:
     ],
     ids=str,
 )
-def test_an_invalid_plan_is_refused(change: dict[str, object]) -> None:
+def test_an_invalid_plan_is_refused(changed_fields: dict[str, object]) -> None:
     with pytest.raises(ModelRefused):
-        plan_from_plain(plain_plan(a_schema()).to_plain() | change, a_schema())
+        plan_from_plain(plain_plan(a_schema()).to_plain() | changed_fields, a_schema())

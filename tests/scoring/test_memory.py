@@ -1,4 +1,4 @@
-"""The memory does not depend on micro-batch boundaries, and can be undone and restored."""
+"""Memory: independence of micro-batch boundaries, undoing of changes, restoring from bytes."""
 
 from dataclasses import replace
 

@@ -94,8 +94,8 @@ def make_always_alarm(detector: Detector) -> Detector:
 
 
 def randomise_scores(detector: Detector) -> Detector:
-    lengths = np.random.default_rng(0).permutation(detector.forest.path_length)
-    random_forest = replace(detector.forest, path_length=lengths)
+    path_lengths = np.random.default_rng(0).permutation(detector.forest.path_length)
+    random_forest = replace(detector.forest, path_length=path_lengths)
     return use_forest_only(replace(detector, forest=random_forest))
 
 
@@ -117,7 +117,7 @@ def use_forest_only(detector: Detector) -> Detector:
 def test_a_broken_model_fails_the_gate_with_the_names_of_its_checks(
     version: ModelVersion, break_detector: BreakDetector, failed_names: set[str]
 ) -> None:
-    """The dataset has new rows: for training rows, another model would score the faults."""
+    """With training rows, a newly fitted detector would score the faults, so the rows are new."""
     broken_version = ModelVersion(break_detector(version.detector), version.manifest)
     dataset = replace(a_dataset(simulated_readings(seed=1)), sha256="cd" * 32)
 

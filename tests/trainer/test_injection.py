@@ -61,8 +61,8 @@ def test_a_spike_has_the_requested_size_in_spreads() -> None:
     result = inject_faults(FaultKind.SPIKE, size=8.0)
 
     (row,) = result.episodes[0].tolist()
-    step = np.abs(result.readings.values[row] - some_readings(400).values[row])
-    np.testing.assert_allclose(step, 8.0 * robust_spread(some_readings(400)))
+    value_change = np.abs(result.readings.values[row] - some_readings(400).values[row])
+    np.testing.assert_allclose(value_change, 8.0 * robust_spread(some_readings(400)))
 
 
 def test_values_stay_within_the_bounds_of_the_schema() -> None:
@@ -88,11 +88,11 @@ def test_a_signal_that_never_changes_gets_no_fault() -> None:
     assert (result.readings.values[result.faulty][:, 0] != values[result.faulty][:, 0]).all()
 
 
-@pytest.mark.parametrize("share", [0.0, 0.05])
-def test_the_robust_spread_is_hardly_changed_by_a_few_outliers(share: float) -> None:
+@pytest.mark.parametrize("outlier_share", [0.0, 0.05])
+def test_the_robust_spread_is_hardly_changed_by_a_few_outliers(outlier_share: float) -> None:
     readings = some_readings(10_000)
     values = readings.values.copy()
-    values[: int(share * len(values))] = 1e6
+    values[: int(outlier_share * len(values))] = 1e6
 
     np.testing.assert_allclose(robust_spread(replace(readings, values=values)), 1.0, rtol=0.1)
 

@@ -44,12 +44,12 @@ def interleaved_rows(rows: int, sensors: int) -> SensorRows:
 
 def readings_of_many_sensors(sensors: int, rows: int = 30_000, *, seed: int = 0) -> Readings:
     """Return interleaved rows of sensors with different levels and autocorrelated noise."""
-    random = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     steps = -(-rows // sensors)
-    values = random.normal(size=(steps, sensors, 3))
+    values = rng.normal(size=(steps, sensors, 3))
     for step in range(1, steps):
         values[step] = 0.6 * values[step - 1] + 0.8 * values[step]
-    values += 10.0 * random.normal(size=(1, sensors, 3))
+    values += 10.0 * rng.normal(size=(1, sensors, 3))
     row_numbers = np.arange(rows, dtype=np.int64)
     return Readings(
         row_numbers,
@@ -73,9 +73,9 @@ def test_about_max_fit_rows_are_sampled_evenly_over_time(sensors: int) -> None:
 def test_no_sensor_is_preferred() -> None:
     sensor_rows = interleaved_rows(100_000, 5)
 
-    counts = np.bincount(sensor_rows.sensor[sample_rows(sensor_rows, seed=0)])
+    sampled_rows_by_sensor = np.bincount(sensor_rows.sensor[sample_rows(sensor_rows, seed=0)])
 
-    assert counts.min() >= 0.5 * PATCHED_MAX_ROWS / 5
+    assert sampled_rows_by_sensor.min() >= 0.5 * PATCHED_MAX_ROWS / 5
 
 
 def test_whole_row_ranges_of_a_sensor_are_sampled() -> None:
@@ -107,9 +107,9 @@ def test_a_row_range_is_warmed_up_by_the_previous_rows_of_its_sensor() -> None:
     rows = np.zeros(600, dtype=np.bool_)
     rows[300:330:3] = True
 
-    warm_up_mask = np.flatnonzero(sensor_rows.warm_up_mask(rows))
+    warm_up_rows = np.flatnonzero(sensor_rows.warm_up_mask(rows))
 
-    np.testing.assert_array_equal(warm_up_mask, 300 - 3 * np.arange(WARM_UP_ROWS, 0, -1))
+    np.testing.assert_array_equal(warm_up_rows, 300 - 3 * np.arange(WARM_UP_ROWS, 0, -1))
 
 
 def test_a_sampled_row_is_recalled_with_its_actual_previous_rows() -> None:
@@ -202,11 +202,11 @@ def settings_for_target(target: float) -> TrainerSettings:
 
 def test_the_order_of_the_rows_in_the_file_does_not_matter() -> None:
     readings = readings_of_many_sensors(10, 12_000)
-    order = np.random.default_rng(3).permutation(len(readings))
+    shuffled_order = np.random.default_rng(3).permutation(len(readings))
     shuffled_readings = replace(
-        readings.take(order),
+        readings.take(shuffled_order),
         index=np.arange(len(readings)),
-        sensor=9 - readings.sensor[order],
+        sensor=9 - readings.sensor[shuffled_order],
         sensor_ids=tuple(reversed(readings.sensor_ids)),
     )
 
@@ -250,10 +250,10 @@ def test_subsampling_a_sensors_rows_hardly_changes_its_level(
     levels_of_all_rows = fit_levels(readings, a_schema(), min_rows=100)
 
     assert not np.array_equal(levels_of_sample.location, levels_of_all_rows.location)
-    difference = (
+    location_difference = (
         levels_of_sample.location - levels_of_all_rows.location
     ) / levels_of_all_rows.scale
-    assert np.abs(difference)[1:].max() < 0.15
+    assert np.abs(location_difference)[1:].max() < 0.15
     assert np.abs(levels_of_sample.scale / levels_of_all_rows.scale - 1.0)[1:].max() < 0.1
 
 

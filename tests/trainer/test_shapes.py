@@ -13,12 +13,12 @@ from sensorwatch.common.runtime.setting_keys import TrainerSettings
 from sensorwatch.trainer.unregistered_model import fit_with_memory
 from tests.reading_builders import MINUTE_MICROSECONDS, START
 
-RATE = 0.02
-TRAINER_SETTINGS = TrainerSettings(trees=20, target_alert_rate=RATE)
+TARGET_RATE = 0.02
+TRAINER_SETTINGS = TrainerSettings(trees=20, target_alert_rate=TARGET_RATE)
 NEW_ROWS = 2_000
 """Number of new rows, which follow the training rows."""
 MAX_RATE_FACTOR = 5.0
-"""After at least 400 training rows, the alert rate on new rows is within this factor of RATE."""
+"""From 400 training rows on, the alert rate on new rows is within this factor of the target."""
 MAX_RATE_OF_FEW_ROWS = 0.2
 """Maximum alert rate on new rows after fewer than 400 training rows."""
 
@@ -49,9 +49,9 @@ class DatasetShape:
     def readings(self, seed: int) -> Readings:
         """Return the training rows and NEW_ROWS later rows, with autocorrelated signals."""
         n = self.rows + NEW_ROWS
-        random = np.random.default_rng(seed)
+        rng = np.random.default_rng(seed)
         sensor = (np.arange(n) % self.sensors).astype(np.int32)
-        columns = random.normal(size=(n, self.signals + self.contexts))
+        columns = rng.normal(size=(n, self.signals + self.contexts))
         columns[: self.sensors] /= 0.8  # as in later rows, the standard deviation is 1 / 0.8
         for row in range(self.sensors, n):
             columns[row] += 0.6 * columns[row - self.sensors]
@@ -140,13 +140,13 @@ def test_any_shape_trains_without_a_warning_and_alarms_at_about_the_target_rate(
     assert all(np.isfinite(array).all() for array in detector.arrays().values() if is_float(array))
     assert np.isfinite(detections.raw_score).all()
     assert np.isfinite(detections.anomaly_score).all()
-    rate = detections.is_anomaly.mean()
+    alert_rate = detections.is_anomaly.mean()
     if shape.rows < 400:
-        assert rate <= MAX_RATE_OF_FEW_ROWS
+        assert alert_rate <= MAX_RATE_OF_FEW_ROWS
     elif shape.change is make_all_columns_constant:
-        assert rate <= RATE
+        assert alert_rate <= TARGET_RATE
     else:
-        assert RATE / MAX_RATE_FACTOR <= rate <= RATE * MAX_RATE_FACTOR
+        assert TARGET_RATE / MAX_RATE_FACTOR <= alert_rate <= TARGET_RATE * MAX_RATE_FACTOR
 
 
 @pytest.mark.parametrize("name", ["60 rows", "a constant column", "two sensors at distant levels"])

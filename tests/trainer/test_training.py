@@ -100,27 +100,27 @@ def test_the_threshold_comes_from_rows_the_forest_was_not_fitted_on() -> None:
 @pytest.mark.parametrize(
     "trainer_settings", [TRAINER_SETTINGS, PLAIN_SETTINGS], ids=["forecast", "plain"]
 )
-@pytest.mark.parametrize("target", [0.01, 0.05])
+@pytest.mark.parametrize("target_rate", [0.01, 0.05])
 def test_clean_later_rows_alarm_at_about_the_target_rate(
-    target: float, trainer_settings: TrainerSettings
+    target_rate: float, trainer_settings: TrainerSettings
 ) -> None:
     """After 20,000 training rows, the rate on 10,000 later rows is within a factor of two."""
     readings = simulated_readings(30_000, interval=1.0)
     training_rows = readings.take(slice(0, 20_000))
-    trainer_settings = trainer_settings.model_copy(update={"target_alert_rate": target})
+    trainer_settings = trainer_settings.model_copy(update={"target_alert_rate": target_rate})
 
     detector, memory = fit_with_memory(training_rows, a_schema(), trainer_settings)
 
     detections = detector.detect(readings.take(slice(20_000, None)), memory).detections
-    assert target / 2 <= detections.is_anomaly.mean() <= target * 2
+    assert target_rate / 2 <= detections.is_anomaly.mean() <= target_rate * 2
 
 
 @pytest.mark.slow
 def test_the_same_data_and_seed_give_the_same_arrays_in_every_process() -> None:
     command = [sys.executable, "-c", DIGEST_SCRIPT]
-    runs = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
 
-    digests = [run.communicate(timeout=120)[0].strip() for run in runs]
+    digests = [process.communicate(timeout=120)[0].strip() for process in processes]
 
     assert len(digests[0]) == 64
     assert digests[0] == digests[1]
@@ -144,13 +144,13 @@ def test_another_seed_gives_another_forest() -> None:
 
 def test_the_order_of_the_rows_in_the_file_does_not_matter() -> None:
     readings = simulated_readings()
-    order = np.random.default_rng(3).permutation(len(readings))
+    shuffled_order = np.random.default_rng(3).permutation(len(readings))
     reversed_ids = tuple(reversed(readings.sensor_ids))
-    reversed_numbers = len(reversed_ids) - 1 - readings.sensor
+    reversed_sensor_numbers = len(reversed_ids) - 1 - readings.sensor
     shuffled_readings = replace(
-        readings.take(order),
+        readings.take(shuffled_order),
         index=np.arange(len(readings)),
-        sensor=reversed_numbers[order],
+        sensor=reversed_sensor_numbers[shuffled_order],
         sensor_ids=reversed_ids,
     )
 
@@ -158,9 +158,9 @@ def test_the_order_of_the_rows_in_the_file_does_not_matter() -> None:
         shuffled_readings, a_schema(), a_dataset(shuffled_readings).source, TRAINER_SETTINGS
     )
 
-    expected = a_trained_candidate().detector("v").arrays()
+    expected_arrays = a_trained_candidate().detector("v").arrays()
     for name, array in candidate.detector("v").arrays().items():
-        np.testing.assert_array_equal(array, expected[name], err_msg=name)
+        np.testing.assert_array_equal(array, expected_arrays[name], err_msg=name)
 
 
 def test_too_few_rows_are_an_error_with_the_minimum_number() -> None:
@@ -225,6 +225,6 @@ def test_the_same_rows_and_seed_give_the_same_arrays() -> None:
         train(readings, a_schema(), a_dataset(readings).source, TRAINER_SETTINGS) for _ in range(2)
     )
 
-    expected = first_candidate.detector("v").arrays()
+    expected_arrays = first_candidate.detector("v").arrays()
     for name, array in second_candidate.detector("v").arrays().items():
-        assert array.tobytes() == expected[name].tobytes(), name
+        assert array.tobytes() == expected_arrays[name].tobytes(), name

@@ -1,4 +1,4 @@
-"""Builders of simulated readings, datasets, candidates and files for tests of the trainer."""
+"""Functions that build readings, datasets, candidates and files for tests of the trainer."""
 
 import csv
 from functools import cache
