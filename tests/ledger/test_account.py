@@ -183,10 +183,13 @@ def test_another_outcome_or_reason_changes_the_digest(
 def test_a_lost_swapped_or_moved_record_changes_the_digest() -> None:
     records = some_records()
     original_digest = account_after(an_account(), records).digest
-    order = np.arange(len(records))
-    order[[10, 11]] = order[[11, 10]]
+    record_order = np.arange(len(records))
+    record_order[[10, 11]] = record_order[[11, 10]]
     swapped_records = Records(
-        records.offsets, records.kinds[order], records.reasons[order], records.score_bits[order]
+        records.offsets,
+        records.kinds[record_order],
+        records.reasons[record_order],
+        records.score_bits[record_order],
     )
     remaining_positions = np.delete(np.arange(len(records)), 40)
     records_with_loss = Records(

@@ -144,8 +144,8 @@ def test_a_score_above_equal_calibration_scores_is_anomalous(value: float) -> No
 
 def test_each_severity_starts_at_its_bound() -> None:
     calibration = Calibration(0.5, 0.25, np.asarray([0.2, 0.5]), 0.1)
-    bounds = [*SEVERITY_BOUNDS.values()]
-    anomaly_scores = [1.1, *bounds, *(bound - 1e-9 for bound in bounds), 0.5]
+    severity_bounds = [*SEVERITY_BOUNDS.values()]
+    anomaly_scores = [1.1, *severity_bounds, *(bound - 1e-9 for bound in severity_bounds), 0.5]
     raw_scores = np.asarray([0.25 + 0.25 * score for score in anomaly_scores])
 
     severities = [SEVERITIES[position] for position in decide(raw_scores, calibration).severity]

@@ -33,10 +33,10 @@ def a_season(period: int = DAY, bins: int = 24) -> Season:
 def test_a_season_is_restored_from_its_arrays() -> None:
     season = a_season(WEEK, 168)
 
-    result = season_from_arrays(season.arrays(), 3)
+    restored_season = season_from_arrays(season.arrays(), 3)
 
-    assert result.period == WEEK
-    np.testing.assert_array_equal(result.profile, season.profile)
+    assert restored_season.period == WEEK
+    np.testing.assert_array_equal(restored_season.profile, season.profile)
 
 
 def test_a_model_without_a_season_stores_no_array_of_it() -> None:
@@ -45,7 +45,7 @@ def test_a_model_without_a_season_stores_no_array_of_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "change",
+    "changed_arrays",
     [
         {"season_period": None},
         {"season_profile": None},
@@ -59,9 +59,11 @@ def test_a_model_without_a_season_stores_no_array_of_it() -> None:
         {"season_profile": np.zeros((3, 0))},
     ],
 )
-def test_a_wrong_array_is_refused_by_its_name(change: dict[str, NDArray[Any] | None]) -> None:
-    arrays = {**a_season().arrays(), **change}
-    (name,) = change
+def test_a_wrong_array_is_refused_by_its_name(
+    changed_arrays: dict[str, NDArray[Any] | None],
+) -> None:
+    arrays = {**a_season().arrays(), **changed_arrays}
+    (name,) = changed_arrays
 
     with pytest.raises(ModelRefused, match=f'the array "{name}" '):
         season_from_arrays({name: array for name, array in arrays.items() if array is not None}, 3)

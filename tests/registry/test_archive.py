@@ -100,10 +100,10 @@ def test_a_file_with_one_pickle_is_refused_and_not_executed(tmp_path: Path) -> N
 
 
 def test_a_shape_that_exceeds_the_bytes_is_refused_before_memory_is_allocated() -> None:
-    body = _npy_bytes(np.zeros(3)).replace(b"(3,), }" + b" " * 11, b"(300000000000,), }")
+    entry_bytes = _npy_bytes(np.zeros(3)).replace(b"(3,), }" + b" " * 11, b"(300000000000,), }")
 
     with pytest.raises(ModelRefused, match="do not fit the shape"):
-        unpack(_zip_bytes({"a.npy": body}), "arrays.npz")
+        unpack(_zip_bytes({"a.npy": entry_bytes}), "arrays.npz")
 
 
 def test_compressed_entries_are_refused() -> None:
@@ -118,7 +118,7 @@ def test_entries_that_are_no_arrays_are_refused() -> None:
         unpack(_zip_bytes({"run.py": b"print()"}), "arrays.npz")
 
 
-@pytest.mark.filterwarnings("ignore:Duplicate name")  # intended by the test
+@pytest.mark.filterwarnings("ignore:Duplicate name")  # the test writes `a.npy` twice
 def test_two_entries_with_the_same_name_are_refused() -> None:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:

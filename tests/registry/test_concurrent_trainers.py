@@ -17,7 +17,7 @@ ROUNDS = 4
 
 
 def _train(root: Path, trainer: int) -> None:
-    os.fsync = lambda fd: None  # the fixture that disables fsync has no effect here
+    os.fsync = lambda fd: None  # the fixture `_without_fsync` has no effect here
     registry = Registry(root / "registry")
     for round_ in range(ROUNDS):
         version = registry.register(NAME, a_candidate(), who=f"trainer {trainer}", why="race")

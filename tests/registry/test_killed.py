@@ -44,16 +44,16 @@ def _prune(registry: Registry) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("change", [_register, _promote, _attach_report, _prune])
+@pytest.mark.parametrize("make_change", [_register, _promote, _attach_report, _prune])
 def test_a_change_killed_before_any_file_operation_leaves_a_sound_registry(
-    tmp_path: Path, change: Callable[[Registry], None]
+    tmp_path: Path, make_change: Callable[[Registry], None]
 ) -> None:
     a_candidate(seed=9)  # caches the candidate, so that no child process trains it
     for operation_number in range(1, 200):
         root = tmp_path / str(operation_number)
         registry = a_registry(root, versions=3)
         champion_before = registry.aliases(NAME)["champion"]
-        was_killed = _killed_before(lambda: change(registry), root, operation_number)  # noqa: B023 - runs before the next iteration
+        was_killed = _killed_before(lambda: make_change(registry), root, operation_number)  # noqa: B023 - runs before the next iteration
 
         _check_loads(registry, champion_before)
         _check_recovers(registry, root)
@@ -91,9 +91,9 @@ def _check_loads(registry: Registry, champion_before: str) -> None:
 
 def _check_recovers(registry: Registry, root: Path) -> None:
     """Check that the next change repairs the log, and that pruning removes unfinished files."""
-    numbers = [version[:13] for version in registry.version_ids(NAME)]
+    version_prefixes = [version[:13] for version in registry.version_ids(NAME)]
     version = registry.register(NAME, a_candidate(), who=WHO, why="next")
-    assert version[:13] not in numbers
+    assert version[:13] not in version_prefixes
     assert registry.verify_audit(NAME) == []
     registry.prune(NAME, keep=9, who=WHO, why="sweep")
     assert list((root / "registry" / NAME / "staging").iterdir()) == []
@@ -101,7 +101,7 @@ def _check_recovers(registry: Registry, root: Path) -> None:
     assert files <= {"aliases.json", "audit.jsonl", "audit.head", "lock"}
 
 
-def _killed_before(change: Callable[[], Any], root: Path, operation_number: int) -> bool:
+def _killed_before(make_change: Callable[[], Any], root: Path, operation_number: int) -> bool:
     """Make the change in a child process, and return whether SIGKILL ended that process.
 
     The child gets SIGKILL before its file operation with the number `operation_number`.
@@ -110,15 +110,15 @@ def _killed_before(change: Callable[[], Any], root: Path, operation_number: int)
     if child == 0:
         _kill_before(root, operation_number)
         try:
-            change()
+            make_change()
         except BaseException:  # noqa: BLE001 - the child must not return to pytest
             os._exit(1)
         os._exit(0)
-    _, status = os.waitpid(child, 0)
-    if os.WIFSIGNALED(status):
-        assert os.WTERMSIG(status) == signal.SIGKILL
+    _, wait_status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(wait_status):
+        assert os.WTERMSIG(wait_status) == signal.SIGKILL
         return True
-    assert os.WEXITSTATUS(status) == 0
+    assert os.WEXITSTATUS(wait_status) == 0
     return False
 
 

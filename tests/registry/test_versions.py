@@ -29,14 +29,14 @@ def test_a_loaded_version_scores_bit_for_bit_as_the_candidate(tmp_path: Path) ->
 
     loaded_detector = a_registry(tmp_path).load(NAME).detector
 
-    expected = (
+    expected_detections = (
         candidate.detector("x").detect(readings, candidate.detector("x").empty_memory()).detections
     )
-    actual = loaded_detector.detect(readings, loaded_detector.empty_memory()).detections
-    assert actual.raw_score.tobytes() == expected.raw_score.tobytes()
-    assert actual.anomaly_score.tobytes() == expected.anomaly_score.tobytes()
-    assert actual.p_value.tobytes() == expected.p_value.tobytes()
-    assert np.array_equal(actual.severity, expected.severity)
+    actual_detections = loaded_detector.detect(readings, loaded_detector.empty_memory()).detections
+    assert actual_detections.raw_score.tobytes() == expected_detections.raw_score.tobytes()
+    assert actual_detections.anomaly_score.tobytes() == expected_detections.anomaly_score.tobytes()
+    assert actual_detections.p_value.tobytes() == expected_detections.p_value.tobytes()
+    assert np.array_equal(actual_detections.severity, expected_detections.severity)
     assert loaded_detector.schema.to_plain() == candidate.schema.to_plain()
     assert loaded_detector.plan == candidate.plan
 

@@ -258,9 +258,9 @@ def test_the_kernel_reads_rows_of_the_common_form() -> None:
     ]
     schema = a_schema()
 
-    result = parse(rows, schema)[0].values
+    parsed_values = parse(rows, schema)[0].values
 
-    assert np.array_equal(result, values)
+    assert np.array_equal(parsed_values, values)
     assert math.isclose(_share_read_by_kernel(rows, schema), 1.0)
 
 

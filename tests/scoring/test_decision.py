@@ -179,13 +179,13 @@ def test_a_stored_detector_scores_the_same_bits() -> None:
     restored_detector = detector_from_arrays("v", detector.schema, detector.plan, detector.arrays())
     rows = readings_with_shift(300, start=100, stop=150, size=4.0)
 
-    expected, actual = (
+    expected_detections, actual_detections = (
         score_all(detector, rows).detections,
         score_all(restored_detector, rows).detections,
     )
 
-    assert expected.raw_score.tobytes() == actual.raw_score.tobytes()
-    assert expected.is_anomaly.tobytes() == actual.is_anomaly.tobytes()
+    assert expected_detections.raw_score.tobytes() == actual_detections.raw_score.tobytes()
+    assert expected_detections.is_anomaly.tobytes() == actual_detections.is_anomaly.tobytes()
 
 
 def arrays_with(name: str, array: NDArray[np.generic] | None) -> dict[str, NDArray[np.generic]]:

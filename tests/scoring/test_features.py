@@ -48,12 +48,12 @@ def test_the_plain_plan_has_the_signals_then_hour_and_day_of_week() -> None:
 def test_features_do_not_depend_on_micro_batch_boundaries(boundary: int) -> None:
     readings = some_readings(200)
     plan = plain_plan(a_schema())
-    expected = compute_features(readings, plan)
+    expected_features = compute_features(readings, plan)
 
     first_batch = compute_features(readings.take(slice(0, boundary)), plan)
     second_batch = compute_features(readings.take(slice(boundary, None)), plan)
 
-    assert np.concatenate([first_batch, second_batch]).tobytes() == expected.tobytes()
+    assert np.concatenate([first_batch, second_batch]).tobytes() == expected_features.tobytes()
 
 
 def test_a_plan_is_restored_from_a_manifest() -> None:

@@ -131,8 +131,8 @@ def test_score_readings_gives_the_same_scores_as_detect() -> None:
 
     outcome = score_readings(readings, [], a_detector(), a_detector().empty_memory())
 
-    expected = a_detector().detect(readings, a_detector().empty_memory()).detections
-    assert outcome.score_bits.tolist() == expected.raw_score.view(np.uint64).tolist()
+    expected_detections = a_detector().detect(readings, a_detector().empty_memory()).detections
+    assert outcome.score_bits.tolist() == expected_detections.raw_score.view(np.uint64).tolist()
 
 
 def test_a_stored_detector_scores_the_same_bits() -> None:
@@ -141,9 +141,11 @@ def test_a_stored_detector_scores_the_same_bits() -> None:
     restored_detector = detector_from_arrays("v", detector.schema, detector.plan, detector.arrays())
 
     readings = some_readings(100, seed=9)
-    expected = detector.detect(readings, detector.empty_memory()).detections
-    actual = restored_detector.detect(readings, restored_detector.empty_memory()).detections
-    assert expected.anomaly_score.tobytes() == actual.anomaly_score.tobytes()
+    expected_detections = detector.detect(readings, detector.empty_memory()).detections
+    actual_detections = restored_detector.detect(
+        readings, restored_detector.empty_memory()
+    ).detections
+    assert expected_detections.anomaly_score.tobytes() == actual_detections.anomaly_score.tobytes()
 
 
 @pytest.mark.parametrize(

@@ -74,20 +74,20 @@ def test_a_shift_has_the_requested_size_in_standard_deviations(
 ) -> None:
     values = sensor_values()
 
-    change = (inject_with_defaults(values, kind, size=size) - values)[100:150] / NOISE_SCALE
+    value_change = (inject_with_defaults(values, kind, size=size) - values)[100:150] / NOISE_SCALE
 
-    assert np.abs(change) == pytest.approx(size)
-    assert len(np.unique(np.sign(change))) == 1
+    assert np.abs(value_change) == pytest.approx(size)
+    assert len(np.unique(np.sign(value_change))) == 1
 
 
 def test_a_drift_grows_linearly_to_its_size() -> None:
     values = sensor_values()
 
-    change = np.abs(inject_with_defaults(values, FaultKind.DRIFT, length=50, size=5.0) - values)[
-        100:150
-    ]
+    value_change = np.abs(
+        inject_with_defaults(values, FaultKind.DRIFT, length=50, size=5.0) - values
+    )[100:150]
 
-    assert change / NOISE_SCALE == pytest.approx(np.outer(np.arange(1, 51) / 10, np.ones(3)))
+    assert value_change / NOISE_SCALE == pytest.approx(np.outer(np.arange(1, 51) / 10, np.ones(3)))
 
 
 def test_the_size_of_a_noise_burst_is_its_standard_deviation() -> None:

@@ -36,8 +36,8 @@ def single_chunk(simulation: Simulation) -> Chunk:
 
 
 def column_bytes(chunk: Chunk) -> list[bytes]:
-    names = ("event_time", "sensor", "values", "kind", "defect")
-    return [getattr(chunk, name).tobytes() for name in names]
+    column_names = ("event_time", "sensor", "values", "kind", "defect")
+    return [getattr(chunk, name).tobytes() for name in column_names]
 
 
 @settings(max_examples=25, deadline=None)
@@ -127,10 +127,10 @@ def test_a_spike_changes_every_signal_by_its_size_times_the_noise() -> None:
         single_chunk(a_simulation(faults=fault_plan)),
     )
 
-    change = (
+    change_in_noise_scales = (
         np.abs(faulty_chunk.values - healthy_chunk.values)[faulty_chunk.kind > 0] / noise_scale()
     )
-    assert change == pytest.approx(6, abs=1e-5)
+    assert change_in_noise_scales == pytest.approx(6, abs=1e-5)
 
 
 def test_a_dropout_removes_rows_of_one_sensor() -> None:
@@ -141,8 +141,8 @@ def test_a_dropout_removes_rows_of_one_sensor() -> None:
     steps_by_sensor = [
         np.diff(chunk.event_time[chunk.sensor == sensor]) // 1_000_000 for sensor in range(5)
     ]
-    steps = np.concatenate(steps_by_sensor)
-    gaps = steps[steps > 1]
+    time_steps = np.concatenate(steps_by_sensor)
+    gaps = time_steps[time_steps > 1]
     assert len(gaps) > 5
     assert gaps.min() >= 11
     assert gaps.max() <= 31

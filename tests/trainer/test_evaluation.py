@@ -156,7 +156,7 @@ def test_rows_at_another_level_fail_the_alert_rate_checks(version: ModelVersion)
 
 
 @pytest.mark.parametrize(
-    ("trainer_settings", "bounds"),
+    ("trainer_settings", "expected_bounds"),
     [
         (PLAIN_SETTINGS, {"recall": 0.1, "roc_auc": 0.85}),
         (TRAINER_SETTINGS, {"recall": 0.8, "roc_auc": 0.95}),
@@ -167,7 +167,7 @@ def test_a_plain_model_of_one_signal_has_lower_bounds_which_the_report_states(
     report: dict[str, Any],
     tmp_path: Path,
     trainer_settings: TrainerSettings,
-    bounds: dict[str, float],
+    expected_bounds: dict[str, float],
 ) -> None:
     schema = Schema(signals=(NumericColumn(name="x1"),))
     readings = some_readings(2_000, signals=1, sensors=1)
@@ -177,12 +177,12 @@ def test_a_plain_model_of_one_signal_has_lower_bounds_which_the_report_states(
 
     one_signal_report = evaluate(registry.load("one"), readings)
 
-    detection = one_signal_report["failures"]
-    assert detection["varying_signals"] == 1
-    assert detection["gated"] == {"kind": "spike", "size": 8.0} | bounds
+    failure_section = one_signal_report["failures"]
+    assert failure_section["varying_signals"] == 1
+    assert failure_section["gated"] == {"kind": "spike", "size": 8.0} | expected_bounds
     assert report["failures"]["gated"]["recall"] == 0.8
     assert not {"broken_correlation", "spike, one signal"} & {
-        case["kind"] for case in detection["cases"]
+        case["kind"] for case in failure_section["cases"]
     }
     check_names = {check["name"] for check in one_signal_report["checks"]}
     memory_checks = {"failures.level_shift", "failures.stuck"} & check_names

@@ -165,9 +165,9 @@ def test_no_row_is_scored_by_a_model_that_was_fitted_on_that_row_or_its_neighbou
     )
 
     rows = len(fits[0][0])
-    block = np.arange(rows) * 10 // rows
+    block_numbers = np.arange(rows) * 10 // rows
     for fold, (fitting, _) in enumerate(fits):
-        is_scored_row = block % len(fits) == fold
+        is_scored_row = block_numbers % len(fits) == fold
         assert not (fitting & is_scored_row).any()
         assert not (fitting[1:] & is_scored_row[:-1]).any()
         assert fitting.sum() >= 0.25 * rows
@@ -187,7 +187,7 @@ def test_no_row_is_scored_by_a_model_that_was_fitted_on_that_row_or_its_neighbou
     ids=["simulated", "one sensor", "many sensors"],
 )
 def test_clean_later_rows_alarm_at_about_the_target_rate(readings: Readings, target: float) -> None:
-    """Trained on 1 in 8 rows, the alert rate differs from the target by at most a factor of 3."""
+    """After training on 1 in 8 rows, the alert rate is within a factor of 3 of the target."""
     training_rows, later_rows = readings.take(slice(0, 40_000)), readings.take(slice(40_000, None))
 
     detector, memory = fit_with_memory(training_rows, a_schema(), settings_for_target(target))

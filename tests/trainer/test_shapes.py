@@ -31,7 +31,7 @@ class DatasetShape:
     sensors: int = 1
     signals: int = 3
     contexts: int = 0
-    change: Callable[[NDArray[np.float64], NDArray[np.int32]], None] = lambda *_: None
+    change_values: Callable[[NDArray[np.float64], NDArray[np.int32]], None] = lambda *_: None
     """Function that changes the first array, the values (n, signals + contexts), in place.
 
     The second array (n,) has the number of each row's sensor.
@@ -55,7 +55,7 @@ class DatasetShape:
         columns[: self.sensors] /= 0.8  # as in later rows, the standard deviation is 1 / 0.8
         for row in range(self.sensors, n):
             columns[row] += 0.6 * columns[row - self.sensors]
-        self.change(columns, sensor)
+        self.change_values(columns, sensor)
         return Readings(
             np.arange(n, dtype=np.int64),
             START + MINUTE_MICROSECONDS * np.arange(n, dtype=np.int64),
@@ -111,15 +111,15 @@ SHAPES = {
     "60 rows": DatasetShape(60),
     "60 signals, 400 rows": DatasetShape(400, signals=60),
     "60 signals, 60 rows": DatasetShape(60, signals=60),
-    "a constant column": DatasetShape(400, change=make_one_column_constant),
-    "every column constant": DatasetShape(400, change=make_all_columns_constant),
-    "two collinear signals": DatasetShape(400, change=make_two_signals_collinear),
-    "two sensors at distant levels": DatasetShape(800, sensors=2, change=separate_levels),
-    "context that drives a signal": DatasetShape(800, contexts=1, change=add_context_effect),
-    "missing values": DatasetShape(800, change=remove_some_values),
-    "a column without any value": DatasetShape(400, change=remove_all_values_of_a_column),
-    "rounded to a few values": DatasetShape(400, change=round_values),
-    "heavy tails": DatasetShape(1_000, change=make_tails_heavy),
+    "a constant column": DatasetShape(400, change_values=make_one_column_constant),
+    "every column constant": DatasetShape(400, change_values=make_all_columns_constant),
+    "two collinear signals": DatasetShape(400, change_values=make_two_signals_collinear),
+    "two sensors at distant levels": DatasetShape(800, sensors=2, change_values=separate_levels),
+    "context that drives a signal": DatasetShape(800, contexts=1, change_values=add_context_effect),
+    "missing values": DatasetShape(800, change_values=remove_some_values),
+    "a column without any value": DatasetShape(400, change_values=remove_all_values_of_a_column),
+    "rounded to a few values": DatasetShape(400, change_values=round_values),
+    "heavy tails": DatasetShape(1_000, change_values=make_tails_heavy),
     "200 sensors with 30 rows each": DatasetShape(6_000, sensors=200),
     "more sensors than rows": DatasetShape(60, sensors=100),
 }
@@ -143,7 +143,7 @@ def test_any_shape_trains_without_a_warning_and_alarms_at_about_the_target_rate(
     alert_rate = detections.is_anomaly.mean()
     if shape.rows < 400:
         assert alert_rate <= MAX_RATE_OF_FEW_ROWS
-    elif shape.change is make_all_columns_constant:
+    elif shape.change_values is make_all_columns_constant:
         assert alert_rate <= TARGET_RATE
     else:
         assert TARGET_RATE / MAX_RATE_FACTOR <= alert_rate <= TARGET_RATE * MAX_RATE_FACTOR

@@ -30,10 +30,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_model_of_the_anomaly_free_run_is_correct_and_detects_most_faults(
     folder: Path,
 ) -> None:
-    data = str(ANOMALY_FREE)
+    data_path = str(ANOMALY_FREE)
 
-    assert run(train, ["--data", data, "--schema", "skab.toml", "--model", "skab"]) == 0
-    assert run(evaluate, ["--data", data, "--name", "skab"]) == 0
+    assert run(train, ["--data", data_path, "--schema", "skab.toml", "--model", "skab"]) == 0
+    assert run(evaluate, ["--data", data_path, "--name", "skab"]) == 0
 
     champion = Registry(folder / "registry").current_aliases("skab").champion
     assert champion is not None

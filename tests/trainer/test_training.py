@@ -104,7 +104,7 @@ def test_the_threshold_comes_from_rows_the_forest_was_not_fitted_on() -> None:
 def test_clean_later_rows_alarm_at_about_the_target_rate(
     target_rate: float, trainer_settings: TrainerSettings
 ) -> None:
-    """After 20,000 training rows, the rate on 10,000 later rows is within a factor of two."""
+    """After 20,000 training rows, the alert rate is within a factor of two of the target."""
     readings = simulated_readings(30_000, interval=1.0)
     training_rows = readings.take(slice(0, 20_000))
     trainer_settings = trainer_settings.model_copy(update={"target_alert_rate": target_rate})
@@ -170,10 +170,10 @@ def test_too_few_rows_are_an_error_with_the_minimum_number() -> None:
         train(readings, a_schema(), a_dataset(readings).source, TRAINER_SETTINGS)
 
 
-@pytest.mark.parametrize("share", [0.01, 0.3, 0.5, 0.9])
-def test_the_minimum_number_of_rows_is_enough(share: float) -> None:
-    trainer_settings = TRAINER_SETTINGS.model_copy(update={"calibration_share": share})
-    readings = some_readings(rows_needed(share))
+@pytest.mark.parametrize("calibration_share", [0.01, 0.3, 0.5, 0.9])
+def test_the_minimum_number_of_rows_is_enough(calibration_share: float) -> None:
+    trainer_settings = TRAINER_SETTINGS.model_copy(update={"calibration_share": calibration_share})
+    readings = some_readings(rows_needed(calibration_share))
 
     candidate = train(readings, a_schema(), a_dataset(readings).source, trainer_settings)
 
