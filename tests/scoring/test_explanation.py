@@ -101,7 +101,7 @@ def test_with_memory_about_99_percent_of_clean_rows_lie_within_their_band() -> N
 
 
 def test_a_compressed_forecast_is_converted_to_the_unit_of_its_signal() -> None:
-    """The forecast of an outlier is compressed; the explanation converts it to the signal's unit."""
+    """The forecast of an outlier is compressed; an explanation reverses the compression."""
     detector = a_forecast_detector()
     outcome = outcome_of([[0.0, 0.0, 0.0]] * 4 + [[500.0, 0.0, 0.0]] * 3, detector)
     evidence = outcome.detections.evidence
