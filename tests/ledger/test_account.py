@@ -18,7 +18,7 @@ from sensorwatch.common.ledger.account import (
 )
 from sensorwatch.common.scoring.processing import REASONS, OutcomeKind
 
-MASK = 2**64 - 1
+UINT64_MASK = 2**64 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +43,13 @@ class Records:
 
 
 def some_records(count: int = 80, *, seed: int = 1, first_offset: int = 5) -> Records:
-    """Return random outcomes. Their offsets have gaps, like the offsets beside control records."""
-    random = np.random.default_rng(seed)
-    offsets = first_offset + np.cumsum(random.integers(1, 3, count)) - 1
-    kinds = random.choice([kind.value for kind in OutcomeKind], count).astype(np.uint8)
+    """Return random outcomes. Some offsets are missing, as where Kafka writes control records."""
+    rng = np.random.default_rng(seed)
+    offsets = first_offset + np.cumsum(rng.integers(1, 3, count)) - 1
+    kinds = rng.choice([kind.value for kind in OutcomeKind], count).astype(np.uint8)
     is_rejected = kinds == OutcomeKind.DEAD_LETTER
-    reasons = np.where(is_rejected, random.integers(1, len(REASONS) + 1, count), 0).astype(np.uint8)
-    bits = np.where(is_rejected, 0.0, random.random(count)).view(np.uint64)
+    reasons = np.where(is_rejected, rng.integers(1, len(REASONS) + 1, count), 0).astype(np.uint8)
+    bits = np.where(is_rejected, 0.0, rng.random(count)).view(np.uint64)
     return Records(offsets.astype(np.int64), kinds, reasons, bits)
 
 
@@ -76,41 +76,41 @@ def reference_digest(digest: int, records: Records) -> int:
     ):
         for word in (int(offset), int(kind) | int(reason) << 8, int(bits)):
             word_digest = digest ^ word
-            word_digest = (word_digest ^ (word_digest >> 30)) * 0xBF58476D1CE4E5B9 & MASK
-            word_digest = (word_digest ^ (word_digest >> 27)) * 0x94D049BB133111EB & MASK
-            digest = (word_digest ^ (word_digest >> 31)) + 0x9E3779B97F4A7C15 & MASK
+            word_digest = (word_digest ^ (word_digest >> 30)) * 0xBF58476D1CE4E5B9 & UINT64_MASK
+            word_digest = (word_digest ^ (word_digest >> 27)) * 0x94D049BB133111EB & UINT64_MASK
+            digest = (word_digest ^ (word_digest >> 31)) + 0x9E3779B97F4A7C15 & UINT64_MASK
     return digest
 
 
 def reference_window(records: Records, bucket_rows: int, accept_until: int) -> tuple[int, int]:
-    """Return the records and rejections in the newest (at most ten) buckets."""
+    """Return the numbers of records and rejections in the newest (at most ten) buckets."""
     newest_bucket = (len(records) - 1) // bucket_rows
     first_record = max(0, newest_bucket - WINDOW_BUCKETS + 1) * bucket_rows
     is_rejected = (records.kinds == OutcomeKind.DEAD_LETTER) & (records.offsets >= accept_until)
     return len(records) - first_record, int(is_rejected[first_record:].sum())
 
 
-cuts = st.lists(st.integers(0, 80), max_size=12).map(sorted)
+batch_boundaries = st.lists(st.integers(0, 80), max_size=12).map(sorted)
 
 
 @settings(max_examples=100, deadline=None)
 @given(
-    cuts=cuts,
+    batch_boundaries=batch_boundaries,
     seed=st.integers(0, 5),
     window_rows=st.sampled_from([1, 10, 30, 50, 100, 1_000]),
     accept_until=st.sampled_from([0, 20, 60, 10_000]),
 )
 def test_an_account_does_not_depend_on_micro_batch_boundaries(
-    cuts: list[int], seed: int, window_rows: int, accept_until: int
+    batch_boundaries: list[int], seed: int, window_rows: int, accept_until: int
 ) -> None:
     records = some_records(seed=seed)
     account = an_account(window_rows=window_rows)
-    at_once = account_after(account, records, accept_until=accept_until)
+    account_at_once = account_after(account, records, accept_until=accept_until)
 
-    for start, end in zip([0, *cuts], [*cuts, len(records)], strict=True):
+    for start, end in zip([0, *batch_boundaries], [*batch_boundaries, len(records)], strict=True):
         account = account_after(account, records.take(start, end), accept_until=accept_until)
 
-    assert account == at_once
+    assert account == account_at_once
     assert account.window == reference_window(
         records, max(1, window_rows // WINDOW_BUCKETS), accept_until
     )
@@ -183,10 +183,13 @@ def test_another_outcome_or_reason_changes_the_digest(
 def test_a_lost_swapped_or_moved_record_changes_the_digest() -> None:
     records = some_records()
     original_digest = account_after(an_account(), records).digest
-    order = np.arange(len(records))
-    order[[10, 11]] = order[[11, 10]]
+    record_order = np.arange(len(records))
+    record_order[[10, 11]] = record_order[[11, 10]]
     swapped_records = Records(
-        records.offsets, records.kinds[order], records.reasons[order], records.score_bits[order]
+        records.offsets,
+        records.kinds[record_order],
+        records.reasons[record_order],
+        records.score_bits[record_order],
     )
     remaining_positions = np.delete(np.arange(len(records)), 40)
     records_with_loss = Records(

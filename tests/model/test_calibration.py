@@ -1,4 +1,4 @@
-"""Calibration: the threshold has anomaly score 1.0, and p-values of clean rows are uniform."""
+"""Calibration: the threshold gets anomaly score 1.0, and p-values of clean rows are uniform."""
 
 import math
 from dataclasses import dataclass
@@ -34,15 +34,17 @@ class ScoredRows:
     severity: NDArray[np.int8]
 
 
-def decide(raw: NDArray[np.float64], calibration: Calibration) -> ScoredRows:
+def decide(raw_scores: NDArray[np.float64], calibration: Calibration) -> ScoredRows:
     """Return the decisions of a detector with the plain plan."""
-    result = to_anomaly_scores(raw, calibration)
+    result = to_anomaly_scores(raw_scores, calibration)
     severity = np.where(result.above, severity_numbers(result.anomaly_score), np.int8(0))
-    return ScoredRows(result.anomaly_score, result.above, p_values(raw, calibration), severity)
+    return ScoredRows(
+        result.anomaly_score, result.above, p_values(raw_scores, calibration), severity
+    )
 
 
-raw_scores = st.lists(st.floats(0, 1), min_size=1, max_size=60).map(np.asarray)
-rates = st.floats(0.001, 0.5)
+score_lists = st.lists(st.floats(0, 1), min_size=1, max_size=60).map(np.asarray)
+rate_strategy = st.floats(0.001, 0.5)
 
 
 def some_scores(count: int = 5_000, seed: int = 1) -> NDArray[np.float64]:
@@ -80,31 +82,31 @@ def test_the_next_float_above_the_threshold_is_anomalous() -> None:
 
 
 @settings(max_examples=150, deadline=None)
-@given(calibration_scores=raw_scores, rate=rates, raw=raw_scores)
+@given(calibration_scores=score_lists, rate=rate_strategy, raw_scores=score_lists)
 def test_a_row_is_anomalous_exactly_if_its_anomaly_score_is_above_one(
-    calibration_scores: NDArray[np.float64], rate: float, raw: NDArray[np.float64]
+    calibration_scores: NDArray[np.float64], rate: float, raw_scores: NDArray[np.float64]
 ) -> None:
     calibration = calibrate(calibration_scores, rate)
     scores_near_threshold = np.asarray(
         [calibration.threshold, *np.nextafter(calibration.threshold, [-1.0, 2.0])]
     )
-    raw = np.concatenate([raw, scores_near_threshold])
+    raw_scores = np.concatenate([raw_scores, scores_near_threshold])
 
-    detections = decide(raw, calibration)
+    detections = decide(raw_scores, calibration)
 
     assert np.array_equal(detections.is_anomaly, detections.anomaly_score > 1.0)
-    assert np.array_equal(detections.is_anomaly, raw > calibration.threshold)
+    assert np.array_equal(detections.is_anomaly, raw_scores > calibration.threshold)
     assert np.array_equal(detections.is_anomaly, detections.severity > 0)
     assert np.all(detections.anomaly_score >= 0)
     assert np.all((detections.p_value > 0) & (detections.p_value <= 1))
 
 
 @settings(max_examples=100, deadline=None)
-@given(calibration_scores=raw_scores, rate=rates, raw=raw_scores)
+@given(calibration_scores=score_lists, rate=rate_strategy, raw_scores=score_lists)
 def test_a_higher_raw_score_is_never_less_anomalous(
-    calibration_scores: NDArray[np.float64], rate: float, raw: NDArray[np.float64]
+    calibration_scores: NDArray[np.float64], rate: float, raw_scores: NDArray[np.float64]
 ) -> None:
-    detections = decide(np.sort(raw), calibrate(calibration_scores, rate))
+    detections = decide(np.sort(raw_scores), calibrate(calibration_scores, rate))
 
     assert np.all(np.diff(detections.anomaly_score) >= 0)
     assert np.all(np.diff(detections.p_value) <= 0)
@@ -117,8 +119,8 @@ def test_the_p_value_of_clean_rows_is_uniform() -> None:
 
     p_values = np.sort(decide(some_scores(4_000, seed=2), calibration).p_value)
 
-    distance = np.max(np.abs(p_values - np.arange(1, 4_001) / 4_000))
-    assert distance < 1.63 * math.sqrt(2 / 4_000)
+    ks_distance = np.max(np.abs(p_values - np.arange(1, 4_001) / 4_000))
+    assert ks_distance < 1.63 * math.sqrt(2 / 4_000)
 
 
 def test_the_p_value_counts_calibration_scores_at_least_as_high() -> None:
@@ -142,11 +144,11 @@ def test_a_score_above_equal_calibration_scores_is_anomalous(value: float) -> No
 
 def test_each_severity_starts_at_its_bound() -> None:
     calibration = Calibration(0.5, 0.25, np.asarray([0.2, 0.5]), 0.1)
-    bounds = [*SEVERITY_BOUNDS.values()]
-    anomaly_scores = [1.1, *bounds, *(bound - 1e-9 for bound in bounds), 0.5]
-    raw = np.asarray([0.25 + 0.25 * score for score in anomaly_scores])
+    severity_bounds = [*SEVERITY_BOUNDS.values()]
+    anomaly_scores = [1.1, *severity_bounds, *(bound - 1e-9 for bound in severity_bounds), 0.5]
+    raw_scores = np.asarray([0.25 + 0.25 * score for score in anomaly_scores])
 
-    severities = [SEVERITIES[position] for position in decide(raw, calibration).severity]
+    severities = [SEVERITIES[position] for position in decide(raw_scores, calibration).severity]
 
     assert severities == [
         Severity.WARNING,
@@ -178,9 +180,9 @@ def test_a_calibration_is_restored_from_its_arrays() -> None:
 
     restored_calibration = calibration_from_arrays(calibration.arrays())
 
-    raw = some_scores(100, seed=3)
-    assert decide(raw, restored_calibration).anomaly_score.tobytes() == (
-        decide(raw, calibration).anomaly_score.tobytes()
+    raw_scores = some_scores(100, seed=3)
+    assert decide(raw_scores, restored_calibration).anomaly_score.tobytes() == (
+        decide(raw_scores, calibration).anomaly_score.tobytes()
     )
 
 

@@ -27,9 +27,9 @@ COLUMNS = 4
 
 @cache
 def fit_estimator(**parameters: Any) -> IsolationForest:
-    random = np.random.default_rng(3)
-    rows = random.normal(size=(500, COLUMNS))
-    rows[:, 3] = random.integers(0, 7, 500)  # many equal values, as days of the week have
+    rng = np.random.default_rng(3)
+    rows = rng.normal(size=(500, COLUMNS))
+    rows[:, 3] = rng.integers(0, 7, 500)  # many equal values, like days of the week
     options = {"n_estimators": 30, "max_samples": 128, "random_state": 5} | parameters
     return IsolationForest(**options).fit(rows)
 
@@ -46,11 +46,11 @@ def rows_on_thresholds() -> NDArray[np.float64]:
     for column in range(COLUMNS):
         for threshold in forest().threshold[is_inner_node & (forest().feature == column)][:60]:
             threshold_as_float32 = np.float32(threshold)
-            neighbours = [
+            neighbouring_values = [
                 np.nextafter(threshold_as_float32, np.float32(direction))
                 for direction in (-np.inf, np.inf)
             ]
-            for value in (threshold, float(threshold_as_float32), *map(float, neighbours)):
+            for value in (threshold, float(threshold_as_float32), *map(float, neighbouring_values)):
                 row = np.zeros(COLUMNS)
                 row[column] = value
                 rows.append(row)
@@ -59,14 +59,14 @@ def rows_on_thresholds() -> NDArray[np.float64]:
 
 def reference_score(forest: Forest, row: NDArray[np.float64]) -> float:
     """Return the score of one row, computed as the isolation forest paper defines it."""
-    total = 0.0
+    total_path_length = 0.0
     for root in forest.tree_start[:-1]:
         node = root
         while forest.feature[node] != LEAF:
             value = float(np.float32(row[forest.feature[node]]))
             node = forest.left[node] if value <= forest.threshold[node] else forest.right[node]
-        total += float(forest.path_length[node])
-    return float(2.0 ** (-total / float(forest.normaliser[0])))
+        total_path_length += float(forest.path_length[node])
+    return float(2.0 ** (-total_path_length / float(forest.normaliser[0])))
 
 
 def some_rows(count: int = 300) -> NDArray[np.float64]:
@@ -98,7 +98,7 @@ def test_a_row_exactly_on_a_threshold_goes_to_the_same_child_as_in_scikit_learn(
 
 
 def test_values_are_compared_as_float32() -> None:
-    """Two float64 that round to the same float32 get the same score, as in scikit-learn."""
+    """Two float64 values that round to the same float32 get the same score, as in scikit-learn."""
     rows = rows_on_thresholds()
 
     assert np.array_equal(score(forest(), rows), score(forest(), rows.astype(np.float32)))
@@ -109,11 +109,11 @@ def test_decisions_equal_those_of_scikit_learn(contamination: float) -> None:
     """The score of scikit-learn is the negative of `score`, so the threshold is `-offset_`."""
     estimator = fit_estimator(contamination=contamination)
     rows = np.concatenate([some_rows(), rows_on_thresholds()])
-    raw = score(forest_from_sklearn(estimator), rows)
-    # Rounding may change the decision of scores closer to the threshold.
-    is_far_from_threshold = np.abs(raw + estimator.offset_) > 1e-12
+    raw_scores = score(forest_from_sklearn(estimator), rows)
+    # For scores closer to the threshold, rounding may change the decision.
+    is_far_from_threshold = np.abs(raw_scores + estimator.offset_) > 1e-12
 
-    is_anomaly = raw > -estimator.offset_
+    is_anomaly = raw_scores > -estimator.offset_
 
     assert np.array_equal(
         is_anomaly[is_far_from_threshold], (estimator.predict(rows) == -1)[is_far_from_threshold]
@@ -133,11 +133,13 @@ def test_the_kernel_equals_the_reference_score() -> None:
 @given(boundaries=st.lists(st.integers(0, 300), max_size=12))
 def test_the_bits_of_a_row_do_not_depend_on_the_other_rows(boundaries: list[int]) -> None:
     rows = some_rows(300)
-    at_once = score(forest(), rows)
+    scores_at_once = score(forest(), rows)
 
-    ranges = [score(forest(), row_range) for row_range in np.split(rows, sorted(boundaries))]
+    scores_by_range = [
+        score(forest(), row_range) for row_range in np.split(rows, sorted(boundaries))
+    ]
 
-    assert np.concatenate(ranges).tobytes() == at_once.tobytes()
+    assert np.concatenate(scores_by_range).tobytes() == scores_at_once.tobytes()
 
 
 def test_a_matrix_in_another_memory_order_scores_the_same() -> None:
@@ -158,7 +160,7 @@ def test_a_matrix_with_another_number_of_columns_is_refused(shape: tuple[int, ..
 
 
 def test_the_average_path_length_equals_the_formula_of_the_paper() -> None:
-    """The harmonic number H(i) is estimated by ln(i) plus Euler's constant."""
+    """The formula estimates the harmonic number H(i) by ln(i) plus Euler's constant."""
     assert [average_path_length(rows) for rows in (0, 1, 2)] == [0.0, 0.0, 1.0]
     assert average_path_length(256) == pytest.approx(
         2 * (math.log(255) + 0.5772156649015329) - 2 * 255 / 256, abs=1e-12
@@ -210,10 +212,10 @@ def damaged_forests() -> dict[str, Forest]:
     }
 
 
-@pytest.mark.parametrize("damage", damaged_forests(), ids=str)
-def test_every_damage_to_the_arrays_is_refused(damage: str) -> None:
+@pytest.mark.parametrize("damage_name", damaged_forests(), ids=str)
+def test_every_damage_to_the_arrays_is_refused(damage_name: str) -> None:
     with pytest.raises(ModelRefused, match='the array "'):
-        forest_from_arrays(damaged_forests()[damage].arrays())
+        forest_from_arrays(damaged_forests()[damage_name].arrays())
 
 
 @pytest.mark.parametrize("name", forest().arrays())
@@ -232,7 +234,7 @@ def test_a_missing_array_is_refused(name: str) -> None:
     value=st.integers(-(2**31), 2**31 - 1) | st.integers(-3, 40),
 )
 def test_every_accepted_forest_can_be_walked(name: str, position: int, value: int) -> None:
-    """A forest with a changed number is refused, or its walks still end within the arrays."""
+    """A forest with a changed number is refused, or every walk through it still ends at a leaf."""
     array = getattr(forest(), name)
     changed_forest = forest_with(name, position % len(array), value)
     try:

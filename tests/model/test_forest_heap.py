@@ -23,17 +23,17 @@ def forest(max_samples: int = 256, columns: int = COLUMNS) -> Forest:
 
 
 def without_heap(forest: Forest) -> Forest:
-    """Return the same forest without its heaps."""
+    """Return the same forest, with its trees only in the original layout."""
     forest_without_heap = replace(forest)
     vars(forest_without_heap)["heap"] = None
     return forest_without_heap
 
 
 def rows_with_ties() -> NDArray[np.float64]:
-    random = np.random.default_rng(2)
-    rows = random.normal(scale=2, size=(2_000, COLUMNS))
-    thresholds = random.choice(forest().threshold, size=rows.shape)
-    is_tied = random.random(rows.shape) < 0.5
+    rng = np.random.default_rng(2)
+    rows = rng.normal(scale=2, size=(2_000, COLUMNS))
+    thresholds = rng.choice(forest().threshold, size=rows.shape)
+    is_tied = rng.random(rows.shape) < 0.5
     return np.where(is_tied, thresholds.astype(np.float32), rows)
 
 

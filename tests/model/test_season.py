@@ -23,7 +23,7 @@ from sensorwatch.common.scoring.status import STATUSES, Status
 from tests.reading_builders import some_readings
 from tests.scoring.detectors import a_forecast_detector
 
-SCORED = STATUSES.index(Status.SCORED)
+SCORED_STATUS = STATUSES.index(Status.SCORED)
 
 
 def a_season(period: int = DAY, bins: int = 24) -> Season:
@@ -33,10 +33,10 @@ def a_season(period: int = DAY, bins: int = 24) -> Season:
 def test_a_season_is_restored_from_its_arrays() -> None:
     season = a_season(WEEK, 168)
 
-    result = season_from_arrays(season.arrays(), 3)
+    restored_season = season_from_arrays(season.arrays(), 3)
 
-    assert result.period == WEEK
-    np.testing.assert_array_equal(result.profile, season.profile)
+    assert restored_season.period == WEEK
+    np.testing.assert_array_equal(restored_season.profile, season.profile)
 
 
 def test_a_model_without_a_season_stores_no_array_of_it() -> None:
@@ -45,7 +45,7 @@ def test_a_model_without_a_season_stores_no_array_of_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "change",
+    "changed_arrays",
     [
         {"season_period": None},
         {"season_profile": None},
@@ -59,9 +59,11 @@ def test_a_model_without_a_season_stores_no_array_of_it() -> None:
         {"season_profile": np.zeros((3, 0))},
     ],
 )
-def test_a_wrong_array_is_refused_by_its_name(change: dict[str, NDArray[Any] | None]) -> None:
-    arrays = {**a_season().arrays(), **change}
-    (name,) = change
+def test_a_wrong_array_is_refused_by_its_name(
+    changed_arrays: dict[str, NDArray[Any] | None],
+) -> None:
+    arrays = {**a_season().arrays(), **changed_arrays}
+    (name,) = changed_arrays
 
     with pytest.raises(ModelRefused, match=f'the array "{name}" '):
         season_from_arrays({name: array for name, array in arrays.items() if array is not None}, 3)
@@ -83,29 +85,35 @@ def test_a_detector_is_restored_with_its_season() -> None:
 def test_the_forecast_adds_the_season_at_the_event_time() -> None:
     detector = a_forecast_detector()
     assert detector.forecast is not None
-    recalled = recall(
+    recalled_rows = recall(
         some_readings(400),
         detector.levels,
         detector.levels.level_by_sensor,
         detector.empty_memory(),
     )
-    without_season = compute_residuals(detector.forecast, recalled)
+    residuals_without_season = compute_residuals(detector.forecast, recalled_rows)
 
     season = a_season(bins=96)
-    with_season = compute_residuals(replace(detector.forecast, season=season), recalled)
+    residuals_with_season = compute_residuals(
+        replace(detector.forecast, season=season), recalled_rows
+    )
 
-    is_scored = recalled.status == SCORED
+    is_scored = recalled_rows.status == SCORED_STATUS
     assert is_scored.sum() > 100
-    seasonal_values = np.where(is_scored[:, np.newaxis], season.at(recalled.event_time), 0.0)
+    seasonal_values = np.where(is_scored[:, np.newaxis], season.at(recalled_rows.event_time), 0.0)
     np.testing.assert_allclose(
-        with_season.expected, without_season.expected + seasonal_values, atol=1e-12
+        residuals_with_season.expected,
+        residuals_without_season.expected + seasonal_values,
+        atol=1e-12,
     )
     np.testing.assert_allclose(
-        with_season.residual, without_season.residual - seasonal_values, atol=1e-12
+        residuals_with_season.residual,
+        residuals_without_season.residual - seasonal_values,
+        atol=1e-12,
     )
 
 
 def test_times_before_1970_are_in_the_correct_bins() -> None:
-    quarter = DAY // 4
-    times = np.asarray([-1, 0, quarter - 1, quarter, DAY - 1, DAY])
+    quarter_day = DAY // 4
+    times = np.asarray([-1, 0, quarter_day - 1, quarter_day, DAY - 1, DAY])
     assert bins_at(times, DAY, 4).tolist() == [3, 0, 0, 1, 3, 0]

@@ -1,4 +1,4 @@
-"""Checks of stored arrays. A message names the array, its dtype and shape, and the wanted ones."""
+"""Checks of stored arrays: a message gives the name, and the actual and wanted dtype and shape."""
 
 from typing import Any
 
@@ -17,9 +17,9 @@ def test_an_array_of_the_wanted_dtype_and_shape_is_returned() -> None:
 
 
 def test_texts_of_any_length_are_accepted() -> None:
-    names = np.asarray(["s1", "sensor-2"])
+    sensor_names = np.asarray(["s1", "sensor-2"])
 
-    assert stored_array({"a": names}, "a", np.str_, (2,)) is names
+    assert stored_array({"a": sensor_names}, "a", np.str_, (2,)) is sensor_names
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Fixtures of the registry tests."""
+"""Fixtures for the registry tests."""
 
 import os
 from pathlib import Path
@@ -11,7 +11,7 @@ from tests.registry.forging import NAME, a_registry, folder_of
 
 @pytest.fixture(autouse=True)
 def _without_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Disable fsync, which takes most of the time. No test file needs to survive a power cut."""
+    """Disable fsync, which takes most of the test time; no file has to survive a power cut."""
     monkeypatch.setattr(os, "fsync", lambda _descriptor: None)
 
 

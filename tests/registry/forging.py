@@ -1,4 +1,4 @@
-"""Builders of registries, and functions that forge the files of a stored version."""
+"""Functions that build a registry, and functions that forge the files of a stored version."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ WHO = "tester@here"
 
 
 def a_registry(root: Path, *, versions: int = 1) -> Registry:
-    """Return a registry with some versions of one model. The first version is the champion."""
+    """Return a registry with some versions of one model, of which the first is the champion."""
     registry = Registry(root / "registry")
     for number in range(versions):
         registry.register(NAME, a_candidate(seed=7 + number), who=WHO, why="test")
@@ -50,7 +50,7 @@ def replace_file(folder: Path, file: str, content: bytes) -> None:
 
 
 def edit_arrays(folder: Path, edit: Callable[[Arrays], None]) -> Path:
-    """Edit the arrays, then recompute every digest and the id; return the renamed folder."""
+    """Edit a version's arrays, recompute its digests and id, and return the renamed folder."""
     arrays = unpack((folder / "arrays.npz").read_bytes(), "arrays.npz")
     edit(arrays)
     replace_file(folder, "arrays.npz", pack(arrays))
@@ -64,8 +64,10 @@ def edit_arrays(folder: Path, edit: Callable[[Arrays], None]) -> Path:
             name: {"dtype": array.dtype.str, "shape": array.shape, "sha256": digests[name]}
             for name, array in arrays.items()
         }
-        numbers = arrays["calibration"].tolist()
-        manifest["calibration"]["threshold"], manifest["calibration"]["centre"] = numbers[:2]
+        calibration_numbers = arrays["calibration"].tolist()
+        manifest["calibration"]["threshold"], manifest["calibration"]["centre"] = (
+            calibration_numbers[:2]
+        )
 
     edit_manifest(folder, update_manifest)
     return folder.rename(forged_folder)

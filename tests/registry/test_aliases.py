@@ -283,6 +283,6 @@ def test_any_sequence_of_changes_gives_the_expected_aliases(tmp_path: Path) -> N
             max_examples=15,
             stateful_step_count=15,
             deadline=None,
-            suppress_health_check=[HealthCheck.too_slow],  # every step writes files
+            suppress_health_check=[HealthCheck.too_slow],  # writing files makes every step slow
         ),
     )

@@ -30,23 +30,23 @@ arrays_strategy = st.dictionaries(st.sampled_from(["a", "b", "forest"]), array_s
 def test_unpacked_arrays_have_the_same_bits_and_pack_to_the_same_bytes(arrays: Arrays) -> None:
     archive_bytes = pack(arrays)
 
-    actual = unpack(archive_bytes, "arrays.npz")
+    unpacked_arrays = unpack(archive_bytes, "arrays.npz")
 
-    assert {name: (a.dtype, a.shape, a.tobytes()) for name, a in actual.items()} == {
+    assert {name: (a.dtype, a.shape, a.tobytes()) for name, a in unpacked_arrays.items()} == {
         name: (a.dtype, a.shape, a.tobytes()) for name, a in arrays.items()
     }
-    assert pack(dict(reversed(actual.items()))) == archive_bytes
+    assert pack(dict(reversed(unpacked_arrays.items()))) == archive_bytes
 
 
 def test_numpy_reads_a_packed_archive_without_pickle() -> None:
-    with np.load(io.BytesIO(pack(ARRAYS)), allow_pickle=False) as actual:
-        assert {name: array_digest(actual[name]) for name in actual.files} == {
+    with np.load(io.BytesIO(pack(ARRAYS)), allow_pickle=False) as unpacked_arrays:
+        assert {name: array_digest(unpacked_arrays[name]) for name in unpacked_arrays.files} == {
             name: array_digest(array) for name, array in ARRAYS.items()
         }
 
 
 def test_unpacked_arrays_are_writable() -> None:
-    """A read-only array has another type in numba, so the kernel would be compiled again."""
+    """For numba, a read-only array has another type, so the kernel would be compiled again."""
     assert all(array.flags.writeable for array in unpack(pack(ARRAYS), "arrays.npz").values())
 
 
@@ -58,15 +58,16 @@ def test_damaged_bytes_are_refused_or_give_arrays_of_at_most_their_size(
     for _ in range(data.draw(st.integers(1, 4))):
         position = data.draw(st.integers(0, len(archive_bytes) - 1))
         archive_bytes[position] = data.draw(st.integers(0, 255))
-    end = data.draw(st.one_of(st.none(), st.integers(0, len(archive_bytes))))
+    end_position = data.draw(st.one_of(st.none(), st.integers(0, len(archive_bytes))))
 
     try:
-        actual = unpack(bytes(archive_bytes[:end]), "arrays.npz")
+        unpacked_arrays = unpack(bytes(archive_bytes[:end_position]), "arrays.npz")
     except ModelRefused:
         return
 
-    # zipfile checks the bytes of each entry. Our digests also check names and array headers.
-    assert sum(array.nbytes for array in actual.values()) <= len(archive_bytes)
+    # zipfile checks only the bytes of each entry. The digests of the manifest also check the names
+    # and array headers.
+    assert sum(array.nbytes for array in unpacked_arrays.values()) <= len(archive_bytes)
 
 
 @given(st.binary(max_size=300))
@@ -99,14 +100,14 @@ def test_a_file_with_one_pickle_is_refused_and_not_executed(tmp_path: Path) -> N
 
 
 def test_a_shape_that_exceeds_the_bytes_is_refused_before_memory_is_allocated() -> None:
-    body = _npy(np.zeros(3)).replace(b"(3,), }" + b" " * 11, b"(300000000000,), }")
+    entry_bytes = _npy_bytes(np.zeros(3)).replace(b"(3,), }" + b" " * 11, b"(300000000000,), }")
 
     with pytest.raises(ModelRefused, match="do not fit the shape"):
-        unpack(_zip({"a.npy": body}), "arrays.npz")
+        unpack(_zip_bytes({"a.npy": entry_bytes}), "arrays.npz")
 
 
 def test_compressed_entries_are_refused() -> None:
-    compressed_archive = _zip({"a.npy": _npy(np.zeros(100_000))}, zipfile.ZIP_DEFLATED)
+    compressed_archive = _zip_bytes({"a.npy": _npy_bytes(np.zeros(100_000))}, zipfile.ZIP_DEFLATED)
 
     with pytest.raises(ModelRefused, match="compressed"):
         unpack(compressed_archive, "arrays.npz")
@@ -114,15 +115,15 @@ def test_compressed_entries_are_refused() -> None:
 
 def test_entries_that_are_no_arrays_are_refused() -> None:
     with pytest.raises(ModelRefused, match="not an array"):
-        unpack(_zip({"run.py": b"print()"}), "arrays.npz")
+        unpack(_zip_bytes({"run.py": b"print()"}), "arrays.npz")
 
 
-@pytest.mark.filterwarnings("ignore:Duplicate name")  # the test writes the name twice
+@pytest.mark.filterwarnings("ignore:Duplicate name")  # the test writes `a.npy` twice
 def test_two_entries_with_the_same_name_are_refused() -> None:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for value in (1.0, 2.0):
-            archive.writestr("a.npy", _npy(np.asarray([value])))
+            archive.writestr("a.npy", _npy_bytes(np.asarray([value])))
 
     with pytest.raises(ModelRefused, match="twice"):
         unpack(buffer.getvalue(), "arrays.npz")
@@ -136,13 +137,13 @@ def test_an_arrays_digest_covers_type_shape_and_values(changed_array: NDArray[An
     assert array_digest(np.asarray([1.0, 2.0])) != array_digest(changed_array)
 
 
-def _npy(array: NDArray[Any]) -> bytes:
+def _npy_bytes(array: NDArray[Any]) -> bytes:
     buffer = io.BytesIO()
     np.lib.format.write_array(buffer, array, (1, 0))
     return buffer.getvalue()
 
 
-def _zip(entries: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> bytes:
+def _zip_bytes(entries: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", compression) as archive:
         for name, content in entries.items():

@@ -20,7 +20,7 @@ def registry(tmp_path: Path) -> Registry:
 
 
 @pytest.fixture
-def log(registry: Registry, tmp_path: Path) -> Path:
+def log_path(registry: Registry, tmp_path: Path) -> Path:
     return tmp_path / "registry" / NAME / "audit.jsonl"
 
 
@@ -98,7 +98,7 @@ def _replace_second(lines: list[bytes]) -> list[bytes]:
 
 
 @pytest.mark.parametrize(
-    "tamper",
+    "change_lines",
     [
         _edit_why,
         _edit_last,
@@ -112,9 +112,9 @@ def _replace_second(lines: list[bytes]) -> list[bytes]:
     ],
 )
 def test_tampering_is_found_before_and_after_the_next_change(
-    registry: Registry, log: Path, tamper: Callable[[list[bytes]], list[bytes]]
+    registry: Registry, log_path: Path, change_lines: Callable[[list[bytes]], list[bytes]]
 ) -> None:
-    log.write_bytes(b"".join(tamper(log.read_bytes().splitlines(keepends=True))))
+    log_path.write_bytes(b"".join(change_lines(log_path.read_bytes().splitlines(keepends=True))))
 
     assert registry.verify_audit(NAME) != []
 
@@ -124,9 +124,9 @@ def test_tampering_is_found_before_and_after_the_next_change(
 
 @pytest.mark.parametrize("torn_line", [b'{"number":5,"wh', b"x", b'{"number":5}'])
 def test_a_torn_last_line_is_reported_and_the_next_change_repairs_it(
-    registry: Registry, log: Path, torn_line: bytes
+    registry: Registry, log_path: Path, torn_line: bytes
 ) -> None:
-    with log.open("ab") as file:
+    with log_path.open("ab") as file:
         file.write(torn_line)
     assert registry.verify_audit(NAME) == ["the last line is torn: the next change removes it"]
 
@@ -175,8 +175,10 @@ def test_an_alias_moved_by_hand_is_found_and_then_logged(
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"number": 4, "sha256": "%s"}' % ("0" * 64)])
-def test_an_edit_of_the_file_audit_head_is_found(registry: Registry, log: Path, text: str) -> None:
-    log.with_suffix(".head").write_text(text)
+def test_an_edit_of_the_file_audit_head_is_found(
+    registry: Registry, log_path: Path, text: str
+) -> None:
+    log_path.with_suffix(".head").write_text(text)
 
     assert registry.verify_audit(NAME) == ["audit.head does not match the end of the log"]
     registry.register(NAME, a_candidate(), who=WHO, why="test")

@@ -43,7 +43,7 @@ def test_the_next_refresh_loads_a_promoted_version(tmp_path: Path) -> None:
     assert not recorder.champion.refresh()
     registry.promote(NAME, second_version, who=WHO, why="x", force="test")
 
-    assert recorder.champion.current().version == first_version  # until the next refresh
+    assert recorder.champion.current().version == first_version  # still the first version
     assert recorder.champion.refresh()
     assert recorder.champion.current().version == second_version
     assert recorder.champion.version.manifest.id == second_version
@@ -112,12 +112,12 @@ def test_a_damaged_alias_file_is_reported_once_and_recovered_from(tmp_path: Path
     first_version, second_version = registry.version_ids(NAME)
     recorder = ChampionRecorder(registry)
     path = tmp_path / "registry" / NAME / "aliases.json"
-    original = path.read_bytes()
+    original_bytes = path.read_bytes()
 
     path.write_bytes(b"{")
     assert [recorder.champion.refresh() for _ in range(3)] == [False] * 3
     assert len(recorder.refusals) == 1
-    path.write_bytes(original)
+    path.write_bytes(original_bytes)
     assert not recorder.champion.refresh()
     registry.promote(NAME, second_version, who=WHO, why="x", force="test")
 

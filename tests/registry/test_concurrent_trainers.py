@@ -17,7 +17,7 @@ ROUNDS = 4
 
 
 def _train(root: Path, trainer: int) -> None:
-    os.fsync = lambda fd: None  # the fixture in conftest.py has no effect in this process
+    os.fsync = lambda fd: None  # the fixture `_without_fsync` has no effect here
     registry = Registry(root / "registry")
     for round_ in range(ROUNDS):
         version = registry.register(NAME, a_candidate(), who=f"trainer {trainer}", why="race")
@@ -31,17 +31,17 @@ def _train(root: Path, trainer: int) -> None:
 @pytest.mark.slow
 def test_concurrent_trainers_lose_and_damage_nothing(tmp_path: Path) -> None:
     registry = a_registry(tmp_path)
-    champion = Champion(registry, NAME, on_refused=_fail)
-    spawn = get_context("spawn")
-    trainers = [spawn.Process(target=_train, args=(tmp_path, n)) for n in range(TRAINERS)]
+    champion = Champion(registry, NAME, on_refused=_raise_unsound_registry)
+    spawn_context = get_context("spawn")
+    trainers = [spawn_context.Process(target=_train, args=(tmp_path, n)) for n in range(TRAINERS)]
 
     for trainer in trainers:
         trainer.start()
-    swaps = 0
-    while running := [trainer.sentinel for trainer in trainers if trainer.is_alive()]:
-        # A service that refreshes all the time gets sound versions only.
-        swaps += champion.refresh()
-        wait(running, timeout=0.02)
+    swap_count = 0
+    while running_sentinels := [trainer.sentinel for trainer in trainers if trainer.is_alive()]:
+        # A service that refreshes continuously must only get sound versions.
+        swap_count += champion.refresh()
+        wait(running_sentinels, timeout=0.02)
     champion.refresh()
 
     assert [trainer.exitcode for trainer in trainers] == [0] * TRAINERS
@@ -54,7 +54,7 @@ def test_concurrent_trainers_lose_and_damage_nothing(tmp_path: Path) -> None:
     assert registry.load(NAME).manifest.id == champion.version.manifest.id
     promotions = [line for line in registry.audit(NAME) if line.action == "promote"]
     assert len(promotions) == 1 + TRAINERS * 2
-    assert swaps > 0
+    assert swap_count > 0
 
 
 def test_the_entries_of_a_trainer_are_in_the_order_of_its_changes(tmp_path: Path) -> None:
@@ -68,5 +68,5 @@ def test_the_entries_of_a_trainer_are_in_the_order_of_its_changes(tmp_path: Path
     assert WHO in {line.who for line in registry.audit(NAME)}
 
 
-def _fail(error: Exception) -> None:
+def _raise_unsound_registry(error: Exception) -> None:
     raise AssertionError(f"a reader saw an unsound registry: {error}")

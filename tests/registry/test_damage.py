@@ -30,7 +30,7 @@ def test_a_flipped_byte_is_refused(
     registry: Registry, folder: Path, file: str, position: float
 ) -> None:
     content = bytearray((folder / file).read_bytes())
-    # A change of the line break at the end of the manifest has no effect.
+    # The last byte stays: the manifest ends with a line break, whose change has no effect.
     content[min(int(position * len(content)), len(content) - 2)] ^= 0x10
     (folder / file).write_bytes(content)
 
@@ -40,12 +40,12 @@ def test_a_flipped_byte_is_refused(
 
 
 @pytest.mark.parametrize("file", FILES)
-@pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
+@pytest.mark.parametrize("kept_share", [0.0, 0.5, 0.99])
 def test_a_truncated_file_is_refused(
-    registry: Registry, folder: Path, file: str, share: float
+    registry: Registry, folder: Path, file: str, kept_share: float
 ) -> None:
     content = (folder / file).read_bytes()
-    (folder / file).write_bytes(content[: int(share * len(content))])
+    (folder / file).write_bytes(content[: int(kept_share * len(content))])
 
     with pytest.raises(ModelRefused, match=f"{folder.name} is refused"):
         registry.load(NAME)

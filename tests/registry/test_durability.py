@@ -16,24 +16,24 @@ def test_the_files_of_a_version_are_flushed_before_its_folder_gets_its_name(
 ) -> None:
     synced_names: list[str] = []
     synced_at_rename: list[list[str]] = []
-    rename = Path.rename
+    original_rename = Path.rename
 
     def fsync(descriptor: int) -> None:
         synced_names.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
 
     def record_and_rename(self: Path, target: Path) -> Path:
         synced_at_rename.append(list(synced_names))
-        return rename(self, target)
+        return original_rename(self, target)
 
     monkeypatch.setattr(os, "fsync", fsync)
     monkeypatch.setattr(Path, "rename", record_and_rename)
 
     version = Registry(tmp_path).register(NAME, a_candidate(), who=WHO, why="test")
 
-    (synced_before,) = synced_at_rename
+    (names_synced_before_rename,) = synced_at_rename
     files = {"manifest.json", "arrays.npz", "golden.npz", "estimator.joblib"}
-    assert files | {version, "audit.jsonl"} <= set(synced_before)
-    assert "versions" not in synced_before
+    assert files | {version, "audit.jsonl"} <= set(names_synced_before_rename)
+    assert "versions" not in names_synced_before_rename
     assert "versions" in synced_names
 
 

@@ -1,4 +1,4 @@
-"""Scores of golden rows may differ by the rounding of another machine, and not by more."""
+"""Scores of golden rows may differ by the rounding errors of another machine, but not by more."""
 
 from dataclasses import replace
 
@@ -39,11 +39,11 @@ def test_a_changed_decision_is_refused() -> None:
 
 
 def test_a_row_exactly_on_the_threshold_may_be_decided_by_the_last_bit() -> None:
-    """The threshold is the score of a calibration row, which can be a golden row."""
+    """The threshold is the score of a calibration row, and that row can also be a golden row."""
     detector, readings = a_detector(), some_readings(400)
-    matrix = compute_features(readings, detector.plan)
-    raw = score(detector.forest, matrix)
-    (position,) = np.flatnonzero(raw == detector.calibration.threshold)
+    features = compute_features(readings, detector.plan)
+    raw_scores = score(detector.forest, features)
+    (position,) = np.flatnonzero(raw_scores == detector.calibration.threshold)
     golden = golden_arrays(detector, readings.take(slice(position, position + 1)))
     assert not golden["is_anomaly"][0]
 

@@ -14,14 +14,16 @@ from sensorwatch.common.registry.store import Registry
 from tests.reading_builders import a_candidate
 from tests.registry.forging import NAME, WHO, a_registry
 
-# Python's audit events of operations that change a folder. Each is raised before the operation.
+# Names of Python's audit events for operations that change a folder.
+# Python raises each event before the operation.
 FILE_OPERATIONS = frozenset(
     {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.truncate"}
 )
 
 WRITE_MODES = ("xb", "ab", "wb")
 
-# Python 3.12 and later warn about a fork of a process with threads. The child needs no thread.
+# Since version 3.12, Python warns when a process with threads forks. Here the fork is safe,
+# because the child process needs no threads.
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 
 
@@ -42,16 +44,16 @@ def _prune(registry: Registry) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("change", [_register, _promote, _attach_report, _prune])
+@pytest.mark.parametrize("make_change", [_register, _promote, _attach_report, _prune])
 def test_a_change_killed_before_any_file_operation_leaves_a_sound_registry(
-    tmp_path: Path, change: Callable[[Registry], None]
+    tmp_path: Path, make_change: Callable[[Registry], None]
 ) -> None:
-    a_candidate(seed=9)  # cached, so that no child trains it
+    a_candidate(seed=9)  # caches the candidate, so that no child process trains it
     for operation_number in range(1, 200):
         root = tmp_path / str(operation_number)
         registry = a_registry(root, versions=3)
         champion_before = registry.aliases(NAME)["champion"]
-        was_killed = _killed_before(lambda: change(registry), root, operation_number)  # noqa: B023 - runs before the next iteration
+        was_killed = _killed_before(lambda: make_change(registry), root, operation_number)  # noqa: B023 - runs before the next iteration
 
         _check_loads(registry, champion_before)
         _check_recovers(registry, root)
@@ -80,7 +82,7 @@ def test_a_killed_first_registration_does_not_prevent_the_next(tmp_path: Path) -
 
 
 def _check_loads(registry: Registry, champion_before: str) -> None:
-    """Check that the registry can be read without a repair after the kill."""
+    """Check that the killed change left a registry that can be read without a repair."""
     ids = registry.version_ids(NAME)
     champion = registry.load(NAME).manifest.id
     assert champion in {champion_before, *ids[1:2]}
@@ -89,9 +91,9 @@ def _check_loads(registry: Registry, champion_before: str) -> None:
 
 def _check_recovers(registry: Registry, root: Path) -> None:
     """Check that the next change repairs the log, and that pruning removes unfinished files."""
-    numbers = [version[:13] for version in registry.version_ids(NAME)]
+    version_prefixes = [version[:13] for version in registry.version_ids(NAME)]
     version = registry.register(NAME, a_candidate(), who=WHO, why="next")
-    assert version[:13] not in numbers
+    assert version[:13] not in version_prefixes
     assert registry.verify_audit(NAME) == []
     registry.prune(NAME, keep=9, who=WHO, why="sweep")
     assert list((root / "registry" / NAME / "staging").iterdir()) == []
@@ -99,24 +101,24 @@ def _check_recovers(registry: Registry, root: Path) -> None:
     assert files <= {"aliases.json", "audit.jsonl", "audit.head", "lock"}
 
 
-def _killed_before(change: Callable[[], Any], root: Path, operation_number: int) -> bool:
-    """Return whether SIGKILL ended a child process that makes the change.
+def _killed_before(make_change: Callable[[], Any], root: Path, operation_number: int) -> bool:
+    """Make the change in a child process, and return whether SIGKILL ended that process.
 
-    The child gets SIGKILL before the file operation with the number `file_operations`.
+    The child gets SIGKILL before its file operation with the number `operation_number`.
     """
     child = os.fork()
     if child == 0:
         _kill_before(root, operation_number)
         try:
-            change()
+            make_change()
         except BaseException:  # noqa: BLE001 - the child must not return to pytest
             os._exit(1)
         os._exit(0)
-    _, status = os.waitpid(child, 0)
-    if os.WIFSIGNALED(status):
-        assert os.WTERMSIG(status) == signal.SIGKILL
+    _, wait_status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(wait_status):
+        assert os.WTERMSIG(wait_status) == signal.SIGKILL
         return True
-    assert os.WEXITSTATUS(status) == 0
+    assert os.WEXITSTATUS(wait_status) == 0
     return False
 
 

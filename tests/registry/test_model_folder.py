@@ -1,4 +1,4 @@
-"""Only one process at a time changes a model; others wait for the lock for a limited time."""
+"""Only one process at a time can change a model; other processes wait a limited time."""
 
 from pathlib import Path
 

@@ -23,7 +23,7 @@ from tests.reading_builders import a_candidate
 from tests.registry.forging import NAME, WHO, a_registry, folder_of
 
 PARTITION = Partition("sensors", 0)
-LEDGER = "sensorwatch.ledger"
+LEDGER_TOPIC = "sensorwatch.ledger"
 
 
 @pytest.fixture
@@ -31,11 +31,11 @@ def registry(tmp_path: Path) -> Registry:
     return a_registry(tmp_path, versions=3)
 
 
-def _models(folder: Path, *args: str) -> CommandResult:
+def _run_models(folder: Path, *args: str) -> CommandResult:
     return run_in_process("models", *args, folder=folder)
 
 
-def _version(registry: Registry, position: int) -> str:
+def _version_at(registry: Registry, position: int) -> str:
     return registry.version_ids(NAME)[position]
 
 
@@ -43,7 +43,7 @@ def test_list_shows_every_version_with_alias_and_report(registry: Registry, tmp_
     first_version, second_version, _ = registry.version_ids(NAME)
     registry.attach_report(NAME, second_version, {"passed": True})
 
-    result = _models(tmp_path, "list")
+    result = _run_models(tmp_path, "list")
 
     header, *lines = [line.split("\t") for line in result.out.splitlines()]
     assert result.code == 0
@@ -51,14 +51,14 @@ def test_list_shows_every_version_with_alias_and_report(registry: Registry, tmp_
     assert [(line[0], line[1], line[-1]) for line in lines] == [
         (first_version, "champion", "none"),
         (second_version, "", "passed"),
-        (_version(registry, 2), "", "none"),
+        (_version_at(registry, 2), "", "none"),
     ]
 
 
 def test_list_as_json_marks_a_damaged_version(registry: Registry, tmp_path: Path) -> None:
-    (folder_of(tmp_path, _version(registry, 1)) / "manifest.json").write_text("{")
+    (folder_of(tmp_path, _version_at(registry, 1)) / "manifest.json").write_text("{")
 
-    listed_versions = json.loads(_models(tmp_path, "list", "--json").out)
+    listed_versions = json.loads(_run_models(tmp_path, "list", "--json").out)
 
     assert [row["report"] for row in listed_versions] == ["none", "damaged", "none"]
     assert [row["version"] for row in listed_versions] == registry.version_ids(NAME)
@@ -69,7 +69,7 @@ def test_list_warns_about_a_damaged_alias_file_and_shows_the_versions(
 ) -> None:
     (tmp_path / "registry" / NAME / "aliases.json").write_text("{")
 
-    result = _models(tmp_path, "list")
+    result = _run_models(tmp_path, "list")
 
     assert (result.code, len(result.out.splitlines())) == (0, 4)
     assert "warning: the alias file" in result.err
@@ -87,7 +87,7 @@ def test_on_a_terminal_the_list_shows_ids_that_can_be_copied(
 
 
 def test_an_empty_registry_says_how_to_fill_it(tmp_path: Path) -> None:
-    result = _models(tmp_path, "list")
+    result = _run_models(tmp_path, "list")
 
     assert (result.code, result.out) == (0, "")
     assert "`sensorwatch train` creates one" in result.err
@@ -96,9 +96,9 @@ def test_an_empty_registry_says_how_to_fill_it(tmp_path: Path) -> None:
 def test_show_prints_manifest_aliases_and_report(registry: Registry, tmp_path: Path) -> None:
     registry.attach_report(NAME, "champion", {"passed": True, "recall": 0.9})
 
-    shown_model = json.loads(_models(tmp_path, "show").out)
+    shown_model = json.loads(_run_models(tmp_path, "show").out)
 
-    assert shown_model["manifest"]["id"] == _version(registry, 0)
+    assert shown_model["manifest"]["id"] == _version_at(registry, 0)
     assert shown_model["manifest"]["schema"]["name"] == "default"
     assert shown_model["aliases"] == ["champion"]
     assert shown_model["report"]["recall"] == 0.9
@@ -107,7 +107,7 @@ def test_show_prints_manifest_aliases_and_report(registry: Registry, tmp_path: P
 def test_promote_without_a_report_ends_with_1_and_says_what_to_do(
     registry: Registry, tmp_path: Path
 ) -> None:
-    result = _models(tmp_path, "promote", _version(registry, 1))
+    result = _run_models(tmp_path, "promote", _version_at(registry, 1))
 
     assert result.code == 1
     assert result.err.startswith("error: ")
@@ -118,28 +118,28 @@ def test_promote_without_a_report_ends_with_1_and_says_what_to_do(
 def test_promote_with_force_needs_a_reason_which_is_logged(
     registry: Registry, tmp_path: Path
 ) -> None:
-    version = _version(registry, 1)
+    version = _version_at(registry, 1)
 
-    assert _models(tmp_path, "promote", version, "--force").code == 2
-    assert _models(tmp_path, "promote", version, "--force", "--reason", "plant down").code == 0
+    assert _run_models(tmp_path, "promote", version, "--force").code == 2
+    assert _run_models(tmp_path, "promote", version, "--force", "--reason", "plant down").code == 0
 
     assert registry.aliases(NAME)["champion"] == version
-    assert "plant down (forced: it has no report)" in _models(tmp_path, "audit").out
+    assert "plant down (forced: it has no report)" in _run_models(tmp_path, "audit").out
     assert "@" in registry.audit(NAME)[-1].who
 
 
 def test_promote_refuses_a_damaged_version_with_6(registry: Registry, tmp_path: Path) -> None:
-    version = _version(registry, 1)
+    version = _version_at(registry, 1)
     (folder_of(tmp_path, version) / "arrays.npz").write_bytes(b"")
 
-    assert _models(tmp_path, "promote", version, "--force", "--reason", "x").code == 6
+    assert _run_models(tmp_path, "promote", version, "--force", "--reason", "x").code == 6
 
 
 def test_rollback_restores_the_previous_champion(registry: Registry, tmp_path: Path) -> None:
     first_version, second_version, _ = registry.version_ids(NAME)
-    _models(tmp_path, "promote", second_version, "--force", "--reason", "x")
+    _run_models(tmp_path, "promote", second_version, "--force", "--reason", "x")
 
-    result = _models(tmp_path, "rollback", "--reason", "worse")
+    result = _run_models(tmp_path, "rollback", "--reason", "worse")
 
     assert (result.code, result.out) == (0, f"{first_version} is the champion of default again\n")
     assert registry.audit(NAME)[-1].why == "worse"
@@ -148,26 +148,26 @@ def test_rollback_restores_the_previous_champion(registry: Registry, tmp_path: P
 def test_verify_names_the_damaged_versions_and_ends_with_1(
     registry: Registry, tmp_path: Path
 ) -> None:
-    second_version = _version(registry, 1)
-    assert _models(tmp_path, "verify").code == 0
+    second_version = _version_at(registry, 1)
+    assert _run_models(tmp_path, "verify").code == 0
     (folder_of(tmp_path, second_version) / "golden.npz").write_bytes(b"")
 
-    result = _models(tmp_path, "verify")
+    result = _run_models(tmp_path, "verify")
 
     assert result.code == 1
     assert result.out.count(": sound") == 2
     assert f"1 of 3 versions are damaged: {second_version}" in result.err
-    assert _models(tmp_path, "verify", "champion").code == 0
+    assert _run_models(tmp_path, "verify", "champion").code == 0
 
 
 def test_audit_ends_with_1_when_the_log_was_tampered_with(
     registry: Registry, tmp_path: Path
 ) -> None:
     path = tmp_path / "registry" / NAME / "audit.jsonl"
-    assert "the chain is intact" in _models(tmp_path, "audit").err
+    assert "the chain is intact" in _run_models(tmp_path, "audit").err
     path.write_text(path.read_text().replace('"why":"test"', '"why":"tset"', 1))
 
-    result = _models(tmp_path, "audit", "--json")
+    result = _run_models(tmp_path, "audit", "--json")
 
     assert result.code == 1
     assert len(json.loads(result.out)) == 4
@@ -177,7 +177,7 @@ def test_audit_ends_with_1_when_the_log_was_tampered_with(
 def test_prune_deletes_old_versions_but_none_in_use(registry: Registry, tmp_path: Path) -> None:
     first_version, second_version, third_version = registry.version_ids(NAME)
 
-    result = _models(tmp_path, "prune", "--keep", "0", "--in-use", third_version, "--offline")
+    result = _run_models(tmp_path, "prune", "--keep", "0", "--in-use", third_version, "--offline")
 
     assert (result.code, result.out) == (0, f"deleted {second_version}\n")
     assert registry.version_ids(NAME) == [first_version, third_version]
@@ -206,7 +206,7 @@ def test_prune_keeps_versions_named_by_the_ledger_or_a_committed_account(
     )
     monkeypatch.setenv("SENSORWATCH__KAFKA__BOOTSTRAP_SERVERS", embedded_broker.address)
 
-    result = _models(tmp_path, "prune", "--keep", "0")
+    result = _run_models(tmp_path, "prune", "--keep", "0")
 
     assert result.code == 0, result.err
     assert result.out.split() == ["deleted", unnamed_version, "deleted", version_of_another_group]
@@ -216,12 +216,12 @@ def test_prune_keeps_versions_named_by_the_ledger_or_a_committed_account(
 def _publish_group_state(
     broker: EmbeddedBroker, recorded_versions: list[tuple[str, str]], committed_version: str
 ) -> None:
-    """Write a ledger record per (group, version), and commit an account of `committed_version`."""
+    """Write a ledger record per group and version, and commit an account of `committed_version`."""
     broker.create_topic("sensors")
     producer = Producer({"bootstrap.servers": broker.address})
     for group, version in recorded_versions:
-        messages = ledger_message(LEDGER, group, PARTITION, _account(version), Cause.MODEL)
-        producer.produce(messages.topic, messages.value, messages.key)
+        record = ledger_message(LEDGER_TOPIC, group, PARTITION, _account(version), Cause.MODEL)
+        producer.produce(record.topic, record.value, record.key)
     producer.flush()
     offset_with_account = TopicPartition(
         "sensors", 0, 0, metadata=to_metadata(_account(committed_version))
@@ -243,7 +243,7 @@ def test_prune_deletes_no_version_if_the_ledger_cannot_be_read(
 
     monkeypatch.setattr(versions_in_use, "committed_accounts", raise_broker_unavailable)
 
-    result = _models(tmp_path, "prune", "--keep", "0")
+    result = _run_models(tmp_path, "prune", "--keep", "0")
 
     assert result.code == 3
     assert 'the group "sensorwatch" needs are unknown: no answer from the broker' in result.err
@@ -257,7 +257,7 @@ def test_prune_deletes_no_version_if_the_ledger_cannot_be_read(
 def test_an_unknown_model_is_named_and_nothing_is_created(
     registry: Registry, tmp_path: Path, args: tuple[str, ...]
 ) -> None:
-    result = _models(tmp_path, *args, "--model", "other")
+    result = _run_models(tmp_path, *args, "--model", "other")
 
     assert result.code in (2, 6)
     assert "other" in result.err

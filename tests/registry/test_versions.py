@@ -29,14 +29,14 @@ def test_a_loaded_version_scores_bit_for_bit_as_the_candidate(tmp_path: Path) ->
 
     loaded_detector = a_registry(tmp_path).load(NAME).detector
 
-    expected = (
+    expected_detections = (
         candidate.detector("x").detect(readings, candidate.detector("x").empty_memory()).detections
     )
-    actual = loaded_detector.detect(readings, loaded_detector.empty_memory()).detections
-    assert actual.raw_score.tobytes() == expected.raw_score.tobytes()
-    assert actual.anomaly_score.tobytes() == expected.anomaly_score.tobytes()
-    assert actual.p_value.tobytes() == expected.p_value.tobytes()
-    assert np.array_equal(actual.severity, expected.severity)
+    actual_detections = loaded_detector.detect(readings, loaded_detector.empty_memory()).detections
+    assert actual_detections.raw_score.tobytes() == expected_detections.raw_score.tobytes()
+    assert actual_detections.anomaly_score.tobytes() == expected_detections.anomaly_score.tobytes()
+    assert actual_detections.p_value.tobytes() == expected_detections.p_value.tobytes()
+    assert np.array_equal(actual_detections.severity, expected_detections.severity)
     assert loaded_detector.schema.to_plain() == candidate.schema.to_plain()
     assert loaded_detector.plan == candidate.plan
 
@@ -98,7 +98,7 @@ def test_two_processes_store_the_same_arrays_with_the_same_digest(tmp_path: Path
         "registry = a_registry(Path(sys.argv[1]));"
         "print(registry.load('default').manifest.arrays_digest)"
     )
-    digests = [_output(script, tmp_path / str(n), hash_seed=n) for n in (1, 2)]
+    digests = [_script_output(script, tmp_path / str(n), hash_seed=n) for n in (1, 2)]
 
     own_manifest = a_registry(tmp_path).load(NAME).manifest
     assert digests == [own_manifest.arrays_digest] * 2
@@ -167,7 +167,7 @@ def test_a_candidate_that_cannot_be_loaded_is_not_stored(tmp_path: Path) -> None
     registry = a_registry(tmp_path)
     candidate = a_candidate(seed=8)
     left_children = candidate.forest.left.copy()
-    left_children[0] = len(left_children) - 1  # a leaf of the last tree
+    left_children[0] = len(left_children) - 1  # the first tree points to a leaf of the last tree
     paths_before = sorted((tmp_path / "registry").rglob("*"))
     damaged_candidate = _with_left_children(candidate, left_children)
 
@@ -205,7 +205,7 @@ def _with_left_children(candidate: Candidate, left_children: NDArray[np.int32]) 
     return replace(candidate, forest=replace(candidate.forest, left=left_children))
 
 
-def _output(script: str, root: Path, *, hash_seed: int) -> str:
+def _script_output(script: str, root: Path, *, hash_seed: int) -> str:
     environment = os.environ | {"PYTHONHASHSEED": str(hash_seed)}
     command = [sys.executable, "-c", script, str(root)]
     completed_process = subprocess.run(

@@ -50,7 +50,7 @@ ROWS = [
     b'{"timestamp":"2025-01-01T00:00:00Z","id":"p\\u0041","x1":3,"x2":2, "temp \xc2\xb0C":1}',
     b'{"timestamp":"2025-01-01T00:00:00Z","x1":3.4028235677973366e+38,"x2":2,"x":-1.5e+3}',
 ]
-NUMBERS = [
+NUMBER_TEXTS = [
     *("0", "-0", "-0.0", "00", "01", "-", "+1", "1.", ".5", "1e", "1e+", "1e5", "1E-05", "0e400"),
     *("1e400", "-1e400", "1e-400", "5e-324", "2.2250738585072011e-308", "NaN", "Infinity", "0x10"),
     *(
@@ -63,7 +63,7 @@ NUMBERS = [
     *("0.000000000000000000000000000001234", "1e22", "1e23", "8.5e-27", "123456789012345678e-30"),
     *("3.4028235677973366e38", "3.4028235677973362e38", "1_0", "1,5", '"1"', "true", "[1]", "{}"),
 ]
-TIMES = [
+TIME_TEXTS = [
     *(
         "2025-01-01T00:00:00Z",
         "2025-01-01t00:00:00z",
@@ -99,7 +99,7 @@ TIMES = [
     ),
     *("1969-12-31T23:59:59.999999Z", "1600-02-29T12:00:00Z", "2025-01-01T00:01:00Z"),
 ]
-RECEIVED = 1_735_689_600_000_000
+RECEIPT_TIME = 1_735_689_600_000_000
 
 
 @cache
@@ -148,23 +148,25 @@ def test_every_kind_of_row_is_read_the_same_by_both_parsers(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["plain", "hold_last", "strict"])
-@pytest.mark.parametrize("number", NUMBERS)
+@pytest.mark.parametrize("number", NUMBER_TEXTS)
 def test_every_form_of_a_number_is_read_the_same_by_both_parsers(name: str, number: str) -> None:
     rows = [a_row(x1=number), a_row(x2=number), a_row(more=number), a_row(x2=number + " ")]
     assert_both_parsers_agree([*rows, a_row(x1="-" + number)], schema_with(name))
 
 
 @pytest.mark.parametrize("name", ["plain", "naive", "zoned"])
-@pytest.mark.parametrize("time", TIMES)
+@pytest.mark.parametrize("time", TIME_TEXTS)
 def test_every_form_of_a_time_is_read_the_same_by_both_parsers(name: str, time: str) -> None:
     rows = [a_row(timestamp=json.dumps(time))] * 3
-    assert_both_parsers_agree(rows, schema_with(name), [RECEIVED, None, RECEIVED + 10**9])
+    assert_both_parsers_agree(rows, schema_with(name), [RECEIPT_TIME, None, RECEIPT_TIME + 10**9])
 
 
 @pytest.mark.parametrize("name", ["epoch_s", "epoch_ms"])
-@pytest.mark.parametrize("time", [*NUMBERS, "1735689600", "-5", "253402300799", "253402300800"])
+@pytest.mark.parametrize(
+    "time", [*NUMBER_TEXTS, "1735689600", "-5", "253402300799", "253402300800"]
+)
 def test_every_form_of_an_epoch_is_read_the_same_by_both_parsers(name: str, time: str) -> None:
-    assert_both_parsers_agree([a_row(timestamp=time)] * 2, schema_with(name), [RECEIVED, None])
+    assert_both_parsers_agree([a_row(timestamp=time)] * 2, schema_with(name), [RECEIPT_TIME, None])
 
 
 @pytest.mark.parametrize("count", [0, 1, MIN_PAYLOADS_FOR_KERNEL - 1, MIN_PAYLOADS_FOR_KERNEL, 50])
@@ -178,7 +180,7 @@ def test_any_number_of_payloads_can_be_parsed(count: int) -> None:
 
 
 def test_sensors_are_numbered_by_first_appearance_in_both_parsers() -> None:
-    """Only the strict parser reads the row with an escape. Its sensor still gets number 0."""
+    """The sensor of row 0 gets number 0, though its escape leaves the row to the strict parser."""
     escaped = b'"p\\u0041"'.decode()
     rows = [a_row(id=escaped), a_row(id='"b"'), a_row(id='"pA"'), a_row(id='"c"'), a_row(id="7")]
 
@@ -235,7 +237,7 @@ def test_mutated_rows_are_read_the_same_by_both_parsers(data: st.DataObject) -> 
     rows = data.draw(st.lists(st.sampled_from(ROWS), min_size=1, max_size=5))
     mutated_rows = [_mutate(row, data.draw(st.randoms(use_true_random=False))) for row in rows]
 
-    assert_both_parsers_agree(mutated_rows, schema_with(name), [RECEIVED] * len(mutated_rows))
+    assert_both_parsers_agree(mutated_rows, schema_with(name), [RECEIPT_TIME] * len(mutated_rows))
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -243,7 +245,7 @@ def test_tens_of_thousands_of_mutations_are_read_the_same_by_both_parsers(seed: 
     rng = random.Random(seed)
     for name in sorted(SCHEMAS_FOR_KERNEL):
         rows = [_mutate(rng.choice(ROWS), rng) for _ in range(1_500)]
-        assert_both_parsers_agree(rows, schema_with(name), [RECEIVED] * len(rows))
+        assert_both_parsers_agree(rows, schema_with(name), [RECEIPT_TIME] * len(rows))
 
 
 def test_the_kernel_reads_rows_of_the_common_form() -> None:
@@ -256,9 +258,9 @@ def test_the_kernel_reads_rows_of_the_common_form() -> None:
     ]
     schema = a_schema()
 
-    result = parse(rows, schema)[0].values
+    parsed_values = parse(rows, schema)[0].values
 
-    assert np.array_equal(result, values)
+    assert np.array_equal(parsed_values, values)
     assert math.isclose(_share_read_by_kernel(rows, schema), 1.0)
 
 
@@ -267,28 +269,30 @@ def _share_read_by_kernel(rows: Sequence[bytes], schema: Schema) -> float:
 
     plan = parsing._kernel_schema(schema)
     assert plan is not None
-    is_read, _ = parsing._read_by_kernel(
+    is_read_by_kernel, _ = parsing._read_by_kernel(
         rows, plan, schema, parsing._times_as_array(None, len(rows)), run_serially
     )
-    return float(is_read.mean())
+    return float(is_read_by_kernel.mean())
 
 
 def _mutate(row: bytes, rng: random.Random) -> bytes:
     """Return a row after up to three mutations, which often insert characters of JSON syntax."""
-    mutated = bytearray(row)
+    mutated_row = bytearray(row)
     for _ in range(rng.choice([0, 1, 1, 1, 2, 3])):
-        position = rng.randrange(len(mutated)) if mutated else 0
+        position = rng.randrange(len(mutated_row)) if mutated_row else 0
         match rng.randrange(5):
             case 0:
-                mutated[position : position + 1] = bytes([rng.randrange(256)])
+                mutated_row[position : position + 1] = bytes([rng.randrange(256)])
             case 1:
-                del mutated[position : position + rng.randint(1, 3)]
+                del mutated_row[position : position + rng.randint(1, 3)]
             case 2:
-                mutated.insert(
+                mutated_row.insert(
                     position, rng.choice(b'"\\{}[]:,. -+eE0123456789TZtnf\t\n\x00\x7f\xff')
                 )
             case 3:
-                mutated[position:position] = mutated[position : position + rng.randint(1, 12)]
+                mutated_row[position:position] = mutated_row[
+                    position : position + rng.randint(1, 12)
+                ]
             case _:
-                mutated[position:] = mutated[position:][: rng.randint(0, 40)]
-    return bytes(mutated)
+                mutated_row[position:] = mutated_row[position:][: rng.randint(0, 40)]
+    return bytes(mutated_row)

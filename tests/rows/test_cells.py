@@ -18,27 +18,27 @@ from sensorwatch.common.rows.strict_parsing import collect_rows
 HEADER = ["timestamp", "sensor_id", "x1", "x2"]
 GOOD_CELLS = ["2025-01-01T00:00:00Z", "a", "1", "2"]
 
-instants = st.datetimes().map(lambda instant: instant.isoformat() + "Z")
-sensors = st.text(min_size=1, max_size=20) | st.integers(-(2**63) + 1, 2**63 - 1)
-numbers = (
+instant_texts = st.datetimes().map(lambda instant: instant.isoformat() + "Z")
+sensor_ids = st.text(min_size=1, max_size=20) | st.integers(-(2**63) + 1, 2**63 - 1)
+number_strategy = (
     st.floats(allow_nan=False, allow_infinity=False)
     | st.integers(-(10**30), 10**30)
     | st.sampled_from([0.1, -0.0, 5e-324, 1.7976931348623157e308, 3.4028235677973366e38])
 )
-rows = st.tuples(instants, sensors, numbers, numbers)
+row_strategy = st.tuples(instant_texts, sensor_ids, number_strategy, number_strategy)
 
 
 def a_schema(**changes: object) -> Schema:
-    default = {
+    default_fields = {
         "unknown_fields": "ignore",
         "time": {"field": "timestamp", "naive_zone": "UTC"},
         "key": {"field": "sensor_id", "optional": True},
         "signals": [{"name": "x1"}, {"name": "x2"}],
     }
-    return schema_from_plain(default | changes)
+    return schema_from_plain(default_fields | changes)
 
 
-def reasons(cells: list[str], schema: Schema | None = None) -> list[tuple[Reason, str]]:
+def reasons_and_fields(cells: list[str], schema: Schema | None = None) -> list[tuple[Reason, str]]:
     schema = schema or a_schema()
     _, rejections = collect_rows([cell_reader(schema, HEADER)(cells)], schema)
     return [(fault.reason, fault.field) for rejection in rejections for fault in rejection.faults]
@@ -55,21 +55,21 @@ def reading_bits(readings: Readings) -> tuple[object, ...]:
 
 
 @settings(deadline=None)
-@given(st.lists(rows, max_size=5))
+@given(st.lists(row_strategy, max_size=5))
 def test_the_same_row_gives_the_same_bits_and_reasons_as_cells_and_as_json(
     rows: list[tuple[str, str | int, float, float]],
 ) -> None:
     schema = a_schema()
     read_cells = cell_reader(schema, HEADER)
 
-    from_json, json_rejections = parse(
+    json_readings, json_rejections = parse(
         [json.dumps(dict(zip(HEADER, row, strict=True))).encode() for row in rows], schema
     )
-    from_cells, cell_rejections = collect_rows(
+    cell_readings, cell_rejections = collect_rows(
         [read_cells([row[0], str(row[1]), repr(row[2]), repr(row[3])]) for row in rows], schema
     )
 
-    assert reading_bits(from_cells) == reading_bits(from_json)
+    assert reading_bits(cell_readings) == reading_bits(json_readings)
     assert [
         (rejection.index, rejection.reason, rejection.field) for rejection in cell_rejections
     ] == [(rejection.index, rejection.reason, rejection.field) for rejection in json_rejections]
@@ -84,15 +84,15 @@ def test_an_epoch_cell_gives_the_same_instant_as_a_json_number(
 ) -> None:
     schema = a_schema(time={"field": "timestamp", "format": time_format})
 
-    from_cells, _ = collect_rows(
+    cell_readings, _ = collect_rows(
         [cell_reader(schema, HEADER)([repr(instant), "a", "1", "2"])], schema
     )
-    from_json, _ = parse(
+    json_readings, _ = parse(
         [json.dumps({"timestamp": instant, "sensor_id": "a", "x1": 1, "x2": 2}).encode()], schema
     )
 
-    assert len(from_json) == 1
-    assert reading_bits(from_cells) == reading_bits(from_json)
+    assert len(json_readings) == 1
+    assert reading_bits(cell_readings) == reading_bits(json_readings)
 
 
 @pytest.mark.parametrize(
@@ -116,15 +116,15 @@ def test_an_epoch_cell_gives_the_same_instant_as_a_json_number(
 def test_a_cell_that_is_not_a_number_has_the_same_reason_as_in_json(
     cell: str, reason: Reason
 ) -> None:
-    assert reasons(["2025-01-01T00:00:00Z", "a", cell, "2"]) == [(reason, "x1")]
+    assert reasons_and_fields(["2025-01-01T00:00:00Z", "a", cell, "2"]) == [(reason, "x1")]
 
 
 def test_a_short_line_lacks_its_last_fields() -> None:
-    assert reasons(GOOD_CELLS[:3]) == [(Reason.MISSING_FIELD, "x2")]
+    assert reasons_and_fields(GOOD_CELLS[:3]) == [(Reason.MISSING_FIELD, "x2")]
 
 
 def test_a_line_with_more_cells_than_the_header_is_refused() -> None:
-    """An unquoted decimal comma shifts every later cell: 1,5,2 must not become x1=1, x2=5."""
+    """An unquoted decimal comma shifts later cells: `1,5,2` must not be read as x1=1 and x2=5."""
     fields = cell_reader(a_schema(), HEADER)([*GOOD_CELLS[:2], "1", "5", "2"])
 
     assert isinstance(fields, Fault)
@@ -132,28 +132,30 @@ def test_a_line_with_more_cells_than_the_header_is_refused() -> None:
 
 
 def test_empty_cells_after_the_last_column_are_ignored() -> None:
-    assert reasons([*GOOD_CELLS, ""]) == []
+    assert reasons_and_fields([*GOOD_CELLS, ""]) == []
 
 
 def test_an_empty_key_cell_is_an_absent_key() -> None:
     cells = ["2025-01-01T00:00:00Z", "", "1", "2"]
-    required = a_schema(key={"field": "sensor_id", "optional": False})
+    schema_with_required_key = a_schema(key={"field": "sensor_id", "optional": False})
 
-    assert reasons(cells) == []
-    assert reasons(cells, required) == [(Reason.MISSING_FIELD, "sensor_id")]
+    assert reasons_and_fields(cells) == []
+    assert reasons_and_fields(cells, schema_with_required_key) == [
+        (Reason.MISSING_FIELD, "sensor_id")
+    ]
 
 
 @pytest.mark.parametrize("time_format", ["rfc3339", "epoch_s", "%Y"])
 def test_an_empty_time_cell_is_null(time_format: str) -> None:
     schema = a_schema(time={"field": "timestamp", "format": time_format})
 
-    assert reasons(["", "a", "1", "2"], schema) == [(Reason.NULL_VALUE, "timestamp")]
+    assert reasons_and_fields(["", "a", "1", "2"], schema) == [(Reason.NULL_VALUE, "timestamp")]
 
 
 def test_a_strptime_time_of_digits_stays_text() -> None:
     schema = a_schema(time={"field": "timestamp", "format": "%Y%m%d", "naive_zone": "UTC"})
 
-    assert reasons(["20250101", "a", "1", "2"], schema) == []
+    assert reasons_and_fields(["20250101", "a", "1", "2"], schema) == []
 
 
 def test_a_column_named_like_a_dotted_path_reaches_into_the_nested_field() -> None:

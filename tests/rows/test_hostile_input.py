@@ -1,4 +1,4 @@
-"""Parsers need CPU time in proportion to the bytes, also for bytes that are made to be slow."""
+"""The CPU time of a parser grows linearly with the input, even for input crafted to be slow."""
 
 import gc
 import itertools
@@ -22,12 +22,12 @@ from sensorwatch.common.rows.schema import Schema, schema_from_plain
 from sensorwatch.common.rows.strict_parsing import MAX_NESTING, _nested_too_deep, parse_strictly
 from sensorwatch.common.tables import read_batches, read_rows
 
-SIZES = (16_384, 65_536, 262_144)
-"""Bytes of a payload. The largest is the largest payload that is parsed."""
+PAYLOAD_SIZES = (16_384, 65_536, 262_144)
+"""Sizes of the tested payloads in bytes. A payload larger than the last is rejected unparsed."""
 MAX_NANOSECONDS_PER_BYTE = 2_000
 MAX_MICROSECONDS_PER_CSV_LINE = 150
 MAX_GROWTH = 4.0
-"""Bound of the time per byte of the largest payload, relative to that of the smallest."""
+"""The largest payload may take this many times the time per byte of the smallest payload."""
 
 
 def a_schema(*, prefix: str = "", unknown_fields: str = "reject") -> Schema:
@@ -45,19 +45,22 @@ SCHEMAS = (a_schema(), a_schema(unknown_fields="ignore"), a_schema(prefix="a.b."
 
 
 def repeat(unit: bytes, size: int) -> bytes:
-    """Return `size` bytes that repeat `unit`, at least one of it."""
+    """Return about `size` bytes: `unit`, repeated at least once."""
     return unit * max(1, size // len(unit))
 
 
 def number_members(member: bytes, size: int) -> bytes:
-    """Return about `size` bytes of members with a comma between; %d is their number."""
-    length = len(member) + 4
-    return b",".join(member % number for number in range(size // length))
+    """Return about `size` bytes of numbered members, separated by commas.
+
+    The number of each member replaces `%d` in `member`.
+    """
+    byte_length = len(member) + 4
+    return b",".join(member % number for number in range(size // byte_length))
 
 
 VALID_FIELDS = b'{"timestamp":"2025-01-01T00:00:00Z","sensor_id":"s","x1":'
-Family = Callable[[int], bytes]
-JSON_FAMILIES: dict[str, Family] = {
+PayloadFamily = Callable[[int], bytes]
+JSON_FAMILIES: dict[str, PayloadFamily] = {
     "brackets, then escaped quotes": lambda n: b"[" * 65 + b'"' + repeat(rb"\"", n),
     "brackets, then quotes": lambda n: b"[" * 65 + repeat(b'"', n),
     "brackets, then quotes and text": lambda n: b"[" * 65 + repeat(b'"a', n),
@@ -93,7 +96,7 @@ JSON_FAMILIES: dict[str, Family] = {
         VALID_FIELDS + b'1,"u":[' + repeat(b"[" * 60 + b"]" * 60 + b",", n) + b"1]}"
     ),
 }
-CSV_FAMILIES: dict[str, Family] = {
+CSV_FAMILIES: dict[str, PayloadFamily] = {
     "commas": lambda n: repeat(b",", n) + b"\n",
     "quotes": lambda n: repeat(b'"', n) + b"\n",
     "an open quote, then text": lambda n: b'"' + repeat(b"a", n) + b"\n",
@@ -110,7 +113,7 @@ CSV_FAMILIES: dict[str, Family] = {
     "open quotes": lambda n: repeat(b'2025-01-01T00:00:00Z,"s,1\n', n),
     "invalid UTF-8": lambda n: repeat(b"\xff", n) + b"\n",
 }
-HEADERS: dict[str, Family] = {
+HEADER_FAMILIES: dict[str, PayloadFamily] = {
     "many columns": lambda n: number_members(b"c%d", n),
     "many dotted columns": lambda n: number_members(b"a.b.c%d", n),
     "dots in a column": lambda n: repeat(b"a.", n),
@@ -121,35 +124,43 @@ HEADERS: dict[str, Family] = {
 
 @pytest.fixture(autouse=True)
 def _no_garbage_collection() -> Iterator[None]:
-    """Keep the collector out of the measurement: its time depends on all other objects."""
+    """Disable garbage collection, whose time depends on the objects of other tests."""
     gc.collect()
     gc.disable()
     yield
     gc.enable()
 
 
-def cpu_seconds(run: Callable[[], object]) -> float:
+def cpu_seconds(run_parser: Callable[[], object]) -> float:
     """Return the CPU time of the faster of two runs."""
     times = []
     for _ in range(2):
         start = time.thread_time()
-        run()
+        run_parser()
         times.append(time.thread_time() - start)
     return min(times)
 
 
 def require_linear_time(
-    make: Family, run: Callable[[bytes], object], *, cost_factor: float = 1.0
+    make_content: PayloadFamily,
+    run_parser: Callable[[bytes], object],
+    *,
+    cost_factor: float = 1.0,
 ) -> None:
-    """Run all sizes; `cost_factor` multiplies the allowed time per byte."""
-    run(make(64))
+    """Run all sizes, and check that the time per byte stays below the limits.
+
+    A larger `cost_factor` raises the limit of the time per byte.
+    """
+    run_parser(make_content(64))
     nanoseconds = {}
-    for size in SIZES:
-        content = make(size - 100)
-        nanoseconds[size] = 1e9 * cpu_seconds(lambda: run(content)) / len(content)  # noqa: B023
+    for size in PAYLOAD_SIZES:
+        content = make_content(size - 100)
+        nanoseconds[size] = 1e9 * cpu_seconds(lambda: run_parser(content)) / len(content)  # noqa: B023
         assert nanoseconds[size] < MAX_NANOSECONDS_PER_BYTE * cost_factor, nanoseconds
-    # Below 20 ns the fixed costs and the clock decide, not the bytes.
-    assert nanoseconds[SIZES[-1]] < MAX_GROWTH * max(20.0, nanoseconds[SIZES[0]]), nanoseconds
+    # Times below 20 ns per byte count as 20 ns, because fixed costs and clock errors dominate them.
+    assert nanoseconds[PAYLOAD_SIZES[-1]] < MAX_GROWTH * max(20.0, nanoseconds[PAYLOAD_SIZES[0]]), (
+        nanoseconds
+    )
 
 
 @pytest.mark.parametrize("family", JSON_FAMILIES)
@@ -177,32 +188,32 @@ def test_the_time_to_answer_a_request_is_linear(family: str) -> None:
 def read_file(path: Path, content: bytes) -> None:
     path.write_bytes(content)
     for schema in SCHEMAS:
-        for read in (read_batches, read_rows):
+        for read_csv in (read_batches, read_rows):
             with suppress(DataError):
-                for _ in read(path, schema):
+                for _ in read_csv(path, schema):
                     pass
 
 
 @pytest.mark.parametrize("family", CSV_FAMILIES)
 def test_the_time_to_read_a_csv_file_is_linear(family: str, tmp_path: Path) -> None:
-    def read(content: bytes) -> None:
+    def read_csv(content: bytes) -> None:
         read_file(tmp_path / "rows.csv", b"timestamp,sensor_id,x1\n" + content)
 
     lines_per_byte = CSV_FAMILIES[family](10_000).count(b"\n") / 10_000
     line_factor = lines_per_byte * MAX_MICROSECONDS_PER_CSV_LINE * 1000 / MAX_NANOSECONDS_PER_BYTE
-    require_linear_time(CSV_FAMILIES[family], read, cost_factor=1 + line_factor)
+    require_linear_time(CSV_FAMILIES[family], read_csv, cost_factor=1 + line_factor)
 
 
-@pytest.mark.parametrize("family", HEADERS)
+@pytest.mark.parametrize("family", HEADER_FAMILIES)
 def test_the_time_to_read_a_csv_header_is_linear(family: str, tmp_path: Path) -> None:
-    def read(columns: bytes) -> None:
+    def read_csv(columns: bytes) -> None:
         read_file(tmp_path / "rows.csv", b"timestamp,sensor_id,x1," + columns + b"\n1,2,3\n")
 
-    require_linear_time(HEADERS[family], read, cost_factor=10)
+    require_linear_time(HEADER_FAMILIES[family], read_csv, cost_factor=10)
 
 
 def hash_of_id(name: bytes) -> int:
-    """Return the hash of the kernel: FNV-1a with 64 bits, folded."""
+    """Return the 64-bit FNV-1a hash, folded to 31 bits as the kernel folds it."""
     value = 0xCBF29CE484222325
     for byte in name:
         value = (value ^ byte) * 0x100000001B3 % 2**64
@@ -210,7 +221,7 @@ def hash_of_id(name: bytes) -> int:
 
 
 def colliding_ids(count: int, bits: int) -> list[bytes]:
-    """Return ids with the same `bits` low bits of their hashes."""
+    """Return ids whose hashes end in `bits` zero bits."""
     ids = (b"%d" % number for number in itertools.count())
     return list(itertools.islice((name for name in ids if hash_of_id(name) % 2**bits == 0), count))
 
@@ -220,16 +231,16 @@ def test_ids_that_collide_on_purpose_are_numbered_by_a_dict(
 ) -> None:
     number_by_dict = Mock(wraps=sensor_ids._number_by_dict)
     monkeypatch.setattr(sensor_ids, "_number_by_dict", number_by_dict)
-    # The table for 200 ids has 512 places.
+    # For 200 ids, the hash table has 512 = 2**9 places.
     for ids, expected_calls in (
         (colliding_ids(200, bits=9), 1),
         ([b"%d" % number for number in range(200)], 0),
     ):
         number_by_dict.reset_mock()
-        length = np.asarray([len(name) for name in ids * 2], dtype=np.int64)
+        byte_lengths = np.asarray([len(name) for name in ids * 2], dtype=np.int64)
 
         number, names = sensor_ids.number_sensors(
-            b"".join(ids * 2), np.cumsum(length) - length, length
+            b"".join(ids * 2), np.cumsum(byte_lengths) - byte_lengths, byte_lengths
         )
 
         assert number.tolist() == [*range(200)] * 2
@@ -238,20 +249,22 @@ def test_ids_that_collide_on_purpose_are_numbered_by_a_dict(
 
 
 def depth_byte_by_byte(payload: bytes) -> int:
-    """Return the largest number of open brackets outside strings."""
-    depth = deepest = position = 0
+    """Return the largest number of brackets, outside strings, that are open at the same time."""
+    depth = max_depth = position = 0
     while position < len(payload):
         byte = payload[position : position + 1]
         if byte == b'"':
-            closing = position + 1
-            while closing < len(payload) and payload[closing : closing + 1] != b'"':
-                closing += 2 if payload[closing : closing + 1] == b"\\" else 1
-            # A string that does not end is no string.
-            position = closing if closing < len(payload) else position
+            closing_quote = position + 1
+            while (
+                closing_quote < len(payload) and payload[closing_quote : closing_quote + 1] != b'"'
+            ):
+                closing_quote += 2 if payload[closing_quote : closing_quote + 1] == b"\\" else 1
+            # A quote without a closing quote starts no string.
+            position = closing_quote if closing_quote < len(payload) else position
         depth += (byte in b"[{") - (byte in b"]}")
-        deepest = max(deepest, depth)
+        max_depth = max(max_depth, depth)
         position += 1
-    return deepest
+    return max_depth
 
 
 @given(st.lists(st.sampled_from([b"[" * 33, b"{", b"]", b"}", b'"', b"\\", b"a", b"\n", b'\\"'])))
@@ -273,8 +286,8 @@ def test_the_default_sensor_has_one_number_in_both_parsers() -> None:
     ids = [b"", b'"sensor_id":"default",', b'"sensor_id":"s",', b""]
     payloads = [row % name for name in ids]
 
-    by_kernel, _ = parse(payloads, schema)
-    strict, _ = parse_strictly(payloads, schema)
+    kernel_readings, _ = parse(payloads, schema)
+    strict_readings, _ = parse_strictly(payloads, schema)
 
-    assert by_kernel.sensor_ids == strict.sensor_ids == ("default", "s")
-    assert by_kernel.sensor.tolist() == strict.sensor.tolist() == [0, 0, 1, 0]
+    assert kernel_readings.sensor_ids == strict_readings.sensor_ids == ("default", "s")
+    assert kernel_readings.sensor.tolist() == strict_readings.sensor.tolist() == [0, 0, 1, 0]

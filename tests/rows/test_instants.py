@@ -96,19 +96,19 @@ def test_a_time_is_read_by_its_strptime_pattern_or_refused() -> None:
             read_time(value, **options)
 
 
-datetimes = st.datetimes(
+datetime_strategy = st.datetimes(
     datetime(2, 1, 1),  # noqa: DTZ001 - `timezones` adds the zone
     datetime(9998, 12, 31),  # noqa: DTZ001 - `timezones` adds the zone
     timezones=st.just(UTC),
 )
 
 
-full_seconds = st.integers(EARLIEST_TIME // 1_000_000, LATEST_TIME // 1_000_000).map(
-    lambda complete: complete * 1_000_000
+whole_second_instants = st.integers(EARLIEST_TIME // 1_000_000, LATEST_TIME // 1_000_000).map(
+    lambda second: second * 1_000_000
 )
 
 
-@given(datetimes, st.integers(-23 * 60 - 59, 23 * 60 + 59))
+@given(datetime_strategy, st.integers(-23 * 60 - 59, 23 * 60 + 59))
 def test_an_instant_is_read_from_a_text_with_any_utc_offset(
     instant: datetime, offset_minutes: int
 ) -> None:
@@ -119,7 +119,7 @@ def test_an_instant_is_read_from_a_text_with_any_utc_offset(
     assert read_time(format_instant(microseconds)) == microseconds
 
 
-@given(st.lists(st.integers(EARLIEST_TIME, LATEST_TIME) | full_seconds, max_size=20))
+@given(st.lists(st.integers(EARLIEST_TIME, LATEST_TIME) | whole_second_instants, max_size=20))
 def test_a_column_of_instants_is_formatted_like_single_instants(instants: list[int]) -> None:
     column = np.asarray(instants, dtype=np.int64)
 

@@ -49,16 +49,16 @@ GOOD_ROW: dict[str, Any] = {
 }
 NAN_BYTES = np.float64("nan").tobytes()
 
-values = (
+value_strategy = (
     st.none()
     | st.floats(allow_nan=False, allow_infinity=False, width=32)
     | st.integers(-2000, 2000)
     | st.sampled_from(["", "off", 1e39, -0.0, 0.1, 5.0])
 )
-tables = st.lists(
+table_strategy = st.lists(
     st.fixed_dictionaries(
         {
-            name: values if "." in name or name in "ab" else st.just(GOOD_ROW[name])
+            name: value_strategy if "." in name or name in "ab" else st.just(GOOD_ROW[name])
             for name in GOOD_ROW
         }
     ),
@@ -97,7 +97,7 @@ def cell_text(value: object) -> str:
 
 
 @settings(deadline=None)
-@given(tables)
+@given(table_strategy)
 def test_the_same_rows_give_the_same_bits_from_a_file_a_topic_a_request_and_tensors(
     table: list[dict[str, Any]],
 ) -> None:
@@ -113,21 +113,23 @@ def test_the_same_rows_give_the_same_bits_from_a_file_a_topic_a_request_and_tens
         }
         for name in GOOD_ROW
     ]
-    body = json.dumps({"inputs": tensors}).encode()
+    tensor_body = json.dumps({"inputs": tensors}).encode()
 
-    from_topic = result_bits(parse(payloads, SCHEMA))
+    bits_from_topic = result_bits(parse(payloads, SCHEMA))
 
     read_cells = cell_reader(SCHEMA, list(GOOD_ROW))
     lines = [read_cells([cell_text(row[name]) for name in GOOD_ROW]) for row in table]
     request_body = b'{"rows": [' + b",".join(payloads) + b"]}"
-    columns = decode_infer_request(body, SCHEMA, max_rows=6)
-    assert result_bits(collect_rows(lines, SCHEMA)) == from_topic
-    assert result_bits(parse(split_request(request_body, max_rows=6).rows, SCHEMA)) == from_topic
-    assert result_bits(parse(rows_as_payloads(columns), SCHEMA)) == from_topic
+    columns = decode_infer_request(tensor_body, SCHEMA, max_rows=6)
+    assert result_bits(collect_rows(lines, SCHEMA)) == bits_from_topic
+    assert (
+        result_bits(parse(split_request(request_body, max_rows=6).rows, SCHEMA)) == bits_from_topic
+    )
+    assert result_bits(parse(rows_as_payloads(columns), SCHEMA)) == bits_from_topic
 
 
 @settings(deadline=None)
-@given(tables)
+@given(table_strategy)
 def test_only_a_missing_value_of_a_hold_last_column_is_nan(
     table: list[dict[str, Any]],
 ) -> None:
@@ -141,7 +143,7 @@ def test_only_a_missing_value_of_a_hold_last_column_is_nan(
 
 
 @settings(deadline=None)
-@given(tables)
+@given(table_strategy)
 def test_an_absent_field_is_treated_like_null(table: list[dict[str, Any]]) -> None:
     hold_last_names = ("a", "command.c")
     rows_without_nulls = [
@@ -255,15 +257,15 @@ def test_readings_of_a_schema_without_context_have_no_context_column() -> None:
     schema: Schema = schema_from_plain({"signals": [{"name": "x"}], "time": {"format": "epoch_s"}})
 
     readings, _ = parse([b'{"timestamp": 0, "x": 1}', b"{}"], schema)
-    no_readings, _ = parse([], schema)
+    readings_of_no_rows, _ = parse([], schema)
 
     assert readings.context.shape == (1, 0)
-    assert no_readings.context.shape == (0, 0)
-    assert no_readings.values.shape == (0, 1)
+    assert readings_of_no_rows.context.shape == (0, 0)
+    assert readings_of_no_rows.values.shape == (0, 1)
 
 
 def test_readings_that_were_written_are_read_unchanged(tmp_path: Path) -> None:
-    """The trainer's checks and the producer's replay write rows with missing values."""
+    """The trainer's checks and the producer's replay can write rows with missing values."""
     readings = some_rows()
     cells = cells_of(readings, SCHEMA)
     path = tmp_path / "rows.csv"
@@ -277,11 +279,11 @@ def test_readings_that_were_written_are_read_unchanged(tmp_path: Path) -> None:
 
 
 def test_a_null_in_a_parquet_file_is_missing_but_nan_is_rejected(tmp_path: Path) -> None:
-    arrow = pytest.importorskip("pyarrow")
+    pyarrow = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
     table = {name: [value] * 2 for name, value in GOOD_ROW.items()}
     path = tmp_path / "rows.parquet"
-    parquet.write_table(arrow.table(table | {"a": [None, math.nan]}), path)
+    parquet.write_table(pyarrow.table(table | {"a": [None, math.nan]}), path)
 
     readings, rejections = collect_rows(read_rows(path, SCHEMA), SCHEMA)
 

@@ -22,18 +22,18 @@ MIDNIGHT = 1_735_689_600_000_000
 
 
 def a_payload(removed_field: str = "", **fields: Any) -> bytes:
-    """Return a good row in JSON, with some fields changed and one field removed."""
+    """Return a good row in JSON, with `fields` changed and `removed_field` removed."""
     row = {name: value for name, value in (GOOD_ROW | fields).items() if name != removed_field}
     return json.dumps(row).encode()
 
 
 def nested_schema(**changes: Any) -> Schema:
-    default = {
+    default_fields = {
         "time": {"field": "meta.t", "format": "epoch_ms"},
         "key": {"field": "meta.id"},
         "signals": [{"name": "temp", "field": "payload.temp"}],
     }
-    return schema_from_plain(default | changes)
+    return schema_from_plain(default_fields | changes)
 
 
 def only_rejection(
@@ -203,22 +203,24 @@ json_values = st.recursive(
     ),
     max_leaves=5,
 )
-rows = st.dictionaries(
+row_strategy = st.dictionaries(
     st.sampled_from([*GOOD_ROW, "unknown"]),
     json_values | st.sampled_from([1, 2.0, "2025-01-01T00:00:00Z"]),
 )
-payloads = (
+payload_strategy = (
     st.none()
     | st.binary(max_size=60)
-    | st.builds(lambda row: json.dumps(row).encode(), rows)
+    | st.builds(lambda row: json.dumps(row).encode(), row_strategy)
     | st.builds(
-        lambda row, cut: json.dumps(GOOD_ROW | row).encode()[:cut], rows, st.integers(0, 200)
+        lambda row, cut: json.dumps(GOOD_ROW | row).encode()[:cut],
+        row_strategy,
+        st.integers(0, 200),
     )
     | st.just(a_payload())
 )
 
 
-@given(st.lists(payloads, max_size=8))
+@given(st.lists(payload_strategy, max_size=8))
 def test_any_payload_is_a_reading_or_a_rejection(row_payloads: list[bytes | None]) -> None:
     readings, rejections = parse(row_payloads, a_schema())
 
@@ -228,7 +230,7 @@ def test_any_payload_is_a_reading_or_a_rejection(row_payloads: list[bytes | None
     assert all(rejection.faults for rejection in rejections)
 
 
-@given(st.lists(payloads, min_size=1, max_size=8), st.integers(0, 8))
+@given(st.lists(payload_strategy, min_size=1, max_size=8), st.integers(0, 8))
 def test_the_result_of_a_payload_does_not_depend_on_other_payloads(
     row_payloads: list[bytes | None], boundary: int
 ) -> None:

@@ -1,4 +1,4 @@
-"""A number or time that a kernel reads equals that of the strict parser, bit for bit."""
+"""A number or time read by a kernel equals that of the strict parser, bit for bit."""
 
 import struct
 
@@ -12,8 +12,8 @@ from sensorwatch.common.rows.fast.timestamps import TimeKind, read_instant
 from sensorwatch.common.rows.instants import BadTime, time_reader
 from sensorwatch.common.rows.schema import TimeField
 
-floats = st.floats(allow_nan=False, allow_infinity=False)
-decimals = st.tuples(st.integers(-(10**18), 10**18), st.integers(0, 22)).map(
+finite_floats = st.floats(allow_nan=False, allow_infinity=False)
+decimal_texts = st.tuples(st.integers(-(10**18), 10**18), st.integers(0, 22)).map(
     lambda parts: f"{parts[0]}e-{parts[1]}"
 )
 number_like_texts = st.from_regex(r"\A[+-]?[0-9]{0,9}\.?[0-9]{0,12}(e[+-]?[0-9]{0,3})?\Z")
@@ -30,7 +30,7 @@ def float_bits(value: float) -> bytes:
     return struct.pack("<d", value)
 
 
-@given(floats.map(repr) | decimals | number_like_texts)
+@given(finite_floats.map(repr) | decimal_texts | number_like_texts)
 @example("9007199254740993e-1")
 @example("900719925474099.25")
 @example("123456789012345678e-22")
@@ -54,7 +54,7 @@ def test_the_kernel_does_not_read_other_forms_of_numbers(text: str) -> None:
     assert not read_number(text)[1]
 
 
-times = st.builds(
+time_like_texts = st.builds(
     "{:04d}-{:02d}-{:02d}{}{:02d}:{:02d}:{:02d}{}{}".format,
     st.integers(0, 9999),
     st.integers(0, 13),
@@ -66,10 +66,12 @@ times = st.builds(
     st.sampled_from(["", ".", ".5", ".123456", ".1234567", ".000001"]),
     st.sampled_from(["", "Z", "z", "+00:00", "-05:30", "+24:00", "+0100", "+1:00", "x"]),
 )
-epochs = st.integers(-(10**15), 10**15).map(str) | st.sampled_from(["", "-", "1.5", "1e3", "007"])
+epoch_texts = st.integers(-(10**15), 10**15).map(str) | st.sampled_from(
+    ["", "-", "1.5", "1e3", "007"]
+)
 
 
-@given(times | st.text(max_size=24), st.sampled_from([None, "UTC"]))
+@given(time_like_texts | st.text(max_size=24), st.sampled_from([None, "UTC"]))
 def test_a_time_that_the_kernel_reads_equals_that_of_the_strict_parser(
     text: str, zone: str | None
 ) -> None:
@@ -78,7 +80,7 @@ def test_a_time_that_the_kernel_reads_equals_that_of_the_strict_parser(
     )
 
 
-@given(epochs)
+@given(epoch_texts)
 def test_an_epoch_that_the_kernel_reads_equals_that_of_the_strict_parser(text: str) -> None:
     assert_equals_strict_parser(text, TimeField(format="epoch_s"), TimeKind.EPOCH_S)
     assert_equals_strict_parser(text, TimeField(format="epoch_ms"), TimeKind.EPOCH_MS)

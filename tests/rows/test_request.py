@@ -14,18 +14,18 @@ SCHEMA = Schema(signals=(NumericColumn(name="x1"),))
 def test_each_element_of_rows_keeps_its_own_bytes() -> None:
     body = b'{"rows": [ {"x1" : 1e999} , 3, null,"a"], "more": 1}'
 
-    result = split_request(body, max_rows=4)
+    split_body = split_request(body, max_rows=4)
 
-    assert result.rows == [b'{"x1" : 1e999}', b"3", b"null", b'"a"']
-    assert result.history == []
+    assert split_body.rows == [b'{"x1" : 1e999}', b"3", b"null", b'"a"']
+    assert split_body.history == []
 
 
 def test_history_is_split_like_the_rows_and_counts_towards_the_limit() -> None:
     body = b'{"history": [ {"x1" : 1} ,null], "rows": [{}]}'
 
-    result = split_request(body, max_rows=3)
+    split_body = split_request(body, max_rows=3)
 
-    assert (result.history, result.rows) == ([b'{"x1" : 1}', b"null"], [b"{}"])
+    assert (split_body.history, split_body.rows) == ([b'{"x1" : 1}', b"null"], [b"{}"])
     with pytest.raises(TooManyRows, match="3 rows in one request, 2 of them history, at most 2"):
         split_request(body, max_rows=2)
 

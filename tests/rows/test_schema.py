@@ -16,7 +16,7 @@ from sensorwatch.common.rows.schema import (
 from tests.reading_builders import DEFAULT_SCHEMA
 
 PUMP_SCHEMA = DEFAULT_SCHEMA.with_name("pump.toml")
-MINIMAL = 'signals = [{name = "x1"}]'
+MINIMAL_SCHEMA = 'signals = [{name = "x1"}]'
 
 
 def load_text(tmp_path: Path, text: str) -> Schema:
@@ -37,7 +37,7 @@ def test_the_default_schema_has_three_signals_and_an_optional_key() -> None:
     ("text", "message"),
     [
         ("", '"signals" is missing'),
-        ('nam = "x"\n' + MINIMAL, 'unknown key "nam" (did you mean "name"?)'),
+        ('nam = "x"\n' + MINIMAL_SCHEMA, 'unknown key "nam" (did you mean "name"?)'),
         ('signals = [{name = "x1", maximum = 3}]', 'unknown key "signals.0.maximum"'),
         ('signals = [{name = "x1"}, {name = "x1"}]', "repeated: x1"),
         ('signals = [{name = "x1"}, {name = "y", field = "x1"}]', "read only once, repeated: x1"),
@@ -47,20 +47,20 @@ def test_the_default_schema_has_three_signals_and_an_optional_key() -> None:
         ),
         ('signals = [{name = "x1", min = 2.0, max = 1.0}]', "min 2.0 is above max 1.0"),
         ('signals = [{name = "x1", min = nan}]', "finite"),
-        ('time = {naive_zone = "Mars"}\n' + MINIMAL, "not an IANA time zone"),
-        ('time = {format = "iso"}\n' + MINIMAL, "or a strptime pattern"),
-        ('unknown_fields = "drop"\n' + MINIMAL, "'ignore' or 'reject'"),
-        ('csv = {delimiter = ";;"}\n' + MINIMAL, "at most 1 character"),
+        ('time = {naive_zone = "Mars"}\n' + MINIMAL_SCHEMA, "not an IANA time zone"),
+        ('time = {format = "iso"}\n' + MINIMAL_SCHEMA, "or a strptime pattern"),
+        ('unknown_fields = "drop"\n' + MINIMAL_SCHEMA, "'ignore' or 'reject'"),
+        ('csv = {delimiter = ";;"}\n' + MINIMAL_SCHEMA, "at most 1 character"),
         ("signals = []", "at least 1 item"),
-        (MINIMAL + '\ncontext = [{name = "x1"}]', "context must be distinct, repeated: x1"),
-        (MINIMAL + '\ncontext = [{name = "c", field = "x1"}]', "only once, repeated: x1"),
-        (MINIMAL + '\ncontext = [{nam = "c"}]', 'unknown key "context.0.nam"'),
+        (MINIMAL_SCHEMA + '\ncontext = [{name = "x1"}]', "context must be distinct, repeated: x1"),
+        (MINIMAL_SCHEMA + '\ncontext = [{name = "c", field = "x1"}]', "only once, repeated: x1"),
+        (MINIMAL_SCHEMA + '\ncontext = [{nam = "c"}]', 'unknown key "context.0.nam"'),
         ('signals = [{name = "x1", missing = "fill"}]', "'reject' or 'hold_last'"),
-        ('order = {late = "drop"}\n' + MINIMAL, "'score' or 'reject'"),
-        ('order = {duplicates = "score"}\n' + MINIMAL, 'did you mean "order.duplicate"?'),
-        ("order = {max_gap_seconds = 0}\n" + MINIMAL, "greater than 0"),
-        ("order = {max_gap_seconds = inf}\n" + MINIMAL, "finite"),
-        ("order = {max_gap_seconds = 1e13}\n" + MINIMAL, "less than or equal to"),
+        ('order = {late = "drop"}\n' + MINIMAL_SCHEMA, "'score' or 'reject'"),
+        ('order = {duplicates = "score"}\n' + MINIMAL_SCHEMA, 'did you mean "order.duplicate"?'),
+        ("order = {max_gap_seconds = 0}\n" + MINIMAL_SCHEMA, "greater than 0"),
+        ("order = {max_gap_seconds = inf}\n" + MINIMAL_SCHEMA, "finite"),
+        ("order = {max_gap_seconds = 1e13}\n" + MINIMAL_SCHEMA, "less than or equal to"),
         ("name = ", "cannot be read as a schema"),
     ],
 )
@@ -82,18 +82,21 @@ def test_a_missing_file_is_refused_with_the_remedy(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "changed_text",
     [
-        'name = "other"\n' + MINIMAL,
+        'name = "other"\n' + MINIMAL_SCHEMA,
         'signals = [{name = "x1", unit = "bar"}]',
         'signals = [{name = "x1", field = "x1", missing = "reject"}]',
-        'csv = {delimiter = ";"}\n' + MINIMAL,
-        "context = []\n" + MINIMAL,
-        'order = {late = "score", duplicate = "score"}\n' + MINIMAL,
+        'csv = {delimiter = ";"}\n' + MINIMAL_SCHEMA,
+        "context = []\n" + MINIMAL_SCHEMA,
+        'order = {late = "score", duplicate = "score"}\n' + MINIMAL_SCHEMA,
     ],
 )
 def test_name_unit_and_csv_format_do_not_change_the_fingerprint(
     tmp_path: Path, changed_text: str
 ) -> None:
-    assert load_text(tmp_path, changed_text).fingerprint == load_text(tmp_path, MINIMAL).fingerprint
+    assert (
+        load_text(tmp_path, changed_text).fingerprint
+        == load_text(tmp_path, MINIMAL_SCHEMA).fingerprint
+    )
 
 
 @pytest.mark.parametrize(
@@ -103,28 +106,33 @@ def test_name_unit_and_csv_format_do_not_change_the_fingerprint(
         'signals = [{name = "x1", field = "p.x1"}]',
         'signals = [{name = "x1", max = 5.0}]',
         'signals = [{name = "x1"}, {name = "x2"}]',
-        'unknown_fields = "reject"\n' + MINIMAL,
-        'time = {field = "t"}\n' + MINIMAL,
-        'time = {naive_zone = "UTC"}\n' + MINIMAL,
-        "time = {max_future_seconds = 5.0}\n" + MINIMAL,
-        'key = {field = "id"}\n' + MINIMAL,
-        'key = {field = "id", optional = true}\n' + MINIMAL,
+        'unknown_fields = "reject"\n' + MINIMAL_SCHEMA,
+        'time = {field = "t"}\n' + MINIMAL_SCHEMA,
+        'time = {naive_zone = "UTC"}\n' + MINIMAL_SCHEMA,
+        "time = {max_future_seconds = 5.0}\n" + MINIMAL_SCHEMA,
+        'key = {field = "id"}\n' + MINIMAL_SCHEMA,
+        'key = {field = "id", optional = true}\n' + MINIMAL_SCHEMA,
         'signals = [{name = "x1", missing = "hold_last"}]',
-        'context = [{name = "c"}]\n' + MINIMAL,
-        'order = {late = "reject"}\n' + MINIMAL,
-        'order = {duplicate = "reject"}\n' + MINIMAL,
-        "order = {max_gap_seconds = 60}\n" + MINIMAL,
+        'context = [{name = "c"}]\n' + MINIMAL_SCHEMA,
+        'order = {late = "reject"}\n' + MINIMAL_SCHEMA,
+        'order = {duplicate = "reject"}\n' + MINIMAL_SCHEMA,
+        "order = {max_gap_seconds = 60}\n" + MINIMAL_SCHEMA,
     ],
 )
 def test_every_change_of_the_meaning_of_rows_changes_the_fingerprint(
     tmp_path: Path, changed_text: str
 ) -> None:
-    assert load_text(tmp_path, changed_text).fingerprint != load_text(tmp_path, MINIMAL).fingerprint
+    assert (
+        load_text(tmp_path, changed_text).fingerprint
+        != load_text(tmp_path, MINIMAL_SCHEMA).fingerprint
+    )
 
 
 def test_context_changes_the_fingerprint_but_its_units_do_not(tmp_path: Path) -> None:
     def fingerprint(column: str) -> str:
-        return load_text(tmp_path, f'context = [{{name = "c"{column}}}]\n' + MINIMAL).fingerprint
+        return load_text(
+            tmp_path, f'context = [{{name = "c"{column}}}]\n' + MINIMAL_SCHEMA
+        ).fingerprint
 
     assert fingerprint(', unit = "bar"') == fingerprint("")
     assert fingerprint(", max = 1.0") != fingerprint("")
@@ -137,20 +145,20 @@ def test_a_schema_without_newer_settings_has_the_fingerprint_of_stored_models() 
 
 def test_the_schema_of_an_older_stored_model_can_be_read() -> None:
     schema = load_schema(DEFAULT_SCHEMA)
-    plain = schema.to_plain()
-    del plain["context"], plain["order"]
+    plain_form = schema.to_plain()
+    del plain_form["context"], plain_form["order"]
 
-    assert schema_from_plain(plain).to_plain() == schema.to_plain()
+    assert schema_from_plain(plain_form).to_plain() == schema.to_plain()
 
 
 @pytest.mark.parametrize("path", [DEFAULT_SCHEMA, PUMP_SCHEMA])
 def test_a_schema_is_restored_from_its_plain_form(path: Path) -> None:
     schema = load_schema(path)
 
-    restored = schema_from_plain(json.loads(json.dumps(schema.to_plain())))
+    restored_schema = schema_from_plain(json.loads(json.dumps(schema.to_plain())))
 
-    assert restored.fingerprint == schema.fingerprint
-    assert restored.to_plain() == schema.to_plain()
+    assert restored_schema.fingerprint == schema.fingerprint
+    assert restored_schema.to_plain() == schema.to_plain()
 
 
 def test_the_paths_of_a_schema_are_time_key_signals_and_context() -> None:

@@ -1,4 +1,4 @@
-"""A small detector of each feature plan."""
+"""A small detector for each feature plan."""
 
 from collections.abc import Callable
 from functools import cache

@@ -1,4 +1,4 @@
-"""Simulated sensors with faults in one signal at a time, and their detections."""
+"""Simulated sensors with faults in one signal at a time, and the detection of these faults."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from sensorwatch.trainer.training import fit_unregistered
 from tests.reading_builders import MINUTE_MICROSECONDS, START_TIME
 
 SENSORS, TRAIN_STEPS, SLOT_STEPS = 8, 1_000, 200
-SIZES = {
+FAULT_SIZES = {
     FaultKind.SPIKE: 6.0,
     FaultKind.LEVEL_SHIFT: 4.0,
     FaultKind.NOISE_BURST: 4.0,
@@ -28,8 +28,8 @@ SIZES = {
     FaultKind.BROKEN_CORRELATION: 1.0,
 }
 """Size of each kind of fault, in standard deviations of the signal's noise."""
-FAULT_ROWS = dict.fromkeys(SIZES, 30) | {FaultKind.SPIKE: 1, FaultKind.BROKEN_CORRELATION: 60}
-"""Number of rows of each kind of fault."""
+FAULT_ROWS = dict.fromkeys(FAULT_SIZES, 30) | {FaultKind.SPIKE: 1, FaultKind.BROKEN_CORRELATION: 60}
+"""Number of rows that a fault lasts, by its kind."""
 _FAULT_FREE_STEPS = 60
 """Minimum number of steps without a fault at the start and at the end of a slot."""
 
@@ -47,14 +47,14 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class DetectedFaults:
-    """A stream with faults and its outcome. Each sensor has one row a minute."""
+    """A stream with faults, and the outcome of scoring it. Each sensor has one row a minute."""
 
     detector: Detector
     outcome: Outcome
     faults: list[Fault]
 
     def rows(self, fault: Fault) -> NDArray[np.int64]:
-        """Return the anomalous rows of a fault, except those of an earlier alarm."""
+        """Return the anomalous rows of a fault, without rows of an alarm that began before it."""
         first_row = fault.first_step * SENSORS + fault.sensor
         rows = np.arange(first_row, first_row + fault.length * SENSORS, SENSORS, dtype=np.int64)
         detections = self.outcome.detections
@@ -64,23 +64,23 @@ class DetectedFaults:
         return detected_rows
 
     def correct_share(self, rows: list[int], signals: list[int]) -> float:
-        """Return the share of rows whose entry in `signals` has the highest attribution."""
+        """Return the share of rows whose highest attribution is that of the signal in `signals`."""
         attributions = attribute_rows(self.detector, self.outcome, np.asarray(rows, dtype=np.int64))
         return float(np.mean(attributions.argmax(axis=1) == np.asarray(signals)))
 
 
 def three_signals(steps: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the simulator's values (steps, SENSORS, 3) and each signal's noise."""
+    """Return simulated values (steps, SENSORS, 3), and the scale of each signal's noise."""
     chunks = simulate(Simulation(sensors=SENSORS, rows=steps * SENSORS, interval_seconds=60))
     values = np.concatenate([chunk.values for chunk in chunks])
     return values.reshape(steps, SENSORS, -1), noise_scale()
 
 
 def eight_signals(steps: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return values (steps, SENSORS, 8) and each signal's noise.
+    """Return values (steps, SENSORS, 8), and the standard deviation of each signal's noise.
 
-    The signals have different units. They depend on two slow causes and on the time of day. The
-    first rows do not depend on the number of steps.
+    The signals have different units. They depend on two slowly changing causes and on the time of
+    day. A larger number of steps does not change the first rows.
     """
     weights_rng, cause_rng, noise_rng = (np.random.default_rng([8, seed]) for seed in range(3))
     signal_scale = np.asarray([1.0, 10.0, 0.1, 5.0, 2.0, 100.0, 1.0, 0.01])
@@ -112,7 +112,7 @@ def trained_detector(fleet: str) -> Detector:
 
 
 def detect_faults(fleet: str, kind: FaultKind, *, size: float, slots: int) -> DetectedFaults:
-    """Score the training rows and later rows that have a fault in each slot of each sensor."""
+    """Score the training rows, and later rows with one fault per slot and sensor."""
     values, scale = FLEETS[fleet](TRAIN_STEPS + slots * SLOT_STEPS)
     rng = np.random.default_rng([len(scale), list(FaultKind).index(kind)])
     faults = []
@@ -122,7 +122,7 @@ def detect_faults(fleet: str, kind: FaultKind, *, size: float, slots: int) -> De
             last_start = SLOT_STEPS - _FAULT_FREE_STEPS - FAULT_ROWS[kind]
             first_step = slot_start + int(rng.integers(_FAULT_FREE_STEPS, last_start + 1))
             healthy_values = values[:, sensor].copy()
-            # `inject_fault` selects the signal of a broken correlation.
+            # For a broken correlation, `inject_fault` itself selects the signal.
             selects_signal = kind is FaultKind.BROKEN_CORRELATION
             values[:, sensor] = inject_fault(
                 healthy_values,
@@ -156,7 +156,7 @@ def readings_from(values: NDArray[np.float64]) -> Readings:
 
 
 def schema_for(values: NDArray[np.float64]) -> Schema:
-    """Return a schema with the number of signals of `values`."""
+    """Return a schema with one signal for each signal in `values`."""
     names = [f"x{number + 1}" for number in range(values.shape[2])]
     return schema_from_plain(
         {

@@ -1,4 +1,4 @@
-"""Attribution: the signal with a fault has the highest share."""
+"""Attribution: the signal with a fault has the highest share of the anomaly."""
 
 from dataclasses import replace
 
@@ -13,21 +13,21 @@ from sensorwatch.common.simulation.faults import FaultKind
 from sensorwatch.trainer.training import fit_unregistered
 from tests.reading_builders import a_detector, a_schema, some_readings
 from tests.scoring.detectors import a_forecast_detector
-from tests.scoring.faulty import FLEETS, SIZES, detect_faults
+from tests.scoring.faulty import FAULT_SIZES, FLEETS, detect_faults
 
 MIN_CORRECT_SHARE = 0.9
-"""Smallest share of faults whose signal has the highest attribution."""
+"""For at least this share of faults, the signal with the fault has the highest attribution."""
 MIN_CORRECT_SHARE_OF_SMALL_RESIDUALS = 0.8
-"""Smallest share of rows whose signal has the highest attribution, if the residual is small."""
-SLOTS = 12
+"""The same limit, for the share of anomalous rows with a small residual."""
+FAULTS_PER_SENSOR = 12
 """Number of faults per sensor."""
 
 
 @pytest.mark.parametrize("fleet", FLEETS)
-@pytest.mark.parametrize("kind", SIZES)
+@pytest.mark.parametrize("kind", FAULT_SIZES)
 def test_the_signal_with_a_fault_has_the_highest_attribution(fleet: str, kind: FaultKind) -> None:
     """The test uses the first anomalous row of each fault and the row with the highest score."""
-    stream = detect_faults(fleet, kind, size=SIZES[kind], slots=SLOTS)
+    stream = detect_faults(fleet, kind, size=FAULT_SIZES[kind], slots=FAULTS_PER_SENSOR)
     score = stream.outcome.detections.raw_score
 
     detected_faults = [(stream.rows(fault), fault.signal) for fault in stream.faults]
@@ -50,12 +50,12 @@ def test_the_signal_with_a_fault_has_the_highest_attribution(fleet: str, kind: F
 @pytest.mark.parametrize("fleet", FLEETS)
 def test_a_small_lasting_shift_is_attributed_to_its_signal(fleet: str) -> None:
     """The smoothed residuals identify the signal even if the row's own residual is small."""
-    stream = detect_faults(fleet, FaultKind.LEVEL_SHIFT, size=2.0, slots=SLOTS)
+    stream = detect_faults(fleet, FaultKind.LEVEL_SHIFT, size=2.0, slots=FAULTS_PER_SENSOR)
     evidence, forecast = stream.outcome.detections.evidence, stream.detector.forecast
     assert forecast is not None
     residual = evidence.standardised[:, : len(forecast.spread)] - evidence.expected
-    distance = np.linalg.norm(residual @ forecast.whitening.T, axis=1)
-    has_small_residual = distance < np.quantile(distance, 0.9)
+    residual_norm = np.linalg.norm(residual @ forecast.whitening.T, axis=1)
+    has_small_residual = residual_norm < np.quantile(residual_norm, 0.9)
 
     detected_rows = [
         (row, fault.signal)
@@ -74,7 +74,7 @@ def test_a_small_lasting_shift_is_attributed_to_its_signal(fleet: str) -> None:
 
 
 def test_context_gets_no_attribution() -> None:
-    """An extreme command makes the row anomalous, but only signals get an attribution."""
+    """An extreme context value makes the row anomalous, but only signals get an attribution."""
     schema = a_schema().model_copy(update={"context": (NumericColumn(name="command"),)})
     readings = some_readings(600)
     command = np.random.default_rng(1).normal(size=(600, 1))
@@ -88,11 +88,11 @@ def test_context_gets_no_attribution() -> None:
     outcome = score_readings(
         replace(readings, context=extreme_context), [], detector, detector.empty_memory()
     )
-    shares = attribute_rows(detector, outcome, np.asarray([599]))
+    attributions = attribute_rows(detector, outcome, np.asarray([599]))
 
     assert outcome.detections.is_anomaly[-1]
-    assert shares.shape == (1, len(schema.signals))
-    assert shares.sum() == pytest.approx(1.0, abs=1e-9)
+    assert attributions.shape == (1, len(schema.signals))
+    assert attributions.sum() == pytest.approx(1.0, abs=1e-9)
 
 
 def test_a_row_equal_to_its_expectation_has_equal_attributions() -> None:
@@ -106,7 +106,7 @@ def test_a_row_equal_to_its_expectation_has_equal_attributions() -> None:
 
 
 def test_if_no_score_drops_the_most_outlying_signal_has_the_highest_attribution() -> None:
-    """All components have weight zero, so replacing the value of a signal changes no score."""
+    """Each component of the score has weight zero, so no replaced value can change the score."""
     detector = a_forecast_detector()
     assert detector.decision is not None
     zero_weights = replace(detector.decision, weights=np.zeros_like(detector.decision.weights))
@@ -114,10 +114,12 @@ def test_if_no_score_drops_the_most_outlying_signal_has_the_highest_attribution(
     readings.values[-1, 1] = 30.0
 
     outcome = score_readings(readings, [], detector, detector.empty_memory())
-    shares = attribute_rows(replace(detector, decision=zero_weights), outcome, np.asarray([99]))
+    attributions = attribute_rows(
+        replace(detector, decision=zero_weights), outcome, np.asarray([99])
+    )
 
-    assert shares[0].argmax() == 1
-    assert shares[0, 1] > 0.9
+    assert attributions[0].argmax() == 1
+    assert attributions[0, 1] > 0.9
 
 
 def test_attributions_do_not_depend_on_the_rows_per_call() -> None:
@@ -127,10 +129,10 @@ def test_attributions_do_not_depend_on_the_rows_per_call() -> None:
     rows_per_call = VALUES_PER_FOREST_CALL // (4 * len(detector.plan.features))
     assert rows_per_call < len(rows)
 
-    shares = attribute_rows(detector, outcome, rows)
+    attributions = attribute_rows(detector, outcome, rows)
 
     boundary_rows = rows[rows_per_call - 1 : rows_per_call + 1]
     assert (
-        shares[boundary_rows].tobytes()
+        attributions[boundary_rows].tobytes()
         == attribute_rows(detector, outcome, boundary_rows).tobytes()
     )

@@ -28,7 +28,7 @@ from tests.scoring.detectors import a_forecast_detector
 def readings_with_shift(
     rows: int, *, start: int, stop: int, size: float, seed: int = 5
 ) -> Readings:
-    """Return rows of the sensor s0. In the rows from `start` to `stop`, one signal is shifted."""
+    """Return rows of the sensor s0, with one signal shifted in the rows from `start` to `stop`."""
     readings = some_readings(rows, seed=seed, sensors=1)
     values = np.clip(readings.values, -1.8, 1.8)
     values[start:stop, 1] += size
@@ -45,10 +45,10 @@ def score_all(detector: Detector, readings: Readings) -> Outcome:
     st.lists(st.floats(-1e7, 1e7), min_size=2, max_size=50),
 )
 @example([0.0, 0.0, -4.457403640732761e-299], [0.0, 8013044.0])
-def test_rarities_rise_with_scores(sample: list[float], queries: list[float]) -> None:
-    tail = fit_tail(np.asarray(sample))
+def test_rarities_rise_with_scores(sample_scores: list[float], query_scores: list[float]) -> None:
+    tail = fit_tail(np.asarray(sample_scores))
 
-    result = rarity(tail, np.sort(np.asarray(queries)))
+    result = rarity(tail, np.sort(np.asarray(query_scores)))
 
     assert np.all(np.isfinite(result))
     assert result[0] >= 0
@@ -57,28 +57,30 @@ def test_rarities_rise_with_scores(sample: list[float], queries: list[float]) ->
 
 @pytest.mark.parametrize("probability", [0.5, 0.1, 0.01, 0.0001])
 def test_a_rarity_is_the_negative_log_of_the_tail_probability(probability: float) -> None:
-    """The tail model is exact for exponential scores, even for scores above the sample."""
-    sample = np.random.default_rng(1).exponential(size=20_000)
+    """For exponential scores, the tail model is exact, even above the sample's highest score."""
+    sample_scores = np.random.default_rng(1).exponential(size=20_000)
 
-    (result,) = rarity(fit_tail(sample), np.asarray([-np.log(probability)]))
+    (result,) = rarity(fit_tail(sample_scores), np.asarray([-np.log(probability)]))
 
     assert result == pytest.approx(-np.log(probability), rel=0.08)
 
 
 def test_equal_scores_have_the_rarity_of_their_total_share() -> None:
-    sample = np.asarray([0.0] * 900 + [1.0] * 100)
+    sample_scores = np.asarray([0.0] * 900 + [1.0] * 100)
 
-    result = rarity(fit_tail(sample), np.asarray([0.0, 1.0]))
+    result = rarity(fit_tail(sample_scores), np.asarray([0.0, 1.0]))
 
     assert result[0] == 0.0
     assert result[1] == pytest.approx(-np.log(0.1), rel=0.1)
 
 
 def test_identity_tables_map_scores_to_themselves() -> None:
-    queries = np.asarray([0.0, 0.3, 1.0, 7.5])
+    query_scores = np.asarray([0.0, 0.3, 1.0, 7.5])
     (table,) = identity_tables(1)
     tail = fit_tail(np.ones(3))
-    np.testing.assert_allclose(rarity(replace(tail, table=table), queries), queries, rtol=1e-12)
+    np.testing.assert_allclose(
+        rarity(replace(tail, table=table), query_scores), query_scores, rtol=1e-12
+    )
 
 
 def test_an_alarm_lasts_until_the_score_is_below_a_share_of_the_threshold() -> None:
@@ -131,7 +133,7 @@ def test_no_alarm_starts_within_the_refractory_rows() -> None:
 
 
 def test_a_gap_ends_the_alarm_and_resets_smoothed_residuals_and_score() -> None:
-    """Without the gap, the row after the gap would have continued the alarm."""
+    """The score of the last row would continue the alarm if there were no gap before that row."""
     detector = a_forecast_detector()
     readings = readings_with_shift(200, start=150, stop=199, size=5.0)
     values, time = readings.values.copy(), readings.event_time.copy()
@@ -139,15 +141,15 @@ def test_a_gap_ends_the_alarm_and_resets_smoothed_residuals_and_score() -> None:
     time[199] += 100_000 * MINUTE_MICROSECONDS
     memory, drift_start = detector.empty_memory(), detector.layout.drift_start
 
-    before_gap, after_gap = score_in_batches(
+    outcome_before_gap, outcome_after_gap = score_in_batches(
         replace(readings, values=values, event_time=time), detector, memory, [199]
     )
 
     threshold = detector.calibration.threshold
-    assert before_gap.detections.is_anomaly[-1]
-    assert STATUSES[after_gap.detections.status[0]] is Status.GAP
-    assert ALARM_END_SHARE * threshold < after_gap.detections.raw_score[0] < threshold
-    assert not after_gap.detections.is_anomaly[0]
+    assert outcome_before_gap.detections.is_anomaly[-1]
+    assert STATUSES[outcome_after_gap.detections.status[0]] is Status.GAP
+    assert ALARM_END_SHARE * threshold < outcome_after_gap.detections.raw_score[0] < threshold
+    assert not outcome_after_gap.detections.is_anomaly[0]
     assert memory.floats[0, FloatColumn.SMOOTHED_SCORE] == INITIAL_SMOOTHED_SCORE
     assert not memory.floats[0, drift_start : drift_start + 3].any()
     assert memory.ints[0, IntColumn.IN_ALARM] == 0
@@ -161,15 +163,15 @@ def test_the_p_value_of_clean_rows_is_uniform() -> None:
     result = score_all(detector, clean_readings).detections
 
     p_value = np.sort(result.p_value[1_000:])
-    distance = np.max(np.abs(p_value - np.arange(1, len(p_value) + 1) / len(p_value)))
-    assert distance < 0.08  # the critical value is 1.63 / sqrt(600) = 0.067
+    ks_distance = np.max(np.abs(p_value - np.arange(1, len(p_value) + 1) / len(p_value)))
+    assert ks_distance < 0.08  # critical value for 600 training rows: 0.067 = 1.63 / sqrt(600)
     assert np.all((p_value > 0) & (p_value <= 1))
 
 
 def test_p_values_fall_as_scores_rise() -> None:
     calibration = a_forecast_detector().calibration
-    queries = np.linspace(0, 20, 50)
-    assert np.all(np.diff(p_values(queries, calibration)) <= 0)
+    query_scores = np.linspace(0, 20, 50)
+    assert np.all(np.diff(p_values(query_scores, calibration)) <= 0)
 
 
 def test_a_stored_detector_scores_the_same_bits() -> None:
@@ -177,13 +179,13 @@ def test_a_stored_detector_scores_the_same_bits() -> None:
     restored_detector = detector_from_arrays("v", detector.schema, detector.plan, detector.arrays())
     rows = readings_with_shift(300, start=100, stop=150, size=4.0)
 
-    expected, actual = (
+    expected_detections, actual_detections = (
         score_all(detector, rows).detections,
         score_all(restored_detector, rows).detections,
     )
 
-    assert expected.raw_score.tobytes() == actual.raw_score.tobytes()
-    assert expected.is_anomaly.tobytes() == actual.is_anomaly.tobytes()
+    assert expected_detections.raw_score.tobytes() == actual_detections.raw_score.tobytes()
+    assert expected_detections.is_anomaly.tobytes() == actual_detections.is_anomaly.tobytes()
 
 
 def arrays_with(name: str, array: NDArray[np.generic] | None) -> dict[str, NDArray[np.generic]]:
@@ -198,10 +200,10 @@ def arrays_with(name: str, array: NDArray[np.generic] | None) -> dict[str, NDArr
 def changed_tables(**changes: float) -> NDArray[np.float64]:
     decision = a_forecast_detector().decision
     assert decision is not None
-    changed = decision.tables.copy()
+    decision_tables = decision.tables.copy()
     for column, value in changes.items():
-        changed[0, {"first_knot": 0, "scale": KNOTS + 1}[column]] = value
-    return changed
+        decision_tables[0, {"first_knot": 0, "scale": KNOTS + 1}[column]] = value
+    return decision_tables
 
 
 @pytest.mark.parametrize(

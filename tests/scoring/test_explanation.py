@@ -36,7 +36,7 @@ def explain_all_rows(outcome: Outcome, detector: Detector) -> list[list[SignalRe
     return explain_rows(detector, outcome, np.arange(len(outcome.readings)))
 
 
-def by_name(row: list[SignalReading]) -> dict[str, SignalReading]:
+def signals_by_name(row: list[SignalReading]) -> dict[str, SignalReading]:
     return {signal.name: signal for signal in row}
 
 
@@ -61,8 +61,8 @@ def test_a_plain_model_shows_each_signals_training_range() -> None:
 
     (row,) = explain_all_rows(outcome_of([[0.1, 0.2, 9.0]], detector), detector)
 
-    assert row[0].name == "x3"  # only its value is unusual
-    result = by_name(row)
+    assert row[0].name == "x3"  # x3 comes first because only its value is unusual
+    result = signals_by_name(row)
     assert sorted(result) == ["x1", "x2", "x3"]
     assert [result[name].actual for name in ("x1", "x2", "x3")] == [0.1, 0.2, 9.0]
     assert (result["x2"].expected_low, result["x2"].expected, result["x2"].expected_high) == (
@@ -81,7 +81,7 @@ def test_without_memory_the_level_of_the_sensor_is_expected() -> None:
     assert STATUSES[outcome.detections.status[0]] is Status.WARMING_UP
     assert row[0].name == "x3"
     levels, level = detector.levels, detector.levels.level_by_sensor["s0"]
-    for column, signal in enumerate(by_name(row)[name] for name in ("x1", "x2", "x3")):
+    for column, signal in enumerate(signals_by_name(row)[name] for name in ("x1", "x2", "x3")):
         location, scale = levels.location[level, column], levels.scale[level, column]
         assert signal.expected == location
         assert signal.expected_low == pytest.approx(location - BAND_SPREADS * scale)
@@ -101,16 +101,16 @@ def test_with_memory_about_99_percent_of_clean_rows_lie_within_their_band() -> N
 
 
 def test_a_compressed_forecast_is_converted_to_the_unit_of_its_signal() -> None:
-    """The forecast of an outlier is compressed. The explanation reverses the compression."""
+    """The forecast of an outlier is compressed; an explanation reverses the compression."""
     detector = a_forecast_detector()
     outcome = outcome_of([[0.0, 0.0, 0.0]] * 4 + [[500.0, 0.0, 0.0]] * 3, detector)
     evidence = outcome.detections.evidence
 
-    row = by_name(explain_all_rows(outcome, detector)[-1])
+    row = signals_by_name(explain_all_rows(outcome, detector)[-1])
 
     location, scale = evidence.location[-1, 0], evidence.scale[-1, 0]
-    compressed = compress_outliers((row["x1"].expected - location) / scale)
-    assert compressed == pytest.approx(evidence.expected[-1, 0], rel=1e-9)
+    compressed_value = compress_outliers((row["x1"].expected - location) / scale)
+    assert compressed_value == pytest.approx(evidence.expected[-1, 0], rel=1e-9)
 
 
 def test_expected_values_stay_within_the_schemas_bounds() -> None:
@@ -124,7 +124,7 @@ def test_expected_values_stay_within_the_schemas_bounds() -> None:
     )
 
     for row in rows:
-        x1 = by_name(row)["x1"]
+        x1 = signals_by_name(row)["x1"]
         assert (x1.expected_low, x1.expected_high) == (-0.5, 0.5)
         assert x1.direction == Direction.WITHIN
 
@@ -136,7 +136,7 @@ def test_an_imputed_value_is_marked_as_a_held_value() -> None:
         outcome_of([[0.5, 0.0, 0.0], [math.nan, 0.0, 9.0]], detector), detector
     )
 
-    result = by_name(row)
+    result = signals_by_name(row)
     assert [result[name].held for name in ("x1", "x2", "x3")] == [True, False, False]
     assert result["x1"].actual == 0.5
 
@@ -163,10 +163,10 @@ def test_attributions_are_sorted_shares_and_expected_values_are_finite(
     (outcome,) = score_in_batches(readings, detector, detector.empty_memory())
 
     for row in explain_all_rows(outcome, detector):
-        shares = [signal.attribution for signal in row]
-        assert shares == sorted(shares, reverse=True)
-        assert all(0.0 <= share <= 1.0 for share in shares)
-        assert abs(sum(shares) - 1.0) <= 1e-9
+        attributions = [signal.attribution for signal in row]
+        assert attributions == sorted(attributions, reverse=True)
+        assert all(0.0 <= share <= 1.0 for share in attributions)
+        assert abs(sum(attributions) - 1.0) <= 1e-9
         for signal in row:
             assert math.isfinite(signal.expected_low)
             assert math.isfinite(signal.expected_high)
@@ -184,15 +184,15 @@ def test_explanations_do_not_depend_on_micro_batch_boundaries(
     detector = DETECTORS[kind]()
     if kind == "plain":  # the plain detector has no rule for missing values
         readings = replace(readings, values=np.nan_to_num(readings.values, nan=0.0))
-    cuts = data.draw(st.lists(st.integers(0, len(readings)), max_size=6))
+    batch_boundaries = data.draw(st.lists(st.integers(0, len(readings)), max_size=6))
 
-    (at_once,) = score_in_batches(readings, detector, detector.empty_memory())
-    batches = score_in_batches(readings, detector, detector.empty_memory(), cuts)
+    (outcome_at_once,) = score_in_batches(readings, detector, detector.empty_memory())
+    batches = score_in_batches(readings, detector, detector.empty_memory(), batch_boundaries)
 
-    row_by_row = [
+    explanations_row_by_row = [
         explain_rows(detector, batch, np.asarray([row], dtype=np.int64))[0]
         for batch in batches
         for row in range(len(batch.readings))
     ]
-    # Two different floats have different texts, and NaN has the same text as NaN.
-    assert repr(row_by_row) == repr(explain_all_rows(at_once, detector))
+    # The texts are compared, because NaN equals NaN as a text, but not as a number.
+    assert repr(explanations_row_by_row) == repr(explain_all_rows(outcome_at_once, detector))

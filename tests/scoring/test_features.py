@@ -18,7 +18,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 @settings(max_examples=300, deadline=None)
 @given(st.datetimes(timezones=st.just(UTC)))
 def test_hour_and_day_of_week_equal_those_of_the_calendar(instant: datetime) -> None:
-    """The years 1 to 9999 include event times before 1970, which are negative."""
+    """Event times from year 1 to 9999 are allowed; those before 1970 are negative numbers."""
     event_time = np.asarray([(instant - EPOCH) // timedelta(microseconds=1)])
 
     assert hour(event_time)[0] == instant.hour
@@ -29,7 +29,7 @@ def test_the_plain_plan_has_the_signals_then_hour_and_day_of_week() -> None:
     readings = some_readings(200)
     plan = plain_plan(a_schema())
 
-    matrix = compute_features(readings, plan)
+    feature_matrix = compute_features(readings, plan)
 
     assert tuple(feature.name for feature in plan.features) == (
         "x1",
@@ -38,9 +38,9 @@ def test_the_plain_plan_has_the_signals_then_hour_and_day_of_week() -> None:
         "hour",
         "dayofweek",
     )
-    assert np.array_equal(matrix[:, :3], readings.values)
-    assert np.array_equal(matrix[:, 3], hour(readings.event_time))
-    assert np.array_equal(matrix[:, 4], day_of_week(readings.event_time))
+    assert np.array_equal(feature_matrix[:, :3], readings.values)
+    assert np.array_equal(feature_matrix[:, 3], hour(readings.event_time))
+    assert np.array_equal(feature_matrix[:, 4], day_of_week(readings.event_time))
 
 
 @settings(max_examples=30, deadline=None)
@@ -48,12 +48,12 @@ def test_the_plain_plan_has_the_signals_then_hour_and_day_of_week() -> None:
 def test_features_do_not_depend_on_micro_batch_boundaries(boundary: int) -> None:
     readings = some_readings(200)
     plan = plain_plan(a_schema())
-    expected = compute_features(readings, plan)
+    expected_features = compute_features(readings, plan)
 
     first_batch = compute_features(readings.take(slice(0, boundary)), plan)
     second_batch = compute_features(readings.take(slice(boundary, None)), plan)
 
-    assert np.concatenate([first_batch, second_batch]).tobytes() == expected.tobytes()
+    assert np.concatenate([first_batch, second_batch]).tobytes() == expected_features.tobytes()
 
 
 def test_a_plan_is_restored_from_a_manifest() -> None:
@@ -63,7 +63,7 @@ def test_a_plan_is_restored_from_a_manifest() -> None:
 
 
 @pytest.mark.parametrize(
-    "change",
+    "changed_fields",
     [
         {"version": PLAN_VERSION + 1},
         {"version": "new"},
@@ -75,6 +75,6 @@ def test_a_plan_is_restored_from_a_manifest() -> None:
     ],
     ids=str,
 )
-def test_an_invalid_plan_is_refused(change: dict[str, object]) -> None:
+def test_an_invalid_plan_is_refused(changed_fields: dict[str, object]) -> None:
     with pytest.raises(ModelRefused):
-        plan_from_plain(plain_plan(a_schema()).to_plain() | change, a_schema())
+        plan_from_plain(plain_plan(a_schema()).to_plain() | changed_fields, a_schema())

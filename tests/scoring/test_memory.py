@@ -1,4 +1,4 @@
-"""The memory does not depend on micro-batch boundaries, and can be undone and restored."""
+"""Memory: independence of micro-batch boundaries, undoing of changes, restoring from bytes."""
 
 from dataclasses import replace
 
@@ -44,13 +44,13 @@ def test_detections_do_not_depend_on_micro_batch_boundaries(
         detector.empty_memory(max_sensors=sensor_limit),
     )
 
-    at_once = score_in_batches(readings, detector, memory_at_once)
+    outcomes_at_once = score_in_batches(readings, detector, memory_at_once)
     batches = score_in_batches(
         readings, detector, memory_in_batches, boundaries_within(boundaries, readings)
     )
 
-    assert detection_bytes(batches) == detection_bytes(at_once)
-    assert ended_episodes(batches) == ended_episodes(at_once)
+    assert detection_bytes(batches) == detection_bytes(outcomes_at_once)
+    assert ended_episodes(batches) == ended_episodes(outcomes_at_once)
     assert memory_to_bytes(memory_in_batches) == memory_to_bytes(memory_at_once)
 
 
@@ -119,7 +119,7 @@ def test_the_least_recently_used_sensor_is_evicted() -> None:
 
     score_in_batches(readings, detector, memory)
 
-    assert memory.names == ["s1", "s2"]  # s2 replaced s1, then s1 replaced s0
+    assert memory.names == ["s1", "s2"]  # the sensor s2 replaced s1, then s1 replaced s0
     assert (memory.sensors, memory.evicted) == (2, 2)
 
 
@@ -208,13 +208,13 @@ def test_after_a_swap_to_other_columns_missing_values_become_the_new_location() 
     signals = (renamed_signal, *detector.schema.signals[1:])
     schema = detector.schema.model_copy(update={"signals": signals})
     levels = replace(detector.levels, location=detector.levels.location + 1_000.0)
-    successor = replace(detector, version="next", schema=schema, levels=levels)
+    successor_detector = replace(detector, version="next", schema=schema, levels=levels)
     memory, rows = some_memory(), some_readings(60)
     later_rows = rows.take(slice(50, None))
     later_rows.values[:, 1] = np.nan
 
-    memory.adopt(successor)
-    (outcome,) = score_in_batches(later_rows, successor, memory)
+    memory.adopt(successor_detector)
+    (outcome,) = score_in_batches(later_rows, successor_detector, memory)
 
     assert np.allclose(outcome.readings.values[:, 1], levels.location[1:, 1].mean(), atol=5.0)
 
@@ -225,15 +225,17 @@ def test_refractory_rows_do_not_end_an_episode_that_is_open_at_a_model_swap(old_
     values = rows.values.copy()
     values[40:] = 9.0 + 30.0 * np.abs(values[40:])
     rows = replace(rows, values=values)
-    successor = DETECTORS["forecast"]()
-    assert successor.decision is not None
-    successor = replace(successor, decision=replace(successor.decision, refractory_rows=100))
+    successor_detector = DETECTORS["forecast"]()
+    assert successor_detector.decision is not None
+    successor_detector = replace(
+        successor_detector, decision=replace(successor_detector.decision, refractory_rows=100)
+    )
     memory = DETECTORS[old_kind]().empty_memory()
     (outcome_before,) = score_in_batches(rows.take(slice(0, 45)), DETECTORS[old_kind](), memory)
     assert outcome_before.detections.is_anomaly[-1]
 
-    memory.adopt(successor)
-    (outcome_after,) = score_in_batches(rows.take(slice(45, None)), successor, memory)
+    memory.adopt(successor_detector)
+    (outcome_after,) = score_in_batches(rows.take(slice(45, None)), successor_detector, memory)
 
     assert outcome_after.detections.is_anomaly[0]
     assert (

@@ -1,4 +1,4 @@
-"""Processing: every record has exactly one outcome, for any bytes."""
+"""Processing: every record has exactly one outcome, even if its payload has arbitrary bytes."""
 
 import json
 from dataclasses import replace
@@ -26,7 +26,7 @@ def a_payload(values: tuple[float, ...] = NORMAL_VALUES, **changes: object) -> b
     return json.dumps(row | changes).encode()
 
 
-payloads = st.lists(
+payload_lists = st.lists(
     st.none()
     | st.binary(max_size=60)
     | st.sampled_from([a_payload(), a_payload(ANOMALOUS_VALUES), a_payload(x1=None), b"{", b"[]"])
@@ -41,8 +41,8 @@ payloads = st.lists(
 def detector_with_nan_scores() -> Detector:
     """Return a detector whose raw scores are all NaN."""
     detector = a_detector()
-    lengths = np.where(detector.forest.path_length > 0, np.nan, 0.0)
-    return replace(detector, forest=replace(detector.forest, path_length=lengths))
+    path_lengths = np.where(detector.forest.path_length > 0, np.nan, 0.0)
+    return replace(detector, forest=replace(detector.forest, path_length=path_lengths))
 
 
 def outcome_bytes(outcome: Outcome) -> tuple[object, ...]:
@@ -55,7 +55,7 @@ def outcome_bytes(outcome: Outcome) -> tuple[object, ...]:
 
 
 @settings(max_examples=150, deadline=None)
-@given(payloads)
+@given(payload_lists)
 def test_every_record_has_exactly_one_outcome(payloads: list[bytes | None]) -> None:
     outcome = process(payloads, a_detector(), a_detector().empty_memory())
 
@@ -71,19 +71,19 @@ def test_every_record_has_exactly_one_outcome(payloads: list[bytes | None]) -> N
 
 
 @settings(max_examples=50, deadline=None)
-@given(payloads=payloads, boundary=st.integers(0, 30))
+@given(payloads=payload_lists, boundary=st.integers(0, 30))
 def test_outcomes_do_not_depend_on_micro_batch_boundaries(
     payloads: list[bytes | None], boundary: int
 ) -> None:
-    at_once = process(payloads, a_detector(), a_detector().empty_memory())
+    outcome_at_once = process(payloads, a_detector(), a_detector().empty_memory())
 
     memory = a_detector().empty_memory()
     first_outcome = process(payloads[:boundary], a_detector(), memory)
     second_outcome = process(payloads[boundary:], a_detector(), memory)
 
     parts = zip(outcome_bytes(first_outcome), outcome_bytes(second_outcome), strict=True)
-    joined = tuple(first_part + second_part for first_part, second_part in parts)  # type: ignore[operator]  # each pair is two `bytes` or two lists
-    assert joined == outcome_bytes(at_once)
+    joined_bytes = tuple(first_part + second_part for first_part, second_part in parts)  # type: ignore[operator]  # each pair is two `bytes` or two lists
+    assert joined_bytes == outcome_bytes(outcome_at_once)
 
 
 def test_normal_anomalous_and_invalid_records_have_their_outcomes() -> None:
@@ -131,8 +131,8 @@ def test_score_readings_gives_the_same_scores_as_detect() -> None:
 
     outcome = score_readings(readings, [], a_detector(), a_detector().empty_memory())
 
-    expected = a_detector().detect(readings, a_detector().empty_memory()).detections
-    assert outcome.score_bits.tolist() == expected.raw_score.view(np.uint64).tolist()
+    expected_detections = a_detector().detect(readings, a_detector().empty_memory()).detections
+    assert outcome.score_bits.tolist() == expected_detections.raw_score.view(np.uint64).tolist()
 
 
 def test_a_stored_detector_scores_the_same_bits() -> None:
@@ -141,9 +141,11 @@ def test_a_stored_detector_scores_the_same_bits() -> None:
     restored_detector = detector_from_arrays("v", detector.schema, detector.plan, detector.arrays())
 
     readings = some_readings(100, seed=9)
-    expected = detector.detect(readings, detector.empty_memory()).detections
-    actual = restored_detector.detect(readings, restored_detector.empty_memory()).detections
-    assert expected.anomaly_score.tobytes() == actual.anomaly_score.tobytes()
+    expected_detections = detector.detect(readings, detector.empty_memory()).detections
+    actual_detections = restored_detector.detect(
+        readings, restored_detector.empty_memory()
+    ).detections
+    assert expected_detections.anomaly_score.tobytes() == actual_detections.anomaly_score.tobytes()
 
 
 @pytest.mark.parametrize(

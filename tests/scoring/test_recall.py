@@ -53,10 +53,13 @@ def test_a_known_sensor_warms_up_until_it_has_lagged_rows() -> None:
 
 def test_an_unknown_sensor_has_its_own_level_after_the_warm_up() -> None:
     detector = a_forecast_detector()
-    level = normal_values(60) * 0.5 + 3.0  # normal for this sensor, rare for others
+    # These values are normal for the new sensor, but rare for the known sensors.
+    values_of_new_sensor = normal_values(60) * 0.5 + 3.0
 
     (outcome,) = score_in_batches(
-        readings_at_minutes(list(range(0, 120, 2)), level, "new"), detector, detector.empty_memory()
+        readings_at_minutes(list(range(0, 120, 2)), values_of_new_sensor, "new"),
+        detector,
+        detector.empty_memory(),
     )
 
     assert statuses(outcome) == [Status.WARMING_UP] * 30 + [Status.SCORED] * 30
@@ -119,10 +122,10 @@ def test_rows_out_of_order_are_dead_letters_if_the_schema_rejects_them() -> None
 
 def test_a_gap_resets_the_lags_and_ends_an_open_episode() -> None:
     detector = a_forecast_detector()
-    gap = detector.levels.max_gap / MINUTE_MICROSECONDS
+    gap_minutes = detector.levels.max_gap / MINUTE_MICROSECONDS
     values = normal_values(6)
     values[3] = OUTLIER_VALUE
-    minutes = [0, 2, 4, 6, 6 + gap + 1, 8 + gap + 1]
+    minutes = [0, 2, 4, 6, 6 + gap_minutes + 1, 8 + gap_minutes + 1]
 
     (outcome,) = score_in_batches(
         readings_at_minutes(minutes, values), detector, detector.empty_memory()
@@ -140,10 +143,12 @@ def test_a_gap_resets_the_lags_and_ends_an_open_episode() -> None:
 
 def test_a_time_step_equal_to_the_gap_limit_is_not_a_gap() -> None:
     detector = a_forecast_detector()
-    gap = detector.levels.max_gap / MINUTE_MICROSECONDS
+    gap_minutes = detector.levels.max_gap / MINUTE_MICROSECONDS
 
     (outcome,) = score_in_batches(
-        readings_at_minutes([0, gap, 2 * gap], normal_values(3)), detector, detector.empty_memory()
+        readings_at_minutes([0, gap_minutes, 2 * gap_minutes], normal_values(3)),
+        detector,
+        detector.empty_memory(),
     )
 
     assert Status.GAP not in statuses(outcome)
@@ -199,7 +204,7 @@ def test_a_location_changes_slowly_even_during_a_fault() -> None:
     location = outcome.detections.evidence.location[:, 0]
     scale = outcome.detections.evidence.scale[0, 0]
     assert abs(location[200] - location[0]) < 0.2 * scale
-    # Each of 100 rows moves the location by 0.003 scales.
+    # Each of the last 100 rows may move the location by 0.003 times the scale.
     assert abs(location[-1] - location[200]) < 0.31 * scale
 
 
@@ -210,8 +215,8 @@ def test_squash_is_linear_near_zero_and_logarithmic_beyond() -> None:
         LINEAR_SCALES + np.log(1e6 - LINEAR_SCALES + 1.0)
     )
     assert compress_outliers(-1e6) == -compress_outliers(1e6)
-    compressed = [compress_outliers(value) for value in np.linspace(-50, 50, 1_001)]
-    assert np.all(np.diff(compressed) > 0)
+    compressed_values = [compress_outliers(value) for value in np.linspace(-50, 50, 1_001)]
+    assert np.all(np.diff(compressed_values) > 0)
 
 
 def test_rows_of_one_sensor_do_not_change_the_scores_of_another() -> None:

@@ -12,14 +12,14 @@ from tests.reading_builders import a_detector
 def test_load_kernels_calls_the_kernel_that_parses_many_rows(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    calls = []
+    argument_counts = []
 
     def read_and_count(*arguments: Any) -> Any:
-        calls.append(len(arguments))
+        argument_counts.append(len(arguments))
         return read_json_rows(*arguments)
 
     monkeypatch.setattr("sensorwatch.common.rows.parsing.read_json_rows", read_and_count)
 
     load_kernels(a_detector())
 
-    assert calls
+    assert argument_counts

@@ -8,18 +8,18 @@ from numpy.typing import NDArray
 
 from sensorwatch.common.simulation.faults import VALUE_KINDS, FaultKind, inject_fault
 
-SCALE = np.array([1.0, 2.0, 0.5])
+NOISE_SCALE = np.array([1.0, 2.0, 0.5])
 
 
 def sensor_values(rows: int = 400, seed: int = 7) -> NDArray[np.float64]:
     rng = np.random.default_rng(seed)
     common_noise = rng.standard_normal((rows, 1))
     noise = 0.9 * common_noise + np.sqrt(1 - 0.81) * rng.standard_normal((rows, 3))
-    values: NDArray[np.float64] = np.array([20.0, 50.0, -10.0]) + SCALE * noise
+    values: NDArray[np.float64] = np.array([20.0, 50.0, -10.0]) + NOISE_SCALE * noise
     return values
 
 
-def correlation(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def correlation_matrix(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(np.corrcoef(values.T))
 
 
@@ -40,7 +40,7 @@ def inject_with_defaults(
         first_row=first_row,
         length=length,
         size=size,
-        scale=SCALE,
+        scale=NOISE_SCALE,
         rng=rng,
         signals=signals,
     )
@@ -74,20 +74,20 @@ def test_a_shift_has_the_requested_size_in_standard_deviations(
 ) -> None:
     values = sensor_values()
 
-    change = (inject_with_defaults(values, kind, size=size) - values)[100:150] / SCALE
+    value_change = (inject_with_defaults(values, kind, size=size) - values)[100:150] / NOISE_SCALE
 
-    assert np.abs(change) == pytest.approx(size)
-    assert len(np.unique(np.sign(change))) == 1
+    assert np.abs(value_change) == pytest.approx(size)
+    assert len(np.unique(np.sign(value_change))) == 1
 
 
 def test_a_drift_grows_linearly_to_its_size() -> None:
     values = sensor_values()
 
-    change = np.abs(inject_with_defaults(values, FaultKind.DRIFT, length=50, size=5.0) - values)[
-        100:150
-    ]
+    value_change = np.abs(
+        inject_with_defaults(values, FaultKind.DRIFT, length=50, size=5.0) - values
+    )[100:150]
 
-    assert change / SCALE == pytest.approx(np.outer(np.arange(1, 51) / 10, np.ones(3)))
+    assert value_change / NOISE_SCALE == pytest.approx(np.outer(np.arange(1, 51) / 10, np.ones(3)))
 
 
 def test_the_size_of_a_noise_burst_is_its_standard_deviation() -> None:
@@ -98,8 +98,8 @@ def test_the_size_of_a_noise_burst_is_its_standard_deviation() -> None:
         - values
     )
 
-    assert added_noise[1:].std(axis=0) / SCALE == pytest.approx(4.0, rel=0.03)
-    assert added_noise[1:].mean(axis=0) / SCALE == pytest.approx(0.0, abs=0.15)
+    assert added_noise[1:].std(axis=0) / NOISE_SCALE == pytest.approx(4.0, rel=0.03)
+    assert added_noise[1:].mean(axis=0) / NOISE_SCALE == pytest.approx(0.0, abs=0.15)
 
 
 def test_a_stuck_sensor_repeats_the_previous_row() -> None:
@@ -119,8 +119,8 @@ def test_a_broken_correlation_inverts_the_correlation_of_one_signal_but_not_its_
 
     (signal,) = np.flatnonzero((faulty_values != values).any(axis=0))
     other_signals = [column for column in range(3) if column != signal]
-    assert (correlation(values)[signal, other_signals] > 0.7).all()
-    assert (correlation(faulty_values[1:])[signal, other_signals] < -0.9).all()
+    assert (correlation_matrix(values)[signal, other_signals] > 0.7).all()
+    assert (correlation_matrix(faulty_values[1:])[signal, other_signals] < -0.9).all()
     assert faulty_values[:, signal].std() == pytest.approx(values[:, signal].std(), rel=0.1)
 
 
@@ -164,6 +164,6 @@ def test_a_broken_correlation_of_one_signal_is_an_error() -> None:
             first_row=1,
             length=20,
             size=1.0,
-            scale=SCALE[:1],
+            scale=NOISE_SCALE[:1],
             rng=np.random.default_rng(0),
         )

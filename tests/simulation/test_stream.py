@@ -36,8 +36,8 @@ def single_chunk(simulation: Simulation) -> Chunk:
 
 
 def column_bytes(chunk: Chunk) -> list[bytes]:
-    names = ("event_time", "sensor", "values", "kind", "defect")
-    return [getattr(chunk, name).tobytes() for name in names]
+    column_names = ("event_time", "sensor", "values", "kind", "defect")
+    return [getattr(chunk, name).tobytes() for name in column_names]
 
 
 @settings(max_examples=25, deadline=None)
@@ -106,11 +106,11 @@ def test_signals_correlate_and_have_a_daily_cycle() -> None:
 
 @pytest.mark.parametrize("kind", VALUE_FAULTS)
 def test_exactly_the_changed_rows_are_labelled(kind: FaultKind) -> None:
-    plan = FaultPlan(rate=0.002, kinds=(kind,), size=6)
+    fault_plan = FaultPlan(rate=0.002, kinds=(kind,), size=6)
 
     healthy_chunk, faulty_chunk = (
         single_chunk(a_simulation(faults=None)),
-        single_chunk(a_simulation(faults=plan)),
+        single_chunk(a_simulation(faults=fault_plan)),
     )
 
     is_changed = (healthy_chunk.values != faulty_chunk.values).any(axis=1)
@@ -120,29 +120,29 @@ def test_exactly_the_changed_rows_are_labelled(kind: FaultKind) -> None:
 
 
 def test_a_spike_changes_every_signal_by_its_size_times_the_noise() -> None:
-    plan = FaultPlan(rate=0.002, kinds=(FaultKind.SPIKE,), size=6)
+    fault_plan = FaultPlan(rate=0.002, kinds=(FaultKind.SPIKE,), size=6)
 
     healthy_chunk, faulty_chunk = (
         single_chunk(a_simulation(faults=None)),
-        single_chunk(a_simulation(faults=plan)),
+        single_chunk(a_simulation(faults=fault_plan)),
     )
 
-    change = (
+    change_in_noise_scales = (
         np.abs(faulty_chunk.values - healthy_chunk.values)[faulty_chunk.kind > 0] / noise_scale()
     )
-    assert change == pytest.approx(6, abs=1e-5)
+    assert change_in_noise_scales == pytest.approx(6, abs=1e-5)
 
 
 def test_a_dropout_removes_rows_of_one_sensor() -> None:
-    plan = FaultPlan(rate=0.001, kinds=(FaultKind.DROPOUT,))
+    fault_plan = FaultPlan(rate=0.001, kinds=(FaultKind.DROPOUT,))
 
-    chunk = single_chunk(a_simulation(faults=plan))
+    chunk = single_chunk(a_simulation(faults=fault_plan))
 
     steps_by_sensor = [
         np.diff(chunk.event_time[chunk.sensor == sensor]) // 1_000_000 for sensor in range(5)
     ]
-    steps = np.concatenate(steps_by_sensor)
-    gaps = steps[steps > 1]
+    time_steps = np.concatenate(steps_by_sensor)
+    gaps = time_steps[time_steps > 1]
     assert len(gaps) > 5
     assert gaps.min() >= 11
     assert gaps.max() <= 31
@@ -151,11 +151,11 @@ def test_a_dropout_removes_rows_of_one_sensor() -> None:
 
 
 def test_faults_do_not_change_other_rows() -> None:
-    plan = FaultPlan(rate=0.002, kinds=(*VALUE_FAULTS, FaultKind.MALFORMED))
+    fault_plan = FaultPlan(rate=0.002, kinds=(*VALUE_FAULTS, FaultKind.MALFORMED))
 
     healthy_chunk, faulty_chunk = (
         single_chunk(a_simulation(faults=None)),
-        single_chunk(a_simulation(faults=plan)),
+        single_chunk(a_simulation(faults=fault_plan)),
     )
 
     has_healthy_values = np.isin(faulty_chunk.kind, [0, 1 + FAULT_KINDS.index(FaultKind.MALFORMED)])
@@ -171,8 +171,8 @@ def test_only_malformed_rows_have_a_defect() -> None:
 
 
 def test_the_rate_is_the_share_of_rows_at_which_a_fault_begins() -> None:
-    plan = FaultPlan(rate=0.01, kinds=(FaultKind.SPIKE,))
+    fault_plan = FaultPlan(rate=0.01, kinds=(FaultKind.SPIKE,))
 
-    share = np.mean(single_chunk(a_simulation(rows=100_000, faults=plan)).kind > 0)
+    faulty_share = np.mean(single_chunk(a_simulation(rows=100_000, faults=fault_plan)).kind > 0)
 
-    assert share == pytest.approx(0.01, rel=0.15)
+    assert faulty_share == pytest.approx(0.01, rel=0.15)

@@ -68,12 +68,14 @@ def test_each_accepted_row_after_the_training_rows_has_one_line_in_order(
         assert (line["episode"] != "") == is_anomaly
     for sensor in ("s0", "s1"):
         statuses = [line["status"] for line in scores if line["sensor_id"] == sensor]
-        assert statuses == sorted(statuses, reverse=True), "a sensor is warming up, then scored"
+        assert statuses == sorted(statuses, reverse=True), (
+            "each sensor must first warm up and then be scored"
+        )
     assert {"scored"} <= {line["status"] for line in scores} <= {"warming_up", "scored"}
 
 
 def test_an_episode_is_named_by_its_first_row(tmp_path: Path) -> None:
-    """One of two sensors has a level shift. Some rows of that period are rejected."""
+    """One of two sensors has a level shift, and some rows are rejected during the shift."""
     readings = some_readings(300)
     values = readings.values.copy()
     values[200:220:2, 0] += 12.0
@@ -122,7 +124,7 @@ def test_a_backtest_gives_the_same_scores_as_the_consumer_bit_for_bit(
 ) -> None:
     readings = some_readings(200, seed=seed)
     payloads = [payload_of(readings, row) for row in range(len(readings))]
-    expected = process(payloads, a_detector(), a_detector().empty_memory())
+    expected_outcome = process(payloads, a_detector(), a_detector().empty_memory())
 
     records = (msgspec.json.decode(payload) for payload in payloads)
     outcomes = list(
@@ -133,8 +135,8 @@ def test_a_backtest_gives_the_same_scores_as_the_consumer_bit_for_bit(
 
     raw_scores = np.concatenate([outcome.detections.raw_score for outcome in outcomes])
     anomaly_scores = np.concatenate([outcome.detections.anomaly_score for outcome in outcomes])
-    assert raw_scores.tobytes() == expected.detections.raw_score.tobytes()
-    assert anomaly_scores.tobytes() == expected.detections.anomaly_score.tobytes()
+    assert raw_scores.tobytes() == expected_outcome.detections.raw_score.tobytes()
+    assert anomaly_scores.tobytes() == expected_outcome.detections.anomaly_score.tobytes()
 
 
 def payload_of(readings: Readings, row: int) -> bytes:

@@ -22,8 +22,8 @@ from tests.trainer.training_builders import simulated_readings, write_rows
 
 def run_command(*args: str) -> int:
     app = typer_app()
-    for function in (train, evaluate, backtest):
-        app.command()(function)
+    for command_function in (train, evaluate, backtest):
+        app.command()(command_function)
     return run(app, args, name="trainer")
 
 
@@ -31,7 +31,8 @@ def run_command(*args: str) -> int:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a working folder with the default schema and a file of healthy rows."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("SENSORWATCH__TRAINER__TREES", "20")  # 20 trees are enough and train fast
+    # For these tests, 20 trees are enough, and they are trained fast.
+    monkeypatch.setenv("SENSORWATCH__TRAINER__TREES", "20")
     (tmp_path / "schemas").mkdir()
     (tmp_path / "schemas" / "default.toml").write_bytes(DEFAULT_SCHEMA.read_bytes())
     write_rows(tmp_path / "rows.csv", simulated_readings(), x1_texts={10: "x", 11: ""})
@@ -74,7 +75,7 @@ def test_a_second_version_is_promoted_only_with_the_option_promote(folder: Path)
 def test_a_version_that_fails_its_checks_is_not_promoted(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A tenth of the training rows are outliers, so injected faults of that size look normal."""
+    """A tenth of the training rows are outliers, so injected faults of equal size look normal."""
     readings = simulated_readings()
     values = readings.values.copy()
     values[::10] *= 10.0

@@ -52,7 +52,7 @@ def test_a_path_that_changes_one_bit_of_one_row_fails() -> None:
 
 
 def path_that_clears_the_memory(serialized: SerializedRows, detector: Detector) -> list[Outcome]:
-    """Score the second half of the rows with an empty memory."""
+    """Score the rows in two halves, each with an empty memory at the start."""
     half_length = len(serialized.payloads) // 2
     halves = (serialized.payloads[:half_length], serialized.payloads[half_length:])
     return [score_through_kafka(replace(serialized, payloads=rows), detector)[0] for rows in halves]
@@ -79,7 +79,7 @@ def path_with_shifted_episodes(serialized: SerializedRows, detector: Detector) -
     [path_that_clears_the_memory, path_without_closed_episodes, path_with_shifted_episodes],
 )
 def test_a_path_that_loses_its_memory_or_an_episode_fails(scoring_path: ScoringPath) -> None:
-    """The rows contain a level shift, which opens an episode that later closes."""
+    """The rows contain a level shift, so that an episode opens and closes."""
     readings = sort_by_time(simulated_readings()).take(slice(0, 900))
     values = readings.values.copy()
     values[(readings.sensor == 3) & (readings.index >= 300) & (readings.index < 600)] += 20.0

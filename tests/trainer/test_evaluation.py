@@ -94,8 +94,8 @@ def make_always_alarm(detector: Detector) -> Detector:
 
 
 def randomise_scores(detector: Detector) -> Detector:
-    lengths = np.random.default_rng(0).permutation(detector.forest.path_length)
-    random_forest = replace(detector.forest, path_length=lengths)
+    path_lengths = np.random.default_rng(0).permutation(detector.forest.path_length)
+    random_forest = replace(detector.forest, path_length=path_lengths)
     return use_forest_only(replace(detector, forest=random_forest))
 
 
@@ -117,7 +117,7 @@ def use_forest_only(detector: Detector) -> Detector:
 def test_a_broken_model_fails_the_gate_with_the_names_of_its_checks(
     version: ModelVersion, break_detector: BreakDetector, failed_names: set[str]
 ) -> None:
-    """The rows are new, because another model scores the faults in training rows."""
+    """With training rows, a newly fitted detector would score the faults, so the rows are new."""
     broken_version = ModelVersion(break_detector(version.detector), version.manifest)
     dataset = replace(a_dataset(simulated_readings(seed=1)), sha256="cd" * 32)
 
@@ -156,7 +156,7 @@ def test_rows_at_another_level_fail_the_alert_rate_checks(version: ModelVersion)
 
 
 @pytest.mark.parametrize(
-    ("trainer_settings", "bounds"),
+    ("trainer_settings", "expected_bounds"),
     [
         (PLAIN_SETTINGS, {"recall": 0.1, "roc_auc": 0.85}),
         (TRAINER_SETTINGS, {"recall": 0.8, "roc_auc": 0.95}),
@@ -167,7 +167,7 @@ def test_a_plain_model_of_one_signal_has_lower_bounds_which_the_report_states(
     report: dict[str, Any],
     tmp_path: Path,
     trainer_settings: TrainerSettings,
-    bounds: dict[str, float],
+    expected_bounds: dict[str, float],
 ) -> None:
     schema = Schema(signals=(NumericColumn(name="x1"),))
     readings = some_readings(2_000, signals=1, sensors=1)
@@ -177,12 +177,12 @@ def test_a_plain_model_of_one_signal_has_lower_bounds_which_the_report_states(
 
     one_signal_report = evaluate(registry.load("one"), readings)
 
-    detection = one_signal_report["failures"]
-    assert detection["varying_signals"] == 1
-    assert detection["gated"] == {"kind": "spike", "size": 8.0} | bounds
+    failure_section = one_signal_report["failures"]
+    assert failure_section["varying_signals"] == 1
+    assert failure_section["gated"] == {"kind": "spike", "size": 8.0} | expected_bounds
     assert report["failures"]["gated"]["recall"] == 0.8
     assert not {"broken_correlation", "spike, one signal"} & {
-        case["kind"] for case in detection["cases"]
+        case["kind"] for case in failure_section["cases"]
     }
     check_names = {check["name"] for check in one_signal_report["checks"]}
     memory_checks = {"failures.level_shift", "failures.stuck"} & check_names
@@ -228,7 +228,7 @@ def test_signals_that_never_change_fail_the_recall_check_with_a_reason(tmp_path:
 def test_training_rows_are_scored_from_the_levels_at_the_start_of_training(
     tmp_path: Path,
 ) -> None:
-    """The rows drift by 6 spreads. From the final levels, over a tenth of the first rows alarm."""
+    """The rows drift by 6 spreads, so scoring from the final levels would raise many alarms."""
     readings = some_readings(3_000, sensors=1)
     drifting_readings = replace(
         readings,

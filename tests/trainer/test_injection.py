@@ -36,39 +36,39 @@ def inject_faults(
 def test_only_faulty_rows_are_changed_and_most_rows_are_healthy(
     kind: FaultKind, rows: int, sensors: int, seed: int
 ) -> None:
-    result = inject_faults(kind, rows=rows, sensors=sensors, seed=seed)
+    injected_faults = inject_faults(kind, rows=rows, sensors=sensors, seed=seed)
 
     original_values = some_readings(rows, sensors=sensors).values
-    is_changed = (result.readings.values != original_values).any(axis=1)
-    assert not (is_changed & ~result.faulty).any()
-    assert result.faulty.sum() * 4 <= rows
-    episode_rows = [row for episode in result.episodes for row in episode.tolist()]
-    assert sorted(episode_rows) == np.flatnonzero(result.faulty).tolist()
+    is_changed = (injected_faults.readings.values != original_values).any(axis=1)
+    assert not (is_changed & ~injected_faults.faulty).any()
+    assert injected_faults.faulty.sum() * 4 <= rows
+    episode_rows = [row for episode in injected_faults.episodes for row in episode.tolist()]
+    assert sorted(episode_rows) == np.flatnonzero(injected_faults.faulty).tolist()
 
 
 @settings(deadline=None)
 @given(FAULT_KINDS)
 def test_an_episode_has_rows_of_one_sensor_in_time_order(kind: FaultKind) -> None:
-    result = inject_faults(kind, sensors=5)
+    injected_faults = inject_faults(kind, sensors=5)
 
-    assert result.episodes
-    for rows in result.episodes:
-        assert len(set(result.readings.sensor[rows].tolist())) == 1
-        assert (np.diff(result.readings.event_time[rows]) > 0).all()
+    assert injected_faults.episodes
+    for rows in injected_faults.episodes:
+        assert len(set(injected_faults.readings.sensor[rows].tolist())) == 1
+        assert (np.diff(injected_faults.readings.event_time[rows]) > 0).all()
 
 
 def test_a_spike_has_the_requested_size_in_spreads() -> None:
-    result = inject_faults(FaultKind.SPIKE, size=8.0)
+    injected_faults = inject_faults(FaultKind.SPIKE, size=8.0)
 
-    (row,) = result.episodes[0].tolist()
-    step = np.abs(result.readings.values[row] - some_readings(400).values[row])
-    np.testing.assert_allclose(step, 8.0 * robust_spread(some_readings(400)))
+    (row,) = injected_faults.episodes[0].tolist()
+    value_change = np.abs(injected_faults.readings.values[row] - some_readings(400).values[row])
+    np.testing.assert_allclose(value_change, 8.0 * robust_spread(some_readings(400)))
 
 
 def test_values_stay_within_the_bounds_of_the_schema() -> None:
-    result = inject_faults(FaultKind.SPIKE, size=1e6)
+    injected_faults = inject_faults(FaultKind.SPIKE, size=1e6)
 
-    assert np.abs(result.readings.values).max() == 1_000.0
+    assert np.abs(injected_faults.readings.values).max() == 1_000.0
 
 
 def test_a_signal_that_never_changes_gets_no_fault() -> None:
@@ -76,7 +76,7 @@ def test_a_signal_that_never_changes_gets_no_fault() -> None:
     values = readings.values.copy()
     values[:, 1] = 5.0
 
-    result = inject_case(
+    injected_faults = inject_case(
         replace(readings, values=values),
         FaultCase(FaultKind.SPIKE, 8.0),
         schema=a_schema(),
@@ -84,15 +84,18 @@ def test_a_signal_that_never_changes_gets_no_fault() -> None:
         episodes=20,
     )
 
-    assert (result.readings.values[:, 1] == 5.0).all()
-    assert (result.readings.values[result.faulty][:, 0] != values[result.faulty][:, 0]).all()
+    assert (injected_faults.readings.values[:, 1] == 5.0).all()
+    assert (
+        injected_faults.readings.values[injected_faults.faulty][:, 0]
+        != values[injected_faults.faulty][:, 0]
+    ).all()
 
 
-@pytest.mark.parametrize("share", [0.0, 0.05])
-def test_the_robust_spread_is_hardly_changed_by_a_few_outliers(share: float) -> None:
+@pytest.mark.parametrize("outlier_share", [0.0, 0.05])
+def test_the_robust_spread_is_hardly_changed_by_a_few_outliers(outlier_share: float) -> None:
     readings = some_readings(10_000)
     values = readings.values.copy()
-    values[: int(share * len(values))] = 1e6
+    values[: int(outlier_share * len(values))] = 1e6
 
     np.testing.assert_allclose(robust_spread(replace(readings, values=values)), 1.0, rtol=0.1)
 
@@ -104,7 +107,7 @@ def test_missing_values_are_ignored_by_the_spread_and_by_injection() -> None:
     values[:, 2] = np.nan
     readings_with_missing = replace(readings, values=values)
 
-    result = inject_case(
+    injected_faults = inject_case(
         readings_with_missing,
         FaultCase(FaultKind.NOISE_BURST, 8.0),
         schema=a_schema(),
@@ -114,9 +117,9 @@ def test_missing_values_are_ignored_by_the_spread_and_by_injection() -> None:
 
     assert robust_spread(readings_with_missing)[:2] == pytest.approx(1.0, rel=0.2)
     assert robust_spread(readings_with_missing)[2] == 0.0
-    is_changed = result.readings.values != values
+    is_changed = injected_faults.readings.values != values
     assert (is_changed[:, 1] & ~np.isnan(values[:, 1])).any()
-    np.testing.assert_array_equal(np.isnan(result.readings.values), np.isnan(values))
+    np.testing.assert_array_equal(np.isnan(injected_faults.readings.values), np.isnan(values))
 
 
 @settings(deadline=None)
@@ -127,7 +130,7 @@ def test_no_fault_starts_before_a_sensors_first_eligible_row(
     readings = some_readings(400)
     is_eligible = (readings.index >= first_row) & (readings.sensor == 1)
 
-    result = inject_case(
+    injected_faults = inject_case(
         readings,
         FaultCase(kind, 8.0),
         schema=a_schema(),
@@ -136,5 +139,5 @@ def test_no_fault_starts_before_a_sensors_first_eligible_row(
         eligible=is_eligible,
     )
 
-    assert result.episodes
-    assert not (result.faulty & ~is_eligible).any()
+    assert injected_faults.episodes
+    assert not (injected_faults.faulty & ~is_eligible).any()

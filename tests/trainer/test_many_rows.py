@@ -1,4 +1,4 @@
-"""Training on a sample of the rows. Tests lower MAX_FIT_ROWS, so that small tables exceed it."""
+"""Training on a sample of the rows: tests lower MAX_FIT_ROWS, so that small tables exceed it."""
 
 from dataclasses import fields, replace
 
@@ -44,12 +44,12 @@ def interleaved_rows(rows: int, sensors: int) -> SensorRows:
 
 def readings_of_many_sensors(sensors: int, rows: int = 30_000, *, seed: int = 0) -> Readings:
     """Return interleaved rows of sensors with different levels and autocorrelated noise."""
-    random = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     steps = -(-rows // sensors)
-    values = random.normal(size=(steps, sensors, 3))
+    values = rng.normal(size=(steps, sensors, 3))
     for step in range(1, steps):
         values[step] = 0.6 * values[step - 1] + 0.8 * values[step]
-    values += 10.0 * random.normal(size=(1, sensors, 3))
+    values += 10.0 * rng.normal(size=(1, sensors, 3))
     row_numbers = np.arange(rows, dtype=np.int64)
     return Readings(
         row_numbers,
@@ -73,9 +73,9 @@ def test_about_max_fit_rows_are_sampled_evenly_over_time(sensors: int) -> None:
 def test_no_sensor_is_preferred() -> None:
     sensor_rows = interleaved_rows(100_000, 5)
 
-    counts = np.bincount(sensor_rows.sensor[sample_rows(sensor_rows, seed=0)])
+    sampled_rows_by_sensor = np.bincount(sensor_rows.sensor[sample_rows(sensor_rows, seed=0)])
 
-    assert counts.min() >= 0.5 * PATCHED_MAX_ROWS / 5
+    assert sampled_rows_by_sensor.min() >= 0.5 * PATCHED_MAX_ROWS / 5
 
 
 def test_whole_row_ranges_of_a_sensor_are_sampled() -> None:
@@ -107,13 +107,13 @@ def test_a_row_range_is_warmed_up_by_the_previous_rows_of_its_sensor() -> None:
     rows = np.zeros(600, dtype=np.bool_)
     rows[300:330:3] = True
 
-    warm_up_mask = np.flatnonzero(sensor_rows.warm_up_mask(rows))
+    warm_up_rows = np.flatnonzero(sensor_rows.warm_up_mask(rows))
 
-    np.testing.assert_array_equal(warm_up_mask, 300 - 3 * np.arange(WARM_UP_ROWS, 0, -1))
+    np.testing.assert_array_equal(warm_up_rows, 300 - 3 * np.arange(WARM_UP_ROWS, 0, -1))
 
 
 def test_a_sampled_row_is_recalled_with_its_actual_previous_rows() -> None:
-    """The recalled columns of a sampled row are the same as if every row were sampled."""
+    """Sampling does not change the columns that `recall` computes for a sampled row."""
     readings = readings_of_many_sensors(7, 45_000)
     sampled = sample_rows(SensorRows(readings.sensor), seed=0)
     levels = fit_levels(readings, a_schema(), min_rows=100)
@@ -146,7 +146,7 @@ def a_memory() -> Memory:
 def test_no_row_is_scored_by_a_model_that_was_fitted_on_that_row_or_its_neighbour(
     sensors: int, period: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The rows form two folds, or one fold per block if blocks could coincide with a season."""
+    """There are two folds, or one per block if there is a season or if there are many sensors."""
     fits: list[tuple[NDArray[np.bool_], FitResult]] = []
 
     def recording_fit(
@@ -165,9 +165,9 @@ def test_no_row_is_scored_by_a_model_that_was_fitted_on_that_row_or_its_neighbou
     )
 
     rows = len(fits[0][0])
-    block = np.arange(rows) * 10 // rows
+    block_numbers = np.arange(rows) * 10 // rows
     for fold, (fitting, _) in enumerate(fits):
-        is_scored_row = block % len(fits) == fold
+        is_scored_row = block_numbers % len(fits) == fold
         assert not (fitting & is_scored_row).any()
         assert not (fitting[1:] & is_scored_row[:-1]).any()
         assert fitting.sum() >= 0.25 * rows
@@ -187,7 +187,7 @@ def test_no_row_is_scored_by_a_model_that_was_fitted_on_that_row_or_its_neighbou
     ids=["simulated", "one sensor", "many sensors"],
 )
 def test_clean_later_rows_alarm_at_about_the_target_rate(readings: Readings, target: float) -> None:
-    """The alert rate is within a factor of three of the target, for a sample of 1 in 8 rows."""
+    """After training on 1 in 8 rows, the alert rate is within a factor of 3 of the target."""
     training_rows, later_rows = readings.take(slice(0, 40_000)), readings.take(slice(40_000, None))
 
     detector, memory = fit_with_memory(training_rows, a_schema(), settings_for_target(target))
@@ -202,11 +202,11 @@ def settings_for_target(target: float) -> TrainerSettings:
 
 def test_the_order_of_the_rows_in_the_file_does_not_matter() -> None:
     readings = readings_of_many_sensors(10, 12_000)
-    order = np.random.default_rng(3).permutation(len(readings))
+    shuffled_order = np.random.default_rng(3).permutation(len(readings))
     shuffled_readings = replace(
-        readings.take(order),
+        readings.take(shuffled_order),
         index=np.arange(len(readings)),
-        sensor=9 - readings.sensor[order],
+        sensor=9 - readings.sensor[shuffled_order],
         sensor_ids=tuple(reversed(readings.sensor_ids)),
     )
 
@@ -228,7 +228,7 @@ def test_a_manifest_contains_the_number_of_calibration_rows() -> None:
     split, scores = candidate.split, candidate.calibration.scores
     assert split["fit_rows"] == 12_000
     assert 0.9 * PATCHED_MAX_ROWS <= split["calibration_rows"] <= 1.1 * PATCHED_MAX_ROWS
-    # Calibration rows in the warm-up of their sensor have no score in `scores`.
+    # `scores` has no score for a calibration row that is in the warm-up of its sensor.
     assert 0.9 * split["calibration_rows"] <= len(scores) <= split["calibration_rows"]
 
 
@@ -250,15 +250,15 @@ def test_subsampling_a_sensors_rows_hardly_changes_its_level(
     levels_of_all_rows = fit_levels(readings, a_schema(), min_rows=100)
 
     assert not np.array_equal(levels_of_sample.location, levels_of_all_rows.location)
-    difference = (
+    location_difference = (
         levels_of_sample.location - levels_of_all_rows.location
     ) / levels_of_all_rows.scale
-    assert np.abs(difference)[1:].max() < 0.15
+    assert np.abs(location_difference)[1:].max() < 0.15
     assert np.abs(levels_of_sample.scale / levels_of_all_rows.scale - 1.0)[1:].max() < 0.1
 
 
 def test_the_gap_limit_is_learned_from_consecutive_rows() -> None:
-    """Subsampled rows are further apart, so the gap limit would be too long."""
+    """A gap limit learned from sampled rows would be too long, because these are further apart."""
     readings = readings_of_many_sensors(2, 40_000)
 
     assert fit_levels(readings, a_schema(), min_rows=100).max_gap == 10_000_000
@@ -266,7 +266,7 @@ def test_the_gap_limit_is_learned_from_consecutive_rows() -> None:
 
 
 def test_a_daily_season_does_not_hide_faults_if_there_are_few_days() -> None:
-    """With two folds, a fit would miss half of the daily season and the threshold would rise."""
+    """With only two folds, each fit would miss half of the daily peaks and raise the threshold."""
     days, steps_per_day, sensors = 7, 288, 7
     rows, training_length = days * steps_per_day * sensors, 4 * steps_per_day * sensors
     readings = readings_of_many_sensors(sensors, rows)

@@ -1,4 +1,4 @@
-"""A season is fitted only if at least three whole cycles show one."""
+"""A season is fitted only if the rows cover at least three whole cycles and show a season."""
 
 from collections.abc import Callable
 
@@ -16,26 +16,26 @@ from tests.reading_builders import START_TIME
 
 HOUR = DAY // 24
 MIDNIGHT = START_TIME - START_TIME % DAY
-Times = NDArray[np.int64]
+TimeArray = NDArray[np.int64]
 ResidualArray = NDArray[np.float64]
 
 
-def regular_times(days: int, per_day: int = 24) -> Times:
-    return MIDNIGHT + DAY // per_day * np.arange(days * per_day, dtype=np.int64)
+def regular_times(days: int, rows_per_day: int = 24) -> TimeArray:
+    return MIDNIGHT + DAY // rows_per_day * np.arange(days * rows_per_day, dtype=np.int64)
 
 
 def white_noise(n: int, seed: int, signals: int = 1) -> ResidualArray:
     return np.random.default_rng(seed).normal(size=(n, signals))
 
 
-def peak_at_eight(times: Times) -> ResidualArray:
+def peak_at_eight(times: TimeArray) -> ResidualArray:
     return np.asarray(6.0 * (times // HOUR % 24 == 8)[:, np.newaxis])
 
 
-@pytest.mark.parametrize(("days", "per_day"), [(3, 288), (20, 24), (100, 24), (30, 4)])
+@pytest.mark.parametrize(("days", "rows_per_day"), [(3, 288), (20, 24), (100, 24), (30, 4)])
 @pytest.mark.parametrize("kind", ["whitened", "autocorrelated", "heavy_tailed"])
-def test_noise_has_no_season(days: int, per_day: int, kind: str) -> None:
-    times = regular_times(days, per_day)
+def test_noise_has_no_season(days: int, rows_per_day: int, kind: str) -> None:
+    times = regular_times(days, rows_per_day)
     seasons_fitted = 0
     for seed in range(10):
         residuals = white_noise(len(times), seed)
@@ -44,7 +44,7 @@ def test_noise_has_no_season(days: int, per_day: int, kind: str) -> None:
                 residuals[row] += 0.9 * residuals[row - 1]
         if kind == "heavy_tailed":
             residuals = np.random.default_rng(seed).standard_t(3, size=residuals.shape)
-        seasons_fitted += fit_season(residuals, times, DAY / per_day).is_present
+        seasons_fitted += fit_season(residuals, times, DAY / rows_per_day).is_present
     assert seasons_fitted <= 1
 
 
@@ -111,15 +111,17 @@ def test_two_rows_give_no_season(step: float) -> None:
     assert not fit_season(np.zeros((2, 1)), regular_times(1)[:2], step).is_present
 
 
-def rows_with_peak(days: int, seed: int, height: float = 25.0) -> tuple[Times, ResidualArray]:
+def rows_with_peak(
+    days: int, seed: int, peak_height: float = 25.0
+) -> tuple[TimeArray, ResidualArray]:
     times = regular_times(days)
     values = white_noise(len(times), seed)
     for row in range(1, len(values)):
         values[row] += 0.5 * values[row - 1]
-    return times, values + height / 6.0 * peak_at_eight(times)
+    return times, values + peak_height / 6.0 * peak_at_eight(times)
 
 
-def readings_of(times: Times, values: ResidualArray) -> Readings:
+def readings_of(times: TimeArray, values: ResidualArray) -> Readings:
     n = len(times)
     return Readings(
         np.arange(n), times, np.zeros(n, dtype=np.int32), ("s",), values, np.empty((n, 0))
@@ -137,9 +139,9 @@ def remove_peaks(values: ResidualArray, days: NDArray[np.int64]) -> None:
     values[24 * days + 8] -= 25.0
 
 
-@pytest.mark.parametrize("change", [add_peaks_at_the_wrong_hour, remove_peaks])
-def test_a_peak_at_the_wrong_hour_or_a_missing_peak_alarms(change: ChangeValues) -> None:
-    """The signal has one row per hour, so lagged rows alone cannot predict the peak."""
+@pytest.mark.parametrize("change_values", [add_peaks_at_the_wrong_hour, remove_peaks])
+def test_a_peak_at_the_wrong_hour_or_a_missing_peak_alarms(change_values: ChangeValues) -> None:
+    """With one row per hour, the preceding rows alone cannot predict the peak."""
     times, values = rows_with_peak(220, seed=2)
     fit_rows, schema = 20 * 24, Schema(signals=(NumericColumn(name="x1"),))
     detector = fit_unregistered(
@@ -149,7 +151,7 @@ def test_a_peak_at_the_wrong_hour_or_a_missing_peak_alarms(change: ChangeValues)
     clean_result = detector.detect(
         readings_of(times, values), detector.empty_memory(), positions=np.arange(len(times))
     )
-    change(values, days)
+    change_values(values, days)
     faulty_result = detector.detect(
         readings_of(times, values), detector.empty_memory(), positions=np.arange(len(times))
     )

@@ -13,26 +13,29 @@ from sensorwatch.common.runtime.setting_keys import TrainerSettings
 from sensorwatch.trainer.unregistered_model import fit_with_memory
 from tests.reading_builders import MINUTE_MICROSECONDS, START_TIME
 
-RATE = 0.02
-TRAINER_SETTINGS = TrainerSettings(trees=20, target_alert_rate=RATE)
+TARGET_RATE = 0.02
+TRAINER_SETTINGS = TrainerSettings(trees=20, target_alert_rate=TARGET_RATE)
 NEW_ROWS = 2_000
-"""The number of rows after the training rows."""
+"""Number of new rows, which follow the training rows."""
 MAX_RATE_FACTOR = 5.0
-"""The alert rate on new rows is within this factor of the target, after 400 training rows."""
+"""From 400 training rows on, the alert rate on new rows is within this factor of the target."""
 MAX_RATE_OF_FEW_ROWS = 0.2
 """Maximum alert rate on new rows after fewer than 400 training rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class DatasetShape:
-    """The numbers of rows, sensors and columns of a test, and a change of the values."""
+    """The numbers of rows, sensors and columns of a dataset, and a change of its values."""
 
     rows: int
     sensors: int = 1
     signals: int = 3
     contexts: int = 0
-    change: Callable[[NDArray[np.float64], NDArray[np.int32]], None] = lambda *_: None
-    """A function that changes the values (n, signals + contexts) of the sensors (n,) in place."""
+    change_values: Callable[[NDArray[np.float64], NDArray[np.int32]], None] = lambda *_: None
+    """Function that changes the first array, the values (n, signals + contexts), in place.
+
+    The second array (n,) has the number of each row's sensor.
+    """
 
     @property
     def schema(self) -> Schema:
@@ -46,13 +49,13 @@ class DatasetShape:
     def readings(self, seed: int) -> Readings:
         """Return the training rows and NEW_ROWS later rows, with autocorrelated signals."""
         n = self.rows + NEW_ROWS
-        random = np.random.default_rng(seed)
+        rng = np.random.default_rng(seed)
         sensor = (np.arange(n) % self.sensors).astype(np.int32)
-        columns = random.normal(size=(n, self.signals + self.contexts))
-        columns[: self.sensors] /= 0.8  # the stationary standard deviation
+        columns = rng.normal(size=(n, self.signals + self.contexts))
+        columns[: self.sensors] /= 0.8  # as in later rows, the standard deviation is 1 / 0.8
         for row in range(self.sensors, n):
             columns[row] += 0.6 * columns[row - self.sensors]
-        self.change(columns, sensor)
+        self.change_values(columns, sensor)
         return Readings(
             np.arange(n, dtype=np.int64),
             START_TIME + MINUTE_MICROSECONDS * np.arange(n, dtype=np.int64),
@@ -108,15 +111,15 @@ SHAPES = {
     "60 rows": DatasetShape(60),
     "60 signals, 400 rows": DatasetShape(400, signals=60),
     "60 signals, 60 rows": DatasetShape(60, signals=60),
-    "a constant column": DatasetShape(400, change=make_one_column_constant),
-    "every column constant": DatasetShape(400, change=make_all_columns_constant),
-    "two collinear signals": DatasetShape(400, change=make_two_signals_collinear),
-    "two sensors at distant levels": DatasetShape(800, sensors=2, change=separate_levels),
-    "context that drives a signal": DatasetShape(800, contexts=1, change=add_context_effect),
-    "missing values": DatasetShape(800, change=remove_some_values),
-    "a column without any value": DatasetShape(400, change=remove_all_values_of_a_column),
-    "rounded to a few values": DatasetShape(400, change=round_values),
-    "heavy tails": DatasetShape(1_000, change=make_tails_heavy),
+    "a constant column": DatasetShape(400, change_values=make_one_column_constant),
+    "every column constant": DatasetShape(400, change_values=make_all_columns_constant),
+    "two collinear signals": DatasetShape(400, change_values=make_two_signals_collinear),
+    "two sensors at distant levels": DatasetShape(800, sensors=2, change_values=separate_levels),
+    "context that drives a signal": DatasetShape(800, contexts=1, change_values=add_context_effect),
+    "missing values": DatasetShape(800, change_values=remove_some_values),
+    "a column without any value": DatasetShape(400, change_values=remove_all_values_of_a_column),
+    "rounded to a few values": DatasetShape(400, change_values=round_values),
+    "heavy tails": DatasetShape(1_000, change_values=make_tails_heavy),
     "200 sensors with 30 rows each": DatasetShape(6_000, sensors=200),
     "more sensors than rows": DatasetShape(60, sensors=100),
 }
@@ -137,13 +140,13 @@ def test_any_shape_trains_without_a_warning_and_alarms_at_about_the_target_rate(
     assert all(np.isfinite(array).all() for array in detector.arrays().values() if is_float(array))
     assert np.isfinite(detections.raw_score).all()
     assert np.isfinite(detections.anomaly_score).all()
-    rate = detections.is_anomaly.mean()
+    alert_rate = detections.is_anomaly.mean()
     if shape.rows < 400:
-        assert rate <= MAX_RATE_OF_FEW_ROWS
-    elif shape.change is make_all_columns_constant:
-        assert rate <= RATE
+        assert alert_rate <= MAX_RATE_OF_FEW_ROWS
+    elif shape.change_values is make_all_columns_constant:
+        assert alert_rate <= TARGET_RATE
     else:
-        assert RATE / MAX_RATE_FACTOR <= rate <= RATE * MAX_RATE_FACTOR
+        assert TARGET_RATE / MAX_RATE_FACTOR <= alert_rate <= TARGET_RATE * MAX_RATE_FACTOR
 
 
 @pytest.mark.parametrize("name", ["60 rows", "a constant column", "two sensors at distant levels"])

@@ -64,14 +64,14 @@ def test_rows_of_one_instant_are_split_by_row_number() -> None:
 
 @pytest.mark.parametrize(("seconds", "microseconds"), [(1e-9, 1), (0.5, 500_000), (1e12, 10**18)])
 def test_the_gap_limit_is_taken_from_the_schema(seconds: float, microseconds: int) -> None:
-    """The limit is never 0, because 0 means no limit. A long limit still fits into 64 bits."""
+    """A tiny limit is rounded up, as 0 means no limit. A long limit still fits into 64 bits."""
     schema = a_schema().model_copy(update={"order": RowOrder(max_gap_seconds=seconds)})
 
     assert max_gap(some_readings(10), schema) == microseconds
 
 
 def test_the_threshold_comes_from_rows_the_forest_was_not_fitted_on() -> None:
-    """The newer rows have more noise. With a threshold from the older rows, most would alarm."""
+    """The newer rows have more noise, and most would exceed a threshold from the older rows."""
     readings = some_readings(2_000)
     values = readings.values.copy()
     values[1_400:] *= 3.0
@@ -100,27 +100,27 @@ def test_the_threshold_comes_from_rows_the_forest_was_not_fitted_on() -> None:
 @pytest.mark.parametrize(
     "trainer_settings", [TRAINER_SETTINGS, PLAIN_SETTINGS], ids=["forecast", "plain"]
 )
-@pytest.mark.parametrize("target", [0.01, 0.05])
+@pytest.mark.parametrize("target_rate", [0.01, 0.05])
 def test_clean_later_rows_alarm_at_about_the_target_rate(
-    target: float, trainer_settings: TrainerSettings
+    target_rate: float, trainer_settings: TrainerSettings
 ) -> None:
-    """After 20,000 training rows, the rate on 10,000 later rows is within a factor of two."""
+    """After 20,000 training rows, the alert rate is within a factor of two of the target."""
     readings = simulated_readings(30_000, interval=1.0)
     training_rows = readings.take(slice(0, 20_000))
-    trainer_settings = trainer_settings.model_copy(update={"target_alert_rate": target})
+    trainer_settings = trainer_settings.model_copy(update={"target_alert_rate": target_rate})
 
     detector, memory = fit_with_memory(training_rows, a_schema(), trainer_settings)
 
     detections = detector.detect(readings.take(slice(20_000, None)), memory).detections
-    assert target / 2 <= detections.is_anomaly.mean() <= target * 2
+    assert target_rate / 2 <= detections.is_anomaly.mean() <= target_rate * 2
 
 
 @pytest.mark.slow
 def test_the_same_data_and_seed_give_the_same_arrays_in_every_process() -> None:
     command = [sys.executable, "-c", DIGEST_SCRIPT]
-    runs = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
 
-    digests = [run.communicate(timeout=120)[0].strip() for run in runs]
+    digests = [process.communicate(timeout=120)[0].strip() for process in processes]
 
     assert len(digests[0]) == 64
     assert digests[0] == digests[1]
@@ -144,13 +144,13 @@ def test_another_seed_gives_another_forest() -> None:
 
 def test_the_order_of_the_rows_in_the_file_does_not_matter() -> None:
     readings = simulated_readings()
-    order = np.random.default_rng(3).permutation(len(readings))
+    shuffled_order = np.random.default_rng(3).permutation(len(readings))
     reversed_ids = tuple(reversed(readings.sensor_ids))
-    reversed_numbers = len(reversed_ids) - 1 - readings.sensor
+    reversed_sensor_numbers = len(reversed_ids) - 1 - readings.sensor
     shuffled_readings = replace(
-        readings.take(order),
+        readings.take(shuffled_order),
         index=np.arange(len(readings)),
-        sensor=reversed_numbers[order],
+        sensor=reversed_sensor_numbers[shuffled_order],
         sensor_ids=reversed_ids,
     )
 
@@ -158,9 +158,9 @@ def test_the_order_of_the_rows_in_the_file_does_not_matter() -> None:
         shuffled_readings, a_schema(), a_dataset(shuffled_readings).source, TRAINER_SETTINGS
     )
 
-    expected = a_trained_candidate().detector("v").arrays()
+    expected_arrays = a_trained_candidate().detector("v").arrays()
     for name, array in candidate.detector("v").arrays().items():
-        np.testing.assert_array_equal(array, expected[name], err_msg=name)
+        np.testing.assert_array_equal(array, expected_arrays[name], err_msg=name)
 
 
 def test_too_few_rows_are_an_error_with_the_minimum_number() -> None:
@@ -170,10 +170,10 @@ def test_too_few_rows_are_an_error_with_the_minimum_number() -> None:
         train(readings, a_schema(), a_dataset(readings).source, TRAINER_SETTINGS)
 
 
-@pytest.mark.parametrize("share", [0.01, 0.3, 0.5, 0.9])
-def test_the_minimum_number_of_rows_is_enough(share: float) -> None:
-    trainer_settings = TRAINER_SETTINGS.model_copy(update={"calibration_share": share})
-    readings = some_readings(rows_needed(share))
+@pytest.mark.parametrize("calibration_share", [0.01, 0.3, 0.5, 0.9])
+def test_the_minimum_number_of_rows_is_enough(calibration_share: float) -> None:
+    trainer_settings = TRAINER_SETTINGS.model_copy(update={"calibration_share": calibration_share})
+    readings = some_readings(rows_needed(calibration_share))
 
     candidate = train(readings, a_schema(), a_dataset(readings).source, trainer_settings)
 
@@ -198,7 +198,7 @@ def test_too_few_rows_for_the_target_rate_give_a_note() -> None:
 
 
 def test_the_note_contains_the_share_from_which_scores_are_extrapolated() -> None:
-    """The tail is fitted to 40 of 400 scores, so a target rate of 0.5 % is within the tail."""
+    """The tail is fitted to the highest 40 of 400 scores, which include a target rate of 0.5 %."""
     note = rate_note(400, 0.005, extrapolates=True) or ""
 
     assert "400 calibration rows are too few for a target alert rate of 0.005" in note
@@ -225,6 +225,6 @@ def test_the_same_rows_and_seed_give_the_same_arrays() -> None:
         train(readings, a_schema(), a_dataset(readings).source, TRAINER_SETTINGS) for _ in range(2)
     )
 
-    expected = first_candidate.detector("v").arrays()
+    expected_arrays = first_candidate.detector("v").arrays()
     for name, array in second_candidate.detector("v").arrays().items():
-        assert array.tobytes() == expected[name].tobytes(), name
+        assert array.tobytes() == expected_arrays[name].tobytes(), name

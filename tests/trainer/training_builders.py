@@ -1,4 +1,4 @@
-"""Builders of simulated readings, datasets, candidates and files for tests of the trainer."""
+"""Functions that build readings, datasets, candidates and files for tests of the trainer."""
 
 import csv
 from functools import cache
@@ -51,7 +51,10 @@ def a_trained_candidate(trainer_settings: TrainerSettings = TRAINER_SETTINGS) ->
 
 
 def write_rows(path: Path, readings: Readings, *, x1_texts: dict[int, str] | None = None) -> Path:
-    """Write readings as a CSV file; `x1_texts` maps a row number to the text of its x1 cell."""
+    """Write readings as a CSV file.
+
+    `x1_texts` maps the numbers of some rows to texts that replace the x1 cells of these rows.
+    """
     cells_by_row = []
     for row in range(len(readings)):
         x1, x2, x3 = readings.values[row].tolist()
