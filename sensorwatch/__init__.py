@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Detector", "Registry", "read_rows"]
 
-_MODULES = {"Detector": "detector", "Registry": "registry", "read_rows": "rows"}
+_MODULES = {"Detector": "frame_detector", "Registry": "registry", "read_rows": "rows"}
 
 
 def __getattr__(name: str) -> Any:
