@@ -72,7 +72,7 @@ class RawScores:
 class FitResult:
     """A fitted scorer, with the recalled columns and residuals of the sampled rows."""
 
-    fitted: FittedScorer
+    scorer: FittedScorer
     recalled: RecalledRows
     forecast_residuals: Residuals
     memory: Memory
@@ -90,7 +90,7 @@ def fit_scorer(
     Forecast and forest are fitted on a sample of these rows if there are more than MAX_FIT_ROWS.
     """
     sample_mask = sample_rows(SensorRows(readings.sensor), seed=trainer_settings.seed)
-    return fit_and_recall(readings, fit_mask, sample_mask, schema, trainer_settings).fitted
+    return fit_and_recall(readings, fit_mask, sample_mask, schema, trainer_settings).scorer
 
 
 def fit_and_recall(
@@ -121,8 +121,8 @@ def fit_and_recall(
         _forest_inputs(recalled, forecast_residuals, used_rows), trainer_settings
     )
     levels_after_fit = final_levels(levels, memory)
-    fitted = FittedScorer(layout, levels, levels_after_fit, forecast, forest, estimator)
-    return FitResult(fitted, recalled, forecast_residuals, memory)
+    scorer = FittedScorer(layout, levels, levels_after_fit, forecast, forest, estimator)
+    return FitResult(scorer, recalled, forecast_residuals, memory)
 
 
 def final_levels(levels: Levels, memory: Memory) -> Levels:
@@ -164,7 +164,7 @@ def score_selected(
     `calibration_mask` (n,): rows to calibrate on, by default all rows. Other rows only warm up the
     smoothed score.
     """
-    fitted, recalled, forecast_residuals = fit.fitted, fit.recalled, fit.forecast_residuals
+    fitted, recalled, forecast_residuals = fit.scorer, fit.recalled, fit.forecast_residuals
     # The forest scores of rows outside the mask stay 0, because other rows do not need them.
     forest_scores = np.zeros(len(readings))
     forest_scores[scored_mask] = score(

@@ -33,7 +33,8 @@ class SharpHourStream:
     rows_per_day: int
     stream: RecordStream
     wrong_hours: NDArray[np.int64]
-    """Usual hours with a fault: their values are as high as in the sharp hour."""
+    """Hours of ordinary values, with a fault that makes them as high as in the hour of high
+    values."""
     missing_hours: NDArray[np.int64]
     """Sharp hours with a fault: their values are as low as in the usual hours."""
 

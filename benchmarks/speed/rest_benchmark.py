@@ -95,8 +95,8 @@ def _compare_servers(
 
 def _measure_server(port: int, bodies: Path, seconds: float) -> ServerFigures:
     command = [sys.executable, "-m", "benchmarks.speed.http_load_generator", str(port), str(bodies)]
-    completed = subprocess.run([*command, str(seconds)], check=True, stdout=subprocess.PIPE)
-    load_measurements = json.loads(completed.stdout)
+    generator_run = subprocess.run([*command, str(seconds)], check=True, stdout=subprocess.PIPE)
+    load_measurements = json.loads(generator_run.stdout)
     response_milliseconds, probe = (
         1e3 * np.asarray(load_measurements[name]) for name in ("rows", "probe")
     )

@@ -16,7 +16,7 @@ from sensorwatch.common.rows.rejection import Reason, Rejection
 HEADER_PREFIX = "__dlq.errors."
 _TOPIC, _PARTITION, _OFFSET = (HEADER_PREFIX + name for name in ("topic", "partition", "offset"))
 _TIMESTAMP, _GROUP, _STAGE = (HEADER_PREFIX + name for name in ("timestamp", "group", "stage"))
-_CODE, _MESSAGE = (HEADER_PREFIX + name for name in ("code", "message"))
+_CODE_HEADER, _MESSAGE_HEADER = (HEADER_PREFIX + name for name in ("code", "message"))
 _FIRST_FAILED_AT, _REPLAY_COUNT = (
     HEADER_PREFIX + name for name in ("first_failed_at", "replay.count")
 )
@@ -89,9 +89,9 @@ class _BatchHeaders:
             (_TIMESTAMP, b"%d" % record.timestamp()[1]),
             (_GROUP, self.group),
             (_STAGE, b"scoring" if reason is Reason.SCORING_FAILED else b"validation"),
-            (_CODE, reason.encode()),
+            (_CODE_HEADER, reason.encode()),
             # A field name may contain a lone surrogate, which is not valid UTF-8.
-            (_MESSAGE, message.encode(errors="backslashreplace")),
+            (_MESSAGE_HEADER, message.encode(errors="backslashreplace")),
             (_FIRST_FAILED_AT, self.failed_at),
             (_REPLAY_COUNT, b"%d" % _replay_count(record_headers)),
         ]

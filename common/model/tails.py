@@ -49,7 +49,7 @@ def fit_tail(
 
 
 def identity_tables(tables: int) -> NDArray[np.float64]:
-    """Return tables (tables, KNOTS + 2) in which the rarity of every score >= 0 is the score."""
+    """Return identity tables (tables, KNOTS + 2): the rarity of each score >= 0 is the score."""
     return np.tile(np.concatenate([np.linspace(0.0, 1.0, KNOTS), [1.0, 1.0]]), (tables, 1))
 
 

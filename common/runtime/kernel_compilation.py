@@ -28,7 +28,7 @@ _POLL_SECONDS = 0.05
 
 
 class KernelCompilation:
-    """The compilation of every kernel that is not in the cache; a context manager.
+    """A context manager that compiles every kernel that is not in the cache.
 
     If several processes need kernels, one of them compiles and the others wait. A kernel that was
     not compiled in this way, such as after a failure of a child process, is compiled at its first

@@ -89,7 +89,7 @@ def _account_lines(counts: Counts, reasons: Mapping[str, int]) -> Lines:
     if counts.duplicates:
         yield f"{counts.duplicates} results came twice: delivery is at least once here.", _PLAIN
     if reasons:
-        reason_counts = ", ".join(f"{code} {count}" for code, count in sorted(reasons.items()))
+        reason_counts = ", ".join(f"{reason} {count}" for reason, count in sorted(reasons.items()))
         yield f"Dead letters by reason: {reason_counts}", _PLAIN
 
 
