@@ -13,7 +13,7 @@ from sensorwatch.common.runtime.setting_keys import TrainerSettings
 DEFAULT_NAME = "default"
 PLAIN_NAME = "plain recipe"
 IN_SAMPLE_NAME = f"{PLAIN_NAME}, in sample"
-"""Name of the plain recipe with a threshold from the rows on which its forest was fitted."""
+"""Name of the plain recipe whose threshold comes from the rows on which its forest was fitted."""
 
 
 @dataclass(frozen=True, slots=True)

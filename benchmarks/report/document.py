@@ -33,7 +33,8 @@ class Document:
     introduction: str
     command: str
     environment_notes: Sequence[str] = ()
-    """Texts on the environment, besides the versions of sensorwatch, Python and the libraries."""
+    """Texts about the environment. The versions of sensorwatch, Python and the libraries are added
+    to them."""
 
     def text(self, sections: Sequence[Section], *, date: str) -> str:
         """Return the document as Markdown, with links to its plots in the folder `plots`."""

@@ -263,7 +263,7 @@ def test_with_emit_episodes_only_the_first_row_and_the_end_have_events() -> None
 def some_records(row_specs: list[tuple[str, str, int]]) -> list[StoredRecord]:
     """Return one record per item; an item has the sensor, the kind of row and a time step.
 
-    The time step is in minutes since the previous record.
+    The time step is the number of minutes since the previous record.
     """
     minute, values = 1_000, []
     for sensor, kind, minute_step in row_specs:
