@@ -165,8 +165,9 @@ class AuditLog:
         lines, _ = self._read_lines()
         last_entry = lines[-1].entry if lines else None
         # If the head is one line behind the log, because the process was killed between the two
-        # writes, the chain continues from the log. Otherwise the new entry continues from the head,
-        # so that an edited end of the log does not become part of the chain.
+        # writes, the chain continues from the log. Otherwise the new entry follows the entry that
+        # the head file names, so that edited lines at the end of the log do not become part of the
+        # chain.
         if last_entry is not None and last_entry.number > number:
             return last_entry.number, lines[-1].digest
         return number, digest

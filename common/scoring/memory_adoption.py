@@ -64,7 +64,7 @@ def adopt_tables(
         ints[:, IntColumn.REPEATS_START :] = old_ints[:, IntColumn.REPEATS_START :]
     if has_same_columns and old_layout.min_rows and layout.min_rows:
         level_rows = old_ints[:, IntColumn.LEVEL_ROWS]
-        # An incomplete level is learned again if the new model needs another number of rows.
+        # An incomplete level is learned again if the new model needs a different number of rows.
         keeps_level = (level_rows >= old_layout.min_rows) | (old_layout.min_rows == layout.min_rows)
         level_columns = slice(FloatColumn.LOCATIONS, layout.lags_start)
         floats[keeps_level, level_columns] = old_floats[keeps_level, level_columns]
