@@ -13,7 +13,7 @@ def raw_line(value: bytes) -> bytes:
 
 
 class JsonLinesSink:
-    """Writes the value of each record as one line, without key and label."""
+    """Writes the value of each record as one line. Keys and labels are not written."""
 
     def __init__(self, stream: IO[bytes], *, line: Callable[[bytes], bytes] = raw_line) -> None:
         self._stream = stream
@@ -26,6 +26,6 @@ class JsonLinesSink:
         self._written += len(records)
 
     def close(self) -> DeliveryCounts:
-        """Flush the stream and return the counts."""
+        """Flush the stream, and return the number of written records."""
         self._stream.flush()
         return DeliveryCounts(self._written, 0)
