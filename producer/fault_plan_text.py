@@ -32,7 +32,8 @@ def parse_fault_plan(text: str) -> FaultPlan | None:
             case _:
                 raise UsageError(
                     f'--faults has no "{key}"{suggest_name(key, FAULT_KEYS)}; '
-                    f"wanted {NO_FAULTS_TEXT}, or one or more of rate=SHARE, kinds=KIND+KIND, size=DEVIATIONS, separated by commas"
+                    f"wanted {NO_FAULTS_TEXT}, or one or more of rate=SHARE, kinds=KIND+KIND, "
+                    "size=DEVIATIONS, separated by commas"
                 )
     return plan
 
