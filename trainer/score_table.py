@@ -29,18 +29,18 @@ SCORE_COLUMNS = (
     "episode",
     "severity",
 )
-"""Columns of the file of scores.
+"""Columns of the CSV file of scores.
 
 `row` is the 0-based number of the input row, `event_time` is RFC 3339, `is_anomaly` is 0 or 1.
-Scores read back to the same bits. `episode` is the first row of the row's episode; it is empty for
-a normal row."""
+Parsing the file gives exactly the same scores. `episode` is the number of the first row of the
+episode that the row belongs to; the cell is empty for a normal row."""
 REJECTED_COLUMNS = ("row", "reason", "field", "detail")
 
 
 class ScoreTable:
     """Writes outcomes to the file `out` and rejections to a second file in the same folder.
 
-    Both files appear when the context ends without an error, so a file is always complete.
+    The files appear only if the context ends without an error. An incomplete file never appears.
     """
 
     def __init__(self, out: Path) -> None:
@@ -52,7 +52,7 @@ class ScoreTable:
         self._files = ExitStack()
 
     def __enter__(self) -> Self:
-        """Open both files and write their headers. Raises DataError if that is not possible."""
+        """Open both files and write their headers. Raises DataError if a file cannot be written."""
         try:
             self.out.parent.mkdir(parents=True, exist_ok=True)
             self._scores = self._files.enter_context(_partial_path(self.out).open("wb"))
@@ -60,9 +60,9 @@ class ScoreTable:
             # A detail may contain surrogates of bytes that are not UTF-8. Surrogates are escaped.
             path, encoding_errors = _partial_path(self.rejected_out), "backslashreplace"
             file = path.open("w", encoding="utf-8", errors=encoding_errors, newline="")
-            rejected = self._files.enter_context(file)
-            rejected.write(_header(REJECTED_COLUMNS))
-            self._rejected_writer = csv.writer(rejected, lineterminator="\n")
+            rejected_file = self._files.enter_context(file)
+            rejected_file.write(_header(REJECTED_COLUMNS))
+            self._rejected_writer = csv.writer(rejected_file, lineterminator="\n")
         except OSError as error:
             self._files.close()
             raise DataError(f"{error.filename} cannot be written: {error.strerror}") from error
@@ -70,13 +70,13 @@ class ScoreTable:
 
     def __exit__(
         self,
-        kind: type[BaseException] | None,
+        error_type: type[BaseException] | None,
         _error: BaseException | None,
         _trace: TracebackType | None,
     ) -> None:
         self._files.close()
         for path in (self.out, self.rejected_out):
-            if kind is None:
+            if error_type is None:
                 _partial_path(path).replace(path)
             else:
                 _partial_path(path).unlink(missing_ok=True)
@@ -84,7 +84,8 @@ class ScoreTable:
     def write(self, outcome: Outcome) -> None:
         """Write one line for each reading and each rejection."""
         readings, detections = outcome.readings, outcome.detections
-        # The csv module would take longer to write a row than the detector takes to score it.
+        # The csv module is not used, because it would write a row slower than the detector scores
+        # it.
         lines = join_lines(
             [
                 number_cells(readings.index),

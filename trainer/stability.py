@@ -26,9 +26,9 @@ The minimum alert rate is the target rate divided by MAX_RATE_DIVISOR."""
 CONFIDENCE = 0.999
 """Both bounds are widened to this quantile of a binomial count.
 
-The alert rate of few rows varies by chance."""
+With few rows, the alert rate varies by chance."""
 MAX_ROWS = 50_000
-"""Maximum number of newest rows for refits, which take most of the time of an evaluation."""
+"""Refits use at most this number of the newest rows, because they are the slowest checks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Rate:
 
     @property
     def within(self) -> bool:
-        """Return whether the rate is within its bounds."""
+        """Return whether the alert rate is within its bounds."""
         return self.lowest <= self.rate <= self.highest
 
 
@@ -55,7 +55,8 @@ def alert_rate_section(
 ) -> Section:
     """Check the alert rate over all rows, over folds of time, and over refits with other seeds.
 
-    A fold has only a maximum rate. All rows together, and each refit, also have a minimum rate.
+    For a fold, only the maximum rate is checked. For all rows together and for each refit, the
+    minimum rate is checked too.
     """
     target = detector.calibration.target_alert_rate
     sorted_readings = sort_by_time(readings)
@@ -83,7 +84,7 @@ def alert_rate_section(
 
 
 def tolerance() -> str:
-    """Return a sentence that describes the bounds."""
+    """Return a text that describes the bounds of the alert rates."""
     return (
         f"at most {MAX_RATE_FACTOR:g} times the target, and (all rows and each seed) at least "
         f"1/{MAX_RATE_DIVISOR:g} of it; both bounds are widened to the {CONFIDENCE:.1%} quantile "
@@ -99,8 +100,8 @@ def rate_of(what: str, alerts: NDArray[np.bool_], target: float) -> Rate:
     rows = len(alerts)
     highest = binom.ppf(CONFIDENCE, rows, min(MAX_RATE_FACTOR * target, 1.0)) / rows
     lowest = binom.ppf(1.0 - CONFIDENCE, rows, target / MAX_RATE_DIVISOR) / rows
-    count = int(alerts.sum())
-    return Rate(what, rows, count, count / rows, float(highest), float(lowest))
+    alert_count = int(alerts.sum())
+    return Rate(what, rows, alert_count, alert_count / rows, float(highest), float(lowest))
 
 
 def seed_rates(
@@ -130,8 +131,8 @@ def seed_rates(
 
 
 def _folds(rows: int) -> list[NDArray[np.intp]]:
-    count = max(1, min(FOLDS, rows // MIN_FOLD_ROWS))
-    return np.array_split(np.arange(rows), count)
+    fold_count = max(1, min(FOLDS, rows // MIN_FOLD_ROWS))
+    return np.array_split(np.arange(rows), fold_count)
 
 
 def _rate_within_bounds_check(name: str, rates: list[Rate]) -> Check:
@@ -154,5 +155,6 @@ def _observed_text(rates: list[Rate], worst_rate: Rate) -> str:
     rate_text = f"{worst_rate.rate:.5f} ({worst_rate.alerts} of {worst_rate.rows})"
     if len(rates) == 1:
         return rate_text
-    low, high = min(rate.rate for rate in rates), max(rate.rate for rate in rates)
-    return f"{low:.5f} to {high:.5f}, closest to a bound: {rate_text}, {worst_rate.what}"
+    lowest_rate, highest_rate = min(rate.rate for rate in rates), max(rate.rate for rate in rates)
+    range_text = f"{lowest_rate:.5f} to {highest_rate:.5f}"
+    return f"{range_text}, closest to a bound: {rate_text}, {worst_rate.what}"

@@ -18,11 +18,11 @@ from sensorwatch.trainer.scorer_fitting import RawScores
 MAX_ROBUST_Z_SCORE = 3.5
 """Robust z-score above which a block's median is an outlier (Iglewicz and Hoaglin 1993)."""
 BLOCKS_PER_EXCLUDED_BLOCK = 5
-"""At most one of this many blocks is excluded."""
+"""At most one block in this number of blocks is excluded."""
 MIN_BLOCKS, MIN_BLOCK_ROWS, MIN_BLOCK_SPREAD = 5, 20, 0.1
-"""Minimum number of blocks and of rows per block for an exclusion.
+"""Blocks are excluded only if there are MIN_BLOCKS blocks, each with MIN_BLOCK_ROWS rows.
 
-MIN_BLOCK_SPREAD is the lower limit of the spread of the medians."""
+The spread of the block medians counts as at least MIN_BLOCK_SPREAD."""
 MIN_TAIL_SCALES: Mapping[RarityTable, float] = {
     RarityTable.STUCK: 1.0,
     RarityTable.RARITY_SUM: 0.5,
@@ -31,15 +31,15 @@ MIN_TAIL_SCALES: Mapping[RarityTable, float] = {
 }
 """Minimum scales of the tails of scores that are measured in nats.
 
-With a smaller scale, scores above the highest sampled score would count as impossible."""
+With a smaller scale, scores above the highest calibration score would count as impossible."""
 MAX_TAIL_SCALES: Mapping[RarityTable, float] = {
     RarityTable.NO_MEMORY_DISTANCE: 0.5,
     RarityTable.NO_MEMORY_SUM: 1.5,
 }
 """Maximum scales of the tails of scores that are computed without memory.
 
-With this limit, a gross outlier raises an alarm even if there were few training rows. After
-compression, a power law with exponent 2, whose variance is infinite, has a scale of 0.5."""
+With this limit, a gross outlier raises an alarm even if there were few training rows. After the
+scores are compressed, a power law with exponent 2 (infinite variance) has a scale of 0.5."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def calibrate_decision(
     """Fit all rarity tables of the decision, one stage after the other, and the threshold.
 
     Blocks of time with outlying scores are excluded, because they may contain an unlabelled fault.
-    `weights`: 1 for each component that counts, else 0.
+    `weights`: 1 for each component that is used, else 0.
     """
     used_rows = np.flatnonzero(
         raw_scores.scored if raw_scores.scored.any() else np.ones_like(raw_scores.scored)
@@ -107,7 +107,9 @@ def in_typical_blocks(
     included = np.ones(len(summed_rarity), dtype=np.bool_)
     if len(block_numbers) < MIN_BLOCKS or counts.min() < MIN_BLOCK_ROWS:
         return included
-    medians = np.asarray([np.median(summed_rarity[block == number]) for number in block_numbers])
+    medians = np.asarray(
+        [np.median(summed_rarity[block == block_number]) for block_number in block_numbers]
+    )
     median_of_medians = np.median(medians)
     spread = max(1.4826 * float(np.median(np.abs(medians - median_of_medians))), MIN_BLOCK_SPREAD)
     robust_z_scores = (medians - median_of_medians) / spread
@@ -137,7 +139,7 @@ class _TailTables:
         return rarity(tail, scores)
 
     def as_array(self) -> NDArray[np.float64]:
-        """Return all tables, in the order of `RarityTable`."""
+        """Return all tables as one array, in the order of `RarityTable`."""
         return np.stack([self._tails[table].table for table in RarityTable])
 
 

@@ -96,9 +96,9 @@ def settings_for(
     target_alert_rate: float | None = None,
     features: FeatureKind | None = None,
 ) -> Settings:
-    """Return the settings, overridden by these options, and configure logging from them.
+    """Return the settings, overridden by these options, and configure logging with the result.
 
-    An option that is None overrides nothing.
+    An option that is None overrides no setting.
     """
     from sensorwatch.common.runtime.settings import load_settings
 
