@@ -73,8 +73,8 @@ def _source_records(source: Simulation | Path, settings: Settings) -> Iterator[S
 
 def _open_sink(settings: Settings, stop: StopSignal, *, stdout: bool) -> Sink:
     if stdout:
-        line = json_line if sys.stdout.isatty() else raw_line
-        return JsonLinesSink(sys.stdout.buffer, line=line)
+        format_line = json_line if sys.stdout.isatty() else raw_line
+        return JsonLinesSink(sys.stdout.buffer, format_line=format_line)
     logs.configure(settings.log.format, settings.log.level)
     return connect_sink(
         settings.kafka,

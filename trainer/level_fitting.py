@@ -109,14 +109,14 @@ def max_gap(readings: Readings, schema: Schema) -> int:
     max_gap_seconds = schema.order.max_gap_seconds
     if max_gap_seconds is not None:
         return max(round(max_gap_seconds * 1_000_000), 1)  # 0 means no limit
-    steps = np.concatenate(
+    time_steps = np.concatenate(
         [np.diff(readings.event_time[rows]) for _, rows in _rows_by_sensor(readings)]
         or [np.empty(0)]
     )
-    steps = steps[steps > 0]
-    if len(steps) == 0:
+    time_steps = time_steps[time_steps > 0]
+    if len(time_steps) == 0:
         return 0
-    median_step, long_step = np.quantile(steps, (0.5, LONG_STEP_QUANTILE))
+    median_step, long_step = np.quantile(time_steps, (0.5, LONG_STEP_QUANTILE))
     return int(max(GAP_STEPS * median_step, GAP_LONG_STEPS * long_step))
 
 
@@ -151,8 +151,8 @@ def _fit_level(columns: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArr
     # Median and quantiles are faster on sorted values.
     sorted_columns = np.sort(np.ascontiguousarray(columns.T), axis=1)
     location = np.median(sorted_columns, axis=1)
-    low, high = np.quantile(sorted_columns, CLIP_QUANTILES, axis=1)
-    clipped_scale = np.clip(columns, low, high).std(axis=0) / CLIPPED_NORMAL_STD
+    low_quantiles, high_quantiles = np.quantile(sorted_columns, CLIP_QUANTILES, axis=1)
+    clipped_scale = np.clip(columns, low_quantiles, high_quantiles).std(axis=0) / CLIPPED_NORMAL_STD
     scale = np.maximum(clipped_scale, MIN_SHARE_OF_STD * columns.std(axis=0))
     return location, np.where(scale > CONSTANT_TOLERANCE * (1.0 + np.abs(location)), scale, 0.0)
 

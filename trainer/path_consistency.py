@@ -96,11 +96,11 @@ def path_consistency_section(
     `reload`: loads the model from its files again.
     """
     # The rows are consecutive. In a random sample, every row would follow a gap.
-    sample = readings.take(slice(max(len(readings) - MAX_ROWS, 0), None))
-    cells = cells_of(sample, detector.schema)
+    newest_rows = readings.take(slice(max(len(readings) - MAX_ROWS, 0), None))
+    cells = cells_of(newest_rows, detector.schema)
     serialized_rows = SerializedRows(cells, payloads_of(cells, detector.schema), detector.schema)
     expected_outcomes = _exact_outcomes(score_through_kafka(serialized_rows, detector))
-    rows = len(sample)
+    rows = len(newest_rows)
     checks = [_acceptance_check(expected_outcomes, rows)]
     for name, scoring_path in scoring_paths.items():
         differing_rows = _count_differing(
@@ -208,12 +208,12 @@ def _count_differing(actual_outcomes: _ExactOutcomes, expected_outcomes: _ExactO
 
 
 def _acceptance_check(actual_outcomes: _ExactOutcomes, rows: int) -> Check:
-    name, wanted = "correctness.accepted", "0 rejected: every row was valid before"
+    name, wanted_text = "correctness.accepted", "0 rejected: every row was valid before"
     return Check(
         name,
         actual_outcomes.rejected == 0,
         f"{actual_outcomes.rejected} of {rows} rejected",
-        wanted,
+        wanted_text,
     )
 
 

@@ -46,9 +46,13 @@ def _concatenate(chunks: list[RecalledRows]) -> RecalledRows:
     return RecalledRows(evicted={}, **concatenated_columns(chunks, _RECALLED_ARRAYS))
 
 
-def concatenated_columns(tables: Sequence[object], names: Iterable[str]) -> dict[str, NDArray[Any]]:
-    """Return for each attribute in `names` the arrays of all `tables`, concatenated."""
-    return {name: np.concatenate([getattr(table, name) for table in tables]) for name in names}
+def concatenated_columns(
+    tables: Sequence[object], attribute_names: Iterable[str]
+) -> dict[str, NDArray[Any]]:
+    """Return for each attribute in `attribute_names` the arrays of all `tables`, concatenated."""
+    return {
+        name: np.concatenate([getattr(table, name) for table in tables]) for name in attribute_names
+    }
 
 
 _RECALLED_ARRAYS = tuple(field.name for field in fields(RecalledRows) if field.name != "evicted")

@@ -72,7 +72,7 @@ class ScoreTable:
         self,
         error_type: type[BaseException] | None,
         _error: BaseException | None,
-        _trace: TracebackType | None,
+        _traceback: TracebackType | None,
     ) -> None:
         self._files.close()
         for path in (self.out, self.rejected_out):

@@ -54,9 +54,9 @@ class RawScores:
 
     components: NDArray[np.float64]
     """Shape (n, len(COMPONENTS)). Raw component scores."""
-    plain: NDArray[np.float64]
+    scores_without_memory: NDArray[np.float64]
     """Shape (n, 2). Forest score and whitened distance, computed without memory."""
-    scored: NDArray[np.bool_]
+    is_scored: NDArray[np.bool_]
     """Shape (n,). True if the sensor's warm-up was complete, so `components` is valid."""
     slots: NDArray[np.int64]
     """Shape (n,). Index of the sensor's row in the memory."""
@@ -72,7 +72,7 @@ class RawScores:
 class FitResult:
     """A fitted scorer, with the recalled columns and residuals of the sampled rows."""
 
-    fitted: FittedScorer
+    fitted_scorer: FittedScorer
     recalled: RecalledRows
     forecast_residuals: Residuals
     memory: Memory
@@ -91,7 +91,7 @@ def fit_scorer(
     selected rows.
     """
     sample_mask = sample_rows(SensorRows(readings.sensor), seed=trainer_settings.seed)
-    return fit_and_recall(readings, fit_mask, sample_mask, schema, trainer_settings).fitted
+    return fit_and_recall(readings, fit_mask, sample_mask, schema, trainer_settings).fitted_scorer
 
 
 def fit_and_recall(
@@ -122,8 +122,8 @@ def fit_and_recall(
         _forest_inputs(recalled, forecast_residuals, used_rows), trainer_settings
     )
     levels_after_fit = final_levels(levels, memory)
-    fitted = FittedScorer(layout, levels, levels_after_fit, forecast, forest, estimator)
-    return FitResult(fitted, recalled, forecast_residuals, memory)
+    fitted_scorer = FittedScorer(layout, levels, levels_after_fit, forecast, forest, estimator)
+    return FitResult(fitted_scorer, recalled, forecast_residuals, memory)
 
 
 def final_levels(levels: Levels, memory: Memory) -> Levels:
@@ -138,15 +138,17 @@ def final_levels(levels: Levels, memory: Memory) -> Levels:
 
 
 def score_after_warm_up(
-    fitted: FittedScorer, readings: Readings, start: int, block: int
+    fitted_scorer: FittedScorer, readings: Readings, start: int, block: int
 ) -> RawScores:
     """Score the rows from `start` on. The rows before `start` warm up an empty memory.
 
     `block`: number of the block of time that the scored rows belong to.
     """
-    memory = Memory(fitted.layout)
-    recalled = recall(readings, fitted.levels, fitted.levels.level_by_sensor, memory)
-    fit_result = FitResult(fitted, recalled, compute_residuals(fitted.forecast, recalled), memory)
+    memory = Memory(fitted_scorer.layout)
+    recalled = recall(readings, fitted_scorer.levels, fitted_scorer.levels.level_by_sensor, memory)
+    fit_result = FitResult(
+        fitted_scorer, recalled, compute_residuals(fitted_scorer.forecast, recalled), memory
+    )
     blocks = np.full(len(readings), block)
     return score_selected(fit_result, readings, slice(start, None), blocks)
 
@@ -165,15 +167,15 @@ def score_selected(
     time. `calibration_mask` (n,): rows to calibrate on, by default all rows. Other rows only warm
     up the smoothed score.
     """
-    fitted, recalled, forecast_residuals = (
-        fit_result.fitted,
+    fitted_scorer, recalled, forecast_residuals = (
+        fit_result.fitted_scorer,
         fit_result.recalled,
         fit_result.forecast_residuals,
     )
     # The forest scores of rows outside the mask stay 0: they do not affect the selected rows.
     forest_scores = np.zeros(len(readings))
     forest_scores[scored_mask] = score(
-        fitted.forest, _forest_inputs(recalled, forecast_residuals, scored_mask)
+        fitted_scorer.forest, _forest_inputs(recalled, forecast_residuals, scored_mask)
     )
     decided_rows = decide(
         _UNCALIBRATED_DECISION,
@@ -188,8 +190,8 @@ def score_selected(
     )
     return RawScores(
         components=decided_rows.components[scored_mask],
-        plain=_score_without_history(fitted, readings.take(scored_mask)),
-        scored=recalled.status[scored_mask] == _SCORED_STATUS,
+        scores_without_memory=_score_without_history(fitted_scorer, readings.take(scored_mask)),
+        is_scored=recalled.status[scored_mask] == _SCORED_STATUS,
         slots=recalled.slots[scored_mask],
         restarts=((recalled.new_sensor_level >= 0) | recalled.gap)[scored_mask],
         block=block[scored_mask],
@@ -204,15 +206,15 @@ def concatenated_scores(scores: Iterable[RawScores]) -> RawScores:
     )
 
 
-def _score_without_history(fitted: FittedScorer, readings: Readings) -> NDArray[np.float64]:
+def _score_without_history(fitted_scorer: FittedScorer, readings: Readings) -> NDArray[np.float64]:
     """Return the forest score and distance (n, 2) that rows of unknown sensors would get.
 
     Each row is compared with the pooled level of all sensors.
     """
-    empty_memory = Memory(replace(fitted.layout, min_rows=UNREACHABLE_MIN_ROWS))
-    recalled = recall(readings, fitted.levels, {}, empty_memory)
-    forecast_residuals = compute_residuals(fitted.forecast, recalled)
-    forest_scores = score(fitted.forest, forecast_features(recalled, forecast_residuals))
+    empty_memory = Memory(replace(fitted_scorer.layout, min_rows=UNREACHABLE_MIN_ROWS))
+    recalled = recall(readings, fitted_scorer.levels, {}, empty_memory)
+    forecast_residuals = compute_residuals(fitted_scorer.forecast, recalled)
+    forest_scores = score(fitted_scorer.forest, forecast_features(recalled, forecast_residuals))
     return np.stack([forest_scores, forecast_residuals.distance], axis=1)
 
 

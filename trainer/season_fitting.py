@@ -61,8 +61,8 @@ def fit_season(
     signals = residuals.shape[1]
     best_season, lowest_error = no_season(signals), np.inf
     for grid in _cycle_grids(event_time, step):
-        means = _cell_means(residuals, grid)
-        errors_without, errors_with = _cross_validated_errors(residuals, means, grid)
+        mean_residuals = _cell_means(residuals, grid)
+        errors_without, errors_with = _cross_validated_errors(residuals, mean_residuals, grid)
         error_reductions = errors_without - errors_with
         mean_reduction = error_reductions.mean(axis=0)
         is_significant = mean_reduction > MIN_STANDARD_ERRORS * error_reductions.std(
@@ -73,7 +73,7 @@ def fit_season(
         )
         error = float(np.where(is_accepted, errors_with, errors_without).mean(axis=0).sum())
         if is_accepted.any() and error < lowest_error:
-            profile = np.where(is_accepted[:, np.newaxis], _fit_profile(means), 0.0)
+            profile = np.where(is_accepted[:, np.newaxis], _fit_profile(mean_residuals), 0.0)
             best_season, lowest_error = Season(np.ascontiguousarray(profile), grid.period), error
     return best_season
 
@@ -84,9 +84,11 @@ def season_deviation(
     """Return columns (n, k) minus their mean in the same bin of the season."""
     bins = season.profile.shape[1]
     bin_of_row = bins_at(event_time, season.period, bins)
-    counts = np.maximum(np.bincount(bin_of_row, minlength=bins), 1)
-    means = [np.bincount(bin_of_row, column, minlength=bins) / counts for column in columns.T]
-    result: NDArray[np.float64] = columns - np.stack(means, axis=1)[bin_of_row]
+    row_counts = np.maximum(np.bincount(bin_of_row, minlength=bins), 1)
+    bin_means = [
+        np.bincount(bin_of_row, column, minlength=bins) / row_counts for column in columns.T
+    ]
+    result: NDArray[np.float64] = columns - np.stack(bin_means, axis=1)[bin_of_row]
     return result
 
 
@@ -108,51 +110,51 @@ def _cell_means(residuals: NDArray[np.float64], grid: _CycleGrid) -> NDArray[np.
     """Return the mean residual of each cell (signals, cycles, bins); NaN if a cell has no rows."""
     cell_of_row = grid.cycle * grid.bins + grid.bin
     cell_count = grid.cycles * grid.bins
-    counts = np.bincount(cell_of_row, minlength=cell_count)
-    sums = np.stack(
+    row_counts = np.bincount(cell_of_row, minlength=cell_count)
+    residual_sums = np.stack(
         [np.bincount(cell_of_row, column, minlength=cell_count) for column in residuals.T]
     )
-    means = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
-    return means.reshape(-1, grid.cycles, grid.bins)
+    mean_residuals = np.where(row_counts > 0, residual_sums / np.maximum(row_counts, 1), np.nan)
+    return mean_residuals.reshape(-1, grid.cycles, grid.bins)
 
 
-def _fit_profile(means: NDArray[np.float64]) -> NDArray[np.float64]:
+def _fit_profile(mean_residuals: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the profile (signals, bins): medians over the cycles, shrunk towards 0.
 
     A median is shrunk more if its sampling variance is higher. Medians are robust against one
     faulty cycle. The profile is 0 in a bin that has rows in fewer than two cycles.
     """
-    has_rows = np.isfinite(means)
-    counts = has_rows.sum(axis=1)
-    medians = _median_over_cycles(means)
-    deviations = np.abs(means - medians[:, np.newaxis, :])
+    has_rows = np.isfinite(mean_residuals)
+    cycle_counts = has_rows.sum(axis=1)
+    medians = _median_over_cycles(mean_residuals)
+    deviations = np.abs(mean_residuals - medians[:, np.newaxis, :])
     spread = np.stack(
         [
             MAD_TO_SIGMA * np.median(signal_deviations[signal_has_rows])
             for signal_deviations, signal_has_rows in zip(deviations, has_rows, strict=True)
         ]
     )
-    variance = MEDIAN_VARIANCE * spread[:, np.newaxis] ** 2 / np.maximum(counts - 1, 1)
+    variance = MEDIAN_VARIANCE * spread[:, np.newaxis] ** 2 / np.maximum(cycle_counts - 1, 1)
     shrinkage = np.maximum(1.0 - variance / np.maximum(medians**2, 1e-12), 0.0)
-    profile: NDArray[np.float64] = np.where(counts >= 2, shrinkage * medians, 0.0)
+    profile: NDArray[np.float64] = np.where(cycle_counts >= 2, shrinkage * medians, 0.0)
     return profile
 
 
-def _median_over_cycles(means: NDArray[np.float64]) -> NDArray[np.float64]:
+def _median_over_cycles(mean_residuals: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the median (signals, bins) over the cycles; 0 if a bin has rows in no cycle."""
-    sorted_means = np.sort(means, axis=1)  # NaN comes last
-    counts = np.isfinite(means).sum(axis=1, keepdims=True)
-    lower_median = np.take_along_axis(sorted_means, np.maximum(counts - 1, 0) // 2, axis=1)
+    sorted_means = np.sort(mean_residuals, axis=1)  # NaN comes last
+    cycle_counts = np.isfinite(mean_residuals).sum(axis=1, keepdims=True)
+    lower_median = np.take_along_axis(sorted_means, np.maximum(cycle_counts - 1, 0) // 2, axis=1)
     upper_median = np.take_along_axis(
-        sorted_means, np.minimum(counts // 2, means.shape[1] - 1), axis=1
+        sorted_means, np.minimum(cycle_counts // 2, mean_residuals.shape[1] - 1), axis=1
     )
     midpoints = (lower_median + upper_median) / 2
-    medians: NDArray[np.float64] = np.where(counts > 0, midpoints, 0.0)[:, 0]
+    medians: NDArray[np.float64] = np.where(cycle_counts > 0, midpoints, 0.0)[:, 0]
     return medians
 
 
 def _cross_validated_errors(
-    residuals: NDArray[np.float64], means: NDArray[np.float64], grid: _CycleGrid
+    residuals: NDArray[np.float64], mean_residuals: NDArray[np.float64], grid: _CycleGrid
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the clipped mean squared errors (groups, signals) without and with a season.
 
@@ -167,7 +169,7 @@ def _cross_validated_errors(
     )
     for group_number in range(groups):
         rows = group_of_cycle[grid.cycle] == group_number
-        profile = _fit_profile(means[:, group_of_cycle != group_number])
+        profile = _fit_profile(mean_residuals[:, group_of_cycle != group_number])
         predicted_residuals = profile[:, grid.bin[rows]].T
         errors_without[group_number] = _clipped_squared_error(residuals[rows], error_limits)
         errors_with[group_number] = _clipped_squared_error(

@@ -45,7 +45,7 @@ class Rate:
     lowest: float
 
     @property
-    def within(self) -> bool:
+    def is_within_bounds(self) -> bool:
         """Return whether the alert rate is within its bounds."""
         return self.lowest <= self.rate <= self.highest
 
@@ -61,24 +61,24 @@ def alert_rate_section(
     target = detector.calibration.target_alert_rate
     sorted_readings = sort_by_time(readings)
     alerts = detector.detect(sorted_readings, detector.empty_memory()).detections.is_anomaly
-    all_rows = rate_of("all rows", alerts, target)
-    folds = [
+    overall_rate = rate_of("all rows", alerts, target)
+    fold_rates = [
         rate_of(f"from {format_instant(sorted_readings.event_time[rows[0]])}", alerts[rows], target)
         for rows in _folds(len(sorted_readings))
     ]
-    seeds = seed_rates(sorted_readings, detector.schema, trainer_settings, target)
+    rates_of_seeds = seed_rates(sorted_readings, detector.schema, trainer_settings, target)
     checks = [
-        _rate_within_bounds_check("stability.whole", [all_rows]),
-        _rate_not_above_check("stability.folds", folds),
+        _rate_within_bounds_check("stability.whole", [overall_rate]),
+        _rate_not_above_check("stability.folds", fold_rates),
     ]
-    if seeds:
-        checks.append(_rate_within_bounds_check("stability.seeds", seeds))
+    if rates_of_seeds:
+        checks.append(_rate_within_bounds_check("stability.seeds", rates_of_seeds))
     figures = {
         "target_alert_rate": target,
         "tolerance": tolerance(),
-        "whole": asdict(all_rows),
-        "folds": [asdict(fold) for fold in folds],
-        "seeds": [asdict(seed) for seed in seeds],
+        "whole": asdict(overall_rate),
+        "folds": [asdict(fold) for fold in fold_rates],
+        "seeds": [asdict(seed) for seed in rates_of_seeds],
     }
     return Section(tuple(checks), figures)
 
@@ -139,7 +139,10 @@ def _rate_within_bounds_check(name: str, rates: list[Rate]) -> Check:
     worst_rate = max(rates, key=lambda rate: max(rate.rate - rate.highest, rate.lowest - rate.rate))
     wanted = f"{worst_rate.lowest:.5f} to {worst_rate.highest:.5f}"
     return Check(
-        name, all(rate.within for rate in rates), _observed_text(rates, worst_rate), wanted
+        name,
+        all(rate.is_within_bounds for rate in rates),
+        _observed_text(rates, worst_rate),
+        wanted,
     )
 
 

@@ -62,7 +62,7 @@ def calibrate_decision(
     `weights`: 1 for each component that is used, else 0.
     """
     used_rows = np.flatnonzero(
-        raw_scores.scored if raw_scores.scored.any() else np.ones_like(raw_scores.scored)
+        raw_scores.is_scored if raw_scores.is_scored.any() else np.ones_like(raw_scores.is_scored)
     )
     calibration_mask = ~raw_scores.warm_up_only[used_rows]
     tables = _TailTables(calibration_mask)
@@ -80,12 +80,12 @@ def calibrate_decision(
     )
     raw_score = tables.fit_and_apply(RarityTable.MAX_OF_SUM_AND_SMOOTHED, max_rarity)
     included = tables.included
-    tables.included = np.ones(len(raw_scores.plain), dtype=np.bool_)
+    tables.included = np.ones(len(raw_scores.scores_without_memory), dtype=np.bool_)
     rarity_without_memory = tables.fit_and_apply(
-        RarityTable.NO_MEMORY_FOREST, raw_scores.plain[:, 0]
+        RarityTable.NO_MEMORY_FOREST, raw_scores.scores_without_memory[:, 0]
     )
     rarity_without_memory += tables.fit_and_apply(
-        RarityTable.NO_MEMORY_DISTANCE, raw_scores.plain[:, 1]
+        RarityTable.NO_MEMORY_DISTANCE, raw_scores.scores_without_memory[:, 1]
     )
     tables.fit_and_apply(RarityTable.NO_MEMORY_SUM, rarity_without_memory)
     threshold = -float(np.log(trainer_settings.target_alert_rate))

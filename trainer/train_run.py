@@ -129,8 +129,8 @@ def _season_text(season: Season, schema: Schema) -> str:
     if not season.is_present:
         return "none (it takes at least three whole days or weeks of rows to learn one)"
     profiles = zip(schema.signal_names, season.profile, strict=True)
-    names = [name for name, profile in profiles if profile.any()]
-    return f"of a {season.to_plain()}, in UTC: {', '.join(names)}"
+    signal_names = [name for name, profile in profiles if profile.any()]
+    return f"of a {season.to_plain()}, in UTC: {', '.join(signal_names)}"
 
 
 def _calibration_text(candidate: Candidate) -> str:

@@ -29,7 +29,7 @@ RowsOption = Annotated[
     typer.Option(
         "--rows",
         min=1,
-        help="Use only this many rows: the first of the files, or the oldest of the topic.",
+        help="Maximum number of rows: the first rows of the files, or the oldest records of a topic.",
         show_default=False,
     ),
 ]
@@ -70,7 +70,8 @@ RateOption = Annotated[
     float | None,
     typer.Option(
         "--target-alert-rate",
-        help="Share of normal rows that may alarm. Default: the setting trainer.target_alert_rate.",
+        help="Share of normal rows that may raise an alarm. "
+        "Default: the setting trainer.target_alert_rate.",
         show_default=False,
     ),
 ]
