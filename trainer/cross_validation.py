@@ -23,9 +23,10 @@ from sensorwatch.trainer.scorer_fitting import (
 MAX_BLOCKS = 10
 """Maximum number of blocks of time that the rows are divided into."""
 FOLD_GAP_ROWS = 10
-"""Number of each sensor's rows before and after a fold that the fit for the fold excludes.
+"""The fit for a fold excludes this number of each sensor's rows before and after the fold.
 
-Through the memory, a row affects the scores of about this many following rows of its sensor."""
+Through the memory, a row affects the scores of about this number of following rows of its
+sensor."""
 MIN_ROWS_PER_SENSOR_FOR_FEW_FOLDS = 1_000
 """Minimum number of rows per sensor for a cross-validation with only FEW_FOLDS folds.
 

@@ -29,7 +29,7 @@ class CellColumn:
 
 
 def number_cells(column: NDArray[np.float64] | NDArray[np.int64]) -> CellColumn:
-    """Return the cells of finite numbers (n,). Parsing a cell gives exactly the same number."""
+    """Return a column of finite numbers (n,). Parsing a cell gives exactly the same number."""
     if len(column) == 0:
         return text_cells([], np.empty(0, dtype=np.int64))
     data = np.frombuffer(msgspec.json.encode(column.tolist()), dtype=np.uint8)

@@ -106,7 +106,7 @@ def _with_levels_of_training_start(readings: Readings, detector: Detector) -> De
     """Return the detector with the levels that it had before its first training row.
 
     The levels of a trained detector were updated up to its last training row. To score the training
-    rows again, it must start with the levels from before these updates.
+    rows again, the detector must start with the levels before these updates.
     """
     if detector.forecast is None:
         return detector

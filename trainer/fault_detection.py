@@ -77,7 +77,9 @@ class CaseResult:
     """Share of episodes with at least one anomalous row."""
     recall_rows: float | None
     precision: float | None
-    """Share of the anomalous rows that are faulty. Precision depends on the number of faults."""
+    """Share of faulty rows among the rows that were detected as anomalous.
+
+    This share depends on the number of injected faults."""
     delay_rows: float | None
     """Median detection delay of the detected episodes, in rows of the sensor.
 

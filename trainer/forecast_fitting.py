@@ -49,8 +49,8 @@ def _fit_lags_and_season(
     """Return the coefficients, the season, and the residuals (n, signals) of both together.
 
     If there is a season, the coefficients are fitted to deviations from the mean of the same bin
-    of the cycle (Frisch and Waugh 1933). If they were fitted to the values themselves, a sharp
-    daily peak would make the coefficients of the lagged rows too small.
+    of the cycle (Frisch and Waugh 1933). Coefficients that are fitted to the values themselves
+    would be too small for the lagged rows if there is a sharp daily peak.
     """
     median_step = _median_step(event_time, slots)
     lag_coefficients = _fit_ridge(inputs, targets)

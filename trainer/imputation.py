@@ -10,10 +10,10 @@ from sensorwatch.common.rows.readings import Readings
 
 
 def fill_missing(readings: Readings) -> Readings:
-    """Replace each missing value with the sensor's last earlier value in the same column.
+    """Replace each missing value with the sensor's previous value in the same column.
 
-    If the sensor has no earlier value, the median of the column is used; if the column has no value
-    at all, 0 is used. `readings`: in time order.
+    If the sensor has no previous value, the median of the column is used; if the column has no
+    value at all, 0 is used. `readings`: in time order.
     """
     if not (np.isnan(readings.values).any() or np.isnan(readings.context).any()):
         return readings

@@ -11,7 +11,7 @@ from sensorwatch.common.rows.schema import Schema
 from sensorwatch.trainer.row_subsampling import MAX_FIT_ROWS
 
 ROWS_FOR_LEVEL = 2_000
-"""This number of rows is enough for a sensor's level if they cover the whole training time.
+"""For a sensor's level, this number of rows is enough if they cover the whole training time.
 
 The location is then accurate to 0.03 scales, and the scale to a few percent."""
 MIN_SHARE_OF_USUAL_SCALE = 0.05
@@ -103,8 +103,8 @@ def max_gap(readings: Readings, schema: Schema) -> int:
     """Return the longest interval between two rows of a sensor that does not count as a gap.
 
     After a gap, the memory does not use the sensor's previous rows. The result is in microseconds.
-    It comes from the schema or else from the time steps in the training rows. It is 0 (no limit) if
-    there are no time steps.
+    If the schema does not set the interval, it is computed from the time steps in the training
+    rows, or is 0 (no limit) if there are no time steps.
     """
     max_gap_seconds = schema.order.max_gap_seconds
     if max_gap_seconds is not None:

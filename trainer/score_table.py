@@ -57,7 +57,8 @@ class ScoreTable:
             self.out.parent.mkdir(parents=True, exist_ok=True)
             self._scores = self._files.enter_context(_partial_path(self.out).open("wb"))
             self._scores.write(_header(SCORE_COLUMNS).encode())
-            # A detail may contain surrogates of bytes that are not UTF-8. Surrogates are escaped.
+            # The detail of a rejection may contain surrogates of bytes that are not UTF-8. They are
+            # escaped.
             path, encoding_errors = _partial_path(self.rejected_out), "backslashreplace"
             file = path.open("w", encoding="utf-8", errors=encoding_errors, newline="")
             rejected_file = self._files.enter_context(file)

@@ -22,7 +22,7 @@ The error is measured on cycles that the season was not fitted on."""
 MIN_STANDARD_ERRORS = 2.0
 """A season is kept only if the mean error reduction exceeds this number of standard errors.
 
-Both are computed over the groups of cycles."""
+The mean and its standard error are computed over the groups of cycles."""
 MAX_CV_GROUPS = 10
 """Maximum number of groups of cycles in the cross-validation."""
 ERROR_CLIP = 4.0

@@ -19,16 +19,16 @@ from sensorwatch.trainer.unregistered_model import fit_with_memory
 FOLDS = 5
 SEEDS = 3
 MIN_FOLD_ROWS = 20
-MAX_RATE_FACTOR, MAX_RATE_DIVISOR = 3.0, 5.0
-"""The maximum alert rate is MAX_RATE_FACTOR times the target rate.
-
-The minimum alert rate is the target rate divided by MAX_RATE_DIVISOR."""
+MAX_RATE_FACTOR = 3.0
+"""The maximum alert rate is this multiple of the target rate."""
+MAX_RATE_DIVISOR = 5.0
+"""The minimum alert rate is the target rate divided by this number."""
 CONFIDENCE = 0.999
 """Both bounds are widened to this quantile of a binomial count.
 
 With few rows, the alert rate varies by chance."""
 MAX_ROWS = 50_000
-"""Refits use at most this number of the newest rows, because they are the slowest checks."""
+"""Refits use at most this number of the newest rows, because refits are the slowest checks."""
 
 
 @dataclass(frozen=True, slots=True)

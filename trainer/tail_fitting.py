@@ -19,10 +19,12 @@ MAX_ROBUST_Z_SCORE = 3.5
 """Robust z-score above which a block's median is an outlier (Iglewicz and Hoaglin 1993)."""
 BLOCKS_PER_EXCLUDED_BLOCK = 5
 """At most one block in this number of blocks is excluded."""
-MIN_BLOCKS, MIN_BLOCK_ROWS, MIN_BLOCK_SPREAD = 5, 20, 0.1
-"""Blocks are excluded only if there are MIN_BLOCKS blocks, each with MIN_BLOCK_ROWS rows.
-
-The spread of the block medians counts as at least MIN_BLOCK_SPREAD."""
+MIN_BLOCKS = 5
+"""If there are fewer blocks than this, no block is excluded."""
+MIN_BLOCK_ROWS = 20
+"""If a block has fewer rows than this, no block is excluded."""
+MIN_BLOCK_SPREAD = 0.1
+"""Minimum spread of the block medians, by which the deviation of a median is divided."""
 MIN_TAIL_SCALES: Mapping[RarityTable, float] = {
     RarityTable.STUCK: 1.0,
     RarityTable.RARITY_SUM: 0.5,
@@ -56,7 +58,7 @@ def calibrate_decision(
     *,
     weights: tuple[float, ...] = (1.0,) * len(COMPONENTS),
 ) -> CalibratedDecision:
-    """Fit all rarity tables of the decision, one stage after the other, and the threshold.
+    """Fit the rarity tables of the decision one after the other, and then the threshold.
 
     Blocks of time with outlying scores are excluded, because they may contain an unlabelled fault.
     `weights`: 1 for each component that is used, else 0.
@@ -122,7 +124,7 @@ def in_typical_blocks(
 
 
 class _TailTables:
-    """Rarity tables that are fitted one after the other on the rows of the mask `included`."""
+    """Rarity tables, fitted one after the other on the rows that the mask `included` selects."""
 
     def __init__(self, included: NDArray[np.bool_]) -> None:
         self.included = included

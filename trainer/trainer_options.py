@@ -29,7 +29,7 @@ RowsOption = Annotated[
     typer.Option(
         "--rows",
         min=1,
-        help="Maximum number of rows: the first rows of the files, or the oldest records of a topic.",
+        help="Maximum number of rows: the first of the files, or the oldest of the topic.",
         show_default=False,
     ),
 ]
