@@ -15,7 +15,7 @@ from sensorwatch.common.simulation.stream import Simulation, simulate
 from sensorwatch.producer.csv_sink import write_simulated_csv
 from sensorwatch.producer.json_lines_sink import JsonLinesSink, raw_line
 from sensorwatch.producer.kafka_sink import connect_sink
-from sensorwatch.producer.progress_line import progress
+from sensorwatch.producer.progress_line import progress_bar
 from sensorwatch.producer.rate_limiting import batch_rows, batched, rate_limited
 from sensorwatch.producer.replay import replayed_records
 from sensorwatch.producer.simulated_records import SimulatedRecord, simulated_records
@@ -25,7 +25,7 @@ from sensorwatch.producer.stop_signals import StopSignal, stop_on_signals
 
 def write_file(simulation: Simulation, path: Path, *, labels: bool) -> None:
     """Write the simulated rows to a CSV file, and print the number of rows."""
-    with progress(simulation.rows) as on_sent:
+    with progress_bar(simulation.rows) as on_sent:
         rows = write_simulated_csv(simulate(simulation), path, labels=labels, on_sent=on_sent)
     print_line(f"wrote {rows} rows of {simulation.sensors} sensors to {path}")
 
@@ -46,7 +46,7 @@ def send_records(
     delivered, and KeyboardInterrupt after SIGINT.
     """
     records = islice(_source_records(source, settings), rows)
-    with stop_on_signals() as stop, progress(rows) as on_sent:
+    with stop_on_signals() as stop, progress_bar(rows) as on_sent:
         start_time = time.monotonic()
         sink = _open_sink(settings, stop, stdout=stdout)
         batches = rate_limited(

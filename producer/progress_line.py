@@ -10,7 +10,7 @@ from sensorwatch.common.runtime.console import SafeConsole
 
 
 @contextmanager
-def progress(rows: int | None) -> Iterator[Callable[[int], object]]:
+def progress_bar(rows: int | None) -> Iterator[Callable[[int], object]]:
     """Show a progress bar, and provide a function that advances it by a number of rows.
 
     `rows`: total number of rows, or None if it is unknown. Nothing is drawn if standard error is

@@ -28,7 +28,7 @@ def replayed_records(path: Path, schema: Schema) -> Iterator[SimulatedRecord]:
     that cannot be read is sent as a JSON text with the reason, so that the consumer rejects and
     counts the record. Raises DataError in the same cases as `sensorwatch.common.tables.read_rows`.
     """
-    send_unknown_fields = schema.unknown_fields is UnknownFields.REJECT
+    sends_unknown_fields = schema.unknown_fields is UnknownFields.REJECT
     schema_root_names = tuple(dict.fromkeys(field.split(".")[0] for field in schema.paths))
     key_path = schema.key.field.split(".") if schema.key else None
     for fields in read_rows(path, schema):
@@ -37,7 +37,7 @@ def replayed_records(path: Path, schema: Schema) -> Iterator[SimulatedRecord]:
             continue
         fields_to_send = (
             fields
-            if send_unknown_fields
+            if sends_unknown_fields
             else {name: fields[name] for name in schema_root_names if name in fields}
         )
         yield SimulatedRecord(_record_key(fields, key_path), encode_fields(fields_to_send), "")

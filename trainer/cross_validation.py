@@ -61,7 +61,7 @@ def out_of_fold_scores(
                 period,
             )
         )
-    gap = FOLD_GAP_ROWS * sensor_rows.count
+    gap = FOLD_GAP_ROWS * sensor_rows.sensor_count
     block_scores = []
     for block, (start, stop) in enumerate(pairwise(_block_edges(rows))):
         fit_mask = np.ones(rows, dtype=np.bool_)
@@ -92,17 +92,17 @@ def _out_of_fold_scores_of_sample(
     The memory is updated with all rows. Levels are fitted on all rows outside the fold and its gap.
     """
     rows, sensor_rows = len(readings), SensorRows(readings.sensor)
-    block_edges, sensors = _block_edges(rows), sensor_rows.count
+    block_edges, sensors = _block_edges(rows), sensor_rows.sensor_count
     block_of_row = np.repeat(np.arange(len(block_edges) - 1), np.diff(block_edges))
     time_span = int(readings.event_time[-1] - readings.event_time[0])
     # Each block must span at least two periods of the season. With two folds, shorter blocks
     # could exclude the same part of every period from a fit.
-    use_few_folds = (
+    has_few_folds = (
         rows >= MIN_ROWS_PER_SENSOR_FOR_FEW_FOLDS * sensors and time_span >= 2 * MAX_BLOCKS * period
     )
-    folds = FEW_FOLDS if use_few_folds else len(block_edges) - 1
-    for fold in range(folds):
-        in_fold = block_of_row % folds == fold
+    fold_count = FEW_FOLDS if has_few_folds else len(block_edges) - 1
+    for fold in range(fold_count):
+        in_fold = block_of_row % fold_count == fold
         scored_in_fold = calibration_mask & in_fold
         scored_mask = scored_in_fold | sensor_rows.warm_up_mask(scored_in_fold)
         fit_mask = ~_mask_with_gap(in_fold, block_edges, FOLD_GAP_ROWS * sensors)

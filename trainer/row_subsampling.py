@@ -34,7 +34,7 @@ class SensorRows:
         return np.argsort(self.sensor, kind="stable")
 
     @property
-    def count(self) -> int:
+    def sensor_count(self) -> int:
         """Return the number of sensors."""
         return len(np.unique(self.sensor))
 
@@ -80,11 +80,11 @@ def sample_rows(sensor_rows: SensorRows, *, seed: int) -> NDArray[np.bool_]:
     if rows <= MAX_FIT_ROWS:
         return np.ones(rows, dtype=np.bool_)
     range_number = sensor_rows.row_range_numbers()
-    count = int(range_number.max()) + 1
-    group_count = -(-count * MAX_FIT_ROWS // rows)
+    range_count = int(range_number.max()) + 1
+    group_count = -(-range_count * MAX_FIT_ROWS // rows)
     random_positions = np.random.default_rng(seed).random(group_count)
-    is_chosen = np.zeros(count, dtype=np.bool_)
+    is_chosen = np.zeros(range_count, dtype=np.bool_)
     is_chosen[
-        ((np.arange(group_count) + random_positions) * (count / group_count)).astype(np.int64)
+        ((np.arange(group_count) + random_positions) * (range_count / group_count)).astype(np.int64)
     ] = True
     return is_chosen[range_number]

@@ -16,14 +16,14 @@ from sensorwatch.trainer.evaluation_check import Check, Section
 from sensorwatch.trainer.training import rows_needed
 from sensorwatch.trainer.unregistered_model import fit_with_memory
 
-FOLDS = 5
-SEEDS = 3
+MAX_FOLDS = 5
+SEED_COUNT = 3
 MIN_FOLD_ROWS = 20
 MAX_RATE_FACTOR = 3.0
 """The maximum alert rate is this multiple of the target rate."""
 MAX_RATE_DIVISOR = 5.0
 """The minimum alert rate is the target rate divided by this number."""
-CONFIDENCE = 0.999
+BOUND_QUANTILE = 0.999
 """Both bounds are widened to this quantile of a binomial count.
 
 With few rows, the alert rate varies by chance."""
@@ -64,7 +64,7 @@ def alert_rate_section(
     overall_rate = rate_of("all rows", alerts, target)
     fold_rates = [
         rate_of(f"from {format_instant(sorted_readings.event_time[rows[0]])}", alerts[rows], target)
-        for rows in _folds(len(sorted_readings))
+        for rows in _rows_of_folds(len(sorted_readings))
     ]
     rates_of_seeds = seed_rates(sorted_readings, detector.schema, trainer_settings, target)
     checks = [
@@ -87,8 +87,8 @@ def tolerance() -> str:
     """Return a text that describes the bounds of the alert rates."""
     return (
         f"at most {MAX_RATE_FACTOR:g} times the target, and (all rows and each seed) at least "
-        f"1/{MAX_RATE_DIVISOR:g} of it; both bounds are widened to the {CONFIDENCE:.1%} quantile "
-        "of a binomial count"
+        f"1/{MAX_RATE_DIVISOR:g} of it; both bounds are widened to the "
+        f"{BOUND_QUANTILE:.1%} quantile of a binomial count"
     )
 
 
@@ -98,8 +98,8 @@ def rate_of(what: str, alerts: NDArray[np.bool_], target: float) -> Rate:
     `what`: description of the rows that the rate was measured on.
     """
     rows = len(alerts)
-    highest = binom.ppf(CONFIDENCE, rows, min(MAX_RATE_FACTOR * target, 1.0)) / rows
-    lowest = binom.ppf(1.0 - CONFIDENCE, rows, target / MAX_RATE_DIVISOR) / rows
+    highest = binom.ppf(BOUND_QUANTILE, rows, min(MAX_RATE_FACTOR * target, 1.0)) / rows
+    lowest = binom.ppf(1.0 - BOUND_QUANTILE, rows, target / MAX_RATE_DIVISOR) / rows
     alert_count = int(alerts.sum())
     return Rate(what, rows, alert_count, alert_count / rows, float(highest), float(lowest))
 
@@ -121,7 +121,7 @@ def seed_rates(
         sorted_readings.take(slice(boundary, None)),
     )
     rates = []
-    for seed in range(trainer_settings.seed, trainer_settings.seed + SEEDS):
+    for seed in range(trainer_settings.seed, trainer_settings.seed + SEED_COUNT):
         detector, memory = fit_with_memory(
             older_rows, schema, trainer_settings.model_copy(update={"seed": seed % 2**32})
         )
@@ -130,8 +130,8 @@ def seed_rates(
     return rates
 
 
-def _folds(rows: int) -> list[NDArray[np.intp]]:
-    fold_count = max(1, min(FOLDS, rows // MIN_FOLD_ROWS))
+def _rows_of_folds(rows: int) -> list[NDArray[np.intp]]:
+    fold_count = max(1, min(MAX_FOLDS, rows // MIN_FOLD_ROWS))
     return np.array_split(np.arange(rows), fold_count)
 
 
