@@ -16,10 +16,11 @@ from sensorwatch.producer.malformed_rows import broken_cells
 def write_simulated_csv(
     chunks: Iterable[Chunk], path: Path, *, labels: bool, on_sent: Callable[[int], object]
 ) -> int:
-    """Write rows to a CSV file and return their number. Only a complete file appears at `path`.
+    """Write simulated rows to a CSV file, and return the number of rows.
 
-    `labels`: add a last column `label`. `on_sent`: called with the number of rows of each chunk.
-    A missing folder is created. Raises DataError if the file cannot be written.
+    The file appears at `path` when it is complete. The folder of `path` is created if it is
+    missing. `labels`: if True, a last column `label` is added. `on_sent`: called after each chunk
+    with its number of rows. Raises DataError if the file cannot be written.
     """
     partial_path = path.with_name(f"{path.name}.{os.getpid()}.unfinished")
     try:

@@ -7,36 +7,38 @@ from sensorwatch.common.pydantic_errors import suggest_name
 from sensorwatch.common.simulation.fault_plan import FaultPlan
 from sensorwatch.common.simulation.faults import FaultKind
 
-KEYS = ("rate", "kinds", "size")
-NONE = "none"
+FAULT_KEYS = ("rate", "kinds", "size")
+NO_FAULTS_TEXT = "none"
 
 
 def parse_fault_plan(text: str) -> FaultPlan | None:
-    """Return the fault plan of a text, or None for the text `none`. A missing key has its default.
+    """Return the fault plan that a text describes, or None for the text `none`.
 
-    Raises UsageError, which names the wrong key or value and the allowed keys or values.
+    A key that the text does not contain keeps its default value. Raises UsageError with a message
+    that names the wrong key or value and what is allowed instead.
     """
     plan = FaultPlan()
-    if text.strip() == NONE:
+    if text.strip() == NO_FAULTS_TEXT:
         return None
     for item in filter(None, (item.strip() for item in text.split(","))):
         key, _, value = map(str.strip, item.partition("="))
         match key:
             case "rate":
-                plan = replace(plan, rate=_number(key, value, 1.0))
+                plan = replace(plan, rate=_parse_number(key, value, 1.0))
             case "size":
-                plan = replace(plan, size=_number(key, value, 1e6))
+                plan = replace(plan, size=_parse_number(key, value, 1e6))
             case "kinds":
-                plan = replace(plan, kinds=_kinds(value))
+                plan = replace(plan, kinds=_parse_kinds(value))
             case _:
                 raise UsageError(
-                    f'--faults has no "{key}"{suggest_name(key, KEYS)}; wanted {NONE}, or one or '
-                    "more of rate=SHARE, kinds=KIND+KIND, size=DEVIATIONS, separated by commas"
+                    f'--faults has no "{key}"{suggest_name(key, FAULT_KEYS)}; '
+                    f"wanted {NO_FAULTS_TEXT}, or one or more of rate=SHARE, kinds=KIND+KIND, "
+                    "size=DEVIATIONS, separated by commas"
                 )
     return plan
 
 
-def _number(key: str, value: str, maximum: float) -> float:
+def _parse_number(key: str, value: str, maximum: float) -> float:
     try:
         number = float(value)
     except ValueError:
@@ -46,15 +48,15 @@ def _number(key: str, value: str, maximum: float) -> float:
     return number
 
 
-def _kinds(value: str) -> tuple[FaultKind, ...]:
+def _parse_kinds(value: str) -> tuple[FaultKind, ...]:
     all_kinds = tuple(FaultKind)
     if value == "all":
         return all_kinds
-    names = [name.strip() for name in value.split("+")]
-    for name in names:
+    kind_names = [name.strip() for name in value.split("+")]
+    for name in kind_names:
         if name not in all_kinds:
             raise UsageError(
                 f'--faults kinds: there is no "{name}"{suggest_name(name, all_kinds)}; wanted all, '
                 f"or one or more of {', '.join(all_kinds)}, separated by +"
             )
-    return tuple(FaultKind(name) for name in names)
+    return tuple(FaultKind(name) for name in kind_names)

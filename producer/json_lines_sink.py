@@ -13,11 +13,13 @@ def raw_line(value: bytes) -> bytes:
 
 
 class JsonLinesSink:
-    """Writes the value of each record as one line, without key and label."""
+    """Writes the value of each record as one line. Keys and labels are not written."""
 
-    def __init__(self, stream: IO[bytes], *, line: Callable[[bytes], bytes] = raw_line) -> None:
+    def __init__(
+        self, stream: IO[bytes], *, format_line: Callable[[bytes], bytes] = raw_line
+    ) -> None:
         self._stream = stream
-        self._format_line = line
+        self._format_line = format_line
         self._written = 0
 
     def send(self, records: Sequence[SimulatedRecord]) -> None:
@@ -26,6 +28,6 @@ class JsonLinesSink:
         self._written += len(records)
 
     def close(self) -> DeliveryCounts:
-        """Flush the stream and return the counts."""
+        """Flush the stream, and return the number of written records."""
         self._stream.flush()
         return DeliveryCounts(self._written, 0)

@@ -20,25 +20,25 @@ Headers = list[tuple[str, str | bytes | None]]
 
 
 def connect_sink(
-    kafka: Mapping[str, Any], topic: str, *, stopping: Callable[[], bool], **client: Any
+    kafka: Mapping[str, Any], topic: str, *, stopping: Callable[[], bool], **client_options: Any
 ) -> "KafkaSink":
     """Check that the topic can be reached, and return a sink that sends to the topic.
 
-    `stopping`: returns True if the run must end. `client`: arguments of the Kafka client, such as
-    `logger`. Raises BrokerUnavailable if the broker or the topic cannot be reached. Raises
-    SettingsError if sensorwatch or librdkafka refuses a key or value of `kafka`.
+    `stopping`: returns True if the run must end. `client_options`: further arguments of the Kafka
+    client, such as `logger`. Raises BrokerUnavailable if the broker or the topic cannot be reached.
+    Raises SettingsError if sensorwatch or librdkafka refuses a key or value of `kafka`.
     """
-    config = producer_config(kafka)
+    client_config = producer_config(kafka)
     require_topics(kafka, [topic])
     try:
-        producer = Producer(config, **client)
+        producer = Producer(client_config, **client_options)
     except KafkaException as error:
         raise SettingsError(f"librdkafka refuses [kafka]: {error.args[0].str()}") from error
     return KafkaSink(producer, topic, stopping=stopping)
 
 
 class KafkaSink:
-    """Sends records to a topic, with the label of each record in a header."""
+    """Sends records to a topic. The label of a record is in a header."""
 
     def __init__(
         self,
@@ -57,10 +57,10 @@ class KafkaSink:
         self._first_error = ""
 
     def send(self, records: Sequence[SimulatedRecord]) -> None:
-        """Queue records. Wait while the queue is full, unless the run must stop.
+        """Add records to the client's queue. If the queue is full, wait, unless the run must stop.
 
-        Each record's timestamp is the time of sending. Retention would delete records with old
-        event times, and brokers reject timestamps ahead of their clock.
+        The timestamp of a Kafka record is the time of sending, not the event time: retention would
+        delete records with old timestamps, and brokers reject timestamps ahead of their clock.
         Raises BrokerUnavailable if the client reports a fatal error.
         """
         for record in records:
@@ -71,9 +71,9 @@ class KafkaSink:
         self._producer.poll(0)
 
     def close(self) -> DeliveryCounts:
-        """Wait up to `flush_seconds` for deliveries, and return the counts.
+        """Wait up to `flush_seconds` for deliveries, and count the delivered and failed records.
 
-        Records that the broker has not confirmed by then count as failed.
+        Records that the broker has not confirmed within this time count as failed.
         """
         deadline = time.monotonic() + self._flush_seconds
         while undelivered := self._producer.flush(_POLL_SECONDS):
@@ -95,13 +95,13 @@ class KafkaSink:
         except BufferError:
             return False
         except KafkaException as error:
-            cause = error.args[0]
-            if cause.fatal():
+            kafka_error = error.args[0]
+            if kafka_error.fatal():
                 raise BrokerUnavailable(
-                    f'the producer for topic "{self._topic}" has failed: {cause.str()}; start '
-                    "the producer again"
+                    f'the producer for topic "{self._topic}" has failed: {kafka_error.str()}; '
+                    "start the producer again"
                 ) from error
-            self._on_delivery(cause, None)  # an error of one record, such as its size
+            self._on_delivery(kafka_error, None)  # only this record failed: it may be too large
         return True
 
     def _on_delivery(self, error: KafkaError | None, _message: Message | None) -> None:
@@ -115,6 +115,7 @@ class KafkaSink:
         self._first_error = (
             self._first_error or f"{undelivered} not confirmed after {self._flush_seconds:g} s"
         )
-        # `purge` reports each record as failed, so that the process can end without a broker.
+        # `purge` drops the queued records and reports each as failed. The process can then end even
+        # if the broker is unreachable.
         self._producer.purge()
         self._producer.flush(1.0)

@@ -15,7 +15,7 @@ from sensorwatch.common.simulation.stream import Simulation, simulate
 from sensorwatch.producer.csv_sink import write_simulated_csv
 from sensorwatch.producer.json_lines_sink import JsonLinesSink, raw_line
 from sensorwatch.producer.kafka_sink import connect_sink
-from sensorwatch.producer.progress_line import progress
+from sensorwatch.producer.progress_line import progress_bar
 from sensorwatch.producer.rate_limiting import batch_rows, batched, rate_limited
 from sensorwatch.producer.replay import replayed_records
 from sensorwatch.producer.simulated_records import SimulatedRecord, simulated_records
@@ -24,8 +24,8 @@ from sensorwatch.producer.stop_signals import StopSignal, stop_on_signals
 
 
 def write_file(simulation: Simulation, path: Path, *, labels: bool) -> None:
-    """Write the simulated rows to a CSV file and print their number."""
-    with progress(simulation.rows) as on_sent:
+    """Write the simulated rows to a CSV file, and print the number of rows."""
+    with progress_bar(simulation.rows) as on_sent:
         rows = write_simulated_csv(simulate(simulation), path, labels=labels, on_sent=on_sent)
     print_line(f"wrote {rows} rows of {simulation.sensors} sensors to {path}")
 
@@ -39,16 +39,16 @@ def send_records(
     seconds: float | None,
     stdout: bool,
 ) -> None:
-    """Send the rows of a simulation or of a CSV file, and print how many were delivered.
+    """Send the rows of a simulation or of a file, and print the number of delivered records.
 
     The run ends after `rows` rows, after `seconds` seconds or at a signal; None means no limit.
-    `rate`: rows per second; None means that the rows are sent as fast as possible. Raises
-    CheckFailed if a row was not delivered, KeyboardInterrupt after SIGINT.
+    `rate`: rows per second; None means as fast as possible. Raises CheckFailed if a record was not
+    delivered, and KeyboardInterrupt after SIGINT.
     """
-    records = islice(_records(source, settings), rows)
-    with stop_on_signals() as stop, progress(rows) as on_sent:
+    records = islice(_source_records(source, settings), rows)
+    with stop_on_signals() as stop, progress_bar(rows) as on_sent:
         start_time = time.monotonic()
-        sink = _sink(settings, stop, stdout=stdout)
+        sink = _open_sink(settings, stop, stdout=stdout)
         batches = rate_limited(
             batched(records, batch_rows(rate)), rate, clock=time.monotonic, sleep=stop.sleep
         )
@@ -65,16 +65,16 @@ def send_records(
         raise KeyboardInterrupt
 
 
-def _records(source: Simulation | Path, settings: Settings) -> Iterator[SimulatedRecord]:
+def _source_records(source: Simulation | Path, settings: Settings) -> Iterator[SimulatedRecord]:
     if isinstance(source, Path):
         return replayed_records(source, load_schema(schema_file(settings)))
     return chain.from_iterable(map(simulated_records, simulate(source)))
 
 
-def _sink(settings: Settings, stop: StopSignal, *, stdout: bool) -> Sink:
+def _open_sink(settings: Settings, stop: StopSignal, *, stdout: bool) -> Sink:
     if stdout:
-        line = json_line if sys.stdout.isatty() else raw_line
-        return JsonLinesSink(sys.stdout.buffer, line=line)
+        format_line = json_line if sys.stdout.isatty() else raw_line
+        return JsonLinesSink(sys.stdout.buffer, format_line=format_line)
     logs.configure(settings.log.format, settings.log.level)
     return connect_sink(
         settings.kafka,
@@ -96,7 +96,7 @@ def _print_summary(
 ) -> None:
     delivered, failed = delivery_counts.delivered, delivery_counts.failed
     throughput = delivered / elapsed_seconds if elapsed_seconds > 0 else 0.0
-    # On standard error, because standard output may contain the rows.
+    # The summary goes to standard error, because standard output may contain the rows.
     print_note(
         f"delivered {delivered}, failed {failed}, to {destination} in {elapsed_seconds:.1f} s "
         f"({throughput:.0f} rows/s)"

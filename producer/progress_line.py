@@ -10,7 +10,7 @@ from sensorwatch.common.runtime.console import SafeConsole
 
 
 @contextmanager
-def progress(rows: int | None) -> Iterator[Callable[[int], object]]:
+def progress_bar(rows: int | None) -> Iterator[Callable[[int], object]]:
     """Show a progress bar, and provide a function that advances it by a number of rows.
 
     `rows`: total number of rows, or None if it is unknown. Nothing is drawn if standard error is
@@ -22,4 +22,4 @@ def progress(rows: int | None) -> Iterator[Callable[[int], object]]:
     columns = (BarColumn(), TextColumn("{task.completed:,.0f} rows"), TimeElapsedColumn())
     with Progress(*columns, console=SafeConsole(stderr=True), transient=True) as bar:
         task_id = bar.add_task("sending", total=rows)
-        yield lambda sent: bar.advance(task_id, sent)
+        yield lambda sent_rows: bar.advance(task_id, sent_rows)

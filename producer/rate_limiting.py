@@ -7,15 +7,15 @@ from typing import TypeVar
 Item = TypeVar("Item")
 
 MAX_CATCH_UP_SECONDS = 1.0
-"""After a shorter delay, the rows that are due are sent in a burst.
+"""After a delay of at most this length, the delayed rows are sent in a burst.
 
-After a longer delay, the schedule starts again from the current time."""
+After a longer delay, there is no burst: the schedule starts again at the current time."""
 _BATCHES_PER_SECOND = 20
 _MAX_BATCH_ROWS = 2_000
 
 
 def batch_rows(rate: float | None) -> int:
-    """Return the number of rows per batch at a rate. Each second has several batches."""
+    """Return the number of rows per batch for a rate in rows per second (None: no limit)."""
     if rate is None:
         return _MAX_BATCH_ROWS
     return max(1, min(_MAX_BATCH_ROWS, int(rate / _BATCHES_PER_SECOND)))
@@ -35,10 +35,10 @@ def rate_limited(
     clock: Callable[[], float],
     sleep: Callable[[float], object],
 ) -> Iterator[Sequence[Item]]:
-    """Yield the batches, and wait after each so that rows are sent at a constant rate.
+    """Yield the batches, and wait after each batch to keep a constant rate.
 
-    `rate`: rows per second; None means that the rows are sent without waiting. `clock`: returns
-    monotonic seconds.
+    `rate`: rows per second, or None to yield without waiting. `clock`: returns the seconds of a
+    monotonic clock.
     """
     if rate is None:
         yield from batches

@@ -1,4 +1,4 @@
-"""Convert the rows of a file to records that parse to the same readings."""
+"""Convert the rows of a file to records that the consumer parses to the same readings."""
 
 import json
 import math
@@ -17,7 +17,7 @@ from sensorwatch.producer.simulated_records import SimulatedRecord
 
 # JSON cannot represent nan or infinity. A number above the float64 range is rejected for the same
 # reason, "not_finite"; null or a text would be rejected for another reason.
-_NOT_FINITE = msgspec.Raw(b"1e999")
+_NOT_FINITE_NUMBER = msgspec.Raw(b"1e999")
 _encoder = msgspec.json.Encoder(enc_hook=str)
 
 
@@ -26,10 +26,10 @@ def replayed_records(path: Path, schema: Schema) -> Iterator[SimulatedRecord]:
 
     Columns that the schema does not name are sent only if the schema rejects unknown fields. A line
     that cannot be read is sent as a JSON text with the reason, so that the consumer rejects and
-    counts the record. Raises DataError as `sensorwatch.common.tables.read_rows` does.
+    counts the record. Raises DataError in the same cases as `sensorwatch.common.tables.read_rows`.
     """
-    send_unknown_fields = schema.unknown_fields is UnknownFields.REJECT
-    declared_roots = tuple(dict.fromkeys(field.split(".")[0] for field in schema.paths))
+    sends_unknown_fields = schema.unknown_fields is UnknownFields.REJECT
+    schema_root_names = tuple(dict.fromkeys(field.split(".")[0] for field in schema.paths))
     key_path = schema.key.field.split(".") if schema.key else None
     for fields in read_rows(path, schema):
         if isinstance(fields, Fault):
@@ -37,33 +37,33 @@ def replayed_records(path: Path, schema: Schema) -> Iterator[SimulatedRecord]:
             continue
         fields_to_send = (
             fields
-            if send_unknown_fields
-            else {name: fields[name] for name in declared_roots if name in fields}
+            if sends_unknown_fields
+            else {name: fields[name] for name in schema_root_names if name in fields}
         )
-        yield SimulatedRecord(_key(fields, key_path), encode_fields(fields_to_send), "")
+        yield SimulatedRecord(_record_key(fields, key_path), encode_fields(fields_to_send), "")
 
 
 def encode_fields(fields: Fields) -> bytes:
-    """Return fields as JSON. A parser reads the same bits back from finite floats.
+    """Return fields as JSON. Parsing the JSON gives exactly the same finite floats.
 
     Infinity and nan are written as a number above the float64 range.
     """
     json_values = {name: _json_value(value) for name, value in fields.items()}
     try:
         return _encoder.encode(json_values)
-    except UnicodeEncodeError:  # surrogates of bytes that are not UTF-8, which json escapes
+    except UnicodeEncodeError:  # from bytes that are not UTF-8; the json module escapes them
         return json.dumps(fields).encode()
 
 
 def _json_value(value: object) -> object:
     if type(value) is float:
-        return value if math.isfinite(value) else _NOT_FINITE
+        return value if math.isfinite(value) else _NOT_FINITE_NUMBER
     if isinstance(value, Mapping):
         return {name: _json_value(nested_value) for name, nested_value in value.items()}
     return value
 
 
-def _key(fields: Fields, path: list[str] | None) -> str:
+def _record_key(fields: Fields, path: list[str] | None) -> str:
     value: Any = fields
     for name in path or ():
         value = value.get(name) if isinstance(value, Mapping) else None

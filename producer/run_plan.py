@@ -12,12 +12,13 @@ from sensorwatch.producer.fault_plan_text import parse_fault_plan
 FILE_ROWS = 40_320
 """Default number of rows of a file: two weeks of ten sensors, one row every five minutes.
 
-With this default, every hour of the week has rows."""
+In two weeks, each hour of the week occurs twice."""
 FILE_INTERVAL_SECONDS = 300.0
 STREAM_INTERVAL_SECONDS = 1.0
 """Default time between two rows of a sensor in a stream.
 
-The interval is short, because event times advance faster than the clock at a high rate."""
+At a high rate, event times advance faster than the clock. A short interval reduces the
+difference."""
 STREAM_FAULTS = "rate=0.001,kinds=all,size=10"
 STREAM_RATE = 1_000.0
 
@@ -60,7 +61,7 @@ def simulation(
     interval: float | None,
     faults: str | None,
 ) -> Simulation:
-    """Return the simulation for these options, with defaults for those that are None.
+    """Return the simulation for these options. An option that is None gets its default.
 
     A file has no faults by default, because it is usually training data.
     Raises UsageError if `start` or `faults` is invalid.
@@ -79,9 +80,9 @@ def simulation(
 
 
 def parse_start_time(text: str) -> int:
-    """Return the time of an RFC 3339 text, or of `now`, in microseconds UTC.
+    """Return the value of `--start`, an RFC 3339 time or `now`, in microseconds UTC.
 
-    A time without a zone is UTC. Raises UsageError if the text is invalid.
+    A time without a time zone is read as UTC. Raises UsageError if the text is invalid.
     """
     if text == "now":
         return time.time_ns() // 1_000
@@ -92,10 +93,10 @@ def parse_start_time(text: str) -> int:
 
 
 def rows_per_second(text: str | None, *, bounded: bool) -> float | None:
-    """Return the rate that a text means in rows per second, or None for no limit.
+    """Return the value of `--rate` in rows per second, or None for no limit.
 
-    `bounded`: True if the number of rows is limited. The default is then None. Raises UsageError if
-    the text is invalid.
+    `bounded`: True if the number of rows is limited; the default rate is then unlimited. Raises
+    UsageError if the text is invalid.
     """
     if text is None:
         return None if bounded else STREAM_RATE

@@ -13,7 +13,7 @@ from sensorwatch.producer.malformed_rows import broken_json
 
 
 class SimulatedRecord(NamedTuple):
-    """A record to send. The record's value does not reveal the label."""
+    """A record to send. The label is not part of its value."""
 
     key: str
     """The sensor's id."""
@@ -31,7 +31,7 @@ _encoder = msgspec.json.Encoder()
 
 
 def simulated_records(chunk: Chunk) -> Iterator[SimulatedRecord]:
-    """Yield a record for each row of a chunk. A parser reads the same bits back from the floats."""
+    """Yield a record for each row of a chunk. Parsing a record gives exactly the same floats."""
     format_time = lru_cache(maxsize=16)(format_instant)
     rows = zip(
         chunk.event_time.tolist(),

@@ -18,13 +18,13 @@ class DeliveryCounts:
 
 
 class Sink(Protocol):
-    """A destination of records that counts deliveries."""
+    """A destination for records. It counts deliveries."""
 
     def send(self, records: Sequence[SimulatedRecord]) -> None:
         """Send records in order."""
 
     def close(self) -> DeliveryCounts:
-        """Wait for records in flight, up to a deadline, and return the counts."""
+        """Wait, up to a time limit, for unconfirmed records; return the delivery counts."""
 
 
 def deliver(
@@ -34,7 +34,7 @@ def deliver(
     stopping: Callable[[], bool],
     on_sent: Callable[[int], object],
 ) -> DeliveryCounts:
-    """Send batches until the end or until `stopping` returns True; return the counts.
+    """Send batches until the end or until `stopping` returns True; return the delivery counts.
 
     `on_sent`: called with the number of records of each batch.
     """

@@ -10,7 +10,7 @@ from types import FrameType
 
 @dataclass(slots=True)
 class StopSignal:
-    """The stop request of this process."""
+    """Whether this process was asked to stop."""
 
     event: Event = field(default_factory=Event)
     interrupted: bool = False
@@ -27,21 +27,22 @@ class StopSignal:
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopSignal]:
-    """Provide a `StopSignal` that SIGINT or SIGTERM sets. A second SIGINT interrupts at once."""
+    """Provide a `StopSignal` that SIGINT or SIGTERM sets. A second SIGINT ends the run at once."""
     stop = StopSignal()
 
-    def handle(number: int, _frame: FrameType | None) -> None:
-        if number == signal.SIGINT:
+    def request_stop(signal_number: int, _frame: FrameType | None) -> None:
+        if signal_number == signal.SIGINT:
             if stop.interrupted:
                 raise KeyboardInterrupt
             stop.interrupted = True
         stop.event.set()
 
     previous_handlers = {
-        number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)
+        signal_number: signal.signal(signal_number, request_stop)
+        for signal_number in (signal.SIGINT, signal.SIGTERM)
     }
     try:
         yield stop
     finally:
-        for number, handler in previous_handlers.items():
-            signal.signal(number, handler)
+        for signal_number, handler in previous_handlers.items():
+            signal.signal(signal_number, handler)

@@ -22,7 +22,7 @@ def score_records(
     first_row: int,
     max_rows: int,
 ) -> Iterator[Outcome]:
-    """Yield the outcomes of records in order, `max_rows` at a time; see `score_batches`."""
+    """Score records in order, in batches of `max_rows` rows; see `score_batches`."""
     batches = collect_batches(records, detector.schema, batch_rows=max_rows)
     return score_batches(batches, detector, memory, first_row=first_row)
 
@@ -30,10 +30,10 @@ def score_records(
 def score_batches(
     batches: Iterable[Batch], detector: Detector, memory: Memory, *, first_row: int
 ) -> Iterator[Outcome]:
-    """Yield the outcomes of batches in order; `memory` is updated by each batch.
+    """Score batches in order, and yield the outcome of each batch.
 
-    The outcomes' rows are numbered from `first_row` on. The scores do not depend on batch
-    boundaries.
+    Each batch updates `memory`. The first row of the first batch gets the number `first_row`. The
+    scores do not depend on batch boundaries.
     """
     for batch in batches:
         readings, rejections = batch

@@ -36,7 +36,7 @@ def run_backtest(
     """Score the rows of `data`, write the scores to `out` and print a summary.
 
     If `model` is None, a model is fitted on the first `train_rows` rows, and the remaining rows are
-    scored. If `model` is a version, all rows are scored with it.
+    scored. If `model` is a version, it scores all rows.
     """
     compile_ahead()
     if model is None:
@@ -54,11 +54,11 @@ def run_backtest(
         )
         batches, memory, rejections = read_batches(data, row_schema), detector.empty_memory(), []
     keep_freed_memory()
-    with ScoreTable(out) as table:
-        table.write_rejected(rejections)
+    with ScoreTable(out) as score_table:
+        score_table.write_rejected(rejections)
         for outcome in score_batches(batches, detector, memory, first_row=train_rows or 0):
-            table.write(outcome)
-    _print_summary(table)
+            score_table.write(outcome)
+    _print_summary(score_table)
 
 
 def _fit_on_first_batches(
@@ -72,18 +72,18 @@ def _fit_on_first_batches(
         train_batches, schema, settings.trainer, uri=str(data)
     )
     calibration = detector.calibration
-    note = rate_note(
+    warning_text = rate_note(
         len(calibration.scores),
         calibration.target_alert_rate,
         extrapolates=detector.decision is not None,
     )
-    if note:
-        log.warning(note)
+    if warning_text:
+        log.warning(warning_text)
     return detector, memory, rejections
 
 
 def _require_same_schema(schema: Schema, detector: Detector) -> Schema:
-    """Return `schema`, which may differ from the detector's only in name, units and CSV format.
+    """Return `schema` if it differs from the detector's at most in name, units and CSV format.
 
     Raises UsageError if the fingerprints differ.
     """
@@ -96,10 +96,13 @@ def _require_same_schema(schema: Schema, detector: Detector) -> Schema:
     return schema
 
 
-def _print_summary(table: ScoreTable) -> None:
-    rejected = rejected_text(table.rejected)
-    print_line(f"scored     {table.scored} rows, {table.anomalies} anomalous, to {table.out}")
+def _print_summary(score_table: ScoreTable) -> None:
+    rejected = rejected_text(score_table.rejected)
     print_line(
-        f"rejected   {table.rejected.total()} rows{f' ({rejected})' if rejected else ''}"
-        f", to {table.rejected_out}"
+        f"scored     {score_table.scored} rows, {score_table.anomalies} anomalous, "
+        f"to {score_table.out}"
+    )
+    print_line(
+        f"rejected   {score_table.rejected.total()} rows{f' ({rejected})' if rejected else ''}"
+        f", to {score_table.rejected_out}"
     )

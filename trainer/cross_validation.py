@@ -20,17 +20,18 @@ from sensorwatch.trainer.scorer_fitting import (
     score_selected,
 )
 
-BLOCKS = 10
+MAX_BLOCKS = 10
 """Maximum number of blocks of time that the rows are divided into."""
-FOLD_GAP = 10
-"""Rows of each sensor before and after a fold that are excluded from its fit.
+FOLD_GAP_ROWS = 10
+"""The fit for a fold excludes this number of each sensor's rows before and after the fold.
 
-Through the memory, a row affects about this many of the next rows of its sensor."""
-FEW_FOLDS_ROWS_PER_SENSOR = 1_000
+Through the memory, a row affects the scores of about this number of following rows of its
+sensor."""
+MIN_ROWS_PER_SENSOR_FOR_FEW_FOLDS = 1_000
 """Minimum number of rows per sensor for a cross-validation with only FEW_FOLDS folds.
 
-With this number of rows, a level fitted on half of the rows is as good as one fitted on nine
-tenths."""
+With this number of rows, a level fitted on half of the rows is as good as one fitted on nine tenths
+of the rows."""
 FEW_FOLDS = 2
 """Number of folds if there are many rows per sensor. Each fold contains every second block."""
 
@@ -38,13 +39,13 @@ FEW_FOLDS = 2
 def out_of_fold_scores(
     readings: Readings, schema: Schema, trainer_settings: TrainerSettings, *, period: int = WEEK
 ) -> RawScores:
-    """Return raw scores of rows by models that were not fitted on the scored row.
+    """Return raw scores of the rows. No row is scored by a model that was fitted on it.
 
     Every row is scored, or a sample of the rows if there are more than MAX_FIT_ROWS. `period`: the
     season's period in microseconds, or 0 if the rows have no season.
 
-    Blocks are contiguous in time. The model of a block also runs over the rows before the block,
-    to warm up its memory; only the scores inside the block are returned.
+    A block contains consecutive rows. To warm up the memory, the model for a block also processes
+    the rows before the block, but only the scores of the block's rows are returned.
     """
     rows, sensor_rows = len(readings), SensorRows(readings.sensor)
     calibration_mask = sample_rows(sensor_rows, seed=trainer_settings.seed)
@@ -60,7 +61,7 @@ def out_of_fold_scores(
                 period,
             )
         )
-    gap = FOLD_GAP * sensor_rows.count
+    gap = FOLD_GAP_ROWS * sensor_rows.sensor_count
     block_scores = []
     for block, (start, stop) in enumerate(pairwise(_block_edges(rows))):
         fit_mask = np.ones(rows, dtype=np.bool_)
@@ -75,8 +76,8 @@ def out_of_fold_scores(
 
 
 def block_count(rows: int) -> int:
-    """Return the number of blocks of time for a number of rows."""
-    return min(BLOCKS, rows // 2)
+    """Return the number of blocks of time that this number of rows is divided into."""
+    return min(MAX_BLOCKS, rows // 2)
 
 
 def _out_of_fold_scores_of_sample(
@@ -86,23 +87,25 @@ def _out_of_fold_scores_of_sample(
     trainer_settings: TrainerSettings,
     period: int,
 ) -> Iterator[RawScores]:
-    """Yield raw scores of the rows of `calibration_mask` (n,), fold by fold.
+    """Yield for each fold the raw scores of its rows that `calibration_mask` (n,) selects.
 
-    The memory takes in all rows. Levels are fitted on all rows outside the fold and its gap.
+    The memory is updated with all rows. Levels are fitted on all rows outside the fold and its gap.
     """
     rows, sensor_rows = len(readings), SensorRows(readings.sensor)
-    block_edges, sensors = _block_edges(rows), sensor_rows.count
+    block_edges, sensors = _block_edges(rows), sensor_rows.sensor_count
     block_of_row = np.repeat(np.arange(len(block_edges) - 1), np.diff(block_edges))
     time_span = int(readings.event_time[-1] - readings.event_time[0])
     # Each block must span at least two periods of the season. With two folds, shorter blocks
     # could exclude the same part of every period from a fit.
-    use_few_folds = rows >= FEW_FOLDS_ROWS_PER_SENSOR * sensors and time_span >= 2 * BLOCKS * period
-    folds = FEW_FOLDS if use_few_folds else len(block_edges) - 1
-    for fold in range(folds):
-        in_fold = block_of_row % folds == fold
+    has_few_folds = (
+        rows >= MIN_ROWS_PER_SENSOR_FOR_FEW_FOLDS * sensors and time_span >= 2 * MAX_BLOCKS * period
+    )
+    fold_count = FEW_FOLDS if has_few_folds else len(block_edges) - 1
+    for fold in range(fold_count):
+        in_fold = block_of_row % fold_count == fold
         scored_in_fold = calibration_mask & in_fold
         scored_mask = scored_in_fold | sensor_rows.warm_up_mask(scored_in_fold)
-        fit_mask = ~_with_gap(in_fold, block_edges, FOLD_GAP * sensors)
+        fit_mask = ~_mask_with_gap(in_fold, block_edges, FOLD_GAP_ROWS * sensors)
         sample_mask = scored_mask | (calibration_mask & fit_mask)
         fit_result = fit_and_recall(readings, fit_mask, sample_mask, schema, trainer_settings)
         yield score_selected(
@@ -114,11 +117,13 @@ def _out_of_fold_scores_of_sample(
         )
 
 
-def _with_gap(in_fold: NDArray[np.bool_], block_edges: list[int], gap: int) -> NDArray[np.bool_]:
-    """Return the mask (n,) of the fold's blocks, extended by `gap` rows on both sides.
+def _mask_with_gap(
+    in_fold: NDArray[np.bool_], block_edges: list[int], gap: int
+) -> NDArray[np.bool_]:
+    """Return the mask (n,) of the fold's blocks, each extended by `gap` rows on both sides.
 
-    The gap is at most a quarter of a block, so that at least half of a block between two blocks of
-    the fold remains.
+    The gap is at most a quarter of a block. Of each block outside the fold, at least half then
+    remains for the fit.
     """
     extended_mask = in_fold.copy()
     for start, stop in pairwise(block_edges):

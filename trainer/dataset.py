@@ -33,7 +33,7 @@ class Dataset:
     uri: str
     """The value of `--data`: a file, a glob, or `kafka:TOPIC`."""
     sha256: str
-    """Digest of the concatenated files, or of the records' payloads."""
+    """SHA-256 digest of the concatenated files, or of the payloads of the topic's records."""
     readings: Readings
     rejections: list[Rejection]
 
@@ -75,9 +75,9 @@ def read_data(
 ) -> Dataset:
     """Read one file, all files that match a glob (sorted by path), or a topic.
 
-    `rows`: maximum number of rows: the first of the files, or the oldest records of the topic. None
-    reads all rows. `kafka`: settings of librdkafka. Raises DataError if there is no file or topic
-    to read, BrokerUnavailable if the topic cannot be reached.
+    `rows`: maximum number of rows. The first rows of the files or the oldest records of the topic
+    are read; None reads all. `kafka`: settings of librdkafka. Raises DataError if there is no file
+    or topic to read, and BrokerUnavailable if the topic cannot be reached.
     """
     if data.startswith(TOPIC_PREFIX):
         records = oldest_records(data.removeprefix(TOPIC_PREFIX), rows=rows, kafka=kafka)
@@ -91,7 +91,7 @@ def read_data(
 
 
 def find_files(data: str) -> list[Path]:
-    """Return the named file, or the files that match a glob, sorted by path.
+    """Return the file with this path, or the files that match this glob, sorted by path.
 
     Raises DataError if no file matches.
     """
@@ -113,11 +113,13 @@ def find_files(data: str) -> list[Path]:
 def sort_by_time(readings: Readings) -> Readings:
     """Sort readings by event time, sensor id and input order, and number the rows from 0.
 
-    In this order, the same rows give the same model from a file and from a topic.
+    With this order, the same rows give the same model whether they come from a file or a topic.
     """
-    id_rank = np.empty(len(readings.sensor_ids), dtype=np.int64)
-    id_rank[np.argsort(np.asarray(readings.sensor_ids, dtype=object))] = np.arange(len(id_rank))
-    order = np.lexsort((readings.index, id_rank[readings.sensor], readings.event_time))
+    rank_of_sensor = np.empty(len(readings.sensor_ids), dtype=np.int64)
+    rank_of_sensor[np.argsort(np.asarray(readings.sensor_ids, dtype=object))] = np.arange(
+        len(rank_of_sensor)
+    )
+    order = np.lexsort((readings.index, rank_of_sensor[readings.sensor], readings.event_time))
     return replace(readings.take(order), index=np.arange(len(order), dtype=np.int64))
 
 

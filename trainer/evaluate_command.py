@@ -62,11 +62,11 @@ def evaluate(
         f"rows       {dataset.rows} read, {len(dataset.rejections)} rejected"
         f"{f' ({rejected})' if rejected else ''}"
     )
-    failed = failed_checks(report)
-    print_line(f"checks     {_result_text(len(report['checks']), failed)}; report in {out}")
+    failed_names = failed_checks(report)
+    print_line(f"checks     {_result_text(len(report['checks']), failed_names)}; report in {out}")
     if gate:
         require_passed(report)
 
 
-def _result_text(checks: int, failed: list[str]) -> str:
-    return f"failed: {', '.join(failed)}" if failed else f"all {checks} passed"
+def _result_text(checks: int, failed_names: list[str]) -> str:
+    return f"failed: {', '.join(failed_names)}" if failed_names else f"all {checks} passed"

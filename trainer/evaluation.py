@@ -22,12 +22,12 @@ from sensorwatch.trainer.training import fit_unregistered, rows_needed, split_by
 
 REPORT_FORMAT = 1
 MAX_SKLEARN_AGREEMENT_ROWS = 20_000
-"""Maximum number of newest rows on which the compiled forest is compared with scikit-learn."""
+"""The forest is compared with scikit-learn on at most this number of the newest rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluatedVersion:
-    """A version to evaluate, and a function that loads it again."""
+    """A version to evaluate, and a function that loads the version again."""
 
     version: ModelVersion
     reload: Callable[[], ModelVersion]
@@ -37,9 +37,9 @@ class EvaluatedVersion:
 def evaluate_version(evaluated_version: EvaluatedVersion, dataset: Dataset) -> dict[str, Any]:
     """Run every check and return the report as plain JSON values.
 
-    If the rows are the version's training rows, faults are injected only into rows outside the
-    fit. The training is then repeated, and must give the same arrays.
-    Raises DataError if there are too few valid rows.
+    If the dataset is the version's training data, faults are injected only into rows that the model
+    was not fitted on, and the training is repeated and must give the same arrays. Raises DataError
+    if there are too few valid rows.
     """
     manifest, detector = evaluated_version.version.manifest, evaluated_version.version.detector
     source = dataset.source  # raises DataError if no row is valid
@@ -50,12 +50,12 @@ def evaluate_version(evaluated_version: EvaluatedVersion, dataset: Dataset) -> d
             f"{len(readings)} valid rows of {dataset.uri} are too few to evaluate on: at least "
             f"{rows_needed(trainer_settings.calibration_share)} are needed"
         )
-    in_training = is_training_data(manifest, dataset)
+    is_training_dataset = is_training_data(manifest, dataset)
     injection_input = _rows_to_inject(
-        readings, detector, trainer_settings, is_training_data=in_training
+        readings, detector, trainer_settings, is_training_data=is_training_dataset
     )
     detector_at_start = (
-        _with_levels_of_training_start(readings, detector) if in_training else detector
+        _with_levels_of_training_start(readings, detector) if is_training_dataset else detector
     )
     sections = {
         "stability": alert_rate_section(readings, detector_at_start, trainer_settings),
@@ -67,7 +67,7 @@ def evaluate_version(evaluated_version: EvaluatedVersion, dataset: Dataset) -> d
             readings,
             dataset,
             trainer_settings,
-            is_training_data=in_training,
+            is_training_data=is_training_dataset,
         ),
         "failures": fault_detection_section(*injection_input, seed=manifest.seed),
     }
@@ -77,7 +77,7 @@ def evaluate_version(evaluated_version: EvaluatedVersion, dataset: Dataset) -> d
         "version": manifest.id,
         "passed": all(check.passed for check in checks),
         "failed": [check.name for check in checks if not check.passed],
-        "data": {**source.model_dump(mode="json"), "is_training_data": in_training},
+        "data": {**source.model_dump(mode="json"), "is_training_data": is_training_dataset},
         "checks": [check.to_plain() for check in checks],
         **{name: section.figures for name, section in sections.items()},
     }
@@ -86,7 +86,7 @@ def evaluate_version(evaluated_version: EvaluatedVersion, dataset: Dataset) -> d
 def settings_of(manifest: ModelManifest) -> TrainerSettings:
     """Return the settings that a version was trained with.
 
-    A setting that is missing in the manifest gets its default.
+    A setting that the manifest does not contain gets its default value.
     """
     known_parameters = {
         name: value
@@ -97,16 +97,16 @@ def settings_of(manifest: ModelManifest) -> TrainerSettings:
 
 
 def is_training_data(manifest: ModelManifest, dataset: Dataset) -> bool:
-    """Return whether a dataset is the one that a version was trained on."""
+    """Return whether the version with this manifest was trained on this dataset."""
     trained_source = manifest.data_source
     return trained_source.sha256 == dataset.sha256 and trained_source.rows == len(dataset.readings)
 
 
 def _with_levels_of_training_start(readings: Readings, detector: Detector) -> Detector:
-    """Return the detector with the levels at the start of its training rows.
+    """Return the detector with the levels that it had before its first training row.
 
-    A trained detector has the levels at the end of its training rows. To score the training rows
-    again, the detector needs the levels at the start of these rows.
+    The levels of a trained detector were updated up to its last training row. To score the training
+    rows again, the detector must start with the levels before these updates.
     """
     if detector.forecast is None:
         return detector
@@ -144,8 +144,8 @@ def _training_section(
 ) -> Section:
     """Train the version again, and check the arrays and the compiled forest.
 
-    With the same rows and libraries, the arrays must equal those of the version. The compiled
-    forest must agree with its scikit-learn estimator.
+    If the rows and the library versions are the same, the arrays must equal the arrays of the
+    version. The compiled forest must give the same scores as its scikit-learn estimator.
     """
     detector, manifest = version.detector, version.manifest
     must_reproduce = is_training_data and manifest.libraries == library_versions()
@@ -153,17 +153,20 @@ def _training_section(
     candidate = train(readings, detector.schema, dataset.source, trainer_settings)
     retrained = candidate.detector(manifest.id)
     if must_reproduce:
-        digests = {name: array_digest(array) for name, array in retrained.arrays().items()}
+        digests = {
+            name: array_digest(retrained_array)
+            for name, retrained_array in retrained.arrays().items()
+        }
         checks.append(_reproduction_check(joint_digest(digests), manifest.arrays_digest))
     newest_rows = readings.take(slice(max(len(readings) - MAX_SKLEARN_AGREEMENT_ROWS, 0), None))
     checks.append(sklearn_agreement(retrained, candidate.estimator, newest_rows))
     return Section(tuple(checks), {"repeated": must_reproduce, "rows": len(newest_rows)})
 
 
-def _reproduction_check(actual: str, expected: str) -> Check:
+def _reproduction_check(actual_digest: str, expected_digest: str) -> Check:
     return Check(
         "training.reproduced",
-        actual == expected,
-        f"same data and seed give arrays with digest {actual[:16]}",
-        f"the version's digest, {expected[:16]}",
+        actual_digest == expected_digest,
+        f"same data and seed give arrays with digest {actual_digest[:16]}",
+        f"the version's digest, {expected_digest[:16]}",
     )

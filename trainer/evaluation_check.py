@@ -9,10 +9,10 @@ from sensorwatch.common.errors import CheckFailed
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One check: the observed value, the wanted value, and the result."""
+    """One check of the report: the observed value, the wanted value, and the result."""
 
     name: str
-    """Name in the form `section.check`. `evaluate --gate` prints it if the check fails."""
+    """Name in the form `section.check`. `evaluate --gate` prints the name if the check fails."""
     passed: bool
     observed: str
     wanted: str
@@ -24,7 +24,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One section of the report: checks, and the measurements that they are based on."""
+    """One section of the report: its checks, and the measurements that the checks use."""
 
     checks: tuple[Check, ...]
     figures: Any
@@ -38,6 +38,6 @@ def failed_checks(report: Mapping[str, Any]) -> list[str]:
 
 def require_passed(report: Mapping[str, Any]) -> None:
     """Raise CheckFailed with the name of every failed check, if any check failed."""
-    failed = failed_checks(report)
-    if failed:
-        raise CheckFailed(f"{report['version']} failed the gate: {', '.join(failed)}")
+    failed_names = failed_checks(report)
+    if failed_names:
+        raise CheckFailed(f"{report['version']} failed the gate: {', '.join(failed_names)}")

@@ -21,27 +21,27 @@ from sensorwatch.trainer.fault_injection import (
     robust_spread,
 )
 
-SIZES = (4.0, 8.0, 16.0)
+FAULT_SIZES = (4.0, 8.0, 16.0)
 """Sizes of the injected faults, in spreads of the signal."""
 GATE_CASE = FaultCase(FaultKind.SPIKE, 8.0)
 """The case that every model must detect: a spike of all signals.
 
-A plain forest is not required to detect a spike of a single signal. In its score, one large
-deviation has no more weight than several small deviations."""
+A plain forest is not required to detect a spike of a single signal. In the score of a plain forest,
+one large deviation does not count more than several small ones."""
 MIN_SIGNALS_FOR_STRICT_BOUNDS = 3
-"""Minimum number of varying signals for which BOUNDS apply to a model without memory."""
+"""For a model without memory, GATE_BOUNDS apply only if at least this number of signals vary."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """The minimum recall and ROC-AUC of GATE_CASE."""
+    """The minimum recall and the minimum ROC-AUC for the faults of GATE_CASE."""
 
     recall: float
     roc_auc: float
 
 
-BOUNDS = Bounds(recall=0.8, roc_auc=0.95)
-FEW_SIGNALS_BOUNDS = Bounds(recall=0.1, roc_auc=0.85)
+GATE_BOUNDS = Bounds(recall=0.8, roc_auc=0.95)
+GATE_BOUNDS_FOR_FEW_SIGNALS = Bounds(recall=0.1, roc_auc=0.85)
 """Bounds of a plain forest with one or two signals.
 
 Hour and day of week are features too, so one or two signals have little weight. The forest gives a
@@ -51,16 +51,16 @@ MEMORY_CASES: Mapping[str, tuple[FaultCase, float]] = {
     "failures.level_shift": (FaultCase(FaultKind.LEVEL_SHIFT, 4.0), 0.9),
     "failures.stuck": (FaultCase(FaultKind.STUCK, 0.0), 0.8),
 }
-"""Additional cases for a detector with memory, by the name of the check.
+"""Additional cases that a detector with memory must detect, by the name of the check.
 
-The value of each entry is the minimum share of detected episodes."""
-EPISODES = 60
-"""Episodes per case. If there are too few rows for one round, there are several rounds."""
+The number after each case is the minimum share of detected episodes."""
+EPISODES_PER_CASE = 60
+"""Number of episodes per case. They are injected in several rounds if there are too few rows."""
 MAX_ROUNDS = 20
 ROWS_PER_EPISODE = 50
 """Minimum number of rows per injected fault in one round."""
 MAX_ROWS = 20_000
-"""Maximum number of newest rows that faults are injected into."""
+"""Faults are injected into at most this number of the newest rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +77,9 @@ class CaseResult:
     """Share of episodes with at least one anomalous row."""
     recall_rows: float | None
     precision: float | None
-    """Share of the anomalous rows that are faulty. The precision depends on the number of injected
-    faults."""
+    """Share of faulty rows among the rows that were detected as anomalous.
+
+    This share depends on the number of injected faults."""
     delay_rows: float | None
     """Median detection delay of the detected episodes, in rows of the sensor.
 
@@ -98,18 +99,18 @@ def fault_detection_section(readings: Readings, detector: Detector, *, seed: int
     cases = fault_cases(rows)
     results = [
         measure_case(
-            rows, case, detector, rng=np.random.default_rng([seed, number]), eligible=eligible
+            rows, case, detector, rng=np.random.default_rng([seed, case_number]), eligible=eligible
         )
-        for number, case in enumerate(cases)
+        for case_number, case in enumerate(cases)
     ]
     result_by_case = dict(zip(cases, results, strict=True))
     gate_result = result_by_case[GATE_CASE]
     varying_signals = int((robust_spread(rows) > 0).sum())
     has_memory = detector.forecast is not None
     bounds = (
-        BOUNDS
+        GATE_BOUNDS
         if has_memory or varying_signals >= MIN_SIGNALS_FOR_STRICT_BOUNDS
-        else FEW_SIGNALS_BOUNDS
+        else GATE_BOUNDS_FOR_FEW_SIGNALS
     )
     checks = [
         _minimum_check("failures.recall", gate_result, gate_result.recall_rows, bounds.recall),
@@ -136,8 +137,8 @@ def _rows_with_history(rows: Readings, detector: Detector) -> NDArray[np.bool_]:
 
     If there is no such row, the mask selects all rows.
     """
-    status = detector.detect(rows, detector.empty_memory()).detections.status
-    is_scored: NDArray[np.bool_] = status == STATUSES.index(Status.SCORED)
+    row_status = detector.detect(rows, detector.empty_memory()).detections.status
+    is_scored: NDArray[np.bool_] = row_status == STATUSES.index(Status.SCORED)
     return is_scored if is_scored.any() else np.ones_like(is_scored)
 
 
@@ -153,14 +154,14 @@ def fault_cases(readings: Readings) -> list[FaultCase]:
             # With size 1 the signal keeps its spread, and only the correlation changes.
             cases += [FaultCase(kind, 1.0)] if several_signals_vary else []
         else:
-            cases += [FaultCase(kind, size) for size in _sizes(kind)]
+            cases += [FaultCase(kind, size) for size in _fault_sizes(kind)]
     if several_signals_vary:
-        cases += [FaultCase(FaultKind.SPIKE, size, one_signal=True) for size in SIZES]
+        cases += [FaultCase(FaultKind.SPIKE, size, one_signal=True) for size in FAULT_SIZES]
     return cases
 
 
-def _sizes(kind: FaultKind) -> tuple[float, ...]:
-    return (0.0,) if kind is FaultKind.STUCK else SIZES
+def _fault_sizes(kind: FaultKind) -> tuple[float, ...]:
+    return (0.0,) if kind is FaultKind.STUCK else FAULT_SIZES
 
 
 def measure_case(
@@ -171,15 +172,15 @@ def measure_case(
     rng: np.random.Generator,
     eligible: NDArray[np.bool_],
 ) -> CaseResult:
-    """Inject a case until there are EPISODES of it, and return the detection results.
+    """Inject EPISODES_PER_CASE episodes of a case in rounds, and return the detection results.
 
-    Every round starts with an empty memory. The rows before a fault fill the memory. `eligible`
+    Every round starts with an empty memory, which the rows before the first fault fill. `eligible`
     (n,): mask of rows after which faults may start; see `inject_case`.
     """
     rounds: list[tuple[InjectedFaults, Detections]] = []
-    missing_episodes = EPISODES if (robust_spread(readings) > 0).any() else 0
+    missing_episodes = EPISODES_PER_CASE if (robust_spread(readings) > 0).any() else 0
     while missing_episodes > 0 and len(rounds) < MAX_ROUNDS:
-        # A round has only a few episodes, so that most rows stay healthy.
+        # The number of episodes in a round is limited, so that most rows stay healthy.
         round_episodes = min(missing_episodes, max(1, len(readings) // ROWS_PER_EPISODE))
         injected = inject_case(
             readings,
@@ -207,7 +208,7 @@ def _case_result(case: FaultCase, rounds: list[tuple[InjectedFaults, Detections]
         for injected, detections in rounds
         for delay in _detection_delays(injected, detections.is_anomaly)
     ]
-    delays = [delay for delay in detection_delays if delay is not None]
+    known_delays = [delay for delay in detection_delays if delay is not None]
     true_positives = int((is_anomaly & is_faulty).sum())
     return CaseResult(
         kind=case.name,
@@ -215,17 +216,17 @@ def _case_result(case: FaultCase, rounds: list[tuple[InjectedFaults, Detections]
         episodes=len(detection_delays),
         rows=len(is_faulty),
         faulty_rows=int(is_faulty.sum()),
-        recall_events=len(delays) / len(detection_delays),
+        recall_events=len(known_delays) / len(detection_delays),
         recall_rows=true_positives / int(is_faulty.sum()),
         precision=true_positives / int(is_anomaly.sum()) if is_anomaly.any() else None,
-        delay_rows=float(np.median(delays)) if delays else None,
+        delay_rows=float(np.median(known_delays)) if known_delays else None,
         roc_auc=float(roc_auc_score(is_faulty, score)),
         average_precision=float(average_precision_score(is_faulty, score)),
     )
 
 
 def _detection_delays(injected: InjectedFaults, is_anomaly: NDArray[np.bool_]) -> list[int | None]:
-    """Return the number of rows before the first alarm of each episode, or None without alarm."""
+    """Return for each episode the number of rows before its first alarm, or None without alarm."""
     return [
         int(np.argmax(is_anomaly[rows])) if is_anomaly[rows].any() else None
         for rows in injected.episodes
@@ -236,10 +237,10 @@ def _empty_result(case: FaultCase, rows: int) -> CaseResult:
     return CaseResult(case.name, case.size, 0, rows, 0, None, None, None, None, None, None)
 
 
-def _minimum_check(name: str, result: CaseResult, value: float | None, minimum: float) -> Check:
-    wanted = f"{minimum:g} or more ({result.kind}, {result.size:g} spreads)"
+def _minimum_check(name: str, result: CaseResult, value: float | None, min_value: float) -> Check:
+    wanted = f"{min_value:g} or more ({result.kind}, {result.size:g} spreads)"
     if value is None:
         observed = "no fault injected: no signal varies, or a sensor has fewer than 4 rows"
         return Check(name, passed=False, observed=observed, wanted=wanted)
     observed = f"{value:.3f} over {result.episodes} episodes"
-    return Check(name, value >= minimum, observed, wanted)
+    return Check(name, value >= min_value, observed, wanted)

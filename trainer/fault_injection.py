@@ -10,7 +10,7 @@ from sensorwatch.common.rows.schema import Schema
 from sensorwatch.common.simulation.faults import EPISODE_LENGTHS, FaultKind, inject_fault
 
 HEALTHY_ROWS_PER_FAULTY = 9
-"""Healthy rows per faulty row around each fault, so that most rows are unchanged."""
+"""Number of healthy rows per faulty row around each fault, so that most rows are healthy."""
 MIN_HEALTHY_ROWS_PER_FAULTY = 3
 """Minimum number of healthy rows per faulty row, for sensors with few rows."""
 
@@ -70,12 +70,12 @@ def inject_case(
     episodes: int,
     eligible: NDArray[np.bool_] | None = None,
 ) -> InjectedFaults:
-    """Inject at most `episodes` faults of a case, which do not overlap, into readings.
+    """Inject at most `episodes` faults of a case into readings. The faults do not overlap.
 
     Signals that never change get no fault. Values are clipped to the schema's bounds, because a row
     outside the bounds would be rejected. `readings`: in time order. `eligible` (n,): mask of rows.
-    Faults start after a sensor's first eligible row. A sensor without an eligible row gets no
-    fault.
+    The faults of a sensor start after the first of its rows that the mask selects. A sensor without
+    a selected row gets no fault.
     """
     scale = robust_spread(readings)
     varying_signals = np.flatnonzero(scale > 0)
@@ -86,9 +86,9 @@ def inject_case(
         readings, np.ones_like(faulty) if eligible is None else eligible
     )
     for rows, start, length in _choose_episodes(rows_by_sensor, case, rng, episodes):
-        stream = values[np.ix_(rows, varying_signals)]
+        sensor_values = values[np.ix_(rows, varying_signals)]
         values[np.ix_(rows, varying_signals)] = _inject_into_stream(
-            stream, case, start, length, scale[varying_signals], rng
+            sensor_values, case, start, length, scale[varying_signals], rng
         )
         faulty_rows = rows[start : start + length]
         faulty[faulty_rows] = True
@@ -99,16 +99,16 @@ def inject_case(
 
 
 def _inject_into_stream(
-    stream: NDArray[np.float64],
+    sensor_values: NDArray[np.float64],
     case: FaultCase,
     start: int,
     length: int,
     scale: NDArray[np.float64],
     rng: np.random.Generator,
 ) -> NDArray[np.float64]:
-    signals = [int(rng.integers(stream.shape[1]))] if case.one_signal else None
+    signals = [int(rng.integers(sensor_values.shape[1]))] if case.one_signal else None
     return inject_fault(
-        stream,
+        sensor_values,
         case.kind,
         first_row=start,
         length=length,
@@ -125,36 +125,40 @@ def _choose_episodes(
     rng: np.random.Generator,
     episodes: int,
 ) -> list[tuple[NDArray[np.int64], int, int]]:
-    """Return at most `episodes` randomly chosen episodes, at most one in each slot of rows.
+    """Choose at most `episodes` episodes at random, at most one in each slot of consecutive rows.
 
-    Each episode has the row indices of its sensor, the position of its first row among them, and
-    its number of rows.
+    For each episode, return the row indices of its sensor, the position of its first row in these
+    indices, and its number of rows.
     """
-    slots = []
+    candidate_slots = []
     for rows in rows_by_sensor:
         length = min(
             sum(EPISODE_LENGTHS[case.kind]) // 2, len(rows) // (MIN_HEALTHY_ROWS_PER_FAULTY + 1)
         )
-        width = min(length * (HEALTHY_ROWS_PER_FAULTY + 1), len(rows))
+        slot_rows = min(length * (HEALTHY_ROWS_PER_FAULTY + 1), len(rows))
         if length > 0:
-            slots += [(rows, start, length, width) for start in _slot_starts(len(rows), width)]
-    chosen_slots = rng.permutation(len(slots))[:episodes]
-    return [_draw_position(*slots[slot], rng=rng) for slot in sorted(chosen_slots.tolist())]
+            candidate_slots += [
+                (rows, start, length, slot_rows) for start in _slot_starts(len(rows), slot_rows)
+            ]
+    chosen_slots = rng.permutation(len(candidate_slots))[:episodes]
+    return [
+        _draw_position(*candidate_slots[slot], rng=rng) for slot in sorted(chosen_slots.tolist())
+    ]
 
 
-def _slot_starts(rows: int, width: int) -> range:
-    return range(0, rows - width + 1, width)
+def _slot_starts(rows: int, slot_rows: int) -> range:
+    return range(0, rows - slot_rows + 1, slot_rows)
 
 
 def _draw_position(
-    rows: NDArray[np.int64], start: int, length: int, width: int, *, rng: np.random.Generator
+    rows: NDArray[np.int64], start: int, length: int, slot_rows: int, *, rng: np.random.Generator
 ) -> tuple[NDArray[np.int64], int, int]:
     # The position is at least 1, because a stuck sensor repeats the row before the episode.
-    return rows, start + int(rng.integers(1, width - length + 1)), length
+    return rows, start + int(rng.integers(1, slot_rows - length + 1)), length
 
 
 def _eligible_rows(readings: Readings, eligible: NDArray[np.bool_]) -> list[NDArray[np.int64]]:
-    """Return each sensor's row indices in time order, from its first eligible row on."""
+    """Return for each sensor its row indices from the first eligible row on, in time order."""
     order = np.argsort(readings.sensor, kind="stable")
     sensor_ends = np.flatnonzero(np.diff(readings.sensor[order])) + 1
     rows_by_sensor = [rows for rows in np.split(order, sensor_ends) if eligible[rows].any()]

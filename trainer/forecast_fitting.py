@@ -9,13 +9,12 @@ from sensorwatch.common.model.season import Season
 from sensorwatch.common.scoring.recall import RecalledRows
 from sensorwatch.trainer.season_fitting import fit_season, season_deviation
 
-PENALTIES = tuple(10.0**power for power in range(-4, 3))
+RIDGE_PENALTIES = tuple(10.0**exponent for exponent in range(-4, 3))
 """Ridge penalties per input. Generalised cross-validation chooses one of these penalties.
 
 Source: Golub, Heath and Wahba 1979."""
 MIN_VARIANCE = 1e-6
-"""Minimum variance of a whitened direction. This minimum prevents a division by 0 for identical
-signals."""
+"""Minimum variance of a whitened direction. It prevents a division by 0 if signals are equal."""
 MAX_REPEAT_SURPRISE = 3.0
 """Maximum surprise of one exact repeat of a value, in nats.
 
@@ -23,19 +22,19 @@ Because of this limit, a signal must repeat its value several times before it co
 
 
 def fit_forecast(recalled: RecalledRows, used_rows: NDArray[np.bool_]) -> Forecast:
-    """Fit the forecast on the rows that the mask `used_rows` (n,) selects, at least two rows."""
+    """Fit the forecast on the rows that the mask `used_rows` (n,) selects: at least two."""
     signals = recalled.repeats.shape[1]
-    standardised = recalled.standardised[used_rows]
-    targets = standardised[:, :signals]
-    inputs = np.concatenate([recalled.lagged[used_rows], standardised[:, signals:]], axis=1)
+    standardised_rows = recalled.standardised[used_rows]
+    targets = standardised_rows[:, :signals]
+    inputs = np.concatenate([recalled.lagged[used_rows], standardised_rows[:, signals:]], axis=1)
     coefficients, season, residuals = _fit_lags_and_season(
         inputs, targets, recalled.event_time[used_rows], recalled.slots[used_rows]
     )
     return Forecast(
         coefficients=np.ascontiguousarray(coefficients),
-        whitening=_whitening(residuals),
+        whitening=_whitening_matrix(residuals),
         spread=np.sqrt(np.maximum(residuals.var(axis=0), MIN_VARIANCE)),
-        signal_whitening=_whitening(targets - targets.mean(axis=0)),
+        signal_whitening=_whitening_matrix(targets - targets.mean(axis=0)),
         repeat_nats=_repeat_surprise(recalled, used_rows),
         season=season,
     )
@@ -47,26 +46,26 @@ def _fit_lags_and_season(
     event_time: NDArray[np.int64],
     slots: NDArray[np.int64],
 ) -> tuple[NDArray[np.float64], Season, NDArray[np.float64]]:
-    """Return the coefficients, the season, and the residuals (n, signals) that remain.
+    """Return the coefficients, the season, and the residuals (n, signals) of both together.
 
-    If there is a season, the coefficients are fitted to deviations from the mean of the same bin of
-    the cycle (Frisch and Waugh 1933). Without this step, a sharp daily peak would make the
-    coefficients of the lagged rows too small.
+    If there is a season, the coefficients are fitted to deviations from the mean of the same bin
+    of the cycle (Frisch and Waugh 1933). Coefficients that are fitted to the values themselves
+    would be too small for the lagged rows if there is a sharp daily peak.
     """
-    step = _median_step(event_time, slots)
-    lag_coefficients = _ridge(inputs, targets)
+    median_step = _median_step(event_time, slots)
+    lag_coefficients = _fit_ridge(inputs, targets)
     lag_residuals = _residuals_of(inputs, targets, lag_coefficients)
-    first_season = fit_season(lag_residuals, event_time, step)
+    first_season = fit_season(lag_residuals, event_time, median_step)
     if not first_season.is_present:
         return lag_coefficients, first_season, lag_residuals
-    coefficients = _ridge(
+    coefficients = _fit_ridge(
         season_deviation(inputs, event_time, first_season),
         season_deviation(targets, event_time, first_season),
     )
     coefficients[:, 0] = 0.0
     coefficients[:, 0] = np.median(_residuals_of(inputs, targets, coefficients), axis=0)
     residuals = _residuals_of(inputs, targets, coefficients)
-    season = fit_season(residuals, event_time, step)
+    season = fit_season(residuals, event_time, median_step)
     if not season.is_present:
         return lag_coefficients, season, lag_residuals
     return coefficients, season, residuals - season.at(event_time)
@@ -80,7 +79,7 @@ def _residuals_of(
 
 
 def _median_step(event_time: NDArray[np.int64], slots: NDArray[np.int64]) -> float:
-    """Return the median time between two rows of a sensor, in microseconds.
+    """Return the median time between consecutive rows of a sensor, in microseconds.
 
     Return 0 if no sensor has two rows.
     """
@@ -89,7 +88,7 @@ def _median_step(event_time: NDArray[np.int64], slots: NDArray[np.int64]) -> flo
     return float(np.median(steps)) if len(steps) else 0.0
 
 
-def _ridge(inputs: NDArray[np.float64], targets: NDArray[np.float64]) -> NDArray[np.float64]:
+def _fit_ridge(inputs: NDArray[np.float64], targets: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the ridge coefficients (signals, 1 + inputs). Column 0 is the constant term."""
     rows = len(inputs)
     input_means, target_means = inputs.mean(axis=0), targets.mean(axis=0)
@@ -98,25 +97,28 @@ def _ridge(inputs: NDArray[np.float64], targets: NDArray[np.float64]) -> NDArray
     eigenvalues = np.maximum(eigenvalues, 0.0)
     projected_targets = eigenvectors.T @ (centred_inputs.T @ centred_targets)
     total_sum_of_squares = float((centred_targets**2).sum())
-    lowest_criterion, weights = np.inf, np.zeros_like(projected_targets)
-    for penalty in PENALTIES:
-        penalised = eigenvalues + penalty * inputs.shape[1]
-        degrees_of_freedom = float((eigenvalues / penalised).sum()) + 1.0
+    lowest_gcv_criterion, weights = np.inf, np.zeros_like(projected_targets)
+    for penalty in RIDGE_PENALTIES:
+        penalised_eigenvalues = eigenvalues + penalty * inputs.shape[1]
+        degrees_of_freedom = float((eigenvalues / penalised_eigenvalues).sum()) + 1.0
         if degrees_of_freedom >= rows - 1:
             continue
         residual_sum_of_squares = total_sum_of_squares - float(
-            ((2.0 / penalised - eigenvalues / penalised**2)[:, None] * projected_targets**2).sum()
+            (
+                (2.0 / penalised_eigenvalues - eigenvalues / penalised_eigenvalues**2)[:, None]
+                * projected_targets**2
+            ).sum()
         )
-        criterion = max(residual_sum_of_squares, 0.0) / (1.0 - degrees_of_freedom / rows) ** 2
-        if criterion < lowest_criterion:
-            lowest_criterion, weights = (
-                criterion,
-                eigenvectors @ (projected_targets / penalised[:, None]),
+        gcv_criterion = max(residual_sum_of_squares, 0.0) / (1.0 - degrees_of_freedom / rows) ** 2
+        if gcv_criterion < lowest_gcv_criterion:
+            lowest_gcv_criterion, weights = (
+                gcv_criterion,
+                eigenvectors @ (projected_targets / penalised_eigenvalues[:, None]),
             )
     return np.concatenate([(target_means - input_means @ weights)[:, None], weights.T], axis=1)
 
 
-def _whitening(residuals: NDArray[np.float64]) -> NDArray[np.float64]:
+def _whitening_matrix(residuals: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the matrix (signals, signals) that whitens residuals.
 
     The matrix is computed from a shrunk covariance (Ledoit and Wolf 2004).
@@ -128,9 +130,10 @@ def _whitening(residuals: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _repeat_surprise(recalled: RecalledRows, used_rows: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return -ln of the rate (signals,) at which each signal repeats its value exactly, in nats.
+    """Return the surprise (signals,) of an exact repeat of each signal's value, in nats.
 
-    The rate is estimated by Laplace's rule of succession. A signal that never changed gets 0.
+    The surprise is -ln of the rate of exact repeats, which is estimated by Laplace's rule of
+    succession. A signal that never changed gets 0.
     """
     repeats = (recalled.repeats[used_rows] > 0).sum(axis=0)
     rows = int(used_rows.sum())

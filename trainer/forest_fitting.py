@@ -1,4 +1,4 @@
-"""The fit of the isolation forest with scikit-learn, and its arrays."""
+"""Fit the isolation forest with scikit-learn, and convert the forest to arrays."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from sensorwatch.common.runtime.setting_keys import TrainerSettings
 def fit_forest(
     matrix: NDArray[np.float64], trainer_settings: TrainerSettings
 ) -> tuple[Any, Forest]:
-    """Fit on `matrix` (n, features); return the estimator, and arrays that give the same scores."""
+    """Fit on `matrix` (n, features). Return the estimator, and arrays that give the same scores."""
     estimator = sklearn.ensemble.IsolationForest(
         n_estimators=trainer_settings.trees,
         max_samples=min(trainer_settings.max_samples, len(matrix)),

@@ -10,10 +10,10 @@ from sensorwatch.common.rows.readings import Readings
 
 
 def fill_missing(readings: Readings) -> Readings:
-    """Replace each missing value with the sensor's last value.
+    """Replace each missing value with the sensor's previous value in the same column.
 
-    A sensor without an earlier value gets the column's median. A column without any value gets 0.
-    `readings`: in time order.
+    If the sensor has no previous value, the median of the column is used; if the column has no
+    value at all, 0 is used. `readings`: in time order.
     """
     if not (np.isnan(readings.values).any() or np.isnan(readings.context).any()):
         return readings
@@ -25,6 +25,6 @@ def fill_missing(readings: Readings) -> Readings:
 
 
 def _fill_columns(columns: NDArray[np.float64], sensor: NDArray[np.int32]) -> NDArray[np.float64]:
-    table = pd.DataFrame(columns)
-    forward_filled = table.groupby(sensor).ffill()
-    return forward_filled.fillna(table.median()).fillna(0.0).to_numpy(dtype=np.float64)
+    frame = pd.DataFrame(columns)
+    forward_filled = frame.groupby(sensor).ffill()
+    return forward_filled.fillna(frame.median()).fillna(0.0).to_numpy(dtype=np.float64)

@@ -11,15 +11,16 @@ from sensorwatch.common.rows.schema import Schema
 from sensorwatch.trainer.row_subsampling import MAX_FIT_ROWS
 
 ROWS_FOR_LEVEL = 2_000
-"""Number of rows that is enough for a sensor's level, if they cover the whole training time.
+"""For a sensor's level, this number of rows is enough if they cover the whole training time.
 
 The location is then accurate to 0.03 scales, and the scale to a few percent."""
 MIN_SHARE_OF_USUAL_SCALE = 0.05
 """A scale is at least this share of the median scale of all sensors."""
 MIN_ROWS_OF_KNOWN_SENSOR = 50
-"""Minimum number of rows of a sensor for a level of its own.
+"""A sensor with fewer training rows than this gets no level of its own.
 
-The memory needs more rows, because training sees all rows of a sensor at once."""
+The memory needs more rows to learn a level, because it does not see all rows of a sensor at
+once."""
 CLIP_QUANTILES = (0.05, 0.95)
 """Quantiles at which values are clipped before their standard deviation is measured."""
 CLIPPED_NORMAL_STD = 0.8903
@@ -31,8 +32,7 @@ This limit matters for a signal that is constant most of the time and changes ra
 GAP_STEPS = 10.0
 """A gap is longer than this multiple of the median time step."""
 LONG_STEP_QUANTILE = 0.999
-"""Quantile of the time steps that defines a long step. One time step in a thousand is longer than
-this quantile."""
+"""This quantile of the time steps is the long step. One step in a thousand is longer."""
 GAP_LONG_STEPS = 3.0
 """A gap is also longer than this multiple of a long step."""
 CONSTANT_SCALE_SHARE = 0.01
@@ -45,28 +45,29 @@ def fit_levels(readings: Readings, schema: Schema, *, min_rows: int) -> Levels:
     """Fit the pooled level of all sensors, and the level of each sensor.
 
     A sensor with fewer than MIN_ROWS_OF_KNOWN_SENSOR rows gets the pooled level.
-    `drop_sensors_with_few_rows` removes such sensors. If there are more than MAX_FIT_ROWS rows,
-    sensors with many rows are subsampled. `readings`: in time order, with missing values filled.
-    `min_rows`: warm-up length to store in the levels.
+    `drop_sensors_with_few_rows` removes such sensors from the result. If there are more than
+    MAX_FIT_ROWS rows, sensors with many rows are subsampled. `readings`: in time order, with
+    missing values filled. `min_rows`: warm-up length to store in the levels.
     """
     columns = np.concatenate([readings.values, readings.context], axis=1)
     rows_by_sensor = _rows_by_sensor(readings)
     if len(readings) <= MAX_FIT_ROWS:
-        pooled_level = _level(columns)
+        pooled_level = _fit_level(columns)
     else:
         rows_by_sensor = [
-            (number, _subsample(rows, len(rows_by_sensor))) for number, rows in rows_by_sensor
+            (sensor_number, _subsample_rows(rows, len(rows_by_sensor)))
+            for sensor_number, rows in rows_by_sensor
         ]
-        pooled_level = _level(columns[np.concatenate([rows for _, rows in rows_by_sensor])])
-    names, location, scale = [], [], []
-    for number, rows in rows_by_sensor:
-        level = _level(columns[rows]) if len(rows) >= MIN_ROWS_OF_KNOWN_SENSOR else pooled_level
-        names.append(readings.sensor_ids[number])
+        pooled_level = _fit_level(columns[np.concatenate([rows for _, rows in rows_by_sensor])])
+    sensor_ids, location, scale = [], [], []
+    for sensor_number, rows in rows_by_sensor:
+        level = _fit_level(columns[rows]) if len(rows) >= MIN_ROWS_OF_KNOWN_SENSOR else pooled_level
+        sensor_ids.append(readings.sensor_ids[sensor_number])
         location.append(level[0])
         scale.append(level[1])
     scale_floor = _scale_floor(*pooled_level, scale)
     return Levels(
-        tuple(names),
+        tuple(sensor_ids),
         np.stack([pooled_level[0], *location]),
         np.maximum(np.stack([pooled_level[1], *scale]), scale_floor),
         min_rows,
@@ -75,57 +76,61 @@ def fit_levels(readings: Readings, schema: Schema, *, min_rows: int) -> Levels:
 
 
 def drop_sensors_with_few_rows(levels: Levels, readings: Readings) -> Levels:
-    """Return the levels without sensors that have too few rows.
+    """Return the levels without the sensors that have fewer than MIN_ROWS_OF_KNOWN_SENSOR rows.
 
     In service, the memory learns a level for such a sensor.
     """
-    rows = {readings.sensor_ids[number]: len(rows) for number, rows in _rows_by_sensor(readings)}
+    rows = {
+        readings.sensor_ids[sensor_number]: len(rows)
+        for sensor_number, rows in _rows_by_sensor(readings)
+    }
     level_indices_to_keep = [
         level_index
-        for name, level_index in levels.level_by_sensor.items()
-        if rows.get(name, 0) >= MIN_ROWS_OF_KNOWN_SENSOR
+        for sensor_id, level_index in levels.level_by_sensor.items()
+        if rows.get(sensor_id, 0) >= MIN_ROWS_OF_KNOWN_SENSOR
     ]
-    names = tuple(levels.sensor_ids[level_index - 1] for level_index in level_indices_to_keep)
+    sensor_ids = tuple(levels.sensor_ids[level_index - 1] for level_index in level_indices_to_keep)
     level_indices = [0, *level_indices_to_keep]
     return replace(
         levels,
-        sensor_ids=names,
+        sensor_ids=sensor_ids,
         location=levels.location[level_indices],
         scale=levels.scale[level_indices],
     )
 
 
 def max_gap(readings: Readings, schema: Schema) -> int:
-    """Return the longest interval between two rows of a sensor that is no gap, in microseconds.
+    """Return the longest interval between two rows of a sensor that does not count as a gap.
 
-    After a gap, the memory does not use the sensor's previous rows. The value comes from the
-    schema, or from the steps in the training rows. Return 0 (no limit) if there are no steps.
+    After a gap, the memory does not use the sensor's previous rows. The result is in microseconds.
+    If the schema does not set the interval, it is computed from the time steps in the training
+    rows, or is 0 (no limit) if there are no time steps.
     """
     max_gap_seconds = schema.order.max_gap_seconds
     if max_gap_seconds is not None:
-        return max(round(max_gap_seconds * 1_000_000), 1)  # 0 would mean that there is no limit
-    steps = np.concatenate(
+        return max(round(max_gap_seconds * 1_000_000), 1)  # 0 means no limit
+    time_steps = np.concatenate(
         [np.diff(readings.event_time[rows]) for _, rows in _rows_by_sensor(readings)]
         or [np.empty(0)]
     )
-    steps = steps[steps > 0]
-    if len(steps) == 0:
+    time_steps = time_steps[time_steps > 0]
+    if len(time_steps) == 0:
         return 0
-    median_step, long_step = np.quantile(steps, (0.5, LONG_STEP_QUANTILE))
+    median_step, long_step = np.quantile(time_steps, (0.5, LONG_STEP_QUANTILE))
     return int(max(GAP_STEPS * median_step, GAP_LONG_STEPS * long_step))
 
 
 def _rows_by_sensor(readings: Readings) -> list[tuple[int, NDArray[np.int64]]]:
     """Return each sensor's number and row indices, sorted by sensor id."""
     order = np.argsort(readings.sensor, kind="stable")
-    sensors, starts = np.unique(readings.sensor[order], return_index=True)
-    rows_by_sensor = zip(sensors.tolist(), np.split(order, starts[1:]), strict=True)
+    sensors, sensor_starts = np.unique(readings.sensor[order], return_index=True)
+    rows_by_sensor = zip(sensors.tolist(), np.split(order, sensor_starts[1:]), strict=True)
     # Sorted by id, because the sensor numbers depend on the order of the input rows.
     return sorted(rows_by_sensor, key=lambda item: readings.sensor_ids[item[0]])
 
 
-def _subsample(rows: NDArray[np.int64], sensors: int) -> NDArray[np.int64]:
-    """Return a sample of a sensor's rows, or all rows if they are few enough.
+def _subsample_rows(rows: NDArray[np.int64], sensors: int) -> NDArray[np.int64]:
+    """Return a sample of a sensor's rows, or all rows if there are few.
 
     The rows are divided into consecutive groups of equal size, and one row of each group is drawn.
     The draw is random, because a fixed step could always select the same hour of a day.
@@ -137,8 +142,8 @@ def _subsample(rows: NDArray[np.int64], sensors: int) -> NDArray[np.int64]:
     return rows[(draw_positions * (len(rows) / max_rows)).astype(np.int64)]
 
 
-def _level(columns: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return location (median) and robust scale, each (columns,).
+def _fit_level(columns: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the location (median) and the robust scale of each column, both (columns,).
 
     The scale is the standard deviation after clipping at CLIP_QUANTILES, so a tenth of the rows may
     be outliers. The scale of a constant column is 0.
@@ -146,8 +151,8 @@ def _level(columns: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[n
     # Median and quantiles are faster on sorted values.
     sorted_columns = np.sort(np.ascontiguousarray(columns.T), axis=1)
     location = np.median(sorted_columns, axis=1)
-    low, high = np.quantile(sorted_columns, CLIP_QUANTILES, axis=1)
-    clipped_scale = np.clip(columns, low, high).std(axis=0) / CLIPPED_NORMAL_STD
+    low_quantiles, high_quantiles = np.quantile(sorted_columns, CLIP_QUANTILES, axis=1)
+    clipped_scale = np.clip(columns, low_quantiles, high_quantiles).std(axis=0) / CLIPPED_NORMAL_STD
     scale = np.maximum(clipped_scale, MIN_SHARE_OF_STD * columns.std(axis=0))
     return location, np.where(scale > CONSTANT_TOLERANCE * (1.0 + np.abs(location)), scale, 0.0)
 

@@ -27,12 +27,13 @@ from sensorwatch.trainer.row_serialization import (
 )
 
 MAX_ROWS = 5_000
-"""Maximum number of newest rows whose scores are compared."""
+"""The scores of at most this number of the newest rows are compared."""
 SKLEARN_TOLERANCE = 1e-12
-"""Maximum difference of a forest score from scikit-learn's."""
+"""Maximum allowed difference between a forest score and the score of scikit-learn."""
 _KAFKA_ROWS, _REST_ROWS, _CSV_ROWS = 1_000, 100, 777
-"""Batch sizes of the paths. The batch sizes differ, because scores must not depend on batch
-boundaries."""
+"""Batch sizes of the paths.
+
+The sizes differ, because scores must not depend on batch boundaries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,29 +51,31 @@ ScoringPath = Callable[[SerializedRows, Detector], list[Outcome]]
 """A function that scores serialized rows as one of the services does."""
 
 
-def score_through_kafka(serialized: SerializedRows, detector: Detector) -> list[Outcome]:
+def score_through_kafka(serialized_rows: SerializedRows, detector: Detector) -> list[Outcome]:
     """Score rows as the consumer does: as values of records, in micro-batches."""
     memory = detector.empty_memory()
-    batches = _batches(serialized.payloads, _KAFKA_ROWS)
+    batches = _batches(serialized_rows.payloads, _KAFKA_ROWS)
     return [process(batch, detector, memory) for batch in batches]
 
 
-def score_through_rest(serialized: SerializedRows, detector: Detector) -> list[Outcome]:
+def score_through_rest(serialized_rows: SerializedRows, detector: Detector) -> list[Outcome]:
     """Score rows as the API does: from request bodies."""
     outcomes, memory = [], detector.empty_memory()
-    for batch in _batches(serialized.payloads, _REST_ROWS):
+    for batch in _batches(serialized_rows.payloads, _REST_ROWS):
         rows = split_request(request_body_of(batch), max_rows=_REST_ROWS).rows
         outcomes.append(process(rows, detector, memory))
     return outcomes
 
 
-def score_through_csv(serialized: SerializedRows, detector: Detector) -> list[Outcome]:
+def score_through_csv(serialized_rows: SerializedRows, detector: Detector) -> list[Outcome]:
     """Score rows as a backtest does: from a CSV file."""
     outcomes, memory = [], detector.empty_memory()
     with tempfile.TemporaryDirectory(prefix="sensorwatch-") as folder:
         path = Path(folder) / "rows.csv"
-        write_readings_csv(path, serialized.cells, serialized.schema)
-        for readings, rejections in cut_batches(read_batches(path, serialized.schema), _CSV_ROWS):
+        write_readings_csv(path, serialized_rows.cells, serialized_rows.schema)
+        for readings, rejections in cut_batches(
+            read_batches(path, serialized_rows.schema), _CSV_ROWS
+        ):
             outcomes.append(score_readings(readings, rejections, detector, memory))
     return outcomes
 
@@ -92,21 +95,21 @@ def path_consistency_section(
 
     `reload`: loads the model from its files again.
     """
-    # The rows are consecutive, because every row of a sample would follow a gap.
-    sample = readings.take(slice(max(len(readings) - MAX_ROWS, 0), None))
-    cells = cells_of(sample, detector.schema)
-    serialized = SerializedRows(cells, payloads_of(cells, detector.schema), detector.schema)
-    expected = _exact_outcomes(score_through_kafka(serialized, detector))
-    rows = len(sample)
-    checks = [_acceptance_check(expected, rows)]
+    # The rows are consecutive. In a random sample, every row would follow a gap.
+    newest_rows = readings.take(slice(max(len(readings) - MAX_ROWS, 0), None))
+    cells = cells_of(newest_rows, detector.schema)
+    serialized_rows = SerializedRows(cells, payloads_of(cells, detector.schema), detector.schema)
+    expected_outcomes = _exact_outcomes(score_through_kafka(serialized_rows, detector))
+    rows = len(newest_rows)
+    checks = [_acceptance_check(expected_outcomes, rows)]
     for name, scoring_path in scoring_paths.items():
         differing_rows = _count_differing(
-            _exact_outcomes(scoring_path(serialized, detector)), expected
+            _exact_outcomes(scoring_path(serialized_rows, detector)), expected_outcomes
         )
         checks.append(_identity_check(f"correctness.kafka_and_{name}", differing_rows, rows))
     for name in ("reloaded", "reloaded_again"):
         differing_rows = _count_differing(
-            _exact_outcomes(score_through_kafka(serialized, reload())), expected
+            _exact_outcomes(score_through_kafka(serialized_rows, reload())), expected_outcomes
         )
         checks.append(_identity_check(f"correctness.{name}", differing_rows, rows))
     return Section(tuple(checks), {"rows": rows})
@@ -115,8 +118,9 @@ def path_consistency_section(
 def sklearn_agreement(detector: Detector, estimator: Any, readings: Readings) -> Check:
     """Compare the compiled forest with the scikit-learn estimator that it was built from.
 
-    Scores and decisions must agree. Decisions of scores at the threshold are not compared. A
-    detector with memory has no threshold for the forest score, so its 99.9 % quantile is used.
+    Scores and decisions must agree. If a score is at the threshold, its decision is not compared. A
+    detector with memory has no threshold for the forest score, so the 99.9 % quantile of the forest
+    scores is used as threshold.
     """
     matrix = detector.matrix(readings)
     sklearn_scores = -estimator.score_samples(matrix.astype(np.float32))
@@ -142,13 +146,13 @@ def sklearn_agreement(detector: Detector, estimator: Any, readings: Readings) ->
 
 @dataclass(frozen=True, slots=True)
 class _ExactOutcomes:
-    """The results that must be equal on all paths: sensors, values, scores and episodes."""
+    """The results that every path must produce equally: sensors, values, scores and episodes."""
 
     sensors: list[str]
     bit_columns: NDArray[np.uint64]
     """Shape (n, columns). The numbers of each row as 64-bit patterns."""
     closed: dict[int, ClosedEpisode]
-    """Closed episodes by the position of the record that closed them."""
+    """Each closed episode, by the position of the record that closed the episode."""
     rejected: int
 
 
@@ -183,25 +187,34 @@ def _exact_outcomes(outcomes: Sequence[Outcome]) -> _ExactOutcomes:
     return _ExactOutcomes(sensors, np.concatenate(bit_columns), closed, rejected)
 
 
-def _count_differing(actual: _ExactOutcomes, expected: _ExactOutcomes) -> int:
-    """Return the number of rows that differ; every row, if the numbers of rows differ."""
-    if actual.bit_columns.shape != expected.bit_columns.shape:
-        return max(len(actual.bit_columns), len(expected.bit_columns))
+def _count_differing(actual_outcomes: _ExactOutcomes, expected_outcomes: _ExactOutcomes) -> int:
+    """Return the number of different rows: all rows if the row counts differ."""
+    if actual_outcomes.bit_columns.shape != expected_outcomes.bit_columns.shape:
+        return max(len(actual_outcomes.bit_columns), len(expected_outcomes.bit_columns))
     sensor_differs = np.asarray(
         [
             actual_id != expected_id
-            for actual_id, expected_id in zip(actual.sensors, expected.sensors, strict=True)
+            for actual_id, expected_id in zip(
+                actual_outcomes.sensors, expected_outcomes.sensors, strict=True
+            )
         ]
     )
-    row_differs = sensor_differs | (actual.bit_columns != expected.bit_columns).any(axis=1)
-    differing_episodes = actual.closed.items() ^ expected.closed.items()
+    row_differs = sensor_differs | (
+        actual_outcomes.bit_columns != expected_outcomes.bit_columns
+    ).any(axis=1)
+    differing_episodes = actual_outcomes.closed.items() ^ expected_outcomes.closed.items()
     row_differs[[position for position, _ in differing_episodes]] = True
     return int(row_differs.sum())
 
 
-def _acceptance_check(actual: _ExactOutcomes, rows: int) -> Check:
-    name, wanted = "correctness.accepted", "0 rejected: every row was valid before"
-    return Check(name, actual.rejected == 0, f"{actual.rejected} of {rows} rejected", wanted)
+def _acceptance_check(actual_outcomes: _ExactOutcomes, rows: int) -> Check:
+    name, wanted_text = "correctness.accepted", "0 rejected: every row was valid before"
+    return Check(
+        name,
+        actual_outcomes.rejected == 0,
+        f"{actual_outcomes.rejected} of {rows} rejected",
+        wanted_text,
+    )
 
 
 def _identity_check(name: str, differing_rows: int, rows: int) -> Check:

@@ -1,4 +1,4 @@
-"""Recall the columns of sampled rows from a memory that takes in every row."""
+"""Recall the columns of sampled rows. Every row updates the memory."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
@@ -13,8 +13,7 @@ from sensorwatch.common.scoring.memory import KNOWN_SENSOR, Memory
 from sensorwatch.common.scoring.recall import RecalledRows, recall
 
 RECALL_CHUNK_ROWS = 20_000
-"""Number of rows that one call recalls. The columns of these rows fit into the processor's
-cache."""
+"""Number of rows that are recalled at once. Their columns fit into the processor's cache."""
 
 
 def recall_selected(
@@ -22,8 +21,8 @@ def recall_selected(
 ) -> RecalledRows:
     """Return the recalled columns of the rows that the mask `sample_mask` (n,) selects.
 
-    `memory`: an empty memory, which takes in every row. The first sampled row of each sensor counts
-    as a new sensor, so that smoothing starts there.
+    `memory`: an empty memory, which every row updates. The first sampled row of each sensor is
+    treated as the first row of a new sensor, so that smoothing starts at this row.
     """
     if sample_mask.all():
         return recall(readings, levels, levels.level_by_sensor, memory)
@@ -47,9 +46,13 @@ def _concatenate(chunks: list[RecalledRows]) -> RecalledRows:
     return RecalledRows(evicted={}, **concatenated_columns(chunks, _RECALLED_ARRAYS))
 
 
-def concatenated_columns(tables: Sequence[object], names: Iterable[str]) -> dict[str, NDArray[Any]]:
-    """Return the attributes called `names`, each concatenated over all `tables`."""
-    return {name: np.concatenate([getattr(table, name) for table in tables]) for name in names}
+def concatenated_columns(
+    tables: Sequence[object], attribute_names: Iterable[str]
+) -> dict[str, NDArray[Any]]:
+    """Return for each attribute in `attribute_names` the arrays of all `tables`, concatenated."""
+    return {
+        name: np.concatenate([getattr(table, name) for table in tables]) for name in attribute_names
+    }
 
 
 _RECALLED_ARRAYS = tuple(field.name for field in fields(RecalledRows) if field.name != "evicted")

@@ -4,6 +4,6 @@ from collections.abc import Mapping
 
 
 def rejected_text(counts: Mapping[str, int]) -> str:
-    """Return a text such as `3 wrong_type, 1 null_value`, the most frequent reason first."""
-    by_count = sorted(counts.items(), key=lambda item: -item[1])
-    return ", ".join(f"{count} {reason}" for reason, count in by_count)
+    """Return a text such as `3 wrong_type, 1 null_value`, with the most frequent reason first."""
+    sorted_counts = sorted(counts.items(), key=lambda item: -item[1])
+    return ", ".join(f"{count} {reason}" for reason, count in sorted_counts)

@@ -49,26 +49,26 @@ def _check_table(report: Mapping[str, Any]) -> Table:
     for heading in ("check", "passed", "observed", "wanted"):
         table.add_column(heading, overflow="fold")
     for check in report["checks"]:
-        passed = styled(("yes", "green") if check["passed"] else ("NO", "bold red"))
+        passed_text = styled(("yes", "green") if check["passed"] else ("NO", "bold red"))
         name, observed, wanted = (styled(check[key]) for key in ("name", "observed", "wanted"))
-        table.add_row(name, passed, observed, wanted)
+        table.add_row(name, passed_text, observed, wanted)
     return table
 
 
 def _case_table(report: Mapping[str, Any]) -> Table:
-    frame = case_frame(report)
+    case_data = case_frame(report)
     table = Table(title="injected faults (sizes in spreads of the signal)", title_justify="left")
-    for heading in frame.columns:
+    for heading in case_data.columns:
         table.add_column(styled(str(heading)), justify="left" if heading == "fault" else "right")
-    for row in frame.itertuples(index=False):
+    for row in case_data.itertuples(index=False):
         table.add_row(*map(styled, _cell_texts(row)))
     return table
 
 
 def case_frame(report: Mapping[str, Any]) -> pd.DataFrame:
-    """Return the fault cases as a DataFrame: one row per kind and size, three decimals."""
-    frame = pd.DataFrame(report["failures"]["cases"])[list(_CASE_COLUMNS)]
-    return frame.rename(columns=_CASE_COLUMNS).round(3)
+    """Return the fault cases as a DataFrame: one row per kind and size, with three decimals."""
+    case_data = pd.DataFrame(report["failures"]["cases"])[list(_CASE_COLUMNS)]
+    return case_data.rename(columns=_CASE_COLUMNS).round(3)
 
 
 def _cell_texts(row: Iterable[object]) -> list[str]:

@@ -18,12 +18,12 @@ from sensorwatch.common.rows.schema import Schema
 
 def cells_of(readings: Readings, schema: Schema) -> list[list[str | int | float | None]]:
     """Return each row's cells in the order of `schema.paths`. A missing value is None."""
-    ids = readings.sensor_ids
-    times = [_time_cell(time, schema) for time in readings.event_time.tolist()]
-    keys = [[ids[sensor]] if schema.key else [] for sensor in readings.sensor.tolist()]
+    sensor_ids = readings.sensor_ids
+    time_cells = [_time_cell(time, schema) for time in readings.event_time.tolist()]
+    key_cells = [[sensor_ids[sensor]] if schema.key else [] for sensor in readings.sensor.tolist()]
     table = np.concatenate([readings.values, readings.context], axis=1)
     rows = [[None if math.isnan(value) else value for value in row] for row in table.tolist()]
-    return [[time, *key, *row] for time, key, row in zip(times, keys, rows, strict=True)]
+    return [[time, *key, *row] for time, key, row in zip(time_cells, key_cells, rows, strict=True)]
 
 
 def payloads_of(cells: Sequence[Sequence[object]], schema: Schema) -> list[bytes]:
@@ -37,9 +37,9 @@ def request_body_of(payloads: Sequence[bytes]) -> bytes:
 
 
 def write_readings_csv(path: Path, cells: Sequence[Sequence[object]], schema: Schema) -> None:
-    """Write rows as a CSV file of the schema. A parser reads the same bits back from the floats."""
+    """Write rows as a CSV file of the schema. Parsing the file gives exactly the same floats."""
     with path.open("w", encoding="utf-8", newline="") as file:
-        # Quoted texts keep their leading spaces.
+        # Texts are quoted, so that a reader keeps their leading spaces.
         writer = csv.writer(file, delimiter=schema.csv.delimiter, quoting=csv.QUOTE_NONNUMERIC)
         writer.writerow(schema.paths)
         writer.writerows(cells)
@@ -54,8 +54,12 @@ def _time_cell(microseconds: int, schema: Schema) -> str | int | float:
         case "epoch_s":
             return _convert_unit(microseconds, 1_000_000)
         case pattern:
-            zone = ZoneInfo(schema.time.naive_zone) if schema.time.naive_zone else UTC
-            return (EPOCH + timedelta(microseconds=microseconds)).astimezone(zone).strftime(pattern)
+            time_zone = ZoneInfo(schema.time.naive_zone) if schema.time.naive_zone else UTC
+            return (
+                (EPOCH + timedelta(microseconds=microseconds))
+                .astimezone(time_zone)
+                .strftime(pattern)
+            )
 
 
 def _convert_unit(microseconds: int, unit: int) -> int | float:

@@ -29,18 +29,18 @@ SCORE_COLUMNS = (
     "episode",
     "severity",
 )
-"""Columns of the file of scores.
+"""Columns of the CSV file of scores.
 
-`row` is the 0-based number of the input row, `event_time` is RFC 3339, `is_anomaly` is 0 or 1. A
-parser reads the same bits back from the scores. `episode` is the first row of the row's episode; it
-is empty for a normal row."""
+`row` is the 0-based number of the input row, `event_time` is RFC 3339, `is_anomaly` is 0 or 1.
+Parsing the file gives exactly the same scores. `episode` is the number of the first row of the
+episode that the row belongs to; the cell is empty for a normal row."""
 REJECTED_COLUMNS = ("row", "reason", "field", "detail")
 
 
 class ScoreTable:
     """Writes outcomes to the file `out` and rejections to a second file in the same folder.
 
-    Both files appear when the context ends without an error, so a file is always complete.
+    The files appear only if the context ends without an error. An incomplete file never appears.
     """
 
     def __init__(self, out: Path) -> None:
@@ -57,12 +57,13 @@ class ScoreTable:
             self.out.parent.mkdir(parents=True, exist_ok=True)
             self._scores = self._files.enter_context(_partial_path(self.out).open("wb"))
             self._scores.write(_header(SCORE_COLUMNS).encode())
-            # A detail may contain surrogates of bytes that are not UTF-8. Surrogates are escaped.
+            # The detail of a rejection may contain surrogates of bytes that are not UTF-8. They are
+            # escaped.
             path, encoding_errors = _partial_path(self.rejected_out), "backslashreplace"
             file = path.open("w", encoding="utf-8", errors=encoding_errors, newline="")
-            rejected = self._files.enter_context(file)
-            rejected.write(_header(REJECTED_COLUMNS))
-            self._rejected_writer = csv.writer(rejected, lineterminator="\n")
+            rejected_file = self._files.enter_context(file)
+            rejected_file.write(_header(REJECTED_COLUMNS))
+            self._rejected_writer = csv.writer(rejected_file, lineterminator="\n")
         except OSError as error:
             self._files.close()
             raise DataError(f"{error.filename} cannot be written: {error.strerror}") from error
@@ -70,13 +71,13 @@ class ScoreTable:
 
     def __exit__(
         self,
-        kind: type[BaseException] | None,
+        error_type: type[BaseException] | None,
         _error: BaseException | None,
-        _trace: TracebackType | None,
+        _traceback: TracebackType | None,
     ) -> None:
         self._files.close()
         for path in (self.out, self.rejected_out):
-            if kind is None:
+            if error_type is None:
                 _partial_path(path).replace(path)
             else:
                 _partial_path(path).unlink(missing_ok=True)
@@ -84,7 +85,8 @@ class ScoreTable:
     def write(self, outcome: Outcome) -> None:
         """Write one line for each reading and each rejection."""
         readings, detections = outcome.readings, outcome.detections
-        # The csv module would take longer to write a row than the detector takes to score it.
+        # The csv module is not used, because it would write a row slower than the detector scores
+        # it.
         lines = join_lines(
             [
                 number_cells(readings.index),

@@ -29,9 +29,9 @@ from sensorwatch.trainer.recall_rows import concatenated_columns, recall_selecte
 from sensorwatch.trainer.row_subsampling import SensorRows, sample_rows
 
 UNREACHABLE_MIN_ROWS = 2**40
-"""A warm-up length that no sensor completes, so every row is scored without memory."""
-_SCORED = STATUSES.index(Status.SCORED)
-_LATE = STATUSES.index(Status.LATE)
+"""No sensor completes a warm-up of this length, so every row is scored without memory."""
+_SCORED_STATUS = STATUSES.index(Status.SCORED)
+_LATE_STATUS = STATUSES.index(Status.LATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class FittedScorer:
     layout: Layout
     levels: Levels
     final_levels: Levels
-    """The levels after the last row. A detector in service starts from these levels."""
+    """The levels after the last training row. A detector in service starts with these levels."""
     forecast: Forecast
     forest: Forest
     estimator: Any
@@ -54,14 +54,14 @@ class RawScores:
 
     components: NDArray[np.float64]
     """Shape (n, len(COMPONENTS)). Raw component scores."""
-    plain: NDArray[np.float64]
+    scores_without_memory: NDArray[np.float64]
     """Shape (n, 2). Forest score and whitened distance, computed without memory."""
-    scored: NDArray[np.bool_]
+    is_scored: NDArray[np.bool_]
     """Shape (n,). True if the sensor's warm-up was complete, so `components` is valid."""
     slots: NDArray[np.int64]
-    """Shape (n,). The sensor's row in the memory."""
+    """Shape (n,). Index of the sensor's row in the memory."""
     restarts: NDArray[np.bool_]
-    """Shape (n,). True if the sensor is new or follows a gap, so smoothing restarts."""
+    """Shape (n,). True if smoothing restarts: the sensor is new, or the row follows a gap."""
     block: NDArray[np.int64]
     """Shape (n,). Number of the row's block of time."""
     warm_up_only: NDArray[np.bool_]
@@ -72,7 +72,7 @@ class RawScores:
 class FitResult:
     """A fitted scorer, with the recalled columns and residuals of the sampled rows."""
 
-    scorer: FittedScorer
+    fitted_scorer: FittedScorer
     recalled: RecalledRows
     forecast_residuals: Residuals
     memory: Memory
@@ -87,10 +87,11 @@ def fit_scorer(
     """Fit levels, forecast and forest on the rows that the mask `fit_mask` (n,) selects.
 
     `readings`: in time order, without missing values. Levels are fitted on all selected rows.
-    Forecast and forest are fitted on a sample of these rows if there are more than MAX_FIT_ROWS.
+    If there are more than MAX_FIT_ROWS rows, forecast and forest are fitted on a sample of the
+    selected rows.
     """
     sample_mask = sample_rows(SensorRows(readings.sensor), seed=trainer_settings.seed)
-    return fit_and_recall(readings, fit_mask, sample_mask, schema, trainer_settings).scorer
+    return fit_and_recall(readings, fit_mask, sample_mask, schema, trainer_settings).fitted_scorer
 
 
 def fit_and_recall(
@@ -100,58 +101,60 @@ def fit_and_recall(
     schema: Schema,
     trainer_settings: TrainerSettings,
 ) -> FitResult:
-    """Fit as `fit_scorer` does; also return the recalled columns of the sampled rows.
+    """Fit a scorer as `fit_scorer` does; also return the recalled columns of the sampled rows.
 
     Levels are fitted on the rows that the mask `fit_mask` (n,) selects. Forecast and forest are
-    fitted on the rows that the mask `sample_mask` (n,) selects as well. The memory takes in every
-    row.
+    fitted on the rows that both `fit_mask` and the mask `sample_mask` (n,) select. Every row
+    updates the memory.
     """
     levels = fit_levels(readings.take(fit_mask), schema, min_rows=trainer_settings.min_rows)
     layout = Layout(schema.signal_names, schema.context_names, trainer_settings.min_rows)
     memory = Memory(layout)
     recalled = recall_selected(readings, sample_mask, levels, memory)
     is_fit_row = fit_mask[sample_mask]
-    used_rows = is_fit_row & (recalled.status == _SCORED)
+    used_rows = is_fit_row & (recalled.status == _SCORED_STATUS)
     if used_rows.sum() < 2:
-        # No sensor has enough rows for its lagged rows, so rows in warm-up are used too.
-        used_rows = is_fit_row & (recalled.status < _LATE)
+        # No sensor has enough rows to fill its lagged rows, so rows in warm-up are used too.
+        used_rows = is_fit_row & (recalled.status < _LATE_STATUS)
     forecast = fit_forecast(recalled, used_rows)
     forecast_residuals = compute_residuals(forecast, recalled)
     estimator, forest = fit_forest(
         _forest_inputs(recalled, forecast_residuals, used_rows), trainer_settings
     )
     levels_after_fit = final_levels(levels, memory)
-    scorer = FittedScorer(layout, levels, levels_after_fit, forecast, forest, estimator)
-    return FitResult(scorer, recalled, forecast_residuals, memory)
+    fitted_scorer = FittedScorer(layout, levels, levels_after_fit, forecast, forest, estimator)
+    return FitResult(fitted_scorer, recalled, forecast_residuals, memory)
 
 
 def final_levels(levels: Levels, memory: Memory) -> Levels:
-    """Return the levels with each known sensor's current location in the memory."""
+    """Return the levels, with the location of each known sensor taken from the memory."""
     location = levels.location.copy()
     columns = slice(FloatColumn.LOCATIONS, memory.layout.scales_start)
-    for name, level in levels.level_by_sensor.items():
-        memory_row = memory.slot_by_sensor.get(name)
+    for sensor_id, level_index in levels.level_by_sensor.items():
+        memory_row = memory.slot_by_sensor.get(sensor_id)
         if memory_row is not None:
-            location[level] = memory.floats[memory_row, columns]
+            location[level_index] = memory.floats[memory_row, columns]
     return replace(levels, location=location)
 
 
 def score_after_warm_up(
-    fitted: FittedScorer, readings: Readings, start: int, block: int
+    fitted_scorer: FittedScorer, readings: Readings, start: int, block: int
 ) -> RawScores:
     """Score the rows from `start` on. The rows before `start` warm up an empty memory.
 
     `block`: number of the block of time that the scored rows belong to.
     """
-    memory = Memory(fitted.layout)
-    recalled = recall(readings, fitted.levels, fitted.levels.level_by_sensor, memory)
-    fit = FitResult(fitted, recalled, compute_residuals(fitted.forecast, recalled), memory)
+    memory = Memory(fitted_scorer.layout)
+    recalled = recall(readings, fitted_scorer.levels, fitted_scorer.levels.level_by_sensor, memory)
+    fit_result = FitResult(
+        fitted_scorer, recalled, compute_residuals(fitted_scorer.forecast, recalled), memory
+    )
     blocks = np.full(len(readings), block)
-    return score_selected(fit, readings, slice(start, None), blocks)
+    return score_selected(fit_result, readings, slice(start, None), blocks)
 
 
 def score_selected(
-    fit: FitResult,
+    fit_result: FitResult,
     readings: Readings,
     scored_mask: NDArray[np.bool_] | slice,
     block: NDArray[np.int64],
@@ -160,22 +163,26 @@ def score_selected(
 ) -> RawScores:
     """Return the raw scores of the rows that `scored_mask` (n,) selects.
 
-    `readings`: the n sampled rows of `fit`. `block` (n,): each row's block of time.
-    `calibration_mask` (n,): rows to calibrate on, by default all rows. Other rows only warm up the
-    smoothed score.
+    `readings`: the n sampled rows of `fit_result`. `block` (n,): number of each row's block of
+    time. `calibration_mask` (n,): rows to calibrate on, by default all rows. Other rows only warm
+    up the smoothed score.
     """
-    fitted, recalled, forecast_residuals = fit.scorer, fit.recalled, fit.forecast_residuals
-    # The forest scores of rows outside the mask stay 0, because other rows do not need them.
+    fitted_scorer, recalled, forecast_residuals = (
+        fit_result.fitted_scorer,
+        fit_result.recalled,
+        fit_result.forecast_residuals,
+    )
+    # The forest scores of rows outside the mask stay 0: they do not affect the selected rows.
     forest_scores = np.zeros(len(readings))
     forest_scores[scored_mask] = score(
-        fitted.forest, _forest_inputs(recalled, forecast_residuals, scored_mask)
+        fitted_scorer.forest, _forest_inputs(recalled, forecast_residuals, scored_mask)
     )
     decided_rows = decide(
         _UNCALIBRATED_DECISION,
         recalled,
         forest_scores,
         forecast_residuals,
-        fit.memory,
+        fit_result.memory,
         threshold=np.inf,
     )
     warm_up_only = (
@@ -183,8 +190,8 @@ def score_selected(
     )
     return RawScores(
         components=decided_rows.components[scored_mask],
-        plain=_score_without_history(fitted, readings.take(scored_mask)),
-        scored=recalled.status[scored_mask] == _SCORED,
+        scores_without_memory=_score_without_history(fitted_scorer, readings.take(scored_mask)),
+        is_scored=recalled.status[scored_mask] == _SCORED_STATUS,
         slots=recalled.slots[scored_mask],
         restarts=((recalled.new_sensor_level >= 0) | recalled.gap)[scored_mask],
         block=block[scored_mask],
@@ -199,15 +206,15 @@ def concatenated_scores(scores: Iterable[RawScores]) -> RawScores:
     )
 
 
-def _score_without_history(fitted: FittedScorer, readings: Readings) -> NDArray[np.float64]:
-    """Return forest score and distance (n, 2) of rows as if their sensors were unknown.
+def _score_without_history(fitted_scorer: FittedScorer, readings: Readings) -> NDArray[np.float64]:
+    """Return the forest score and distance (n, 2) that rows of unknown sensors would get.
 
-    The rows are compared with the pooled level of all sensors.
+    Each row is compared with the pooled level of all sensors.
     """
-    empty_memory = Memory(replace(fitted.layout, min_rows=UNREACHABLE_MIN_ROWS))
-    recalled = recall(readings, fitted.levels, {}, empty_memory)
-    forecast_residuals = compute_residuals(fitted.forecast, recalled)
-    forest_scores = score(fitted.forest, forecast_features(recalled, forecast_residuals))
+    empty_memory = Memory(replace(fitted_scorer.layout, min_rows=UNREACHABLE_MIN_ROWS))
+    recalled = recall(readings, fitted_scorer.levels, {}, empty_memory)
+    forecast_residuals = compute_residuals(fitted_scorer.forecast, recalled)
+    forest_scores = score(fitted_scorer.forest, forecast_features(recalled, forecast_residuals))
     return np.stack([forest_scores, forecast_residuals.distance], axis=1)
 
 

@@ -16,19 +16,19 @@ from sensorwatch.trainer.evaluation_check import Check, Section
 from sensorwatch.trainer.training import rows_needed
 from sensorwatch.trainer.unregistered_model import fit_with_memory
 
-FOLDS = 5
-SEEDS = 3
+MAX_FOLDS = 5
+SEED_COUNT = 3
 MIN_FOLD_ROWS = 20
-MAX_RATE_FACTOR, MAX_RATE_DIVISOR = 3.0, 5.0
-"""The maximum alert rate is MAX_RATE_FACTOR times the target rate.
+MAX_RATE_FACTOR = 3.0
+"""The maximum alert rate is this multiple of the target rate."""
+MAX_RATE_DIVISOR = 5.0
+"""The minimum alert rate is the target rate divided by this number."""
+BOUND_QUANTILE = 0.999
+"""Both bounds are widened to this quantile of a binomial count.
 
-The minimum alert rate is the target rate divided by MAX_RATE_DIVISOR."""
-CONFIDENCE = 0.999
-"""The bounds of an alert rate are widened to this quantile of a binomial count.
-
-The alert rate of few rows varies by chance."""
+With few rows, the alert rate varies by chance."""
 MAX_ROWS = 50_000
-"""Maximum number of newest rows for refits, which take most of the time of an evaluation."""
+"""Refits use at most this number of the newest rows, because refits are the slowest checks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +45,8 @@ class Rate:
     lowest: float
 
     @property
-    def within(self) -> bool:
-        """Return whether the rate is within its bounds."""
+    def is_within_bounds(self) -> bool:
+        """Return whether the alert rate is within its bounds."""
         return self.lowest <= self.rate <= self.highest
 
 
@@ -55,40 +55,40 @@ def alert_rate_section(
 ) -> Section:
     """Check the alert rate over all rows, over folds of time, and over refits with other seeds.
 
-    For a fold, only the maximum alert rate is checked. For all rows together and for each refit,
-    the minimum alert rate is checked too.
+    For a fold, only the maximum rate is checked. For all rows together and for each refit, the
+    minimum rate is checked too.
     """
     target = detector.calibration.target_alert_rate
     sorted_readings = sort_by_time(readings)
     alerts = detector.detect(sorted_readings, detector.empty_memory()).detections.is_anomaly
-    all_rows = rate_of("all rows", alerts, target)
-    folds = [
+    overall_rate = rate_of("all rows", alerts, target)
+    fold_rates = [
         rate_of(f"from {format_instant(sorted_readings.event_time[rows[0]])}", alerts[rows], target)
-        for rows in _folds(len(sorted_readings))
+        for rows in _rows_of_folds(len(sorted_readings))
     ]
-    seeds = seed_rates(sorted_readings, detector.schema, trainer_settings, target)
+    rates_of_seeds = seed_rates(sorted_readings, detector.schema, trainer_settings, target)
     checks = [
-        _rate_within_bounds_check("stability.whole", [all_rows]),
-        _rate_not_above_check("stability.folds", folds),
+        _rate_within_bounds_check("stability.whole", [overall_rate]),
+        _rate_not_above_check("stability.folds", fold_rates),
     ]
-    if seeds:
-        checks.append(_rate_within_bounds_check("stability.seeds", seeds))
+    if rates_of_seeds:
+        checks.append(_rate_within_bounds_check("stability.seeds", rates_of_seeds))
     figures = {
         "target_alert_rate": target,
         "tolerance": tolerance(),
-        "whole": asdict(all_rows),
-        "folds": [asdict(fold) for fold in folds],
-        "seeds": [asdict(seed) for seed in seeds],
+        "whole": asdict(overall_rate),
+        "folds": [asdict(fold) for fold in fold_rates],
+        "seeds": [asdict(seed) for seed in rates_of_seeds],
     }
     return Section(tuple(checks), figures)
 
 
 def tolerance() -> str:
-    """Return a sentence that describes the bounds."""
+    """Return a text that describes the bounds of the alert rates."""
     return (
         f"at most {MAX_RATE_FACTOR:g} times the target, and (all rows and each seed) at least "
-        f"1/{MAX_RATE_DIVISOR:g} of it; both bounds are widened to the {CONFIDENCE:.1%} quantile "
-        "of a binomial count"
+        f"1/{MAX_RATE_DIVISOR:g} of it; both bounds are widened to the "
+        f"{BOUND_QUANTILE:.1%} quantile of a binomial count"
     )
 
 
@@ -98,10 +98,10 @@ def rate_of(what: str, alerts: NDArray[np.bool_], target: float) -> Rate:
     `what`: description of the rows that the rate was measured on.
     """
     rows = len(alerts)
-    highest = binom.ppf(CONFIDENCE, rows, min(MAX_RATE_FACTOR * target, 1.0)) / rows
-    lowest = binom.ppf(1.0 - CONFIDENCE, rows, target / MAX_RATE_DIVISOR) / rows
-    count = int(alerts.sum())
-    return Rate(what, rows, count, count / rows, float(highest), float(lowest))
+    highest = binom.ppf(BOUND_QUANTILE, rows, min(MAX_RATE_FACTOR * target, 1.0)) / rows
+    lowest = binom.ppf(1.0 - BOUND_QUANTILE, rows, target / MAX_RATE_DIVISOR) / rows
+    alert_count = int(alerts.sum())
+    return Rate(what, rows, alert_count, alert_count / rows, float(highest), float(lowest))
 
 
 def seed_rates(
@@ -121,7 +121,7 @@ def seed_rates(
         sorted_readings.take(slice(boundary, None)),
     )
     rates = []
-    for seed in range(trainer_settings.seed, trainer_settings.seed + SEEDS):
+    for seed in range(trainer_settings.seed, trainer_settings.seed + SEED_COUNT):
         detector, memory = fit_with_memory(
             older_rows, schema, trainer_settings.model_copy(update={"seed": seed % 2**32})
         )
@@ -130,16 +130,19 @@ def seed_rates(
     return rates
 
 
-def _folds(rows: int) -> list[NDArray[np.intp]]:
-    count = max(1, min(FOLDS, rows // MIN_FOLD_ROWS))
-    return np.array_split(np.arange(rows), count)
+def _rows_of_folds(rows: int) -> list[NDArray[np.intp]]:
+    fold_count = max(1, min(MAX_FOLDS, rows // MIN_FOLD_ROWS))
+    return np.array_split(np.arange(rows), fold_count)
 
 
 def _rate_within_bounds_check(name: str, rates: list[Rate]) -> Check:
     worst_rate = max(rates, key=lambda rate: max(rate.rate - rate.highest, rate.lowest - rate.rate))
     wanted = f"{worst_rate.lowest:.5f} to {worst_rate.highest:.5f}"
     return Check(
-        name, all(rate.within for rate in rates), _observed_text(rates, worst_rate), wanted
+        name,
+        all(rate.is_within_bounds for rate in rates),
+        _observed_text(rates, worst_rate),
+        wanted,
     )
 
 
@@ -155,5 +158,6 @@ def _observed_text(rates: list[Rate], worst_rate: Rate) -> str:
     rate_text = f"{worst_rate.rate:.5f} ({worst_rate.alerts} of {worst_rate.rows})"
     if len(rates) == 1:
         return rate_text
-    low, high = min(rate.rate for rate in rates), max(rate.rate for rate in rates)
-    return f"{low:.5f} to {high:.5f}, closest to a bound: {rate_text}, {worst_rate.what}"
+    lowest_rate, highest_rate = min(rate.rate for rate in rates), max(rate.rate for rate in rates)
+    range_text = f"{lowest_rate:.5f} to {highest_rate:.5f}"
+    return f"{range_text}, closest to a bound: {rate_text}, {worst_rate.what}"

@@ -18,11 +18,13 @@ from sensorwatch.trainer.scorer_fitting import RawScores
 MAX_ROBUST_Z_SCORE = 3.5
 """Robust z-score above which a block's median is an outlier (Iglewicz and Hoaglin 1993)."""
 BLOCKS_PER_EXCLUDED_BLOCK = 5
-"""At most one of this many blocks is excluded."""
-MIN_BLOCKS, MIN_BLOCK_ROWS, MIN_BLOCK_SPREAD = 5, 20, 0.1
-"""Minimum number of blocks and of rows per block for an exclusion.
-
-MIN_BLOCK_SPREAD is the lower limit of the spread of the medians."""
+"""At most one block in this number of blocks is excluded."""
+MIN_BLOCKS = 5
+"""If there are fewer blocks than this, no block is excluded."""
+MIN_BLOCK_ROWS = 20
+"""If a block has fewer rows than this, no block is excluded."""
+MIN_BLOCK_SPREAD = 0.1
+"""Minimum spread of the block medians, by which the deviation of a median is divided."""
 MIN_TAIL_SCALES: Mapping[RarityTable, float] = {
     RarityTable.STUCK: 1.0,
     RarityTable.RARITY_SUM: 0.5,
@@ -31,15 +33,15 @@ MIN_TAIL_SCALES: Mapping[RarityTable, float] = {
 }
 """Minimum scale of each tail of the scores that are measured in nats.
 
-With a smaller scale, scores above the highest sampled score would count as impossible."""
+With a smaller scale, scores above the highest calibration score would count as impossible."""
 MAX_TAIL_SCALES: Mapping[RarityTable, float] = {
     RarityTable.NO_MEMORY_DISTANCE: 0.5,
     RarityTable.NO_MEMORY_SUM: 1.5,
 }
 """Maximum scale of each tail of the scores that are computed without memory.
 
-Because of this limit, a gross outlier raises an alarm even after training on few rows. After
-compression, a power law with exponent 2, whose variance is infinite, has a scale of 0.5."""
+With this limit, a gross outlier raises an alarm even if there were few training rows. After the
+scores are compressed, a power law with exponent 2 (infinite variance) has a scale of 0.5."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +58,13 @@ def calibrate_decision(
     *,
     weights: tuple[float, ...] = (1.0,) * len(COMPONENTS),
 ) -> CalibratedDecision:
-    """Fit all rarity tables of the decision, one stage after the other, and the threshold.
+    """Fit the rarity tables of the decision one after the other, and then the threshold.
 
     Blocks of time with outlying scores are excluded, because they may contain an unlabelled fault.
-    `weights`: 1 for each component that counts, else 0.
+    `weights`: 1 for each component that is used, else 0.
     """
     used_rows = np.flatnonzero(
-        raw_scores.scored if raw_scores.scored.any() else np.ones_like(raw_scores.scored)
+        raw_scores.is_scored if raw_scores.is_scored.any() else np.ones_like(raw_scores.is_scored)
     )
     calibration_mask = ~raw_scores.warm_up_only[used_rows]
     tables = _TailTables(calibration_mask)
@@ -80,12 +82,12 @@ def calibrate_decision(
     )
     raw_score = tables.fit_and_apply(RarityTable.MAX_OF_SUM_AND_SMOOTHED, max_rarity)
     included = tables.included
-    tables.included = np.ones(len(raw_scores.plain), dtype=np.bool_)
+    tables.included = np.ones(len(raw_scores.scores_without_memory), dtype=np.bool_)
     rarity_without_memory = tables.fit_and_apply(
-        RarityTable.NO_MEMORY_FOREST, raw_scores.plain[:, 0]
+        RarityTable.NO_MEMORY_FOREST, raw_scores.scores_without_memory[:, 0]
     )
     rarity_without_memory += tables.fit_and_apply(
-        RarityTable.NO_MEMORY_DISTANCE, raw_scores.plain[:, 1]
+        RarityTable.NO_MEMORY_DISTANCE, raw_scores.scores_without_memory[:, 1]
     )
     tables.fit_and_apply(RarityTable.NO_MEMORY_SUM, rarity_without_memory)
     threshold = -float(np.log(trainer_settings.target_alert_rate))
@@ -107,7 +109,9 @@ def in_typical_blocks(
     included = np.ones(len(summed_rarity), dtype=np.bool_)
     if len(block_numbers) < MIN_BLOCKS or counts.min() < MIN_BLOCK_ROWS:
         return included
-    medians = np.asarray([np.median(summed_rarity[block == number]) for number in block_numbers])
+    medians = np.asarray(
+        [np.median(summed_rarity[block == block_number]) for block_number in block_numbers]
+    )
     median_of_medians = np.median(medians)
     spread = max(1.4826 * float(np.median(np.abs(medians - median_of_medians))), MIN_BLOCK_SPREAD)
     robust_z_scores = (medians - median_of_medians) / spread
@@ -120,7 +124,7 @@ def in_typical_blocks(
 
 
 class _TailTables:
-    """Fits rarity tables, one after the other, on the rows of the mask `included`."""
+    """Rarity tables, fitted one after the other on the rows that the mask `included` selects."""
 
     def __init__(self, included: NDArray[np.bool_]) -> None:
         self.included = included
@@ -137,7 +141,7 @@ class _TailTables:
         return rarity(tail, scores)
 
     def as_array(self) -> NDArray[np.float64]:
-        """Return all tables, in the order of `RarityTable`."""
+        """Return all tables as one array, in the order of `RarityTable`."""
         return np.stack([self._tails[table].table for table in RarityTable])
 
 

@@ -11,7 +11,7 @@ from sensorwatch.common.kafka.topic_reader import read_topic
 
 @dataclass(frozen=True, slots=True)
 class TopicRecord:
-    """The coordinates and the content of one record."""
+    """The partition, offset, payload and timestamp of one record."""
 
     partition: int
     offset: int
@@ -23,20 +23,24 @@ class TopicRecord:
 def oldest_records(topic: str, *, rows: int | None, kafka: Mapping[str, Any]) -> list[TopicRecord]:
     """Return the oldest committed records of a topic, sorted by partition and offset.
 
-    `rows`: maximum number of records; None means all records up to now. The oldest records are
-    chosen by timestamp and coordinates. The choice does not depend on the order of arrival. The
-    read joins no consumer group and commits no offset. Raises DataError if `topic` is empty,
-    BrokerUnavailable if the topic cannot be reached.
+    `rows`: maximum number of records; None reads all records up to now. Records are chosen by
+    timestamp, then partition and offset, so that the choice does not depend on the order in which
+    they were read. Reading joins no consumer group and commits no offset. Raises DataError if
+    `topic` is empty, and BrokerUnavailable if the topic cannot be reached.
     """
     if not topic:
         raise DataError("kafka: names no topic; wanted kafka:TOPIC, for example kafka:sensors")
     records = []
     for message in read_topic(kafka, topic, max_records=rows):
-        position = coordinates(message)
+        record_coordinates = coordinates(message)
         payload, received = message.value(), received_at(message)
-        records.append(TopicRecord(position.partition, position.offset, payload, received))
-    oldest = sorted(records, key=lambda record: (record.received or 0, *_coordinates(record)))
-    return sorted(oldest[:rows], key=_coordinates)
+        records.append(
+            TopicRecord(record_coordinates.partition, record_coordinates.offset, payload, received)
+        )
+    sorted_records = sorted(
+        records, key=lambda record: (record.received or 0, *_coordinates(record))
+    )
+    return sorted(sorted_records[:rows], key=_coordinates)
 
 
 def _coordinates(record: TopicRecord) -> tuple[int, int]:

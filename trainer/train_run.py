@@ -26,8 +26,8 @@ log = logger("trainer")
 def train_version(settings: Settings, data: str, *, rows: int | None, promote: bool) -> None:
     """Train a model on `data`, register it as a version and print a summary.
 
-    `rows`: maximum number of rows to use; None: all rows. `promote`: also evaluate the version, and
-    promote it if every check passes. Raises CheckFailed if a check of the evaluation fails.
+    `rows`: maximum number of rows to use; None uses all rows. `promote`: also evaluate the version,
+    and promote it if every check passes. Raises CheckFailed if a check of the evaluation fails.
     """
     compile_ahead()
     store = Registry(settings.registry.path)
@@ -78,17 +78,18 @@ def _evaluate_and_promote(
     )
     report = evaluate_version(evaluated_version, dataset)
     store.attach_report(name, version, report)
-    failed = failed_checks(report)
+    failed_names = failed_checks(report)
     is_first_champion = store.current_aliases(name).champion == version
-    if failed:
+    if failed_names:
         result_text = (
             "is the champion because it is the first version, but it failed"
             if is_first_champion
             else "was not promoted: failed"
         )
         raise CheckFailed(
-            f"{version} was registered and {result_text} {', '.join(failed)}. Run `sensorwatch "
-            f"evaluate --data {dataset.uri} --model {version}` to see the measurements"
+            f"{version} was registered and {result_text} {', '.join(failed_names)}. "
+            f"Run `sensorwatch evaluate --data {dataset.uri} --model {version}` "
+            "to see the measurements"
         )
     if not is_first_champion:
         store.promote(name, version, who=current_user(), why="trained, every check passed")
@@ -97,13 +98,13 @@ def _evaluate_and_promote(
 
 def _warn_if_few_rows(candidate: Candidate) -> None:
     calibration = candidate.calibration
-    note = training.rate_note(
+    warning_text = training.rate_note(
         candidate.split["calibration_rows"],
         calibration.target_alert_rate,
         extrapolates=candidate.decision is not None,
     )
-    if note:
-        log.warning(note)
+    if warning_text:
+        log.warning(warning_text)
 
 
 def _print_summary(dataset: Dataset, candidate: Candidate, version: str) -> None:
@@ -128,8 +129,8 @@ def _season_text(season: Season, schema: Schema) -> str:
     if not season.is_present:
         return "none (it takes at least three whole days or weeks of rows to learn one)"
     profiles = zip(schema.signal_names, season.profile, strict=True)
-    names = [name for name, profile in profiles if profile.any()]
-    return f"of a {season.to_plain()}, in UTC: {', '.join(names)}"
+    signal_names = [name for name, profile in profiles if profile.any()]
+    return f"of a {season.to_plain()}, in UTC: {', '.join(signal_names)}"
 
 
 def _calibration_text(candidate: Candidate) -> str:

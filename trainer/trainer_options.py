@@ -29,7 +29,7 @@ RowsOption = Annotated[
     typer.Option(
         "--rows",
         min=1,
-        help="Use only this many rows: the first of the files, or the oldest of the topic.",
+        help="Maximum number of rows: the first of the files, or the oldest of the topic.",
         show_default=False,
     ),
 ]
@@ -70,7 +70,8 @@ RateOption = Annotated[
     float | None,
     typer.Option(
         "--target-alert-rate",
-        help="Share of normal rows that may alarm. Default: the setting trainer.target_alert_rate.",
+        help="Share of normal rows that may raise an alarm. "
+        "Default: the setting trainer.target_alert_rate.",
         show_default=False,
     ),
 ]
@@ -96,9 +97,9 @@ def settings_for(
     target_alert_rate: float | None = None,
     features: FeatureKind | None = None,
 ) -> Settings:
-    """Return the settings, overridden by these options, and configure logging from them.
+    """Return the settings, overridden by these options, and configure logging with the result.
 
-    An option that is None overrides nothing.
+    An option that is None overrides no setting.
     """
     from sensorwatch.common.runtime.settings import load_settings
 

@@ -29,7 +29,7 @@ from sensorwatch.trainer.scorer_fitting import fit_scorer
 from sensorwatch.trainer.tail_fitting import calibrate_decision
 
 UNREGISTERED = "unkept"
-"""Version of a detector that is not in a registry."""
+"""Version name of a detector that is not in a registry."""
 MIN_FIT_ROWS = 20
 MIN_CALIBRATION_ROWS = 10
 
@@ -80,7 +80,7 @@ def fit_unregistered(
     readings: Readings, schema: Schema, trainer_settings: TrainerSettings
 ) -> Detector:
     """Train a detector without registering it; see `train`."""
-    # Only registered versions need the digest of the source, so it is 0 here.
+    # Only a registered version needs the digest of its source, so the digest is 0 here.
     source = DataSource(
         uri="",
         sha256="0" * 64,
@@ -95,13 +95,13 @@ def _train_plain(
     split: Split, schema: Schema, source: DataSource, trainer_settings: TrainerSettings
 ) -> Candidate:
     """Fit the forest on the older rows, and calibrate it on the newer rows."""
-    plan = plain_plan(schema)
+    feature_plan = plain_plan(schema)
     fit_rows, calibration_rows = fill_missing(split.fit), fill_missing(split.calibration)
-    estimator, forest = fit_forest(compute_features(fit_rows, plan), trainer_settings)
-    scores = score(forest, compute_features(calibration_rows, plan))
+    estimator, forest = fit_forest(compute_features(fit_rows, feature_plan), trainer_settings)
+    scores = score(forest, compute_features(calibration_rows, feature_plan))
     return Candidate(
         schema=schema,
-        plan=plan,
+        plan=feature_plan,
         levels=no_levels(_medians(fit_rows), max_gap=max_gap(fit_rows, schema)),
         forest=forest,
         calibration=calibrate(scores, trainer_settings.target_alert_rate),
@@ -123,7 +123,7 @@ def _medians(readings: Readings) -> NDArray[np.float64]:
 def _train_forecast(
     split: Split, schema: Schema, source: DataSource, trainer_settings: TrainerSettings
 ) -> Candidate:
-    """Fit on all rows, and calibrate on scores of models that were not fitted on the scored row.
+    """Fit on all rows, and calibrate on scores from models that were not fitted on the scored row.
 
     If there are more than MAX_FIT_ROWS rows, the calibration uses a sample of them.
     """
@@ -161,9 +161,9 @@ def _train_forecast(
 def split_by_time(readings: Readings, calibration_share: float) -> Split:
     """Sort the rows by time, and use the newest `calibration_share` of them for calibration.
 
-    The boundary moves back to the first row with the same event time, so that all rows of one
-    instant are on the same side. The boundary does not move if too few older rows would remain.
-    Raises DataError if there are too few rows.
+    The boundary is moved to the first row with the same event time, so that rows with equal times
+    are on the same side. It is not moved if too few older rows would remain. Raises DataError if
+    there are too few rows.
     """
     min_rows = rows_needed(calibration_share)
     if len(readings) < min_rows:
@@ -185,13 +185,13 @@ def split_by_time(readings: Readings, calibration_share: float) -> Split:
 
 
 def rows_needed(calibration_share: float) -> int:
-    """Return the minimum number of valid rows that a training needs."""
+    """Return the minimum number of valid rows that training requires."""
     rows_for_fit = math.ceil(MIN_FIT_ROWS / (1.0 - calibration_share)) + 1
     return max(rows_for_fit, math.ceil(MIN_CALIBRATION_ROWS / calibration_share))
 
 
 def golden_rows(calibration: Readings) -> Readings:
-    """Return the newest rows, whose scores are stored with the version and checked at its load."""
+    """Return the newest rows. Each load of a version compares their scores with stored scores."""
     return calibration.take(slice(max(len(calibration) - MAX_GOLDEN_ROWS, 0), None))
 
 
@@ -206,17 +206,19 @@ def parameters_of(trainer_settings: TrainerSettings) -> dict[str, Any]:
 def rate_note(calibration_rows: int, target_alert_rate: float, *, extrapolates: bool) -> str | None:
     """Return a warning if there are too few calibration rows for this rate, else None.
 
-    `extrapolates`: scores beyond the calibration rows are extrapolated by a fitted tail.
+    `extrapolates`: True if a fitted tail extrapolates beyond the scores of the calibration rows.
     """
     min_calibration_rows = math.ceil((MIN_EXCESSES if extrapolates else 1.0) / target_alert_rate)
     if calibration_rows >= min_calibration_rows:
         return None
     if extrapolates:
-        share = max(min(MIN_EXCESSES / calibration_rows, MAX_TAIL_SHARE), target_alert_rate)
+        extrapolated_share = max(
+            min(MIN_EXCESSES / calibration_rows, MAX_TAIL_SHARE), target_alert_rate
+        )
         return (
             f"{calibration_rows} calibration rows are too few for a target alert rate of "
-            f"{target_alert_rate:g}: scores rarer than {share:.1%} of rows are extrapolated by an "
-            f"exponential tail, so the alert rate is only approximate "
+            f"{target_alert_rate:g}: scores rarer than {extrapolated_share:.1%} of rows are "
+            f"extrapolated by an exponential tail, so the alert rate is only approximate "
             f"(wanted {min_calibration_rows} rows)"
         )
     return (

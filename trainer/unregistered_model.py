@@ -25,7 +25,7 @@ def fit_on_first_records(
 ) -> tuple[Detector, Memory, list[Rejection]]:
     """Fit on the first `rows` records; return the detector, its memory and the rejections.
 
-    `rows` counts rejected records too. The memory has taken in the valid rows. `uri`: name of the
+    `rows` includes rejected records. The memory was updated with the valid rows. `uri`: name of the
     source for error messages. Raises DataError if too few of the records are valid.
     """
     return fit_on_first_batches(
@@ -50,15 +50,15 @@ def fit_on_first_batches(
 def fit_with_memory(
     readings: Readings, schema: Schema, trainer_settings: TrainerSettings
 ) -> tuple[Detector, Memory]:
-    """Fit on readings; return the detector, and a memory that has taken in the readings.
+    """Fit on readings; return the detector, and a memory that was updated with the readings.
 
-    The positions in the memory are the readings' `index`. Raises DataError if there are too few
-    readings.
+    The positions that the memory stores come from `readings.index`. Raises DataError if there are
+    too few readings.
     """
     detector = fit_unregistered(readings, schema, trainer_settings)
     memory = detector.empty_memory()
     detector.detect(readings, memory, positions=readings.index)
-    # Scores of rows that the model was fitted on are too low. `adopt` keeps the lagged rows, and
-    # resets the columns of the memory that depend on scores.
+    # A model gives too low scores to rows that it was fitted on. `adopt` resets the columns of the
+    # memory that depend on scores, and keeps the lagged rows.
     memory.adopt(detector)
     return detector, memory
