@@ -1,8 +1,8 @@
 """`python -m sensorwatch.kernel_jobs JOB...`: compile kernels into the cache, job by job.
 
 Each job calls its kernels on small inputs. `common/runtime/kernel_compilation.py` runs the jobs in
-child processes and reads what they print: `compiled KERNEL` and `done JOB`. A job imports its
-modules itself, so that no job waits for the imports of another one.
+child processes and reads what they print: `compiled KERNEL` and `done JOB`. Each job function
+imports the modules that it needs, so that no job waits for the imports of another job.
 """
 
 import json
@@ -24,7 +24,7 @@ TRAIN_ROWS = 500
 
 
 def main(jobs: list[str]) -> None:
-    """Run the jobs in this order, and print each compiled kernel and each finished job."""
+    """Run the jobs in the given order; print a line for each compiled kernel and each finished job."""
     on_compiled(lambda kernel: print_line(f"compiled {kernel}"))
     for job in jobs:
         _JOBS[job]()
@@ -60,10 +60,11 @@ def _compile_scoring() -> None:
     from sensorwatch.trainer.training import fit_unregistered
 
     payloads, schema = _simulated_payloads(), _row_schema()
-    # Not `parse`: its kernel belongs to another job.
+    # The payloads are not parsed with `parse`, because its kernel belongs to another job.
     readings, _ = parse_strictly(payloads[:TRAIN_ROWS], schema)
     kinds = [TrainerSettings(features=features, trees=2) for features in FeatureKind]
-    # Trees of many rows are too deep for the heap layout, and another kernel walks them.
+    # Trees that are fitted to many rows are too deep for the heap layout; another kernel scores
+    # with such trees.
     deep_trees = TrainerSettings(features=FeatureKind.PLAIN, trees=2, max_samples=TRAIN_ROWS)
     for settings in (*kinds, deep_trees):
         detector = fit_unregistered(readings, schema, settings)
@@ -71,7 +72,7 @@ def _compile_scoring() -> None:
 
 
 def _score_like_consumer(payloads: list[bytes], detector: "Detector") -> None:
-    """Process rows like a consumer: score, explain, write a snapshot, advance the account."""
+    """Process rows like the consumer: score and explain them, write a snapshot, advance the account."""
     from sensorwatch.common.ledger.account import advance_account, open_account
     from sensorwatch.common.rows.strict_parsing import parse_strictly
     from sensorwatch.common.runtime.fingerprint import fingerprint
@@ -96,7 +97,7 @@ def _score_like_consumer(payloads: list[bytes], detector: "Detector") -> None:
 
 
 def _simulated_payloads() -> list[bytes]:
-    """Simulate TRAIN_ROWS healthy rows, then as many with faults of every kind."""
+    """Return payloads of TRAIN_ROWS healthy rows, then of TRAIN_ROWS rows with faults of every kind."""
     from sensorwatch.common.simulation.fault_plan import FaultPlan
     from sensorwatch.common.simulation.stream import Simulation, simulate
     from sensorwatch.producer.simulated_records import simulated_records

@@ -12,7 +12,7 @@ SEVERITY_STYLES = {"warning": "yellow", "major": "bold bright_red", "critical": 
 CLOSED_STYLE = "green"
 
 Parts = Iterator[tuple[str, str]]
-"""The parts of a line. Each part is a text with its rich style."""
+"""The parts of a line, in order: each part is a text and its style (a style name of rich)."""
 
 
 class Signal(msgspec.Struct, frozen=True):
@@ -28,7 +28,7 @@ class Signal(msgspec.Struct, frozen=True):
 
 
 class Episode(msgspec.Struct, frozen=True):
-    """The episode of an anomalous row, up to this row."""
+    """The episode of an anomalous row, from its first row to this row."""
 
     rows: int
     id: str = ""
@@ -36,7 +36,7 @@ class Episode(msgspec.Struct, frozen=True):
 
 
 class Event(msgspec.Struct, frozen=True):
-    """The event of an anomalous row, with only the fields that a line shows."""
+    """The event of an anomalous row, with only the fields that are printed."""
 
     event_id: str
     sensor_id: str
@@ -55,7 +55,7 @@ class Event(msgspec.Struct, frozen=True):
 
 
 class ClosingEvent(msgspec.Struct, frozen=True):
-    """The event that closes an episode, with only the fields that a line shows."""
+    """The event that closes an episode, with only the fields that are printed."""
 
     event_id: str
     sensor_id: str
@@ -82,7 +82,7 @@ def read_event(record: Record) -> Event | ClosingEvent | None:
 
 
 def line_parts(event: Event | ClosingEvent) -> Parts:
-    """Yield the parts of an event's line: time, sensor, severity, score and reason."""
+    """Yield the parts of the line that shows an event: time, sensor, severity, score and reason."""
     yield f"{event.event_time}  ", "dim"
     yield f"{event.sensor_id:<12}", "bold cyan"
     if isinstance(event, ClosingEvent):
@@ -154,9 +154,9 @@ def _explaining_signals(event: Event) -> list[Signal]:
 
 
 def _number_texts(signal: Signal) -> tuple[str, str, str]:
-    """Return the texts of a signal's value and of both ends of its expected band.
+    """Return a signal's value and both ends of its expected band as texts.
 
-    They have 4 digits, or more if the value would look equal to an end of the band.
+    The texts have 4 digits, or more if the value would otherwise look equal to an end of the band.
     """
     numbers = (signal.actual, signal.expected_low, signal.expected_high)
     for digits in range(4, 18):
@@ -173,7 +173,7 @@ def _number_texts(signal: Signal) -> tuple[str, str, str]:
 
 
 def _duration_text(seconds: float) -> str:
-    """Return a duration as text, in the largest unit in which it is at least 2."""
+    """Return a duration as text, in the largest unit of which it contains at least 2."""
     for unit, size in (("days", 86_400), ("h", 3_600), ("min", 60)):
         if seconds >= 2 * size:
             return f"{_one_decimal(seconds / size)} {unit}"

@@ -13,7 +13,7 @@ from sensorwatch.common.kafka.silent_logger import silent_logger
 def check_client_settings(
     kafka: Mapping[str, Any], *, group: str, max_pause_seconds: float
 ) -> None:
-    """Check the [kafka] settings by creating both Kafka clients of the consumer, without a broker.
+    """Check the [kafka] settings: create both Kafka clients of the consumer, without a broker.
 
     `max_pause_seconds`: the longest time between two polls of the consumer. Raises SettingsError if
     librdkafka refuses a key or value, if a value excludes exactly-once delivery, or if the group

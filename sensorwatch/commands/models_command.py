@@ -150,7 +150,10 @@ def verify(
 def audit(
     config: ConfigOption = None, model: ModelOption = None, as_json: JsonOption = False
 ) -> None:
-    """Show the audit log: who did what, when and why. Exit with 1 if the log was changed."""
+    """Show the audit log: who did what, when and why.
+
+    Exit with 1 if lines of the log were changed.
+    """
     registry, name = _open_registry(config, model)
     entries = registry.audit(name)
     if as_json:
@@ -270,7 +273,7 @@ def _audit_row(entry: AuditEntry) -> list[str]:
 
 
 def _as_utf8(argument: str) -> str:
-    """Return an argument without surrounding space. Bytes that are not UTF-8 are replaced.
+    """Return an argument without surrounding space, and with bytes that are not UTF-8 replaced.
 
     The audit log cannot store bytes that are not UTF-8.
     """

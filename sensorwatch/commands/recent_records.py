@@ -12,8 +12,9 @@ from sensorwatch.common.kafka.topic_reader import read_topic, watermarks
 def recent_records(kafka: Mapping[str, Any], topic: str, *, rows: int) -> list[Message]:
     """Return the `rows` newest committed records by timestamp, sorted by partition and offset.
 
-    The function reads the last `rows` offsets of each partition, and skips transaction markers. It
-    commits no offset and joins no group. Raises BrokerUnavailable if the topic cannot be read.
+    The function reads the last `rows` offsets of each partition; offsets of transaction markers
+    have no record. It commits no offset and joins no group. Raises BrokerUnavailable if the topic
+    cannot be read.
     """
     bounds = watermarks(kafka, topic)
     begin = {number: high - rows for number, (_, high) in bounds.items()}

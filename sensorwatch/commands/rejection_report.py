@@ -24,9 +24,9 @@ class RejectionReport:
     def add(
         self, rows: int, rejections: Sequence[Rejection], *, location: Callable[[int], str]
     ) -> None:
-        """Count rows and their rejections.
+        """Add rows and their rejections to the counts.
 
-        `location`: returns the label of a row, such as `row 7`, for its index.
+        `location`: returns the label of a row, such as `row 7`, from the row's index in the call.
         """
         self.rows += rows
         for rejection in rejections:
@@ -36,7 +36,7 @@ class RejectionReport:
                 examples.append(_example(rejection, location(rejection.index)))
 
     def lines(self) -> Iterator[str]:
-        """Yield the lines of the report, the most frequent reason first."""
+        """Yield the lines of the report, with the most frequent reason first."""
         yield f"{self.rows} rows: {self.rows - self.rejected} readings, {self.rejected} rejected"
         for reason, count in self._reasons.most_common():
             yield f"  {reason}: {count}"

@@ -28,11 +28,11 @@ COLUMNS = ("partition", "offset", "snapshot", "age", "sensors", "episodes", "war
 
 @dataclass(frozen=True, slots=True)
 class _GroupState:
-    """The accounts of a group, and the partition counts of its topics."""
+    """The accounts of a consumer group, and the partition counts of its readings' and state topics."""
 
     committed: dict[Partition, CommittedAccount]
     ledger_accounts: dict[Partition, Account]
-    """Each partition's account in its newest ledger record."""
+    """The account in the newest ledger record of each partition."""
     partitions: int
     """Number of partitions of the readings' topic."""
     state_partitions: int
@@ -43,7 +43,7 @@ class _GroupState:
         return sorted({*self.committed, *self.ledger_accounts})
 
     def account(self, partition: Partition) -> Account | None:
-        """Return the committed account of a partition, or else its account in the ledger."""
+        """Return the committed account of a partition, else its newest account in the ledger."""
         committed = self.committed.get(partition)
         committed_account = None if committed is None else committed.account
         return committed_account or self.ledger_accounts.get(partition)
@@ -53,7 +53,7 @@ class _GroupState:
 def show(
     config: ConfigOption = None, group: GroupOption = None, as_json: JsonOption = False
 ) -> None:
-    """Show the contents of each partition's newest snapshot, and its age in records."""
+    """Show what the newest snapshot of each partition contains, and how many records old it is."""
     from sensorwatch.commands.console_table import print_table
 
     settings = group_settings(config, group)
@@ -87,9 +87,10 @@ def reset(
     ] = None,
     yes: YesOption = False,
 ) -> None:
-    """Start with a cold memory and a new account, and print what is lost.
+    """Give partitions a cold memory and a new account, and print what is lost.
 
-    Use this command if the memory of a group cannot be restored. Stop its consumers first.
+    Use this command if the memory of a group cannot be restored. Stop the consumers of the group
+    first.
     """
     from sensorwatch.common.kafka.topics import extend_topic
     from sensorwatch.state.account_commit import require_no_members
@@ -206,7 +207,7 @@ def _account_settings(settings: Settings) -> AccountSettings:
     try:
         version = Registry(settings.registry.path).resolve(settings.registry.model, "champion")
     except ModelRefused:
-        version = ""  # The worker later writes the version that it scores with.
+        version = ""  # A worker later writes its version into the account.
     options = settings.consumer
     return AccountSettings(version, fingerprint(), options.breaker.window_rows, options.max_sensors)
 
@@ -214,11 +215,16 @@ def _account_settings(settings: Settings) -> AccountSettings:
 def _snapshot_summaries(
     settings: Settings, group_state: _GroupState
 ) -> dict[Partition, SnapshotSummary | str | None]:
-    """Return each partition's snapshot summary, or the reason why it cannot be read, or None."""
+    """Return the summary of each partition's snapshot.
+
+    The value is a text with the reason if the snapshot cannot be read, and None if there is no
+    snapshot.
+    """
     from sensorwatch.proof.proof_inputs import connect_proof_inputs
     from sensorwatch.state.snapshot_summary import summarize_snapshot
 
-    # When the snapshots were written, the readings had as many partitions as the state topic has.
+    # The number of partitions of the readings' topic when the snapshots were written is the number
+    # of the state topic.
     inputs = connect_proof_inputs(settings, partitions=group_state.state_partitions)
     summaries: dict[Partition, SnapshotSummary | str | None] = {}
     for partition in group_state.known_partitions:

@@ -12,14 +12,15 @@ from sensorwatch.common.kafka.topics import require_topics
 
 CALL_TIMEOUT_SECONDS = 10.0
 WAIT_SECONDS = 0.1
-"""Maximum wait of one call of the Kafka client.
+"""The time after which a call of the Kafka client returns without a record.
 
-It is short, because Python runs a signal handler only after the call has returned."""
+This time is short, because Python runs a signal handler only after the call has returned.
+"""
 _MAX_MESSAGES = 1_000
 
 
 class StartAt(StrEnum):
-    """The first offset to read: the oldest record, or the first record after now."""
+    """The first record to read: the oldest one in the topic, or the next one that arrives."""
 
     NOW = "now"
     BEGINNING = "beginning"
@@ -33,18 +34,19 @@ def follow_topics(
     stopping: Callable[[], bool] = lambda: False,
     **client: Any,
 ) -> Iterator[list[Message]]:
-    """Yield lists of new committed records, in order within each partition, until `stopping`.
+    """Yield lists of new committed records until `stopping` returns True.
 
-    A list is empty if no record arrived within `WAIT_SECONDS`. `client`: more arguments of the
-    Kafka client, such as `logger`. Raises BrokerUnavailable if a topic cannot be read.
+    The records of a partition are in order. A list is empty if no record arrived within
+    `WAIT_SECONDS`. `client`: further arguments for the Kafka client, such as `logger`. Raises
+    BrokerUnavailable if a topic cannot be read.
     """
     partitions = require_topics(kafka, topics)
     consumer = Consumer(reader_config(kafka, group="sensorwatch-follower"), **client)
     try:
         consumer.assign(list(_start_offsets(consumer, partitions, begin)))
         while not stopping():
-            # Wait for one record only: `consume` waits for the full time if it cannot fill the
-            # list.
+            # Only one record is requested with a wait, because `consume` waits for the full time
+            # unless it gets the requested number of records.
             first_messages = consumer.consume(1, WAIT_SECONDS)
             next_messages = consumer.consume(_MAX_MESSAGES, 0) if first_messages else []
             yield [message for message in [*first_messages, *next_messages] if _is_record(message)]

@@ -1,4 +1,4 @@
-"""Find the model versions that the accounts or the ledger of a consumer group contain."""
+"""Find the model versions that are named in the accounts or the ledger of a consumer group."""
 
 from sensorwatch.common.errors import BrokerUnavailable
 from sensorwatch.common.kafka.ledger_topic import read_ledger
@@ -9,9 +9,9 @@ from sensorwatch.state.committed_accounts import committed_accounts
 def named_versions(settings: Settings) -> frozenset[str]:
     """Return every model version in the committed accounts or the ledger of the group.
 
-    Restoring a memory needs the version of the committed account. Verifying the ledger needs all
-    versions in the ledger. The versions of the snapshots are among them, because the ledger records
-    every change of the version. Raises BrokerUnavailable.
+    To restore a memory, the version of the committed account is needed; to verify the ledger, all
+    versions in the ledger are needed. The ledger also names the versions of all snapshots, because
+    every change of the version is recorded in it. Raises BrokerUnavailable.
     """
     kafka, group = settings.kafka, settings.consumer.group
     try:

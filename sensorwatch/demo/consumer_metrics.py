@@ -17,29 +17,29 @@ _LATENCY = "end_to_end_latency_seconds"
 
 @dataclass(frozen=True, slots=True)
 class ConsumerFigures:
-    """The consumer's metrics at one instant."""
+    """The values that the demo shows about the consumer, from one read of its metrics."""
 
     records: int = 0
     anomalies: int = 0
     dead_letters: int = 0
     anomaly_ratio: float = 0.0
     latency_seconds: float = 0.0
-    """Mean time of the newest records from the record's timestamp to the commit of its outcome."""
+    """Mean time from a record's timestamp to the commit of its outcome, for the newest records."""
     version: str = ""
     rows_per_second: float = 0.0
-    """Mean over the last few seconds."""
+    """Rows per second, as a mean over the last few seconds."""
 
 
 @dataclass(slots=True)
 class MetricsReader:
-    """Reads `/metrics` of the consumer and computes rate and latency from the changes."""
+    """Reads `/metrics` of the consumer; rate and latency are computed from changes between reads."""
 
     address: str
     _latest: ConsumerFigures = field(default_factory=ConsumerFigures)
     _records: deque[tuple[float, int]] = field(default_factory=deque)
-    """Times and record counts of the last few seconds."""
+    """Time and record count of each read in the last few seconds."""
     _latency_total: tuple[float, float] = (0.0, 0.0)
-    """Sum and count of all latencies when the count last changed."""
+    """Sum and count of the latencies at the last read at which the count had changed."""
     _latency: float = 0.0
 
     def read(self, now: float) -> ConsumerFigures:

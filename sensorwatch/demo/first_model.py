@@ -14,10 +14,10 @@ from sensorwatch.trainer.dataset import read_data
 from sensorwatch.trainer.training import train
 
 TRAINING_JOBS = (CSV_JOB, SCORING_JOB)
-"""The compilation jobs that the training needs. The other job is for the consumer."""
+"""The compilation jobs that the training needs; only the consumer needs the remaining job."""
 
 Step = Callable[[str], object]
-"""Called with a description of each step."""
+"""A function that the demo calls with a description of each step."""
 
 
 def simulate_training_rows(scenario: Scenario, data: Path, step: Step) -> None:

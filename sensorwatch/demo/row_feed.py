@@ -16,7 +16,7 @@ from sensorwatch.producer.sink import DeliveryCounts, deliver
 
 
 class RowFeed:
-    """Sends rows at the scenario's rate until `stop` is called."""
+    """Sends rows at the rate of the scenario, in a thread, until `stop` is called."""
 
     def __init__(self, scenario: Scenario, kafka: Mapping[str, Any], topic: str) -> None:
         """Connect to the broker and start to send. Raises BrokerUnavailable."""
@@ -26,7 +26,7 @@ class RowFeed:
             kafka, topic, stopping=self._stopping.is_set, logger=silent_logger()
         )
         self.sent = 0
-        """Number of rows that the Kafka client was given so far."""
+        """Number of rows that were passed to the Kafka client so far."""
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="row-feed")
         self._counts = self._thread.submit(self._send)
 
@@ -36,7 +36,7 @@ class RowFeed:
             self._counts.result()
 
     def stop(self) -> DeliveryCounts:
-        """Stop sending, wait for the broker's acknowledgements and return the counts."""
+        """Stop sending, wait for the broker's acknowledgements, and return the delivery counts."""
         self._stopping.set()
         return self._counts.result()
 

@@ -20,7 +20,7 @@ from sensorwatch.producer.stop_signals import StopSignal
 def run_demo(
     scenario: Scenario, screen: Screen, stop: StopSignal, compilation: KernelCompilation
 ) -> None:
-    """Start the services, show the run until its end or a stop request, and print the summary.
+    """Start the services, show their work until the end or a stop request, and print the summary.
 
     Raises CheckFailed if a service ends early or if a record does not have exactly one outcome.
     """

@@ -10,7 +10,7 @@ from sensorwatch.common.simulation.stream import Chunk, Simulation, simulate
 
 SENSORS = 50
 RATE = 1_000.0
-"""Rows per second. The embedded broker stores far more rows than arrive between two reads."""
+"""Rows per second. At this rate, the embedded broker deletes no row before the demo has read it."""
 INTERVAL_SECONDS = 600.0
 TRAINING_DAYS = 7
 TRAINING_ROWS = SENSORS * TRAINING_DAYS * 144
@@ -24,7 +24,7 @@ FAULT_KINDS = tuple(kind for kind in FaultKind if kind is not FaultKind.DROPOUT)
 FAULTS = FaultPlan(rate=0.001, kinds=FAULT_KINDS, size=10.0)
 SEED = 1
 
-_CHUNK_ROWS = 1_000  # a divisor of TRAINING_ROWS, so the live rows start with a complete chunk
+_CHUNK_ROWS = 1_000  # a divisor of TRAINING_ROWS, so the live rows start at a chunk's start
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ def healthy_rows(scenario: Scenario) -> Iterator[Chunk]:
 
 
 def live_rows(scenario: Scenario) -> Iterator[Chunk]:
-    """Yield an endless stream of rows with labelled faults, which follow the training data."""
+    """Yield endless rows with labelled faults; their times begin after the end of the training data."""
     chunks = simulate(_simulation(scenario, FAULTS, None))
     return islice(chunks, TRAINING_ROWS // _CHUNK_ROWS, None)
 
