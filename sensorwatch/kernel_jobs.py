@@ -24,7 +24,7 @@ TRAIN_ROWS = 500
 
 
 def main(jobs: list[str]) -> None:
-    """Run the jobs in the given order; print a line for each compiled kernel and each finished job."""
+    """Run the jobs in the given order; print the name of each compiled kernel and finished job."""
     on_compiled(lambda kernel: print_line(f"compiled {kernel}"))
     for job in jobs:
         _JOBS[job]()
@@ -72,7 +72,7 @@ def _compile_scoring() -> None:
 
 
 def _score_like_consumer(payloads: list[bytes], detector: "Detector") -> None:
-    """Process rows like the consumer: score and explain them, write a snapshot, advance the account."""
+    """Score and explain rows, write and read a snapshot, and advance an account."""
     from sensorwatch.common.ledger.account import advance_account, open_account
     from sensorwatch.common.rows.strict_parsing import parse_strictly
     from sensorwatch.common.runtime.fingerprint import fingerprint
@@ -97,7 +97,7 @@ def _score_like_consumer(payloads: list[bytes], detector: "Detector") -> None:
 
 
 def _simulated_payloads() -> list[bytes]:
-    """Return payloads of TRAIN_ROWS healthy rows, then of TRAIN_ROWS rows with faults of every kind."""
+    """Return payloads of TRAIN_ROWS healthy rows, then of TRAIN_ROWS rows with faults."""
     from sensorwatch.common.simulation.fault_plan import FaultPlan
     from sensorwatch.common.simulation.stream import Simulation, simulate
     from sensorwatch.producer.simulated_records import simulated_records

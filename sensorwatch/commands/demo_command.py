@@ -29,7 +29,7 @@ def demo() -> None:
         print_line("sensorwatch demo: loading ...")
         # These imports take seconds, so they come after the first line of output.
         from sensorwatch.common.runtime.kernel_compilation import KernelCompilation
-        from sensorwatch.common.scoring import warmup  # noqa: F401 - defines the kernels to compile
+        from sensorwatch.common.scoring import warmup  # noqa: F401 - kernels to find in the cache
 
         with KernelCompilation() as compilation:  # compiles in child processes during the imports
             from sensorwatch.demo.run import run_demo

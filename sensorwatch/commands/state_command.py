@@ -28,7 +28,7 @@ COLUMNS = ("partition", "offset", "snapshot", "age", "sensors", "episodes", "war
 
 @dataclass(frozen=True, slots=True)
 class _GroupState:
-    """The accounts of a consumer group, and the partition counts of its readings' and state topics."""
+    """The accounts of a consumer group, and the partition counts of two of its topics."""
 
     committed: dict[Partition, CommittedAccount]
     ledger_accounts: dict[Partition, Account]

@@ -24,15 +24,14 @@ _POLL_SECONDS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """The numbers of records of one run, counted independently by producer, broker, ledger and reader."""
+    """Record counts of one run, made independently by producer, broker, ledger and reader."""
 
     delivered: int
     """Records that the broker acknowledged to the demo's producer."""
     failed: int
     """Records that the producer could not deliver."""
     records_in: int
-    """Records in the readings' topic according to its end offsets; records of other producers count, too.
-    """
+    """Records of all producers in the readings' topic, according to its end offsets."""
     accounts: Sequence[Account]
     """The account of each partition, from the committed offset's metadata."""
     events: int
@@ -57,7 +56,7 @@ class Counts:
 
 
 def equation(counts: Counts) -> str:
-    """Return the equation of the account as text: records in = normal + anomalies + dead letters."""
+    """Return the equation "records in = normal + anomalies + dead letters" with its numbers."""
     return (
         f"records in {counts.records_in} = normal {counts.normal} + anomalies {counts.events} "
         f"+ dead letters {counts.dead_letters}"
@@ -65,7 +64,7 @@ def equation(counts: Counts) -> str:
 
 
 def discrepancies(counts: Counts) -> list[str]:
-    """Return one text for each two counts that differ; [] if every record has exactly one outcome."""
+    """Return a text for each failed check; [] if every record has exactly one outcome."""
     consumed = sum(account.consumed for account in counts.accounts)
     anomalies = sum(account.anomalies for account in counts.accounts)
     dead_letters = sum(account.dead_letters for account in counts.accounts)

@@ -32,7 +32,7 @@ class ConsumerFigures:
 
 @dataclass(slots=True)
 class MetricsReader:
-    """Reads `/metrics` of the consumer; rate and latency are computed from changes between reads."""
+    """Reads `/metrics` of the consumer; changes between reads give rate and latency."""
 
     address: str
     _latest: ConsumerFigures = field(default_factory=ConsumerFigures)

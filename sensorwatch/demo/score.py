@@ -135,7 +135,7 @@ def _kind_scores(observations: Observations) -> Iterator[KindScore]:
 
 
 def _sort_kinds(kinds: Counter[str]) -> Iterator[str]:
-    """Yield the kinds of faults in the simulator's order, then unknown kinds in order of their names."""
+    """Yield the kinds of faults in the simulator's order, then unknown kinds sorted by name."""
     simulator_kinds = [kind.value for kind in FaultKind]
     yield from (kind for kind in simulator_kinds if kind in kinds)
     yield from sorted(set(kinds) - set(simulator_kinds))

@@ -1,4 +1,4 @@
-"""The services of the demo: an embedded broker, and API and consumer as child processes."""
+"""The services of the demo: a broker in this process, and API and consumer as child processes."""
 
 import json
 import os
@@ -53,13 +53,14 @@ Result = TypeVar("Result")
 
 
 class ServiceProcess:
-    """A child process `python -m MODULE ...` that writes its log to a file."""
+    """A child process `python -m MODULE ...`, whose output is written to a log file."""
 
     def __init__(self, name: str, command: Sequence[str], *, log: Path) -> None:
-        """Start the process. A `with` block stops the process at its end."""
+        """Start the process. At the end of a `with` block, the process is stopped."""
         self.name = name
         self._log = log
-        # Settings in the environment are for the user's own broker, so the demo must ignore them.
+        # Settings in environment variables are for the user's own broker, so the demo must ignore
+        # them.
         environment = {
             name: value
             for name, value in os.environ.items()
@@ -73,13 +74,13 @@ class ServiceProcess:
                 stderr=subprocess.STDOUT,
                 env={**environment, "SENSORWATCH__LOG__FORMAT": "json"},
                 cwd=_PROJECT,
-                # In its own session, the child does not receive Ctrl-C. The demo stops its
-                # children in the right order.
+                # A child in its own session does not receive Ctrl-C; the demo stops its children in
+                # the right order.
                 start_new_session=True,
             )
 
     def logged(self, field: str) -> str | None:
-        """Return the newest value of a field in the log, or None if no line has the field."""
+        """Return a field's value in the newest log line that has the field, or None."""
         for line in reversed(self._log_lines()):
             with suppress(ValueError):
                 entry = json.loads(line)
@@ -92,8 +93,8 @@ class ServiceProcess:
     ) -> Result:
         """Call `probe` until it returns a value, and return the value.
 
-        Raises CheckFailed with the end of the log if the process ends or START_SECONDS pass. Raises
-        KeyboardInterrupt if `stopping` returns True.
+        Raises CheckFailed with the end of the log if the process ends, or after START_SECONDS.
+        Raises KeyboardInterrupt if `stopping` returns True.
         """
         deadline = time.monotonic() + START_SECONDS
         while (result := probe()) is None:
@@ -151,7 +152,7 @@ class Services:
 
     settings: Settings
     config: Path
-    """The configuration file, with which other commands can use the demo's broker."""
+    """The configuration file; other commands need it to use the broker of the demo."""
     broker: str
     consumer: ServiceProcess
     consumer_address: str
@@ -169,9 +170,9 @@ def start_services(
 ) -> Iterator[Services]:
     """Start all services with a first model; stop them and delete their files at the end.
 
-    `compilation`: the running compilation of the kernels; it is closed when it is done. Raises
-    KeyboardInterrupt if `stopping` returns True before all services are ready. Raises CheckFailed
-    if a service ends.
+    `compilation`: the running compilation of the kernels; this function closes it when every kernel
+    is compiled. Raises KeyboardInterrupt if `stopping` returns True before all services are ready.
+    Raises CheckFailed if a service ends.
     """
 
     def step(text: str) -> None:
@@ -223,7 +224,7 @@ def _create_topics(broker: EmbeddedBroker, settings: Settings) -> None:
 def _wait_until_ready(
     process: ServiceProcess, address_field: str, stopping: Callable[[], bool]
 ) -> str:
-    """Wait until a service has logged its address and reports ready; return the address."""
+    """Wait until a service has logged its address and is ready (`/readyz`); return the address."""
     address = process.wait_for(lambda: process.logged(address_field), stopping=stopping)
     process.wait_for(lambda: http_get(f"{address}/readyz"), stopping=stopping)
     return address
@@ -233,7 +234,7 @@ def _write_config(folder: Path, broker: str) -> Path:
     if not _SCHEMA.exists():
         raise UsageError(f"there is no file {_SCHEMA}: install sensorwatch again")
     config = folder / "sensorwatch.toml"
-    # A JSON string of printable text is also a valid TOML string.
+    # For printable text, a JSON string is also a valid TOML string.
     quoted_values = {
         "broker": json.dumps(broker),
         "schema": json.dumps(str(_SCHEMA), ensure_ascii=False),

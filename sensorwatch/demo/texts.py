@@ -10,7 +10,7 @@ from sensorwatch.demo.score import KindScore, Ratio, Score
 from sensorwatch.demo.services import Services
 
 Lines = Iterator[tuple[str, str]]
-"""Lines of text. Each line has its rich style."""
+"""Lines of text, each with its style (a style name of rich)."""
 
 _PLAIN, _HEAD, _DIM, _GOOD, _BAD = "", "bold", "dim", "bold green", "bold red"
 _ROWS = '{"rows":[{"timestamp":"2024-02-01T12:00:00","x1":30,"x2":72,"x3":-5}]}'
@@ -25,7 +25,7 @@ detected if it became a dead letter; it counts in recall only."""
 
 
 def addresses(services: Services) -> Iterator[tuple[str, str, list[str]]]:
-    """Yield each service's name, its address, and commands that use it."""
+    """Yield the name and address of each service, and commands that use the service."""
     settings, api, consumer = services.settings, services.api_address, services.consumer_address
     topics = [*settings.topics.model_dump(exclude={"ledger", "state"}).values()]
     names = " ".join([*topics, settings.ledger_topic, settings.state_topic])

@@ -10,14 +10,14 @@ from sensorwatch.common.scoring.explanation import explain_rows
 from sensorwatch.common.scoring.processing import Outcome
 
 ROWS_AROUND = 60
-"""Number of the sensor's rows that are drawn before the episode, and after it."""
+"""Maximum number of the sensor's rows that are drawn before the episode, and also after it."""
 
 
 def draw_episode(detector: Detector, outcome: Outcome, row: int) -> Any:
     """Return a matplotlib figure of an episode, with one panel for each signal of the sensor.
 
-    `row`: position of an anomalous reading of the outcome. Raises UsageError if matplotlib is not
-    installed.
+    `row`: the position in the outcome's readings of an anomalous row of the episode. Raises
+    UsageError if matplotlib is not installed.
     """
     try:
         from matplotlib.figure import Figure

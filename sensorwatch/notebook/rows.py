@@ -28,15 +28,16 @@ _SAMPLE_ROWS = 5_000
 
 
 class RowsRejected(UserWarning):
-    """Some rows are not valid and were left out."""
+    """The warning that some rows are not valid and were left out."""
 
 
 def read_rows(path: str | Path, schema: Schema | None = None) -> pd.DataFrame:
     """Return the valid rows of a CSV or Parquet file as a DataFrame.
 
-    The columns are the schema's time field (datetime64[us, UTC]), its key field, its signals and
-    its context. `schema`: by default inferred from the first rows of a CSV file. The function warns
-    with RowsRejected if rows are rejected. Raises DataError if the file cannot be read.
+    The columns are the time field (datetime64[us, UTC]), the key field, the signals and the context
+    columns of the schema. `schema`: by default inferred from the first rows of a CSV file. The
+    function warns with RowsRejected if rows are rejected. Raises DataError if the file cannot be
+    read.
     """
     file = Path(path)
     schema = schema or _infer_from_file(file)
@@ -46,7 +47,7 @@ def read_rows(path: str | Path, schema: Schema | None = None) -> pd.DataFrame:
 
 
 def schema_of(rows: pd.DataFrame) -> Schema:
-    """Return the schema that `read_rows` stored in a DataFrame, or infer it from the columns.
+    """Return the schema that `read_rows` stored in a DataFrame, or a schema inferred from the rows.
 
     Raises DataError if there is no time column or no column of numbers.
     """
@@ -58,9 +59,10 @@ def schema_of(rows: pd.DataFrame) -> Schema:
 
 
 def readings_of(rows: pd.DataFrame, schema: Schema) -> tuple[Readings, list[Rejection]]:
-    """Return the readings and rejections of a DataFrame; `index` is the position in `rows`.
+    """Return the readings and rejections of a DataFrame.
 
-    Missing values are NaN, None or NaT. The function warns with RowsRejected if rows are rejected.
+    The `index` of a reading or rejection is the position of its row in `rows`. NaN, None and NaT
+    count as missing values. The function warns with RowsRejected if rows are rejected.
     """
     texts = _with_time_texts(rows)
     fields = [path for path in schema.paths if path in texts.columns]
@@ -91,7 +93,7 @@ def frame_of(readings: Readings, schema: Schema) -> pd.DataFrame:
 
 
 def _with_time_texts(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows with times as RFC 3339 texts. Naive times get no zone."""
+    """Return the rows with all times as RFC 3339 texts; the text of a naive time has no zone."""
     times = rows.select_dtypes(include=["datetime", "datetimetz"])
     texts = {str(name): pd.Series(_time_texts(times[name]), rows.index) for name in times.columns}
     return rows.assign(**texts)

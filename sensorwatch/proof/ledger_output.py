@@ -14,7 +14,7 @@ from sensorwatch.state.committed_accounts import CommittedAccount
 def account_values(
     partition: Partition, cause: str, committed_account: CommittedAccount
 ) -> dict[str, Any]:
-    """Return an account with its partition and the cause of its record, as plain values."""
+    """Return an account, its partition and the cause of its ledger record as values for JSON."""
     account = (
         {} if committed_account.account is None else account_to_plain(committed_account.account)
     )
@@ -26,9 +26,9 @@ def print_accounts(
     rows: list[tuple[Partition, str, CommittedAccount]],
     committed_accounts: Mapping[Partition, CommittedAccount],
 ) -> None:
-    """Print accounts as a table, and the sum of the committed accounts.
+    """Print accounts as a table, and below the table the sums of the committed accounts.
 
-    `rows`: partition, cause and account of each line of the table.
+    `rows`: the partition, the cause and the account that a line of the table shows, for each line.
     """
     columns = ("partition", "record", "offset", *(name.replace("_", " ") for name in COUNTS))
     lines = [
@@ -50,7 +50,7 @@ def _cells(partition: str, cause: str, committed_account: CommittedAccount) -> l
 
 
 def finding_values(finding: Finding) -> dict[str, Any]:
-    """Return a finding as plain values."""
+    """Return a finding as values for JSON."""
     interval = finding.interval
     return {
         "partition": str(interval.partition),

@@ -19,12 +19,12 @@ REPLAY_CHUNK_ROWS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class ProofInputs:
-    """The functions that read the inputs of a proof."""
+    """The functions that read the input records, models and snapshots for a proof."""
 
     fingerprint: str
     """Fingerprint of this process."""
     first_retained: Callable[[Partition], int]
-    """Returns the first offset of the input that is not deleted."""
+    """Returns the first offset of a partition of the input that is not deleted."""
     records: Callable[[LedgerInterval], Iterator[Record]]
     """Returns the input records of an interval."""
     detector: Callable[[str], Detector]
@@ -41,14 +41,14 @@ class _ReplayState:
     account: Account
     version: str
     proven: bool
-    """True if the interval was proven, and was written by the code of this process."""
+    """True if the interval was proven, and its account has the fingerprint of this process."""
 
 
 class ReplayProof:
-    """Verifies the intervals of one partition, in order, with one memory.
+    """Verifies the intervals of one partition, in order, and carries the memory between them.
 
-    The memory is cold at the opening of the account. If the ledger records a change of the version,
-    the next version adopts the memory. If the earlier input is deleted or was scored by other code,
+    The memory is cold at the opening of the account. If the model version changes in the ledger,
+    the new version adopts the memory. If the earlier input is deleted or was scored by other code,
     the memory comes from a snapshot. If an interval ends with a snapshot, memory and snapshot must
     be equal, byte for byte.
     """
@@ -90,7 +90,10 @@ class ReplayProof:
     def _starting_memory(
         self, interval: LedgerInterval, previous: _ReplayState | None, detector: Detector
     ) -> Memory:
-        """Return the memory at the start of the interval. Raises StateRefused."""
+        """Return the memory at the start of the interval.
+
+        Raises StateRefused if it cannot be restored.
+        """
         begin = interval.begin
         if begin.consumed == 0:
             return detector.empty_memory()
@@ -105,7 +108,7 @@ class ReplayProof:
             return carried_memory
 
     def _carry_memory(self, interval: LedgerInterval, previous: _ReplayState) -> Memory | None:
-        """Return the memory of the previous interval, adopted by each later version.
+        """Return the memory of the previous interval, after each later version has adopted it.
 
         Return None if the intervals do not follow each other or a version cannot be loaded.
         """
@@ -125,7 +128,10 @@ class ReplayProof:
     def _memory_from_snapshot(
         self, partition: Partition, account: Account, detector: Detector
     ) -> Memory:
-        """Return the memory in the snapshot of `account`. Raises StateRefused."""
+        """Return the memory in the snapshot that was written with `account`.
+
+        Raises StateRefused.
+        """
         snapshot = self._snapshot(partition, account)
         if snapshot.model_version != detector.version:
             raise StateRefused(
@@ -135,7 +141,10 @@ class ReplayProof:
         return memory_from_bytes(snapshot.content, detector)
 
     def _snapshot(self, partition: Partition, account: Account) -> Snapshot:
-        """Return the snapshot that was written with this account. Raises StateRefused."""
+        """Return the snapshot that was written with `account`.
+
+        Raises StateRefused if there is none.
+        """
         if account.snapshot is None or account.snapshot.next_offset != account.next_offset:
             raise StateRefused(f"the ledger has no snapshot at offset {account.next_offset}")
         return self._inputs.snapshot(partition, account.snapshot)
@@ -165,14 +174,14 @@ class ReplayProof:
     def _memory_differences(
         self, interval: LedgerInterval, memory: Memory, detector: Detector
     ) -> list[str]:
-        """Return the difference between memory and snapshot; [] if the snapshot cannot be read."""
+        """Return a text if memory and snapshot differ; [] if they agree or cannot be compared."""
         content = memory_to_bytes(memory)
         try:
             snapshot = self._snapshot(interval.partition, interval.end)
             if snapshot.account.segment != interval.end.segment:
-                return []  # Other code restored the memory, so its bits may differ.
+                return []  # Other code restored the memory, so its values may differ.
             if snapshot.model_version != detector.version:
-                # The snapshot was written after the next version had adopted the memory.
+                # The snapshot was written after a new version had adopted the memory.
                 adopted_memory = memory_from_bytes(content, detector)
                 adopted_memory.adopt(self._inputs.detector(snapshot.model_version))
                 content = memory_to_bytes(adopted_memory)

@@ -48,23 +48,23 @@ class ColumnKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class InferredColumn:
-    """A column and the statistics of its sampled cells."""
+    """A column, and statistics of its cells in the sampled rows."""
 
     name: str
     kind: ColumnKind
     cells: int
-    """Number of sampled cells, including empty ones."""
+    """Number of cells in the sampled rows, including empty cells."""
     not_finite: int = 0
-    """Number of cells without a finite number. Only signals are counted."""
+    """For a signal: number of cells without a finite number. For other columns: 0."""
     empty: int = 0
-    """Number of empty cells. Only signals are counted."""
+    """For a signal: number of empty cells. For other columns: 0."""
     low: float = math.nan
     high: float = math.nan
 
 
 @dataclass(frozen=True, slots=True)
 class Inference:
-    """The inferred dialect, time format and columns of a file."""
+    """The inferred delimiter, time format and columns of a file."""
 
     delimiter: str
     time: TimeGuess
@@ -72,7 +72,7 @@ class Inference:
     rows: int
 
     def columns_of_kind(self, kind: ColumnKind) -> list[InferredColumn]:
-        """Return the columns of a kind in the file's order."""
+        """Return the columns of a kind, in the same order as in the file."""
         return [column for column in self.columns if column.kind is kind]
 
 
@@ -113,7 +113,8 @@ def infer_schema(lines: Sequence[str]) -> Inference:
 def _split_table(lines: Sequence[str]) -> tuple[str, list[str], list[list[str]]]:
     """Return the delimiter, the header and the rows.
 
-    The chosen delimiter gives the most cells in rows that are as long as the header.
+    The delimiter is chosen that yields the most cells; only rows with as many cells as the header
+    count.
     """
     non_blank_lines = [line for line in lines if line.strip()]
     if len(non_blank_lines) < 2:

@@ -7,7 +7,7 @@ from sensorwatch.schema_inference.inference import ColumnKind, Inference, Inferr
 
 
 def schema_text(inference: Inference, *, name: str) -> str:
-    """Return the schema as TOML. Its comments contain observations and open questions."""
+    """Return the schema as TOML; comments show observed values and what the user has to decide."""
     blocks = [
         _header_lines(inference, name),
         _time(inference),
@@ -84,5 +84,5 @@ def _unused_and_csv(inference: Inference) -> Iterator[str]:
 
 
 def _toml_string(text: str) -> str:
-    """Return a text as a TOML basic string. It contains no line break."""
+    """Return a text as a TOML basic string, in which line breaks are escaped."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -8,7 +8,8 @@ from sensorwatch.common.rows.cells import parse_number_cell
 from sensorwatch.common.rows.instants import BadTime, time_reader
 from sensorwatch.common.rows.schema import TimeField
 
-# The strptime patterns to try. If several fit a column equally well, the first is preferred.
+# The strptime patterns to try. If several patterns fit a column equally well, the first of them is
+# used.
 PATTERNS = (
     "%Y-%m-%d %H:%M",
     "%Y-%m-%dT%H:%M",
@@ -29,11 +30,12 @@ PATTERNS = (
     "%Y-%m-%d %H:%M:%S%z",
     "%a %b %d %H:%M:%S %Y",
 )
-# strptime accepts one digit instead of two, so any integer of 8 to 14 digits would be a time.
+# strptime accepts months, hours and so on of one digit, so without a fixed length, it would read
+# any integer of 8 to 14 digits as a time.
 _EXACT_LENGTHS = {"%Y%m%d%H%M%S": 14, "%Y%m%dT%H%M%S": 15}
 _MIN_READABLE_SHARE = 0.95
-# The ranges are the years 1973 to 2096. Smaller numbers are probably counters, and larger numbers
-# have another unit.
+# The ranges cover the years 1973 to 2096. Smaller numbers are probably counters; larger numbers are
+# times in another unit.
 _EPOCH_RANGES = {"epoch_s": (1e8, 4e9), "epoch_ms": (1e11, 4e12)}
 
 
@@ -62,8 +64,8 @@ def guess_time(cells: Sequence[str], *, name_suggests_time: bool) -> TimeGuess |
     ]
     if not fits:
         return None
-    # A format with day and month exchanged may fit as well. In the right format, the times
-    # increase.
+    # The same format with day and month exchanged may read the cells, too. Only in the right format
+    # do the times of successive rows increase.
     best_fit = max(fits, key=lambda fit: (fit[1], fit[2]))
     best_formats = [
         time_format for time_format, share, rising in fits if (share, rising) == best_fit[1:]
@@ -84,12 +86,12 @@ def _guess_epoch(cells: Sequence[str]) -> str | None:
 
 
 def _fit_format(cells: Sequence[str], time_format: str) -> tuple[float, float] | None:
-    """Return the share of readable cells, and the share of steps at which time does not decrease.
+    """Return the share of readable cells, and the share of steps between cells without a decrease.
 
     Return None if the format cannot read enough cells.
     """
     time_field = TimeField(format=time_format, naive_zone="UTC")
-    # The first cells exclude most formats, which saves time.
+    # Most formats cannot read the first 20 cells, so trying these cells first saves time.
     if (
         _readable_share(cells[:20], time_field) < _MIN_READABLE_SHARE
         or _readable_share(cells, time_field) < _MIN_READABLE_SHARE

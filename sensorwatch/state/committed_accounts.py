@@ -20,7 +20,7 @@ Response = TypeVar("Response")
 
 @dataclass(frozen=True, slots=True)
 class CommittedAccount:
-    """A partition's committed offset and its account."""
+    """The committed offset of a partition, and the account that was committed with it."""
 
     offset: int
     account: Account | None
@@ -30,7 +30,7 @@ class CommittedAccount:
 def committed_accounts(
     kafka: Mapping[str, Any], topic: str, *, group: str
 ) -> dict[Partition, CommittedAccount]:
-    """Return offset and account of each partition that the group has committed, in order.
+    """Return the committed offset and account of each partition that has one, sorted by partition.
 
     The function does not join the group. Raises BrokerUnavailable if the topic does not exist or
     the broker does not answer.

@@ -13,7 +13,7 @@ from sensorwatch.proof.replay_proof import ProofInputs
 
 @dataclass(frozen=True, slots=True)
 class SnapshotSummary:
-    """The contents of a snapshot."""
+    """A summary of the contents of a snapshot."""
 
     next_offset: int
     """Offset of the first record that is not in the memory."""
@@ -21,14 +21,14 @@ class SnapshotSummary:
     sensors: int
     open_episodes: int
     warming_up: int
-    """Number of sensors whose level is not learned yet."""
+    """Number of sensors that do not yet have enough rows for a level of their own."""
     bytes: int
 
 
 def summarize_snapshot(
     partition: Partition, account: Account | None, inputs: ProofInputs
 ) -> SnapshotSummary | None:
-    """Return the summary of an account's newest snapshot, or None without snapshot.
+    """Return the summary of an account's newest snapshot, or None if it has no snapshot.
 
     Raises StateRefused or ModelRefused if the snapshot cannot be read.
     """
