@@ -62,11 +62,11 @@ def _compile_scoring() -> None:
     payloads, schema = _simulated_payloads(), _row_schema()
     # The payloads are not parsed with `parse`, because its kernel belongs to another job.
     readings, _ = parse_strictly(payloads[:TRAIN_ROWS], schema)
-    kinds = [TrainerSettings(features=features, trees=2) for features in FeatureKind]
+    kind_settings = [TrainerSettings(features=features, trees=2) for features in FeatureKind]
     # Trees that are fitted to many rows are too deep for the heap layout; another kernel scores
     # with such trees.
     deep_trees = TrainerSettings(features=FeatureKind.PLAIN, trees=2, max_samples=TRAIN_ROWS)
-    for settings in (*kinds, deep_trees):
+    for settings in (*kind_settings, deep_trees):
         detector = fit_unregistered(readings, schema, settings)
         _score_like_consumer(payloads[TRAIN_ROWS:], detector)
 
@@ -102,11 +102,11 @@ def _simulated_payloads() -> list[bytes]:
     from sensorwatch.common.simulation.stream import Simulation, simulate
     from sensorwatch.producer.simulated_records import simulated_records
 
-    healthy = Simulation(sensors=5, rows=TRAIN_ROWS)
-    faulty = Simulation(sensors=5, rows=TRAIN_ROWS, faults=FaultPlan(rate=0.02))
+    healthy_simulation = Simulation(sensors=5, rows=TRAIN_ROWS)
+    faulty_simulation = Simulation(sensors=5, rows=TRAIN_ROWS, faults=FaultPlan(rate=0.02))
     return [
         record.value
-        for simulation in (healthy, faulty)
+        for simulation in (healthy_simulation, faulty_simulation)
         for chunk in simulate(simulation)
         for record in simulated_records(chunk)
     ]

@@ -11,7 +11,7 @@ from sensorwatch.consumer.publishing.events import EventType
 SEVERITY_STYLES = {"warning": "yellow", "major": "bold bright_red", "critical": "bold white on red"}
 CLOSED_STYLE = "green"
 
-Parts = Iterator[tuple[str, str]]
+StyledParts = Iterator[tuple[str, str]]
 """The parts of a line, in order: each part is a text and its style (a style name of rich)."""
 
 
@@ -49,7 +49,7 @@ class Event(msgspec.Struct, frozen=True):
     episode: Episode = Episode(rows=1)
 
     @property
-    def worst(self) -> float:
+    def worst_score(self) -> float:
         """Return the highest score of the episode so far."""
         return self.anomaly_score if self.episode.peak is None else self.episode.peak
 
@@ -81,7 +81,7 @@ def read_event(record: Record) -> Event | ClosingEvent | None:
         return None
 
 
-def line_parts(event: Event | ClosingEvent) -> Parts:
+def line_parts(event: Event | ClosingEvent) -> StyledParts:
     """Yield the parts of the line that shows an event: time, sensor, severity, score and reason."""
     yield f"{event.event_time}  ", "dim"
     yield f"{event.sensor_id:<12}", "bold cyan"
@@ -91,7 +91,7 @@ def line_parts(event: Event | ClosingEvent) -> Parts:
         yield from closing_text(event)
         return
     yield f"  {event.severity:<8} ", SEVERITY_STYLES.get(event.severity, "")
-    yield f" {event.worst:5.2f}  ", "bold"
+    yield f" {event.worst_score:5.2f}  ", "bold"
     yield from full_reason(event)
     notes = [] if event.status == "scored" else [event.status.replace("_", " ")]
     if event.episode.rows > 1:
@@ -100,16 +100,16 @@ def line_parts(event: Event | ClosingEvent) -> Parts:
         yield f"  ({', '.join(notes)})", "dim"
 
 
-def closing_text(closing: ClosingEvent) -> Parts:
+def closing_text(closing_event: ClosingEvent) -> StyledParts:
     """Yield the text of a closed episode: its rows, duration and worst severity."""
-    rows = "1 row" if closing.rows == 1 else f"{closing.rows} rows"
+    rows = "1 row" if closing_event.rows == 1 else f"{closing_event.rows} rows"
     yield f"episode of {rows}", ""
-    if closing.rows > 1:
-        yield f" in {_duration_text(closing.duration_seconds)}", ""
-    yield f", worst severity {closing.severity}", ""
+    if closing_event.rows > 1:
+        yield f" in {_duration_text(closing_event.duration_seconds)}", ""
+    yield f", worst severity {closing_event.severity}", ""
 
 
-def full_reason(event: Event) -> Parts:
+def full_reason(event: Event) -> StyledParts:
     """Yield the signals that explain the alarm, each with its expected range."""
     signals = _explaining_signals(event)
     for position, signal in enumerate(signals):
@@ -124,7 +124,7 @@ def full_reason(event: Event) -> Parts:
         yield "each signal is in its training band, but their combination is unusual", "dim"
 
 
-def short_reason(event: Event) -> Parts:
+def short_reason(event: Event) -> StyledParts:
     """Yield the first signal that explains the alarm, and the names of further signals."""
     signals = _explaining_signals(event)
     if not signals:
@@ -158,25 +158,25 @@ def _number_texts(signal: Signal) -> tuple[str, str, str]:
 
     The texts have 4 digits, or more if the value would otherwise look equal to an end of the band.
     """
-    numbers = (signal.actual, signal.expected_low, signal.expected_high)
+    values = (signal.actual, signal.expected_low, signal.expected_high)
     for digits in range(4, 18):
-        texts = [f"{number:.{digits}g}" for number in numbers]
+        texts = [f"{number:.{digits}g}" for number in values]
         actual, low, high = texts
-        if (actual == low) <= (numbers[0] == numbers[1]) and (actual == high) <= (
-            numbers[0] == numbers[2]
+        if (actual == low) <= (values[0] == values[1]) and (actual == high) <= (
+            values[0] == values[2]
         ):
             break
     if not any("e" in text for text in texts):
         decimals = max(len(text.partition(".")[2]) for text in texts)
-        actual, low, high = (f"{number:.{decimals}f}" for number in numbers)
+        actual, low, high = (f"{number:.{decimals}f}" for number in values)
     return actual, low, high
 
 
 def _duration_text(seconds: float) -> str:
     """Return a duration as text, in the largest unit of which it contains at least 2."""
-    for unit, size in (("days", 86_400), ("h", 3_600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"{_one_decimal(seconds / size)} {unit}"
+    for unit, unit_seconds in (("days", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * unit_seconds:
+            return f"{_one_decimal(seconds / unit_seconds)} {unit}"
     return f"{_one_decimal(seconds)} s"
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from sensorwatch.common.rows.rejection import Reason, Rejection
 
-EXAMPLES = 3
+EXAMPLES_PER_REASON = 3
 
 
 class RejectionReport:
@@ -32,7 +32,7 @@ class RejectionReport:
         for rejection in rejections:
             self._reasons[rejection.reason] += 1
             examples = self._examples.setdefault(rejection.reason, [])
-            if len(examples) < EXAMPLES:
+            if len(examples) < EXAMPLES_PER_REASON:
                 examples.append(_example(rejection, location(rejection.index)))
 
     def lines(self) -> Iterator[str]:

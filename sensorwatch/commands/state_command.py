@@ -30,7 +30,7 @@ COLUMNS = ("partition", "offset", "snapshot", "age", "sensors", "episodes", "war
 class _GroupState:
     """The accounts of a consumer group, and the partition counts of two of its topics."""
 
-    committed: dict[Partition, CommittedAccount]
+    committed_accounts: dict[Partition, CommittedAccount]
     ledger_accounts: dict[Partition, Account]
     """The account in the newest ledger record of each partition."""
     partitions: int
@@ -40,11 +40,11 @@ class _GroupState:
 
     @property
     def known_partitions(self) -> list[Partition]:
-        return sorted({*self.committed, *self.ledger_accounts})
+        return sorted({*self.committed_accounts, *self.ledger_accounts})
 
     def account(self, partition: Partition) -> Account | None:
         """Return the committed account of a partition, else its newest account in the ledger."""
-        committed = self.committed.get(partition)
+        committed = self.committed_accounts.get(partition)
         committed_account = None if committed is None else committed.account
         return committed_account or self.ledger_accounts.get(partition)
 
@@ -59,7 +59,7 @@ def show(
     settings = group_settings(config, group)
     group_state = _read_group_state(settings)
     rows = [
-        (partition, group_state.committed.get(partition), summary)
+        (partition, group_state.committed_accounts.get(partition), summary)
         for partition, summary in _snapshot_summaries(settings, group_state).items()
     ]
     if as_json:
@@ -128,7 +128,7 @@ def _plan_resets(
     return [
         plan_reset(
             partition,
-            group_state.committed.get(partition),
+            group_state.committed_accounts.get(partition),
             retained_ranges[partition.number],
             to,
             account_settings,
@@ -172,7 +172,9 @@ def _read_group_state(settings: Settings) -> _GroupState:
     return group_state
 
 
-def _partitions_to_reset(group_state: _GroupState, numbers: list[int] | None) -> list[Partition]:
+def _partitions_to_reset(
+    group_state: _GroupState, partition_numbers: list[int] | None
+) -> list[Partition]:
     """Return the requested partitions. Raises UsageError if a partition cannot be reset."""
     readings_count, state_count = group_state.partitions, group_state.state_partitions
     if readings_count < state_count:
@@ -181,16 +183,18 @@ def _partitions_to_reset(group_state: _GroupState, numbers: list[int] | None) ->
             f"{readings_count}: delete the state topic, create it again with "
             "`sensorwatch topics create`, and then reset"
         )
-    requested_numbers = set(numbers or [])
+    requested_numbers = set(partition_numbers or [])
     if requested_numbers and readings_count != state_count:
         raise UsageError(
             f"partitions were added to the readings ({state_count} before, {readings_count} now), "
             "so sensors may have moved between all of them: omit --partition"
         )
-    unknown = requested_numbers - {partition.number for partition in group_state.known_partitions}
-    if unknown:
+    unknown_numbers = requested_numbers - {
+        partition.number for partition in group_state.known_partitions
+    }
+    if unknown_numbers:
         raise UsageError(
-            f"the group has no account of partition {min(unknown)}: correct --partition"
+            f"the group has no account of partition {min(unknown_numbers)}: correct --partition"
         )
     return [
         partition
@@ -208,8 +212,10 @@ def _account_settings(settings: Settings) -> AccountSettings:
         version = Registry(settings.registry.path).resolve(settings.registry.model, "champion")
     except ModelRefused:
         version = ""  # A worker later writes its version into the account.
-    options = settings.consumer
-    return AccountSettings(version, fingerprint(), options.breaker.window_rows, options.max_sensors)
+    consumer_settings = settings.consumer
+    return AccountSettings(
+        version, fingerprint(), consumer_settings.breaker.window_rows, consumer_settings.max_sensors
+    )
 
 
 def _snapshot_summaries(

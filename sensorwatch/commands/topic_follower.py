@@ -32,16 +32,16 @@ def follow_topics(
     *,
     begin: StartAt,
     stopping: Callable[[], bool] = lambda: False,
-    **client: Any,
+    **client_arguments: Any,
 ) -> Iterator[list[Message]]:
     """Yield lists of new committed records until `stopping` returns True.
 
     The records of a partition are in order. A list is empty if no record arrived within
-    `WAIT_SECONDS`. `client`: further arguments for the Kafka client, such as `logger`. Raises
-    BrokerUnavailable if a topic cannot be read.
+    `WAIT_SECONDS`. `client_arguments`: further arguments for the Kafka client, such as `logger`.
+    Raises BrokerUnavailable if a topic cannot be read.
     """
     partitions = require_topics(kafka, topics)
-    consumer = Consumer(reader_config(kafka, group="sensorwatch-follower"), **client)
+    consumer = Consumer(reader_config(kafka, group="sensorwatch-follower"), **client_arguments)
     try:
         consumer.assign(list(_start_offsets(consumer, partitions, begin)))
         while not stopping():
@@ -57,17 +57,21 @@ def follow_topics(
 def _start_offsets(
     consumer: Consumer, partitions: Mapping[str, int], begin: StartAt
 ) -> Iterator[TopicPartition]:
-    for topic, count in partitions.items():
-        for number in range(count):
-            partition = TopicPartition(topic, number)
+    for topic, partition_count in partitions.items():
+        for partition_number in range(partition_count):
+            partition = TopicPartition(topic, partition_number)
             try:
-                low, high = consumer.get_watermark_offsets(partition, CALL_TIMEOUT_SECONDS)
+                first_offset, end_offset = consumer.get_watermark_offsets(
+                    partition, CALL_TIMEOUT_SECONDS
+                )
             except KafkaException as error:
                 raise BrokerUnavailable(
                     f'the offsets of "{topic}" cannot be read: {error.args[0].str()}; is the '
                     "broker up?"
                 ) from error
-            yield TopicPartition(topic, number, low if begin is StartAt.BEGINNING else high)
+            yield TopicPartition(
+                topic, partition_number, first_offset if begin is StartAt.BEGINNING else end_offset
+            )
 
 
 def _is_record(message: Message) -> bool:

@@ -67,7 +67,7 @@ def create(
         )
 
 
-def created_lines(statuses: Mapping[str, TopicStatus], readings: str) -> Iterator[str]:
+def created_lines(statuses: Mapping[str, TopicStatus], readings_topic: str) -> Iterator[str]:
     """Yield a line with the status of each topic.
 
     The line of the readings' topic has a note if this topic did not exist before.
@@ -75,7 +75,7 @@ def created_lines(statuses: Mapping[str, TopicStatus], readings: str) -> Iterato
     from sensorwatch.common.kafka.topics import TopicStatus
 
     for name, status in statuses.items():
-        is_new_input = name == readings and status is TopicStatus.CREATED
+        is_new_input = name == readings_topic and status is TopicStatus.CREATED
         note = (
             " (the readings' topic did not exist: check [topics] readings)" if is_new_input else ""
         )

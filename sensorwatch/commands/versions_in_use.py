@@ -15,7 +15,7 @@ def named_versions(settings: Settings) -> frozenset[str]:
     """
     kafka, group = settings.kafka, settings.consumer.group
     try:
-        committed = committed_accounts(kafka, settings.topics.readings, group=group).values()
+        group_accounts = committed_accounts(kafka, settings.topics.readings, group=group).values()
         ledger_records = read_ledger(kafka, settings.ledger_topic, group=group)
     except BrokerUnavailable as error:
         raise BrokerUnavailable(
@@ -25,7 +25,7 @@ def named_versions(settings: Settings) -> frozenset[str]:
         ) from error
     accounts = [
         committed_account.account
-        for committed_account in committed
+        for committed_account in group_accounts
         if committed_account.account is not None
     ]
     accounts += [record.account for record in ledger_records]

@@ -105,11 +105,13 @@ def count_records(services: Services, delivery: DeliveryCounts, watcher: TopicWa
     the last record in time, the counts differ. Raises BrokerUnavailable if the broker does not
     answer.
     """
-    end_offsets, committed = _drain(services)
+    end_offsets, committed_offsets = _drain(services)
     # Another producer may have sent records after the end offsets were read; the committed offsets
     # include these records.
-    records_in = sum(max(pair) for pair in zip(end_offsets, _next_offsets(committed), strict=True))
-    accounts = _accounts(committed)
+    records_in = sum(
+        max(offsets) for offsets in zip(end_offsets, _next_offsets(committed_offsets), strict=True)
+    )
+    accounts = _accounts(committed_offsets)
     events = sum(account.anomalies for account in accounts)
     dead_letters = sum(account.dead_letters for account in accounts)
     _wait_until(
@@ -140,12 +142,12 @@ def _drain(services: Services) -> tuple[list[int], list[TopicPartition]]:
     try:
         end_offsets = _end_offsets(reader, topic)
         _wait_until(
-            lambda: _has_reached(_committed(reader, topic), end_offsets),
+            lambda: _has_reached(_committed_offsets(reader, topic), end_offsets),
             seconds=DRAIN_SECONDS,
             check=services.consumer.check,
         )
         services.consumer.stop()
-        return end_offsets, _committed(reader, topic)
+        return end_offsets, _committed_offsets(reader, topic)
     except KafkaException as error:
         raise BrokerUnavailable(
             f"the committed offsets cannot be read: {error.args[0].str()}"
@@ -170,27 +172,28 @@ def _wait_until(
 def _end_offsets(reader: Consumer, topic: str) -> list[int]:
     """Return the end offset of each partition: the number of records written to it so far."""
     return [
-        reader.get_watermark_offsets(TopicPartition(topic, number), _CALL_SECONDS)[1]
-        for number in range(PARTITIONS)
+        reader.get_watermark_offsets(TopicPartition(topic, partition_number), _CALL_SECONDS)[1]
+        for partition_number in range(PARTITIONS)
     ]
 
 
-def _committed(reader: Consumer, topic: str) -> list[TopicPartition]:
-    partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
-    committed: list[TopicPartition] = reader.committed(partitions, _CALL_SECONDS)
-    return committed
+def _committed_offsets(reader: Consumer, topic: str) -> list[TopicPartition]:
+    partitions = [TopicPartition(topic, partition_number) for partition_number in range(PARTITIONS)]
+    committed_offsets: list[TopicPartition] = reader.committed(partitions, _CALL_SECONDS)
+    return committed_offsets
 
 
-def _has_reached(committed: list[TopicPartition], end_offsets: list[int]) -> bool:
+def _has_reached(committed_offsets: list[TopicPartition], end_offsets: list[int]) -> bool:
     return all(
-        offset >= end for offset, end in zip(_next_offsets(committed), end_offsets, strict=True)
+        offset >= end_offset
+        for offset, end_offset in zip(_next_offsets(committed_offsets), end_offsets, strict=True)
     )
 
 
-def _next_offsets(committed: list[TopicPartition]) -> list[int]:
-    return [max(0, entry.offset) for entry in committed]
+def _next_offsets(committed_offsets: list[TopicPartition]) -> list[int]:
+    return [max(0, entry.offset) for entry in committed_offsets]
 
 
-def _accounts(committed: list[TopicPartition]) -> list[Account]:
-    accounts = (from_metadata(entry.metadata, entry.offset) for entry in committed)
+def _accounts(committed_offsets: list[TopicPartition]) -> list[Account]:
+    accounts = (from_metadata(entry.metadata, entry.offset) for entry in committed_offsets)
     return [account for account in accounts if account is not None]

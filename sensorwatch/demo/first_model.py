@@ -39,12 +39,12 @@ def wait_for_kernels(
     if not compilation.is_running(jobs):
         return
     step("compiling the detector for this CPU (only the first time)")
-    with show_share(step) as show:
+    with show_share(step) as show_progress:
 
         def on_share(share: float) -> None:
             if stopping():
                 raise KeyboardInterrupt
-            show(share)
+            show_progress(share)
 
         for error in compilation.wait(on_share, jobs):
             step(f"a process that compiles failed ({error}), so this process compiles")

@@ -26,7 +26,7 @@ class Observations:
     alarms: dict[Coordinates, str] = field(default_factory=dict)
     """The id of the alarm episode of each anomalous row."""
     dead_letters: set[Coordinates] = field(default_factory=set)
-    _open: dict[bytes | None, int] = field(default_factory=dict)
+    _open_episodes: dict[bytes | None, int] = field(default_factory=dict)
     """For each sensor whose newest record has a label, the fault episode of this record."""
 
     def add_record(self, record: Coordinates, key: bytes | None, label: str) -> None:
@@ -36,12 +36,12 @@ class Observations:
         """
         self.rows += 1
         if not label:
-            self._open.pop(key, None)
+            self._open_episodes.pop(key, None)
             return
-        episode = self._open.get(key)
+        episode = self._open_episodes.get(key)
         if episode is None or self.fault_episodes[episode] != label:
             self.fault_episodes.append(label)
-            episode = self._open[key] = len(self.fault_episodes) - 1
+            episode = self._open_episodes[key] = len(self.fault_episodes) - 1
         self.labels[record] = episode
 
 

@@ -177,12 +177,12 @@ def _overview(state: DemoState) -> Panel:
         _labelled_value("anomalies", f"{metrics.anomalies:,}"),
         _labelled_value("dead letters", f"{metrics.dead_letters:,}"),
     )
-    bar = ProgressBar(
+    progress_bar = ProgressBar(
         total=state.seconds, completed=min(state.elapsed, state.seconds), complete_style="green"
     )
     remaining = max(0.0, state.seconds - state.elapsed)
     return Panel(
-        Group(grid, _reason_line(state.reasons), bar),
+        Group(grid, _reason_line(state.reasons), progress_bar),
         title=styled(f"sensorwatch demo, model {metrics.version or '...'}"),
         subtitle=styled(f"{remaining:.0f} s to go"),
         border_style="green",
@@ -219,15 +219,15 @@ def _alarm_table(latest: Sequence[Event | ClosingEvent], lines: int) -> Renderab
         ratio=1,
     )
     # Each sensor has only one line, because all events of a long fault would fill the screen.
-    newest = {event.sensor_id: event for event in latest}
-    order = dict.fromkeys(event.sensor_id for event in reversed(latest))
-    alarms = {event.sensor_id: event for event in latest if isinstance(event, Event)}
-    for sensor in islice(order, lines):
-        event = newest[sensor]
+    newest_events = {event.sensor_id: event for event in latest}
+    sensor_order = dict.fromkeys(event.sensor_id for event in reversed(latest))
+    alarms_by_sensor = {event.sensor_id: event for event in latest if isinstance(event, Event)}
+    for sensor in islice(sensor_order, lines):
+        event = newest_events[sensor]
         table.add_row(
             styled(event.event_time[:16].replace("T", " ")),
             styled(sensor),
-            *_episode_cells(event, alarms.get(sensor)),
+            *_episode_cells(event, alarms_by_sensor.get(sensor)),
         )
     return table
 
@@ -245,9 +245,9 @@ def _episode_cells(event: Event | ClosingEvent, alarm: Event | None) -> Iterator
         return
     yield str(event.episode.rows)
     yield styled((event.severity, SEVERITY_STYLES.get(event.severity, "")))
-    yield f"{event.worst:.2f}"
+    yield f"{event.worst_score:.2f}"
     yield styled(*short_reason(event))
 
 
-def _reason_of(closing: ClosingEvent, alarm: Event | None) -> Iterator[tuple[str, str]]:
-    return closing_text(closing) if alarm is None else short_reason(alarm)
+def _reason_of(closing_event: ClosingEvent, alarm: Event | None) -> Iterator[tuple[str, str]]:
+    return closing_text(closing_event) if alarm is None else short_reason(alarm)

@@ -31,9 +31,9 @@ START_SECONDS = 120.0
 _STOP_SECONDS = 8.0
 _POLL_SECONDS = 0.05
 _LOG_LINES = 15
-_PROJECT = Path(__file__).parents[2]
-_SCHEMA = Path(__file__).parents[1] / "schemas" / "default.toml"
-_CONFIG = """\
+_PROJECT_FOLDER = Path(__file__).parents[2]
+_SCHEMA_FILE = Path(__file__).parents[1] / "schemas" / "default.toml"
+_CONFIG_TEMPLATE = """\
 # The configuration of a running `sensorwatch demo`; it is deleted when the demo ends.
 [kafka]
 "bootstrap.servers" = {broker}
@@ -49,7 +49,7 @@ http_port = 0
 port = 0
 """
 
-Result = TypeVar("Result")
+T = TypeVar("T")
 
 
 class ServiceProcess:
@@ -66,20 +66,20 @@ class ServiceProcess:
             for name, value in os.environ.items()
             if not name.startswith("SENSORWATCH__")
         }
-        with log.open("wb") as output:
+        with log.open("wb") as log_output:
             self._process = subprocess.Popen(  # noqa: S603 - the command is a module of this project
                 [sys.executable, "-m", *command],
                 stdin=subprocess.DEVNULL,
-                stdout=output,
+                stdout=log_output,
                 stderr=subprocess.STDOUT,
                 env={**environment, "SENSORWATCH__LOG__FORMAT": "json"},
-                cwd=_PROJECT,
+                cwd=_PROJECT_FOLDER,
                 # A child in its own session does not receive Ctrl-C; the demo stops its children in
                 # the right order.
                 start_new_session=True,
             )
 
-    def logged(self, field: str) -> str | None:
+    def logged_value(self, field: str) -> str | None:
         """Return a field's value in the newest log line that has the field, or None."""
         for line in reversed(self._log_lines()):
             with suppress(ValueError):
@@ -88,9 +88,7 @@ class ServiceProcess:
                     return str(entry[field])
         return None
 
-    def wait_for(
-        self, probe: Callable[[], Result | None], *, stopping: Callable[[], bool]
-    ) -> Result:
+    def wait_for(self, probe: Callable[[], T | None], *, stopping: Callable[[], bool]) -> T:
         """Call `probe` until it returns a value, and return the value.
 
         Raises CheckFailed with the end of the log if the process ends, or after START_SECONDS.
@@ -110,9 +108,9 @@ class ServiceProcess:
 
     def check(self) -> None:
         """Raise CheckFailed with the end of the log if the process has ended."""
-        code = self._process.poll()
-        if code is not None:
-            raise CheckFailed(f"the {self.name} ended with exit code {code}{self._log_end()}")
+        exit_code = self._process.poll()
+        if exit_code is not None:
+            raise CheckFailed(f"the {self.name} ended with exit code {exit_code}{self._log_end()}")
 
     def stop(self) -> None:
         """Terminate the process, and kill it if it does not end in time.
@@ -188,7 +186,7 @@ def start_services(
         settings = load_settings(config, environ={}).settings
         _create_topics(broker, settings)
 
-        def start(name: str, *command: str) -> ServiceProcess:
+        def start_service(name: str, *command: str) -> ServiceProcess:
             arguments = [*command, "--config", str(config)]
             process = ServiceProcess(name, arguments, log=folder / f"{name}.log")
             return stack.enter_context(process)
@@ -197,12 +195,12 @@ def start_services(
         simulate_training_rows(scenario, data, step)
         wait_for_kernels(compilation, TRAINING_JOBS, step, stopping)
         # The API loads its code while the model is trained, and waits for a champion.
-        api = start("API", "sensorwatch", "serve")
+        api = start_service("API", "sensorwatch", "serve")
         train_first_model(settings, data, step)
         wait_for_kernels(compilation, JOBS, step, stopping)
         compilation.close()
         step("starting the consumer")
-        consumer = start("consumer", "sensorwatch.consumer")
+        consumer = start_service("consumer", "sensorwatch.consumer")
         yield Services(
             settings=settings,
             config=config,
@@ -225,20 +223,20 @@ def _wait_until_ready(
     process: ServiceProcess, address_field: str, stopping: Callable[[], bool]
 ) -> str:
     """Wait until a service has logged its address and is ready (`/readyz`); return the address."""
-    address = process.wait_for(lambda: process.logged(address_field), stopping=stopping)
+    address = process.wait_for(lambda: process.logged_value(address_field), stopping=stopping)
     process.wait_for(lambda: http_get(f"{address}/readyz"), stopping=stopping)
     return address
 
 
 def _write_config(folder: Path, broker: str) -> Path:
-    if not _SCHEMA.exists():
-        raise UsageError(f"there is no file {_SCHEMA}: install sensorwatch again")
+    if not _SCHEMA_FILE.exists():
+        raise UsageError(f"there is no file {_SCHEMA_FILE}: install sensorwatch again")
     config = folder / "sensorwatch.toml"
     # For printable text, a JSON string is also a valid TOML string.
     quoted_values = {
         "broker": json.dumps(broker),
-        "schema": json.dumps(str(_SCHEMA), ensure_ascii=False),
+        "schema": json.dumps(str(_SCHEMA_FILE), ensure_ascii=False),
         "registry": json.dumps(str(folder / "registry"), ensure_ascii=False),
     }
-    config.write_text(_CONFIG.format(**quoted_values), encoding="utf-8")
+    config.write_text(_CONFIG_TEMPLATE.format(**quoted_values), encoding="utf-8")
     return config

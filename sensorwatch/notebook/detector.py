@@ -49,10 +49,10 @@ class Detector:
         """
         schema = schema or schema_of(rows)
         readings, _ = readings_of(rows, schema)
-        digest = pd.util.hash_pandas_object(rows, index=False).to_numpy().tobytes()
+        row_hashes = pd.util.hash_pandas_object(rows, index=False).to_numpy().tobytes()
         source = DataSource(
             uri="a DataFrame",
-            sha256=_sha256(digest),
+            sha256=_sha256(row_hashes),
             first_time=int(readings.event_time.min(initial=2**62)),
             last_time=int(readings.event_time.max(initial=0)),
             rows=len(readings),

@@ -9,7 +9,7 @@ from sensorwatch.common.kafka.ledger_text import Cause, LedgerRecord
 from sensorwatch.common.kafka.records import Partition
 from sensorwatch.common.ledger.account import Account, start_segment
 
-COUNTS = ("consumed", "normal", "anomalies", "dead_letters")
+COUNT_FIELDS = ("consumed", "normal", "anomalies", "dead_letters")
 
 
 class Verdict(StrEnum):

@@ -12,7 +12,7 @@ from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.common.scoring.memory_bytes import memory_from_bytes, memory_to_bytes
 from sensorwatch.consumer.restoration import replay_records
-from sensorwatch.proof.ledger_intervals import COUNTS, Finding, LedgerInterval, Verdict
+from sensorwatch.proof.ledger_intervals import COUNT_FIELDS, Finding, LedgerInterval, Verdict
 
 REPLAY_CHUNK_ROWS = 10_000
 
@@ -62,7 +62,7 @@ class ReplayProof:
 
         Call this method for all intervals of the partition, in order.
         """
-        previous, self._state = self._state, None
+        previous_state, self._state = self._state, None
         first_retained = self._inputs.first_retained(interval.partition)
         if first_retained > interval.begin.next_offset:
             reason = f"offsets {interval.begin.next_offset} to {first_retained - 1} are deleted"
@@ -72,7 +72,7 @@ class ReplayProof:
         except ModelRefused as error:
             return Finding(interval, Verdict.NO_MODEL, str(error))
         try:
-            memory = self._starting_memory(interval, previous, detector)
+            memory = self._starting_memory(interval, previous_state, detector)
         except StateRefused:
             offset = interval.begin.next_offset
             reason = f"the memory at offset {offset} and the input before it are not retained"
@@ -88,42 +88,46 @@ class ReplayProof:
         return interval.end.fingerprint == self._inputs.fingerprint
 
     def _starting_memory(
-        self, interval: LedgerInterval, previous: _ReplayState | None, detector: Detector
+        self, interval: LedgerInterval, previous_state: _ReplayState | None, detector: Detector
     ) -> Memory:
         """Return the memory at the start of the interval.
 
         Raises StateRefused if it cannot be restored.
         """
-        begin = interval.begin
-        if begin.consumed == 0:
+        start_account = interval.begin
+        if start_account.consumed == 0:
             return detector.empty_memory()
-        carried_memory = None if previous is None else self._carry_memory(interval, previous)
-        if previous is not None and previous.proven and carried_memory is not None:
+        carried_memory = (
+            None if previous_state is None else self._carry_memory(interval, previous_state)
+        )
+        if previous_state is not None and previous_state.proven and carried_memory is not None:
             return carried_memory
         try:
-            return self._memory_from_snapshot(interval.partition, begin, detector)
+            return self._memory_from_snapshot(interval.partition, start_account, detector)
         except StateRefused:
             if carried_memory is None:
                 raise
             return carried_memory
 
-    def _carry_memory(self, interval: LedgerInterval, previous: _ReplayState) -> Memory | None:
+    def _carry_memory(
+        self, interval: LedgerInterval, previous_state: _ReplayState
+    ) -> Memory | None:
         """Return the memory of the previous interval, after each later version has adopted it.
 
         Return None if the intervals do not follow each other or a version cannot be loaded.
         """
-        begin, current_version = interval.begin, previous.version
-        previous_end = (previous.account.next_offset, previous.account.segment)
-        if previous_end != (begin.next_offset, begin.segment):
+        start_account, current_version = interval.begin, previous_state.version
+        previous_end = (previous_state.account.next_offset, previous_state.account.segment)
+        if previous_end != (start_account.next_offset, start_account.segment):
             return None
         try:
             for version in (*interval.unused_versions, interval.version):
                 if version != current_version:
-                    previous.memory.adopt(self._inputs.detector(version))
+                    previous_state.memory.adopt(self._inputs.detector(version))
                 current_version = version
         except ModelRefused:
             return None
-        return previous.memory
+        return previous_state.memory
 
     def _memory_from_snapshot(
         self, partition: Partition, account: Account, detector: Detector
@@ -156,8 +160,8 @@ class ReplayProof:
         same_fingerprint = self._has_same_fingerprint(interval)
         same_digest = recomputed.digest == interval.end.digest
         if same_fingerprint and not same_digest:
-            in_ledger = f"digest {interval.end.digest:016x} in the ledger"
-            differences.append(f"{in_ledger}, {recomputed.digest:016x} recomputed")
+            ledger_digest_text = f"digest {interval.end.digest:016x} in the ledger"
+            differences.append(f"{ledger_digest_text}, {recomputed.digest:016x} recomputed")
         if same_fingerprint and not differences:
             differences += self._memory_differences(interval, memory, detector)
         if differences:
@@ -204,6 +208,6 @@ def _recompute_account(
 def _count_differences(recomputed: Account, ledger: Account) -> list[str]:
     return [
         f"{name} {getattr(ledger, name)} in the ledger, {getattr(recomputed, name)} recomputed"
-        for name in COUNTS
+        for name in COUNT_FIELDS
         if getattr(ledger, name) != getattr(recomputed, name)
     ]

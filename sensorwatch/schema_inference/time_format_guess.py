@@ -55,8 +55,8 @@ def guess_time(cells: Sequence[str], *, name_suggests_time: bool) -> TimeGuess |
 
     `name_suggests_time`: the column's name contains a word for time, so plain numbers may be times.
     """
-    if name_suggests_time and (epoch := _guess_epoch(cells)):
-        return TimeGuess(epoch, naive=False)
+    if name_suggests_time and (epoch_format := _guess_epoch(cells)):
+        return TimeGuess(epoch_format, naive=False)
     fits = [
         (time_format, *fit)
         for time_format in ("rfc3339", *PATTERNS)
@@ -68,7 +68,9 @@ def guess_time(cells: Sequence[str], *, name_suggests_time: bool) -> TimeGuess |
     # do the times of successive rows increase.
     best_fit = max(fits, key=lambda fit: (fit[1], fit[2]))
     best_formats = [
-        time_format for time_format, share, rising in fits if (share, rising) == best_fit[1:]
+        time_format
+        for time_format, share, rising_share in fits
+        if (share, rising_share) == best_fit[1:]
     ]
     naive = _readable_share(cells, TimeField(format=best_fit[0])) < best_fit[1]
     return TimeGuess(
@@ -98,8 +100,8 @@ def _fit_format(cells: Sequence[str], time_format: str) -> tuple[float, float] |
     ):
         return None
     times = _read_times(cells, time_field)
-    rising = sum(time >= previous for previous, time in pairwise(times))
-    return len(times) / len(cells), rising / max(1, len(times) - 1)
+    rising_steps = sum(time >= previous for previous, time in pairwise(times))
+    return len(times) / len(cells), rising_steps / max(1, len(times) - 1)
 
 
 def _readable_share(cells: Sequence[str], time_field: TimeField) -> float:
@@ -107,13 +109,13 @@ def _readable_share(cells: Sequence[str], time_field: TimeField) -> float:
 
 
 def _read_times(cells: Sequence[str], time_field: TimeField) -> list[int]:
-    read, times = time_reader(time_field), []
-    length = _EXACT_LENGTHS.get(time_field.format)
+    read_time, times = time_reader(time_field), []
+    exact_length = _EXACT_LENGTHS.get(time_field.format)
     for cell in cells:
-        if length is not None and len(cell) != length:
+        if exact_length is not None and len(cell) != exact_length:
             continue
         try:
-            times.append(read(cell))
+            times.append(read_time(cell))
         except BadTime:
             continue
     return times

@@ -37,14 +37,14 @@ def commit_accounts(
     because they are no longer members of the group. Raises UsageError if the group has members, and
     BrokerUnavailable if the commit was not confirmed.
     """
-    group, ledger = settings.consumer.group, settings.ledger_topic
-    transactional = settings.consumer.delivery is Delivery.EXACTLY_ONCE
+    group, ledger_topic = settings.consumer.group, settings.ledger_topic
+    is_transactional = settings.consumer.delivery is Delivery.EXACTLY_ONCE
 
     def plan_commit(_manifests: Mapping[Partition, int]) -> CommitPlan:
         require_no_members(settings)
         return CommitPlan(
             [
-                ledger_message(ledger, group, partition, account, cause)
+                ledger_message(ledger_topic, group, partition, account, cause)
                 for partition, cause, account in ledger_entries
             ],
             [
@@ -57,8 +57,10 @@ def commit_accounts(
     outboxes: list[Outbox] = []
     try:
         require_no_members(settings)
-        workers = range(settings.consumer.workers if transactional else 1)
-        outboxes.extend(create_outbox(settings, worker, consumer) for worker in workers)
+        worker_numbers = range(settings.consumer.workers if is_transactional else 1)
+        outboxes.extend(
+            create_outbox(settings, worker_number, consumer) for worker_number in worker_numbers
+        )
         outboxes[0].publish([], plan_commit, consumer.consumer_group_metadata())
     except (KafkaException, MicroBatchAborted, OutcomeUnknown) as error:
         raise BrokerUnavailable(

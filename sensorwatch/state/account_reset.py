@@ -106,8 +106,8 @@ def _lost_records(offset: int, committed: CommittedAccount) -> Iterator[str]:
     if committed.account is None:
         yield f"  the committed offset {committed.offset} has no account: it was moved by hand"
     if offset > committed.offset:
-        skipped = f"records {committed.offset} to {offset - 1}"
-        yield f"  {skipped} are never scored, unless they were scored before"
+        skipped_records = f"records {committed.offset} to {offset - 1}"
+        yield f"  {skipped_records} are never scored, unless they were scored before"
     if offset < committed.offset:
         yield (
             f"  records {offset} to {committed.offset - 1} are scored again, if they were scored "

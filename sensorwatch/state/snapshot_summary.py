@@ -37,12 +37,14 @@ def summarize_snapshot(
     snapshot = inputs.snapshot(partition, account.snapshot)
     detector = inputs.detector(snapshot.model_version)
     memory = memory_from_bytes(snapshot.content, detector)
-    ints = memory.ints[: memory.sensors]
+    sensor_columns = memory.ints[: memory.sensors]
     return SnapshotSummary(
         next_offset=snapshot.next_offset,
         model_version=snapshot.model_version,
         sensors=memory.sensors,
-        open_episodes=int(np.count_nonzero(ints[:, IntColumn.EPISODE_ROWS])),
-        warming_up=int(np.count_nonzero(ints[:, IntColumn.LEVEL_ROWS] < memory.layout.min_rows)),
+        open_episodes=int(np.count_nonzero(sensor_columns[:, IntColumn.EPISODE_ROWS])),
+        warming_up=int(
+            np.count_nonzero(sensor_columns[:, IntColumn.LEVEL_ROWS] < memory.layout.min_rows)
+        ),
         bytes=len(snapshot.content),
     )
