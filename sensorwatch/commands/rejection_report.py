@@ -26,7 +26,8 @@ class RejectionReport:
     ) -> None:
         """Add rows and their rejections to the counts.
 
-        `location`: returns the label of a row, such as `row 7`, from the row's index in the call.
+        `location`: returns the label of a row, such as `row 7`; its argument is the index of the
+        row in this call.
         """
         self.rows += rows
         for rejection in rejections:

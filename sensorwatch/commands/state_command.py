@@ -211,7 +211,7 @@ def _account_settings(settings: Settings) -> AccountSettings:
     try:
         version = Registry(settings.registry.path).resolve(settings.registry.model, "champion")
     except ModelRefused:
-        version = ""  # A worker later writes its version into the account.
+        version = ""  # A worker later writes its model version into the account.
     consumer_settings = settings.consumer
     return AccountSettings(
         version, fingerprint(), consumer_settings.breaker.window_rows, consumer_settings.max_sensors
@@ -229,8 +229,8 @@ def _snapshot_summaries(
     from sensorwatch.proof.proof_inputs import connect_proof_inputs
     from sensorwatch.state.snapshot_summary import summarize_snapshot
 
-    # The number of partitions of the readings' topic when the snapshots were written is the number
-    # of the state topic.
+    # The state topic still has the number of partitions that the readings' topic had when the
+    # snapshots were written.
     inputs = connect_proof_inputs(settings, partitions=group_state.state_partitions)
     summaries: dict[Partition, SnapshotSummary | str | None] = {}
     for partition in group_state.known_partitions:

@@ -9,7 +9,7 @@ from sensorwatch.common.simulation.faults import FaultKind
 from sensorwatch.common.simulation.stream import Chunk, Simulation, simulate
 
 SENSORS = 50
-RATE = 1_000.0
+ROWS_PER_SECOND = 1_000.0
 """Rows per second. At this rate, the embedded broker deletes no row before the demo has read it."""
 INTERVAL_SECONDS = 600.0
 TRAINING_DAYS = 7
@@ -32,7 +32,7 @@ class Scenario:
     """The parameters of one run. The same seed gives the same rows."""
 
     seconds: float
-    rate: float = RATE
+    rate: float = ROWS_PER_SECOND
     seed: int = SEED
 
 

@@ -163,7 +163,7 @@ def start_services(
     scenario: Scenario,
     compilation: KernelCompilation,
     *,
-    announce: Callable[[str], object],
+    on_step: Callable[[str], object],
     stopping: Callable[[], bool],
 ) -> Iterator[Services]:
     """Start all services with a first model; stop them and delete their files at the end.
@@ -176,7 +176,7 @@ def start_services(
     def step(text: str) -> None:
         if stopping():
             raise KeyboardInterrupt
-        announce(text)
+        on_step(text)
 
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sensorwatch-demo-")))

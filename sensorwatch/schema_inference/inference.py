@@ -113,8 +113,8 @@ def infer_schema(lines: Sequence[str]) -> Inference:
 def _split_table(lines: Sequence[str]) -> tuple[str, list[str], list[list[str]]]:
     """Return the delimiter, the header and the rows.
 
-    The delimiter is chosen that yields the most cells; only rows with as many cells as the header
-    count.
+    The chosen delimiter yields the most cells; rows with more or fewer cells than the header are
+    not counted.
     """
     non_blank_lines = [line for line in lines if line.strip()]
     if len(non_blank_lines) < 2:
