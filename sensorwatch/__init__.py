@@ -13,7 +13,7 @@ _MODULES = {"Detector": "frame_detector", "Registry": "registry", "read_rows": "
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name at its first use, because the commands do not need these names."""
+    """Import a name of `__all__` only at its first use, because the commands need none of them."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module

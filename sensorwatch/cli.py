@@ -98,7 +98,7 @@ COMMANDS: dict[str, CommandEntry] = {
 
 
 class LazyGroup(TyperGroup):
-    """A command group that imports a command only when the command is called.
+    """A group of commands that imports the module of a command only when the command is called.
 
     `--help` shows a stub for each command.
     """
@@ -150,4 +150,4 @@ def build_app() -> typer.Typer:
 
 
 def _stub_command() -> None:
-    raise AssertionError("LazyGroup must call the command, not its stub")
+    raise AssertionError("LazyGroup must replace this stub by the command")

@@ -1,8 +1,8 @@
 """`python -m sensorwatch.kernel_jobs JOB...`: compile kernels into the cache, job by job.
 
 Each job calls its kernels on small inputs. `common/runtime/kernel_compilation.py` runs the jobs in
-child processes and reads what they print: `compiled KERNEL` and `done JOB`. A job imports its
-modules itself, so that no job waits for the imports of another one.
+child processes and reads what they print: `compiled KERNEL` and `done JOB`. Each job function
+imports the modules that it needs, so that no job waits for the imports of another job.
 """
 
 import json
@@ -24,7 +24,7 @@ TRAIN_ROWS = 500
 
 
 def main(jobs: list[str]) -> None:
-    """Run the jobs in this order, and print each compiled kernel and each finished job."""
+    """Run the jobs in the given order; print the name of each compiled kernel and finished job."""
     on_compiled(lambda kernel: print_line(f"compiled {kernel}"))
     for job in jobs:
         _JOBS[job]()
@@ -60,18 +60,19 @@ def _compile_scoring() -> None:
     from sensorwatch.trainer.training import fit_unregistered
 
     payloads, schema = _simulated_payloads(), _row_schema()
-    # `parse` is not used here, because its kernel belongs to another job.
+    # The payloads are not parsed with `parse`, because its kernel belongs to another job.
     readings, _ = parse_strictly(payloads[:TRAIN_ROWS], schema)
-    kinds = [TrainerSettings(features=features, trees=2) for features in FeatureKind]
-    # Trees of many rows are too deep for the heap layout, and another kernel walks them.
+    kind_settings = [TrainerSettings(features=features, trees=2) for features in FeatureKind]
+    # Trees that are fitted to many rows are too deep for the heap layout; another kernel scores
+    # with such trees.
     deep_trees = TrainerSettings(features=FeatureKind.PLAIN, trees=2, max_samples=TRAIN_ROWS)
-    for settings in (*kinds, deep_trees):
+    for settings in (*kind_settings, deep_trees):
         detector = fit_unregistered(readings, schema, settings)
         _score_like_consumer(payloads[TRAIN_ROWS:], detector)
 
 
 def _score_like_consumer(payloads: list[bytes], detector: "Detector") -> None:
-    """Process rows like a consumer: score, explain, write a snapshot, advance the account."""
+    """Score and explain rows, write and read a snapshot, and advance an account."""
     from sensorwatch.common.ledger.account import advance_account, open_account
     from sensorwatch.common.rows.strict_parsing import parse_strictly
     from sensorwatch.common.runtime.fingerprint import fingerprint
@@ -96,16 +97,16 @@ def _score_like_consumer(payloads: list[bytes], detector: "Detector") -> None:
 
 
 def _simulated_payloads() -> list[bytes]:
-    """Simulate TRAIN_ROWS healthy rows, then as many with faults of every kind."""
+    """Return payloads of TRAIN_ROWS healthy rows, then of TRAIN_ROWS rows with faults."""
     from sensorwatch.common.simulation.fault_plan import FaultPlan
     from sensorwatch.common.simulation.stream import Simulation, simulate
     from sensorwatch.producer.simulated_records import simulated_records
 
-    healthy = Simulation(sensors=5, rows=TRAIN_ROWS)
-    faulty = Simulation(sensors=5, rows=TRAIN_ROWS, faults=FaultPlan(rate=0.02))
+    healthy_simulation = Simulation(sensors=5, rows=TRAIN_ROWS)
+    faulty_simulation = Simulation(sensors=5, rows=TRAIN_ROWS, faults=FaultPlan(rate=0.02))
     return [
         record.value
-        for simulation in (healthy, faulty)
+        for simulation in (healthy_simulation, faulty_simulation)
         for chunk in simulate(simulation)
         for record in simulated_records(chunk)
     ]

@@ -62,7 +62,7 @@ def _print_values(loaded_settings: LoadedSettings) -> None:
         for key, value, origin in rows:
             print_line(f"{key} = {value}  # {origin}")
         return
-    # Imported here, because the import is slow and only a terminal needs it.
+    # Rich is imported here, because its import is slow and only output to a terminal needs it.
     from rich.table import Table
 
     from sensorwatch.common.runtime.console import SafeConsole, styled
@@ -75,7 +75,7 @@ def _print_values(loaded_settings: LoadedSettings) -> None:
 
 
 def _effective_value_note(key: str, loaded_settings: LoadedSettings) -> str:
-    """Return a note with the derived topic name if the setting is empty, else an empty text."""
+    """Return a note with the derived topic name if the setting `key` is empty, else no text."""
     settings = loaded_settings.settings
     if key == "topics.ledger" and not settings.topics.ledger:
         return f": {settings.ledger_topic}, derived from consumer.group"

@@ -9,12 +9,12 @@ from sensorwatch.common.runtime.printing import print_cells
 def print_table(
     columns: Sequence[str], rows: Iterable[Sequence[str]], *, unbroken_column: str | None = None
 ) -> None:
-    """Print rows with a header. The cells of `unbroken_column` are never wrapped."""
+    """Print rows below a line of column names. The cells of `unbroken_column` are never wrapped."""
     if not sys.stdout.isatty():
         for row in (columns, *rows):
             print_cells(row)
         return
-    # Imported here, because the import is slow and only a terminal needs it.
+    # Rich is imported here, because its import is slow and only output to a terminal needs it.
     from rich.table import Table
 
     from sensorwatch.common.runtime.console import SafeConsole, styled

@@ -23,14 +23,15 @@ def demo() -> None:
     seconds = _parse_seconds(os.environ.get(SECONDS_VARIABLE, ""))
     configure("human", "error")
     with stop_on_signals() as stop:
-        # SIGHUP is sent if the terminal is closed. The services must be stopped then, too.
+        # Closing the terminal sends SIGHUP, which must stop the services like any other stop
+        # signal.
         signal.signal(signal.SIGHUP, lambda _number, _frame: stop.event.set())
         print_line("sensorwatch demo: loading ...")
         # These imports take seconds, so they come after the first line of output.
         from sensorwatch.common.runtime.kernel_compilation import KernelCompilation
-        from sensorwatch.common.scoring import warmup  # noqa: F401 - the kernels to look up
+        from sensorwatch.common.scoring import warmup  # noqa: F401 - kernels to find in the cache
 
-        with KernelCompilation() as compilation:  # runs beside the other imports
+        with KernelCompilation() as compilation:  # compiles in child processes during the imports
             from sensorwatch.demo.run import run_demo
             from sensorwatch.demo.scenario import Scenario
             from sensorwatch.demo.screens import LiveScreen, PlainScreen

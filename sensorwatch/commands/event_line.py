@@ -11,8 +11,8 @@ from sensorwatch.consumer.publishing.events import EventType
 SEVERITY_STYLES = {"warning": "yellow", "major": "bold bright_red", "critical": "bold white on red"}
 CLOSED_STYLE = "green"
 
-Parts = Iterator[tuple[str, str]]
-"""The parts of a line. Each part is a text with its rich style."""
+StyledParts = Iterator[tuple[str, str]]
+"""The parts of a line, in order: each part is a text and its style (a style name of rich)."""
 
 
 class Signal(msgspec.Struct, frozen=True):
@@ -28,7 +28,7 @@ class Signal(msgspec.Struct, frozen=True):
 
 
 class Episode(msgspec.Struct, frozen=True):
-    """The episode of an anomalous row, up to this row."""
+    """The episode of an anomalous row, from its first row to this row."""
 
     rows: int
     id: str = ""
@@ -36,7 +36,7 @@ class Episode(msgspec.Struct, frozen=True):
 
 
 class Event(msgspec.Struct, frozen=True):
-    """The event of an anomalous row, with only the fields that a line shows."""
+    """The event of an anomalous row, with only the fields that are printed."""
 
     event_id: str
     sensor_id: str
@@ -49,13 +49,13 @@ class Event(msgspec.Struct, frozen=True):
     episode: Episode = Episode(rows=1)
 
     @property
-    def worst(self) -> float:
+    def worst_score(self) -> float:
         """Return the highest score of the episode so far."""
         return self.anomaly_score if self.episode.peak is None else self.episode.peak
 
 
 class ClosingEvent(msgspec.Struct, frozen=True):
-    """The event that closes an episode, with only the fields that a line shows."""
+    """The event that closes an episode, with only the fields that are printed."""
 
     event_id: str
     sensor_id: str
@@ -81,8 +81,8 @@ def read_event(record: Record) -> Event | ClosingEvent | None:
         return None
 
 
-def line_parts(event: Event | ClosingEvent) -> Parts:
-    """Yield the parts of an event's line: time, sensor, severity, score and reason."""
+def line_parts(event: Event | ClosingEvent) -> StyledParts:
+    """Yield the parts of the line that shows an event: time, sensor, severity, score and reason."""
     yield f"{event.event_time}  ", "dim"
     yield f"{event.sensor_id:<12}", "bold cyan"
     if isinstance(event, ClosingEvent):
@@ -91,7 +91,7 @@ def line_parts(event: Event | ClosingEvent) -> Parts:
         yield from closing_text(event)
         return
     yield f"  {event.severity:<8} ", SEVERITY_STYLES.get(event.severity, "")
-    yield f" {event.worst:5.2f}  ", "bold"
+    yield f" {event.worst_score:5.2f}  ", "bold"
     yield from full_reason(event)
     notes = [] if event.status == "scored" else [event.status.replace("_", " ")]
     if event.episode.rows > 1:
@@ -100,16 +100,16 @@ def line_parts(event: Event | ClosingEvent) -> Parts:
         yield f"  ({', '.join(notes)})", "dim"
 
 
-def closing_text(closing: ClosingEvent) -> Parts:
+def closing_text(closing_event: ClosingEvent) -> StyledParts:
     """Yield the text of a closed episode: its rows, duration and worst severity."""
-    rows = "1 row" if closing.rows == 1 else f"{closing.rows} rows"
+    rows = "1 row" if closing_event.rows == 1 else f"{closing_event.rows} rows"
     yield f"episode of {rows}", ""
-    if closing.rows > 1:
-        yield f" in {_duration_text(closing.duration_seconds)}", ""
-    yield f", worst severity {closing.severity}", ""
+    if closing_event.rows > 1:
+        yield f" in {_duration_text(closing_event.duration_seconds)}", ""
+    yield f", worst severity {closing_event.severity}", ""
 
 
-def full_reason(event: Event) -> Parts:
+def full_reason(event: Event) -> StyledParts:
     """Yield the signals that explain the alarm, each with its expected range."""
     signals = _explaining_signals(event)
     for position, signal in enumerate(signals):
@@ -124,7 +124,7 @@ def full_reason(event: Event) -> Parts:
         yield "each signal is in its training band, but their combination is unusual", "dim"
 
 
-def short_reason(event: Event) -> Parts:
+def short_reason(event: Event) -> StyledParts:
     """Yield the first signal that explains the alarm, and the names of further signals."""
     signals = _explaining_signals(event)
     if not signals:
@@ -154,29 +154,29 @@ def _explaining_signals(event: Event) -> list[Signal]:
 
 
 def _number_texts(signal: Signal) -> tuple[str, str, str]:
-    """Return the texts of a signal's value and of both ends of its expected band.
+    """Return a signal's value and both ends of its expected band as texts.
 
-    The numbers have 4 digits, or more if the value would look equal to an end of the band.
+    The texts have 4 digits, or more if the value would otherwise look equal to an end of the band.
     """
-    numbers = (signal.actual, signal.expected_low, signal.expected_high)
+    values = (signal.actual, signal.expected_low, signal.expected_high)
     for digits in range(4, 18):
-        texts = [f"{number:.{digits}g}" for number in numbers]
+        texts = [f"{number:.{digits}g}" for number in values]
         actual, low, high = texts
-        if (actual == low) <= (numbers[0] == numbers[1]) and (actual == high) <= (
-            numbers[0] == numbers[2]
+        if (actual == low) <= (values[0] == values[1]) and (actual == high) <= (
+            values[0] == values[2]
         ):
             break
     if not any("e" in text for text in texts):
         decimals = max(len(text.partition(".")[2]) for text in texts)
-        actual, low, high = (f"{number:.{decimals}f}" for number in numbers)
+        actual, low, high = (f"{number:.{decimals}f}" for number in values)
     return actual, low, high
 
 
 def _duration_text(seconds: float) -> str:
-    """Return a duration as text, in the largest unit in which it is at least 2."""
-    for unit, size in (("days", 86_400), ("h", 3_600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"{_one_decimal(seconds / size)} {unit}"
+    """Return a duration as text, in the largest unit of which it contains at least 2."""
+    for unit, unit_seconds in (("days", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * unit_seconds:
+            return f"{_one_decimal(seconds / unit_seconds)} {unit}"
     return f"{_one_decimal(seconds)} s"
 
 

@@ -1,4 +1,4 @@
-"""The options that commands on a consumer group's accounts share."""
+"""The options of all commands that read or write the accounts of a consumer group."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ YesOption = Annotated[
 
 
 def group_settings(config: Path | None, group: str | None) -> Settings:
-    """Return the configured settings. `group` replaces `consumer.group` if it is not None."""
+    """Return the configured settings; if `group` is not None, it replaces `consumer.group`."""
     from sensorwatch.common.runtime.settings import load_settings
 
     return load_settings(config, overrides={"consumer.group": group}).settings

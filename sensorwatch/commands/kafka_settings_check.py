@@ -13,24 +13,25 @@ from sensorwatch.common.kafka.silent_logger import silent_logger
 def check_client_settings(
     kafka: Mapping[str, Any], *, group: str, max_pause_seconds: float
 ) -> None:
-    """Check the [kafka] settings by creating both Kafka clients of the consumer, without a broker.
+    """Check the [kafka] settings: create both Kafka clients of the consumer, without a broker.
 
     `max_pause_seconds`: the longest time between two polls of the consumer. Raises SettingsError if
     librdkafka refuses a key or value, if a value excludes exactly-once delivery, or if the group
     would expel a consumer during the longest pause.
     """
-    consumer = consumer_config(kafka, group=group)
-    producer = producer_config(kafka)
+    consumer_settings = consumer_config(kafka, group=group)
+    producer_settings = producer_config(kafka)
     try:
-        Consumer(consumer, logger=silent_logger()).close()
-        Producer(producer, logger=silent_logger())
+        Consumer(consumer_settings, logger=silent_logger()).close()
+        Producer(producer_settings, logger=silent_logger())
     except (KafkaException, TypeError, ValueError) as error:
         text = error.args[0].str() if isinstance(error, KafkaException) else str(error)
         raise SettingsError(f"[kafka] is refused by librdkafka: {text}") from error
-    interval = float(consumer["max.poll.interval.ms"]) / 1000
-    if max_pause_seconds >= interval:
+    max_poll_seconds = float(consumer_settings["max.poll.interval.ms"]) / 1000
+    if max_pause_seconds >= max_poll_seconds:
         raise SettingsError(
             f"the consumer may be busy for {max_pause_seconds:g} s, but the group expels it "
-            f'after {interval:g} s: raise [kafka] "max.poll.interval.ms" or lower [consumer] '
-            "commit_deadline_seconds and max_wait_ms"
+            f"after {max_poll_seconds:g} s: "
+            'raise [kafka] "max.poll.interval.ms" or lower [consumer] commit_deadline_seconds and '
+            "max_wait_ms"
         )

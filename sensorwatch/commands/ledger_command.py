@@ -37,19 +37,19 @@ def show(
     from sensorwatch.proof.ledger_output import account_values, print_accounts
 
     settings = group_settings(config, group)
-    committed = _committed_accounts(settings)
+    group_accounts = _committed_accounts(settings)
     ledger = _ledger_records(settings) if history else {}
-    if not committed:
+    if not group_accounts:
         raise UsageError(f"{_no_account_message(settings)}: correct --group or [topics] readings")
-    rows = [(partition, "committed", account) for partition, account in committed.items()]
+    rows = [(partition, "committed", account) for partition, account in group_accounts.items()]
     for partition, records in ledger.items():
         rows += [(partition, *_cause_and_account(record)) for record in records]
     if as_json:
         for partition, cause, account in rows:
             print_json(account_values(partition, cause, account))
     else:
-        print_accounts(rows, committed)
-    _require_balanced(committed)
+        print_accounts(rows, group_accounts)
+    _require_balanced(group_accounts)
 
 
 @app.command(name="verify")
@@ -80,39 +80,41 @@ def verify_command(
 
     compile_ahead()
     settings = group_settings(config, group)
-    committed = _committed_accounts(settings)
+    group_accounts = _committed_accounts(settings)
     inputs = connect_proof_inputs(settings)
     findings: list[Finding] = []
-    for source, ledger in _ledger_records(settings).items():
-        if partition in (None, source.number):
+    for ledger_partition, ledger in _ledger_records(settings).items():
+        if partition in (None, ledger_partition.number):
             records = since_last_opening(ledger) if since_restart else ledger
-            findings += _verify_partition(records, committed.get(source), inputs)
+            findings += _verify_partition(records, group_accounts.get(ledger_partition), inputs)
     if not findings:
         scope = "" if partition is None else f" in partition {partition}"
         raise UsageError(f"{_no_account_message(settings)}{scope}: there is nothing to verify")
     _print_findings(findings, as_json=as_json)
-    failed = [
+    failed_findings = [
         finding
         for finding in findings
         if finding.verdict in (Verdict.DIFFERENT, Verdict.ACCOUNT_RESTARTED)
     ]
-    if failed:
+    if failed_findings:
         raise CheckFailed(
-            f"{len(failed)} of {len(findings)} ledger intervals differ or begin after a restart "
-            "of the account: see the output above"
+            f"{len(failed_findings)} of {len(findings)} ledger intervals differ or begin after a "
+            "restart of the account: see the output above"
         )
 
 
 def _verify_partition(
-    records: Sequence[LedgerRecord], committed: CommittedAccount | None, inputs: ProofInputs
+    records: Sequence[LedgerRecord], committed_account: CommittedAccount | None, inputs: ProofInputs
 ) -> Iterator[Finding]:
     from sensorwatch.proof.ledger_intervals import restarted_accounts, split_ledger
     from sensorwatch.proof.replay_proof import ReplayProof
 
     yield from restarted_accounts(records)
-    proof = ReplayProof(inputs)
-    for interval in split_ledger(records, None if committed is None else committed.account):
-        yield proof.verify(interval)
+    replay_proof = ReplayProof(inputs)
+    for interval in split_ledger(
+        records, None if committed_account is None else committed_account.account
+    ):
+        yield replay_proof.verify(interval)
 
 
 def _print_findings(findings: Sequence[Finding], *, as_json: bool) -> None:
@@ -147,11 +149,11 @@ def restore(
     from sensorwatch.state.account_commit import commit_accounts
 
     settings = group_settings(config, group)
-    committed = _committed_accounts(settings)
+    group_accounts = _committed_accounts(settings)
     lost_accounts = {
         partition: records[-1].account
         for partition, records in _ledger_records(settings).items()
-        if partition not in committed
+        if partition not in group_accounts
     }
     if not lost_accounts:
         print_line("no partition has lost its offset; nothing to do")
@@ -191,11 +193,11 @@ def _no_account_message(settings: Settings) -> str:
     return f'the group "{group}" has no account of the topic "{topic}"'
 
 
-def _require_balanced(committed: Mapping[Partition, CommittedAccount]) -> None:
-    unbalanced = [
+def _require_balanced(group_accounts: Mapping[Partition, CommittedAccount]) -> None:
+    unbalanced_partitions = [
         str(partition)
-        for partition, committed_account in committed.items()
+        for partition, committed_account in group_accounts.items()
         if committed_account.account is not None and not committed_account.account.adds_up
     ]
-    if unbalanced:
-        raise CheckFailed(f"the ledger does not add up for {', '.join(unbalanced)}")
+    if unbalanced_partitions:
+        raise CheckFailed(f"the ledger does not add up for {', '.join(unbalanced_partitions)}")

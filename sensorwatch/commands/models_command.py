@@ -65,9 +65,10 @@ def list_versions(
             unbroken_column="version",
         )
     else:
-        missing = f"no version of {model}" if model else "no model"
+        missing_item = f"no version of {model}" if model else "no model"
         print_note(
-            f"there is {missing} in {settings.registry.path} yet; `sensorwatch train` creates one"
+            f"there is {missing_item} in {settings.registry.path} yet; "
+            "`sensorwatch train` creates one"
         )
 
 
@@ -133,16 +134,16 @@ def verify(
         if versions
         else _all_versions(registry, name)
     )
-    damaged = []
+    damaged_versions = []
     for version in versions_to_verify:
         problems = registry.verify(name, version)
         print_line(f"{version}: {'; '.join(problems) or 'sound'}")
         if problems:
-            damaged.append(version)
-    if damaged:
+            damaged_versions.append(version)
+    if damaged_versions:
         raise CheckFailed(
-            f"{len(damaged)} of {len(versions_to_verify)} versions are damaged: "
-            f"{', '.join(damaged)}"
+            f"{len(damaged_versions)} of {len(versions_to_verify)} versions are damaged: "
+            f"{', '.join(damaged_versions)}"
         )
 
 
@@ -150,7 +151,10 @@ def verify(
 def audit(
     config: ConfigOption = None, model: ModelOption = None, as_json: JsonOption = False
 ) -> None:
-    """Show the audit log: who did what, when and why. Exit with 1 if the log was changed."""
+    """Show the audit log: who did what, when and why.
+
+    Exit with 1 if lines of the log were changed.
+    """
     registry, name = _open_registry(config, model)
     entries = registry.audit(name)
     if as_json:
@@ -187,14 +191,16 @@ def prune(
     from sensorwatch.common.runtime.settings import load_settings
 
     registry, name = _open_registry(config, model)
-    protected = frozenset(registry.resolve(name, version) for version in in_use or ())
+    protected_versions = frozenset(registry.resolve(name, version) for version in in_use or ())
     if registry.version_ids(name) and not offline:
-        protected |= named_versions(load_settings(config).settings)
+        protected_versions |= named_versions(load_settings(config).settings)
     why = _as_utf8(reason) or "by command"
-    deleted = registry.prune(name, keep=keep, who=current_user(), why=why, in_use=protected)
-    for version in deleted:
+    deleted_versions = registry.prune(
+        name, keep=keep, who=current_user(), why=why, in_use=protected_versions
+    )
+    for version in deleted_versions:
         print_line(f"deleted {version}")
-    print_note(f"{len(deleted)} versions deleted, {len(registry.version_ids(name))} kept")
+    print_note(f"{len(deleted_versions)} versions deleted, {len(registry.version_ids(name))} kept")
 
 
 def _open_registry(config: Path | None, model: str | None) -> tuple[Registry, str]:
@@ -206,13 +212,13 @@ def _open_registry(config: Path | None, model: str | None) -> tuple[Registry, st
 
 
 def _all_versions(registry: Registry, name: str) -> list[str]:
-    ids = registry.version_ids(name)
-    if not ids:
+    version_ids = registry.version_ids(name)
+    if not version_ids:
         raise UsageError(
             f"model {name} has no version; the registry has the models {registry.names()}: "
             "correct --name or [registry] model"
         )
-    return ids
+    return version_ids
 
 
 def _version_rows(registry: Registry, name: str) -> Iterator[dict[str, str]]:
@@ -270,7 +276,7 @@ def _audit_row(entry: AuditEntry) -> list[str]:
 
 
 def _as_utf8(argument: str) -> str:
-    """Return an argument without surrounding space. Bytes that are not UTF-8 are replaced.
+    """Return an argument without surrounding space, and with bytes that are not UTF-8 replaced.
 
     The audit log cannot store bytes that are not UTF-8.
     """

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from sensorwatch.common.rows.rejection import Reason, Rejection
 
-EXAMPLES = 3
+EXAMPLES_PER_REASON = 3
 
 
 class RejectionReport:
@@ -24,19 +24,20 @@ class RejectionReport:
     def add(
         self, rows: int, rejections: Sequence[Rejection], *, location: Callable[[int], str]
     ) -> None:
-        """Count rows and their rejections.
+        """Add rows and their rejections to the counts.
 
-        `location`: returns the label of a row, such as `row 7`, for its index.
+        `location`: returns the label of a row, such as `row 7`; its argument is the index of the
+        row in this call.
         """
         self.rows += rows
         for rejection in rejections:
             self._reasons[rejection.reason] += 1
             examples = self._examples.setdefault(rejection.reason, [])
-            if len(examples) < EXAMPLES:
+            if len(examples) < EXAMPLES_PER_REASON:
                 examples.append(_example(rejection, location(rejection.index)))
 
     def lines(self) -> Iterator[str]:
-        """Yield the lines of the report, the most frequent reason first."""
+        """Yield the lines of the report, with the most frequent reason first."""
         yield f"{self.rows} rows: {self.rows - self.rejected} readings, {self.rejected} rejected"
         for reason, count in self._reasons.most_common():
             yield f"  {reason}: {count}"

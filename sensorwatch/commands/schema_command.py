@@ -72,10 +72,10 @@ def check_command(
         bool, typer.Option("--strict", help="Exit with 1 if any row is rejected.")
     ] = False,
 ) -> None:
-    """Show how many rows of a file would be rejected, and why, with the first examples.
+    """Show how many rows of a file would be rejected for which reasons, with the first examples.
 
-    The exit code is 1 if every row would be rejected. With --strict, it is 1 if any row would be
-    rejected.
+    The exit code is 1 if every row would be rejected. With --strict, the exit code is 1 if any row
+    would be rejected.
     """
     from sensorwatch.common.rows.schema import load_schema
 

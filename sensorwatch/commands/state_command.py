@@ -28,11 +28,11 @@ COLUMNS = ("partition", "offset", "snapshot", "age", "sensors", "episodes", "war
 
 @dataclass(frozen=True, slots=True)
 class _GroupState:
-    """The accounts of a group, and the partition counts of its topics."""
+    """The accounts of a consumer group, and the partition counts of two of its topics."""
 
-    committed: dict[Partition, CommittedAccount]
+    committed_accounts: dict[Partition, CommittedAccount]
     ledger_accounts: dict[Partition, Account]
-    """Each partition's account in its newest ledger record."""
+    """The account in the newest ledger record of each partition."""
     partitions: int
     """Number of partitions of the readings' topic."""
     state_partitions: int
@@ -40,11 +40,11 @@ class _GroupState:
 
     @property
     def known_partitions(self) -> list[Partition]:
-        return sorted({*self.committed, *self.ledger_accounts})
+        return sorted({*self.committed_accounts, *self.ledger_accounts})
 
     def account(self, partition: Partition) -> Account | None:
-        """Return the committed account of a partition, or else its account in the ledger."""
-        committed = self.committed.get(partition)
+        """Return the committed account of a partition, else its newest account in the ledger."""
+        committed = self.committed_accounts.get(partition)
         committed_account = None if committed is None else committed.account
         return committed_account or self.ledger_accounts.get(partition)
 
@@ -53,13 +53,13 @@ class _GroupState:
 def show(
     config: ConfigOption = None, group: GroupOption = None, as_json: JsonOption = False
 ) -> None:
-    """Show the contents of each partition's newest snapshot, and its age in records."""
+    """Show what the newest snapshot of each partition contains, and how many records old it is."""
     from sensorwatch.commands.console_table import print_table
 
     settings = group_settings(config, group)
     group_state = _read_group_state(settings)
     rows = [
-        (partition, group_state.committed.get(partition), summary)
+        (partition, group_state.committed_accounts.get(partition), summary)
         for partition, summary in _snapshot_summaries(settings, group_state).items()
     ]
     if as_json:
@@ -87,9 +87,10 @@ def reset(
     ] = None,
     yes: YesOption = False,
 ) -> None:
-    """Start with a cold memory and a new account, and print what is lost.
+    """Give partitions a cold memory and a new account, and print what is lost.
 
-    Use this command if the memory of a group cannot be restored. Stop its consumers first.
+    Use this command if the memory of a group cannot be restored. Stop the consumers of the group
+    first.
     """
     from sensorwatch.common.kafka.topics import extend_topic
     from sensorwatch.state.account_commit import require_no_members
@@ -127,7 +128,7 @@ def _plan_resets(
     return [
         plan_reset(
             partition,
-            group_state.committed.get(partition),
+            group_state.committed_accounts.get(partition),
             retained_ranges[partition.number],
             to,
             account_settings,
@@ -171,7 +172,9 @@ def _read_group_state(settings: Settings) -> _GroupState:
     return group_state
 
 
-def _partitions_to_reset(group_state: _GroupState, numbers: list[int] | None) -> list[Partition]:
+def _partitions_to_reset(
+    group_state: _GroupState, partition_numbers: list[int] | None
+) -> list[Partition]:
     """Return the requested partitions. Raises UsageError if a partition cannot be reset."""
     readings_count, state_count = group_state.partitions, group_state.state_partitions
     if readings_count < state_count:
@@ -180,16 +183,18 @@ def _partitions_to_reset(group_state: _GroupState, numbers: list[int] | None) ->
             f"{readings_count}: delete the state topic, create it again with "
             "`sensorwatch topics create`, and then reset"
         )
-    requested_numbers = set(numbers or [])
+    requested_numbers = set(partition_numbers or [])
     if requested_numbers and readings_count != state_count:
         raise UsageError(
             f"partitions were added to the readings ({state_count} before, {readings_count} now), "
             "so sensors may have moved between all of them: omit --partition"
         )
-    unknown = requested_numbers - {partition.number for partition in group_state.known_partitions}
-    if unknown:
+    unknown_numbers = requested_numbers - {
+        partition.number for partition in group_state.known_partitions
+    }
+    if unknown_numbers:
         raise UsageError(
-            f"the group has no account of partition {min(unknown)}: correct --partition"
+            f"the group has no account of partition {min(unknown_numbers)}: correct --partition"
         )
     return [
         partition
@@ -206,19 +211,26 @@ def _account_settings(settings: Settings) -> AccountSettings:
     try:
         version = Registry(settings.registry.path).resolve(settings.registry.model, "champion")
     except ModelRefused:
-        version = ""  # The worker later writes the version that it scores with.
-    options = settings.consumer
-    return AccountSettings(version, fingerprint(), options.breaker.window_rows, options.max_sensors)
+        version = ""  # A worker later writes its model version into the account.
+    consumer_settings = settings.consumer
+    return AccountSettings(
+        version, fingerprint(), consumer_settings.breaker.window_rows, consumer_settings.max_sensors
+    )
 
 
 def _snapshot_summaries(
     settings: Settings, group_state: _GroupState
 ) -> dict[Partition, SnapshotSummary | str | None]:
-    """Return each partition's snapshot summary, or the reason why it cannot be read, or None."""
+    """Return the summary of each partition's snapshot.
+
+    The value is a text with the reason if the snapshot cannot be read, and None if there is no
+    snapshot.
+    """
     from sensorwatch.proof.proof_inputs import connect_proof_inputs
     from sensorwatch.state.snapshot_summary import summarize_snapshot
 
-    # When the snapshots were written, the readings had as many partitions as the state topic has.
+    # The state topic still has the number of partitions that the readings' topic had when the
+    # snapshots were written.
     inputs = connect_proof_inputs(settings, partitions=group_state.state_partitions)
     summaries: dict[Partition, SnapshotSummary | str | None] = {}
     for partition in group_state.known_partitions:

@@ -37,7 +37,7 @@ def tail(
 ) -> None:
     """Print new anomaly events until Ctrl-C: time, sensor, severity, score, unusual signals.
 
-    Events that close an episode are printed, too. In JSON, only closing events have the field
+    Events that close an episode are printed, too. In JSON, they are the events with a field
     `episode_id`.
     """
     from sensorwatch.commands.topic_follower import StartAt, follow_topics

@@ -12,14 +12,15 @@ from sensorwatch.common.kafka.topics import require_topics
 
 CALL_TIMEOUT_SECONDS = 10.0
 WAIT_SECONDS = 0.1
-"""Maximum wait of one call of the Kafka client.
+"""The time after which a call of the Kafka client returns without a record.
 
-The timeout is short, because Python runs a signal handler only after the call has returned."""
+This time is short, because Python runs a signal handler only after the call has returned.
+"""
 _MAX_MESSAGES = 1_000
 
 
 class StartAt(StrEnum):
-    """The first offset to read: the oldest record, or the first record after now."""
+    """The first record to read: the oldest one in the topic, or the next one that arrives."""
 
     NOW = "now"
     BEGINNING = "beginning"
@@ -31,20 +32,21 @@ def follow_topics(
     *,
     begin: StartAt,
     stopping: Callable[[], bool] = lambda: False,
-    **client: Any,
+    **client_arguments: Any,
 ) -> Iterator[list[Message]]:
-    """Yield lists of new committed records, in order within each partition, until `stopping`.
+    """Yield lists of new committed records until `stopping` returns True.
 
-    A list is empty if no record arrived within `WAIT_SECONDS`. `client`: more arguments of the
-    Kafka client, such as `logger`. Raises BrokerUnavailable if a topic cannot be read.
+    The records of a partition are in order. A list is empty if no record arrived within
+    `WAIT_SECONDS`. `client_arguments`: further arguments for the Kafka client, such as `logger`.
+    Raises BrokerUnavailable if a topic cannot be read.
     """
     partitions = require_topics(kafka, topics)
-    consumer = Consumer(reader_config(kafka, group="sensorwatch-follower"), **client)
+    consumer = Consumer(reader_config(kafka, group="sensorwatch-follower"), **client_arguments)
     try:
         consumer.assign(list(_start_offsets(consumer, partitions, begin)))
         while not stopping():
-            # Wait for one record only: `consume` waits for the full time if it cannot fill the
-            # list.
+            # Only one record is requested with a wait, because `consume` waits for the full time
+            # unless it gets the requested number of records.
             first_messages = consumer.consume(1, WAIT_SECONDS)
             next_messages = consumer.consume(_MAX_MESSAGES, 0) if first_messages else []
             yield [message for message in [*first_messages, *next_messages] if _is_record(message)]
@@ -55,17 +57,21 @@ def follow_topics(
 def _start_offsets(
     consumer: Consumer, partitions: Mapping[str, int], begin: StartAt
 ) -> Iterator[TopicPartition]:
-    for topic, count in partitions.items():
-        for number in range(count):
-            partition = TopicPartition(topic, number)
+    for topic, partition_count in partitions.items():
+        for partition_number in range(partition_count):
+            partition = TopicPartition(topic, partition_number)
             try:
-                low, high = consumer.get_watermark_offsets(partition, CALL_TIMEOUT_SECONDS)
+                first_offset, end_offset = consumer.get_watermark_offsets(
+                    partition, CALL_TIMEOUT_SECONDS
+                )
             except KafkaException as error:
                 raise BrokerUnavailable(
                     f'the offsets of "{topic}" cannot be read: {error.args[0].str()}; is the '
                     "broker up?"
                 ) from error
-            yield TopicPartition(topic, number, low if begin is StartAt.BEGINNING else high)
+            yield TopicPartition(
+                topic, partition_number, first_offset if begin is StartAt.BEGINNING else end_offset
+            )
 
 
 def _is_record(message: Message) -> bool:

@@ -43,8 +43,8 @@ def create(
 ) -> None:
     """Create the missing topics of readings, anomalies, dead letters, ledger and state.
 
-    The state topic gets as many partitions as the readings' topic, even if that topic existed
-    before.
+    The state topic gets as many partitions as the readings' topic, even if the readings' topic
+    already exists.
     """
     from sensorwatch.common.kafka.topics import create_topics, topic_plans
     from sensorwatch.common.runtime.settings import load_settings, schema_file
@@ -67,15 +67,15 @@ def create(
         )
 
 
-def created_lines(statuses: Mapping[str, TopicStatus], readings: str) -> Iterator[str]:
+def created_lines(statuses: Mapping[str, TopicStatus], readings_topic: str) -> Iterator[str]:
     """Yield a line with the status of each topic.
 
-    The line has a note if the readings' topic did not exist before.
+    The line of the readings' topic has a note if this topic did not exist before.
     """
     from sensorwatch.common.kafka.topics import TopicStatus
 
     for name, status in statuses.items():
-        is_new_input = name == readings and status is TopicStatus.CREATED
+        is_new_input = name == readings_topic and status is TopicStatus.CREATED
         note = (
             " (the readings' topic did not exist: check [topics] readings)" if is_new_input else ""
         )
@@ -89,9 +89,9 @@ def check(
     ] = 1_000,
     config: ConfigOption = None,
 ) -> None:
-    """Check that every topic exists, and check the latest records against the schema.
+    """Check that every topic exists, and check the latest readings against the schema.
 
-    The exit code is 1 if the schema would reject all of these records.
+    The exit code is 1 if the schema would reject all checked records.
     """
     from sensorwatch.common.kafka.state_check import check_state_topics
     from sensorwatch.common.kafka.topics import require_topics

@@ -1,4 +1,4 @@
-"""Find the model versions that the accounts or the ledger of a consumer group contain."""
+"""Find the model versions that are named in the accounts or the ledger of a consumer group."""
 
 from sensorwatch.common.errors import BrokerUnavailable
 from sensorwatch.common.kafka.ledger_topic import read_ledger
@@ -9,13 +9,13 @@ from sensorwatch.state.committed_accounts import committed_accounts
 def named_versions(settings: Settings) -> frozenset[str]:
     """Return every model version in the committed accounts or the ledger of the group.
 
-    Restoring a memory needs the version of the committed account. Verifying the ledger needs all
-    versions in the ledger. The versions of the snapshots are among them, because the ledger records
-    every change of the version. Raises BrokerUnavailable.
+    To restore a memory, the version of the committed account is needed; to verify the ledger, all
+    versions in the ledger are needed. The ledger also names the versions of all snapshots, because
+    every change of the version is recorded in it. Raises BrokerUnavailable.
     """
     kafka, group = settings.kafka, settings.consumer.group
     try:
-        committed = committed_accounts(kafka, settings.topics.readings, group=group).values()
+        group_accounts = committed_accounts(kafka, settings.topics.readings, group=group).values()
         ledger_records = read_ledger(kafka, settings.ledger_topic, group=group)
     except BrokerUnavailable as error:
         raise BrokerUnavailable(
@@ -25,7 +25,7 @@ def named_versions(settings: Settings) -> frozenset[str]:
         ) from error
     accounts = [
         committed_account.account
-        for committed_account in committed
+        for committed_account in group_accounts
         if committed_account.account is not None
     ]
     accounts += [record.account for record in ledger_records]

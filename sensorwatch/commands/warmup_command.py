@@ -9,10 +9,12 @@ from sensorwatch.common.runtime.printing import print_line
 def warmup() -> None:
     """Compile the kernels of scoring, explanation and training into numba's cache.
 
-    The cache is valid for this version on this CPU type. NUMBA_CACHE_DIR sets its folder. Without
-    the cache, the first start compiles the kernels, and the first rows have to wait.
+    The cache is valid for this version of sensorwatch on this type of CPU. NUMBA_CACHE_DIR sets the
+    cache folder. Without the cache, the first start compiles the kernels, and the first rows have
+    to wait.
     """
-    # Imported here, because the import takes a second and `--help` does not need it.
+    # These modules are imported here, because their import takes a second and `--help` needs
+    # neither.
     from sensorwatch.common.runtime.kernel_compilation import KernelCompilation
     from sensorwatch.common.runtime.kernel_progress import show_share
 

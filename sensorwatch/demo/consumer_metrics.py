@@ -12,34 +12,34 @@ from sensorwatch.common.runtime.metrics import PREFIX
 
 _RATE_SECONDS = 5.0
 _TIMEOUT_SECONDS = 1.0
-_LATENCY = "end_to_end_latency_seconds"
+_LATENCY_METRIC = "end_to_end_latency_seconds"
 
 
 @dataclass(frozen=True, slots=True)
 class ConsumerFigures:
-    """The consumer's metrics at one instant."""
+    """The values that the demo shows about the consumer, from one read of its metrics."""
 
     records: int = 0
     anomalies: int = 0
     dead_letters: int = 0
     anomaly_ratio: float = 0.0
     latency_seconds: float = 0.0
-    """Mean time of the newest records from the record's timestamp to the commit of its outcome."""
+    """Mean time from a record's timestamp to the commit of its outcome, for the newest records."""
     version: str = ""
     rows_per_second: float = 0.0
-    """Mean over the last few seconds."""
+    """Rows per second, as a mean over the last few seconds."""
 
 
 @dataclass(slots=True)
 class MetricsReader:
-    """Reads `/metrics` of the consumer and computes rate and latency from the changes."""
+    """Reads `/metrics` of the consumer; changes between reads give rate and latency."""
 
     address: str
-    _latest: ConsumerFigures = field(default_factory=ConsumerFigures)
-    _records: deque[tuple[float, int]] = field(default_factory=deque)
-    """Times and record counts of the last few seconds."""
+    _latest_figures: ConsumerFigures = field(default_factory=ConsumerFigures)
+    _record_counts: deque[tuple[float, int]] = field(default_factory=deque)
+    """Time and record count of each read in the last few seconds."""
     _latency_total: tuple[float, float] = (0.0, 0.0)
-    """Sum and count of all latencies when the count last changed."""
+    """Sum and count of the latencies at the last read at which the count had changed."""
     _latency: float = 0.0
 
     def read(self, now: float) -> ConsumerFigures:
@@ -49,10 +49,10 @@ class MetricsReader:
         """
         text = http_get(f"{self.address}/metrics")
         if text is not None:
-            self._latest = self._metrics(text, now)
-        return self._latest
+            self._latest_figures = self._parse_metrics(text, now)
+        return self._latest_figures
 
-    def _metrics(self, text: str, now: float) -> ConsumerFigures:
+    def _parse_metrics(self, text: str, now: float) -> ConsumerFigures:
         totals: dict[str, float] = {}
         version = ""
         for family in text_string_to_metric_families(text):
@@ -73,19 +73,22 @@ class MetricsReader:
         )
 
     def _mean_latency(self, totals: dict[str, float]) -> float:
-        total, count = totals.get(f"{_LATENCY}_sum", 0.0), totals.get(f"{_LATENCY}_count", 0.0)
-        previous_total, previous_count = self._latency_total
-        if count > previous_count:
-            self._latency_total = (total, count)
-            self._latency = (total - previous_total) / (count - previous_count)
+        latency_sum, latency_count = (
+            totals.get(f"{_LATENCY_METRIC}_sum", 0.0),
+            totals.get(f"{_LATENCY_METRIC}_count", 0.0),
+        )
+        previous_sum, previous_count = self._latency_total
+        if latency_count > previous_count:
+            self._latency_total = (latency_sum, latency_count)
+            self._latency = (latency_sum - previous_sum) / (latency_count - previous_count)
         return self._latency
 
     def _rate(self, now: float, records: int) -> float:
-        self._records.append((now, records))
-        while len(self._records) > 2 and now - self._records[0][0] > _RATE_SECONDS:
-            self._records.popleft()
-        start, start_records = self._records[0]
-        return (records - start_records) / (now - start) if now > start else 0.0
+        self._record_counts.append((now, records))
+        while len(self._record_counts) > 2 and now - self._record_counts[0][0] > _RATE_SECONDS:
+            self._record_counts.popleft()
+        start_time, start_records = self._record_counts[0]
+        return (records - start_records) / (now - start_time) if now > start_time else 0.0
 
 
 def http_get(url: str) -> str | None:

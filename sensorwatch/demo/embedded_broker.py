@@ -1,4 +1,4 @@
-"""A broker inside this process, for demonstrations and quick tests: librdkafka's mock cluster."""
+"""A Kafka broker in this process, for demonstrations and quick tests: librdkafka's mock cluster."""
 
 from types import TracebackType
 from typing import Final, Self
@@ -12,7 +12,7 @@ _TIMEOUT_SECONDS: Final = 10.0
 
 
 class EmbeddedBroker:
-    """A Kafka broker on loopback, in the memory of this process.
+    """A Kafka broker on a loopback address, which keeps its records in the memory of this process.
 
     Other processes on the machine may connect to `address`. The broker has these limits:
 
@@ -30,7 +30,7 @@ class EmbeddedBroker:
 
     def __init__(self) -> None:
         """Start the broker. Raises BrokerUnavailable if librdkafka cannot start it."""
-        # The mock cluster ends with the client that created it, so the client must stay open.
+        # librdkafka stops the mock cluster when its client is closed, so the client must stay open.
         try:
             self._client = Producer({"test.mock.num.brokers": 1, "log_level": 0})
             brokers = self._client.list_topics(timeout=_TIMEOUT_SECONDS).brokers

@@ -14,10 +14,10 @@ from sensorwatch.trainer.dataset import read_data
 from sensorwatch.trainer.training import train
 
 TRAINING_JOBS = (CSV_JOB, SCORING_JOB)
-"""The compilation jobs that the training needs. The remaining job, JSON, is for the consumer."""
+"""The compilation jobs that the training needs; only the consumer needs the remaining job."""
 
 Step = Callable[[str], object]
-"""Called with a description of each step."""
+"""A function that the demo calls with a description of each step."""
 
 
 def simulate_training_rows(scenario: Scenario, data: Path, step: Step) -> None:
@@ -39,12 +39,12 @@ def wait_for_kernels(
     if not compilation.is_running(jobs):
         return
     step("compiling the detector for this CPU (only the first time)")
-    with show_share(step) as show:
+    with show_share(step) as show_progress:
 
         def on_share(share: float) -> None:
             if stopping():
                 raise KeyboardInterrupt
-            show(share)
+            show_progress(share)
 
         for error in compilation.wait(on_share, jobs):
             step(f"a process that compiles failed ({error}), so this process compiles")

@@ -1,4 +1,4 @@
-"""The account of the demo: independent counts show that every record has one outcome."""
+"""The account of the demo: a comparison of independent counts of the records of a run."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -24,22 +24,25 @@ _POLL_SECONDS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """The records of one run, counted independently by producer, broker, ledger and reader."""
+    """Record counts of one run, made independently by producer, broker, ledger and reader."""
 
     delivered: int
     """Records that the broker acknowledged to the demo's producer."""
     failed: int
     """Records that the producer could not deliver."""
     records_in: int
-    """Records in the readings' topic by its end offsets, including records of other producers."""
+    """Records of all producers in the readings' topic, according to its end offsets."""
     accounts: Sequence[Account]
     """The account of each partition, from the committed offset's metadata."""
     events: int
-    """Events of anomalous rows that were read back. Each id counts once."""
+    """Events of anomalous rows that were read from the anomaly topic.
+
+    Events with the same id count once.
+    """
     dead_letters: int
-    """Dead letters that were read back. Each id counts once."""
+    """Dead letters that were read from their topic. Dead letters with the same id count once."""
     duplicates: int = 0
-    """Events and dead letters that were read back a second time."""
+    """Events and dead letters with an id that was already read."""
 
     @property
     def normal(self) -> int:
@@ -53,7 +56,7 @@ class Counts:
 
 
 def equation(counts: Counts) -> str:
-    """Return one line that shows records in, normal rows, anomalies and dead letters."""
+    """Return the equation "records in = normal + anomalies + dead letters" with its numbers."""
     return (
         f"records in {counts.records_in} = normal {counts.normal} + anomalies {counts.events} "
         f"+ dead letters {counts.dead_letters}"
@@ -61,7 +64,7 @@ def equation(counts: Counts) -> str:
 
 
 def discrepancies(counts: Counts) -> list[str]:
-    """Return a text for each difference between the counts; [] if each record has one outcome."""
+    """Return a text for each failed check; [] if every record has exactly one outcome."""
     consumed = sum(account.consumed for account in counts.accounts)
     anomalies = sum(account.anomalies for account in counts.accounts)
     dead_letters = sum(account.dead_letters for account in counts.accounts)
@@ -96,15 +99,19 @@ def discrepancies(counts: Counts) -> list[str]:
 
 
 def count_records(services: Services, delivery: DeliveryCounts, watcher: TopicWatcher) -> Counts:
-    """Wait until the consumer has processed every record, stop the consumer, and count.
+    """Wait until the consumer has processed every record, stop the consumer, and count the records.
 
-    Call it after the row feed has stopped. If the consumer or the watcher does not reach the end in
-    time, the counts differ. Raises BrokerUnavailable if the broker does not answer.
+    Call this function after the row feed has stopped. If the consumer or the watcher does not reach
+    the last record in time, the counts differ. Raises BrokerUnavailable if the broker does not
+    answer.
     """
-    end_offsets, committed = _drain(services)
-    # Records that another producer sent after the end offsets were read are committed, too.
-    records_in = sum(max(pair) for pair in zip(end_offsets, _next_offsets(committed), strict=True))
-    accounts = _accounts(committed)
+    end_offsets, committed_offsets = _drain(services)
+    # Another producer may have sent records after the end offsets were read; the committed offsets
+    # include these records.
+    records_in = sum(
+        max(offsets) for offsets in zip(end_offsets, _next_offsets(committed_offsets), strict=True)
+    )
+    accounts = _accounts(committed_offsets)
     events = sum(account.anomalies for account in accounts)
     dead_letters = sum(account.dead_letters for account in accounts)
     _wait_until(
@@ -125,7 +132,7 @@ def count_records(services: Services, delivery: DeliveryCounts, watcher: TopicWa
 
 
 def _drain(services: Services) -> tuple[list[int], list[TopicPartition]]:
-    """Wait until the consumer reaches the end offsets, and stop it.
+    """Wait until the consumer has committed the end offsets, and stop the consumer.
 
     Return the end offsets and the committed offsets.
     """
@@ -135,12 +142,12 @@ def _drain(services: Services) -> tuple[list[int], list[TopicPartition]]:
     try:
         end_offsets = _end_offsets(reader, topic)
         _wait_until(
-            lambda: _has_reached(_committed(reader, topic), end_offsets),
+            lambda: _has_reached(_committed_offsets(reader, topic), end_offsets),
             seconds=DRAIN_SECONDS,
             check=services.consumer.check,
         )
         services.consumer.stop()
-        return end_offsets, _committed(reader, topic)
+        return end_offsets, _committed_offsets(reader, topic)
     except KafkaException as error:
         raise BrokerUnavailable(
             f"the committed offsets cannot be read: {error.args[0].str()}"
@@ -152,7 +159,10 @@ def _drain(services: Services) -> tuple[list[int], list[TopicPartition]]:
 def _wait_until(
     condition: Callable[[], bool], *, seconds: float, check: Callable[[], object]
 ) -> None:
-    """Wait until the condition is true, at most for `seconds`. `check` is called while waiting."""
+    """Wait until the condition is true, at most for `seconds`.
+
+    `check` is called again and again, and may raise an error.
+    """
     deadline = time.monotonic() + seconds
     while not condition() and time.monotonic() < deadline:
         check()
@@ -162,27 +172,28 @@ def _wait_until(
 def _end_offsets(reader: Consumer, topic: str) -> list[int]:
     """Return the end offset of each partition, which is the number of its records."""
     return [
-        reader.get_watermark_offsets(TopicPartition(topic, number), _CALL_SECONDS)[1]
-        for number in range(PARTITIONS)
+        reader.get_watermark_offsets(TopicPartition(topic, partition_number), _CALL_SECONDS)[1]
+        for partition_number in range(PARTITIONS)
     ]
 
 
-def _committed(reader: Consumer, topic: str) -> list[TopicPartition]:
-    partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
-    committed: list[TopicPartition] = reader.committed(partitions, _CALL_SECONDS)
-    return committed
+def _committed_offsets(reader: Consumer, topic: str) -> list[TopicPartition]:
+    partitions = [TopicPartition(topic, partition_number) for partition_number in range(PARTITIONS)]
+    committed_offsets: list[TopicPartition] = reader.committed(partitions, _CALL_SECONDS)
+    return committed_offsets
 
 
-def _has_reached(committed: list[TopicPartition], end_offsets: list[int]) -> bool:
+def _has_reached(committed_offsets: list[TopicPartition], end_offsets: list[int]) -> bool:
     return all(
-        offset >= end for offset, end in zip(_next_offsets(committed), end_offsets, strict=True)
+        offset >= end_offset
+        for offset, end_offset in zip(_next_offsets(committed_offsets), end_offsets, strict=True)
     )
 
 
-def _next_offsets(committed: list[TopicPartition]) -> list[int]:
-    return [max(0, entry.offset) for entry in committed]
+def _next_offsets(committed_offsets: list[TopicPartition]) -> list[int]:
+    return [max(0, entry.offset) for entry in committed_offsets]
 
 
-def _accounts(committed: list[TopicPartition]) -> list[Account]:
-    accounts = (from_metadata(entry.metadata, entry.offset) for entry in committed)
+def _accounts(committed_offsets: list[TopicPartition]) -> list[Account]:
+    accounts = (from_metadata(entry.metadata, entry.offset) for entry in committed_offsets)
     return [account for account in accounts if account is not None]

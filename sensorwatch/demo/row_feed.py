@@ -16,7 +16,7 @@ from sensorwatch.producer.sink import DeliveryCounts, deliver
 
 
 class RowFeed:
-    """Sends rows at the scenario's rate until `stop` is called."""
+    """Sends rows at the rate of the scenario, in a thread, until `stop` is called."""
 
     def __init__(self, scenario: Scenario, kafka: Mapping[str, Any], topic: str) -> None:
         """Connect to the broker and start to send. Raises BrokerUnavailable."""
@@ -26,19 +26,19 @@ class RowFeed:
             kafka, topic, stopping=self._stopping.is_set, logger=silent_logger()
         )
         self.sent = 0
-        """Number of rows that the Kafka client was given so far."""
+        """Number of rows that were passed to the Kafka client so far."""
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="row-feed")
-        self._counts = self._thread.submit(self._send)
+        self._delivery_counts = self._thread.submit(self._send)
 
     def check(self) -> None:
         """Raise the error that ended the thread, if the thread failed."""
-        if self._counts.done():
-            self._counts.result()
+        if self._delivery_counts.done():
+            self._delivery_counts.result()
 
     def stop(self) -> DeliveryCounts:
-        """Stop sending, wait for the broker's acknowledgements and return the counts."""
+        """Stop sending, wait for the broker's acknowledgements, and return the delivery counts."""
         self._stopping.set()
-        return self._counts.result()
+        return self._delivery_counts.result()
 
     def _send(self) -> DeliveryCounts:
         rate = self._scenario.rate
@@ -48,9 +48,11 @@ class RowFeed:
             clock=time.monotonic,
             sleep=self._stopping.wait,
         )
-        return deliver(batches, self._sink, stopping=self._stopping.is_set, on_sent=self._count)
+        return deliver(
+            batches, self._sink, stopping=self._stopping.is_set, on_sent=self._count_sent_rows
+        )
 
-    def _count(self, rows: int) -> None:
+    def _count_sent_rows(self, rows: int) -> None:
         self.sent += rows
 
     def __enter__(self) -> Self:

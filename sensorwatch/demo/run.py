@@ -8,7 +8,7 @@ from sensorwatch.common.runtime.kernel_compilation import KernelCompilation
 from sensorwatch.demo.consumer_metrics import MetricsReader
 from sensorwatch.demo.record_account import Counts, count_records, discrepancies
 from sensorwatch.demo.row_feed import RowFeed
-from sensorwatch.demo.scenario import RATE, SENSORS, Scenario
+from sensorwatch.demo.scenario import ROWS_PER_SECOND, SENSORS, Scenario
 from sensorwatch.demo.score import Observations, score
 from sensorwatch.demo.screens import DemoState, Screen
 from sensorwatch.demo.services import Services, start_services
@@ -20,19 +20,21 @@ from sensorwatch.producer.stop_signals import StopSignal
 def run_demo(
     scenario: Scenario, screen: Screen, stop: StopSignal, compilation: KernelCompilation
 ) -> None:
-    """Start the services, show the run until its end or a stop request, and print the summary.
+    """Start the services, show their work until the end or a stop request, and print the summary.
 
     Raises CheckFailed if a service ends early or if a record does not have exactly one outcome.
     """
     with start_services(
-        scenario, compilation, announce=screen.step, stopping=stop.requested
+        scenario, compilation, on_step=screen.step, stopping=stop.requested
     ) as services:
         settings = services.settings
         with (
             TopicWatcher(settings) as watcher,
             RowFeed(scenario, settings.kafka, settings.topics.readings) as feed,
         ):
-            screen.step(f"{SENSORS} sensors send {RATE:g} rows/s for {scenario.seconds:g} s")
+            screen.step(
+                f"{SENSORS} sensors send {ROWS_PER_SECOND:g} rows/s for {scenario.seconds:g} s"
+            )
             screen.show_addresses(services)
             with screen.live():
                 _show_until_end(scenario, screen, stop, services, feed, watcher)

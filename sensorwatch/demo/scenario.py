@@ -9,22 +9,22 @@ from sensorwatch.common.simulation.faults import FaultKind
 from sensorwatch.common.simulation.stream import Chunk, Simulation, simulate
 
 SENSORS = 50
-RATE = 1_000.0
-"""Rows per second. The embedded broker stores far more rows than arrive between two reads."""
+ROWS_PER_SECOND = 1_000.0
+"""Rows per second. At this rate, the embedded broker deletes no row before the demo has read it."""
 INTERVAL_SECONDS = 600.0
 TRAINING_DAYS = 7
 TRAINING_ROWS = SENSORS * TRAINING_DAYS * 144
-START = 1_704_067_200_000_000
+FIRST_EVENT_TIME = 1_704_067_200_000_000
 """Event time of the first row: 2024-01-01T00:00:00Z in microseconds.
 
 One second of the demo is 200 simulated minutes, so a run of one hour ends in May 2025. No event
 time is in the future."""
 FAULT_KINDS = tuple(kind for kind in FaultKind if kind is not FaultKind.DROPOUT)
 """All kinds of faults except dropout, because a missing row cannot have a label."""
-FAULTS = FaultPlan(rate=0.001, kinds=FAULT_KINDS, size=10.0)
+FAULT_PLAN = FaultPlan(rate=0.001, kinds=FAULT_KINDS, size=10.0)
 SEED = 1
 
-_CHUNK_ROWS = 1_000  # a divisor of TRAINING_ROWS, so the live rows start with a complete chunk
+_CHUNK_ROWS = 1_000  # a divisor of TRAINING_ROWS, so the live rows start at a chunk's start
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Scenario:
     """The parameters of one run. The same seed gives the same rows."""
 
     seconds: float
-    rate: float = RATE
+    rate: float = ROWS_PER_SECOND
     seed: int = SEED
 
 
@@ -42,8 +42,8 @@ def healthy_rows(scenario: Scenario) -> Iterator[Chunk]:
 
 
 def live_rows(scenario: Scenario) -> Iterator[Chunk]:
-    """Yield an endless stream of rows with labelled faults, which follow the training data."""
-    chunks = simulate(_simulation(scenario, FAULTS, None))
+    """Yield rows with labelled faults without end; their times follow the training data."""
+    chunks = simulate(_simulation(scenario, FAULT_PLAN, None))
     return islice(chunks, TRAINING_ROWS // _CHUNK_ROWS, None)
 
 
@@ -52,7 +52,7 @@ def _simulation(scenario: Scenario, faults: FaultPlan | None, rows: int | None) 
         sensors=SENSORS,
         rows=rows,
         seed=scenario.seed,
-        start=START,
+        start=FIRST_EVENT_TIME,
         interval_seconds=INTERVAL_SECONDS,
         faults=faults,
         chunk_rows=_CHUNK_ROWS,

@@ -12,13 +12,13 @@ _MALFORMED = FaultKind.MALFORMED.value
 
 @dataclass(slots=True)
 class Observations:
-    """The labels, alarms and dead letters that were read from the topics, by record.
+    """The labels, alarms and dead letters that were read from the topics, for each input record.
 
     The topics may be read in any order. The records of a partition must be added in offset order.
     """
 
     rows: int = 0
-    """Number of input records, with and without a label."""
+    """Number of all input records, with or without a label."""
     fault_episodes: list[str] = field(default_factory=list)
     """The kind of fault of each fault episode."""
     labels: dict[Coordinates, int] = field(default_factory=dict)
@@ -26,19 +26,22 @@ class Observations:
     alarms: dict[Coordinates, str] = field(default_factory=dict)
     """The id of the alarm episode of each anomalous row."""
     dead_letters: set[Coordinates] = field(default_factory=set)
-    _open: dict[bytes | None, int] = field(default_factory=dict)
-    """The current fault episode of each sensor whose newest record has a label."""
+    _open_episodes: dict[bytes | None, int] = field(default_factory=dict)
+    """For each sensor whose newest record has a label, the fault episode of this record."""
 
     def add_record(self, record: Coordinates, key: bytes | None, label: str) -> None:
-        """Add an input record. Consecutive records of a sensor with one label are an episode."""
+        """Add an input record.
+
+        Consecutive records of a sensor with the same label form one fault episode.
+        """
         self.rows += 1
         if not label:
-            self._open.pop(key, None)
+            self._open_episodes.pop(key, None)
             return
-        episode = self._open.get(key)
+        episode = self._open_episodes.get(key)
         if episode is None or self.fault_episodes[episode] != label:
             self.fault_episodes.append(label)
-            episode = self._open[key] = len(self.fault_episodes) - 1
+            episode = self._open_episodes[key] = len(self.fault_episodes) - 1
         self.labels[record] = episode
 
 
@@ -67,17 +70,17 @@ class Ratio:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Recall and precision, by row and by episode."""
+    """Recall and precision of the alarms, for rows and for episodes."""
 
     kinds: tuple[KindScore, ...]
     row_precision: Ratio
     """Share of all alarms that were raised by labelled rows."""
     episode_precision: Ratio
-    """Share of all alarm episodes that have at least one labelled row."""
+    """Share of all alarm episodes that contain at least one labelled row."""
     false_alarms: Ratio
     """Share of all healthy rows that raised an alarm."""
     false_alarms_beside_faults: int
-    """Number of false alarms in alarm episodes that also have a labelled row."""
+    """Number of false alarms in alarm episodes that contain a labelled row."""
 
     @property
     def row_recall(self) -> Ratio:
@@ -132,7 +135,7 @@ def _kind_scores(observations: Observations) -> Iterator[KindScore]:
 
 
 def _sort_kinds(kinds: Counter[str]) -> Iterator[str]:
-    """Yield the kinds of faults in the simulator's order, then unknown kinds by name."""
+    """Yield the kinds of faults in the simulator's order, then unknown kinds sorted by name."""
     simulator_kinds = [kind.value for kind in FaultKind]
     yield from (kind for kind in simulator_kinds if kind in kinds)
     yield from sorted(set(kinds) - set(simulator_kinds))

@@ -1,4 +1,4 @@
-"""The output of the demo: a live view on a terminal, or plain lines in a file or pipe."""
+"""The two kinds of output of the demo: a live view on a terminal; plain lines in a file or pipe."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,15 +31,15 @@ from sensorwatch.demo.texts import addresses
 _MAX_REASONS = 4
 _MAX_SENSORS = 10
 _FIXED_LINES = 12
-"""Number of lines of the live view without the lines of the sensors."""
+"""Number of lines of the live view other than its lines with a sensor."""
 
 
 @dataclass(frozen=True, slots=True)
 class DemoState:
-    """The values that the screen shows at one instant."""
+    """The values that one update of the screen shows."""
 
     elapsed: float
-    """Seconds since the first row."""
+    """Seconds since the simulated sensors started."""
     seconds: float
     """Duration of the whole run in seconds."""
     sent: int
@@ -51,7 +51,7 @@ class DemoState:
 
 
 class Screen(Protocol):
-    """The output of the demo."""
+    """The output of the demo; `LiveScreen` and `PlainScreen` implement it."""
 
     every_seconds: float
     """Seconds between two calls of `update`."""
@@ -82,7 +82,7 @@ class PlainScreen:
         self._printed_event: object = None
 
     def step(self, text: str) -> None:
-        """Print the step with the seconds since the start."""
+        """Print the step with the seconds since the demo started."""
         print_line(f"[{time.monotonic() - self._start_time:5.1f} s] {text} ...")
 
     def print(self, text: str, style: str) -> None:  # noqa: ARG002 - plain lines have no styles
@@ -90,7 +90,7 @@ class PlainScreen:
         print_line(text)
 
     def show_addresses(self, services: Services) -> None:
-        """Print each address with its commands."""
+        """Print the address of each service, with commands that use it."""
         for name, address, commands in addresses(services):
             print_line(f"{name:<12}{address}")
             for command in commands:
@@ -116,7 +116,7 @@ class PlainScreen:
 
 
 class LiveScreen:
-    """Draws a view that is updated in place, below the lines that are printed once."""
+    """Draws a view that is updated in place, and prints all other lines above the view."""
 
     every_seconds = 0.25
 
@@ -126,7 +126,7 @@ class LiveScreen:
         self._start_time = time.monotonic()
 
     def step(self, text: str) -> None:
-        """Print the step with the seconds since the start."""
+        """Print the step with the seconds since the demo started."""
         elapsed = f"{time.monotonic() - self._start_time:5.1f} s "
         self._console.print(styled((elapsed, "dim"), f" {text} ..."))
 
@@ -135,7 +135,7 @@ class LiveScreen:
         self._console.print(styled((text, style)), soft_wrap=True)
 
     def show_addresses(self, services: Services) -> None:
-        """Print each address, with commands that can be copied into another terminal."""
+        """Print the address of each service, with commands to copy into another terminal."""
         self._console.print()
         for name, address, commands in addresses(services):
             self._console.print(styled((f"{name:<12}", "bold green"), address), soft_wrap=True)
@@ -177,12 +177,12 @@ def _overview(state: DemoState) -> Panel:
         _labelled_value("anomalies", f"{metrics.anomalies:,}"),
         _labelled_value("dead letters", f"{metrics.dead_letters:,}"),
     )
-    bar = ProgressBar(
+    progress_bar = ProgressBar(
         total=state.seconds, completed=min(state.elapsed, state.seconds), complete_style="green"
     )
     remaining = max(0.0, state.seconds - state.elapsed)
     return Panel(
-        Group(grid, _reason_line(state.reasons), bar),
+        Group(grid, _reason_line(state.reasons), progress_bar),
         title=styled(f"sensorwatch demo, model {metrics.version or '...'}"),
         subtitle=styled(f"{remaining:.0f} s to go"),
         border_style="green",
@@ -218,16 +218,16 @@ def _alarm_table(latest: Sequence[Event | ClosingEvent], lines: int) -> Renderab
         overflow="ellipsis",
         ratio=1,
     )
-    # Each sensor has one line, because the events of a long fault would fill the screen.
-    newest = {event.sensor_id: event for event in latest}
-    order = dict.fromkeys(event.sensor_id for event in reversed(latest))
-    alarms = {event.sensor_id: event for event in latest if isinstance(event, Event)}
-    for sensor in islice(order, lines):
-        event = newest[sensor]
+    # Each sensor has only one line, because all events of a long fault would fill the screen.
+    newest_events = {event.sensor_id: event for event in latest}
+    sensor_order = dict.fromkeys(event.sensor_id for event in reversed(latest))
+    alarms_by_sensor = {event.sensor_id: event for event in latest if isinstance(event, Event)}
+    for sensor in islice(sensor_order, lines):
+        event = newest_events[sensor]
         table.add_row(
             styled(event.event_time[:16].replace("T", " ")),
             styled(sensor),
-            *_episode_cells(event, alarms.get(sensor)),
+            *_episode_cells(event, alarms_by_sensor.get(sensor)),
         )
     return table
 
@@ -245,9 +245,9 @@ def _episode_cells(event: Event | ClosingEvent, alarm: Event | None) -> Iterator
         return
     yield str(event.episode.rows)
     yield styled((event.severity, SEVERITY_STYLES.get(event.severity, "")))
-    yield f"{event.worst:.2f}"
+    yield f"{event.worst_score:.2f}"
     yield styled(*short_reason(event))
 
 
-def _reason_of(closing: ClosingEvent, alarm: Event | None) -> Iterator[tuple[str, str]]:
-    return closing_text(closing) if alarm is None else short_reason(alarm)
+def _reason_of(closing_event: ClosingEvent, alarm: Event | None) -> Iterator[tuple[str, str]]:
+    return closing_text(closing_event) if alarm is None else short_reason(alarm)

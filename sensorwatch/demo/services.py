@@ -1,4 +1,4 @@
-"""The services of the demo: an embedded broker, and API and consumer as child processes."""
+"""The services of the demo: a broker in this process, and API and consumer as child processes."""
 
 import json
 import os
@@ -31,9 +31,9 @@ START_SECONDS = 120.0
 _STOP_SECONDS = 8.0
 _POLL_SECONDS = 0.05
 _LOG_LINES = 15
-_PROJECT = Path(__file__).parents[2]
-_SCHEMA = Path(__file__).parents[1] / "schemas" / "default.toml"
-_CONFIG = """\
+_PROJECT_FOLDER = Path(__file__).parents[2]
+_SCHEMA_FILE = Path(__file__).parents[1] / "schemas" / "default.toml"
+_CONFIG_TEMPLATE = """\
 # The configuration of a running `sensorwatch demo`; it is deleted when the demo ends.
 [kafka]
 "bootstrap.servers" = {broker}
@@ -49,37 +49,38 @@ http_port = 0
 port = 0
 """
 
-Result = TypeVar("Result")
+T = TypeVar("T")
 
 
 class ServiceProcess:
-    """A child process `python -m MODULE ...` that writes its log to a file."""
+    """A child process `python -m MODULE ...`, whose output is written to a log file."""
 
     def __init__(self, name: str, command: Sequence[str], *, log: Path) -> None:
-        """Start the process. A `with` block stops the process at its end."""
+        """Start the process. At the end of a `with` block, the process is stopped."""
         self.name = name
         self._log = log
-        # Settings in the environment are for the user's own broker, so the demo must ignore them.
+        # Settings in environment variables are for the user's own broker, so the demo must ignore
+        # them.
         environment = {
             name: value
             for name, value in os.environ.items()
             if not name.startswith("SENSORWATCH__")
         }
-        with log.open("wb") as output:
+        with log.open("wb") as log_output:
             self._process = subprocess.Popen(  # noqa: S603 - the command is a module of this project
                 [sys.executable, "-m", *command],
                 stdin=subprocess.DEVNULL,
-                stdout=output,
+                stdout=log_output,
                 stderr=subprocess.STDOUT,
                 env={**environment, "SENSORWATCH__LOG__FORMAT": "json"},
-                cwd=_PROJECT,
-                # In its own session, the child does not receive Ctrl-C. The demo stops its
-                # children in the right order.
+                cwd=_PROJECT_FOLDER,
+                # A child in its own session does not receive Ctrl-C; the demo stops its children in
+                # the right order.
                 start_new_session=True,
             )
 
-    def logged(self, field: str) -> str | None:
-        """Return the newest value of a field in the log, or None if no line has the field."""
+    def logged_value(self, field: str) -> str | None:
+        """Return a field's value in the newest log line that has the field, or None."""
         for line in reversed(self._log_lines()):
             with suppress(ValueError):
                 entry = json.loads(line)
@@ -87,13 +88,11 @@ class ServiceProcess:
                     return str(entry[field])
         return None
 
-    def wait_for(
-        self, probe: Callable[[], Result | None], *, stopping: Callable[[], bool]
-    ) -> Result:
+    def wait_for(self, probe: Callable[[], T | None], *, stopping: Callable[[], bool]) -> T:
         """Call `probe` until it returns a value, and return the value.
 
-        Raises CheckFailed with the end of the log if the process ends or START_SECONDS pass. Raises
-        KeyboardInterrupt if `stopping` returns True.
+        Raises CheckFailed with the end of the log if the process ends, or after START_SECONDS.
+        Raises KeyboardInterrupt if `stopping` returns True.
         """
         deadline = time.monotonic() + START_SECONDS
         while (result := probe()) is None:
@@ -109,9 +108,9 @@ class ServiceProcess:
 
     def check(self) -> None:
         """Raise CheckFailed with the end of the log if the process has ended."""
-        code = self._process.poll()
-        if code is not None:
-            raise CheckFailed(f"the {self.name} ended with exit code {code}{self._log_end()}")
+        exit_code = self._process.poll()
+        if exit_code is not None:
+            raise CheckFailed(f"the {self.name} ended with exit code {exit_code}{self._log_end()}")
 
     def stop(self) -> None:
         """Terminate the process, and kill it if it does not end in time.
@@ -151,7 +150,7 @@ class Services:
 
     settings: Settings
     config: Path
-    """The configuration file, with which other commands can use the demo's broker."""
+    """The configuration file; other commands need it to use the broker of the demo."""
     broker: str
     consumer: ServiceProcess
     consumer_address: str
@@ -164,20 +163,20 @@ def start_services(
     scenario: Scenario,
     compilation: KernelCompilation,
     *,
-    announce: Callable[[str], object],
+    on_step: Callable[[str], object],
     stopping: Callable[[], bool],
 ) -> Iterator[Services]:
     """Start all services with a first model; stop them and delete their files at the end.
 
-    `compilation`: the running compilation of the kernels; it is closed when it is done. Raises
-    KeyboardInterrupt if `stopping` returns True before all services are ready. Raises CheckFailed
-    if a service ends.
+    `compilation`: the running compilation of the kernels; this function closes it when every kernel
+    is compiled. Raises KeyboardInterrupt if `stopping` returns True before all services are ready.
+    Raises CheckFailed if a service ends.
     """
 
     def step(text: str) -> None:
         if stopping():
             raise KeyboardInterrupt
-        announce(text)
+        on_step(text)
 
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sensorwatch-demo-")))
@@ -187,7 +186,7 @@ def start_services(
         settings = load_settings(config, environ={}).settings
         _create_topics(broker, settings)
 
-        def start(name: str, *command: str) -> ServiceProcess:
+        def start_service(name: str, *command: str) -> ServiceProcess:
             arguments = [*command, "--config", str(config)]
             process = ServiceProcess(name, arguments, log=folder / f"{name}.log")
             return stack.enter_context(process)
@@ -196,12 +195,12 @@ def start_services(
         simulate_training_rows(scenario, data, step)
         wait_for_kernels(compilation, TRAINING_JOBS, step, stopping)
         # The API loads its code while the model is trained, and waits for a champion.
-        api = start("API", "sensorwatch", "serve")
+        api = start_service("API", "sensorwatch", "serve")
         train_first_model(settings, data, step)
         wait_for_kernels(compilation, JOBS, step, stopping)
         compilation.close()
         step("starting the consumer")
-        consumer = start("consumer", "sensorwatch.consumer")
+        consumer = start_service("consumer", "sensorwatch.consumer")
         yield Services(
             settings=settings,
             config=config,
@@ -223,21 +222,21 @@ def _create_topics(broker: EmbeddedBroker, settings: Settings) -> None:
 def _wait_until_ready(
     process: ServiceProcess, address_field: str, stopping: Callable[[], bool]
 ) -> str:
-    """Wait until a service has logged its address and reports ready; return the address."""
-    address = process.wait_for(lambda: process.logged(address_field), stopping=stopping)
+    """Wait until a service has logged its address and is ready (`/readyz`); return the address."""
+    address = process.wait_for(lambda: process.logged_value(address_field), stopping=stopping)
     process.wait_for(lambda: http_get(f"{address}/readyz"), stopping=stopping)
     return address
 
 
 def _write_config(folder: Path, broker: str) -> Path:
-    if not _SCHEMA.exists():
-        raise UsageError(f"there is no file {_SCHEMA}: install sensorwatch again")
+    if not _SCHEMA_FILE.exists():
+        raise UsageError(f"there is no file {_SCHEMA_FILE}: install sensorwatch again")
     config = folder / "sensorwatch.toml"
-    # A JSON string of printable text is also a valid TOML string.
+    # For printable text, a JSON string is also a valid TOML string.
     quoted_values = {
         "broker": json.dumps(broker),
-        "schema": json.dumps(str(_SCHEMA), ensure_ascii=False),
+        "schema": json.dumps(str(_SCHEMA_FILE), ensure_ascii=False),
         "registry": json.dumps(str(folder / "registry"), ensure_ascii=False),
     }
-    config.write_text(_CONFIG.format(**quoted_values), encoding="utf-8")
+    config.write_text(_CONFIG_TEMPLATE.format(**quoted_values), encoding="utf-8")
     return config

@@ -10,12 +10,18 @@ from sensorwatch.demo.score import KindScore, Ratio, Score
 from sensorwatch.demo.services import Services
 
 Lines = Iterator[tuple[str, str]]
-"""Lines of text. Each line has its rich style."""
+"""Lines of text, each with its style (a style name of rich)."""
 
-_PLAIN, _HEAD, _DIM, _GOOD, _BAD = "", "bold", "dim", "bold green", "bold red"
-_ROWS = '{"rows":[{"timestamp":"2024-02-01T12:00:00","x1":30,"x2":72,"x3":-5}]}'
-_FEW_RECORDS = 20_000
-_CLIENTS = "# or another client built on librdkafka"
+_PLAIN_STYLE, _HEADING_STYLE, _DIM_STYLE, _GOOD_STYLE, _BAD_STYLE = (
+    "",
+    "bold",
+    "dim",
+    "bold green",
+    "bold red",
+)
+_EXAMPLE_REQUEST = '{"rows":[{"timestamp":"2024-02-01T12:00:00","x1":30,"x2":72,"x3":-5}]}'
+_MIN_RECORDS_FOR_FIGURES = 20_000
+_CLIENT_NOTE = "# or another client built on librdkafka"
 
 _NOTES = """\
 The model was trained without labels. It compares each row with a forecast from
@@ -25,23 +31,23 @@ detected if it became a dead letter; it counts in recall only."""
 
 
 def addresses(services: Services) -> Iterator[tuple[str, str, list[str]]]:
-    """Yield each service's name, its address, and commands that use it."""
+    """Yield the name and address of each service, and commands that use the service."""
     settings, api, consumer = services.settings, services.api_address, services.consumer_address
     topics = [*settings.topics.model_dump(exclude={"ledger", "state"}).values()]
-    names = " ".join([*topics, settings.ledger_topic, settings.state_topic])
+    topic_names = " ".join([*topics, settings.ledger_topic, settings.state_topic])
     yield (
         "Kafka",
-        f"{services.broker}, topics {names}",
+        f"{services.broker}, topics {topic_names}",
         [
             f"{_sensorwatch_command()} tail --config {shlex.quote(str(services.config))}",
-            f"kcat -b {services.broker} -t {settings.topics.anomalies} -C -o end  {_CLIENTS}",
+            f"kcat -b {services.broker} -t {settings.topics.anomalies} -C -o end  {_CLIENT_NOTE}",
         ],
     )
     yield (
         "API",
         f"{api}, documentation {api}/docs",
         [
-            f"curl -s {api}/predict -H content-type:application/json -d '{_ROWS}'",
+            f"curl -s {api}/predict -H content-type:application/json -d '{_EXAMPLE_REQUEST}'",
             f"curl -s {api}/health",
         ],
     )
@@ -58,46 +64,52 @@ def summary(
 ) -> Lines:
     """Yield the account, the comparison with the fault labels, and commands to try next."""
     yield from _account_lines(counts, reasons)
-    yield "", _PLAIN
-    yield "Alarms compared with the fault labels of the simulator", _HEAD
+    yield "", _PLAIN_STYLE
+    yield "Alarms compared with the fault labels of the simulator", _HEADING_STYLE
     yield from _kind_lines(score)
-    yield "", _PLAIN
+    yield "", _PLAIN_STYLE
     yield from _total_lines(score, target_alert_rate)
-    yield "", _PLAIN
-    yield from ((f"  {line}", _DIM) for line in _NOTES.splitlines())
-    if counts.records_in < _FEW_RECORDS:
-        yield "  A short run has few faults, so these figures are rough.", _DIM
-    yield "", _PLAIN
-    yield "Next", _HEAD
+    yield "", _PLAIN_STYLE
+    yield from ((f"  {line}", _DIM_STYLE) for line in _NOTES.splitlines())
+    if counts.records_in < _MIN_RECORDS_FOR_FIGURES:
+        yield "  A short run has few faults, so these figures are rough.", _DIM_STYLE
+    yield "", _PLAIN_STYLE
+    yield "Next", _HEADING_STYLE
     yield from _next_commands()
 
 
 def _account_lines(counts: Counts, reasons: Mapping[str, int]) -> Lines:
-    yield equation(counts), _HEAD
+    yield equation(counts), _HEADING_STYLE
     problems = discrepancies(counts)
     if problems:
-        yield "The account does NOT add up:", _BAD
-        yield from ((f"  - {problem}", _BAD) for problem in problems)
+        yield "The account does NOT add up:", _BAD_STYLE
+        yield from ((f"  - {problem}", _BAD_STYLE) for problem in problems)
     else:
         yield (
             "The account adds up: the records delivered by the producer, the end offsets of",
-            _GOOD,
+            _GOOD_STYLE,
         )
-        yield "the topic, the ledger, and the events and dead letters read back all agree.", _GOOD
+        yield (
+            "the topic, the ledger, and the events and dead letters read back all agree.",
+            _GOOD_STYLE,
+        )
     if counts.foreign:
-        yield f"{counts.foreign} of the records came from another producer.", _PLAIN
+        yield f"{counts.foreign} of the records came from another producer.", _PLAIN_STYLE
     if counts.duplicates:
-        yield f"{counts.duplicates} results came twice: delivery is at least once here.", _PLAIN
+        yield (
+            f"{counts.duplicates} results came twice: delivery is at least once here.",
+            _PLAIN_STYLE,
+        )
     if reasons:
-        reason_counts = ", ".join(f"{reason} {count}" for reason, count in sorted(reasons.items()))
-        yield f"Dead letters by reason: {reason_counts}", _PLAIN
+        reason_counts = ", ".join(f"{code} {count}" for code, count in sorted(reasons.items()))
+        yield f"Dead letters by reason: {reason_counts}", _PLAIN_STYLE
 
 
 def _kind_lines(score: Score) -> Lines:
     heading = ("fault", "episodes", "detected", "rows", "detected", "row recall")
-    yield _table_line(*heading), _DIM
+    yield _table_line(*heading), _DIM_STYLE
     for kind in score.kinds:
-        yield _table_line(kind.kind, *_cells(kind)), _PLAIN
+        yield _table_line(kind.kind, *_cells(kind)), _PLAIN_STYLE
 
 
 def _cells(kind: KindScore) -> Iterator[str]:
@@ -115,24 +127,30 @@ def _total_lines(score: Score, target_alert_rate: float) -> Lines:
         ("rows", score.row_recall, score.row_precision),
         ("episodes", score.episode_recall, score.episode_precision),
     ):
-        yield f"  {name:<10} recall {_share(recall)}, precision {_share(precision)}", _HEAD
-    yield "  An alarm episode is true if at least one of its alarms is on a labelled row.", _DIM
-    rate = f"{_share(score.false_alarms)} healthy rows; target {target_alert_rate:.1%}"
-    yield f"  false alarm rate {rate}", _PLAIN
+        yield f"  {name:<10} recall {_share(recall)}, precision {_share(precision)}", _HEADING_STYLE
+    yield (
+        "  An alarm episode is true if at least one of its alarms is on a labelled row.",
+        _DIM_STYLE,
+    )
+    rate_text = f"{_share(score.false_alarms)} healthy rows; target {target_alert_rate:.1%}"
+    yield f"  false alarm rate {rate_text}", _PLAIN_STYLE
     rows = score.false_alarms_beside_faults
-    yield f"  {rows} of these rows are in true alarm episodes, which can outlast the fault", _PLAIN
+    yield (
+        f"  {rows} of these rows are in true alarm episodes, which can outlast the fault",
+        _PLAIN_STYLE,
+    )
 
 
 def _next_commands() -> Lines:
-    sample = "data/raw/sample.csv"
+    sample_file = "data/raw/sample.csv"
     commands = {
-        f"{_sensorwatch_command()} produce --out {sample}": "two weeks of rows as CSV",
-        f"{_sensorwatch_command()} train --data {sample}": "a model in ./registry",
+        f"{_sensorwatch_command()} produce --out {sample_file}": "two weeks of rows as CSV",
+        f"{_sensorwatch_command()} train --data {sample_file}": "a model in ./registry",
         f"{_sensorwatch_command()} serve": "the API at 127.0.0.1:8000/docs",
     }
     width = max(map(len, commands))
     for command, purpose in commands.items():
-        yield f"  {command:<{width}}   # {purpose}", _PLAIN
+        yield f"  {command:<{width}}   # {purpose}", _PLAIN_STYLE
 
 
 def _share(ratio: Ratio) -> str:

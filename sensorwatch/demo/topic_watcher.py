@@ -1,6 +1,6 @@
-"""Read the rows, events and dead letters of the demo in a thread.
+"""Read the rows, events and dead letters of the demo in a thread of their own.
 
-The thread reads continuously, because the embedded broker deletes old records.
+The thread reads all the time, because the embedded broker deletes old records.
 """
 
 from collections import Counter, deque
@@ -31,15 +31,14 @@ _LATEST_EVENTS = 300
 
 
 class TopicWatcher:
-    """Reads the topics from their beginning until `stop` is called, without a consumer group."""
+    """Reads three topics of the demo from their beginning until `stop` is called."""
 
     def __init__(self, settings: Settings) -> None:
         """Start the thread that reads."""
         self._settings = settings
         self._stopping = ThreadEvent()
         self.seen = Observations()
-        """All labels, alarms and dead letters so far. The labels, alarms and dead letters are
-        complete after `stop`."""
+        """All labels, alarms and dead letters that were read so far."""
         self.latest: deque[Event | ClosingEvent] = deque(maxlen=_LATEST_EVENTS)
         """The newest events, in order of arrival."""
         self.closings: set[str] = set()
@@ -47,7 +46,7 @@ class TopicWatcher:
         self.reasons: Counter[str] = Counter()
         """The number of dead letters by reason code."""
         self.duplicates = 0
-        """The number of events and dead letters that were read a second time."""
+        """The number of events and dead letters with an id that was already read."""
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="topic-watcher")
         self._reading = self._thread.submit(self._read)
 
@@ -57,7 +56,7 @@ class TopicWatcher:
             self._reading.result()
 
     def has(self, *, rows: int, events: int, dead_letters: int) -> bool:
-        """Return whether at least these numbers of records were read."""
+        """Return True if at least these numbers of records were read."""
         observations = self.seen
         return (
             observations.rows >= rows
@@ -106,7 +105,7 @@ class TopicWatcher:
             self.seen.alarms[record] = event.episode.id or event.event_id
 
     def _add_dead_letter(self, message: Message) -> None:
-        headers = headers_of(message) or []  # a second call of `headers` crashes the client
+        headers = headers_of(message) or []  # a second `message.headers()` crashes the client
         record = _coordinates_of(_text(last_header_value(headers, ID_HEADER)))
         if record is not None:
             self.duplicates += record in self.seen.dead_letters

@@ -1,1 +1,1 @@
-"""The Python interface for notebooks, which takes and returns DataFrames."""
+"""The Python interface for notebooks: its functions take and return DataFrames."""

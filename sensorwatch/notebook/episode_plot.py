@@ -9,15 +9,15 @@ from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.explanation import explain_rows
 from sensorwatch.common.scoring.processing import Outcome
 
-ROWS_AROUND = 60
-"""Number of the sensor's rows that are drawn before the episode, and after it."""
+ROWS_AROUND_EPISODE = 60
+"""Maximum number of the sensor's rows that are drawn before the episode, and also after it."""
 
 
 def draw_episode(detector: Detector, outcome: Outcome, row: int) -> Any:
     """Return a matplotlib figure of an episode, with one panel for each signal of the sensor.
 
-    `row`: position of an anomalous reading of the outcome. Raises UsageError if matplotlib is not
-    installed.
+    `row`: the position in the outcome's readings of an anomalous row of the episode. Raises
+    UsageError if matplotlib is not installed.
     """
     try:
         from matplotlib.figure import Figure
@@ -30,7 +30,9 @@ def draw_episode(detector: Detector, outcome: Outcome, row: int) -> Any:
     sensor_rows = np.flatnonzero(readings.sensor == readings.sensor[row])
     episode_positions = np.flatnonzero(detections.episode[sensor_rows] == detections.episode[row])
     plotted_rows = sensor_rows[
-        max(episode_positions[0] - ROWS_AROUND, 0) : episode_positions[-1] + ROWS_AROUND + 1
+        max(episode_positions[0] - ROWS_AROUND_EPISODE, 0) : episode_positions[-1]
+        + ROWS_AROUND_EPISODE
+        + 1
     ]
     times = readings.event_time[plotted_rows].astype("datetime64[us]")
     signals_by_row = explain_rows(detector, outcome, plotted_rows)
@@ -42,9 +44,11 @@ def draw_episode(detector: Detector, outcome: Outcome, row: int) -> Any:
         zip(detector.schema.signals, panels[:, 0], strict=True)
     ):
         values = readings.values[plotted_rows, column]
-        low = [band[signal.name].expected_low for band in bands]
-        high = [band[signal.name].expected_high for band in bands]
-        panel.fill_between(times, low, high, color="tab:blue", alpha=0.15, label="expected")
+        lower_bounds = [band[signal.name].expected_low for band in bands]
+        upper_bounds = [band[signal.name].expected_high for band in bands]
+        panel.fill_between(
+            times, lower_bounds, upper_bounds, color="tab:blue", alpha=0.15, label="expected"
+        )
         panel.plot(times, values, color="tab:blue", linewidth=1)
         panel.plot(
             times[is_anomalous], values[is_anomalous], "o", color="tab:red", label="anomalous"

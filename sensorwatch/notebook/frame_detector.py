@@ -24,41 +24,35 @@ from sensorwatch.trainer.training import UNREGISTERED, train
 
 @dataclass(frozen=True, slots=True)
 class Detector:
-    """Trains on a DataFrame and scores DataFrames with the same bits as the consumer.
+    """Trains on a DataFrame; scores DataFrames with exactly the scores of the consumer.
 
-    >>> import numpy as np
-    >>> import pandas as pd
-    >>> times = pd.date_range("2026-01-01", periods=200, freq="min", tz="UTC")
-    >>> noise = np.random.default_rng(0).normal(size=200)
-    >>> rows = pd.DataFrame({"timestamp": times, "flow": 10 + noise})
-    >>> detector = Detector.train(rows)
-    >>> new = pd.DataFrame({"timestamp": times + pd.Timedelta("200min"), "flow": 10 + noise})
-    >>> new.loc[150, "flow"] = 90.0
-    >>> scores = detector.score(new, history=rows)
-    >>> bool(scores.loc[150, "is_anomaly"])
-    True
-    >>> detector.explain(new, history=rows).loc[[150], "direction"].tolist()
-    ['high']
+    >>> import numpy as np >>> import pandas as pd >>> times = pd.date_range("2026-01-01",
+    periods=200, freq="min", tz="UTC") >>> noise = np.random.default_rng(0).normal(size=200) >>>
+    rows = pd.DataFrame({"timestamp": times, "flow": 10 + noise}) >>> detector =
+    Detector.train(rows) >>> new = pd.DataFrame({"timestamp": times + pd.Timedelta("200min"),
+    "flow": 10 + noise}) >>> new.loc[150, "flow"] = 90.0 >>> scores = detector.score(new,
+    history=rows) >>> bool(scores.loc[150, "is_anomaly"]) True >>> detector.explain(new,
+    history=rows).loc[[150], "direction"].tolist() ['high']
     """
 
     core: CoreDetector
     candidate: Candidate | None = None
-    """The result of training; None if the detector was loaded from a registry."""
+    """The result of `train`, or None for a detector that was loaded from a registry."""
 
     @classmethod
     def train(cls, rows: pd.DataFrame, schema: Schema | None = None, **settings: Any) -> Self:
         """Return a detector trained on rows in any order.
 
         `schema`: by default the schema of `read_rows`, or a schema inferred from the columns.
-        `settings`: keys of `[trainer]` such as `seed` and `target_alert_rate`. Raises DataError if
-        there are too few valid rows.
+        `settings`: settings of the table `[trainer]`, such as `seed` and `target_alert_rate`.
+        Raises DataError if there are too few valid rows.
         """
         schema = schema or schema_of(rows)
         readings, _ = readings_of(rows, schema)
-        digest = pd.util.hash_pandas_object(rows, index=False).to_numpy().tobytes()
+        row_hashes = pd.util.hash_pandas_object(rows, index=False).to_numpy().tobytes()
         source = DataSource(
             uri="a DataFrame",
-            sha256=_sha256(digest),
+            sha256=_sha256(row_hashes),
             first_time=int(readings.event_time.min(initial=2**62)),
             last_time=int(readings.event_time.max(initial=0)),
             rows=len(readings),
@@ -68,7 +62,7 @@ class Detector:
 
     @property
     def version(self) -> str:
-        """Return the version id in the registry, or `unkept` if it is not registered."""
+        """Return the version id, or `unkept` if the detector was not loaded from a registry."""
         return self.core.version
 
     @property
@@ -77,12 +71,13 @@ class Detector:
         return self.core.schema
 
     def score(self, rows: pd.DataFrame, history: pd.DataFrame | None = None) -> pd.DataFrame:
-        """Return one line for each valid row, with the index of `rows`.
+        """Return a DataFrame with one line for each valid row, and with the index of these rows.
 
         Columns: `anomaly_score` (1.0 is the threshold), `raw_score`, `p_value` float64;
         `is_anomaly` bool; `severity`, `status` str; `episode` int64, the position of the episode's
-        first row, or -1. Rows are scored in their order. `history`: earlier rows that warm up the
-        memory and get no line. The function warns with RowsRejected if rows are rejected.
+        first row, or -1. The rows are scored in the given order. `history`: earlier rows, which
+        warm up the memory and are not in the result. The function warns with RowsRejected if rows
+        are rejected.
         """
         outcome, first_position = self._outcome(rows, history)
         detections = outcome.detections
@@ -102,11 +97,12 @@ class Detector:
         )
 
     def explain(self, rows: pd.DataFrame, history: pd.DataFrame | None = None) -> pd.DataFrame:
-        """Return one line for each signal of each anomalous row, the highest share first.
+        """Return a DataFrame with one line for each signal of each anomalous row.
 
         Columns: `signal` str; `value`, `expected`, `low`, `high` float64 in the signal's unit;
-        `direction` str; `share` float64 of the row's score; `carried_forward` bool. The index of a
-        row is repeated for each signal.
+        `direction` str; `share` float64, the signal's share of the row's score; `carried_forward`
+        bool. The lines of a row have the index of this row, and begin with the signal that has the
+        highest share.
         """
         outcome, _ = self._outcome(rows, history)
         anomalous_rows = np.flatnonzero(outcome.detections.is_anomaly)
@@ -148,7 +144,7 @@ class Detector:
         return draw_episode(self.core, outcome, int(positions[0]))
 
     def _outcome(self, rows: pd.DataFrame, history: pd.DataFrame | None) -> tuple[Outcome, int]:
-        """Return the outcome of the valid rows, and the position of the first row."""
+        """Return the outcome of the valid rows, and the memory's position at the first row."""
         memory = self.core.empty_memory()
         if history is not None:
             self._score_into(memory, history)

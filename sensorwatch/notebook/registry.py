@@ -26,7 +26,7 @@ class Registry:
         return self._store.names()
 
     def versions(self, name: str = "default") -> list[str]:
-        """Return the version ids of a model, oldest first."""
+        """Return the version ids of a model, with the oldest version first."""
         return self._store.version_ids(name)
 
     def champion(self, name: str = "default") -> Detector:
@@ -34,7 +34,10 @@ class Registry:
         return self.load(CHAMPION, name)
 
     def load(self, version: str, name: str = "default") -> Detector:
-        """Load and verify a version by its id or alias. Raises ModelRefused."""
+        """Load and verify the version with this id or alias.
+
+        Raises ModelRefused if it is damaged or missing.
+        """
         return Detector(self._store.load(name, version).detector)
 
     def register(self, detector: Detector, name: str = "default", reason: str = "notebook") -> str:

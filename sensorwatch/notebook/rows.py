@@ -28,25 +28,26 @@ _SAMPLE_ROWS = 5_000
 
 
 class RowsRejected(UserWarning):
-    """Some rows are not valid and were left out."""
+    """The warning that some rows are not valid and were left out."""
 
 
 def read_rows(path: str | Path, schema: Schema | None = None) -> pd.DataFrame:
     """Return the valid rows of a CSV or Parquet file as a DataFrame.
 
-    The columns are the schema's time field (datetime64[us, UTC]), its key field, its signals and
-    its context. `schema`: by default inferred from the first rows of a CSV file. The function warns
-    with RowsRejected if rows are rejected. Raises DataError if the file cannot be read.
+    The columns are the time field (datetime64[us, UTC]), the key field, the signals and the context
+    columns of the schema. `schema`: by default inferred from the first rows of a CSV file. The
+    function warns with RowsRejected if rows are rejected. Raises DataError if the file cannot be
+    read.
     """
     file = Path(path)
     schema = schema or _infer_from_file(file)
     readings, rejections = join_batches(read_batches(file, schema), schema)
-    _warn(rejections)
+    _warn_of_rejections(rejections)
     return frame_of(readings, schema)
 
 
 def schema_of(rows: pd.DataFrame) -> Schema:
-    """Return the schema that `read_rows` stored in a DataFrame, or infer it from the columns.
+    """Return the schema that `read_rows` stored in a DataFrame, or a schema inferred from the rows.
 
     Raises DataError if there is no time column or no column of numbers.
     """
@@ -54,24 +55,25 @@ def schema_of(rows: pd.DataFrame) -> Schema:
     if stored_schema is not None:
         return schema_from_plain(stored_schema)
     sample = _with_time_texts(rows.head(_SAMPLE_ROWS)).to_csv(index=False)
-    return _infer(sample.splitlines(keepends=True))
+    return _infer_from_lines(sample.splitlines(keepends=True))
 
 
 def readings_of(rows: pd.DataFrame, schema: Schema) -> tuple[Readings, list[Rejection]]:
-    """Return the readings and rejections of a DataFrame; `index` is the position in `rows`.
+    """Return the readings and rejections of a DataFrame.
 
-    Missing values are NaN, None or NaT. The function warns with RowsRejected if rows are rejected.
+    The `index` of a reading or rejection is the position of its row in `rows`. NaN, None and NaT
+    count as missing values. The function warns with RowsRejected if rows are rejected.
     """
     texts = _with_time_texts(rows)
     fields = [path for path in schema.paths if path in texts.columns]
-    plain = texts[fields].astype(object).where(texts[fields].notna(), None)
-    key = schema.key.field if schema.key else None
+    plain_values = texts[fields].astype(object).where(texts[fields].notna(), None)
+    key_field = schema.key.field if schema.key else None
     records = [
-        {name: value for name, value in record.items() if not (name == key and value is None)}
-        for record in plain.to_dict(orient="records")
+        {name: value for name, value in record.items() if not (name == key_field and value is None)}
+        for record in plain_values.to_dict(orient="records")
     ]
     readings, rejections = collect_rows([_nested_record(record) for record in records], schema)
-    _warn(rejections)
+    _warn_of_rejections(rejections)
     return readings, rejections
 
 
@@ -81,17 +83,19 @@ def frame_of(readings: Readings, schema: Schema) -> pd.DataFrame:
         schema.time.field: pd.to_datetime(readings.event_time, unit="us", utc=True)
     }
     if schema.key is not None:
-        ids = np.asarray(readings.sensor_ids, dtype=object)
-        columns[schema.key.field] = ids[readings.sensor] if len(ids) else []
-    table = np.concatenate([readings.values, readings.context], axis=1)
-    columns |= {column.path: table[:, position] for position, column in enumerate(schema.columns)}
+        sensor_ids = np.asarray(readings.sensor_ids, dtype=object)
+        columns[schema.key.field] = sensor_ids[readings.sensor] if len(sensor_ids) else []
+    value_table = np.concatenate([readings.values, readings.context], axis=1)
+    columns |= {
+        column.path: value_table[:, position] for position, column in enumerate(schema.columns)
+    }
     frame = pd.DataFrame(columns)
     frame.attrs[SCHEMA] = schema.to_plain()
     return frame
 
 
 def _with_time_texts(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows with times as RFC 3339 texts. Naive times get no zone."""
+    """Return the rows with all times as RFC 3339 texts; the text of a naive time has no zone."""
     times = rows.select_dtypes(include=["datetime", "datetimetz"])
     texts = {str(name): pd.Series(_time_texts(times[name]), rows.index) for name in times.columns}
     return rows.assign(**texts)
@@ -99,12 +103,12 @@ def _with_time_texts(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _time_texts(times: "pd.Series[Any]") -> list[str | None]:
     has_zone = isinstance(times.dtype, pd.DatetimeTZDtype)
-    utc = times.dt.tz_convert("UTC").dt.tz_localize(None) if has_zone else times
-    microseconds = utc.astype("datetime64[us]").to_numpy().astype(np.int64)
+    utc_times = times.dt.tz_convert("UTC").dt.tz_localize(None) if has_zone else times
+    microseconds = utc_times.astype("datetime64[us]").to_numpy().astype(np.int64)
     texts = format_instants(microseconds)
     return [
-        None if missing else text if has_zone else text.removesuffix("Z")
-        for text, missing in zip(texts, times.isna(), strict=True)
+        None if is_missing else text if has_zone else text.removesuffix("Z")
+        for text, is_missing in zip(texts, times.isna(), strict=True)
     ]
 
 
@@ -120,16 +124,16 @@ def _infer_from_file(file: Path) -> Schema:
         raise DataError(f"{file} is a Parquet file: give its schema as the second argument")
     try:
         with open_text(file) as lines:
-            return _infer(list(islice(lines, _SAMPLE_ROWS)))
+            return _infer_from_lines(list(islice(lines, _SAMPLE_ROWS)))
     except OSError as error:
         raise DataError(f"{file} cannot be read: {error.strerror or error}") from error
 
 
-def _infer(lines: list[str]) -> Schema:
+def _infer_from_lines(lines: list[str]) -> Schema:
     return schema_from_plain(tomllib.loads(schema_text(infer_schema(lines), name="inferred")))
 
 
-def _warn(rejections: list[Rejection]) -> None:
+def _warn_of_rejections(rejections: list[Rejection]) -> None:
     if rejections:
         reasons = Counter(str(rejection.reason) for rejection in rejections)
         reason_counts = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common())

@@ -1,4 +1,4 @@
-"""Split a ledger into intervals to verify, and name the possible verdicts."""
+"""Split a ledger into the intervals to verify, and define the verdicts on an interval."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,29 +9,30 @@ from sensorwatch.common.kafka.ledger_text import Cause, LedgerRecord
 from sensorwatch.common.kafka.records import Partition
 from sensorwatch.common.ledger.account import Account, start_segment
 
-COUNTS = ("consumed", "normal", "anomalies", "dead_letters")
+COUNT_FIELDS = ("consumed", "normal", "anomalies", "dead_letters")
 
 
 class Verdict(StrEnum):
     """The result of the verification of a ledger interval."""
 
     PROVEN = "proven"
-    """Counts, digest and memory are equal: every record had this outcome and these score bits."""
+    """Counts, digest and memory are equal: each record was scored once, with exactly these scores.
+    """
     COUNTS_ONLY = "counts only"
-    """Counts are equal. Other code, libraries or CPU wrote the digest, so it is not compared."""
+    """Counts are equal. The digest comes from other code, libraries or CPU, and is not compared."""
     DIFFERENT = "DIFFERENT"
     """Counts, digest or memory differ: a record was lost, doubled or scored differently."""
     NOT_RETAINED = "input not retained"
-    """Part of the input, or of the earlier input that the memory depends on, was deleted."""
+    """Input records of the interval were deleted, or earlier ones that the memory depends on."""
     ACCOUNT_RESTARTED = "ACCOUNT RESTARTED"
-    """The group's offset was moved, so the records between the two accounts are not proven."""
+    """The group's offset was moved, so no proof covers the records between old and new offset."""
     NO_MODEL = "model not there"
-    """The registry no longer has the version that scored the interval, or refuses it."""
+    """The version that scored the interval is no longer in the registry, or is damaged."""
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerInterval:
-    """The input of one partition between two accounts, scored by one version."""
+    """The input records of one partition between two accounts, all scored by one version."""
 
     partition: Partition
     begin: Account
@@ -62,7 +63,7 @@ class Finding:
 def split_ledger(
     records: Sequence[LedgerRecord], committed: Account | None
 ) -> list[LedgerInterval]:
-    """Return the intervals of a partition's ledger, each with one version and digest segment.
+    """Return the intervals of a partition's ledger; each has only one version and digest segment.
 
     `records`: the ledger records of one partition, in order. `committed`: the account in the
     metadata of the committed offset.
@@ -84,7 +85,7 @@ def split_ledger(
 
 
 def restarted_accounts(records: Sequence[LedgerRecord]) -> list[Finding]:
-    """Return a finding for each restart of a partition's account at another offset.
+    """Return a finding for each time that a partition's account restarted at another offset.
 
     `records`: the ledger records of one partition, in order.
     """
@@ -105,7 +106,7 @@ def restarted_accounts(records: Sequence[LedgerRecord]) -> list[Finding]:
 
 
 def since_last_opening(records: Sequence[LedgerRecord]) -> Sequence[LedgerRecord]:
-    """Return the records from the newest opening of the account to the end."""
+    """Return the ledger records from the newest opening of the account on."""
     opening_indices = [
         index for index, record in enumerate(records) if record.cause is Cause.OPENED
     ]

@@ -7,14 +7,14 @@ from sensorwatch.commands.console_table import print_table
 from sensorwatch.common.kafka.ledger_text import account_to_plain
 from sensorwatch.common.kafka.records import Partition
 from sensorwatch.common.runtime.printing import print_line
-from sensorwatch.proof.ledger_intervals import COUNTS, Finding
+from sensorwatch.proof.ledger_intervals import COUNT_FIELDS, Finding
 from sensorwatch.state.committed_accounts import CommittedAccount
 
 
 def account_values(
     partition: Partition, cause: str, committed_account: CommittedAccount
 ) -> dict[str, Any]:
-    """Return an account with its partition and the cause of its record, as plain values."""
+    """Return an account, its partition and the cause of its ledger record as values for JSON."""
     account = (
         {} if committed_account.account is None else account_to_plain(committed_account.account)
     )
@@ -26,11 +26,11 @@ def print_accounts(
     rows: list[tuple[Partition, str, CommittedAccount]],
     committed_accounts: Mapping[Partition, CommittedAccount],
 ) -> None:
-    """Print accounts as a table, and the sum of the committed accounts.
+    """Print accounts as a table, and below the table the sums of the committed accounts.
 
-    `rows`: partition, cause and account of each line of the table.
+    `rows`: the partition, the cause and the account that a line of the table shows, for each line.
     """
-    columns = ("partition", "record", "offset", *(name.replace("_", " ") for name in COUNTS))
+    columns = ("partition", "record", "offset", *(name.replace("_", " ") for name in COUNT_FIELDS))
     lines = [
         _cells(str(partition), cause, committed_account)
         for partition, cause, committed_account in rows
@@ -38,19 +38,19 @@ def print_accounts(
     # Digests are too long for a table. The output of `--json` contains the digests.
     print_table((*columns, "model"), lines, unbroken_column="partition")
     accounts = [entry.account for entry in committed_accounts.values() if entry.account is not None]
-    totals = [sum(getattr(account, name) for account in accounts) for name in COUNTS]
+    totals = [sum(getattr(account, name) for account in accounts) for name in COUNT_FIELDS]
     print_line("records in {} = normal {} + anomalies {} + dead letters {}".format(*totals))
 
 
 def _cells(partition: str, cause: str, committed_account: CommittedAccount) -> list[str]:
     account = committed_account.account
-    counts = [str(getattr(account, name, "?")) for name in COUNTS]
+    counts = [str(getattr(account, name, "?")) for name in COUNT_FIELDS]
     model = "no account" if account is None else account.model_version
     return [partition, cause, str(committed_account.offset), *counts, model]
 
 
 def finding_values(finding: Finding) -> dict[str, Any]:
-    """Return a finding as plain values."""
+    """Return a finding as values for JSON."""
     interval = finding.interval
     return {
         "partition": str(interval.partition),

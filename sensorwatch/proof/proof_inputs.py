@@ -1,4 +1,4 @@
-"""Read the inputs of a replay proof from the broker and the registry."""
+"""Read what a replay proof needs from the broker and the registry."""
 
 from functools import cache
 
@@ -15,10 +15,11 @@ from sensorwatch.proof.replay_proof import ProofInputs
 
 
 def connect_proof_inputs(settings: Settings, *, partitions: int | None = None) -> ProofInputs:
-    """Return functions that read the inputs of a proof from the broker and the registry.
+    """Return functions that read what a proof needs from the broker and the registry.
 
-    `partitions`: number of partitions of the input topic when the snapshots were written; None: its
-    number of partitions now. The functions raise BrokerUnavailable if the broker does not answer.
+    `partitions`: number of partitions that the input topic had when the snapshots were written, or
+    None if it is the current number. The functions raise BrokerUnavailable if the broker does not
+    answer.
     """
     kafka, registry = settings.kafka, Registry(settings.registry.path)
 

@@ -12,19 +12,19 @@ from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.common.scoring.memory_bytes import memory_from_bytes, memory_to_bytes
 from sensorwatch.consumer.restoration import replay_records
-from sensorwatch.proof.ledger_intervals import COUNTS, Finding, LedgerInterval, Verdict
+from sensorwatch.proof.ledger_intervals import COUNT_FIELDS, Finding, LedgerInterval, Verdict
 
 REPLAY_CHUNK_ROWS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class ProofInputs:
-    """The functions that read the inputs of a proof."""
+    """The functions that read the input records, models and snapshots for a proof."""
 
     fingerprint: str
     """Fingerprint of this process."""
     first_retained: Callable[[Partition], int]
-    """Returns the first offset of the input that is not deleted."""
+    """Returns the first offset of a partition of the input that is not deleted."""
     records: Callable[[LedgerInterval], Iterator[Record]]
     """Returns the input records of an interval."""
     detector: Callable[[str], Detector]
@@ -41,14 +41,14 @@ class _ReplayState:
     account: Account
     version: str
     proven: bool
-    """True if the interval was proven, and was written by the code of this process."""
+    """True if the interval was proven, and its account has the fingerprint of this process."""
 
 
 class ReplayProof:
-    """Verifies the intervals of one partition, in order, with one memory.
+    """Verifies the intervals of one partition, in order, and carries the memory between them.
 
-    The memory is cold at the opening of the account. If the ledger records a change of the version,
-    the next version adopts the memory. If the earlier input is deleted or was scored by other code,
+    The memory is cold at the opening of the account. If the model version changes in the ledger,
+    the new version adopts the memory. If the earlier input is deleted or was scored by other code,
     the memory comes from a snapshot. If an interval ends with a snapshot, memory and snapshot must
     be equal, byte for byte.
     """
@@ -62,7 +62,7 @@ class ReplayProof:
 
         Call this method for all intervals of the partition, in order.
         """
-        previous, self._state = self._state, None
+        previous_state, self._state = self._state, None
         first_retained = self._inputs.first_retained(interval.partition)
         if first_retained > interval.begin.next_offset:
             reason = f"offsets {interval.begin.next_offset} to {first_retained - 1} are deleted"
@@ -72,7 +72,7 @@ class ReplayProof:
         except ModelRefused as error:
             return Finding(interval, Verdict.NO_MODEL, str(error))
         try:
-            memory = self._starting_memory(interval, previous, detector)
+            memory = self._starting_memory(interval, previous_state, detector)
         except StateRefused:
             offset = interval.begin.next_offset
             reason = f"the memory at offset {offset} and the input before it are not retained"
@@ -88,44 +88,54 @@ class ReplayProof:
         return interval.end.fingerprint == self._inputs.fingerprint
 
     def _starting_memory(
-        self, interval: LedgerInterval, previous: _ReplayState | None, detector: Detector
+        self, interval: LedgerInterval, previous_state: _ReplayState | None, detector: Detector
     ) -> Memory:
-        """Return the memory at the start of the interval. Raises StateRefused."""
-        begin = interval.begin
-        if begin.consumed == 0:
+        """Return the memory at the start of the interval.
+
+        Raises StateRefused if it cannot be restored.
+        """
+        start_account = interval.begin
+        if start_account.consumed == 0:
             return detector.empty_memory()
-        carried_memory = None if previous is None else self._carry_memory(interval, previous)
-        if previous is not None and previous.proven and carried_memory is not None:
+        carried_memory = (
+            None if previous_state is None else self._carry_memory(interval, previous_state)
+        )
+        if previous_state is not None and previous_state.proven and carried_memory is not None:
             return carried_memory
         try:
-            return self._memory_from_snapshot(interval.partition, begin, detector)
+            return self._memory_from_snapshot(interval.partition, start_account, detector)
         except StateRefused:
             if carried_memory is None:
                 raise
             return carried_memory
 
-    def _carry_memory(self, interval: LedgerInterval, previous: _ReplayState) -> Memory | None:
-        """Return the memory of the previous interval, adopted by each later version.
+    def _carry_memory(
+        self, interval: LedgerInterval, previous_state: _ReplayState
+    ) -> Memory | None:
+        """Return the memory of the previous interval, after each later version has adopted it.
 
         Return None if the intervals do not follow each other or a version cannot be loaded.
         """
-        begin, current_version = interval.begin, previous.version
-        previous_end = (previous.account.next_offset, previous.account.segment)
-        if previous_end != (begin.next_offset, begin.segment):
+        start_account, current_version = interval.begin, previous_state.version
+        previous_end = (previous_state.account.next_offset, previous_state.account.segment)
+        if previous_end != (start_account.next_offset, start_account.segment):
             return None
         try:
             for version in (*interval.unused_versions, interval.version):
                 if version != current_version:
-                    previous.memory.adopt(self._inputs.detector(version))
+                    previous_state.memory.adopt(self._inputs.detector(version))
                 current_version = version
         except ModelRefused:
             return None
-        return previous.memory
+        return previous_state.memory
 
     def _memory_from_snapshot(
         self, partition: Partition, account: Account, detector: Detector
     ) -> Memory:
-        """Return the memory in the snapshot of `account`. Raises StateRefused."""
+        """Return the memory in the snapshot that was written with `account`.
+
+        Raises StateRefused.
+        """
         snapshot = self._snapshot(partition, account)
         if snapshot.model_version != detector.version:
             raise StateRefused(
@@ -135,7 +145,10 @@ class ReplayProof:
         return memory_from_bytes(snapshot.content, detector)
 
     def _snapshot(self, partition: Partition, account: Account) -> Snapshot:
-        """Return the snapshot that was written with this account. Raises StateRefused."""
+        """Return the snapshot that was written with `account`.
+
+        Raises StateRefused if there is none.
+        """
         if account.snapshot is None or account.snapshot.next_offset != account.next_offset:
             raise StateRefused(f"the ledger has no snapshot at offset {account.next_offset}")
         return self._inputs.snapshot(partition, account.snapshot)
@@ -147,8 +160,8 @@ class ReplayProof:
         same_fingerprint = self._has_same_fingerprint(interval)
         same_digest = recomputed.digest == interval.end.digest
         if same_fingerprint and not same_digest:
-            in_ledger = f"digest {interval.end.digest:016x} in the ledger"
-            differences.append(f"{in_ledger}, {recomputed.digest:016x} recomputed")
+            ledger_digest_text = f"digest {interval.end.digest:016x} in the ledger"
+            differences.append(f"{ledger_digest_text}, {recomputed.digest:016x} recomputed")
         if same_fingerprint and not differences:
             differences += self._memory_differences(interval, memory, detector)
         if differences:
@@ -165,14 +178,14 @@ class ReplayProof:
     def _memory_differences(
         self, interval: LedgerInterval, memory: Memory, detector: Detector
     ) -> list[str]:
-        """Return the difference between memory and snapshot; [] if the snapshot cannot be read."""
+        """Return a text if memory and snapshot differ; [] if they agree or cannot be compared."""
         content = memory_to_bytes(memory)
         try:
             snapshot = self._snapshot(interval.partition, interval.end)
             if snapshot.account.segment != interval.end.segment:
-                return []  # Other code restored the memory, so its bits may differ.
+                return []  # Other code restored the memory, so its values may differ.
             if snapshot.model_version != detector.version:
-                # The snapshot was written after the next version had adopted the memory.
+                # The snapshot was written after a new version had adopted the memory.
                 adopted_memory = memory_from_bytes(content, detector)
                 adopted_memory.adopt(self._inputs.detector(snapshot.model_version))
                 content = memory_to_bytes(adopted_memory)
@@ -195,6 +208,6 @@ def _recompute_account(
 def _count_differences(recomputed: Account, ledger: Account) -> list[str]:
     return [
         f"{name} {getattr(ledger, name)} in the ledger, {getattr(recomputed, name)} recomputed"
-        for name in COUNTS
+        for name in COUNT_FIELDS
         if getattr(ledger, name) != getattr(recomputed, name)
     ]

@@ -48,23 +48,23 @@ class ColumnKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class InferredColumn:
-    """A column and the statistics of its sampled cells."""
+    """A column, and statistics of its cells in the sampled rows."""
 
     name: str
     kind: ColumnKind
     cells: int
-    """Number of sampled cells, including empty ones."""
+    """Number of cells in the sampled rows, including empty cells."""
     not_finite: int = 0
-    """Number of cells without a finite number. Only signals are counted."""
+    """For a signal: number of cells without a finite number. For other columns: 0."""
     empty: int = 0
-    """Number of empty cells. Only signals are counted."""
+    """For a signal: number of empty cells. For other columns: 0."""
     low: float = math.nan
     high: float = math.nan
 
 
 @dataclass(frozen=True, slots=True)
 class Inference:
-    """The inferred dialect, time format and columns of a file."""
+    """The inferred delimiter, time format and columns of a file."""
 
     delimiter: str
     time: TimeGuess
@@ -72,7 +72,7 @@ class Inference:
     rows: int
 
     def columns_of_kind(self, kind: ColumnKind) -> list[InferredColumn]:
-        """Return the columns of a kind in the file's order."""
+        """Return the columns of a kind, in the same order as in the file."""
         return [column for column in self.columns if column.kind is kind]
 
 
@@ -113,7 +113,8 @@ def infer_schema(lines: Sequence[str]) -> Inference:
 def _split_table(lines: Sequence[str]) -> tuple[str, list[str], list[list[str]]]:
     """Return the delimiter, the header and the rows.
 
-    The chosen delimiter gives the most cells in rows that are as long as the header.
+    The chosen delimiter yields the most cells; rows with more or fewer cells than the header are
+    not counted.
     """
     non_blank_lines = [line for line in lines if line.strip()]
     if len(non_blank_lines) < 2:
@@ -166,14 +167,14 @@ def _find_time_column(header: Sequence[str], cells: dict[str, list[str]]) -> tup
 
 
 def _classify_column(name: str, cells: Sequence[str]) -> InferredColumn:
-    word = re.sub(r"[^a-z0-9]", "", name.lower())
+    normalized_name = re.sub(r"[^a-z0-9]", "", name.lower())
     texts = [cell for cell in cells if cell]
     numbers = [
         value
         for cell in texts
         if isinstance(value := parse_number_cell(cell), float) and math.isfinite(value)
     ]
-    kind = _kind_of_column(word, name, texts, len(numbers))
+    kind = _kind_of_column(normalized_name, name, texts, len(numbers))
     if kind is not ColumnKind.SIGNAL:
         return InferredColumn(name, kind, len(cells))
     not_finite = len(cells) - len(numbers)
@@ -181,29 +182,35 @@ def _classify_column(name: str, cells: Sequence[str]) -> InferredColumn:
     return InferredColumn(name, kind, len(cells), not_finite, empty, min(numbers), max(numbers))
 
 
-def _kind_of_column(word: str, name: str, texts: Sequence[str], numbers: int) -> ColumnKind:
-    repeats = len(set(texts)) < len(texts)
+def _kind_of_column(
+    normalized_name: str, name: str, texts: Sequence[str], number_count: int
+) -> ColumnKind:
+    has_repeats = len(set(texts)) < len(texts)
     kinds = (
         (ColumnKind.NAMELESS, not name),
         (ColumnKind.EMPTY, not texts),
         (ColumnKind.NO_VALUES, all(text.lower() in _MISSING_VALUE_TEXTS for text in texts)),
-        (ColumnKind.LABEL, word.removeprefix("sensorwatch") in _LABEL_NAMES),
-        (ColumnKind.KEY, word in _KEY_NAMES or (word in _POSSIBLE_KEY_NAMES and repeats)),
+        (ColumnKind.LABEL, normalized_name.removeprefix("sensorwatch") in _LABEL_NAMES),
+        (
+            ColumnKind.KEY,
+            normalized_name in _KEY_NAMES
+            or (normalized_name in _POSSIBLE_KEY_NAMES and has_repeats),
+        ),
         (
             ColumnKind.ROW_NUMBER,
-            word in _POSSIBLE_KEY_NAMES | {"row", "index", "rowid", "seq", "sequence"},
+            normalized_name in _POSSIBLE_KEY_NAMES | {"row", "index", "rowid", "seq", "sequence"},
         ),
-        (ColumnKind.SIGNAL, numbers > 0 and numbers >= _MIN_NUMERIC_SHARE * len(texts)),
+        (ColumnKind.SIGNAL, number_count > 0 and number_count >= _MIN_NUMERIC_SHARE * len(texts)),
         (ColumnKind.DECIMAL_COMMA, all(re.fullmatch(r"-?\d+(,\d+)?", text) for text in texts)),
     )
-    return next((kind for kind, fits in kinds if fits), ColumnKind.TEXT)
+    return next((kind for kind, is_match in kinds if is_match), ColumnKind.TEXT)
 
 
 def _keep_first_key(columns: Sequence[InferredColumn]) -> tuple[InferredColumn, ...]:
-    keys = [column.name for column in columns if column.kind is ColumnKind.KEY]
+    key_names = [column.name for column in columns if column.kind is ColumnKind.KEY]
     return tuple(
         InferredColumn(column.name, ColumnKind.TEXT, column.cells)
-        if column.name in keys[1:]
+        if column.name in key_names[1:]
         else column
         for column in columns
     )

@@ -7,12 +7,12 @@ from sensorwatch.schema_inference.inference import ColumnKind, Inference, Inferr
 
 
 def schema_text(inference: Inference, *, name: str) -> str:
-    """Return the schema as TOML, with observations and open questions as comments."""
+    """Return the schema as TOML; comments show observed values and what the user has to decide."""
     blocks = [
         _header_lines(inference, name),
-        _time(inference),
-        _key(inference),
-        *_signals(inference),
+        _time_lines(inference),
+        _key_lines(inference),
+        *_signal_blocks(inference),
         _unused_and_csv(inference),
     ]
     return "\n\n".join("\n".join(lines) for block in blocks if (lines := list(block))) + "\n"
@@ -25,7 +25,7 @@ def _header_lines(inference: Inference, name: str) -> Iterator[str]:
     yield 'unknown_fields = "ignore"        # or "reject"'
 
 
-def _time(inference: Inference) -> Iterator[str]:
+def _time_lines(inference: Inference) -> Iterator[str]:
     (column,) = inference.columns_of_kind(ColumnKind.TIME)
     yield "[time]"
     yield f"field = {_toml_string(column.name)}"
@@ -37,17 +37,17 @@ def _time(inference: Inference) -> Iterator[str]:
     yield "# max_future_seconds = 300       # on a topic: reject times too far in the future"
 
 
-def _key(inference: Inference) -> Iterator[str]:
+def _key_lines(inference: Inference) -> Iterator[str]:
     for column in inference.columns_of_kind(ColumnKind.KEY):
         yield "[key]"
         yield f"field = {_toml_string(column.name)}"
         yield "optional = false"
 
 
-def _signals(inference: Inference) -> Iterator[Iterator[str]]:
+def _signal_blocks(inference: Inference) -> Iterator[Iterator[str]]:
     yield _context_hint()
     for column in inference.columns_of_kind(ColumnKind.SIGNAL):
-        yield _signal(column)
+        yield _signal_lines(column)
 
 
 def _context_hint() -> Iterator[str]:
@@ -55,7 +55,7 @@ def _context_hint() -> Iterator[str]:
     yield "# Context explains the signals and never raises an alarm."
 
 
-def _signal(column: InferredColumn) -> Iterator[str]:
+def _signal_lines(column: InferredColumn) -> Iterator[str]:
     yield "[[signals]]"
     yield f"name = {_toml_string(column.name)}"
     yield f"# observed {column.low:g} to {column.high:g}; min and max reject impossible values"
@@ -70,19 +70,19 @@ def _signal(column: InferredColumn) -> Iterator[str]:
 
 
 def _unused_and_csv(inference: Inference) -> Iterator[str]:
-    unused = [
+    unused_columns = [
         column
         for column in inference.columns
         if column.kind not in (ColumnKind.TIME, ColumnKind.KEY, ColumnKind.SIGNAL)
     ]
-    for column in unused:
+    for column in unused_columns:
         yield f"# not used: {_toml_string(column.name)}, {column.kind}"
-    if unused:
+    if unused_columns:
         yield ""
     yield "[csv]"
     yield f"delimiter = {_toml_string(inference.delimiter)}"
 
 
 def _toml_string(text: str) -> str:
-    """Return a text as a TOML basic string. The text contains no line break."""
+    """Return a text as a TOML basic string, in which line breaks are escaped."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

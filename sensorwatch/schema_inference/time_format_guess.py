@@ -8,7 +8,8 @@ from sensorwatch.common.rows.cells import parse_number_cell
 from sensorwatch.common.rows.instants import BadTime, time_reader
 from sensorwatch.common.rows.schema import TimeField
 
-# The strptime patterns to try. If several fit a column equally well, the first is preferred.
+# The strptime patterns to try. If several patterns fit a column equally well, the first of them is
+# used.
 PATTERNS = (
     "%Y-%m-%d %H:%M",
     "%Y-%m-%dT%H:%M",
@@ -29,11 +30,12 @@ PATTERNS = (
     "%Y-%m-%d %H:%M:%S%z",
     "%a %b %d %H:%M:%S %Y",
 )
-# strptime accepts one digit instead of two, so any integer of 8 to 14 digits would be a time.
+# strptime accepts months, hours and so on of one digit, so without a fixed length, it would read
+# any integer of 8 to 14 digits as a time.
 _EXACT_LENGTHS = {"%Y%m%d%H%M%S": 14, "%Y%m%dT%H%M%S": 15}
 _MIN_READABLE_SHARE = 0.95
-# The ranges are the years 1973 to 2096. Smaller numbers are probably counters, and larger numbers
-# have another unit.
+# The ranges cover the years 1973 to 2096. Smaller numbers are probably counters; larger numbers are
+# times in another unit.
 _EPOCH_RANGES = {"epoch_s": (1e8, 4e9), "epoch_ms": (1e11, 4e12)}
 
 
@@ -53,8 +55,8 @@ def guess_time(cells: Sequence[str], *, name_suggests_time: bool) -> TimeGuess |
 
     `name_suggests_time`: the column's name contains a word for time, so plain numbers may be times.
     """
-    if name_suggests_time and (epoch := _guess_epoch(cells)):
-        return TimeGuess(epoch, naive=False)
+    if name_suggests_time and (epoch_format := _guess_epoch(cells)):
+        return TimeGuess(epoch_format, naive=False)
     fits = [
         (time_format, *fit)
         for time_format in ("rfc3339", *PATTERNS)
@@ -62,11 +64,13 @@ def guess_time(cells: Sequence[str], *, name_suggests_time: bool) -> TimeGuess |
     ]
     if not fits:
         return None
-    # A format with day and month exchanged may fit as well. In the right format, the times
-    # increase.
+    # The same format with day and month exchanged may read the cells, too. Only in the right format
+    # do the times of successive rows increase.
     best_fit = max(fits, key=lambda fit: (fit[1], fit[2]))
     best_formats = [
-        time_format for time_format, share, rising in fits if (share, rising) == best_fit[1:]
+        time_format
+        for time_format, share, rising_share in fits
+        if (share, rising_share) == best_fit[1:]
     ]
     naive = _readable_share(cells, TimeField(format=best_fit[0])) < best_fit[1]
     return TimeGuess(
@@ -84,20 +88,20 @@ def _guess_epoch(cells: Sequence[str]) -> str | None:
 
 
 def _fit_format(cells: Sequence[str], time_format: str) -> tuple[float, float] | None:
-    """Return the share of readable cells, and the share of steps at which time does not decrease.
+    """Return the share of readable cells, and the share of steps between cells without a decrease.
 
     Return None if the format cannot read enough cells.
     """
     time_field = TimeField(format=time_format, naive_zone="UTC")
-    # The first cells exclude most formats, which saves time.
+    # Most formats cannot read the first 20 cells, so trying these cells first saves time.
     if (
         _readable_share(cells[:20], time_field) < _MIN_READABLE_SHARE
         or _readable_share(cells, time_field) < _MIN_READABLE_SHARE
     ):
         return None
     times = _read_times(cells, time_field)
-    rising = sum(time >= previous for previous, time in pairwise(times))
-    return len(times) / len(cells), rising / max(1, len(times) - 1)
+    rising_steps = sum(time >= previous for previous, time in pairwise(times))
+    return len(times) / len(cells), rising_steps / max(1, len(times) - 1)
 
 
 def _readable_share(cells: Sequence[str], time_field: TimeField) -> float:
@@ -105,13 +109,13 @@ def _readable_share(cells: Sequence[str], time_field: TimeField) -> float:
 
 
 def _read_times(cells: Sequence[str], time_field: TimeField) -> list[int]:
-    read, times = time_reader(time_field), []
-    length = _EXACT_LENGTHS.get(time_field.format)
+    read_time, times = time_reader(time_field), []
+    exact_length = _EXACT_LENGTHS.get(time_field.format)
     for cell in cells:
-        if length is not None and len(cell) != length:
+        if exact_length is not None and len(cell) != exact_length:
             continue
         try:
-            times.append(read(cell))
+            times.append(read_time(cell))
         except BadTime:
             continue
     return times

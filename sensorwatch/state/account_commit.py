@@ -30,20 +30,21 @@ def commit_accounts(
     accounts: Mapping[Partition, Account],
     ledger_entries: Sequence[tuple[Partition, Cause, Account]] = (),
 ) -> None:
-    """Commit accounts with their offsets, and ledger records, in one transaction.
+    """Commit accounts with their offsets, and write ledger records, in one transaction.
 
-    The transaction uses the transactional ids of the workers, which fences a hanging worker of this
-    [consumer] instance. A worker of another instance is no longer a member of the group, so it
-    cannot commit. Raises UsageError if the group has members, BrokerUnavailable.
+    The function uses the transactional ids of the workers, so the broker fences (shuts out) workers
+    of this [consumer] instance that still hang. Hanging workers of other instances cannot commit,
+    because they are no longer members of the group. Raises UsageError if the group has members, and
+    BrokerUnavailable if the commit was not confirmed.
     """
-    group, ledger = settings.consumer.group, settings.ledger_topic
-    transactional = settings.consumer.delivery is Delivery.EXACTLY_ONCE
+    group, ledger_topic = settings.consumer.group, settings.ledger_topic
+    is_transactional = settings.consumer.delivery is Delivery.EXACTLY_ONCE
 
     def plan_commit(_manifests: Mapping[Partition, int]) -> CommitPlan:
         require_no_members(settings)
         return CommitPlan(
             [
-                ledger_message(ledger, group, partition, account, cause)
+                ledger_message(ledger_topic, group, partition, account, cause)
                 for partition, cause, account in ledger_entries
             ],
             [
@@ -56,8 +57,10 @@ def commit_accounts(
     outboxes: list[Outbox] = []
     try:
         require_no_members(settings)
-        workers = range(settings.consumer.workers if transactional else 1)
-        outboxes.extend(create_outbox(settings, worker, consumer) for worker in workers)
+        worker_numbers = range(settings.consumer.workers if is_transactional else 1)
+        outboxes.extend(
+            create_outbox(settings, worker_number, consumer) for worker_number in worker_numbers
+        )
         outboxes[0].publish([], plan_commit, consumer.consumer_group_metadata())
     except (KafkaException, MicroBatchAborted, OutcomeUnknown) as error:
         raise BrokerUnavailable(
@@ -73,9 +76,9 @@ def commit_accounts(
 def require_no_members(settings: Settings) -> None:
     """Raise UsageError if the group has members, BrokerUnavailable if the broker does not answer.
 
-    The list of groups is read, because it has the state of a group for both group protocols.
-    Without transactions nothing is checked, because the broker refuses a commit without a
-    transaction while the group has members.
+    The state of the group comes from the list of groups, which contains it for both group
+    protocols. With at-least-once delivery, this function checks nothing: the broker itself refuses
+    a commit outside a transaction while the group has members.
     """
     if settings.consumer.delivery is not Delivery.EXACTLY_ONCE:
         return

@@ -15,7 +15,7 @@ EARLIEST, LATEST = "earliest", "latest"
 
 @dataclass(frozen=True, slots=True)
 class AccountSettings:
-    """The values that every new account starts with."""
+    """The settings and versions that are written into every new account."""
 
     model_version: str
     fingerprint: str
@@ -35,9 +35,10 @@ class Reset:
 
     @property
     def ledger_entries(self) -> list[tuple[Partition, Cause, Account]]:
-        """Return the ledger records to write: the new account as opened.
+        """Return the ledger records to write.
 
-        If the old account is known, a ledger record that closes it comes first.
+        The old account, if it is known, is recorded as closed; then the new account is recorded as
+        opened.
         """
         old_account = None if self.committed_account is None else self.committed_account.account
         opened_entry = [(self.partition, Cause.OPENED, self.account)]
@@ -55,11 +56,11 @@ def plan_reset(
     to: str | None,
     account_settings: AccountSettings,
 ) -> Reset:
-    """Return the reset of a partition to a new account.
+    """Return the planned reset of a partition, with its new account.
 
-    `retained_range`: the first offset of the input that is not deleted, and the end offset. `to`:
-    "earliest", "latest", an offset, or None for the committed offset. Raises UsageError if `to` has
-    another form, or if the offset is not in the retained range.
+    `retained_range`: the first offset of the partition that is not deleted, and its end offset.
+    `to`: "earliest", "latest", an offset, or None for the committed offset. Raises UsageError if
+    `to` has another form, or if the offset is not in the retained range.
     """
     first_offset, end_offset = retained_range
     if to is None and committed_account is None:
@@ -91,8 +92,8 @@ def plan_reset(
 def lost_by_reset(reset: Reset, summary: SnapshotSummary | str | None) -> Iterator[str]:
     """Yield lines that describe what is lost by a reset.
 
-    `summary`: summary of the newest snapshot, the reason why it cannot be read, or None without
-    snapshot.
+    `summary`: the summary of the newest snapshot, or the reason why the snapshot cannot be read, or
+    None if there is no snapshot.
     """
     offset = reset.account.next_offset
     yield f"{reset.partition}: a new account and a cold memory from offset {offset} on"
@@ -105,8 +106,8 @@ def _lost_records(offset: int, committed: CommittedAccount) -> Iterator[str]:
     if committed.account is None:
         yield f"  the committed offset {committed.offset} has no account: it was moved by hand"
     if offset > committed.offset:
-        skipped = f"records {committed.offset} to {offset - 1}"
-        yield f"  {skipped} are never scored, unless they were scored before"
+        skipped_records = f"records {committed.offset} to {offset - 1}"
+        yield f"  {skipped_records} are never scored, unless they were scored before"
     if offset < committed.offset:
         yield (
             f"  records {offset} to {committed.offset - 1} are scored again, if they were scored "

@@ -15,12 +15,12 @@ from sensorwatch.common.kafka.topics import require_topics
 from sensorwatch.common.ledger.account import Account
 
 CALL_TIMEOUT_SECONDS = 30.0
-Response = TypeVar("Response")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class CommittedAccount:
-    """A partition's committed offset and its account."""
+    """The committed offset of a partition, and the account that was committed with it."""
 
     offset: int
     account: Account | None
@@ -30,15 +30,17 @@ class CommittedAccount:
 def committed_accounts(
     kafka: Mapping[str, Any], topic: str, *, group: str
 ) -> dict[Partition, CommittedAccount]:
-    """Return offset and account of each partition that the group has committed, in order.
+    """Return the committed offset and account of each partition that has one, sorted by partition.
 
     The function does not join the group. Raises BrokerUnavailable if the topic does not exist or
     the broker does not answer.
     """
-    numbers = range(require_topics(kafka, [topic])[topic])
+    partition_numbers = range(require_topics(kafka, [topic])[topic])
     consumer = Consumer(consumer_config(kafka, group=group), logger=silent_logger())
     try:
-        partitions = [TopicPartition(topic, number) for number in numbers]
+        partitions = [
+            TopicPartition(topic, partition_number) for partition_number in partition_numbers
+        ]
         committed_offsets = _ask_broker(
             lambda: consumer.committed(partitions, CALL_TIMEOUT_SECONDS)
         )
@@ -53,8 +55,8 @@ def committed_accounts(
     }
 
 
-def _ask_broker(call: Callable[[], Response]) -> Response:
+def _ask_broker(request: Callable[[], T]) -> T:
     try:
-        return call()
+        return request()
     except KafkaException as error:
         raise BrokerUnavailable(f"no answer from the broker: {error.args[0].str()}") from error

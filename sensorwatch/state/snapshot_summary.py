@@ -13,7 +13,7 @@ from sensorwatch.proof.replay_proof import ProofInputs
 
 @dataclass(frozen=True, slots=True)
 class SnapshotSummary:
-    """The contents of a snapshot."""
+    """A summary of the contents of a snapshot."""
 
     next_offset: int
     """Offset of the first record that is not in the memory."""
@@ -21,14 +21,14 @@ class SnapshotSummary:
     sensors: int
     open_episodes: int
     warming_up: int
-    """Number of sensors whose level is not learned yet."""
+    """Number of sensors that do not yet have enough rows for a level of their own."""
     bytes: int
 
 
 def summarize_snapshot(
     partition: Partition, account: Account | None, inputs: ProofInputs
 ) -> SnapshotSummary | None:
-    """Return the summary of an account's newest snapshot, or None without snapshot.
+    """Return the summary of an account's newest snapshot, or None if it has no snapshot.
 
     Raises StateRefused or ModelRefused if the snapshot cannot be read.
     """
@@ -37,12 +37,14 @@ def summarize_snapshot(
     snapshot = inputs.snapshot(partition, account.snapshot)
     detector = inputs.detector(snapshot.model_version)
     memory = memory_from_bytes(snapshot.content, detector)
-    ints = memory.ints[: memory.sensors]
+    sensor_columns = memory.ints[: memory.sensors]
     return SnapshotSummary(
         next_offset=snapshot.next_offset,
         model_version=snapshot.model_version,
         sensors=memory.sensors,
-        open_episodes=int(np.count_nonzero(ints[:, IntColumn.EPISODE_ROWS])),
-        warming_up=int(np.count_nonzero(ints[:, IntColumn.LEVEL_ROWS] < memory.layout.min_rows)),
+        open_episodes=int(np.count_nonzero(sensor_columns[:, IntColumn.EPISODE_ROWS])),
+        warming_up=int(
+            np.count_nonzero(sensor_columns[:, IntColumn.LEVEL_ROWS] < memory.layout.min_rows)
+        ),
         bytes=len(snapshot.content),
     )
