@@ -26,13 +26,19 @@ from sensorwatch.trainer.training import UNREGISTERED, train
 class Detector:
     """Trains on a DataFrame; scores DataFrames with exactly the scores of the consumer.
 
-    >>> import numpy as np >>> import pandas as pd >>> times = pd.date_range("2026-01-01",
-    periods=200, freq="min", tz="UTC") >>> noise = np.random.default_rng(0).normal(size=200) >>>
-    rows = pd.DataFrame({"timestamp": times, "flow": 10 + noise}) >>> detector =
-    Detector.train(rows) >>> new = pd.DataFrame({"timestamp": times + pd.Timedelta("200min"),
-    "flow": 10 + noise}) >>> new.loc[150, "flow"] = 90.0 >>> scores = detector.score(new,
-    history=rows) >>> bool(scores.loc[150, "is_anomaly"]) True >>> detector.explain(new,
-    history=rows).loc[[150], "direction"].tolist() ['high']
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> times = pd.date_range("2026-01-01", periods=200, freq="min", tz="UTC")
+    >>> noise = np.random.default_rng(0).normal(size=200)
+    >>> rows = pd.DataFrame({"timestamp": times, "flow": 10 + noise})
+    >>> detector = Detector.train(rows)
+    >>> new = pd.DataFrame({"timestamp": times + pd.Timedelta("200min"), "flow": 10 + noise})
+    >>> new.loc[150, "flow"] = 90.0
+    >>> scores = detector.score(new, history=rows)
+    >>> bool(scores.loc[150, "is_anomaly"])
+    True
+    >>> detector.explain(new, history=rows).loc[[150], "direction"].tolist()
+    ['high']
     """
 
     core: CoreDetector
