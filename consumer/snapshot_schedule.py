@@ -13,8 +13,8 @@ snapshots."""
 ROWS_PER_SENSOR = 5
 """For each sensor in the memory, at least this number of rows lies between two snapshots.
 
-Writing one sensor takes about as long as scoring one row (100,000 sensors with 3 signals: 28 MB).
-Snapshots therefore take at most a fifth of the time for scoring.
+Writing one sensor takes about as long as scoring one row. A snapshot of 100,000 sensors with 3
+signals has 28 MB. Snapshots therefore take at most a fifth of the time for scoring.
 """
 
 

@@ -78,7 +78,8 @@ def _records_with_versions(
 ) -> Iterator[tuple[list[Record], Detector, Memory]]:
     """Yield the records that each version scored, with the detector and the memory.
 
-    Each opened account begins with a cold memory; `account` has its `max_sensors`.
+    Each opened account begins with a cold memory; `account` contains the `max_sensors` that applied
+    to its records.
     """
     max_sensors = MAX_SENSORS if account is None else account.max_sensors
     remaining_records = list(records)
