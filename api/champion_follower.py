@@ -11,7 +11,6 @@ from sensorwatch.common.errors import ModelRefused
 from sensorwatch.common.registry.champion import Champion
 from sensorwatch.common.registry.manifest import ModelVersion
 from sensorwatch.common.registry.store import Registry
-from sensorwatch.common.runtime.kernel_progress import compile_ahead
 from sensorwatch.common.runtime.logs import logger
 from sensorwatch.common.runtime.metrics import ModelMetrics
 from sensorwatch.common.scoring.warmup import load_kernels
@@ -79,7 +78,6 @@ class ChampionFollower:
             await to_thread.run_sync(self.check_once)
 
     def _on_loaded(self, version: ModelVersion) -> None:
-        compile_ahead()
         load_kernels(version.detector)
         loaded_at = self._now()
         self.served_version, self.refusal_reason = ServedVersion(version, loaded_at), None

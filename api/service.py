@@ -17,7 +17,9 @@ from sensorwatch.api.champion_follower import ChampionFollower, ServedVersion
 from sensorwatch.api.problem_details import Problem
 from sensorwatch.api.request_formats import ScoringRequest
 from sensorwatch.api.row_metrics import RowMetrics
+from sensorwatch.common.kernel_hooks import before_first_compilation
 from sensorwatch.common.registry.store import Registry
+from sensorwatch.common.runtime.kernel_progress import compile_ahead
 from sensorwatch.common.runtime.logs import logger
 from sensorwatch.common.runtime.metrics import HttpMetrics
 from sensorwatch.common.runtime.setting_keys import ApiSettings, Settings
@@ -51,6 +53,7 @@ class Service:
     @asynccontextmanager
     async def run_until_shutdown(self) -> AsyncIterator[None]:
         """Load the champion, then load each new champion until the application ends."""
+        before_first_compilation(compile_ahead)
         await to_thread.run_sync(self.follower.check_once)
         _tune_for_event_loop_latency()
         follower_task = asyncio.create_task(self.follower.run())

@@ -16,15 +16,9 @@ from typing import Any
 from numba.core.caching import CompileResultCacheImpl, FunctionCache
 
 from sensorwatch.common.kernel_folder import kernel_folder
+from sensorwatch.common.kernel_hooks import report_compiled, run_action
 
 _log = logging.getLogger("sensorwatch.kernels")
-
-_listeners: list[Callable[[str], object]] = []
-
-
-def on_compiled(listener: Callable[[str], object]) -> None:
-    """Call `listener` with the module and name of each kernel that this process compiles."""
-    _listeners.append(listener)
 
 
 class KernelCache:
@@ -53,7 +47,17 @@ class KernelCache:
             return True
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """Return the compiled code for a signature, or None if it is not on disk."""
+        """Return the compiled code for a signature, or None if it is not on disk.
+
+        If the kernel has no compiled code at all, first run the action of `kernel_hooks`, which may
+        compile all kernels.
+        """
+        compiled = self._load(sig, target_context)
+        if compiled is None and self.is_empty() and run_action():
+            compiled = self._load(sig, target_context)
+        return compiled
+
+    def _load(self, sig: Any, target_context: Any) -> Any:
         numba_cache = self._open_cache()
         if numba_cache is None:
             return None
@@ -67,8 +71,7 @@ class KernelCache:
 
     def save_overload(self, sig: Any, data: Any) -> None:
         """Store the compiled code of a signature if the folder can be written."""
-        for listener in _listeners:
-            listener(f"{self._function.__module__}.{self._function.__qualname__}")
+        report_compiled(f"{self._function.__module__}.{self._function.__qualname__}")
         numba_cache = self._open_cache()
         if numba_cache is None:
             return

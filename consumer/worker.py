@@ -12,7 +12,6 @@ from sensorwatch.common.registry.manifest import ModelVersion
 from sensorwatch.common.registry.store import Registry
 from sensorwatch.common.runtime.allocator import keep_freed_memory
 from sensorwatch.common.runtime.build import project_version
-from sensorwatch.common.runtime.kernel_progress import compile_ahead
 from sensorwatch.common.runtime.logs import logger
 from sensorwatch.common.runtime.metrics import ConsumerMetrics, ModelMetrics
 from sensorwatch.common.runtime.setting_keys import Settings
@@ -128,7 +127,6 @@ def follow_champion(settings: Settings, metrics: ModelMetrics) -> Champion:
     """
 
     def on_loaded(version: ModelVersion) -> None:
-        compile_ahead()
         load_kernels(version.detector)
         schema = version.detector.schema.fingerprint
         metrics.loaded(

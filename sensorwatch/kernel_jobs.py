@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sensorwatch.common.kernel_cache import on_compiled
+from sensorwatch.common.kernel_hooks import on_compiled
 from sensorwatch.common.runtime.kernel_compilation import CSV_JOB, JSON_JOB, SCORING_JOB
 from sensorwatch.common.runtime.printing import print_line
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sensorwatch.common import kernel_cache, kernels
+from sensorwatch.common import kernel_cache, kernel_hooks, kernels
 
 ROOT = Path(__file__).parents[1]
 KERNEL_SCRIPT = """
@@ -20,6 +20,12 @@ print(is_cached(look_up_rarities), end=" ")
 rarity(fit_tail(np.ones(9)), np.ones(2))
 print(look_up_rarities.stats.cache_hits.total())
 """
+
+
+@pytest.fixture(autouse=True)
+def _no_registered_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the kernels of these tests out of `all_cached`."""
+    monkeypatch.setattr(kernels, "_kernels_called_from_python", [])
 
 
 def test_a_change_in_any_source_makes_all_kernels_compile_again(
@@ -36,6 +42,45 @@ def test_a_change_in_any_source_makes_all_kernels_compile_again(
     source.write_text("SCALE = 2.0\n", encoding="utf-8")
 
     assert not kernels.is_cached(_a_kernel())
+
+
+def test_the_action_runs_once_before_the_first_compilation(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    calls = []
+    kernel_hooks.before_first_compilation(lambda: calls.append("action"))
+
+    _a_kernel()()
+    _a_kernel()()
+    _another_kernel()()
+
+    assert calls == ["action"]
+
+
+def test_a_kernel_that_is_in_the_cache_runs_no_action(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    _a_kernel()()
+    kernel_hooks.before_first_compilation(pytest.fail)
+
+    assert _a_kernel()() == 1
+
+    assert kernel_hooks.take_action() is pytest.fail
+
+
+def test_code_that_the_action_stores_is_loaded(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    kernel_hooks.before_first_compilation(_a_kernel())
+    kernel = _a_kernel()
+
+    assert kernel() == 1
+
+    assert kernel.stats.cache_hits.total() == 1
+    assert kernel.stats.cache_misses.total() == 0
 
 
 def test_every_file_with_kernels_is_part_of_the_source_stamp() -> None:
@@ -114,3 +159,11 @@ def _a_kernel() -> Any:
         return 1
 
     return kernel_without_arguments
+
+
+def _another_kernel() -> Any:
+    @kernels.kernel
+    def another_kernel_without_arguments():  # type: ignore[no-untyped-def]
+        return 2
+
+    return another_kernel_without_arguments

@@ -14,7 +14,7 @@ LINKED_FOLDERS = ("api", "common", "consumer", "producer", "trainer")
 """Top-level folders to which the package `sensorwatch` contains symbolic links."""
 BASE_MODULES = {
     f"{ROOT_PACKAGE}.common.{name}"
-    for name in ("errors", "escaping", "json_errors", "kernels", "pydantic_errors")
+    for name in ("errors", "escaping", "kernel_hooks", "kernels", "pydantic_errors")
 }
 """The modules that every package may import."""
 
@@ -32,9 +32,9 @@ COMMON_PACKAGES = PACKAGES_BELOW_LEDGER | _packages_of_common(
 ALLOWED_IMPORTS = {
     f"{ROOT_PACKAGE}.common.errors": set[str](),
     f"{ROOT_PACKAGE}.common.escaping": set[str](),
-    f"{ROOT_PACKAGE}.common.json_errors": set[str](),
     f"{ROOT_PACKAGE}.common.kernel_folder": set[str](),
-    f"{ROOT_PACKAGE}.common.kernel_cache": _packages_of_common("kernel_folder"),
+    f"{ROOT_PACKAGE}.common.kernel_hooks": set[str](),
+    f"{ROOT_PACKAGE}.common.kernel_cache": _packages_of_common("kernel_folder", "kernel_hooks"),
     f"{ROOT_PACKAGE}.common.kernels": _packages_of_common("kernel_cache"),
     f"{ROOT_PACKAGE}.common.pydantic_errors": set[str](),
     f"{ROOT_PACKAGE}.common.row_executor": set[str](),
@@ -55,7 +55,6 @@ ALLOWED_IMPORTS = {
         if folder != "common"
     },
     ROOT_PACKAGE: COMMON_PACKAGES
-    | _packages_of_common("kernel_cache")
     | {f"{ROOT_PACKAGE}.{folder}" for folder in LINKED_FOLDERS if folder != "common"},
     "benchmarks": COMMON_PACKAGES | {f"{ROOT_PACKAGE}.trainer"},
 }

@@ -9,7 +9,6 @@ from sensorwatch.common.rows.batches import Batch, split_batches
 from sensorwatch.common.rows.rejection import Rejection
 from sensorwatch.common.rows.schema import Schema, load_schema
 from sensorwatch.common.runtime.allocator import keep_freed_memory
-from sensorwatch.common.runtime.kernel_progress import compile_ahead
 from sensorwatch.common.runtime.logs import logger
 from sensorwatch.common.runtime.printing import print_line
 from sensorwatch.common.runtime.setting_keys import Settings
@@ -38,7 +37,6 @@ def run_backtest(
     If `model` is None, a model is fitted on the first `train_rows` rows, and the remaining rows are
     scored. If `model` is a version, it scores all rows.
     """
-    compile_ahead()
     if model is None:
         row_schema = load_schema(schema_file(settings))
         train_batches, batches = split_batches(read_batches(data, row_schema), train_rows or 0)

@@ -39,12 +39,10 @@ def evaluate(
 ) -> None:
     """Check a version's alert rates, correctness and detection of injected faults."""
     from sensorwatch.common.registry.store import Registry
-    from sensorwatch.common.runtime.kernel_progress import compile_ahead
     from sensorwatch.trainer.dataset import read_data
     from sensorwatch.trainer.evaluation import EvaluatedVersion, evaluate_version
     from sensorwatch.trainer.report_output import print_report, write_report
 
-    compile_ahead()
     settings = settings_for(config, model=name, registry=registry)
     store, model_name = Registry(settings.registry.path), settings.registry.model
     version = store.load(model_name, model)

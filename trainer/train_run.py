@@ -9,7 +9,6 @@ from sensorwatch.common.registry.model_names import current_user, require_model_
 from sensorwatch.common.registry.store import Registry
 from sensorwatch.common.rows.instants import format_instant
 from sensorwatch.common.rows.schema import Schema, load_schema
-from sensorwatch.common.runtime.kernel_progress import compile_ahead
 from sensorwatch.common.runtime.logs import logger
 from sensorwatch.common.runtime.printing import print_line
 from sensorwatch.common.runtime.setting_keys import Settings
@@ -29,7 +28,6 @@ def train_version(settings: Settings, data: str, *, rows: int | None, promote: b
     `rows`: maximum number of rows to use; None uses all rows. `promote`: also evaluate the version,
     and promote it if every check passes. Raises CheckFailed if a check of the evaluation fails.
     """
-    compile_ahead()
     store = Registry(settings.registry.path)
     model_name = require_model_name(settings.registry.model)
     row_schema = load_schema(schema_file(settings))

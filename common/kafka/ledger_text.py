@@ -6,7 +6,6 @@ from typing import Any
 import msgspec
 
 from sensorwatch.common.errors import DataError
-from sensorwatch.common.json_errors import UNREADABLE_JSON
 from sensorwatch.common.kafka.records import OutgoingMessage, Partition
 from sensorwatch.common.ledger.account import WINDOW_BUCKETS, Account, SnapshotRef
 
@@ -65,7 +64,7 @@ def from_metadata(text: str | None, offset: int) -> Account | None:
     _require_known_version(text)
     try:
         metadata = msgspec.json.decode(text or "", type=_Metadata)
-    except UNREADABLE_JSON:
+    except (ValueError, RecursionError):
         return None
     account = metadata.account
     if metadata.ledger_version != LEDGER_VERSION or account.next_offset != offset:
@@ -77,7 +76,7 @@ def _require_known_version(text: str | None) -> None:
     try:
         # Read only the version first, because a newer version may have other fields.
         version = msgspec.json.decode(text or "", type=_VersionField).ledger_version
-    except UNREADABLE_JSON:
+    except (ValueError, RecursionError):
         return
     if version > LEDGER_VERSION:
         raise DataError(

@@ -8,7 +8,6 @@ from typing import NoReturn
 import msgspec
 
 from sensorwatch.common.errors import StateRefused
-from sensorwatch.common.json_errors import UNREADABLE_JSON
 from sensorwatch.common.kafka.records import OutgoingMessage, Partition
 from sensorwatch.common.ledger.account import Account, SnapshotRef
 
@@ -110,7 +109,7 @@ def parse_snapshot_manifest(value: bytes | None, position: object) -> SnapshotMa
                 f"versions up to {SNAPSHOT_VERSION}: run the newer sensorwatch that wrote it"
             )
         manifest = msgspec.json.decode(value or b"", type=SnapshotManifest)
-    except UNREADABLE_JSON as error:
+    except (ValueError, RecursionError) as error:
         raise_state_refused(f"the record at {position} is not a snapshot manifest ({error})")
     are_offsets_rising = all(
         a < b for a, b in zip(manifest.chunks, manifest.chunks[1:], strict=False)

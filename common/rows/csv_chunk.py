@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from sensorwatch.common.rows.batches import Batch
 from sensorwatch.common.rows.cells import CellReader, cell_reader, csv_reader, read_csv_rows
+from sensorwatch.common.rows.fast.column_rules import column_rules
 from sensorwatch.common.rows.fast.csv_rows import (
     ColumnRole,
     CsvSchema,
@@ -18,7 +19,7 @@ from sensorwatch.common.rows.fast.sensor_ids import number_sensors
 from sensorwatch.common.rows.fast.timestamps import TIME_KIND_OF_FORMAT
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.rejection import Fault, Rejection
-from sensorwatch.common.rows.schema import MissingPolicy, Schema, UnknownFields
+from sensorwatch.common.rows.schema import Schema, UnknownFields
 from sensorwatch.common.rows.strict_parsing import Fields, collect_rows
 
 
@@ -29,14 +30,10 @@ class ChunkReader:
         self._schema = schema
         self.strict: CellReader = cell_reader(schema, names)
         """The strict reader, which converts the cells of any line."""
-        low, high = zip(*(column.bounds for column in schema.columns), strict=True)
-        may_be_missing = [column.missing is MissingPolicy.HOLD_LAST for column in schema.columns]
         self._kernel_schema = CsvSchema(
             delimiter=ord(schema.csv.delimiter),
             roles=np.asarray([_column_role(schema, name) for name in names], dtype=np.int64),
-            low=np.asarray(low),
-            high=np.asarray(high),
-            may_be_missing=np.asarray(may_be_missing),
+            column_rules=column_rules(schema),
             time_kind=int(TIME_KIND_OF_FORMAT[schema.time.format]),
             naive_is_utc=schema.time.naive_zone == "UTC",
         )

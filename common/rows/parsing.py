@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorwatch.common.row_executor import RowExecutor, run_serially
+from sensorwatch.common.rows.fast.column_rules import column_rules
 from sensorwatch.common.rows.fast.json_rows import (
     NO_KEY,
     OPTIONAL_KEY,
@@ -23,7 +24,7 @@ from sensorwatch.common.rows.fast.timestamps import TIME_KIND_OF_FORMAT
 from sensorwatch.common.rows.limits import NO_TIME
 from sensorwatch.common.rows.readings import Readings, merge_readings
 from sensorwatch.common.rows.rejection import Rejection
-from sensorwatch.common.rows.schema import MissingPolicy, Schema, UnknownFields
+from sensorwatch.common.rows.schema import Schema, UnknownFields
 from sensorwatch.common.rows.strict_parsing import Times, parse_strictly
 
 MIN_PAYLOADS_FOR_KERNEL = 4
@@ -130,13 +131,10 @@ def _kernel_schema(schema: Schema) -> JsonSchema | None:
         NO_KEY if schema.key is None else OPTIONAL_KEY if schema.key.optional else REQUIRED_KEY
     )
     encoded_names = [path.encode() for path in paths]
-    low, high = np.transpose([column.bounds for column in schema.columns])
     return JsonSchema(
         np.frombuffer(b"".join(encoded_names), dtype=np.uint8),
         np.cumsum([len(name) for name in encoded_names]),
-        np.ascontiguousarray(low, dtype=np.float64),
-        np.ascontiguousarray(high, dtype=np.float64),
-        np.asarray([column.missing is MissingPolicy.HOLD_LAST for column in schema.columns]),
+        column_rules(schema),
         (
             int(time_kind),
             time_field.naive_zone == "UTC",

@@ -11,6 +11,7 @@ import typer
 from typer.main import get_command
 
 from sensorwatch.common.errors import SensorwatchError
+from sensorwatch.common.kernel_hooks import before_first_compilation
 from sensorwatch.common.runtime.printing import print_note
 
 INTERRUPTED = 130
@@ -43,6 +44,7 @@ def run(
     `args`: arguments without the program's name; if None, the arguments of this process. `name`:
     the program's name in messages; if None, its file name. See common/errors.py for the exit codes.
     """
+    before_first_compilation(_compile_ahead)
     try:
         _invoke(command, sys.argv[1:] if args is None else args, name or Path(sys.argv[0]).name)
         sys.stdout.flush()
@@ -56,6 +58,13 @@ def run(
     return 0
 
 
+def _compile_ahead() -> None:
+    # Imported here, because numba is needed, whose import takes a second.
+    from sensorwatch.common.runtime.kernel_progress import compile_ahead
+
+    compile_ahead()
+
+
 def _report(error: BaseException) -> int:
     """Print an error and return its exit code."""
     match error:
@@ -64,7 +73,7 @@ def _report(error: BaseException) -> int:
         case typer.TyperException():
             return _report_usage_error(error)
         case SensorwatchError():
-            _print_error(f"error: {_escaped(str(error))}")
+            _print_error(f"error: {error}")
             return error.exit_code
         case KeyboardInterrupt() | typer.Abort():
             return INTERRUPTED
@@ -101,13 +110,6 @@ def _discard_stdout() -> int:
     # Standard output is redirected, because Python flushes it again at exit, which would fail.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return BROKEN_PIPE
-
-
-def _escaped(text: str) -> str:
-    """Escape the characters that a terminal would interpret; a message may quote a file."""
-    return "".join(
-        char if char.isprintable() or char == "\n" else ascii(char)[1:-1] for char in text
-    )
 
 
 def _print_error(text: str) -> None:

@@ -14,6 +14,7 @@ from typing import IO, Self
 
 from sensorwatch.common.kernel_cache import kernel_count
 from sensorwatch.common.kernel_folder import kernel_folder
+from sensorwatch.common.kernel_hooks import take_action
 from sensorwatch.common.kernels import all_cached
 
 OnShare = Callable[[float], object]
@@ -30,13 +31,15 @@ _POLL_SECONDS = 0.05
 class KernelCompilation:
     """A context manager that compiles every kernel that is not in the cache.
 
-    If several processes need kernels, one of them compiles and the others wait. A kernel that was
-    not compiled in this way, such as after a failure of a child process, is compiled at its first
-    call.
+    If several processes need kernels, one of them compiles and the others wait. A process compiles
+    in this way only once, because the constructor detaches the action of `kernel_hooks`. A kernel
+    that was not compiled in this way, such as after a failure of a child process, is compiled at
+    its first call.
     """
 
     def __init__(self, *, is_cached: Callable[[], bool] = all_cached) -> None:
         """Start to compile unless `is_cached()`; by default it checks the imported kernels."""
+        take_action()  # this process must not start another compilation, and wait for itself
         self._is_cached = is_cached
         self._lock_file = None if is_cached() else _open_lock_file()
         self._total = 0 if self._lock_file is None else kernel_count()

@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorwatch.common.errors import MemoryRefused
-from sensorwatch.common.json_errors import UNREADABLE_JSON
 from sensorwatch.common.scoring.memory import MAX_SENSORS, Memory, ModelForMemory
 from sensorwatch.common.scoring.memory_layout import Layout
 
@@ -85,7 +84,7 @@ def _read_header(text: bytes) -> _Header:
                 "code reads: upgrade sensorwatch"
             )
         return msgspec.json.decode(text, type=_Header)
-    except UNREADABLE_JSON as error:
+    except (ValueError, RecursionError) as error:
         raise MemoryRefused(f"its first line cannot be read: {error}") from error
 
 

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 import msgspec
 
-from sensorwatch.common.json_errors import UNREADABLE_JSON
 from sensorwatch.common.kafka.records import Record, header_value
 from sensorwatch.consumer.publishing.events import EventType
 
@@ -77,7 +76,7 @@ def read_event(record: Record) -> Event | ClosingEvent | None:
     decoder = _DECODERS.get(header_value(record, "ce_type"))
     try:
         return None if decoder is None else decoder.decode(record.value() or b"")
-    except UNREADABLE_JSON:
+    except (ValueError, RecursionError):
         return None
 
 

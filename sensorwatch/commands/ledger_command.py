@@ -74,11 +74,9 @@ def verify_command(
     The input must be retained, and the registry must contain the versions that scored it. The
     verification starts at the opening of an account, or at a snapshot that still exists.
     """
-    from sensorwatch.common.runtime.kernel_progress import compile_ahead
     from sensorwatch.proof.ledger_intervals import Verdict, since_last_opening
     from sensorwatch.proof.proof_inputs import connect_proof_inputs
 
-    compile_ahead()
     settings = group_settings(config, group)
     group_accounts = _committed_accounts(settings)
     inputs = connect_proof_inputs(settings)

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from sensorwatch.common.kernels import all_cached
+from sensorwatch.common.kernels import is_cached
+from sensorwatch.common.model.forest import path_lengths_to_scores
 from sensorwatch.common.scoring.warmup import load_kernels
 from tests.commands.command_runner import ROOT
 from tests.reading_builders import a_detector
@@ -35,6 +36,15 @@ for module in [module for name, module in sys.modules.items() if name.startswith
         if isinstance(kernel, Dispatcher) and kernel.stats.cache_misses:
             print(module.__name__, name)
 """
+# A command that runs this script on its first start, without compiled kernels.
+FIRST_COMMAND_SCRIPT = f"""
+from sensorwatch.common.runtime.command_line import run
+
+def score_rows() -> None:
+    exec({COMPILED_KERNELS_SCRIPT!r}, {{}})
+
+raise SystemExit(run(score_rows, []))
+"""
 
 
 def run_python(cache_dir: Path, *arguments: str) -> str:
@@ -52,7 +62,7 @@ def run_python(cache_dir: Path, *arguments: str) -> str:
 def test_compiled_kernels_are_in_the_cache() -> None:
     load_kernels(a_detector())
 
-    assert all_cached()
+    assert is_cached(path_lengths_to_scores)
 
 
 @pytest.mark.slow
@@ -68,3 +78,8 @@ def test_after_the_warmup_no_kernel_needs_compilation(tmp_path: Path) -> None:
     assert "every kernel is compiled" in output
     assert run_python(tmp_path, "-c", print_is_compiled) == "True\n"
     assert run_python(tmp_path, "-c", COMPILED_KERNELS_SCRIPT) == ""
+
+
+@pytest.mark.slow
+def test_the_first_command_compiles_all_kernels_in_child_processes(tmp_path: Path) -> None:
+    assert run_python(tmp_path, "-c", FIRST_COMMAND_SCRIPT) == ""

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorwatch.common.kernels import inlined_kernel, kernel
+from sensorwatch.common.rows.fast.column_rules import ColumnRules
 from sensorwatch.common.rows.fast.numbers import read_decimal
 from sensorwatch.common.rows.fast.timestamps import read_instant
 from sensorwatch.common.rows.limits import FLOAT32_OVERFLOW, MAX_SENSOR_ID_CHARACTERS
@@ -44,12 +45,7 @@ class CsvSchema(NamedTuple):
     """The byte between two cells."""
     roles: NDArray[np.int64]
     """Shape (columns,). The role of each column of the file, see ColumnRole."""
-    low: NDArray[np.float64]
-    """Shape (numbers,). The smallest valid value."""
-    high: NDArray[np.float64]
-    """Shape (numbers,). The largest valid value."""
-    may_be_missing: NDArray[np.bool_]
-    """Shape (numbers,). Whether an empty cell is valid."""
+    column_rules: ColumnRules
     time_kind: int
     """See TimeKind."""
     naive_is_utc: bool
@@ -82,7 +78,8 @@ def read_lines(data, schema, columns):  # type: ignore[no-untyped-def]
     The kernel stops before a line that the csv module may refuse or join with the next line. Such a
     line contains a quote, a zero byte, an inner carriage return, or more than MAX_LINE_BYTES.
     """
-    delimiter, roles, low, high, may_be_missing, time_kind, naive_is_utc = schema
+    delimiter, roles, column_rules, time_kind, naive_is_utc = schema
+    low, high, may_be_missing = column_rules
     line_starts, line_ends, line_status, event_time, key_ranges, values = columns
     pos, line = 0, 0
     while pos < len(data):

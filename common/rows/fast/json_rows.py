@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorwatch.common.kernels import inlined_kernel, kernel
+from sensorwatch.common.rows.fast.column_rules import ColumnRules
 from sensorwatch.common.rows.fast.numbers import NEEDS_STRICT_PARSER, read_json_number
 from sensorwatch.common.rows.fast.timestamps import TimeKind, read_instant
 from sensorwatch.common.rows.limits import (
@@ -58,12 +59,7 @@ class JsonSchema(NamedTuple):
     """The names of all fields, one after the other."""
     name_ends: NDArray[np.int64]
     """Shape (fields,). The end of each name in `names`."""
-    low: NDArray[np.float64]
-    """Shape (columns,). The smallest valid value."""
-    high: NDArray[np.float64]
-    """Shape (columns,). The largest valid value."""
-    may_be_missing: NDArray[np.bool_]
-    """Shape (columns,). Whether a row without this value is valid."""
+    column_rules: ColumnRules
     rules: tuple[int, bool, int, int, bool]
     """Five rules:
 
@@ -91,7 +87,8 @@ class RowColumns(NamedTuple):
 def read_json_rows(first, last, payloads, schema, columns):  # type: ignore[no-untyped-def]
     """Read the payloads `first` to `last` - 1 into the same rows of `columns` (RowColumns)."""
     data, ends, received = payloads
-    names, name_ends, low, high, may_be_missing, schema_rules = schema
+    names, name_ends, column_rules, schema_rules = schema
+    low, high, may_be_missing = column_rules
     is_read, event_time, values, id_start, id_length = columns
     last_row_with_field = np.zeros(len(name_ends), dtype=np.int64)
     begin = ends[first - 1] if first else 0

@@ -23,9 +23,9 @@ def number_sensors(
     means the default sensor. Returns the number (n,) of each row's id, and the ids in the order
     of their numbers.
     """
-    if not np.any(length >= 0):
-        return np.zeros(len(start), dtype=np.int32), (DEFAULT_SENSOR,) * min(len(start), 1)
     is_default = length < 0
+    if len(start) and np.all(is_default):
+        return np.zeros(len(start), dtype=np.int32), (DEFAULT_SENSOR,)
     if np.any(is_default):
         # Other rows may contain the default sensor's id, so these rows get the id as text, too.
         start = np.where(is_default, len(text), start)
