@@ -17,7 +17,7 @@ from sensorwatch.api.champion_follower import ChampionFollower, ServedVersion
 from sensorwatch.api.problem_details import Problem
 from sensorwatch.api.request_formats import ScoringRequest
 from sensorwatch.api.row_metrics import RowMetrics
-from sensorwatch.common.kernel_hooks import before_first_compilation
+from sensorwatch.common.kernel_hooks import before_first_compilation, take_action
 from sensorwatch.common.registry.store import Registry
 from sensorwatch.common.runtime.kernel_progress import compile_ahead
 from sensorwatch.common.runtime.logs import logger
@@ -61,6 +61,7 @@ class Service:
         try:
             yield
         finally:
+            take_action()
             follower_task.cancel()
             with suppress(asyncio.CancelledError):
                 await follower_task

@@ -11,7 +11,7 @@ KEPT_SNAPSHOTS = 10
 """Number of snapshots that are kept per partition; `ledger verify` can start at any of these
 snapshots."""
 ROWS_PER_SENSOR = 5
-"""For each sensor in the memory, at least this number of rows lies between two snapshots.
+"""Between two snapshots lie at least as many rows as the sensors in the memory, times this number.
 
 Writing one sensor takes about as long as scoring one row. A snapshot of 100,000 sensors with 3
 signals has 28 MB. Snapshots therefore take at most a fifth of the time for scoring.

@@ -144,8 +144,8 @@ def build_app() -> typer.Typer:
     """Return the command-line app, with a stub for each command of `COMMANDS`."""
     app = typer_app(cls=LazyGroup, no_args_is_help=True)
     app.callback()(_global_options)
-    for name, entry in COMMANDS.items():
-        app.command(name, help=entry.help, rich_help_panel=entry.panel)(_stub_command)
+    for name, command in COMMANDS.items():
+        app.command(name, help=command.help, rich_help_panel=command.panel)(_stub_command)
     return app
 
 

@@ -63,14 +63,14 @@ def _fit_on_first_batches(
     train_batches: Sequence[Batch], schema: Schema, settings: Settings, data: Path
 ) -> tuple[Detector, Memory, list[Rejection]]:
     # Imported here, because only training needs scikit-learn, which takes a second to import.
-    from sensorwatch.trainer.training import rate_note
+    from sensorwatch.trainer.training import few_rows_warning
     from sensorwatch.trainer.unregistered_model import fit_on_first_batches
 
     detector, memory, rejections = fit_on_first_batches(
         train_batches, schema, settings.trainer, uri=str(data)
     )
     calibration = detector.calibration
-    warning_text = rate_note(
+    warning_text = few_rows_warning(
         len(calibration.scores),
         calibration.target_alert_rate,
         extrapolates=detector.decision is not None,

@@ -21,7 +21,7 @@ from sensorwatch.trainer.scorer_fitting import (
 )
 
 MAX_BLOCKS = 10
-"""Maximum number of blocks of time that the rows are divided into."""
+"""The rows are divided into at most this number of blocks of time."""
 FOLD_GAP_ROWS = 10
 """The fit for a fold excludes this number of each sensor's rows before and after the fold.
 
@@ -33,7 +33,8 @@ MIN_ROWS_PER_SENSOR_FOR_FEW_FOLDS = 1_000
 With this number of rows, a level fitted on half of the rows is as good as one fitted on nine tenths
 of the rows."""
 FEW_FOLDS = 2
-"""Number of folds if there are many rows per sensor. Each fold contains every second block."""
+"""Number of folds of a cross-validation with many rows per sensor. Each fold contains every second
+block."""
 
 
 def out_of_fold_scores(

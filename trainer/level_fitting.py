@@ -13,7 +13,8 @@ from sensorwatch.trainer.row_subsampling import MAX_FIT_ROWS
 ROWS_FOR_LEVEL = 2_000
 """For a sensor's level, this number of rows is enough if they cover the whole training time.
 
-The location is then accurate to 0.03 scales, and the scale to a few percent."""
+With this number of rows, the location is accurate to 0.03 scales, and the scale to a few
+percent."""
 MIN_SHARE_OF_USUAL_SCALE = 0.05
 """A scale is at least this share of the median scale of all sensors."""
 MIN_ROWS_OF_KNOWN_SENSOR = 50
@@ -30,11 +31,12 @@ MIN_SHARE_OF_STD = 0.2
 
 This limit matters for a signal that is constant most of the time and changes rarely."""
 GAP_STEPS = 10.0
-"""A gap is longer than this multiple of the median time step."""
+"""A gap is longer than this multiple of the median time step, and than GAP_LONG_STEPS long
+steps."""
 LONG_STEP_QUANTILE = 0.999
 """This quantile of the time steps is the long step. One step in a thousand is longer."""
 GAP_LONG_STEPS = 3.0
-"""A gap is also longer than this multiple of a long step."""
+"""A gap is longer than this multiple of the long step, and than GAP_STEPS median steps."""
 CONSTANT_SCALE_SHARE = 0.01
 """Scale of a column that is constant at every sensor, as a share of its absolute value."""
 CONSTANT_TOLERANCE = 1e-9

@@ -13,7 +13,8 @@ from sensorwatch.common.scoring.memory import KNOWN_SENSOR, Memory
 from sensorwatch.common.scoring.recall import RecalledRows, recall
 
 RECALL_CHUNK_ROWS = 20_000
-"""Number of rows that are recalled at once. Their columns fit into the processor's cache."""
+"""Number of rows that are recalled at once. The columns of these rows fit into the processor's
+cache."""
 
 
 def recall_selected(

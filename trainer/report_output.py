@@ -50,8 +50,10 @@ def _check_table(report: Mapping[str, Any]) -> Table:
         table.add_column(heading, overflow="fold")
     for check in report["checks"]:
         passed_text = styled(("yes", "green") if check["passed"] else ("NO", "bold red"))
-        name, observed, wanted = (styled(check[key]) for key in ("name", "observed", "wanted"))
-        table.add_row(name, passed_text, observed, wanted)
+        name, observed_text, wanted_text = (
+            styled(check[key]) for key in ("name", "observed", "wanted")
+        )
+        table.add_row(name, passed_text, observed_text, wanted_text)
     return table
 
 

@@ -93,7 +93,7 @@ def tolerance() -> str:
 
 
 def rate_of(what: str, alerts: NDArray[np.bool_], target: float) -> Rate:
-    """Return the rate of `alerts` (n,) and its bounds for this target.
+    """Return the share of True in `alerts` (n,), with its bounds for the target alert rate.
 
     `what`: description of the rows that the rate was measured on.
     """

@@ -96,7 +96,7 @@ def _evaluate_and_promote(
 
 def _warn_if_few_rows(candidate: Candidate) -> None:
     calibration = candidate.calibration
-    warning_text = training.rate_note(
+    warning_text = training.few_rows_warning(
         candidate.split["calibration_rows"],
         calibration.target_alert_rate,
         extrapolates=candidate.decision is not None,

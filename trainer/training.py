@@ -28,7 +28,7 @@ from sensorwatch.trainer.level_fitting import drop_sensors_with_few_rows, max_ga
 from sensorwatch.trainer.scorer_fitting import fit_scorer
 from sensorwatch.trainer.tail_fitting import calibrate_decision
 
-UNREGISTERED = "unkept"
+UNREGISTERED_VERSION = "unkept"
 """Version name of a detector that is not in a registry."""
 MIN_FIT_ROWS = 20
 MIN_CALIBRATION_ROWS = 10
@@ -88,7 +88,7 @@ def fit_unregistered(
         last_time=int(readings.event_time.max()),
         rows=len(readings),
     )
-    return train(readings, schema, source, trainer_settings).detector(UNREGISTERED)
+    return train(readings, schema, source, trainer_settings).detector(UNREGISTERED_VERSION)
 
 
 def _train_plain(
@@ -203,8 +203,10 @@ def parameters_of(trainer_settings: TrainerSettings) -> dict[str, Any]:
     return trainer_settings.model_dump(mode="json", exclude={"seed"})
 
 
-def rate_note(calibration_rows: int, target_alert_rate: float, *, extrapolates: bool) -> str | None:
-    """Return a warning if there are too few calibration rows for this rate, else None.
+def few_rows_warning(
+    calibration_rows: int, target_alert_rate: float, *, extrapolates: bool
+) -> str | None:
+    """Return a warning if the target alert rate needs more calibration rows, else None.
 
     `extrapolates`: True if a fitted tail extrapolates beyond the scores of the calibration rows.
     """

@@ -23,7 +23,7 @@ from sensorwatch.trainer.imputation import fill_missing
 from sensorwatch.trainer.level_fitting import drop_sensors_with_few_rows
 from sensorwatch.trainer.scorer_fitting import FittedScorer, RawScores, fit_scorer
 from sensorwatch.trainer.tail_fitting import calibrate_decision
-from sensorwatch.trainer.training import UNREGISTERED
+from sensorwatch.trainer.training import UNREGISTERED_VERSION
 
 UNREACHABLE_SCORE = 1e9
 
@@ -96,7 +96,7 @@ def _variant_detector(
         raw_scores = replace(raw_scores, block=np.zeros_like(raw_scores.block))
     calibrated = calibrate_decision(raw_scores, trainer_settings, weights=variant.weights)
     return Detector(
-        version=UNREGISTERED,
+        version=UNREGISTERED_VERSION,
         schema=stream.schema,
         plan=forecast_plan(stream.schema),
         levels=drop_sensors_with_few_rows(fit.fitted_scorer.final_levels, fit.sorted_readings),

@@ -93,7 +93,8 @@ def _rates_section(options: RunOptions) -> Section:
 
 def _season_section(options: RunOptions) -> Section:
     detectors = [*options.detectors[:1], seasonal.detector_without_season(), *options.detectors[1:]]
-    return Section("A season", [seasonal.table(seasonal.load(), detectors, options.processes)])
+    table = seasonal.table(seasonal.load_streams(), detectors, options.processes)
+    return Section("A season", [table])
 
 
 def _ablation_section(options: RunOptions) -> Section:

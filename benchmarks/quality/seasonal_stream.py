@@ -39,7 +39,7 @@ class SharpHourStream:
     """Sharp hours with a fault: their values are as low as in the usual hours."""
 
 
-def load(*, seeds: int = SEED_COUNT) -> list[SharpHourStream]:
+def load_streams(*, seeds: int = SEED_COUNT) -> list[SharpHourStream]:
     """Return one stream for each combination of row interval and seed."""
     return [
         draw_stream(rows_per_day, seed) for rows_per_day in ROWS_PER_DAY for seed in range(seeds)

@@ -115,8 +115,8 @@ def watermarks(
 ) -> dict[int, tuple[int, int]]:
     """Return each partition's first retained offset and its end offset.
 
-    The end offset is above the records of open transactions. Raises BrokerUnavailable if the topic
-    does not exist, or if the broker still does not answer after `retry`.
+    The end offset also counts the records of open transactions. Raises BrokerUnavailable if the
+    topic does not exist, or if the broker still does not answer after `retry`.
     """
     # With read_committed, the broker would return the last stable offset as the end offset. This
     # offset stays below the first record of an open transaction, and thus below records that were

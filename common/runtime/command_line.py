@@ -11,7 +11,7 @@ import typer
 from typer.main import get_command
 
 from sensorwatch.common.errors import SensorwatchError
-from sensorwatch.common.kernel_hooks import before_first_compilation
+from sensorwatch.common.kernel_hooks import before_first_compilation, take_action
 from sensorwatch.common.runtime.printing import print_note
 
 INTERRUPTED = 130
@@ -55,6 +55,8 @@ def run(
         return code if isinstance(code, int) else int(code is not None)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - reported below
         return _report(error)
+    finally:
+        take_action()
     return 0
 
 

@@ -125,7 +125,7 @@ def _lock(file: IO[bytes]) -> bool:
 
 
 class _Child:
-    """A child process that compiles some jobs and reports each kernel on its standard output."""
+    """A child process that runs some jobs, and prints the name of each compiled kernel."""
 
     def __init__(self, jobs: Sequence[str]) -> None:
         self.compiled_kernels: set[str] = set()

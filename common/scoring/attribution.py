@@ -56,7 +56,7 @@ def attribute_rows(
 def _attribute_without_forecast(
     detector: Detector, outcome: Outcome, rows: NDArray[np.int64], shares: NDArray[np.float64]
 ) -> None:
-    """Write each signal's share of the raw score; expectations are the medians in training."""
+    """Write each signal's share of the raw score; the expected value is the training median."""
     matrix = compute_features(outcome.readings.take(rows), detector.plan)
     signals, ranges = shares.shape[1], detector.ranges
     variants = np.repeat(matrix[:, np.newaxis], signals + 1, axis=1)

@@ -50,7 +50,7 @@ class Counts:
         return sum(account.normal for account in self.accounts)
 
     @property
-    def foreign(self) -> int:
+    def foreign_records(self) -> int:
         """Return the number of records that other producers sent to the topic."""
         return max(0, self.records_in - self.delivered)
 

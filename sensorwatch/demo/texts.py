@@ -93,8 +93,8 @@ def _account_lines(counts: Counts, reasons: Mapping[str, int]) -> Lines:
             "the topic, the ledger, and the events and dead letters read back all agree.",
             _GOOD_STYLE,
         )
-    if counts.foreign:
-        yield f"{counts.foreign} of the records came from another producer.", _PLAIN_STYLE
+    if counts.foreign_records:
+        yield f"{counts.foreign_records} of the records came from another producer.", _PLAIN_STYLE
     if counts.duplicates:
         yield (
             f"{counts.duplicates} results came twice: delivery is at least once here.",

@@ -34,14 +34,14 @@ class TopicWatcher:
     """Reads three topics of the demo from their beginning until `stop` is called."""
 
     def __init__(self, settings: Settings) -> None:
-        """Start the thread that reads."""
+        """Start the thread that reads the topics."""
         self._settings = settings
         self._stopping = ThreadEvent()
         self.seen = Observations()
         """All labels, alarms and dead letters that were read so far."""
         self.latest: deque[Event | ClosingEvent] = deque(maxlen=_LATEST_EVENTS)
         """The newest events, in order of arrival."""
-        self.closings: set[str] = set()
+        self.closing_event_ids: set[str] = set()
         """The ids of the events that close an episode."""
         self.reasons: Counter[str] = Counter()
         """The number of dead letters by reason code."""
@@ -96,8 +96,8 @@ class TopicWatcher:
             return
         self.latest.append(event)
         if isinstance(event, ClosingEvent):  # a closing event belongs to an episode, not to a row
-            self.duplicates += event.event_id in self.closings
-            self.closings.add(event.event_id)
+            self.duplicates += event.event_id in self.closing_event_ids
+            self.closing_event_ids.add(event.event_id)
             return
         record = _coordinates_of(event.event_id)
         if record is not None:

@@ -19,7 +19,7 @@ from sensorwatch.common.scoring.processing import Outcome, score_readings
 from sensorwatch.common.scoring.status import STATUS_TEXTS
 from sensorwatch.notebook.episode_plot import draw_episode
 from sensorwatch.notebook.rows import readings_of, schema_of
-from sensorwatch.trainer.training import UNREGISTERED, train
+from sensorwatch.trainer.training import UNREGISTERED_VERSION, train
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Detector:
             rows=len(readings),
         )
         candidate = train(readings, schema, source, TrainerSettings(**settings))
-        return cls(candidate.detector(UNREGISTERED), candidate)
+        return cls(candidate.detector(UNREGISTERED_VERSION), candidate)
 
     @property
     def version(self) -> str:

@@ -30,7 +30,8 @@ class ProofInputs:
     detector: Callable[[str], Detector]
     """Returns the detector of a model version. Raises ModelRefused."""
     snapshot: Callable[[Partition, SnapshotRef], Snapshot]
-    """Returns a snapshot of a partition's memory. Raises StateRefused if it no longer exists."""
+    """Returns a snapshot of a partition's memory. Raises StateRefused if the snapshot no longer
+    exists."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from sensorwatch.common.rows.schema import TimeField
 
 # The strptime patterns to try. If several patterns fit a column equally well, the first of them is
 # used.
-PATTERNS = (
+STRPTIME_PATTERNS = (
     "%Y-%m-%d %H:%M",
     "%Y-%m-%dT%H:%M",
     "%Y-%m-%d",
@@ -59,7 +59,7 @@ def guess_time(cells: Sequence[str], *, name_suggests_time: bool) -> TimeGuess |
         return TimeGuess(epoch_format, naive=False)
     fits = [
         (time_format, *fit)
-        for time_format in ("rfc3339", *PATTERNS)
+        for time_format in ("rfc3339", *STRPTIME_PATTERNS)
         if (fit := _fit_format(cells, time_format))
     ]
     if not fits:

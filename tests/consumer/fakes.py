@@ -109,15 +109,17 @@ class FakeConsumer:
         self.metadata_reads += 1
 
     def offsets_for_times(
-        self, times: list[TopicPartition], _seconds: float
+        self, time_requests: list[TopicPartition], _seconds: float
     ) -> list[TopicPartition]:
         if self.time_errors:
-            return [partition_with_error(request, self.time_errors.pop(0)) for request in times]
+            return [
+                partition_with_error(request, self.time_errors.pop(0)) for request in time_requests
+            ]
         return [
             TopicPartition(
                 request.topic, request.partition, self.offsets_by_time.get(request.offset, -1)
             )
-            for request in times
+            for request in time_requests
         ]
 
     def consumer_group_metadata(self) -> bytes:

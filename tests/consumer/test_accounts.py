@@ -274,7 +274,7 @@ def test_the_error_for_a_leader_that_stays_unavailable_names_the_partition() -> 
 
 
 def test_after_an_error_a_time_lookup_is_repeated() -> None:
-    """An answer with an error has a negative offset, as if all records were older than the time."""
+    """An error has a negative offset, like the answer for a time after the last record."""
     consumer = FakeConsumer()
     consumer.offsets_by_time = {FIRST_COMMIT_MS: 70}
     consumer.time_errors = [KafkaError(KafkaError.LEADER_NOT_AVAILABLE)] * 2

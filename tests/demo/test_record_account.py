@@ -67,7 +67,7 @@ def test_a_missing_or_surplus_outcome_is_reported(counts: Counts, message: str) 
 def test_records_of_another_producer_are_not_a_discrepancy() -> None:
     counts = replace(AGREEING_COUNTS, delivered=190)
 
-    assert counts.foreign == 10
+    assert counts.foreign_records == 10
     assert discrepancies(counts) == []
 
 

@@ -65,7 +65,7 @@ def test_a_closing_event_is_not_counted_as_an_alarm() -> None:
         Coordinates("sensors", 0, 2): "sensors-0-1",
     }
     assert [type(event) for event in watcher.latest] == [Event, ClosingEvent, ClosingEvent, Event]
-    assert watcher.closings == {"sensors-0-1-closed"}
+    assert watcher.closing_event_ids == {"sensors-0-1-closed"}
     assert watcher.duplicates == 1
 
 

@@ -13,6 +13,7 @@ from sensorwatch.common.errors import (
     SensorwatchError,
     SettingsError,
 )
+from sensorwatch.common.kernel_hooks import before_first_compilation, take_action
 from sensorwatch.common.runtime.command_line import run
 
 
@@ -60,6 +61,21 @@ def test_a_command_may_choose_its_code_and_success_has_code_0() -> None:
 
     assert run(command, []) == 0
     assert run(command, ["--code", "9"]) == 9
+
+
+def test_no_action_on_compilation_is_left_after_a_command() -> None:
+    actions_during_command = []
+
+    def command() -> None:
+        action = take_action()
+        assert action is not None
+        before_first_compilation(action)
+        actions_during_command.append(action)
+
+    run(command, [])
+
+    assert len(actions_during_command) == 1
+    assert take_action() is None
 
 
 def test_the_error_for_a_wrong_option_points_to_the_help(

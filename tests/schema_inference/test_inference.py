@@ -16,7 +16,7 @@ from sensorwatch.common.rows.strict_parsing import collect_rows
 from sensorwatch.common.tables import read_rows
 from sensorwatch.schema_inference.inference import DELIMITERS, ColumnKind, infer_schema
 from sensorwatch.schema_inference.schema_text import schema_text
-from sensorwatch.schema_inference.time_format_guess import PATTERNS
+from sensorwatch.schema_inference.time_format_guess import STRPTIME_PATTERNS
 
 START_TIME = datetime(2025, 3, 14, 9, 26, 53, tzinfo=UTC)
 
@@ -43,7 +43,7 @@ def time_texts(time_format: str, count: int = 30) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("time_format", PATTERNS)
+@pytest.mark.parametrize("time_format", STRPTIME_PATTERNS)
 def test_every_known_time_format_is_inferred_from_times_in_this_format(
     time_format: str, tmp_path: Path
 ) -> None:

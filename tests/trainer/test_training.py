@@ -16,7 +16,7 @@ from sensorwatch.common.runtime.setting_keys import TrainerSettings
 from sensorwatch.common.scoring.features import compute_features
 from sensorwatch.trainer.dataset import sort_by_time
 from sensorwatch.trainer.level_fitting import max_gap
-from sensorwatch.trainer.training import rate_note, rows_needed, split_by_time, train
+from sensorwatch.trainer.training import few_rows_warning, rows_needed, split_by_time, train
 from sensorwatch.trainer.unregistered_model import fit_with_memory
 from tests.reading_builders import a_schema, some_readings
 from tests.trainer.training_builders import (
@@ -193,18 +193,18 @@ def test_golden_rows_are_the_newest_consecutive_rows(trainer_settings: TrainerSe
 
 
 def test_too_few_rows_for_the_target_rate_give_a_note() -> None:
-    assert rate_note(200, 0.005, extrapolates=False) is None
-    assert "wanted 200 rows" in (rate_note(199, 0.005, extrapolates=False) or "")
+    assert few_rows_warning(200, 0.005, extrapolates=False) is None
+    assert "wanted 200 rows" in (few_rows_warning(199, 0.005, extrapolates=False) or "")
 
 
 def test_the_note_contains_the_share_from_which_scores_are_extrapolated() -> None:
     """The tail is fitted to the highest 40 of 400 scores, which include a target rate of 0.5 %."""
-    note = rate_note(400, 0.005, extrapolates=True) or ""
+    note = few_rows_warning(400, 0.005, extrapolates=True) or ""
 
     assert "400 calibration rows are too few for a target alert rate of 0.005" in note
     assert "scores rarer than 10.0% of rows are extrapolated" in note
     assert "wanted 8000 rows" in note
-    assert rate_note(8_000, 0.005, extrapolates=True) is None
+    assert few_rows_warning(8_000, 0.005, extrapolates=True) is None
 
 
 def test_a_forecast_detector_uses_all_rows_for_fit_and_calibration() -> None:
