@@ -9,7 +9,8 @@ import numpy as np
 from sensorwatch.api.json_pointers import pointer
 from sensorwatch.api.prediction import Prediction
 from sensorwatch.api.problem_details import Problem
-from sensorwatch.common.rows.cells import set_nested
+from sensorwatch.common.rows.field_declarations import EPOCH_UNITS_NS
+from sensorwatch.common.rows.paths import column_name
 from sensorwatch.common.rows.rejection import Fault
 from sensorwatch.common.rows.schema import Schema
 from sensorwatch.common.scoring.detections import SEVERITY_TEXTS
@@ -57,10 +58,10 @@ def decode_infer_request(body: bytes, schema: Schema, *, max_rows: int) -> Infer
         ) from error
     if not request.inputs:
         raise _invalid_request("there are no inputs", "inputs")
-    rows, names = len(request.inputs[0].data), set(schema.paths)
+    rows, names = len(request.inputs[0].data), set(schema.column_names)
     for position, tensor in enumerate(request.inputs):
         if tensor.name not in names:
-            unused_names = ", ".join(path for path in schema.paths if path in names)
+            unused_names = ", ".join(name for name in schema.column_names if name in names)
             detail = f"found {tensor.name[:100]!r}, wanted each of {unused_names} at most once"
             raise _invalid_request(detail, "inputs", position, "name")
         names.remove(tensor.name)
@@ -82,7 +83,7 @@ def rows_as_payloads(request: InferRequest) -> list[bytes]:
     for values in zip(*(tensor.data for tensor in request.inputs), strict=True):
         row: dict[str, object] = {}
         for tensor, value in zip(request.inputs, values, strict=True):
-            set_nested(row, tensor.name, value)
+            row[tensor.name] = value  # a parser looks up a whole name first
         payloads.append(msgspec.json.encode(row))
     return payloads
 
@@ -113,16 +114,16 @@ def encode_infer_response(prediction: Prediction, request: InferRequest) -> byte
 def metadata(model: str, detector: Detector) -> dict[str, Any]:
     """Return the metadata of a model, as the Open Inference Protocol defines them."""
     schema = detector.schema
-    text_fields = {schema.key.field} if schema.key else set()
-    if not schema.time.format.startswith("epoch"):
-        text_fields.add(schema.time.field)
+    text_paths = set(schema.key.fields) if schema.key else set()
+    if schema.time.formats[0] not in EPOCH_UNITS_NS:
+        text_paths.update(schema.time.fields)
     return {
         "name": model,
         "versions": [detector.version],
         "platform": "sensorwatch",
         "inputs": [
-            {"name": path, "datatype": "BYTES" if path in text_fields else "FP64", "shape": [-1]}
-            for path in schema.paths
+            {"name": name, "datatype": "BYTES" if path in text_paths else "FP64", "shape": [-1]}
+            for name, path in zip(schema.column_names, schema.paths, strict=True)
         ],
         "outputs": [
             {"name": name, "datatype": datatype, "shape": [-1]}
@@ -135,7 +136,7 @@ def _bad_rows_problem(prediction: Prediction, request: InferRequest) -> Problem:
     positions_by_name = {tensor.name: position for position, tensor in enumerate(request.inputs)}
 
     def fault_pointer(index: int, fault: Fault) -> str:
-        position = positions_by_name.get(fault.field)
+        position = positions_by_name.get(column_name(fault.field))
         return pointer("inputs") if position is None else pointer("inputs", position, "data", index)
 
     errors = [

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from urllib.parse import quote
 
+from sensorwatch.common.rows.paths import column_name, keys_of
 from sensorwatch.common.rows.rejection import Reason, Rejection
 from sensorwatch.common.rows.strict_parsing import decode
 
@@ -23,10 +24,14 @@ def fault_pointers(rejection: Rejection, payload: bytes, *row_path: object) -> l
     record: object = None
     pointers = []
     for fault in rejection.faults:
-        parts = fault.field.split(".") if fault.field else []
-        if fault.reason is Reason.UNKNOWN_FIELD:
+        parts = list(keys_of(fault.field)) if fault.field else []
+        if "." in fault.field:  # a name in the record may contain dots
             record = decode(payload) if record is None else record
-            parts = _path_in_record(parts, record)
+            name = column_name(fault.field)
+            if fault.reason is Reason.UNKNOWN_FIELD:
+                parts = _path_in_record(fault.field.split("."), record)
+            elif isinstance(record, Mapping) and name in record:
+                parts = [name]
         pointers.append(pointer(*row_path, *parts))
     return pointers
 

@@ -1,30 +1,31 @@
 """Derives the JSON Schema of a row, and an example row, from a model's schema."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
-from sensorwatch.common.rows.cells import set_nested
-from sensorwatch.common.rows.limits import FLOAT32_OVERFLOW, MAX_SENSOR_ID_CHARACTERS
-from sensorwatch.common.rows.schema import (
+from sensorwatch.common.rows.field_declarations import (
+    EPOCH_UNITS_NS,
     MissingPolicy,
     NumericColumn,
-    Schema,
     TimeField,
-    UnknownFields,
 )
+from sensorwatch.common.rows.limits import FLOAT32_OVERFLOW, MAX_SENSOR_ID_CHARACTERS
+from sensorwatch.common.rows.paths import keys_of, set_value
+from sensorwatch.common.rows.schema import Schema, UnknownFields
+from sensorwatch.common.rows.written_times import write_time
 
-EXAMPLE_TIME = datetime(2025, 1, 1, tzinfo=UTC)
+EXAMPLE_TIME = 1_735_689_600_000_000  # 2025-01-01T00:00:00Z
 
 
 def row_schema(schema: Schema) -> dict[str, Any]:
     """Return the JSON Schema of a row, with a nested object for each dot in a field name."""
-    fields = {schema.time.field: _time_schema(schema.time)}
-    required = [schema.time.field]
+    fields = dict.fromkeys(schema.time.fields, _time_schema(schema.time))
+    required = list(schema.time.fields)
     if schema.key is not None:
-        fields[schema.key.field] = _key_schema(optional=schema.key.optional)
+        key_schema = _key_schema(optional=schema.key.optional)
+        fields |= dict.fromkeys(schema.key.fields, key_schema)
         if not schema.key.optional:
-            required.append(schema.key.field)
+            required += schema.key.fields
     for column in schema.columns:
         fields[column.path] = _number_schema(
             column, "context" if column in schema.context else "signal"
@@ -33,7 +34,7 @@ def row_schema(schema: Schema) -> dict[str, Any]:
             required.append(column.path)
     json_schema = _object_schema()
     for path, field in fields.items():
-        _insert_field(json_schema, path.split("."), field, required=path in required)
+        _insert_field(json_schema, keys_of(path), field, required=path in required)
     if schema.unknown_fields is UnknownFields.REJECT:
         _forbid_unknown_fields(json_schema)
     return json_schema
@@ -45,37 +46,26 @@ def example_row(schema: Schema, values: Sequence[float]) -> dict[str, Any]:
     `values`: a value for each column, signals first, then context.
     """
     row: dict[str, Any] = {}
-    set_nested(row, schema.time.field, _example_time(schema.time))
+    for path, time in zip(schema.time.fields, write_time(EXAMPLE_TIME, schema.time), strict=True):
+        set_value(row, keys_of(path), time)
     if schema.key is not None and not schema.key.optional:
-        set_nested(row, schema.key.field, "sensor-1")
+        for path in schema.key.fields:
+            set_value(row, keys_of(path), "sensor-1")
     for column, value in zip(schema.columns, values, strict=True):
-        set_nested(row, column.path, value)
+        set_value(row, keys_of(column.path), value)
     return row
 
 
 def _time_schema(time: TimeField) -> dict[str, Any]:
-    match time.format:
-        case "rfc3339":
-            zone = time.naive_zone
-            naive_note = f"without a UTC offset: {zone}" if zone else "the UTC offset is required"
-            return {"type": "string", "description": f"RFC 3339; {naive_note}"}
-        case "epoch_s" | "epoch_ms":
-            unit = "seconds" if time.format == "epoch_s" else "milliseconds"
-            return {"type": "number", "description": f"{unit} since 1970-01-01 UTC"}
-        case pattern:
-            return {"type": "string", "description": f"a time like {pattern}"}
-
-
-def _example_time(time: TimeField) -> str | int:
-    match time.format:
-        case "rfc3339":
-            return EXAMPLE_TIME.isoformat().replace("+00:00", "" if time.naive_zone else "Z")
-        case "epoch_s":
-            return int(EXAMPLE_TIME.timestamp())
-        case "epoch_ms":
-            return int(EXAMPLE_TIME.timestamp()) * 1000
-        case pattern:
-            return EXAMPLE_TIME.strftime(pattern)
+    time_format, zone = time.formats[0], time.naive_zone
+    if time_format in EPOCH_UNITS_NS:
+        return {"type": ["number", "string"], "description": f"{time_format} since 1970-01-01 UTC"}
+    if time_format == "excel_days":
+        return {"type": ["number", "string"], "description": f"days since 1899-12-30 in {zone}"}
+    if time_format == "rfc3339":
+        naive_note = f"without a UTC offset: {zone}" if zone else "the UTC offset is required"
+        return {"type": "string", "description": f"RFC 3339; {naive_note}"}
+    return {"type": "string", "description": f"a time like {time_format}"}
 
 
 def _key_schema(*, optional: bool) -> dict[str, Any]:
@@ -109,15 +99,15 @@ def _object_schema() -> dict[str, Any]:
 
 
 def _insert_field(
-    json_schema: dict[str, Any], parts: list[str], field: Mapping[str, Any], *, required: bool
+    json_schema: dict[str, Any], keys: Sequence[str], field: Mapping[str, Any], *, required: bool
 ) -> None:
-    name, *inner_parts = parts
+    name, *inner_keys = keys
     if required and name not in json_schema["required"]:
         json_schema["required"].append(name)
-    if inner_parts:
+    if inner_keys:
         _insert_field(
             json_schema["properties"].setdefault(name, _object_schema()),
-            inner_parts,
+            inner_keys,
             field,
             required=required,
         )

@@ -1,16 +1,16 @@
 """Reader of Parquet files; it needs pyarrow, which is an optional dependency."""
 
-from collections.abc import Callable, Iterator
-from datetime import UTC, timedelta
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from sensorwatch.common.errors import DataError
-from sensorwatch.common.rows.cells import check_columns, set_nested
-from sensorwatch.common.rows.instants import EPOCH, format_instant
-from sensorwatch.common.rows.schema import Schema, TimeField, UnknownFields
+from sensorwatch.common.rows.cells import check_columns
+from sensorwatch.common.rows.field_declarations import TimeField
+from sensorwatch.common.rows.paths import column_name
+from sensorwatch.common.rows.schema import Schema, UnknownFields
 from sensorwatch.common.rows.strict_parsing import Fields
+from sensorwatch.common.rows.written_times import write_time
 
 BATCH_ROWS = 65_536
 
@@ -54,27 +54,23 @@ def _wanted_columns(path: Path, names: list[str], schema: Schema) -> list[str] |
         raise DataError(f"{path}: {error}") from error
     if schema.unknown_fields is UnknownFields.REJECT:
         return None
-    wanted_names = {*schema.paths, *(field.split(".")[0] for field in schema.paths)}
-    return [name for name in names if name in wanted_names]
+    return [name for name in names if name in schema.table_names]
 
 
 def _rows_of_batch(batch: Any, schema: Schema, arrow: Any) -> Iterator[Fields]:
     names = batch.schema.names
     columns = [
         _time_values(column, schema.time, arrow)
-        if name == schema.time.field
+        if name == column_name(schema.time.fields[0])
         else _column_values(column, arrow)
         for name, column in zip(names, batch.columns, strict=True)
     ]
-    key_name = schema.key.field if schema.key else None
-    nested_paths = [path for path in schema.paths if "." in path and path in names]
+    key_names = [column_name(path) for path in schema.key.fields] if schema.key else []
     for values in zip(*columns, strict=True):
         record: dict[str, object] = dict(zip(names, values, strict=True))
-        if key_name is not None and record.get(key_name, "") is None:
-            del record[key_name]
-        for path in nested_paths:
-            if path in record:
-                set_nested(record, path, record.pop(path))
+        for name in key_names:
+            if record.get(name, "") is None:
+                del record[name]
         yield record
 
 
@@ -90,43 +86,23 @@ def _time_values(column: Any, time: TimeField, arrow: Any) -> list[object]:
         return _column_values(column, arrow)
     zone = column.type.tz
     microseconds = column.cast(arrow.timestamp("us", tz=zone), safe=False).cast(arrow.int64())
-    write_time = _time_writer(time, has_zone=zone is not None)
     return [
-        None if instant is None else write_time(instant) for instant in microseconds.to_pylist()
+        None if instant is None else _written_time(instant, time, has_zone=zone is not None)
+        for instant in microseconds.to_pylist()
     ]
 
 
-def _time_writer(time: TimeField, *, has_zone: bool) -> Callable[[int], object]:
-    """Return a function that converts microseconds to the declared time format."""
-    zone = ZoneInfo(time.naive_zone) if has_zone and time.naive_zone else UTC
+def _written_time(instant: int, time: TimeField, *, has_zone: bool) -> object:
+    """Return an instant, in microseconds, in the declared format, which the parser then reads.
 
-    def write_rfc3339(instant: int) -> object:
-        text = format_instant(instant)
-        return text if has_zone else text.removesuffix("Z")
-
-    def write_pattern(instant: int) -> object:
-        utc_time = EPOCH + timedelta(microseconds=instant)
-        return utc_time.astimezone(zone).strftime(time.format)
-
-    match time.format:
-        case "rfc3339":
-            write_time: Callable[[int], object] = write_rfc3339
-        case "epoch_s":
-            write_time = _epoch_writer(1_000_000)
-        case "epoch_ms":
-            write_time = _epoch_writer(1_000)
-        case _:
-            write_time = write_pattern
-    return lambda instant: _write_or_fall_back(write_time, instant)
-
-
-def _epoch_writer(scale: int) -> Callable[[int], object]:
-    return lambda instant: instant / scale if instant % scale else instant // scale
-
-
-def _write_or_fall_back(write_time: Callable[[int], object], instant: int) -> object:
+    The clock of a timestamp without a zone is the clock of the schema's zone.
+    """
+    if not has_zone:
+        time = time.model_copy(update={"naive_zone": None})
     try:
-        return write_time(instant)
+        value = write_time(instant, time)[0]
     except OverflowError:
         # No time format can express a year above 9999; the parser rejects the returned text.
         return str(instant)
+    is_naive = not has_zone and time.formats[0] == "rfc3339"
+    return str(value).removesuffix("Z") if is_naive else value

@@ -4,10 +4,11 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
+from sensorwatch.common.rows.fields import key_reader
+from sensorwatch.common.rows.paths import column_name, keys_of, set_value
 from sensorwatch.common.rows.readings import DEFAULT_SENSOR
 from sensorwatch.common.rows.rejection import Fault
 from sensorwatch.common.rows.schema import Schema, UnknownFields
@@ -29,18 +30,28 @@ def replayed_records(path: Path, schema: Schema) -> Iterator[SimulatedRecord]:
     counts the record. Raises DataError in the same cases as `sensorwatch.common.tables.read_rows`.
     """
     sends_unknown_fields = schema.unknown_fields is UnknownFields.REJECT
-    schema_root_names = tuple(dict.fromkeys(field.split(".")[0] for field in schema.paths))
-    key_path = schema.key.field.split(".") if schema.key else None
+    known_names = schema.table_names
+    read_key = key_reader(schema)
     for fields in read_rows(path, schema):
         if isinstance(fields, Fault):
             yield SimulatedRecord(DEFAULT_SENSOR, _encoder.encode(fields.detail), "")
             continue
-        fields_to_send = (
-            fields
-            if sends_unknown_fields
-            else {name: fields[name] for name in schema_root_names if name in fields}
-        )
-        yield SimulatedRecord(_record_key(fields, key_path), encode_fields(fields_to_send), "")
+        fields_to_send = {
+            name: value
+            for name, value in fields.items()
+            if sends_unknown_fields or name in known_names
+        }
+        payload = encode_fields(_nested_fields(fields_to_send, schema))
+        yield SimulatedRecord(read_key(fields, []) or DEFAULT_SENSOR, payload, "")
+
+
+def _nested_fields(fields: Fields, schema: Schema) -> Fields:
+    """Return the fields with an object around each field whose path has several keys."""
+    nested_keys = {column_name(path): keys_of(path) for path in schema.paths}
+    nested_fields: dict[str, object] = {}
+    for name, value in fields.items():
+        set_value(nested_fields, nested_keys.get(name, (name,)), value)
+    return nested_fields
 
 
 def encode_fields(fields: Fields) -> bytes:
@@ -61,12 +72,3 @@ def _json_value(value: object) -> object:
     if isinstance(value, Mapping):
         return {name: _json_value(nested_value) for name, nested_value in value.items()}
     return value
-
-
-def _record_key(fields: Fields, path: list[str] | None) -> str:
-    value: Any = fields
-    for name in path or ():
-        value = value.get(name) if isinstance(value, Mapping) else None
-    if path is None or value is None:
-        return DEFAULT_SENSOR
-    return str(value).encode(errors="replace").decode()

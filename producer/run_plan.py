@@ -4,8 +4,8 @@ import time
 from pathlib import Path
 
 from sensorwatch.common.errors import UsageError
+from sensorwatch.common.rows.field_declarations import TimeField
 from sensorwatch.common.rows.instants import BadTime, time_reader
-from sensorwatch.common.rows.schema import TimeField
 from sensorwatch.common.simulation.stream import Simulation
 from sensorwatch.producer.fault_plan_text import parse_fault_plan
 
@@ -87,7 +87,7 @@ def parse_start_time(text: str) -> int:
     if text == "now":
         return time.time_ns() // 1_000
     try:
-        return time_reader(TimeField(naive_zone="UTC"))(text)
+        return time_reader(TimeField(naive_zone="UTC"))(text, None)
     except BadTime as error:
         raise UsageError(f"--start: {error}, or now") from error
 

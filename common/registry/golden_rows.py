@@ -5,8 +5,9 @@ import numpy as np
 from sensorwatch.common.errors import ModelRefused
 from sensorwatch.common.registry.archive import Arrays
 from sensorwatch.common.registry.candidate import MAX_GOLDEN_ROWS
+from sensorwatch.common.rows.field_declarations import MissingPolicy
 from sensorwatch.common.rows.readings import Readings
-from sensorwatch.common.rows.schema import MissingPolicy, Schema
+from sensorwatch.common.rows.schema import Schema
 from sensorwatch.common.scoring.detector import Detector
 
 TOLERANCE = 1e-9

@@ -1,14 +1,18 @@
 """Conversion of the text cells of a table row to the fields of an equal JSON record."""
 
 import csv
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from sensorwatch.common.errors import DataError
+from sensorwatch.common.rows.csv_format import CsvFormat
+from sensorwatch.common.rows.paths import column_name, parent_names
 from sensorwatch.common.rows.rejection import Fault, Reason, make_fault, short_printable, short_repr
 from sensorwatch.common.rows.schema import Schema
 from sensorwatch.common.rows.strict_parsing import Fields
+from sensorwatch.common.rows.values import number_of_text
 
 if TYPE_CHECKING:
     from _csv import Reader as CsvReader
@@ -16,31 +20,24 @@ if TYPE_CHECKING:
 CellReader = Callable[[Sequence[str]], Fields | Fault]
 """A function that converts the cells of a line, in header order, to fields or a fault."""
 
-# An integer with more characters is not a valid time, and int() refuses very long texts.
-_MAX_EPOCH_CHARACTERS = 18
-
 
 def cell_reader(schema: Schema, header: Sequence[str]) -> CellReader:
     """Return a function that converts the cells of one line to its fields.
 
     * A cell of a signal or context column becomes a float. `nan` and `inf` become floats too, so
       that validation reports them. An empty cell becomes None, any other text stays text.
-    * A time cell becomes a number if the time format is an epoch.
-    * An empty key counts as absent. Cells that are missing at the end of a short line are absent.
-    * A column with a dotted name becomes nested fields. Cells of unknown columns stay texts.
+    * Decimal and thousands separators are read as the schema declares them.
+    * An empty cell of a key counts as absent. Cells that are missing at the end of a short line are
+      absent.
 
-    Raises DataError if a column is missing or repeated, or if the header contains both a nested
-    column and its parent column.
+    Raises DataError if a column is missing or repeated.
     """
     names = [name.strip() for name in header]
     check_columns(schema, names)
-    number_paths = [column.path for column in schema.columns]
-    time_name = schema.time.field
-    read_time = (
-        _parse_epoch_cell if schema.time.format in ("epoch_ms", "epoch_s") else _text_or_none
-    )
-    key_name = schema.key.field if schema.key else None
-    nested_paths = [path for path in schema.paths if "." in path and path in names]
+    number_names = [column_name(column.path) for column in schema.columns]
+    time_names = [column_name(path) for path in schema.time.fields]
+    key_names = [column_name(path) for path in schema.key.fields] if schema.key else []
+    read_number = _number_cell_reader(schema.csv)
     column_count = len(names)
 
     def read_cells(cells: Sequence[str]) -> Fields | Fault:
@@ -52,19 +49,40 @@ def cell_reader(schema: Schema, header: Sequence[str]) -> CellReader:
             )
             return make_fault(Reason.UNKNOWN_FIELD, "", detail)
         record: dict[str, object] = dict(zip(names, cells, strict=False))
-        for name in number_paths:
+        for name in number_names:
             if name in record:
-                record[name] = parse_number_cell(record[name])
-        if time_name in record:
-            record[time_name] = read_time(record[time_name])
-        if key_name is not None and record.get(key_name) == "":
-            del record[key_name]
-        for name in nested_paths:
+                record[name] = read_number(record[name])
+        for name in time_names:
             if name in record:
-                set_nested(record, name, record.pop(name))
+                record[name] = record[name] or None
+        for name in key_names:
+            if record.get(name) == "":
+                del record[name]
         return record
 
     return read_cells
+
+
+def _number_cell_reader(csv_format: CsvFormat) -> Callable[[object], object]:
+    """Return a function that converts a cell as `parse_number_cell` does."""
+    decimal, thousands = csv_format.decimal, csv_format.thousands
+    if decimal == "." and not thousands:
+        return parse_number_cell
+    groups = rf"\d{{1,3}}(?:{re.escape(thousands)}\d{{3}})+(?!\d)|" if thousands else ""
+    number = re.compile(
+        rf"([+-]?)({groups}\d*)(?:{re.escape(decimal)}(\d*))?([eE][+-]?\d+)?(\s*[^\d\s].*)?",
+        re.ASCII | re.DOTALL,
+    )
+
+    def read_number(cell: object) -> object:
+        match = number.fullmatch(cell.strip()) if isinstance(cell, str) else None
+        if match is None or not (match[2] or match[3]):
+            return cell if isinstance(cell, str) and cell.strip() else None
+        sign, digits, fraction, exponent, unit = match.groups(default="")
+        plain_digits = digits.replace(thousands, "") if thousands else digits
+        return parse_number_cell(f"{sign}{plain_digits}.{fraction}{exponent}{unit}")
+
+    return read_number
 
 
 def csv_reader(lines: Iterable[str], schema: Schema) -> "CsvReader":
@@ -101,37 +119,27 @@ def check_columns(schema: Schema, names: Sequence[str]) -> None:
     existing columns.
     """
     header_names = set(names)
-    optional_names = {schema.key.field} if schema.key and schema.key.optional else set()
-    missing_paths = [
-        path
+    optional_paths = set(schema.key.fields) if schema.key and schema.key.optional else set()
+    missing_names = [
+        column_name(path)
         for path in schema.paths
-        if path not in header_names | optional_names
-        and not any(parent in header_names for parent in _parent_paths(path))
+        if path not in optional_paths
+        and header_names.isdisjoint([column_name(path), *parent_names(path)])
     ]
-    if missing_paths:
+    if missing_names:
         raise DataError(
-            f"no column {_join_names(missing_paths)} in the header; found {_join_names(names)} "
+            f"no column {_join_names(missing_names)} in the header; found {_join_names(names)} "
             f'(schema "{schema.name}", delimiter {schema.csv.delimiter!r}): '
             "`sensorwatch schema infer FILE` writes a schema that fits a file"
         )
     duplicate_names = [
         name
         for name, name_count in Counter(names).items()
-        if name_count > 1 and name in schema.paths
+        if name_count > 1 and name in schema.column_names
     ]
     if duplicate_names:
         raise DataError(
             f"the header contains the column {_join_names(duplicate_names)} more than once"
-        )
-    conflicting_paths = [
-        path
-        for path in schema.paths
-        if path in header_names and header_names & set(_parent_paths(path))
-    ]
-    if conflicting_paths:
-        raise DataError(
-            f"the header contains the nested column {_join_names(conflicting_paths)} and also its "
-            "parent column; remove one of them"
         )
 
 
@@ -139,39 +147,10 @@ def parse_number_cell(cell: object) -> object:
     """Return the nearest float for a number text, None for a blank text, else the cell itself."""
     if not isinstance(cell, str):
         return cell
-    try:
-        value = float(cell)
-    except ValueError:
-        return cell if cell.strip() else None
-    # float() also accepts 1_000 and digits of other scripts, which are not numbers here.
-    return cell if "_" in cell or not cell.isascii() else value
-
-
-def _parse_epoch_cell(cell: object) -> object:
-    if isinstance(cell, str) and len(cell) <= _MAX_EPOCH_CHARACTERS:
-        digits = cell.removeprefix("-")
-        if digits.isascii() and digits.isdecimal():
-            return int(cell)
-    return parse_number_cell(cell)
-
-
-def _text_or_none(cell: object) -> object:
-    return cell or None
-
-
-def set_nested(record: dict[str, object], path: str, value: object) -> None:
-    """Set the value of a dotted path in nested mappings, creating missing mappings."""
-    *parent_names, field_name = path.split(".")
-    for name in parent_names:
-        nested_record = record.setdefault(name, {})
-        assert isinstance(nested_record, dict), "check_columns refuses a column beside its parent"
-        record = nested_record
-    record[field_name] = value
-
-
-def _parent_paths(path: str) -> list[str]:
-    parts = path.split(".")
-    return [".".join(parts[:end]) for end in range(1, len(parts))]
+    number = number_of_text(cell)
+    if number is not None:
+        return number
+    return cell if cell.strip() else None
 
 
 def _join_names(names: Sequence[str]) -> str:

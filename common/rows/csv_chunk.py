@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from sensorwatch.common.rows.batches import Batch
 from sensorwatch.common.rows.cells import CellReader, cell_reader, csv_reader, read_csv_rows
-from sensorwatch.common.rows.fast.column_rules import column_rules
+from sensorwatch.common.rows.csv_format import SPACES
+from sensorwatch.common.rows.fast.column_rules import column_rules, mark_missing_numbers
 from sensorwatch.common.rows.fast.csv_rows import (
     ColumnRole,
     CsvSchema,
@@ -17,6 +18,7 @@ from sensorwatch.common.rows.fast.csv_rows import (
 )
 from sensorwatch.common.rows.fast.sensor_ids import number_sensors
 from sensorwatch.common.rows.fast.timestamps import TIME_KIND_OF_FORMAT
+from sensorwatch.common.rows.paths import column_name
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.rejection import Fault, Rejection
 from sensorwatch.common.rows.schema import Schema, UnknownFields
@@ -34,10 +36,10 @@ class ChunkReader:
             delimiter=ord(schema.csv.delimiter),
             roles=np.asarray([_column_role(schema, name) for name in names], dtype=np.int64),
             column_rules=column_rules(schema),
-            time_kind=int(TIME_KIND_OF_FORMAT[schema.time.format]),
+            time_kind=int(TIME_KIND_OF_FORMAT[schema.time.formats[0]]),
             naive_is_utc=schema.time.naive_zone == "UTC",
         )
-        self._has_key_column = schema.key is not None and schema.key.field in names
+        self._has_key_column = _key_name(schema) in names
 
     def read(self, chunk: bytes) -> tuple[Batch, int]:
         """Return the rows of complete lines, and the number of bytes that were read.
@@ -123,7 +125,10 @@ class ChunkReader:
         line_count, bytes_taken = read_lines(
             np.frombuffer(chunk, dtype=np.uint8), self._kernel_schema, columns
         )
-        return LineColumns._make(column[:line_count] for column in columns), bytes_taken
+        read_columns = LineColumns._make(column[:line_count] for column in columns)
+        is_invalid = mark_missing_numbers(self._schema, read_columns.values)
+        read_columns.line_status[is_invalid] = LineStatus.NEEDS_STRICT_PARSER
+        return read_columns, bytes_taken
 
 
 def chunk_reader(schema: Schema, names: Sequence[str]) -> ChunkReader | None:
@@ -132,26 +137,39 @@ def chunk_reader(schema: Schema, names: Sequence[str]) -> ChunkReader | None:
     Returns None if the kernel cannot read rows of this schema. Raises the errors of `cell_reader`.
     """
     cell_reader(schema, names)
-    unknown_names = set(names) - set(schema.paths)
+    unknown_names = set(names) - set(schema.column_names)
+    csv_format, key_fields = schema.csv, schema.key.fields if schema.key else ()
     is_supported = (
-        schema.time.format in TIME_KIND_OF_FORMAT
+        schema.time.formats[0] in TIME_KIND_OF_FORMAT
         and schema.time.naive_zone in (None, "UTC")
-        and schema.csv.delimiter.isascii()
-        and schema.csv.delimiter not in '"\r\n\0'
-        and all(path in names for path in _required_fields(schema))
+        and len(schema.time.fields) == 1
+        and len(key_fields) <= 1
+        and csv_format.delimiter != SPACES
+        and csv_format.delimiter.isascii()
+        and csv_format.decimal == "."
+        and not csv_format.thousands
+        and all(name in names for name in _required_names(schema))
         and not (unknown_names and schema.unknown_fields is UnknownFields.REJECT)
     )
     return ChunkReader(schema, names) if is_supported else None
 
 
-def _required_fields(schema: Schema) -> list[str]:
-    return [schema.time.field, *(column.path for column in schema.columns)]
+def _required_names(schema: Schema) -> list[str]:
+    return [column_name(path) for path in (*schema.time.fields, *_column_paths(schema))]
+
+
+def _key_name(schema: Schema) -> str | None:
+    return None if schema.key is None else column_name(schema.key.fields[0])
 
 
 def _column_role(schema: Schema, name: str) -> int:
-    if name == schema.time.field:
+    if name == column_name(schema.time.fields[0]):
         return ColumnRole.TIME
-    if schema.key is not None and name == schema.key.field:
+    if name == _key_name(schema):
         return ColumnRole.KEY
-    paths = [column.path for column in schema.columns]
-    return paths.index(name) if name in paths else ColumnRole.IGNORED
+    names = [column_name(path) for path in _column_paths(schema)]
+    return names.index(name) if name in names else ColumnRole.IGNORED
+
+
+def _column_paths(schema: Schema) -> list[str]:
+    return [column.path for column in schema.columns]

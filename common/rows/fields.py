@@ -1,9 +1,11 @@
 """Validation of one record's fields; the result is a row, or all faults of the record."""
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from sensorwatch.common.rows.field_declarations import MissingPolicy
 from sensorwatch.common.rows.instants import BadTime, format_instant, time_reader
 from sensorwatch.common.rows.limits import (
     EARLIEST_TIME,
@@ -11,9 +13,11 @@ from sensorwatch.common.rows.limits import (
     LATEST_TIME,
     MAX_SENSOR_ID_CHARACTERS,
 )
+from sensorwatch.common.rows.paths import column_name, keys_of, parent_names
 from sensorwatch.common.rows.readings import DEFAULT_SENSOR
 from sensorwatch.common.rows.rejection import Fault, Reason, make_fault, short_repr
-from sensorwatch.common.rows.schema import MissingPolicy, NumericColumn, Schema, UnknownFields
+from sensorwatch.common.rows.schema import Schema, UnknownFields
+from sensorwatch.common.rows.values import ABSENT, MISSING, NO_OBJECT, ColumnReader, absent_fault
 
 MAX_FAULTS = 100
 """Once a record has this number of faults, further unknown fields are not reported.
@@ -21,10 +25,10 @@ MAX_FAULTS = 100
 A hostile record could have tens of thousands of unknown fields.
 """
 
-_ABSENT = object()
+_WHOLE_NUMBER = re.compile(r"(-?\d+)\.0+", re.ASCII)
 
 Lookup = Callable[[Mapping[str, object]], object]
-"""A function that returns the value of one field of a record, or _ABSENT."""
+"""A function that returns the value of one field of a record, or ABSENT."""
 
 
 class Row(NamedTuple):
@@ -46,8 +50,11 @@ The second argument is the receive time in microseconds UTC, or None if it is un
 def field_reader(schema: Schema) -> FieldReader:
     """Return the function that validates the fields of one record against the schema."""
     read_time = _make_time_reader(schema)
-    read_key = _make_key_reader(schema)
-    columns = [(_make_lookup(column.path), column, *column.bounds) for column in schema.columns]
+    read_key = key_reader(schema)
+    columns = [
+        (_make_lookup(column.path), ColumnReader(column), *column.bounds)
+        for column in schema.columns
+    ]
     check_unknown_fields = _make_unknown_field_check(schema)
 
     def validate_record(
@@ -62,12 +69,21 @@ def field_reader(schema: Schema) -> FieldReader:
             # The most common case comes first: a finite number within the bounds.
             if type(value) is int:
                 value = _to_float(value)
-            if type(value) is float and low <= value <= high and abs(value) < FLOAT32_OVERFLOW:
+            if (
+                type(value) is float
+                and low <= value <= high
+                and abs(value) < FLOAT32_OVERFLOW
+                and value not in column.missing_numbers
+            ):
                 values.append(value + 0.0)  # -0.0 becomes 0.0
-            elif column.missing is MissingPolicy.HOLD_LAST and _is_missing(record, column.path):
+                continue
+            number = column.read(value)
+            if number is MISSING and column.missing is MissingPolicy.HOLD_LAST:
                 values.append(math.nan)
+            elif isinstance(number, float):
+                values.append(number)
             else:
-                faults.append(_value_fault(value, column))
+                faults.append(column.fault(value))
         check_unknown_fields(record, faults)
         return tuple(faults) if faults else Row(event_time, sensor_id, values)
 
@@ -75,86 +91,112 @@ def field_reader(schema: Schema) -> FieldReader:
 
 
 def _make_lookup(path: str) -> Lookup:
-    first_name, *inner_names = path.split(".")
+    """Return a function that looks up the name of the field, then its keys in nested objects.
+
+    If an object around the field is absent or null, the field is absent, too.
+    """
+    name, keys = column_name(path), keys_of(path)
+    first_key, *inner_keys = keys
 
     def look_up_plain(record: Mapping[str, object]) -> object:
-        return record.get(path, _ABSENT)
+        return record.get(name, ABSENT)
 
     def look_up_nested(record: Mapping[str, object]) -> object:
-        value = record.get(first_name, _ABSENT)
-        for name in inner_names:
-            value = value.get(name, _ABSENT) if isinstance(value, Mapping) else _ABSENT
+        value = record.get(name, ABSENT)
+        if value is not ABSENT:
+            return value
+        value = record.get(first_key, ABSENT)
+        for key in inner_keys:
+            if value is None or value is ABSENT:
+                return ABSENT
+            if not isinstance(value, Mapping):
+                return NO_OBJECT
+            value = value.get(key, ABSENT)
         return value
 
-    return look_up_nested if inner_names else look_up_plain
+    return look_up_nested if inner_keys else look_up_plain
 
 
 def _make_time_reader(
     schema: Schema,
 ) -> Callable[[Mapping[str, object], int | None, list[Fault]], int]:
     time_field = schema.time
-    lookup, to_microseconds = _make_lookup(time_field.field), time_reader(time_field)
+    fields = [(path, _make_lookup(path)) for path in time_field.fields]
+    to_microseconds = time_reader(time_field)
     max_future_seconds = time_field.max_future_seconds
-    max_future_us = None if max_future_seconds is None else int(max_future_seconds * 1_000_000)
+    max_future_us = int(max_future_seconds * 1_000_000)
+    first_field = time_field.fields[0]
 
     def read_time(record: Mapping[str, object], received: int | None, faults: list[Fault]) -> int:
-        value = lookup(record)
-        if value is _ABSENT or value is None:
-            faults.append(_absent_fault(value, time_field.field))
-            return 0
+        values = [lookup(record) for _, lookup in fields]
+        for (path, _), value in zip(fields, values, strict=True):
+            if value in (ABSENT, NO_OBJECT, None):
+                faults.append(absent_fault(value, path))
+                return 0
+        value = values[0] if len(values) == 1 else " ".join(map(str, values))
         try:
-            event_time = to_microseconds(value)
+            event_time = to_microseconds(value, received)
         except BadTime as error:
-            faults.append(make_fault(Reason.BAD_TIMESTAMP, time_field.field, str(error)))
+            faults.append(make_fault(Reason.BAD_TIMESTAMP, first_field, str(error)))
             return 0
-        if (
-            max_future_us is not None
-            and received is not None
-            and event_time > received + max_future_us
-        ):
+        if received is not None and event_time > received + max_future_us:
             detail = (
                 f"{format_instant(event_time)} is more than {max_future_seconds:g} s after the "
                 f"receive time {format_instant(min(max(received, EARLIEST_TIME), LATEST_TIME))}"
             )
-            faults.append(make_fault(Reason.FUTURE_TIMESTAMP, time_field.field, detail))
+            faults.append(make_fault(Reason.FUTURE_TIMESTAMP, first_field, detail))
         return event_time
 
     return read_time
 
 
-def _make_key_reader(schema: Schema) -> Callable[[Mapping[str, object], list[Fault]], str]:
+def key_reader(schema: Schema) -> Callable[[Mapping[str, object], list[Fault]], str]:
+    """Return a function that returns a record's sensor id, or appends a fault and returns ""."""
     if schema.key is None:
         return lambda _record, _faults: DEFAULT_SENSOR
-    lookup, is_optional, field = (
-        _make_lookup(schema.key.field),
-        schema.key.optional,
-        schema.key.field,
-    )
+    fields = [(path, _make_lookup(path)) for path in schema.key.fields]
+    is_optional = schema.key.optional
 
     def read_key(record: Mapping[str, object], faults: list[Fault]) -> str:
-        value = lookup(record)
-        if (
-            type(value) is str
-            and 0 < len(value) <= MAX_SENSOR_ID_CHARACTERS
-            and value.isprintable()
-        ):
-            return value
-        if value is _ABSENT and is_optional:
-            return DEFAULT_SENSOR
-        if type(value) is int and abs(value) < 2**63:
-            return str(value)
-        if value is _ABSENT or value is None:
-            faults.append(_absent_fault(value, field))
-        else:
-            wanted_text = (
-                f"wanted 1 to {MAX_SENSOR_ID_CHARACTERS} printable characters or an integer"
-            )
-            faults.append(
-                make_fault(Reason.BAD_KEY, field, f"found {short_repr(value)}, {wanted_text}")
-            )
-        return ""
+        parts = []
+        for path, lookup in fields:
+            value = lookup(record)
+            if value is ABSENT and is_optional:
+                return DEFAULT_SENSOR
+            part = _sensor_id(value)
+            if part is None:
+                faults.append(_key_fault(value, path))
+                return ""
+            parts.append(part)
+        sensor_id = "/".join(parts)
+        if len(sensor_id) > MAX_SENSOR_ID_CHARACTERS:
+            faults.append(_key_fault(sensor_id, ", ".join(path for path, _ in fields)))
+            return ""
+        return sensor_id
 
     return read_key
+
+
+def _sensor_id(value: object) -> str | None:
+    """Return the id that a value stands for; None if the value is not an id.
+
+    The number 17, the number 17.0 and the texts "17" and "17.0" are one id.
+    """
+    if type(value) is int and abs(value) < 2**63:
+        return str(value)
+    if type(value) is float and value.is_integer() and abs(value) < 2**63:
+        return str(int(value))
+    if type(value) is str and 0 < len(value) <= MAX_SENSOR_ID_CHARACTERS and value.isprintable():
+        whole_number = _WHOLE_NUMBER.fullmatch(value)
+        return value if whole_number is None else whole_number[1]
+    return None
+
+
+def _key_fault(value: object, field: str) -> Fault:
+    if value in (ABSENT, NO_OBJECT, None):
+        return absent_fault(value, field)
+    wanted_text = f"wanted 1 to {MAX_SENSOR_ID_CHARACTERS} printable characters or an integer"
+    return make_fault(Reason.BAD_KEY, field, f"found {short_repr(value)}, {wanted_text}")
 
 
 def _make_unknown_field_check(
@@ -162,12 +204,8 @@ def _make_unknown_field_check(
 ) -> Callable[[Mapping[str, object], list[Fault]], None]:
     if schema.unknown_fields is UnknownFields.IGNORE:
         return lambda _record, _faults: None
-    known_paths = set(schema.paths)
-    parent_paths = {
-        ".".join(path.split(".")[:end])
-        for path in known_paths
-        for end in range(1, path.count(".") + 1)
-    }
+    known_names = set(schema.column_names)
+    outer_names = {name for path in schema.paths for name in parent_names(path)}
 
     def add_unknown_fields(
         record: Mapping[str, object], faults: list[Fault], prefix: str = ""
@@ -175,48 +213,15 @@ def _make_unknown_field_check(
         for name, value in record.items():
             if len(faults) >= MAX_FAULTS:
                 return
-            path = prefix + name
-            if path in parent_paths and isinstance(value, Mapping):
-                add_unknown_fields(value, faults, path + ".")
-            elif path not in known_paths:
-                faults.append(make_fault(Reason.UNKNOWN_FIELD, path, f"found {short_repr(value)}"))
+            full_name = prefix + name
+            if full_name in outer_names and isinstance(value, Mapping):
+                add_unknown_fields(value, faults, full_name + ".")
+            elif full_name not in known_names:
+                faults.append(
+                    make_fault(Reason.UNKNOWN_FIELD, full_name, f"found {short_repr(value)}")
+                )
 
     return add_unknown_fields
-
-
-def _is_missing(record: Mapping[str, object], path: str) -> bool:
-    """Return whether the field, or an object around it, is absent or null."""
-    value: object = record
-    for name in path.split("."):
-        if not isinstance(value, Mapping):
-            return False
-        value = value.get(name)
-        if value is None:
-            return True
-    return False
-
-
-def _value_fault(value: object, column: NumericColumn) -> Fault:
-    low, high = column.bounds
-    match value:
-        case _ if value is _ABSENT or value is None:
-            return _absent_fault(value, column.path)
-        case float() if not abs(value) < FLOAT32_OVERFLOW:
-            detail = f"found {value!r}, wanted a number that is finite in float32"
-            return make_fault(Reason.NOT_FINITE, column.path, detail)
-        case float():
-            detail = f"found {value!r}, wanted {low:g} to {high:g}"
-            return make_fault(Reason.OUT_OF_RANGE, column.path, detail)
-        case _:
-            return make_fault(
-                Reason.WRONG_TYPE, column.path, f"found {short_repr(value)}, wanted a number"
-            )
-
-
-def _absent_fault(value: object, field: str) -> Fault:
-    if value is None:
-        return make_fault(Reason.NULL_VALUE, field, "found null")
-    return make_fault(Reason.MISSING_FIELD, field, "the field is missing")
 
 
 def _to_float(value: int) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorwatch.common.row_executor import RowExecutor, run_serially
-from sensorwatch.common.rows.fast.column_rules import column_rules
+from sensorwatch.common.rows.fast.column_rules import column_rules, mark_missing_numbers
 from sensorwatch.common.rows.fast.json_rows import (
     NO_KEY,
     OPTIONAL_KEY,
@@ -22,6 +22,7 @@ from sensorwatch.common.rows.fast.json_rows import (
 from sensorwatch.common.rows.fast.sensor_ids import number_sensors
 from sensorwatch.common.rows.fast.timestamps import TIME_KIND_OF_FORMAT
 from sensorwatch.common.rows.limits import NO_TIME
+from sensorwatch.common.rows.paths import keys_of
 from sensorwatch.common.rows.readings import Readings, merge_readings
 from sensorwatch.common.rows.rejection import Rejection
 from sensorwatch.common.rows.schema import Schema, UnknownFields
@@ -93,6 +94,7 @@ def _read_by_kernel(
         lambda begin, end: read_json_rows(begin, end, kernel_payloads, kernel_schema, row_columns),
         n,
     )
+    is_read &= ~mark_missing_numbers(schema, values)
     index = np.flatnonzero(is_read)
     if len(index) < n:
         event_time, id_start, id_length = event_time[index], id_start[index], id_length[index]
@@ -120,17 +122,27 @@ def _times_as_array(received: Times | None, n: int) -> NDArray[np.int64]:
 @lru_cache(maxsize=64)
 def _kernel_schema(schema: Schema) -> JsonSchema | None:
     """Return the schema for the kernel; None if the kernel cannot read rows of this schema."""
-    time_field, paths = schema.time, schema.paths
-    time_kind = TIME_KIND_OF_FORMAT.get(time_field.format)
-    is_printable_ascii = all(path.isascii() and path.isprintable() for path in paths)
-    has_special_characters = any("." in path or '"' in path or "\\" in path for path in paths)
-    if time_kind is None or has_special_characters or not is_printable_ascii:
+    time_field, names = schema.time, schema.column_names
+    time_kind = TIME_KIND_OF_FORMAT.get(time_field.formats[0])
+    is_nested = any(len(keys_of(path)) > 1 for path in schema.paths)
+    has_several_fields = len(time_field.fields) > 1 or (
+        schema.key is not None and len(schema.key.fields) > 1
+    )
+    is_printable_ascii = all(name.isascii() and name.isprintable() for name in names)
+    has_special_characters = any('"' in name or "\\" in name for name in names)
+    if (
+        time_kind is None
+        or is_nested
+        or has_several_fields
+        or has_special_characters
+        or not is_printable_ascii
+    ):
         return None
-    max_future_seconds = time_field.max_future_seconds
+    max_future_us = int(min(time_field.max_future_seconds * 1_000_000, _MAX_FUTURE_US))
     key_rule = (
         NO_KEY if schema.key is None else OPTIONAL_KEY if schema.key.optional else REQUIRED_KEY
     )
-    encoded_names = [path.encode() for path in paths]
+    encoded_names = [name.encode() for name in names]
     return JsonSchema(
         np.frombuffer(b"".join(encoded_names), dtype=np.uint8),
         np.cumsum([len(name) for name in encoded_names]),
@@ -138,9 +150,7 @@ def _kernel_schema(schema: Schema) -> JsonSchema | None:
         (
             int(time_kind),
             time_field.naive_zone == "UTC",
-            -1
-            if max_future_seconds is None
-            else int(min(max_future_seconds * 1_000_000, _MAX_FUTURE_US)),
+            max_future_us,
             key_rule,
             schema.unknown_fields is UnknownFields.IGNORE,
         ),

@@ -2,23 +2,26 @@
 
 import hashlib
 import json
-import math
 import tomllib
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Self
-from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from sensorwatch.common.errors import SchemaError
 from sensorwatch.common.pydantic_errors import describe_validation_error
+from sensorwatch.common.rows.csv_format import CsvFormat
+from sensorwatch.common.rows.field_declarations import (
+    ColumnDefaults,
+    KeyField,
+    NumericColumn,
+    TimeField,
+)
+from sensorwatch.common.rows.paths import column_name, parent_names
+from sensorwatch.common.rows.schema_model import SchemaModel, list_as_tuple
 
 MAX_SIGNALS = 1024
-
-
-class _SchemaModel(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class UnknownFields(StrEnum):
@@ -26,14 +29,6 @@ class UnknownFields(StrEnum):
 
     IGNORE = "ignore"
     REJECT = "reject"
-
-
-class MissingPolicy(StrEnum):
-    """The policy for a row in which a column is missing."""
-
-    REJECT = "reject"
-    HOLD_LAST = "hold_last"
-    """The sensor's previous value is carried forward and marked as a held value."""
 
 
 class OutOfOrderPolicy(StrEnum):
@@ -44,74 +39,7 @@ class OutOfOrderPolicy(StrEnum):
     REJECT = "reject"
 
 
-class TimeField(_SchemaModel):
-    """The field and format of the event time."""
-
-    field: Annotated[str, Field(min_length=1)] = "timestamp"
-    format: Annotated[str, Field(min_length=1)] = "rfc3339"
-    """`rfc3339`, `epoch_ms`, `epoch_s`, or a strptime pattern."""
-    naive_zone: str | None = None
-    """IANA zone of times that contain no zone; None: rows with such times are rejected."""
-    max_future_seconds: Annotated[float, Field(ge=0)] | None = None
-    """Limit for how many seconds the event time may be after the receive time; None: no limit."""
-
-    @field_validator("naive_zone")
-    @classmethod
-    def _check_zone(cls, zone: str | None) -> str | None:
-        if zone is not None:
-            try:
-                ZoneInfo(zone)
-            except (KeyError, OSError, ValueError) as error:
-                raise ValueError('not an IANA time zone such as "UTC" or "Europe/Oslo"') from error
-        return zone
-
-    @field_validator("format")
-    @classmethod
-    def _check_format(cls, pattern: str) -> str:
-        if pattern not in ("rfc3339", "epoch_ms", "epoch_s") and "%" not in pattern:
-            raise ValueError('not "rfc3339", "epoch_ms", "epoch_s" or a strptime pattern')
-        return pattern
-
-
-class KeyField(_SchemaModel):
-    """The field that names the sensor."""
-
-    field: Annotated[str, Field(min_length=1)] = "sensor_id"
-    optional: bool = False
-    """If true, a row without the field belongs to the sensor "default"."""
-
-
-class NumericColumn(_SchemaModel):
-    """A column of numbers: a signal or a context column."""
-
-    name: Annotated[str, Field(min_length=1, max_length=200)]
-    field: str = ""
-    """The field in the record; a dotted path addresses nested JSON. Default: `name`."""
-    min: float | None = None
-    """Smallest physically possible value; a row with a smaller value is rejected."""
-    max: float | None = None
-    unit: str = ""
-    missing: Annotated[MissingPolicy, Field(strict=False)] = MissingPolicy.REJECT
-
-    @model_validator(mode="after")
-    def _check_min_max(self) -> Self:
-        if self.min is not None and self.max is not None and self.min > self.max:
-            raise ValueError(f"min {self.min} is above max {self.max}")
-        return self
-
-    @property
-    def path(self) -> str:
-        """The path of the field that contains the value."""
-        return self.field or self.name
-
-    @property
-    def bounds(self) -> tuple[float, float]:
-        """The smallest and the largest valid value; infinite if the schema sets no limit."""
-        low = -math.inf if self.min is None else self.min
-        return low, math.inf if self.max is None else self.max
-
-
-class RowOrder(_SchemaModel):
+class RowOrder(SchemaModel):
     """The rules for late rows, duplicates and gaps."""
 
     late: Annotated[OutOfOrderPolicy, Field(strict=False)] = OutOfOrderPolicy.SCORE
@@ -125,50 +53,55 @@ class RowOrder(_SchemaModel):
     """
 
 
-class CsvFormat(_SchemaModel):
-    """The CSV dialect; it does not change the meaning of a row."""
-
-    delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
-
-
-class Schema(_SchemaModel):
+class Schema(SchemaModel):
     """The declaration of a valid row: time, key, signals and context columns, in order."""
 
     name: Annotated[str, Field(min_length=1)] = "default"
     unknown_fields: Annotated[UnknownFields, Field(strict=False)] = UnknownFields.IGNORE
     time: TimeField = TimeField()
     key: KeyField | None = None
-    signals: Annotated[tuple[NumericColumn, ...], Field(min_length=1, max_length=MAX_SIGNALS)]
-    context: Annotated[tuple[NumericColumn, ...], Field(max_length=MAX_SIGNALS)] = ()
+    defaults: Annotated[ColumnDefaults, Field(exclude=True)] = ColumnDefaults()
+    """The rules of all signals and context columns that do not declare their own."""
+    signals: Annotated[
+        tuple[NumericColumn, ...], list_as_tuple(), Field(min_length=1, max_length=MAX_SIGNALS)
+    ]
+    context: Annotated[
+        tuple[NumericColumn, ...], list_as_tuple(), Field(max_length=MAX_SIGNALS)
+    ] = ()
     """Context columns, such as commands, set-points and loads; they never raise an alarm."""
     order: RowOrder = RowOrder()
     csv: CsvFormat = CsvFormat()
 
-    @field_validator("signals", "context", mode="before")
+    @model_validator(mode="before")
     @classmethod
-    def _list_to_tuple(cls, value: object) -> object:
-        return tuple(value) if isinstance(value, list) else value
+    def _apply_defaults(cls, plain: object) -> object:
+        """Copy the defaults into each column that does not declare the same key."""
+        if not isinstance(plain, dict) or not isinstance(plain.get("defaults"), dict):
+            return plain
+        return plain | {
+            part: [
+                plain["defaults"] | column if isinstance(column, dict) else column
+                for column in plain[part]
+            ]
+            for part in ("signals", "context")
+            if isinstance(plain.get(part), list)
+        }
 
     @model_validator(mode="after")
     def _check_distinct(self) -> Self:
-        names = [column.name for column in self.columns]
-        if len(set(names)) < len(names):
-            repeated_names = sorted({name for name in names if names.count(name) > 1})
-            raise ValueError(
-                "names of signals and context must be distinct, repeated: "
-                + ", ".join(repeated_names)
-            )
-        paths = self.paths
-        if len(set(paths)) < len(paths):
-            repeated_paths = sorted({path for path in paths if paths.count(path) > 1})
-            raise ValueError(
-                f"a field can be read only once, repeated: {', '.join(repeated_paths)}"
-            )
-        for path in paths:
-            nested_paths = [other_path for other_path in paths if other_path.startswith(path + ".")]
-            if nested_paths:
+        _refuse_repeated(
+            [column.name for column in self.columns],
+            "names of signals and context must be distinct",
+        )
+        _refuse_repeated(self.paths, "a field can be read only once")
+        names = set(self.column_names)
+        for path in self.paths:
+            outer_names = names.intersection(parent_names(path))
+            if outer_names:
+                name = column_name(path)
                 raise ValueError(
-                    f'field "{path}" cannot contain both a value and "{nested_paths[0]}"'
+                    f'field "{min(outer_names)}" cannot contain both a value and "{name}"; if the '
+                    'dot belongs to the name, write it as "\\\\."'
                 )
         return self
 
@@ -190,8 +123,18 @@ class Schema(_SchemaModel):
     @property
     def paths(self) -> list[str]:
         """The paths of all fields of a row: time, key, signals, context."""
-        key_field = [self.key.field] if self.key else []
-        return [self.time.field, *key_field, *(column.path for column in self.columns)]
+        key_fields = self.key.fields if self.key else ()
+        return [*self.time.fields, *key_fields, *(column.path for column in self.columns)]
+
+    @property
+    def column_names(self) -> list[str]:
+        """The names of the columns of a table, in the order of `paths`."""
+        return [column_name(path) for path in self.paths]
+
+    @property
+    def table_names(self) -> set[str]:
+        """The names of the columns that a table may contain: fields, and objects around fields."""
+        return {name for path in self.paths for name in (column_name(path), *parent_names(path))}
 
     @property
     def fingerprint(self) -> str:
@@ -251,12 +194,19 @@ def load_schema(path: Path) -> Schema:
         raise SchemaError(f"{path}: {error}") from error
 
 
+def _refuse_repeated(texts: list[str], rule: str) -> None:
+    if len(set(texts)) < len(texts):
+        repeated_texts = sorted({text for text in texts if texts.count(text) > 1})
+        raise ValueError(f"{rule}, repeated: {', '.join(repeated_texts)}")
+
+
 _KNOWN_KEYS = [
-    *Schema.model_fields,
-    *(f"time.{name}" for name in TimeField.model_fields),
-    *(f"key.{name}" for name in KeyField.model_fields),
-    *(f"signals.0.{name}" for name in NumericColumn.model_fields),
-    *(f"context.0.{name}" for name in NumericColumn.model_fields),
-    *(f"order.{name}" for name in RowOrder.model_fields),
-    *(f"csv.{name}" for name in CsvFormat.model_fields),
+    *Schema.toml_keys(),
+    *(f"time.{name}" for name in TimeField.toml_keys()),
+    *(f"key.{name}" for name in KeyField.toml_keys()),
+    *(f"defaults.{name}" for name in ColumnDefaults.toml_keys()),
+    *(f"signals.0.{name}" for name in NumericColumn.toml_keys()),
+    *(f"context.0.{name}" for name in NumericColumn.toml_keys()),
+    *(f"order.{name}" for name in RowOrder.toml_keys()),
+    *(f"csv.{name}" for name in CsvFormat.toml_keys()),
 ]

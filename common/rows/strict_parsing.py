@@ -17,6 +17,10 @@ from sensorwatch.common.rows.schema import Schema
 
 MAX_NESTING = 64
 
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_FRAME_BYTES = 5
+_MAX_INT_CHARACTERS = 20  # longer integers are outside int64, and int() refuses very long texts
+
 Fields = Mapping[str, object]
 Times = Sequence[int | None] | NDArray[np.int64]
 """Times in microseconds UTC; None, or NO_TIME in an array, marks a missing time."""
@@ -87,7 +91,10 @@ def decode(payload: bytes | None) -> Fields | Fault:
         return make_fault(
             Reason.TOO_LARGE, "", f"{len(payload)} bytes, at most {MAX_PAYLOAD_BYTES}"
         )
-    if payload[0] == 0 and len(payload) >= 5:
+    payload = payload.removeprefix(_BYTE_ORDER_MARK)
+    if payload[:1] == b"\0" and payload[5:6] == b"{":
+        payload = payload[_FRAME_BYTES:]  # Schema Registry's frame around JSON
+    elif payload[:1] == b"\0" and len(payload) >= _FRAME_BYTES:
         schema_id = int.from_bytes(payload[1:5], "big")
         detail = f"starts with Schema Registry's magic byte (schema id {schema_id}), wanted JSON"
         return make_fault(Reason.FRAMED, "", detail)
@@ -108,11 +115,16 @@ def _decode_json(payload: bytes) -> object:
     except msgspec.ValidationError:
         # The JSON is well-formed, but a number exceeds float64. The json module reads it as
         # infinity, so that the fault is `not_finite` of the field and not `not_json` of the record.
-        return json.loads(payload, parse_int=float, parse_constant=_refuse_constant)
+        return json.loads(payload, parse_int=float)
+    except ValueError:
+        # Python and Arduino write NaN and Infinity, which are not JSON.
+        if b"NaN" not in payload and b"Infinity" not in payload:
+            raise
+        return json.loads(payload.decode(), parse_int=_int_or_float)
 
 
-def _refuse_constant(name: str) -> object:
-    raise ValueError(f"{name} is not JSON")
+def _int_or_float(digits: str) -> int | float:
+    return int(digits) if len(digits) <= _MAX_INT_CHARACTERS else float(digits)
 
 
 def _nested_too_deep(payload: bytes) -> bool:

@@ -12,8 +12,8 @@ import pandas as pd
 
 from sensorwatch.common.errors import DataError
 from sensorwatch.common.rows.batches import join_batches
-from sensorwatch.common.rows.cells import set_nested
 from sensorwatch.common.rows.fast.timestamps import format_instants
+from sensorwatch.common.rows.paths import column_name
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.rejection import Rejection
 from sensorwatch.common.rows.schema import Schema, schema_from_plain
@@ -65,14 +65,18 @@ def readings_of(rows: pd.DataFrame, schema: Schema) -> tuple[Readings, list[Reje
     count as missing values. The function warns with RowsRejected if rows are rejected.
     """
     texts = _with_time_texts(rows)
-    fields = [path for path in schema.paths if path in texts.columns]
+    fields = [name for name in schema.column_names if name in texts.columns]
     plain_values = texts[fields].astype(object).where(texts[fields].notna(), None)
-    key_field = schema.key.field if schema.key else None
+    key_names = [column_name(path) for path in schema.key.fields] if schema.key else []
     records = [
-        {name: value for name, value in record.items() if not (name == key_field and value is None)}
+        {
+            str(name): value
+            for name, value in record.items()
+            if not (name in key_names and value is None)
+        }
         for record in plain_values.to_dict(orient="records")
     ]
-    readings, rejections = collect_rows([_nested_record(record) for record in records], schema)
+    readings, rejections = collect_rows(records, schema)
     _warn_of_rejections(rejections)
     return readings, rejections
 
@@ -80,14 +84,17 @@ def readings_of(rows: pd.DataFrame, schema: Schema) -> tuple[Readings, list[Reje
 def frame_of(readings: Readings, schema: Schema) -> pd.DataFrame:
     """Return readings as a DataFrame with the columns of `read_rows`."""
     columns: dict[str, Any] = {
-        schema.time.field: pd.to_datetime(readings.event_time, unit="us", utc=True)
+        column_name(schema.time.fields[0]): pd.to_datetime(readings.event_time, unit="us", utc=True)
     }
     if schema.key is not None:
         sensor_ids = np.asarray(readings.sensor_ids, dtype=object)
-        columns[schema.key.field] = sensor_ids[readings.sensor] if len(sensor_ids) else []
+        columns[column_name(schema.key.fields[0])] = (
+            sensor_ids[readings.sensor] if len(sensor_ids) else []
+        )
     value_table = np.concatenate([readings.values, readings.context], axis=1)
     columns |= {
-        column.path: value_table[:, position] for position, column in enumerate(schema.columns)
+        column_name(column.path): value_table[:, position]
+        for position, column in enumerate(schema.columns)
     }
     frame = pd.DataFrame(columns)
     frame.attrs[SCHEMA] = schema.to_plain()
@@ -110,13 +117,6 @@ def _time_texts(times: "pd.Series[Any]") -> list[str | None]:
         None if is_missing else text if has_zone else text.removesuffix("Z")
         for text, is_missing in zip(texts, times.isna(), strict=True)
     ]
-
-
-def _nested_record(record: dict[Any, Any]) -> dict[str, object]:
-    nested: dict[str, object] = {}
-    for name, value in record.items():
-        set_nested(nested, str(name), value)
-    return nested
 
 
 def _infer_from_file(file: Path) -> Schema:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from sensorwatch.common.rows.cells import parse_number_cell
+from sensorwatch.common.rows.field_declarations import TimeField
 from sensorwatch.common.rows.instants import BadTime, time_reader
-from sensorwatch.common.rows.schema import TimeField
 
 # The strptime patterns to try. If several patterns fit a column equally well, the first of them is
 # used.
@@ -72,7 +72,7 @@ def guess_time(cells: Sequence[str], *, name_suggests_time: bool) -> TimeGuess |
         for time_format, share, rising_share in fits
         if (share, rising_share) == best_fit[1:]
     ]
-    naive = _readable_share(cells, TimeField(format=best_fit[0])) < best_fit[1]
+    naive = _readable_share(cells, TimeField(format=(best_fit[0],))) < best_fit[1]
     return TimeGuess(
         best_fit[0], naive=naive, alternative=best_formats[1] if len(best_formats) > 1 else ""
     )
@@ -92,7 +92,7 @@ def _fit_format(cells: Sequence[str], time_format: str) -> tuple[float, float] |
 
     Return None if the format cannot read enough cells.
     """
-    time_field = TimeField(format=time_format, naive_zone="UTC")
+    time_field = TimeField(format=(time_format,), naive_zone="UTC")
     # Most formats cannot read the first 20 cells, so trying these cells first saves time.
     if (
         _readable_share(cells[:20], time_field) < _MIN_READABLE_SHARE
@@ -110,12 +110,12 @@ def _readable_share(cells: Sequence[str], time_field: TimeField) -> float:
 
 def _read_times(cells: Sequence[str], time_field: TimeField) -> list[int]:
     read_time, times = time_reader(time_field), []
-    exact_length = _EXACT_LENGTHS.get(time_field.format)
+    exact_length = _EXACT_LENGTHS.get(time_field.formats[0])
     for cell in cells:
         if exact_length is not None and len(cell) != exact_length:
             continue
         try:
-            times.append(read_time(cell))
+            times.append(read_time(cell, None))
         except BadTime:
             continue
     return times

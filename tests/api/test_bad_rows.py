@@ -9,7 +9,8 @@ import pytest
 from sensorwatch.api.predict_response import OnError, Signals, encode_response
 from sensorwatch.api.prediction import predict
 from sensorwatch.api.problem_details import Problem
-from sensorwatch.common.rows.schema import KeyField, NumericColumn, Schema, TimeField, UnknownFields
+from sensorwatch.common.rows.field_declarations import KeyField, NumericColumn, TimeField
+from sensorwatch.common.rows.schema import Schema, UnknownFields
 from sensorwatch.common.scoring.detector import Detector
 from tests.api import app_builders as apps
 from tests.api.app_builders import ROW, Client
@@ -128,8 +129,8 @@ def errors_of(schema: Schema, row: object) -> list[dict[str, Any]]:
 def test_pointers_name_nested_fields_and_escape_special_characters() -> None:
     schema = Schema(
         unknown_fields=UnknownFields.REJECT,
-        time=TimeField(field="meta.at"),
-        key=KeyField(field="meta.id"),
+        time=TimeField(field=("meta.at",)),
+        key=KeyField(field=("meta.id",)),
         signals=(NumericColumn(name="x1", field="payload.a/b~c %"), *OTHER_SIGNALS),
     )
     row = {

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from sensorwatch.api.predict_response import OnError, Signals, encode_response
 from sensorwatch.api.prediction import predict
-from sensorwatch.common.rows.schema import MissingPolicy, NumericColumn
+from sensorwatch.common.rows.field_declarations import MissingPolicy, NumericColumn
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.processing import Outcome, process
 from sensorwatch.common.scoring.status import STATUSES

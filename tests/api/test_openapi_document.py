@@ -7,15 +7,14 @@ import pytest
 from sensorwatch.api.app import create_app
 from sensorwatch.api.inference_protocol import metadata
 from sensorwatch.api.row_json_schema import example_row, row_schema
-from sensorwatch.common.rows.parsing import parse
-from sensorwatch.common.rows.schema import (
+from sensorwatch.common.rows.field_declarations import (
     KeyField,
     MissingPolicy,
     NumericColumn,
-    Schema,
     TimeField,
-    UnknownFields,
 )
+from sensorwatch.common.rows.parsing import parse
+from sensorwatch.common.rows.schema import Schema, UnknownFields
 from tests.api import app_builders as apps
 from tests.api.app_builders import ANOMALY, ROW, Client
 from tests.reading_builders import a_detector
@@ -129,16 +128,16 @@ CONTEXT = (
 
 
 @pytest.mark.parametrize("unknown_fields", list(UnknownFields))
-@pytest.mark.parametrize("key", [None, KeyField(), KeyField(field="in.id", optional=True)])
+@pytest.mark.parametrize("key", [None, KeyField(), KeyField(field=("in.id",), optional=True)])
 @pytest.mark.parametrize(
     "time",
     [
         TimeField(),
         TimeField(naive_zone="Europe/Oslo"),
-        TimeField(field="in.at", format="epoch_s"),
-        TimeField(format="epoch_ms"),
-        TimeField(format="%d.%m.%Y %H:%M", naive_zone="UTC"),
-        TimeField(format="%Y-%m-%dT%H:%M:%S%z"),
+        TimeField(field=("in.at",), format="epoch_s"),
+        TimeField(format=("epoch_ms",)),
+        TimeField(format=("%d.%m.%Y %H:%M",), naive_zone="UTC"),
+        TimeField(format=("%Y-%m-%dT%H:%M:%S%z",)),
     ],
 )
 def test_the_example_row_of_a_schema_is_valid_and_is_parsed(

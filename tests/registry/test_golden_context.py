@@ -9,8 +9,9 @@ from sensorwatch.common.errors import ModelRefused
 from sensorwatch.common.model.levels import no_levels
 from sensorwatch.common.registry.archive import Arrays, pack, unpack
 from sensorwatch.common.registry.golden_rows import check_golden_rows, golden_arrays
+from sensorwatch.common.rows.field_declarations import MissingPolicy, NumericColumn
 from sensorwatch.common.rows.readings import Readings
-from sensorwatch.common.rows.schema import MissingPolicy, NumericColumn, Schema
+from sensorwatch.common.rows.schema import Schema
 from sensorwatch.common.scoring.detector import Detector
 from tests.reading_builders import a_candidate, a_detector
 

@@ -8,15 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sensorwatch.common.rows.fast.timestamps import format_instants
+from sensorwatch.common.rows.field_declarations import TimeField
 from sensorwatch.common.rows.instants import EPOCH, BadTime, format_instant, time_reader
 from sensorwatch.common.rows.limits import EARLIEST_TIME, LATEST_TIME
-from sensorwatch.common.rows.schema import TimeField
 
 MIDNIGHT = 1_735_689_600_000_000
 
 
 def read_time(value: object, **options: object) -> int:
-    return time_reader(TimeField.model_validate(options))(value)
+    return time_reader(TimeField.model_validate(options))(value, None)
 
 
 @pytest.mark.parametrize(

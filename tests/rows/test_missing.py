@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from sensorwatch.api.inference_protocol import decode_infer_request, rows_as_payloads
 from sensorwatch.common.errors import DataError
-from sensorwatch.common.rows.cells import cell_reader, set_nested
+from sensorwatch.common.rows.cells import cell_reader
 from sensorwatch.common.rows.parsing import parse
+from sensorwatch.common.rows.paths import keys_of, set_value
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.rejection import Reason, Rejection
 from sensorwatch.common.rows.request import split_request
@@ -71,7 +72,7 @@ def a_payload(**fields: Any) -> bytes:
     row: dict[str, object] = {}
     for path, value in (GOOD_ROW | fields).items():
         if value is not ...:
-            set_nested(row, path, value)
+            set_value(row, keys_of(path), value)
     return json.dumps(row).encode()
 
 

@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sensorwatch.common.rows.field_declarations import NumericColumn
 from sensorwatch.common.rows.parsing import parse
 from sensorwatch.common.rows.request import BadBody, TooManyRows, split_request
-from sensorwatch.common.rows.schema import NumericColumn, Schema
+from sensorwatch.common.rows.schema import Schema
 
 SCHEMA = Schema(signals=(NumericColumn(name="x1"),))
 

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sensorwatch.common.errors import DataError
-from sensorwatch.common.rows.schema import KeyField, Schema, schema_from_plain
+from sensorwatch.common.rows.field_declarations import KeyField
+from sensorwatch.common.rows.schema import Schema, schema_from_plain
 from sensorwatch.common.rows.strict_parsing import collect_rows
 from sensorwatch.common.tables import read_rows
 from sensorwatch.schema_inference.inference import DELIMITERS, ColumnKind, infer_schema
@@ -51,7 +52,7 @@ def test_every_known_time_format_is_inferred_from_times_in_this_format(
 
     schema = inferred_schema(lines)
 
-    assert schema.time.field == "when"
+    assert schema.time.fields == ("when",)
     path = tmp_path / "file.csv"
     path.write_text("".join(lines), encoding="utf-8")
     readings, rejections = collect_rows(read_rows(path, schema), schema)
@@ -67,7 +68,7 @@ def test_numbers_are_read_as_times_only_if_the_column_name_suggests_it(
 ) -> None:
     rows = [[str(int(START_TIME.timestamp() + step) * units_per_second), "1"] for step in range(10)]
 
-    assert inferred_schema(csv_lines(["timestamp", "x"], rows)).time.format == time_format
+    assert inferred_schema(csv_lines(["timestamp", "x"], rows)).time.formats == (time_format,)
     with pytest.raises(DataError, match="no column of times"):
         infer_schema(csv_lines(["counter", "x"], rows))
 
@@ -132,7 +133,7 @@ def test_the_kind_of_each_column_is_inferred() -> None:
     assert '# not used: "anomaly", a label' in text
     schema = schema_from_plain(tomllib.loads(text))
     assert schema.signal_names == ("temp", "flow", "const")
-    assert schema.key == KeyField(field="sensor_id")
+    assert schema.key == KeyField(field=("sensor_id",))
     assert all(signal.min is signal.max is None for signal in schema.signals)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import cache
 
-from sensorwatch.common.rows.schema import MissingPolicy
+from sensorwatch.common.rows.field_declarations import MissingPolicy
 from sensorwatch.common.runtime.setting_keys import TrainerSettings
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.trainer.training import fit_unregistered

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sensorwatch.common.rows.schema import NumericColumn
+from sensorwatch.common.rows.field_declarations import NumericColumn
 from sensorwatch.common.runtime.setting_keys import TrainerSettings
 from sensorwatch.common.scoring.attribution import VALUES_PER_FOREST_CALL, attribute_rows
 from sensorwatch.common.scoring.processing import score_readings

@@ -13,8 +13,9 @@ from sensorwatch.common.errors import CheckFailed, DataError
 from sensorwatch.common.model.decision import COMPONENTS, RarityTable
 from sensorwatch.common.registry.manifest import ModelVersion
 from sensorwatch.common.registry.store import Registry
+from sensorwatch.common.rows.field_declarations import NumericColumn
 from sensorwatch.common.rows.readings import Readings
-from sensorwatch.common.rows.schema import NumericColumn, Schema
+from sensorwatch.common.rows.schema import Schema
 from sensorwatch.common.runtime.setting_keys import TrainerSettings
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.trainer.evaluation import EvaluatedVersion, evaluate_version, is_training_data

@@ -7,8 +7,9 @@ import pytest
 from numpy.typing import NDArray
 
 from sensorwatch.common.model.season import DAY, WEEK
+from sensorwatch.common.rows.field_declarations import NumericColumn
 from sensorwatch.common.rows.readings import Readings
-from sensorwatch.common.rows.schema import NumericColumn, Schema
+from sensorwatch.common.rows.schema import Schema
 from sensorwatch.common.runtime.setting_keys import TrainerSettings
 from sensorwatch.trainer.season_fitting import fit_season
 from sensorwatch.trainer.training import fit_unregistered

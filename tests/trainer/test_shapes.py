@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from sensorwatch.common.rows.field_declarations import MissingPolicy, NumericColumn
 from sensorwatch.common.rows.readings import Readings
-from sensorwatch.common.rows.schema import MissingPolicy, NumericColumn, Schema
+from sensorwatch.common.rows.schema import Schema
 from sensorwatch.common.runtime.setting_keys import TrainerSettings
 from sensorwatch.trainer.unregistered_model import fit_with_memory
 from tests.reading_builders import MINUTE_MICROSECONDS, START_TIME

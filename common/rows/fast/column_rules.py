@@ -5,7 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorwatch.common.rows.schema import MissingPolicy, Schema
+from sensorwatch.common.rows.field_declarations import MissingPolicy
+from sensorwatch.common.rows.schema import Schema
 
 
 class ColumnRules(NamedTuple):
@@ -26,3 +27,22 @@ def column_rules(schema: Schema) -> ColumnRules:
     return ColumnRules(
         np.ascontiguousarray(low), np.ascontiguousarray(high), np.asarray(may_be_missing)
     )
+
+
+def mark_missing_numbers(schema: Schema, values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Replace the numbers that mean a missing value by NaN.
+
+    `values`: shape (n, columns), changed in place. Returns a mask (n,) of the rows that are not
+    valid without such a value.
+    """
+    is_invalid = np.zeros(len(values), dtype=np.bool_)
+    for position, column in enumerate(schema.columns):
+        numbers = [value for value in column.missing_values if isinstance(value, float)]
+        if not numbers:
+            continue
+        is_missing = np.isin(values[:, position], numbers)
+        if column.missing is MissingPolicy.HOLD_LAST:
+            values[is_missing, position] = np.nan
+        else:
+            is_invalid |= is_missing
+    return is_invalid

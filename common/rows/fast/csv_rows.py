@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sensorwatch.common.kernels import inlined_kernel, kernel
 from sensorwatch.common.rows.fast.column_rules import ColumnRules
 from sensorwatch.common.rows.fast.numbers import read_decimal
+from sensorwatch.common.rows.fast.sensor_ids import may_be_whole_number
 from sensorwatch.common.rows.fast.timestamps import read_instant
 from sensorwatch.common.rows.limits import FLOAT32_OVERFLOW, MAX_SENSOR_ID_CHARACTERS
 
@@ -154,4 +155,4 @@ def _is_sensor_id(data, pos, end):  # type: ignore[no-untyped-def]
     for i in range(pos, end):
         if not 32 <= data[i] <= 126:
             return False
-    return 0 < end - pos <= MAX_SENSOR_ID_CHARACTERS
+    return 0 < end - pos <= MAX_SENSOR_ID_CHARACTERS and not may_be_whole_number(data, pos, end)

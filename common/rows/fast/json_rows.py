@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sensorwatch.common.kernels import inlined_kernel, kernel
 from sensorwatch.common.rows.fast.column_rules import ColumnRules
 from sensorwatch.common.rows.fast.numbers import NEEDS_STRICT_PARSER, read_json_number
+from sensorwatch.common.rows.fast.sensor_ids import may_be_whole_number
 from sensorwatch.common.rows.fast.timestamps import TimeKind, read_instant
 from sensorwatch.common.rows.limits import (
     FLOAT32_OVERFLOW,
@@ -156,7 +157,9 @@ def _read_field(  # type: ignore[no-untyped-def]
     id_start[row], id_length[row] = pos + 1, closing_quote - pos - 1
     return (
         closing_quote + 1
-        if closing_quote >= 0 and 1 <= id_length[row] <= MAX_SENSOR_ID_CHARACTERS
+        if closing_quote >= 0
+        and 1 <= id_length[row] <= MAX_SENSOR_ID_CHARACTERS
+        and not may_be_whole_number(data, pos + 1, closing_quote)
         else NEEDS_STRICT_PARSER
     )
 
@@ -179,9 +182,7 @@ def _has_required_fields(last_row_with_field, row, key_rule, may_be_missing, val
 
 @inlined_kernel
 def _is_not_in_future(event_time, received, max_future_us):  # type: ignore[no-untyped-def]
-    if max_future_us < 0 or received == NO_TIME:
-        return True
-    return (
+    return received == NO_TIME or (
         -MAX_RECEIVE_TIME < received < MAX_RECEIVE_TIME and event_time - received <= max_future_us
     )
 

@@ -42,6 +42,20 @@ def number_sensors(
     return id_number, tuple(_decode_ids(text, start[first_row], length[first_row]))
 
 
+@inlined_kernel
+def may_be_whole_number(data, start, end):  # type: ignore[no-untyped-def]
+    """Return whether an id may be a whole number with a fraction, such as 17.0.
+
+    Such an id has another form (17), which only the strict parser writes.
+    """
+    if end - start < 3 or data[end - 1] != 48 or not (48 <= data[start] <= 57 or data[start] == 45):
+        return False
+    for position in range(start + 1, end - 1):
+        if data[position] == 46:
+            return True
+    return False
+
+
 def _number_by_dict(
     text: bytes, start: NDArray[np.int64], length: NDArray[np.int64]
 ) -> tuple[NDArray[np.int32], tuple[str, ...]]:

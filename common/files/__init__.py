@@ -1,0 +1,1 @@
+"""Files as rows: opening, text, tables and lines of JSON."""

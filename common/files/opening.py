@@ -1,0 +1,132 @@
+"""Opening of data files: compressed files are decompressed, and other forms are named."""
+
+import bz2
+import gzip
+import lzma
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from sensorwatch.common.errors import DataError
+
+_MAGIC_BYTES = 8
+_MAX_SHOWN_MEMBERS = 5
+
+
+class FileForm(StrEnum):
+    """The form of a file's bytes, which its first bytes show; its name has no effect."""
+
+    TEXT = "text"
+    GZIP = "gzip"
+    BZIP2 = "bzip2"
+    XZ = "xz"
+    ZSTD = "zstd"
+    ZIP = "zip"
+    PARQUET = "Parquet"
+    ARROW = "Arrow"
+    OLD_EXCEL = "an Excel workbook of an old version (.xls)"
+
+
+_FORM_OF_MAGIC = {
+    b"\x1f\x8b": FileForm.GZIP,
+    b"BZh": FileForm.BZIP2,
+    b"\xfd7zXZ\0": FileForm.XZ,
+    b"\x28\xb5\x2f\xfd": FileForm.ZSTD,
+    b"PK\x03\x04": FileForm.ZIP,
+    b"PAR1": FileForm.PARQUET,
+    b"ARROW1": FileForm.ARROW,
+    b"\xd0\xcf\x11\xe0": FileForm.OLD_EXCEL,
+}
+_DECOMPRESSION_ERRORS = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
+
+
+def file_form(path: Path) -> FileForm:
+    """Return the form of a file. Raises DataError if the file cannot be read."""
+    try:
+        with path.open("rb") as file:
+            first_bytes = file.read(_MAGIC_BYTES)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+    forms = (form for magic, form in _FORM_OF_MAGIC.items() if first_bytes.startswith(magic))
+    return next(forms, FileForm.TEXT)
+
+
+@contextmanager
+def open_data(path: Path) -> Iterator[BinaryIO]:
+    """Open a text file to read its bytes, which are decompressed if the file is compressed.
+
+    gzip, bzip2, xz, zstd and a zip archive of one file are decompressed. Raises DataError if the
+    file cannot be read, is damaged, or is neither a text nor compressed; the error can also occur
+    while the bytes are read.
+    """
+    form = file_form(path)
+    try:
+        with _open_form(path, form) as file:
+            yield file
+    except _DECOMPRESSION_ERRORS as error:
+        raise DataError(f"{path} is damaged or incomplete ({form}): {error}") from error
+    except OSError as error:  # includes gzip.BadGzipFile
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+@contextmanager
+def _open_form(path: Path, form: FileForm) -> Iterator[BinaryIO]:
+    match form:
+        case FileForm.TEXT:
+            with path.open("rb") as file:
+                yield file
+        case FileForm.GZIP:
+            with gzip.open(path) as file:
+                yield cast("BinaryIO", file)
+        case FileForm.BZIP2:
+            with bz2.open(path) as file:
+                yield cast("BinaryIO", file)
+        case FileForm.XZ:
+            with lzma.open(path) as file:
+                yield cast("BinaryIO", file)
+        case FileForm.ZSTD:
+            with _open_zstd(path) as file:
+                yield file
+        case FileForm.ZIP:
+            with (
+                zipfile.ZipFile(path) as archive,
+                archive.open(_only_member(path, archive)) as file,
+            ):
+                yield cast("BinaryIO", file)
+        case _:
+            raise DataError(f"{path} is {form}; wanted a text file such as CSV or JSON lines")
+
+
+def _open_zstd(path: Path) -> BinaryIO:
+    try:
+        import zstandard
+    except ImportError as error:
+        raise DataError(
+            f"{path}: reading zstd needs the package zstandard, which is not installed; install "
+            'it with `pip install ".[zstd]"` in the folder of this project'
+        ) from error
+    return cast("BinaryIO", zstandard.open(path, "rb"))
+
+
+def _only_member(path: Path, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
+    """Return the only file of an archive. Raises DataError if it is a workbook or has more."""
+    names = archive.namelist()
+    if "xl/workbook.xml" in names:
+        raise DataError(
+            f"{path} is an Excel workbook: save the sheet as CSV (in Excel: Save As, CSV UTF-8)"
+        )
+    members = [member for member in archive.infolist() if not member.is_dir()]
+    if len(members) != 1:
+        shown_names = ", ".join(member.filename for member in members[:_MAX_SHOWN_MEMBERS])
+        raise DataError(
+            f"{path} is a zip archive of {len(members)} files ({shown_names}): extract the archive "
+            "and give the files as a glob in quotes"
+        )
+    (member,) = members
+    if member.flag_bits & 1:
+        raise DataError(f"{path} is a zip archive with a password: extract it first")
+    return member

@@ -1,0 +1,181 @@
+"""The declarations of the fields of a row: time, key, signals and context columns."""
+
+import math
+from enum import StrEnum
+from typing import Annotated, Any, Self
+from zoneinfo import ZoneInfo
+
+from pydantic import BeforeValidator, Field, PlainSerializer, field_validator, model_validator
+
+from sensorwatch.common.rows.schema_model import SchemaModel, list_as_tuple
+
+EPOCH_UNITS_NS = {
+    "epoch_s": 1_000_000_000,
+    "epoch_ms": 1_000_000,
+    "epoch_us": 1_000,
+    "epoch_ns": 1,
+}
+"""Nanoseconds of one unit of each epoch format."""
+NAMED_TIME_FORMATS = ("rfc3339", *EPOCH_UNITS_NS, "excel_days")
+"""The time formats with a name; every other format is a strptime pattern."""
+MAX_FUTURE_SECONDS = 300.0
+
+
+def _one_or_list(values: tuple[str, ...]) -> str | list[str]:
+    return values[0] if len(values) == 1 else list(values)
+
+
+OneOrMore = Annotated[
+    tuple[Annotated[str, Field(min_length=1)], ...],
+    BeforeValidator(lambda value: (value,) if isinstance(value, str) else value),
+    list_as_tuple(),
+    PlainSerializer(_one_or_list),
+    Field(min_length=1),
+]
+"""One text, or several; in TOML a text or a list of texts."""
+
+
+def _as_pairs(value: object) -> object:
+    return tuple(value.items()) if isinstance(value, dict) else value
+
+
+Words = Annotated[
+    tuple[tuple[str, float], ...],
+    BeforeValidator(_as_pairs),
+    PlainSerializer(dict[str, Any]),
+]
+"""Pairs of a word and its number; in TOML a table such as `{ON = 1, OFF = 0}`."""
+
+
+class MissingPolicy(StrEnum):
+    """The policy for a row in which a column is missing."""
+
+    REJECT = "reject"
+    HOLD_LAST = "hold_last"
+    """The sensor's previous value is carried forward and marked as a held value."""
+
+
+class OutOfRangePolicy(StrEnum):
+    """The policy for a value below `min` or above `max`."""
+
+    REJECT = "reject"
+    """The row is rejected."""
+    MISSING = "missing"
+    """The value counts as missing."""
+
+
+class NumberForm(StrEnum):
+    """The form of a column's numbers."""
+
+    NUMBER = "number"
+    """A JSON number, or the text of a number in a CSV cell."""
+    TEXT = "text"
+    """The same, or the text of a number in JSON."""
+    UNIT = "unit"
+    """The same, or a text of a number that the column's unit follows, such as `20.4 °C`."""
+
+
+class RepeatedHour(StrEnum):
+    """The reading of a local time that occurs twice because summer time ends."""
+
+    FIRST = "first"
+    SECOND = "second"
+    INFER = "infer"
+    """In a file: the first occurrence, until the times go back. On a topic and in a request: the
+    occurrence that is closest to the time of receipt."""
+    REJECT = "reject"
+
+
+class TimeField(SchemaModel):
+    """The fields and formats of the event time."""
+
+    fields: OneOrMore = Field(default=("timestamp",), alias="field")
+    """The field, or several fields such as a date and a time, which a space then joins."""
+    formats: OneOrMore = Field(default=("rfc3339",), alias="format")
+    """A name of `NAMED_TIME_FORMATS` or a strptime pattern; or several, tried in order."""
+    naive_zone: str | None = None
+    """IANA zone of times that contain no zone; None: rows with such times are rejected."""
+    fold: Annotated[RepeatedHour, Field(strict=False)] = RepeatedHour.INFER
+    max_future_seconds: Annotated[float, Field(ge=0)] = MAX_FUTURE_SECONDS
+    """Limit for how many seconds the event time may be after the receive time."""
+
+    @field_validator("naive_zone")
+    @classmethod
+    def _check_zone(cls, zone: str | None) -> str | None:
+        if zone is not None:
+            try:
+                ZoneInfo(zone)
+            except (KeyError, OSError, ValueError) as error:
+                raise ValueError('not an IANA time zone such as "UTC" or "Europe/Oslo"') from error
+        return zone
+
+    @field_validator("formats")
+    @classmethod
+    def _check_format(cls, formats: tuple[str, ...]) -> tuple[str, ...]:
+        for time_format in formats:
+            if time_format not in NAMED_TIME_FORMATS and "%" not in time_format:
+                names = ", ".join(f'"{name}"' for name in NAMED_TIME_FORMATS)
+                raise ValueError(f"not {names} or a strptime pattern")
+        return formats
+
+
+class KeyField(SchemaModel):
+    """The fields that name the sensor."""
+
+    fields: OneOrMore = Field(default=("sensor_id",), alias="field")
+    """The field, or several fields, which "/" then joins."""
+    optional: bool = False
+    """If true, a row without the field belongs to the sensor "default"."""
+
+
+class ColumnDefaults(SchemaModel):
+    """The rules of all columns that do not declare their own."""
+
+    missing: Annotated[MissingPolicy, Field(strict=False)] = MissingPolicy.REJECT
+    missing_values: Annotated[tuple[float | str, ...], list_as_tuple()] = ()
+    """Numbers and words that mean a missing value; words without regard to upper and lower case.
+
+    `nan` is a word here too; without it, a NaN is rejected."""
+    out_of_range: Annotated[OutOfRangePolicy, Field(strict=False)] = OutOfRangePolicy.REJECT
+    numbers: Annotated[NumberForm, Field(strict=False)] = NumberForm.NUMBER
+    words: Words = ()
+    """The numbers of words such as ON and OFF, and of `true` and `false`."""
+
+    @field_validator("words")
+    @classmethod
+    def _fold_case(cls, words: tuple[tuple[str, float], ...]) -> tuple[tuple[str, float], ...]:
+        folded_words = {word.casefold(): number for word, number in words}
+        if len(folded_words) < len(words):
+            raise ValueError("two words differ only in upper and lower case")
+        return tuple(folded_words.items())
+
+
+class NumericColumn(ColumnDefaults):
+    """A column of numbers: a signal or a context column."""
+
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    field: str = ""
+    """The path of the field in the record, see `paths.py`. Default: `name`."""
+    min: float | None = None
+    """Smallest physically possible value."""
+    max: float | None = None
+    unit: str = ""
+
+    @model_validator(mode="after")
+    def _check_min_max(self) -> Self:
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min {self.min} is above max {self.max}")
+        if self.numbers is NumberForm.UNIT and not self.unit:
+            raise ValueError('numbers = "unit" needs the unit that follows the number')
+        return self
+
+    @property
+    def path(self) -> str:
+        """The path of the field that contains the value."""
+        return self.field or self.name
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The smallest and the largest valid value; infinite if the schema sets no limit."""
+        low = -math.inf if self.min is None else self.min
+        return low, math.inf if self.max is None else self.max
