@@ -9,6 +9,7 @@ from sensorwatch.common.simulation.faults import Defect
 
 # The prefix that Schema Registry clients put before a value: a zero byte and a schema id.
 _SCHEMA_REGISTRY_PREFIX = b"\x00\x00\x00\x00\x07"
+_AVRO_BYTES = b"\x14sensor-000\x00\x00\xc0\x3f"
 # JSON cannot represent infinity, so this number above the float64 range is used instead.
 _TOO_LARGE_NUMBER = msgspec.Raw(b"1e999")
 
@@ -21,7 +22,7 @@ def broken_json(fields: Mapping[str, Any], defect: Defect) -> bytes:
         case Defect.EMPTY:
             return b""
         case Defect.FRAMED:
-            return _SCHEMA_REGISTRY_PREFIX + encoded_row
+            return _SCHEMA_REGISTRY_PREFIX + _AVRO_BYTES
         case Defect.TRUNCATED:
             return encoded_row[: len(encoded_row) // 2]
         case Defect.NOT_OBJECT:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from sensorwatch.common.errors import DataError
 from sensorwatch.common.rows.csv_format import CsvFormat
+from sensorwatch.common.rows.field_declarations import EPOCH_UNITS_NS
+from sensorwatch.common.rows.instants import number_of
 from sensorwatch.common.rows.paths import column_name, parent_names
 from sensorwatch.common.rows.rejection import Fault, Reason, make_fault, short_printable, short_repr
 from sensorwatch.common.rows.schema import Schema
@@ -26,6 +28,7 @@ def cell_reader(schema: Schema, header: Sequence[str]) -> CellReader:
 
     * A cell of a signal or context column becomes a float. `nan` and `inf` become floats too, so
       that validation reports them. An empty cell becomes None, any other text stays text.
+    * A time cell becomes a number if the first time format is an epoch or a number of days.
     * Decimal and thousands separators are read as the schema declares them.
     * An empty cell of a key counts as absent. Cells that are missing at the end of a short line are
       absent.
@@ -38,6 +41,8 @@ def cell_reader(schema: Schema, header: Sequence[str]) -> CellReader:
     time_names = [column_name(path) for path in schema.time.fields]
     key_names = [column_name(path) for path in schema.key.fields] if schema.key else []
     read_number = _number_cell_reader(schema.csv)
+    has_number_times = schema.time.formats[0] in (*EPOCH_UNITS_NS, "excel_days")
+    read_time = number_of if has_number_times else _unchanged
     column_count = len(names)
 
     def read_cells(cells: Sequence[str]) -> Fields | Fault:
@@ -54,13 +59,17 @@ def cell_reader(schema: Schema, header: Sequence[str]) -> CellReader:
                 record[name] = read_number(record[name])
         for name in time_names:
             if name in record:
-                record[name] = record[name] or None
+                record[name] = None if record[name] == "" else read_time(record[name])
         for name in key_names:
             if record.get(name) == "":
                 del record[name]
         return record
 
     return read_cells
+
+
+def _unchanged(cell: object) -> object:
+    return cell
 
 
 def _number_cell_reader(csv_format: CsvFormat) -> Callable[[object], object]:

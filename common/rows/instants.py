@@ -1,6 +1,5 @@
 """Parsing of times in the declared formats to microseconds since 1970-01-01 UTC."""
 
-import math
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
@@ -28,6 +27,8 @@ _DAY_US = 86_400_000_000
 _EXCEL_TOLERANCE_US = 50_000
 """A time of six decimals of a day is up to 43 ms from the whole second that was written."""
 _MAX_EXCEL_DAYS = 2_958_466  # the end of the year 9999
+_MAX_FLOAT_EPOCH = 1e21
+"""Above the nanoseconds of the year 9999, and far below the limit of the conversion to int."""
 _UNIT_NAMES = {
     "epoch_s": "seconds",
     "epoch_ms": "milliseconds",
@@ -119,10 +120,10 @@ def _parse_utc_offset(text: str, value: object) -> timezone:
 
 def _parse_epoch(value: object, time_format: str, unit_ns: int) -> int:
     """Return an epoch in microseconds. A fraction of a microsecond in nanoseconds is cut off."""
-    number = _number_of(value)
+    number = number_of(value)
     if type(number) is int:
         return _check_range(number * unit_ns // 1000, value)
-    if type(number) is float and math.isfinite(number):
+    if type(number) is float and abs(number) < _MAX_FLOAT_EPOCH:
         microseconds = round(number * (unit_ns // 1000)) if unit_ns >= 1000 else int(number) // 1000
         return _check_range(microseconds, value)
     unit = _UNIT_NAMES[time_format]
@@ -136,8 +137,12 @@ def _parse_excel_days(
 
     The time is rounded to a second if it is at most 50 ms away, else to a millisecond.
     """
-    number = _number_of(value)
-    if not isinstance(number, int | float) or not 0 <= number < _MAX_EXCEL_DAYS:
+    number = number_of(value)
+    if (
+        isinstance(number, bool)
+        or not isinstance(number, int | float)
+        or not 0 <= number < _MAX_EXCEL_DAYS
+    ):
         raise BadTime(f"found {short_repr(value)}, wanted days since 1899-12-30, as Excel counts")
     microseconds = round(number * _DAY_US)
     nearest_second = round(microseconds / 1_000_000) * 1_000_000
@@ -149,8 +154,11 @@ def _parse_excel_days(
     return _naive_to_utc(naive_time, value, received, local_clock)
 
 
-def _number_of(value: object) -> object:
-    """Return the number in a text, or the value itself if it is not a text of a number."""
+def number_of(value: object) -> object:
+    """Return the number in a text, or the value itself if it is not the text of a number.
+
+    Digits alone become an int, so that nanoseconds stay exact.
+    """
     if not isinstance(value, str) or not _DECIMAL_NUMBER.fullmatch(value):
         return value
     digits = value.removeprefix("-").removeprefix("+")

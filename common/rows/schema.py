@@ -140,17 +140,14 @@ class Schema(SchemaModel):
     def fingerprint(self) -> str:
         """Hash (16 hex digits) of all parts of the schema that determine the meaning of a row.
 
-        The schema's name, its units and its CSV format are left out. Context and order are
-        included only if they are declared.
+        The schema's name, its units and its CSV form are left out. A key with its default value is
+        left out too, so that a key of a later version does not change the fingerprint.
         """
-        hashed_parts = self.to_plain()
-        del hashed_parts["name"], hashed_parts["csv"]
-        hashed_parts |= {"order": self.order.model_dump(mode="json", exclude_defaults=True)}
-        for column in [*hashed_parts["signals"], *hashed_parts["context"]]:
-            del column["unit"]
-        for optional_part in ("context", "order"):
-            if not hashed_parts[optional_part]:
-                del hashed_parts[optional_part]
+        hashed_parts = self.model_dump(mode="json", exclude_defaults=True, exclude={"name", "csv"})
+        columns = [*hashed_parts["signals"], *hashed_parts.get("context", [])]
+        for column, declared_column in zip(columns, self.columns, strict=True):
+            column["field"] = declared_column.path
+            column.pop("unit", None)
         text = json.dumps(hashed_parts, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

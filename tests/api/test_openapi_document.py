@@ -134,7 +134,7 @@ CONTEXT = (
     [
         TimeField(),
         TimeField(naive_zone="Europe/Oslo"),
-        TimeField(field=("in.at",), format="epoch_s"),
+        TimeField(field=("in.at",), format=("epoch_s",)),
         TimeField(format=("epoch_ms",)),
         TimeField(format=("%d.%m.%Y %H:%M",), naive_zone="UTC"),
         TimeField(format=("%Y-%m-%dT%H:%M:%S%z",)),

@@ -38,7 +38,7 @@ EXPECTED_REASONS = {
     Defect.TEXT: (Reason.WRONG_TYPE, Reason.WRONG_TYPE),
     Defect.MISSING_FIELD: (Reason.MISSING_FIELD, Reason.NULL_VALUE),
     Defect.NULL: (Reason.NULL_VALUE, Reason.WRONG_TYPE),
-    Defect.NAN: (Reason.NOT_JSON, Reason.NOT_FINITE),
+    Defect.NAN: (Reason.NOT_FINITE, Reason.NOT_FINITE),
     Defect.OVERFLOW: (Reason.NOT_FINITE, Reason.NOT_FINITE),
     Defect.OUT_OF_RANGE: (Reason.OUT_OF_RANGE, Reason.OUT_OF_RANGE),
     Defect.BAD_TIMESTAMP: (Reason.BAD_TIMESTAMP, Reason.BAD_TIMESTAMP),

