@@ -1,8 +1,14 @@
 """The body of a `/predict` request, split into one payload per row."""
 
+import json
 from dataclasses import dataclass
 
 import msgspec
+
+from sensorwatch.common.rows.strict_parsing import (
+    decode_with_not_finite,
+    has_not_finite_literal,
+)
 
 
 class BadBody(ValueError):
@@ -38,7 +44,7 @@ def split_request(body: bytes, *, max_rows: int) -> RequestRows:
     body is not `{"rows": [...]}` or `{"history": [...], "rows": [...]}`.
     """
     try:
-        decoded_body = _DECODER.decode(body)
+        decoded_body = _decode_body(body)
     except (ValueError, RecursionError) as error:
         raise BadBody(f'{error}; wanted {{"rows": [{{...}}, ...]}}') from error
     history_count = len(decoded_body.history)
@@ -52,3 +58,30 @@ def split_request(body: bytes, *, max_rows: int) -> RequestRows:
     return RequestRows(
         [bytes(row) for row in decoded_body.history], [bytes(row) for row in decoded_body.rows]
     )
+
+
+def _decode_body(body: bytes) -> _Body:
+    """Decode a body. If it is not JSON because of NaN or Infinity, encode its rows again.
+
+    Only the row that contains such a number is then rejected.
+    """
+    try:
+        return _DECODER.decode(body)
+    except msgspec.ValidationError:
+        raise
+    except msgspec.DecodeError:
+        if not has_not_finite_literal(body):
+            raise
+        plain_body = decode_with_not_finite(body)
+    return msgspec.convert(_with_raw_rows(plain_body), _Body)
+
+
+def _with_raw_rows(body: object) -> object:
+    if not isinstance(body, dict):
+        return body
+    return {
+        name: [msgspec.Raw(json.dumps(row).encode()) for row in rows]
+        if isinstance(rows, list)
+        else rows
+        for name, rows in body.items()
+    }

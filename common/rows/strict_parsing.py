@@ -2,6 +2,7 @@
 
 import json
 import re
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
@@ -18,6 +19,8 @@ from sensorwatch.common.rows.schema import Schema
 MAX_NESTING = 64
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_GZIP_MAGIC = b"\x1f\x8b"
+_GZIP_WBITS = 31  # zlib's number for data with a header of gzip
 _FRAME_BYTES = 5
 _MAX_INT_CHARACTERS = 20  # longer integers are outside int64, and int() refuses very long texts
 
@@ -84,24 +87,31 @@ def collect_rows(
 
 
 def decode(payload: bytes | None) -> Fields | Fault:
-    """Return the fields of a payload's JSON object, or the fault of the payload."""
+    """Return the fields of a payload's JSON object, or the fault of the payload.
+
+    A byte order mark, Schema Registry's frame around JSON, gzip, and a JSON text that contains the
+    JSON object are taken off.
+    """
     if not payload:
         return make_fault(Reason.EMPTY, "", "the record has no value")
+    if payload.startswith(_GZIP_MAGIC):
+        decompressed_payload = _decompress(payload)
+        if isinstance(decompressed_payload, Fault):
+            return decompressed_payload
+        payload = decompressed_payload
     if len(payload) > MAX_PAYLOAD_BYTES:
-        return make_fault(
-            Reason.TOO_LARGE, "", f"{len(payload)} bytes, at most {MAX_PAYLOAD_BYTES}"
-        )
+        return _too_large_fault(f"{len(payload)} bytes")
     payload = payload.removeprefix(_BYTE_ORDER_MARK)
-    if payload[:1] == b"\0" and payload[5:6] == b"{":
-        payload = payload[_FRAME_BYTES:]  # Schema Registry's frame around JSON
+    if payload[:1] == b"\0" and payload[_FRAME_BYTES : _FRAME_BYTES + 1] == b"{":
+        payload = payload[_FRAME_BYTES:]
     elif payload[:1] == b"\0" and len(payload) >= _FRAME_BYTES:
         schema_id = int.from_bytes(payload[1:5], "big")
         detail = f"starts with Schema Registry's magic byte (schema id {schema_id}), wanted JSON"
         return make_fault(Reason.FRAMED, "", detail)
-    if _nested_too_deep(payload):
-        return make_fault(Reason.NOT_JSON, "", f"nested deeper than {MAX_NESTING} levels")
     try:
         value = _decode_json(payload)
+        if isinstance(value, str) and value.startswith("{"):
+            value = _decode_json(value.encode())
     except ValueError as error:
         return make_fault(Reason.NOT_JSON, "", f"{error}; found {short_repr(payload)}")
     if not isinstance(value, dict):
@@ -109,7 +119,27 @@ def decode(payload: bytes | None) -> Fields | Fault:
     return value
 
 
+def _decompress(payload: bytes) -> bytes | Fault:
+    """Return the decompressed bytes, of which at most one more than the limit is produced."""
+    decompressor = zlib.decompressobj(wbits=_GZIP_WBITS)
+    try:
+        decompressed_payload = decompressor.decompress(payload, MAX_PAYLOAD_BYTES + 1)
+    except zlib.error as error:
+        return make_fault(Reason.NOT_JSON, "", f"not valid gzip: {error}")
+    if len(decompressed_payload) > MAX_PAYLOAD_BYTES:
+        return _too_large_fault("more bytes after decompression")
+    if not decompressor.eof:
+        return make_fault(Reason.NOT_JSON, "", "the gzip data end too early")
+    return decompressed_payload
+
+
+def _too_large_fault(found_text: str) -> Fault:
+    return make_fault(Reason.TOO_LARGE, "", f"{found_text}, at most {MAX_PAYLOAD_BYTES}")
+
+
 def _decode_json(payload: bytes) -> object:
+    if _nested_too_deep(payload):
+        raise ValueError(f"nested deeper than {MAX_NESTING} levels")
     try:
         return msgspec.json.decode(payload)
     except msgspec.ValidationError:
@@ -117,10 +147,22 @@ def _decode_json(payload: bytes) -> object:
         # infinity, so that the fault is `not_finite` of the field and not `not_json` of the record.
         return json.loads(payload, parse_int=float)
     except ValueError:
-        # Python and Arduino write NaN and Infinity, which are not JSON.
-        if b"NaN" not in payload and b"Infinity" not in payload:
+        if not has_not_finite_literal(payload):
             raise
-        return json.loads(payload.decode(), parse_int=_int_or_float)
+        return decode_with_not_finite(payload)
+
+
+def has_not_finite_literal(text: bytes) -> bool:
+    """Return whether a text may contain NaN or Infinity, which Python's json module writes.
+
+    They are not JSON.
+    """
+    return b"NaN" in text or b"Infinity" in text
+
+
+def decode_with_not_finite(text: bytes) -> object:
+    """Decode JSON that may contain NaN or Infinity. Raises ValueError or RecursionError."""
+    return json.loads(text.decode(), parse_int=_int_or_float)
 
 
 def _int_or_float(digits: str) -> int | float:

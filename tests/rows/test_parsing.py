@@ -1,5 +1,6 @@
 """Parsing: each payload becomes a reading or a rejection with its reason."""
 
+import gzip
 import json
 import math
 from typing import Any
@@ -59,6 +60,40 @@ def test_a_good_row_becomes_a_reading() -> None:
     assert readings.sensor_ids == ("a",)
     assert readings.values.tolist() == [[1.0, 2.5, -3.0]]
     assert readings.values.dtype == np.float64
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"\xef\xbb\xbf" + a_payload(),
+        b"\x00\x00\x00\x00\x07" + a_payload(),
+        gzip.compress(a_payload()),
+        json.dumps(a_payload().decode()).encode(),
+    ],
+)
+def test_what_surrounds_a_json_object_is_taken_off(payload: bytes) -> None:
+    readings, plain_readings = only_reading(payload), only_reading(a_payload())
+
+    assert readings.sensor_ids == plain_readings.sensor_ids
+    assert readings.event_time.tolist() == plain_readings.event_time.tolist()
+    assert readings.values.tolist() == plain_readings.values.tolist()
+
+
+def test_a_decompressed_value_has_the_same_limit() -> None:
+    payload = gzip.compress(b" " * 100_000_000)
+
+    rejection = only_rejection(payload)
+
+    assert rejection.reason is Reason.TOO_LARGE
+    assert "after decompression" in rejection.detail
+
+
+@pytest.mark.parametrize("payload", [gzip.compress(a_payload())[:-9], b"\x1f\x8b\x08no gzip"])
+def test_damaged_gzip_is_not_json(payload: bytes) -> None:
+    rejection = only_rejection(payload)
+
+    assert rejection.reason is Reason.NOT_JSON
+    assert "gzip" in rejection.detail
 
 
 def test_a_row_without_sensor_or_zone_belongs_to_the_default_sensor_and_utc() -> None:

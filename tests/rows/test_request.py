@@ -56,6 +56,21 @@ def test_a_body_of_another_form_is_refused(body: bytes) -> None:
         split_request(body, max_rows=10)
 
 
+def test_a_row_with_nan_does_not_refuse_its_neighbours() -> None:
+    body = b'{"history": [{"x1": Infinity}], "rows": [{"x1": NaN}, {"x1": 1.5}, null]}'
+
+    split_body = split_request(body, max_rows=4)
+
+    assert split_body.history == [b'{"x1": Infinity}']
+    assert split_body.rows == [b'{"x1": NaN}', b'{"x1": 1.5}', b"null"]
+
+
+@pytest.mark.parametrize("body", [b"[NaN]", b'{"rows": NaN}', b'{"rows": [NaN}', b'{"rows": Nan}'])
+def test_a_body_of_another_form_with_nan_is_refused(body: bytes) -> None:
+    with pytest.raises(BadBody, match="wanted"):
+        split_request(body, max_rows=10)
+
+
 def test_a_very_deeply_nested_row_is_refused() -> None:
     with pytest.raises(BadBody):
         split_request(b'{"rows": [' + b"[" * 200_000 + b"]" * 200_000 + b"]}", max_rows=10)
