@@ -7,10 +7,12 @@ from sensorwatch.common.errors import UsageError
 from sensorwatch.common.registry.store import Registry
 from sensorwatch.common.rows.batches import Batch, split_batches
 from sensorwatch.common.rows.rejection import Rejection
+from sensorwatch.common.rows.row_summary import RowSummaryBuilder
 from sensorwatch.common.rows.schema import Schema, load_schema
 from sensorwatch.common.runtime.allocator import keep_freed_memory
 from sensorwatch.common.runtime.logs import logger
 from sensorwatch.common.runtime.printing import print_line
+from sensorwatch.common.runtime.row_summary_output import print_row_summary
 from sensorwatch.common.runtime.setting_keys import Settings
 from sensorwatch.common.runtime.settings import schema_file
 from sensorwatch.common.scoring.detector import Detector
@@ -52,11 +54,14 @@ def run_backtest(
         )
         batches, memory, rejections = read_batches(data, row_schema), detector.empty_memory(), []
     keep_freed_memory()
+    summary_builder = RowSummaryBuilder()
     with ScoreTable(out) as score_table:
         score_table.write_rejected(rejections)
         for outcome in score_batches(batches, detector, memory, first_row=train_rows or 0):
             score_table.write(outcome)
+            summary_builder.add(outcome.readings)
     _print_summary(score_table)
+    print_row_summary(summary_builder.summary(), row_schema)
 
 
 def _fit_on_first_batches(
@@ -103,4 +108,14 @@ def _print_summary(score_table: ScoreTable) -> None:
     print_line(
         f"rejected   {score_table.rejected.total()} rows{f' ({rejected})' if rejected else ''}"
         f", to {score_table.rejected_out}"
+    )
+    if score_table.scored:
+        print_line(f"status     {_status_text(score_table)}")
+
+
+def _status_text(score_table: ScoreTable) -> str:
+    """Return the share of rows of each status, the most frequent status first."""
+    return ", ".join(
+        f"{count / score_table.scored:.1%} {status}"
+        for status, count in score_table.statuses.most_common()
     )

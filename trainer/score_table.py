@@ -49,6 +49,8 @@ class ScoreTable:
         self.scored = 0
         self.anomalies = 0
         self.rejected: Counter[str] = Counter()
+        self.statuses: Counter[str] = Counter()
+        """The number of scored rows of each status."""
         self._files = ExitStack()
 
     def __enter__(self) -> Self:
@@ -103,6 +105,8 @@ class ScoreTable:
         self._scores.write(lines.data)
         self.scored += len(readings)
         self.anomalies += int(detections.is_anomaly.sum())
+        status_counts = np.bincount(detections.status, minlength=len(STATUS_TEXTS)).tolist()
+        self.statuses += Counter(dict(zip(STATUS_TEXTS, status_counts, strict=True)))
         self.write_rejected(outcome.rejections)
 
     def write_rejected(self, rejections: Iterable[Rejection]) -> None:

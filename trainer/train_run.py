@@ -1,16 +1,16 @@
 """A run of `train`: read rows, fit a model, register it as a version and evaluate it."""
 
-import numpy as np
-
 from sensorwatch.common.errors import CheckFailed, ModelRefused
 from sensorwatch.common.model.season import Season
 from sensorwatch.common.registry.candidate import Candidate
 from sensorwatch.common.registry.model_names import current_user, require_model_name
 from sensorwatch.common.registry.store import Registry
 from sensorwatch.common.rows.instants import format_instant
+from sensorwatch.common.rows.row_summary import summarize
 from sensorwatch.common.rows.schema import Schema, load_schema
 from sensorwatch.common.runtime.logs import logger
 from sensorwatch.common.runtime.printing import print_line
+from sensorwatch.common.runtime.row_summary_output import print_row_summary
 from sensorwatch.common.runtime.setting_keys import Settings
 from sensorwatch.common.runtime.settings import schema_file
 from sensorwatch.trainer import training
@@ -108,10 +108,9 @@ def _warn_if_few_rows(candidate: Candidate) -> None:
 def _print_summary(dataset: Dataset, candidate: Candidate, version: str) -> None:
     rejected = rejected_text(dataset.rejected)
     calibration = candidate.calibration
-    sensors = len(np.unique(dataset.readings.sensor))
     print_line(f"rows       {dataset.rows} read, {len(dataset.readings)} accepted")
     print_line(f"rejected   {len(dataset.rejections)}{f' ({rejected})' if rejected else ''}")
-    print_line(f"sensors    {sensors}")
+    print_row_summary(summarize(dataset.readings), candidate.schema)
     print_line(f"fit        {candidate.split['fit_rows']} rows")
     print_line(f"calibrated {_calibration_text(candidate)}")
     print_line(

@@ -3,11 +3,11 @@
 import math
 from enum import StrEnum
 from typing import Annotated, Any, Self
-from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field, PlainSerializer, field_validator, model_validator
 
 from sensorwatch.common.rows.schema_model import SchemaModel, list_as_tuple
+from sensorwatch.common.rows.zones import load_zone
 
 EPOCH_UNITS_NS = {
     "epoch_s": 1_000_000_000,
@@ -103,10 +103,7 @@ class TimeField(SchemaModel):
     @classmethod
     def _check_zone(cls, zone: str | None) -> str | None:
         if zone is not None:
-            try:
-                ZoneInfo(zone)
-            except (KeyError, OSError, ValueError) as error:
-                raise ValueError('not an IANA time zone such as "UTC" or "Europe/Oslo"') from error
+            load_zone(zone)
         return zone
 
     @field_validator("formats")

@@ -3,11 +3,11 @@
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
-from zoneinfo import ZoneInfo
 
 from sensorwatch.common.rows.field_declarations import EPOCH_UNITS_NS, RepeatedHour, TimeField
 from sensorwatch.common.rows.limits import EARLIEST_TIME, LATEST_TIME
 from sensorwatch.common.rows.rejection import short_repr
+from sensorwatch.common.rows.zones import load_zone
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -198,7 +198,7 @@ class _LocalClock:
     def __init__(self, time_field: TimeField) -> None:
         assert time_field.naive_zone is not None
         self.is_utc = time_field.naive_zone == "UTC"
-        self._zone = ZoneInfo(time_field.naive_zone)
+        self._zone = load_zone(time_field.naive_zone)
         self._repeated_hour = time_field.fold
 
     def to_microseconds(self, naive_time: datetime, received: int | None) -> int:

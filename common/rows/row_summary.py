@@ -108,10 +108,13 @@ def summary_lines(summary: RowSummary) -> Iterator[str]:
         return
     counts = summary.rows_per_sensor
     yield f"times      {format_instant(summary.first_time)} to {format_instant(summary.last_time)}"
-    yield (
-        f"sensors    {len(counts)}, with {counts[0]} to {counts[-1]} rows each, "
-        f"median {np.median(counts):g}"
-    )
+    if counts[0] == counts[-1]:
+        yield f"sensors    {len(counts)}, with {counts[0]} rows{' each' if len(counts) > 1 else ''}"
+    else:
+        yield (
+            f"sensors    {len(counts)}, with {counts[0]} to {counts[-1]} rows each, "
+            f"median {np.median(counts):g}"
+        )
 
 
 def summary_warnings(summary: RowSummary, schema: Schema) -> Iterator[str]:

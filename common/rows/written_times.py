@@ -1,10 +1,10 @@
 """Writing of times in the format that a schema declares."""
 
 from datetime import UTC, timedelta
-from zoneinfo import ZoneInfo
 
 from sensorwatch.common.rows.field_declarations import EPOCH_UNITS_NS, TimeField
 from sensorwatch.common.rows.instants import EPOCH, EXCEL_EPOCH, format_instant
+from sensorwatch.common.rows.zones import load_zone
 
 WrittenTime = str | int | float
 
@@ -20,7 +20,7 @@ def write_time(microseconds: int, time_field: TimeField) -> list[WrittenTime]:
         return [_in_unit(microseconds, EPOCH_UNITS_NS[time_format])]
     if time_format == "rfc3339" and field_count == 1:
         return [format_instant(microseconds)]
-    zone = ZoneInfo(time_field.naive_zone or "UTC")
+    zone = load_zone(time_field.naive_zone or "UTC")
     local_time = (EPOCH + timedelta(microseconds=microseconds)).astimezone(zone)
     if time_format == "excel_days":
         return [(local_time.replace(tzinfo=UTC) - EXCEL_EPOCH) / timedelta(days=1)]

@@ -10,7 +10,7 @@ import llvmlite.binding as llvm
 
 import sensorwatch.common
 
-_LIBRARIES = ("llvmlite", "msgspec", "numba", "numpy")
+_LIBRARIES = ("llvmlite", "msgspec", "numba", "numpy", "tzdata")
 _FOLDERS = ("rows", "model", "scoring", "ledger")
 _FILES = ("kernels.py", "row_executor.py")
 

@@ -16,6 +16,7 @@ from sensorwatch.common.runtime.command_line import typer_app
 from sensorwatch.common.runtime.printing import print_line, print_text
 
 if TYPE_CHECKING:
+    from sensorwatch.common.rows.row_summary import RowSummary
     from sensorwatch.common.rows.schema import Schema
 
 SAMPLE_LINES = 20_000
@@ -78,11 +79,13 @@ def check_command(
     would be rejected.
     """
     from sensorwatch.common.rows.schema import load_schema
+    from sensorwatch.common.runtime.row_summary_output import print_row_summary
 
     row_schema = load_schema(path)
-    report = _check_rows(row_schema, data)
+    report, summary = _check_rows(row_schema, data)
     for line in report.lines():
         print_line(line)
+    print_row_summary(summary, row_schema)
     if report.rows == 0:
         raise DataError(f"{data} has no rows; wanted at least one")
     if report.rejected == report.rows or (strict and report.rejected):
@@ -103,17 +106,19 @@ def _first_lines(file: Path) -> list[str]:
         raise DataError(f"{file} cannot be read: {error.strerror}") from error
 
 
-def _check_rows(row_schema: Schema, data: Path) -> RejectionReport:
+def _check_rows(row_schema: Schema, data: Path) -> tuple[RejectionReport, RowSummary]:
+    from sensorwatch.common.rows.row_summary import RowSummaryBuilder
     from sensorwatch.common.rows.strict_parsing import collect_rows
     from sensorwatch.common.tables import read_rows
 
-    report = RejectionReport()
+    report, summary_builder = RejectionReport(), RowSummaryBuilder()
     records = read_rows(data, row_schema)
     while chunk := list(islice(records, CHUNK_ROWS)):
         first_row_number = report.rows
-        _, rejections = collect_rows(chunk, row_schema)
+        readings, rejections = collect_rows(chunk, row_schema)
+        summary_builder.add(readings)
         report.add(len(chunk), rejections, location=partial(_row_label, first_row_number))
-    return report
+    return report, summary_builder.summary()
 
 
 def _row_label(first_row_number: int, index: int) -> str:

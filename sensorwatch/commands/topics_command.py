@@ -116,13 +116,15 @@ def _check_latest_records(settings: Settings, *, rows: int) -> None:
     from sensorwatch.commands.recent_records import recent_records
     from sensorwatch.common.kafka.records import received_at
     from sensorwatch.common.rows.parsing import parse
+    from sensorwatch.common.rows.row_summary import summarize
     from sensorwatch.common.rows.schema import load_schema
+    from sensorwatch.common.runtime.row_summary_output import print_row_summary
     from sensorwatch.common.runtime.settings import schema_file
 
     row_schema = load_schema(schema_file(settings))
     topic = settings.topics.readings
     records = recent_records(settings.kafka, topic, rows=rows)
-    _, rejections = parse(
+    readings, rejections = parse(
         [record.value() for record in records],
         row_schema,
         received=[received_at(record) for record in records],
@@ -132,6 +134,7 @@ def _check_latest_records(settings: Settings, *, rows: int) -> None:
     print_line(f"latest records of {topic}, checked with {schema_file(settings)}:")
     for line in report.lines():
         print_line(line)
+    print_row_summary(summarize(readings), row_schema)
     if report.rows and report.rejected == report.rows:
         raise CheckFailed(
             f"all of the latest {report.rows} records of {topic} would be rejected: see "

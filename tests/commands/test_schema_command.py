@@ -29,7 +29,14 @@ def test_an_inferred_schema_fits_its_file(valid_file: Path, tmp_path: Path) -> N
 
     assert (infer_result.code, infer_result.err) == (0, "")
     assert load_schema(schema_file).signal_names == ("x1", "x2", "x3")
-    assert (check_result.code, check_result.out) == (0, "2 rows: 2 readings, 0 rejected\n")
+    assert (check_result.code, check_result.out.splitlines()) == (
+        0,
+        [
+            "2 rows: 2 readings, 0 rejected",
+            "times      2025-01-01T00:00:00Z to 2025-01-01T00:01:00Z",
+            "sensors    1, with 2 rows",
+        ],
+    )
 
 
 def test_without_the_option_out_the_schema_is_printed(valid_file: Path) -> None:

@@ -11,6 +11,7 @@ from sensorwatch.common.rows.fast.timestamps import format_instants
 from sensorwatch.common.rows.field_declarations import TimeField
 from sensorwatch.common.rows.instants import EPOCH, BadTime, format_instant, time_reader
 from sensorwatch.common.rows.limits import EARLIEST_TIME, LATEST_TIME
+from sensorwatch.common.rows.zones import load_zone
 
 MIDNIGHT = 1_735_689_600_000_000
 
@@ -252,3 +253,12 @@ def test_any_value_is_an_instant_or_bad_time(value: object) -> None:
         except BadTime:
             continue
         assert EARLIEST_TIME <= result <= LATEST_TIME
+
+
+def test_zones_come_from_the_locked_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONTZPATH", "/nowhere")
+
+    assert load_zone("America/Argentina/Buenos_Aires").key == "America/Argentina/Buenos_Aires"
+    for name in ("Mars", "../zones", "Europe", "/etc/localtime", "Europe/Berlin/x", "", "zone.tab"):
+        with pytest.raises(ValueError, match="not an IANA time zone"):
+            load_zone(name)
