@@ -178,7 +178,7 @@ def key_reader(schema: Schema) -> Callable[[Mapping[str, object], list[Fault]], 
 
 
 def _sensor_id(value: object) -> str | None:
-    """Return the id that a value stands for; None if the value is not an id.
+    """Return the sensor id in a value; None if the value is not an id.
 
     The number 17, the number 17.0 and the texts "17" and "17.0" are one id.
     """

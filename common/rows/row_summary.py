@@ -103,7 +103,7 @@ def summarize(readings: Readings) -> RowSummary:
 
 
 def summary_lines(summary: RowSummary) -> Iterator[str]:
-    """Yield lines that tell a person what the rows are."""
+    """Yield lines about the times and sensors of the rows."""
     if summary.rows == 0:
         return
     counts = summary.rows_per_sensor
