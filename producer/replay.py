@@ -7,13 +7,13 @@ from pathlib import Path
 
 import msgspec
 
+from sensorwatch.common.files.rows_of_file import read_rows
 from sensorwatch.common.rows.fields import key_reader
 from sensorwatch.common.rows.paths import column_name, keys_of, set_value
 from sensorwatch.common.rows.readings import DEFAULT_SENSOR
 from sensorwatch.common.rows.rejection import Fault
 from sensorwatch.common.rows.schema import Schema, UnknownFields
 from sensorwatch.common.rows.strict_parsing import Fields
-from sensorwatch.common.tables import read_rows
 from sensorwatch.producer.simulated_records import SimulatedRecord
 
 # JSON cannot represent nan or infinity. A number above the float64 range is rejected for the same
@@ -27,7 +27,7 @@ def replayed_records(path: Path, schema: Schema) -> Iterator[SimulatedRecord]:
 
     Columns that the schema does not name are sent only if the schema rejects unknown fields. A line
     that cannot be read is sent as a JSON text with the reason, so that the consumer rejects and
-    counts the record. Raises DataError in the same cases as `sensorwatch.common.tables.read_rows`.
+    counts the record. Raises DataError in the same cases as `rows_of_file.read_rows`.
     """
     sends_unknown_fields = schema.unknown_fields is UnknownFields.REJECT
     known_names = schema.table_names

@@ -1,5 +1,6 @@
 """Small trained models and the readings that they were trained on."""
 
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -11,8 +12,11 @@ from sensorwatch.common.model.forest import forest_from_sklearn, score
 from sensorwatch.common.model.levels import no_levels
 from sensorwatch.common.model.plan import plain_plan
 from sensorwatch.common.registry.candidate import Candidate, DataSource
+from sensorwatch.common.rows.cells import cell_reader
 from sensorwatch.common.rows.readings import Readings
+from sensorwatch.common.rows.rejection import Fault
 from sensorwatch.common.rows.schema import Schema, load_schema
+from sensorwatch.common.rows.strict_parsing import Fields
 from sensorwatch.common.scoring.detector import Detector, learn_signal_ranges
 from sensorwatch.common.scoring.features import compute_features
 
@@ -30,6 +34,18 @@ ANOMALOUS_VALUES = (9.0, 9.0, 9.0)
 def a_schema() -> Schema:
     """Return the default schema, with the signals x1, x2 and x3."""
     return load_schema(DEFAULT_SCHEMA)
+
+
+def row_reader(schema: Schema, header: Sequence[str]) -> Callable[[Sequence[str]], Fields | Fault]:
+    """Return `cell_reader(schema, header)` for lines that are rows, and not a header or comment."""
+    read_cells = cell_reader(schema, header)
+
+    def read_row(cells: Sequence[str]) -> Fields | Fault:
+        row = read_cells(cells)
+        assert row is not None
+        return row
+
+    return read_row
 
 
 def some_readings(

@@ -27,7 +27,7 @@ PACKAGES_BELOW_MODEL = _packages_of_common("rows", "row_executor") | BASE_MODULE
 PACKAGES_BELOW_SCORING = PACKAGES_BELOW_MODEL | _packages_of_common("model")
 PACKAGES_BELOW_LEDGER = PACKAGES_BELOW_SCORING | _packages_of_common("scoring")
 COMMON_PACKAGES = PACKAGES_BELOW_LEDGER | _packages_of_common(
-    "kafka", "ledger", "parquet", "registry", "runtime", "simulation", "tables"
+    "files", "kafka", "ledger", "registry", "runtime", "simulation"
 )
 ALLOWED_IMPORTS = {
     f"{ROOT_PACKAGE}.common.errors": set[str](),
@@ -39,8 +39,7 @@ ALLOWED_IMPORTS = {
     f"{ROOT_PACKAGE}.common.pydantic_errors": set[str](),
     f"{ROOT_PACKAGE}.common.row_executor": set[str](),
     f"{ROOT_PACKAGE}.common.rows": BASE_MODULES | _packages_of_common("row_executor"),
-    f"{ROOT_PACKAGE}.common.parquet": BASE_MODULES | _packages_of_common("rows"),
-    f"{ROOT_PACKAGE}.common.tables": BASE_MODULES | _packages_of_common("rows", "parquet"),
+    f"{ROOT_PACKAGE}.common.files": BASE_MODULES | _packages_of_common("rows"),
     f"{ROOT_PACKAGE}.common.simulation": BASE_MODULES | _packages_of_common("rows"),
     f"{ROOT_PACKAGE}.common.model": PACKAGES_BELOW_MODEL,
     f"{ROOT_PACKAGE}.common.scoring": PACKAGES_BELOW_SCORING,

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sensorwatch.common.errors import UsageError
+from sensorwatch.common.files.rows_of_file import read_batches
 from sensorwatch.common.registry.store import Registry
 from sensorwatch.common.rows.batches import Batch, split_batches
 from sensorwatch.common.rows.rejection import Rejection
@@ -17,7 +18,6 @@ from sensorwatch.common.runtime.setting_keys import Settings
 from sensorwatch.common.runtime.settings import schema_file
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.memory import Memory
-from sensorwatch.common.tables import read_batches
 from sensorwatch.trainer.backtest import score_batches
 from sensorwatch.trainer.rejected_text import rejected_text
 from sensorwatch.trainer.score_table import ScoreTable

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 
 from sensorwatch.common.errors import DataError
+from sensorwatch.common.files.rows_of_file import read_batches
 from sensorwatch.common.registry.candidate import DataSource
 from sensorwatch.common.rows.batches import Batch, join_batches, split_batches
 from sensorwatch.common.rows.parsing import parse
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.rejection import Rejection
 from sensorwatch.common.rows.schema import Schema
-from sensorwatch.common.tables import read_batches
 from sensorwatch.trainer.rejected_text import rejected_text
 from sensorwatch.trainer.topic_rows import TopicRecord, oldest_records
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sensorwatch.common.files.rows_of_file import read_batches
 from sensorwatch.common.model.forest import score
 from sensorwatch.common.rows.batches import cut_batches
 from sensorwatch.common.rows.readings import Readings
@@ -17,7 +18,6 @@ from sensorwatch.common.rows.schema import Schema
 from sensorwatch.common.scoring.detections import ClosedEpisode
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.processing import Outcome, process, score_readings
-from sensorwatch.common.tables import read_batches
 from sensorwatch.trainer.evaluation_check import Check, Section
 from sensorwatch.trainer.row_serialization import (
     cells_of,

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from benchmarks.quality.backtest_runs import Record
 from sensorwatch.common.errors import DataError
+from sensorwatch.common.files.rows_of_file import read_rows
 from sensorwatch.common.rows.schema import Schema, schema_from_plain
-from sensorwatch.common.tables import read_rows
 
 TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
 

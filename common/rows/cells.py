@@ -4,10 +4,9 @@ import csv
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from sensorwatch.common.errors import DataError
-from sensorwatch.common.rows.csv_format import CsvFormat
+from sensorwatch.common.rows.csv_format import SPACES, CsvFormat
 from sensorwatch.common.rows.field_declarations import EPOCH_UNITS_NS
 from sensorwatch.common.rows.instants import number_of
 from sensorwatch.common.rows.paths import column_name, parent_names
@@ -16,11 +15,13 @@ from sensorwatch.common.rows.schema import Schema
 from sensorwatch.common.rows.strict_parsing import Fields
 from sensorwatch.common.rows.values import number_of_text
 
-if TYPE_CHECKING:
-    from _csv import Reader as CsvReader
+_BYTE_ORDER_MARK = "\ufeff"
 
-CellReader = Callable[[Sequence[str]], Fields | Fault]
-"""A function that converts the cells of a line, in header order, to fields or a fault."""
+CellReader = Callable[[Sequence[str]], Fields | Fault | None]
+"""A function that converts the cells of a line, in header order, to fields or a fault.
+
+It returns None for a line that is not a row: a repeated header, or a comment."""
+_SPACE_SEPARATED_CELL = re.compile(r'"(?:[^"]|"")*+"|[^\s"]\S*|"')
 
 
 def cell_reader(schema: Schema, header: Sequence[str]) -> CellReader:
@@ -45,7 +46,11 @@ def cell_reader(schema: Schema, header: Sequence[str]) -> CellReader:
     read_time = number_of if has_number_times else _unchanged
     column_count = len(names)
 
-    def read_cells(cells: Sequence[str]) -> Fields | Fault:
+    is_no_row = _make_line_check(schema, names)
+
+    def read_cells(cells: Sequence[str]) -> Fields | Fault | None:
+        if is_no_row(cells):
+            return None
         if len(cells) > column_count and any(cells[column_count:]):
             # The cells may be shifted, for example by an unquoted decimal comma.
             detail = (
@@ -54,6 +59,7 @@ def cell_reader(schema: Schema, header: Sequence[str]) -> CellReader:
             )
             return make_fault(Reason.UNKNOWN_FIELD, "", detail)
         record: dict[str, object] = dict(zip(names, cells, strict=False))
+        record.pop("", None)  # a column without a name
         for name in number_names:
             if name in record:
                 record[name] = read_number(record[name])
@@ -66,6 +72,20 @@ def cell_reader(schema: Schema, header: Sequence[str]) -> CellReader:
         return record
 
     return read_cells
+
+
+def _make_line_check(schema: Schema, names: Sequence[str]) -> Callable[[Sequence[str]], bool]:
+    """Return a function that returns whether a line is a comment or the header again."""
+    comment, header = schema.csv.comment, list(names)
+
+    def is_no_row(cells: Sequence[str]) -> bool:
+        if not cells or (comment and cells[0].lstrip().startswith(comment)):
+            return bool(cells)
+        # The first file of several joined files may have been the only one without such a mark.
+        first_cell = cells[0].removeprefix(_BYTE_ORDER_MARK).strip()
+        return first_cell == header[0] and [first_cell, *map(str.strip, cells[1:])] == header
+
+    return is_no_row
 
 
 def _unchanged(cell: object) -> object:
@@ -94,29 +114,25 @@ def _number_cell_reader(csv_format: CsvFormat) -> Callable[[object], object]:
     return read_number
 
 
-def csv_reader(lines: Iterable[str], schema: Schema) -> "CsvReader":
-    """Return a reader of the csv module that splits lines at the schema's delimiter."""
+def cell_lines(lines: Iterable[str], schema: Schema) -> Iterator[list[str]]:
+    """Yield the cells of each line; a blank line has none.
+
+    A quoted cell may contain line ends. Lines are taken from `lines` only as far as needed. Raises
+    csv.Error for a line that the csv module refuses; reading can go on after it.
+    """
     delimiter = schema.csv.delimiter
+    if delimiter == SPACES:
+        return map(_split_at_spaces, lines)
     return csv.reader(lines, delimiter=delimiter, skipinitialspace=delimiter != " ")
 
 
-def read_csv_rows(
-    lines: "CsvReader", read_cells: CellReader, *, lines_before: int = 0
-) -> Iterator[Fields | Fault]:
-    """Yield the fields or the fault of each CSV row; blank lines are skipped.
-
-    `lines_before`: number of lines of the file before the first line of the reader.
-    """
-    while True:
-        try:
-            for cells in lines:
-                if cells:
-                    yield read_cells(cells)
-        except csv.Error as error:
-            line = lines_before + lines.line_num
-            yield make_fault(Reason.TOO_LARGE, "", f"line {line}: {error}")
-        else:
-            return
+def _split_at_spaces(line: str) -> list[str]:
+    if '"' not in line:
+        return line.split()
+    return [
+        text[1:-1].replace('""', '"') if text.startswith('"') and len(text) > 1 else text
+        for text in _SPACE_SEPARATED_CELL.findall(line)
+    ]
 
 
 def check_columns(schema: Schema, names: Sequence[str]) -> None:

@@ -1,12 +1,12 @@
 """Parsing of a chunk of CSV lines: a kernel reads plain lines, the strict parser other lines."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sensorwatch.common.rows.batches import Batch
-from sensorwatch.common.rows.cells import CellReader, cell_reader, csv_reader, read_csv_rows
+from sensorwatch.common.rows.cells import cell_lines, cell_reader
 from sensorwatch.common.rows.csv_format import SPACES
 from sensorwatch.common.rows.fast.column_rules import column_rules, mark_missing_numbers
 from sensorwatch.common.rows.fast.csv_rows import (
@@ -30,8 +30,7 @@ class ChunkReader:
 
     def __init__(self, schema: Schema, names: Sequence[str]) -> None:
         self._schema = schema
-        self.strict: CellReader = cell_reader(schema, names)
-        """The strict reader, which converts the cells of any line."""
+        self._read_cells = cell_reader(schema, names)
         self._kernel_schema = CsvSchema(
             delimiter=ord(schema.csv.delimiter),
             roles=np.asarray([_column_role(schema, name) for name in names], dtype=np.int64),
@@ -48,8 +47,15 @@ class ChunkReader:
         """
         columns, bytes_taken = self._run_kernel(chunk)
         strict_lines = np.flatnonzero(columns.line_status == LineStatus.NEEDS_STRICT_PARSER)
+        rows = self._read_strictly(chunk, columns, strict_lines)
+        is_row = np.asarray([row is not None for row in rows], dtype=np.bool_)
+        if not np.all(is_row):
+            is_line_row = np.ones(len(columns.line_status), dtype=np.bool_)
+            is_line_row[strict_lines[~is_row]] = False
+            columns = LineColumns._make(column[is_line_row] for column in columns)
+            strict_lines = np.flatnonzero(columns.line_status == LineStatus.NEEDS_STRICT_PARSER)
         strict_readings, rejections = collect_rows(
-            self._read_strictly(chunk, columns, strict_lines), self._schema
+            [row for row in rows if row is not None], self._schema
         )
         strict_rejections = [
             Rejection(int(strict_lines[rejection.index]), rejection.faults)
@@ -78,8 +84,8 @@ class ChunkReader:
 
     def _read_strictly(
         self, chunk: bytes, columns: LineColumns, strict_lines: NDArray[np.int64]
-    ) -> Iterator[Fields | Fault]:
-        """Yield the fields or the fault of each of `strict_lines`, by the rules of `cells.py`."""
+    ) -> list[Fields | Fault | None]:
+        """Return the fields or the fault of each of `strict_lines`, by the rules of `cells.py`."""
         line_ranges = zip(
             columns.line_starts[strict_lines].tolist(),
             columns.line_ends[strict_lines].tolist(),
@@ -89,7 +95,7 @@ class ChunkReader:
             chunk[line_start:line_end].decode(errors="surrogateescape")
             for line_start, line_end in line_ranges
         )
-        return read_csv_rows(csv_reader(texts, self._schema), self.strict)
+        return [self._read_cells(cells) for cells in cell_lines(texts, self._schema)]
 
     def _locate_sensor_ids(
         self,

@@ -95,7 +95,7 @@ def check_command(
 
 
 def _first_lines(file: Path) -> list[str]:
-    from sensorwatch.common.tables import open_text
+    from sensorwatch.common.files.utf8_stream import open_text
 
     if file.suffix.lower() in (".parquet", ".pq"):
         raise DataError(f"{file}: a Parquet file; wanted a CSV file")
@@ -107,9 +107,9 @@ def _first_lines(file: Path) -> list[str]:
 
 
 def _check_rows(row_schema: Schema, data: Path) -> tuple[RejectionReport, RowSummary]:
+    from sensorwatch.common.files.rows_of_file import read_rows
     from sensorwatch.common.rows.row_summary import RowSummaryBuilder
     from sensorwatch.common.rows.strict_parsing import collect_rows
-    from sensorwatch.common.tables import read_rows
 
     report, summary_builder = RejectionReport(), RowSummaryBuilder()
     records = read_rows(data, row_schema)

@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 
 from sensorwatch.common.errors import DataError
+from sensorwatch.common.files.rows_of_file import read_batches
+from sensorwatch.common.files.utf8_stream import open_text
 from sensorwatch.common.rows.batches import join_batches
 from sensorwatch.common.rows.fast.timestamps import format_instants
 from sensorwatch.common.rows.paths import column_name
@@ -18,7 +20,6 @@ from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.rejection import Rejection
 from sensorwatch.common.rows.schema import Schema, schema_from_plain
 from sensorwatch.common.rows.strict_parsing import collect_rows
-from sensorwatch.common.tables import open_text, read_batches
 from sensorwatch.schema_inference.inference import infer_schema
 from sensorwatch.schema_inference.schema_text import schema_text
 

@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 
 from sensorwatch.api.predict_response import OnError, Signals, encode_response
 from sensorwatch.api.prediction import predict
+from sensorwatch.common.files.rows_of_file import read_rows
 from sensorwatch.common.rows.field_declarations import MissingPolicy, NumericColumn
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.processing import Outcome, process
 from sensorwatch.common.scoring.status import STATUSES
-from sensorwatch.common.tables import read_rows
 from sensorwatch.trainer.backtest import score_records
 from tests.api import app_builders as apps
 from tests.api.app_builders import ANOMALY, ROW, Client

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
+from sensorwatch.common.files.rows_of_file import read_rows
 from sensorwatch.common.kafka.client_config import reader_config
 from sensorwatch.common.rows.schema import load_schema
 from sensorwatch.common.rows.strict_parsing import collect_rows
-from sensorwatch.common.tables import read_rows
 from sensorwatch.demo.embedded_broker import EmbeddedBroker
 from tests.brokers.kafka import Kafka
 

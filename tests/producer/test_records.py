@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sensorwatch.common.files.rows_of_file import read_rows
 from sensorwatch.common.rows.parsing import parse
 from sensorwatch.common.rows.rejection import Reason
 from sensorwatch.common.rows.schema import Schema, load_schema
@@ -19,7 +20,6 @@ from sensorwatch.common.rows.strict_parsing import collect_rows
 from sensorwatch.common.simulation.fault_plan import FaultPlan
 from sensorwatch.common.simulation.faults import Defect, FaultKind
 from sensorwatch.common.simulation.stream import Chunk, Simulation, simulate
-from sensorwatch.common.tables import read_rows
 from sensorwatch.producer.csv_sink import write_simulated_csv
 from sensorwatch.producer.malformed_rows import broken_json
 from sensorwatch.producer.simulated_records import SimulatedRecord, simulated_records

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sensorwatch.common.errors import DataError
+from sensorwatch.common.files.rows_of_file import read_rows
 from sensorwatch.common.rows.parsing import parse
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.rejection import Fault, Reason, Rejection
 from sensorwatch.common.rows.schema import Schema, schema_from_plain
 from sensorwatch.common.rows.strict_parsing import Fields, collect_rows
-from sensorwatch.common.tables import read_rows
 from sensorwatch.producer.replay import encode_fields, replayed_records
 from tests.skab_files import VALVE_FILE, needs_skab
 

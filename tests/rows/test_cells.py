@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sensorwatch.common.errors import DataError
-from sensorwatch.common.rows.cells import cell_reader
 from sensorwatch.common.rows.parsing import parse
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.rejection import Fault, Reason
 from sensorwatch.common.rows.schema import Schema, schema_from_plain
 from sensorwatch.common.rows.strict_parsing import Fields, collect_rows
+from tests.reading_builders import row_reader
 
 HEADER = ["timestamp", "sensor_id", "x1", "x2"]
 GOOD_CELLS = ["2025-01-01T00:00:00Z", "a", "1", "2"]
@@ -40,7 +40,7 @@ def a_schema(**changes: object) -> Schema:
 
 def reasons_and_fields(cells: list[str], schema: Schema | None = None) -> list[tuple[Reason, str]]:
     schema = schema or a_schema()
-    _, rejections = collect_rows([cell_reader(schema, HEADER)(cells)], schema)
+    _, rejections = collect_rows([row_reader(schema, HEADER)(cells)], schema)
     return [(fault.reason, fault.field) for rejection in rejections for fault in rejection.faults]
 
 
@@ -60,7 +60,7 @@ def test_the_same_row_gives_the_same_bits_and_reasons_as_cells_and_as_json(
     rows: list[tuple[str, str | int, float, float]],
 ) -> None:
     schema = a_schema()
-    read_cells = cell_reader(schema, HEADER)
+    read_cells = row_reader(schema, HEADER)
 
     json_readings, json_rejections = parse(
         [json.dumps(dict(zip(HEADER, row, strict=True))).encode() for row in rows], schema
@@ -85,7 +85,7 @@ def test_an_epoch_cell_gives_the_same_instant_as_a_json_number(
     schema = a_schema(time={"field": "timestamp", "format": time_format})
 
     cell_readings, _ = collect_rows(
-        [cell_reader(schema, HEADER)([repr(instant), "a", "1", "2"])], schema
+        [row_reader(schema, HEADER)([repr(instant), "a", "1", "2"])], schema
     )
     json_readings, _ = parse(
         [json.dumps({"timestamp": instant, "sensor_id": "a", "x1": 1, "x2": 2}).encode()], schema
@@ -125,7 +125,7 @@ def test_a_short_line_lacks_its_last_fields() -> None:
 
 def test_a_line_with_more_cells_than_the_header_is_refused() -> None:
     """An unquoted decimal comma shifts later cells: `1,5,2` must not be read as x1=1 and x2=5."""
-    fields = cell_reader(a_schema(), HEADER)([*GOOD_CELLS[:2], "1", "5", "2"])
+    fields = row_reader(a_schema(), HEADER)([*GOOD_CELLS[:2], "1", "5", "2"])
 
     assert isinstance(fields, Fault)
     assert fields.reason is Reason.UNKNOWN_FIELD
@@ -167,7 +167,7 @@ def test_a_column_named_like_a_dotted_path_reaches_into_the_nested_field() -> No
     )
     header = ["timestamp", "sensor_id", "payload.temp", "payload.deep.rate"]
 
-    fields = cell_reader(schema, header)(GOOD_CELLS)
+    fields = row_reader(schema, header)(GOOD_CELLS)
 
     assert fields == {
         "timestamp": GOOD_CELLS[0],
@@ -182,7 +182,7 @@ def test_a_column_named_like_a_dotted_path_reaches_into_the_nested_field() -> No
 def test_columns_that_are_not_in_the_schema_are_read() -> None:
     strict_schema = a_schema(unknown_fields="reject")
 
-    fields = cell_reader(strict_schema, [*HEADER, "note"])([*GOOD_CELLS, "7"])
+    fields = row_reader(strict_schema, [*HEADER, "note"])([*GOOD_CELLS, "7"])
     _, rejections = collect_rows([fields], strict_schema)
 
     assert isinstance(fields, dict)
@@ -192,12 +192,12 @@ def test_columns_that_are_not_in_the_schema_are_read() -> None:
 
 def test_the_error_names_missing_and_present_columns() -> None:
     with pytest.raises(DataError, match=r"no column x2 in the header; found timestamp, x1"):
-        cell_reader(a_schema(), ["timestamp", "x1"])
+        row_reader(a_schema(), ["timestamp", "x1"])
 
 
 def test_a_duplicate_column_is_refused() -> None:
     with pytest.raises(DataError, match="contains the column x1 more than once"):
-        cell_reader(a_schema(), [*HEADER, "x1"])
+        row_reader(a_schema(), [*HEADER, "x1"])
 
 
 def test_a_column_with_the_whole_name_is_read_instead_of_a_nested_field() -> None:
@@ -218,7 +218,7 @@ def test_a_column_with_the_whole_name_is_read_instead_of_a_nested_field() -> Non
 def test_any_cells_give_one_reading_or_one_rejection(cells: list[str]) -> None:
     schema = a_schema()
 
-    readings, rejections = collect_rows([cell_reader(schema, HEADER)(cells)], schema)
+    readings, rejections = collect_rows([row_reader(schema, HEADER)(cells)], schema)
 
     assert len(readings) + len(rejections) == 1
     assert all(math.isfinite(value) for value in readings.values.ravel())
@@ -226,7 +226,7 @@ def test_any_cells_give_one_reading_or_one_rejection(cells: list[str]) -> None:
 
 def test_the_message_about_a_long_header_is_shortened() -> None:
     with pytest.raises(DataError) as error:
-        cell_reader(a_schema(), [f"column{number}" for number in range(60)])
+        row_reader(a_schema(), [f"column{number}" for number in range(60)])
 
     message = str(error.value)
     assert message.count("(") == message.count(")")

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 
 from sensorwatch.api.json_pointers import fault_pointers
 from sensorwatch.common.errors import DataError
+from sensorwatch.common.files.rows_of_file import read_batches, read_rows
 from sensorwatch.common.rows.fast import sensor_ids
 from sensorwatch.common.rows.parsing import MIN_PAYLOADS_FOR_KERNEL, parse
 from sensorwatch.common.rows.request import BadBody, split_request
 from sensorwatch.common.rows.schema import Schema, schema_from_plain
 from sensorwatch.common.rows.strict_parsing import MAX_NESTING, _nested_too_deep, parse_strictly
-from sensorwatch.common.tables import read_batches, read_rows
 
 # A tracer would double the measured times.
 pytestmark = pytest.mark.no_cover

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from sensorwatch.api.inference_protocol import decode_infer_request, rows_as_payloads
 from sensorwatch.common.errors import DataError
-from sensorwatch.common.rows.cells import cell_reader
+from sensorwatch.common.files.rows_of_file import read_rows
 from sensorwatch.common.rows.parsing import parse
 from sensorwatch.common.rows.paths import keys_of, set_value
 from sensorwatch.common.rows.readings import Readings
@@ -21,10 +21,10 @@ from sensorwatch.common.rows.rejection import Reason, Rejection
 from sensorwatch.common.rows.request import split_request
 from sensorwatch.common.rows.schema import Schema, schema_from_plain
 from sensorwatch.common.rows.strict_parsing import collect_rows
-from sensorwatch.common.tables import read_rows
 from sensorwatch.producer.replay import replayed_records
 from sensorwatch.trainer.dataset import sort_by_time
 from sensorwatch.trainer.row_serialization import cells_of, payloads_of, write_readings_csv
+from tests.reading_builders import row_reader
 
 SCHEMA = schema_from_plain(
     {
@@ -118,7 +118,7 @@ def test_the_same_rows_give_the_same_bits_from_a_file_a_topic_a_request_and_tens
 
     bits_from_topic = result_bits(parse(payloads, SCHEMA))
 
-    read_cells = cell_reader(SCHEMA, list(GOOD_ROW))
+    read_cells = row_reader(SCHEMA, list(GOOD_ROW))
     lines = [read_cells([cell_text(row[name]) for name in GOOD_ROW]) for row in table]
     request_body = b'{"rows": [' + b",".join(payloads) + b"]}"
     columns = decode_infer_request(tensor_body, SCHEMA, max_rows=6)
@@ -208,7 +208,7 @@ def test_a_wrong_value_of_a_hold_last_column_is_rejected(
 
 
 def test_an_empty_or_absent_cell_is_missing_but_a_cell_of_nan_is_not() -> None:
-    read_cells = cell_reader(SCHEMA, ["t", "b", "command.d", "command.c", "a"])
+    read_cells = row_reader(SCHEMA, ["t", "b", "command.d", "command.c", "a"])
 
     readings, rejections = collect_rows(
         [read_cells(line) for line in (["0", "1", "1", "", " "], ["0", "1", "1"])], SCHEMA
@@ -226,7 +226,7 @@ def test_an_empty_or_absent_cell_is_missing_but_a_cell_of_nan_is_not() -> None:
 
 def test_a_column_that_is_not_in_the_header_is_an_error() -> None:
     with pytest.raises(DataError, match=r"no column command\.c in the header"):
-        cell_reader(SCHEMA, ["t", "a", "b", "command.d"])
+        row_reader(SCHEMA, ["t", "a", "b", "command.d"])
 
 
 def some_rows() -> Readings:

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sensorwatch.common.errors import DataError
+from sensorwatch.common.files.rows_of_file import read_rows
 from sensorwatch.common.rows.field_declarations import KeyField
 from sensorwatch.common.rows.schema import Schema, schema_from_plain
 from sensorwatch.common.rows.strict_parsing import collect_rows
-from sensorwatch.common.tables import read_rows
 from sensorwatch.schema_inference.inference import DELIMITERS, ColumnKind, infer_schema
 from sensorwatch.schema_inference.schema_text import schema_text
 from sensorwatch.schema_inference.time_format_guess import STRPTIME_PATTERNS

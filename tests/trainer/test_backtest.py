@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sensorwatch.common.files.rows_of_file import read_rows
 from sensorwatch.common.rows.instants import format_instant
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.scoring.processing import process, score_readings
-from sensorwatch.common.tables import read_rows
 from sensorwatch.trainer.backtest import score_records
 from sensorwatch.trainer.score_table import SCORE_COLUMNS, ScoreTable, rejected_path
 from sensorwatch.trainer.unregistered_model import fit_on_first_records

@@ -1,10 +1,11 @@
-"""Reader of Parquet files; it needs pyarrow, which is an optional dependency."""
+"""Reads Parquet and Arrow files; it needs pyarrow, which is an optional dependency."""
 
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from sensorwatch.common.errors import DataError
+from sensorwatch.common.files.opening import FileForm, file_form
 from sensorwatch.common.rows.cells import check_columns
 from sensorwatch.common.rows.field_declarations import TimeField
 from sensorwatch.common.rows.paths import column_name
@@ -15,35 +16,52 @@ from sensorwatch.common.rows.written_times import write_time
 BATCH_ROWS = 65_536
 
 
-def read_parquet(path: Path, schema: Schema) -> Iterator[Fields]:
-    """Yield the fields of every row of a Parquet file, in order.
+def read_arrow(path: Path, schema: Schema) -> Iterator[Fields]:
+    """Yield the fields of every row of a Parquet or Arrow file, in order.
 
     A timestamp is converted to the schema's time format. A timestamp without a zone becomes a
     time without a zone. A sensor key that is null counts as absent.
 
-    Raises DataError at the first row if pyarrow is not installed, if the file is missing or not
-    Parquet, or if a column is missing.
+    Raises DataError at the first row if pyarrow is not installed, if the file is damaged, or if a
+    column is missing.
     """
-    arrow, parquet = _import_pyarrow(path)
+    arrow = _import_pyarrow(path)
+    form = file_form(path)
+    read_batches = _parquet_batches if form is FileForm.PARQUET else _arrow_batches
     try:
-        with parquet.ParquetFile(path) as file:
-            columns = _wanted_columns(path, list(file.schema_arrow.names), schema)
-            for batch in file.iter_batches(BATCH_ROWS, columns=columns):
-                yield from _rows_of_batch(batch, schema, arrow)
+        for batch in read_batches(path, schema):
+            yield from _rows_of_batch(batch, schema, arrow)
     except (OSError, arrow.ArrowException) as error:
-        raise DataError(f"{path} cannot be read as Parquet: {error}") from error
+        raise DataError(f"{path} cannot be read as {form}: {error}") from error
 
 
-def _import_pyarrow(path: Path) -> tuple[Any, Any]:
+def _parquet_batches(path: Path, schema: Schema) -> Iterator[Any]:
+    from pyarrow import parquet
+
+    with parquet.ParquetFile(path) as file:
+        columns = _wanted_columns(path, list(file.schema_arrow.names), schema)
+        yield from file.iter_batches(BATCH_ROWS, columns=columns)
+
+
+def _arrow_batches(path: Path, schema: Schema) -> Iterator[Any]:
+    from pyarrow import ipc
+
+    with ipc.open_file(str(path)) as file:
+        columns = _wanted_columns(path, list(file.schema.names), schema)
+        for number in range(file.num_record_batches):
+            batch = file.get_batch(number)
+            yield batch if columns is None else batch.select(columns)
+
+
+def _import_pyarrow(path: Path) -> Any:
     try:
         import pyarrow
-        from pyarrow import parquet
     except ImportError as error:
         raise DataError(
             f"{path}: reading Parquet needs pyarrow, which is not installed; "
             'install it with `pip install ".[parquet]"` in the folder of this project'
         ) from error
-    return pyarrow, parquet
+    return pyarrow
 
 
 def _wanted_columns(path: Path, names: list[str], schema: Schema) -> list[str] | None:

@@ -7,10 +7,10 @@ import pandas
 import pytest
 
 from sensorwatch.common.errors import DataError
+from sensorwatch.common.files.rows_of_file import read_rows
 from sensorwatch.common.rows.rejection import Reason, Rejection
 from sensorwatch.common.rows.schema import Schema, schema_from_plain
 from sensorwatch.common.rows.strict_parsing import collect_rows
-from sensorwatch.common.tables import read_rows
 
 EXPECTED_TIME = datetime(2025, 1, 1, 0, 0, 0, 250_000, tzinfo=UTC)
 MICROSECONDS = 1_735_689_600_250_000
@@ -94,7 +94,7 @@ def test_the_error_names_a_missing_file(tmp_path: Path, name: str) -> None:
 
 
 def test_the_error_names_a_file_that_is_not_parquet(tmp_path: Path) -> None:
-    path = a_file(tmp_path, b"not a Parquet file", "rows.parquet")
+    path = a_file(tmp_path, b"PAR1, and then not a Parquet file", "rows.csv")
 
     with pytest.raises(DataError, match="cannot be read as Parquet"):
         next(read_rows(path, a_schema()))
@@ -103,10 +103,11 @@ def test_the_error_names_a_file_that_is_not_parquet(tmp_path: Path) -> None:
 def test_parquet_without_pyarrow_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    path = a_file(tmp_path, b"PAR1")
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
 
     with pytest.raises(DataError, match=r"install \"\.\[parquet\]\""):
-        next(read_rows(tmp_path / "rows.parquet", a_schema()))
+        next(read_rows(path, a_schema()))
 
 
 @pytest.mark.parametrize("time_format", ["rfc3339", "epoch_s", "epoch_ms", "%d.%m.%Y %H:%M:%S.%f"])

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sensorwatch.common import tables
 from sensorwatch.common.errors import DataError
+from sensorwatch.common.files import csv_file
+from sensorwatch.common.files.rows_of_file import read_batches, read_rows
 from sensorwatch.common.rows.batches import Batch, cut_batches, join_batches, split_batches
 from sensorwatch.common.rows.schema import Schema, schema_from_plain
 from sensorwatch.common.rows.strict_parsing import collect_rows
-from sensorwatch.common.tables import read_batches, read_rows
 from tests.reading_builders import a_schema as shipped_schema
 from tests.reading_builders import some_readings
 from tests.trainer.training_builders import write_rows
@@ -103,9 +103,9 @@ def read_result(reader: Callable[[], Batch]) -> tuple[Any, ...]:
 @pytest.fixture(scope="module", autouse=True)
 def small_chunks() -> Iterator[None]:
     """Let readers read chunks of 64 bytes, so that chunks end in the middle of lines."""
-    previous_bytes, tables._CHUNK_BYTES = tables._CHUNK_BYTES, 64
+    previous_bytes, csv_file._CHUNK_BYTES = csv_file._CHUNK_BYTES, 64
     yield
-    tables._CHUNK_BYTES = previous_bytes
+    csv_file._CHUNK_BYTES = previous_bytes
 
 
 @given(
@@ -147,7 +147,7 @@ def test_well_formed_lines_need_no_strict_reader(
     monkeypatch.setattr(
         "sensorwatch.common.rows.csv_chunk.ChunkReader._read_strictly", lambda *_: iter(())
     )
-    monkeypatch.setattr("sensorwatch.common.tables.read_csv_rows", fail)
+    monkeypatch.setattr("sensorwatch.common.files.csv_file.rows_of_lines", fail)
     result, rejections = join_batches(read_batches(path, shipped_schema()), shipped_schema())
 
     assert (len(result), rejections) == (200, [])

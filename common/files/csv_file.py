@@ -1,0 +1,131 @@
+"""Reads CSV files: a kernel reads plain lines, the csv module and the strict parser the others."""
+
+import io
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from sensorwatch.common.errors import DataError
+from sensorwatch.common.files.csv_layout import (
+    DataLines,
+    NumberedRow,
+    read_header,
+    rows_of_lines,
+    text_lines,
+    with_index_column,
+)
+from sensorwatch.common.files.opening import open_data
+from sensorwatch.common.files.utf8_stream import prefixed_stream, text_of, utf8_stream
+from sensorwatch.common.rows.batches import Batch, collect_batches
+from sensorwatch.common.rows.cells import cell_lines
+from sensorwatch.common.rows.csv_chunk import ChunkReader, chunk_reader
+from sensorwatch.common.rows.fast.csv_rows import MAX_LINE_BYTES
+from sensorwatch.common.rows.schema import Schema
+
+_CHUNK_BYTES = 1 << 20
+_HEADER_BYTES = 1 << 20
+_LONE_CARRIAGE_RETURN = re.compile(rb"\r(?=[^\n])")
+
+
+def read_csv(path: Path, schema: Schema) -> Iterator[NumberedRow]:
+    """Yield the line number, and the fields or the fault, of every row of a CSV file, in order."""
+    with open_data(path) as source:
+        stream = utf8_stream(source, schema.csv.encoding)
+        try:
+            yield from _read_strictly(stream, schema)
+        except DataError as error:
+            raise DataError(_with_path(path, error)) from error
+
+
+def read_csv_batches(path: Path, schema: Schema) -> Iterator[Batch]:
+    """Yield the rows of a CSV file as batches; the rows equal those of `read_csv`."""
+    with open_data(path) as source:
+        stream = utf8_stream(source, schema.csv.encoding)
+        try:
+            yield from _read_batches(stream, schema)
+        except DataError as error:
+            raise DataError(_with_path(path, error)) from error
+
+
+def _with_path(path: Path, error: DataError) -> str:
+    text = str(error)
+    return text if text.startswith(str(path)) else f"{path}{text}"
+
+
+def _read_batches(stream: io.BufferedReader, schema: Schema) -> Iterator[Batch]:
+    first_block = stream.read(_HEADER_BYTES)
+    stream = prefixed_stream(first_block, stream)
+    if _LONE_CARRIAGE_RETURN.search(first_block):
+        yield from _batches_of(_read_strictly(stream, schema), schema)
+        return
+    lines = DataLines(text_lines(stream), schema)
+    names = read_header(cell_lines(lines, schema), schema)
+    first_line = stream.readline()
+    names = with_index_column(names, first_line.decode(errors="surrogateescape"), schema)
+    reader = _chunk_reader(schema, names)
+    line_count, unread_bytes = lines.number, first_line
+    if reader is not None:
+        stream = prefixed_stream(first_line, stream)
+        for batch, chunk_lines, left_bytes in _read_chunks(stream, reader):
+            yield batch
+            line_count += chunk_lines
+            unread_bytes = left_bytes
+        if not unread_bytes:
+            return
+    text = text_of(prefixed_stream(unread_bytes, stream))
+    remaining_lines = DataLines(text, schema, lines_before=line_count)
+    yield from _batches_of(_rows_below(remaining_lines, names, schema), schema)
+
+
+def _read_chunks(stream: BinaryIO, reader: ChunkReader) -> Iterator[tuple[Batch, int, bytes]]:
+    """Yield batches, their numbers of lines, and bytes that the kernel leaves to the csv module.
+
+    Only the last item has such bytes. An unfinished line at the end of the file is among them.
+    """
+    unfinished_line = b""
+    while True:
+        new_bytes = stream.read(_CHUNK_BYTES)
+        chunk = unfinished_line + new_bytes
+        complete_end = chunk.rfind(b"\n") + 1
+        batch, bytes_taken = reader.read(chunk[:complete_end])
+        unfinished_line = chunk[complete_end:]
+        is_left = (
+            not new_bytes or bytes_taken < complete_end or len(unfinished_line) > MAX_LINE_BYTES
+        )
+        yield (
+            batch,
+            chunk.count(b"\n", 0, bytes_taken),
+            chunk[bytes_taken:] if is_left else b"",
+        )
+        if is_left:
+            return
+
+
+def _chunk_reader(schema: Schema, names: Sequence[str]) -> ChunkReader | None:
+    try:
+        return chunk_reader(schema, names)
+    except DataError as error:
+        raise DataError(f": {error}") from error
+
+
+def _read_strictly(stream: io.BufferedReader, schema: Schema) -> Iterator[NumberedRow]:
+    """Yield the rows of a stream, which may have carriage returns as line ends."""
+    lines = DataLines(text_of(stream), schema)
+    names = read_header(cell_lines(lines, schema), schema)
+    first_line = next(lines, None)
+    if first_line is not None:
+        names = with_index_column(names, first_line, schema)
+        lines.put_back(first_line)
+    yield from _rows_below(lines, names, schema)
+
+
+def _rows_below(lines: DataLines, names: Sequence[str], schema: Schema) -> Iterator[NumberedRow]:
+    try:
+        yield from rows_of_lines(lines, names, schema)
+    except DataError as error:
+        raise DataError(f": {error}") from error
+
+
+def _batches_of(rows: Iterator[NumberedRow], schema: Schema) -> Iterator[Batch]:
+    return collect_batches((row for _, row in rows), schema)

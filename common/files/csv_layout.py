@@ -1,0 +1,137 @@
+"""The lines of a CSV file: which of them are rows, and the names of the columns."""
+
+import csv
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from typing import BinaryIO
+
+from sensorwatch.common.errors import DataError
+from sensorwatch.common.rows.cells import cell_lines, cell_reader
+from sensorwatch.common.rows.rejection import Fault, Reason, make_fault, short_printable
+from sensorwatch.common.rows.schema import Schema
+from sensorwatch.common.rows.strict_parsing import Fields
+
+_SEPARATOR_LINE = re.compile(r"\s*sep=.?\s*", re.IGNORECASE)
+
+
+NumberedRow = tuple[int, Fields | Fault]
+"""The number of a row's line, counted from 1, and the fields or the fault of the row."""
+
+
+class DataLines:
+    """An iterator over the lines of a file that are neither skipped nor comments."""
+
+    def __init__(self, lines: Iterable[str], schema: Schema, *, lines_before: int = 0) -> None:
+        """`lines_before`: number of lines of the file that were read before `lines`."""
+        self.number = lines_before
+        """The number of the line that was returned last, counted from 1."""
+        self.is_unterminated = False
+        """Whether that line has no line end, so it may be incomplete."""
+        self._lines = iter(lines)
+        self._comment = schema.csv.comment
+        self._skipped_lines = schema.csv.skip_lines
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        while True:
+            line = next(self._lines)
+            self.number += 1
+            self.is_unterminated = not line.endswith(("\n", "\r"))
+            is_separator = self.number == 1 and _SEPARATOR_LINE.fullmatch(line) is not None
+            is_comment = bool(self._comment) and line.lstrip().startswith(self._comment)
+            if self.number > self._skipped_lines and not is_separator and not is_comment:
+                return line
+
+    def put_back(self, line: str) -> None:
+        """Return `line` again, which was returned last."""
+        self.number -= 1
+        self._lines = chain([line], self._lines)
+
+
+def text_lines(stream: BinaryIO) -> Iterator[str]:
+    """Yield the lines of a stream of UTF-8 that has no carriage return inside a line.
+
+    The stream is read only up to the end of the line.
+    """
+    for line in iter(stream.readline, b""):
+        yield line.decode(errors="surrogateescape")
+
+
+def read_header(lines: Iterator[list[str]], schema: Schema) -> list[str]:
+    """Return the names of the columns, and skip the lines of units.
+
+    Raises DataError if there is no header.
+    """
+    names = list(schema.csv.names)
+    try:
+        if not names:
+            cells = next((cells for cells in lines if any(cells)), None)
+            if cells is None:
+                raise DataError(" is empty; wanted a header line and rows")
+            names = [name.strip() for name in cells]
+        for _ in range(schema.csv.unit_rows):
+            next(lines, None)
+    except csv.Error as error:
+        raise DataError(f" is not a CSV file: {error}") from error
+    _refuse_undecodable(names, schema)
+    return names
+
+
+def with_index_column(names: list[str], first_line: str, schema: Schema) -> list[str]:
+    """Return the names, with an empty one before them if the rows begin with a row number.
+
+    pandas writes the name of such a column as nothing, or not at all.
+    """
+    try:
+        cells = next(cell_lines([first_line], schema), [])
+    except csv.Error:  # the line becomes a rejection later
+        return names
+    has_one_more = len(cells) == len(names) + 1 and cells[-1] != ""
+    return ["", *names] if has_one_more and cells[0].isdigit() else names
+
+
+def rows_of_lines(lines: DataLines, names: Sequence[str], schema: Schema) -> Iterator[NumberedRow]:
+    """Yield the rows of the lines below a header. Raises DataError if a column is missing."""
+    read_cells, cells_of_lines = cell_reader(schema, names), cell_lines(lines, schema)
+    while True:
+        try:
+            for cells in cells_of_lines:
+                if not cells:
+                    continue
+                if lines.is_unterminated and len(cells) < len(names):
+                    yield lines.number, _incomplete_line_fault(cells, names)
+                elif (row := read_cells(cells)) is not None:
+                    yield lines.number, row
+        except csv.Error as error:
+            detail = f"line {lines.number}: {error}"
+            yield lines.number, make_fault(Reason.TOO_LARGE, "", detail)
+        else:
+            return
+
+
+def _incomplete_line_fault(cells: Sequence[str], names: Sequence[str]) -> Fault:
+    detail = (
+        f"the file ends after {len(cells)} of {len(names)} cells of its last line, so the last "
+        "cell may be incomplete"
+    )
+    return make_fault(Reason.MISSING_FIELD, "", detail)
+
+
+def _refuse_undecodable(names: list[str], schema: Schema) -> None:
+    header = "".join(names)
+    if "\0" in header:
+        raise DataError(
+            f" contains zero bytes in its header, read as {schema.csv.encoding}: if it is UTF-16, "
+            'set encoding = "utf-16-le" in [csv]'
+        )
+    try:
+        header.encode()
+    except UnicodeEncodeError as error:
+        header_text = short_printable(header)
+        raise DataError(
+            f" is not {schema.csv.encoding.upper()} (header {header_text}): set encoding in [csv], "
+            'for example "windows-1252"'
+        ) from error

@@ -1,0 +1,55 @@
+"""Reads files of JSON rows: one object per line, or an array of objects."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from sensorwatch.common.errors import DataError
+from sensorwatch.common.files.opening import open_data
+from sensorwatch.common.files.utf8_stream import utf8_stream
+from sensorwatch.common.rows.batches import BATCH_ROWS, Batch
+from sensorwatch.common.rows.parsing import parse
+from sensorwatch.common.rows.request import json_elements
+from sensorwatch.common.rows.schema import Schema
+
+NumberedPayload = tuple[int, bytes]
+"""The number of a line or of an element, counted from 1, and the bytes of its JSON."""
+
+_MAX_LINE_BYTES = 1 << 20
+"""The rest of a longer line is read as another line, and both are rejected."""
+
+
+def read_payloads(path: Path, schema: Schema) -> Iterator[NumberedPayload]:
+    """Yield the JSON of each row: of each line that is not blank, or of each element of an array.
+
+    An array is read into memory as a whole. Raises DataError if the file cannot be read, or if an
+    array is not JSON.
+    """
+    with open_data(path) as source:
+        stream = utf8_stream(source, schema.csv.encoding)
+        if stream.peek(1).lstrip().startswith(b"["):
+            yield from enumerate(_elements(path, stream.read()), start=1)
+            return
+        lines = iter(lambda: stream.readline(_MAX_LINE_BYTES), b"")
+        for number, line in enumerate(lines, start=1):
+            payload = line.strip()
+            if payload:
+                yield number, payload
+
+
+def read_json_batches(path: Path, schema: Schema) -> Iterator[Batch]:
+    """Yield the rows of a file as batches. A row equals a Kafka record with the same bytes."""
+    payloads: list[bytes] = []
+    for _, payload in read_payloads(path, schema):
+        payloads.append(payload)
+        if len(payloads) == BATCH_ROWS:
+            yield parse(payloads, schema)
+            payloads = []
+    if payloads:
+        yield parse(payloads, schema)
+
+
+def _elements(path: Path, text: bytes) -> list[bytes]:
+    try:
+        return json_elements(text)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path} is not a JSON array of rows: {error}") from error

@@ -1,0 +1,103 @@
+"""A stream of UTF-8 bytes from a file in any encoding, and from bytes that were read before."""
+
+import codecs
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from sensorwatch.common.files.opening import open_data
+
+_BLOCK_BYTES = 1 << 16
+_ENCODING_OF_MARK = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16, whose mark is its beginning
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+
+
+def utf8_stream(source: BinaryIO, encoding: str) -> io.BufferedReader:
+    """Return a stream of the text in `source` as UTF-8, without a byte order mark.
+
+    `encoding`: encoding of a text without a byte order mark. A byte that the encoding cannot decode
+    stays in the stream as it is, so it is not valid UTF-8 and affects only its cell.
+    """
+    first_block = source.read(_BLOCK_BYTES)
+    for mark, marked_encoding in _ENCODING_OF_MARK:
+        if first_block.startswith(mark):
+            encoding, first_block = marked_encoding, first_block.removeprefix(mark)
+            break
+    stream = prefixed_stream(first_block, source)
+    if codecs.lookup(encoding).name in ("utf-8", "ascii"):
+        return stream
+    return io.BufferedReader(_TranscodedStream(stream, encoding), _BLOCK_BYTES)
+
+
+@contextmanager
+def open_text(path: Path, encoding: str = "utf-8") -> Iterator[io.TextIOWrapper]:
+    """Open a text file, which may be compressed; line ends are kept as they are.
+
+    Raises the errors of `open_data`. A byte that cannot be decoded becomes a lone surrogate.
+    """
+    with open_data(path) as source:
+        yield text_of(utf8_stream(source, encoding))
+
+
+def text_of(stream: io.BufferedReader) -> io.TextIOWrapper:
+    """Return the text of a stream of UTF-8; line ends are kept as they are."""
+    return io.TextIOWrapper(stream, encoding="utf-8", errors="surrogateescape", newline="")
+
+
+def prefixed_stream(prefix: bytes, stream: BinaryIO) -> io.BufferedReader:
+    """Return a stream of `prefix` and then the rest of `stream`."""
+    return io.BufferedReader(_PrefixedStream(prefix, stream), _BLOCK_BYTES)
+
+
+class _PrefixedStream(io.RawIOBase):
+    def __init__(self, prefix: bytes, stream: BinaryIO) -> None:
+        self._prefix = memoryview(prefix)
+        self._stream = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "bytearray | memoryview") -> int:  # type: ignore[override]
+        block: bytes | memoryview
+        if self._prefix:
+            block, self._prefix = self._prefix[: len(buffer)], self._prefix[len(buffer) :]
+        else:
+            block = self._stream.read(len(buffer))
+        buffer[: len(block)] = block
+        return len(block)
+
+
+class _TranscodedStream(io.RawIOBase):
+    def __init__(self, source: BinaryIO, encoding: str) -> None:
+        self._source = source
+        self._decoder = codecs.getincrementaldecoder(encoding)(errors="surrogateescape")
+        self._encoded = memoryview(b"")
+        self._is_finished = False
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "bytearray | memoryview") -> int:  # type: ignore[override]
+        while not self._encoded and not self._is_finished:
+            block = self._source.read(_BLOCK_BYTES)
+            self._is_finished = not block
+            text = self._decode(block)
+            self._encoded = memoryview(text.encode("utf-8", errors="surrogateescape"))
+        block_length = min(len(buffer), len(self._encoded))
+        buffer[:block_length] = self._encoded[:block_length]
+        self._encoded = self._encoded[block_length:]
+        return block_length
+
+    def _decode(self, block: bytes) -> str:
+        try:
+            return self._decoder.decode(block, final=self._is_finished)
+        except UnicodeDecodeError:  # an encoding such as UTF-16 that does not escape bytes
+            self._decoder.reset()
+            return "\ufffd"
