@@ -1,11 +1,9 @@
 """Check the options of a producer run, and fill in the defaults."""
 
-import time
 from pathlib import Path
 
 from sensorwatch.common.errors import UsageError
-from sensorwatch.common.rows.field_declarations import TimeField
-from sensorwatch.common.rows.instants import BadTime, time_reader
+from sensorwatch.common.runtime.time_option import parse_time_option
 from sensorwatch.common.simulation.stream import Simulation
 from sensorwatch.producer.fault_plan_text import parse_fault_plan
 
@@ -71,25 +69,12 @@ def simulation(
         sensors=sensors,
         rows=FILE_ROWS if to_file and rows is None else rows,
         seed=seed,
-        start=parse_start_time(start),
+        start=parse_time_option("--start", start),
         interval_seconds=default_interval if interval is None else interval,
         faults=parse_fault_plan(
             ("none" if to_file else STREAM_FAULTS) if faults is None else faults
         ),
     )
-
-
-def parse_start_time(text: str) -> int:
-    """Return the value of `--start`, an RFC 3339 time or `now`, in microseconds UTC.
-
-    A time without a time zone is read as UTC. Raises UsageError if the text is invalid.
-    """
-    if text == "now":
-        return time.time_ns() // 1_000
-    try:
-        return time_reader(TimeField(naive_zone="UTC"))(text, None)
-    except BadTime as error:
-        raise UsageError(f"--start: {error}, or now") from error
 
 
 def rows_per_second(text: str | None, *, bounded: bool) -> float | None:

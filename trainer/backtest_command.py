@@ -7,7 +7,9 @@ import typer
 
 from sensorwatch.common.errors import UsageError
 from sensorwatch.common.runtime.command_line import ConfigOption
+from sensorwatch.common.runtime.time_option import NOW, parse_time_option
 from sensorwatch.trainer.trainer_options import (
+    AsOfOption,
     FeaturesOption,
     FileOption,
     NameOption,
@@ -39,6 +41,7 @@ def backtest(
             show_default=False,
         ),
     ] = None,
+    as_of: AsOfOption = NOW,
     out: Annotated[Path, typer.Option("--out", help="CSV file for the scores.")] = Path(
         "scores.csv"
     ),
@@ -64,4 +67,12 @@ def backtest(
     # Imported here, because the import takes a second and `--help` does not need it.
     from sensorwatch.trainer.backtest_run import run_backtest
 
-    run_backtest(settings, data, schema=schema, train_rows=train_rows, model=model, out=out)
+    run_backtest(
+        settings,
+        data,
+        schema=schema,
+        train_rows=train_rows,
+        model=model,
+        as_of=parse_time_option("--as-of", as_of),
+        out=out,
+    )

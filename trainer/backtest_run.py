@@ -32,6 +32,7 @@ def run_backtest(
     schema: Path | None,
     train_rows: int | None,
     model: str | None,
+    as_of: int,
     out: Path,
 ) -> None:
     """Score the rows of `data`, write the scores to `out` and print a summary.
@@ -41,7 +42,9 @@ def run_backtest(
     """
     if model is None:
         row_schema = load_schema(schema_file(settings))
-        train_batches, batches = split_batches(read_batches(data, row_schema), train_rows or 0)
+        train_batches, batches = split_batches(
+            read_batches(data, row_schema, as_of=as_of), train_rows or 0
+        )
         detector, memory, rejections = _fit_on_first_batches(
             train_batches, row_schema, settings, data
         )
@@ -52,7 +55,8 @@ def run_backtest(
             if schema is None
             else _require_same_schema(load_schema(schema), detector)
         )
-        batches, memory, rejections = read_batches(data, row_schema), detector.empty_memory(), []
+        batches = read_batches(data, row_schema, as_of=as_of)
+        memory, rejections = detector.empty_memory(), []
     keep_freed_memory()
     summary_builder = RowSummaryBuilder()
     with ScoreTable(out) as score_table:

@@ -15,6 +15,7 @@ from sensorwatch.common.errors import DataError
 from sensorwatch.common.files.rows_of_file import read_batches
 from sensorwatch.common.registry.candidate import DataSource
 from sensorwatch.common.rows.batches import Batch, join_batches, split_batches
+from sensorwatch.common.rows.limits import LATEST_TIME
 from sensorwatch.common.rows.parsing import parse
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.rejection import Rejection
@@ -31,11 +32,13 @@ class Dataset:
     """The rows of one source. Each row is a reading or a rejection, numbered in source order."""
 
     uri: str
-    """The value of `--data`: a file, a glob, or `kafka:TOPIC`."""
+    """The value of `--data`: a file, a folder, a glob, or `kafka:TOPIC`."""
     sha256: str
     """SHA-256 digest of the concatenated files, or of the payloads of the topic's records."""
     readings: Readings
     rejections: list[Rejection]
+    as_of: int | None = None
+    """Microseconds UTC: rows of files with later times were rejected; None for a topic."""
 
     @property
     def rows(self) -> int:
@@ -65,49 +68,73 @@ class Dataset:
             sha256=self.sha256,
             first_time=int(times.min()),
             last_time=int(times.max()),
+            as_of=self.as_of,
             rows=len(self.readings),
             rejected=self.rejected,
         )
 
 
 def read_data(
-    data: str, schema: Schema, *, rows: int | None = None, kafka: Mapping[str, Any]
+    data: str,
+    schema: Schema,
+    *,
+    rows: int | None = None,
+    as_of: int | None = None,
+    kafka: Mapping[str, Any],
 ) -> Dataset:
-    """Read one file, all files that match a glob (sorted by path), or a topic.
+    """Read a file, a folder, all files that match a glob, or a topic.
 
-    `rows`: maximum number of rows. The first rows of the files or the oldest records of the topic
-    are read; None reads all. `kafka`: settings of librdkafka. Raises DataError if there is no file
-    or topic to read, and BrokerUnavailable if the topic cannot be reached.
+    Several files are read in the order of their first times. `rows`: maximum number of rows. The
+    first rows of the files or the oldest records of the topic are read; None reads all. `as_of`:
+    see `read_batches`. `kafka`: settings of librdkafka. Raises DataError if there is no file or
+    topic to read, and BrokerUnavailable if the topic cannot be reached.
     """
     if data.startswith(TOPIC_PREFIX):
         records = oldest_records(data.removeprefix(TOPIC_PREFIX), rows=rows, kafka=kafka)
         return _topic_dataset(data, records, schema)
-    paths = find_files(data)
-    batches: Iterable[Batch] = chain.from_iterable(read_batches(path, schema) for path in paths)
+    paths = _sorted_by_first_time(find_files(data), schema)
+    batches: Iterable[Batch] = chain.from_iterable(
+        read_batches(path, schema, as_of=as_of) for path in paths
+    )
     if rows is not None:
         batches, _ = split_batches(batches, rows)
     readings, rejections = join_batches(batches, schema)
-    return Dataset(data, _digest_of_files(paths), readings, rejections)
+    return Dataset(data, _digest_of_files(paths), readings, rejections, as_of)
 
 
 def find_files(data: str) -> list[Path]:
-    """Return the file with this path, or the files that match this glob, sorted by path.
+    """Return the file with this path, the files of this folder, or the files that match this glob.
 
-    Raises DataError if no file matches.
+    Hidden files of a folder are left out. The files are sorted by path. Raises DataError if there
+    is no file.
     """
-    if Path(data).is_file():
-        return [Path(data)]
-    if Path(data).is_dir():
-        raise DataError(
-            f"{data} is a directory: give its files as a glob in quotes, '{data}/*.csv'"
-        )
-    paths = sorted(Path(name) for name in glob.glob(data, recursive=True))  # noqa: PTH207 - the pattern may be absolute
-    files = [path for path in paths if path.is_file()]
+    path = Path(data)
+    if path.is_file():
+        return [path]
+    if path.is_dir():
+        paths = [file for file in path.iterdir() if not file.name.startswith(".")]
+    else:
+        paths = [Path(name) for name in glob.glob(data, recursive=True)]  # noqa: PTH207 - the pattern may be absolute
+    files = sorted(path for path in paths if path.is_file())
     if not files:
         raise DataError(
-            f"no file {data}: wanted a CSV or Parquet file, a glob in quotes, or kafka:TOPIC"
+            f"no file {data}: wanted a file, a folder with files, a glob in quotes, or kafka:TOPIC"
         )
     return files
+
+
+def _sorted_by_first_time(paths: list[Path], schema: Schema) -> list[Path]:
+    """Return the paths in the order of the first valid time of each file, then by path."""
+    if len(paths) == 1:
+        return paths
+    return sorted(paths, key=lambda path: (_first_time(path, schema), path))
+
+
+def _first_time(path: Path, schema: Schema) -> int:
+    for readings, _ in read_batches(path, schema):
+        if len(readings):
+            return int(readings.event_time[0])
+    return LATEST_TIME
 
 
 def sort_by_time(readings: Readings) -> Readings:

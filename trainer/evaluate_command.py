@@ -8,9 +8,11 @@ import typer
 from sensorwatch.common.runtime.command_line import ConfigOption
 from sensorwatch.common.runtime.logs import logger
 from sensorwatch.common.runtime.printing import print_line
+from sensorwatch.common.runtime.time_option import NOW, parse_time_option
 from sensorwatch.trainer.evaluation_check import failed_checks, require_passed
 from sensorwatch.trainer.rejected_text import rejected_text
 from sensorwatch.trainer.trainer_options import (
+    AsOfOption,
     DataOption,
     NameOption,
     RegistryOption,
@@ -33,6 +35,7 @@ def evaluate(
         "report.json"
     ),
     rows: RowsOption = None,
+    as_of: AsOfOption = NOW,
     name: NameOption = None,
     registry: RegistryOption = None,
     config: ConfigOption = None,
@@ -46,7 +49,13 @@ def evaluate(
     settings = settings_for(config, model=name, registry=registry)
     store, model_name = Registry(settings.registry.path), settings.registry.model
     version = store.load(model_name, model)
-    dataset = read_data(data, version.detector.schema, rows=rows, kafka=settings.kafka)
+    dataset = read_data(
+        data,
+        version.detector.schema,
+        rows=rows,
+        as_of=parse_time_option("--as-of", as_of),
+        kafka=settings.kafka,
+    )
     log.info("evaluation started", version=version.manifest.id, data=data, rows=dataset.rows)
     evaluated_version = EvaluatedVersion(
         version, lambda: store.load(model_name, version.manifest.id)

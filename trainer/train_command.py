@@ -5,7 +5,9 @@ from typing import Annotated
 import typer
 
 from sensorwatch.common.runtime.command_line import ConfigOption
+from sensorwatch.common.runtime.time_option import NOW, parse_time_option
 from sensorwatch.trainer.trainer_options import (
+    AsOfOption,
     DataOption,
     FeaturesOption,
     RateOption,
@@ -20,6 +22,7 @@ from sensorwatch.trainer.trainer_options import (
 def train(
     data: DataOption,
     rows: RowsOption = None,
+    as_of: AsOfOption = NOW,
     promote: Annotated[
         bool,
         typer.Option("--promote", help="Evaluate the version; promote it if every check passes."),
@@ -53,4 +56,6 @@ def train(
     # Imported here, because the import takes seconds and `--help` does not need it.
     from sensorwatch.trainer.train_run import train_version
 
-    train_version(settings, data, rows=rows, promote=promote)
+    train_version(
+        settings, data, rows=rows, as_of=parse_time_option("--as-of", as_of), promote=promote
+    )

@@ -22,16 +22,19 @@ from sensorwatch.trainer.rejected_text import rejected_text
 log = logger("trainer")
 
 
-def train_version(settings: Settings, data: str, *, rows: int | None, promote: bool) -> None:
+def train_version(
+    settings: Settings, data: str, *, rows: int | None, as_of: int, promote: bool
+) -> None:
     """Train a model on `data`, register it as a version and print a summary.
 
-    `rows`: maximum number of rows to use; None uses all rows. `promote`: also evaluate the version,
-    and promote it if every check passes. Raises CheckFailed if a check of the evaluation fails.
+    `rows`: maximum number of rows to use; None uses all rows. `as_of`: see `read_data`. `promote`:
+    also evaluate the version, and promote it if every check passes. Raises CheckFailed if a check
+    of the evaluation fails.
     """
     store = Registry(settings.registry.path)
     model_name = require_model_name(settings.registry.model)
     row_schema = load_schema(schema_file(settings))
-    dataset = read_data(data, row_schema, rows=rows, kafka=settings.kafka)
+    dataset = read_data(data, row_schema, rows=rows, as_of=as_of, kafka=settings.kafka)
     log.info("rows read", data=data, rows=dataset.rows, rejected=len(dataset.rejections))
     candidate = training.train(dataset.readings, row_schema, dataset.source, settings.trainer)
     _warn_if_few_rows(candidate)

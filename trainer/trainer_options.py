@@ -17,13 +17,11 @@ DataOption = Annotated[
     str,
     typer.Option(
         "--data",
-        help="A CSV or Parquet file, a quoted glob for several files, or kafka:TOPIC.",
+        help="A file, a folder, a quoted glob for several files, or kafka:TOPIC.",
         show_default=False,
     ),
 ]
-FileOption = Annotated[
-    Path, typer.Option("--data", help="A CSV or Parquet file.", show_default=False)
-]
+FileOption = Annotated[Path, typer.Option("--data", help="A file with rows.", show_default=False)]
 RowsOption = Annotated[
     int | None,
     typer.Option(
@@ -31,6 +29,13 @@ RowsOption = Annotated[
         min=1,
         help="Maximum number of rows: the first of the files, or the oldest of the topic.",
         show_default=False,
+    ),
+]
+AsOfOption = Annotated[
+    str,
+    typer.Option(
+        "--as-of",
+        help="Reject rows of files dated later than this RFC 3339 time, or than now.",
     ),
 ]
 NameOption = Annotated[

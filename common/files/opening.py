@@ -31,6 +31,8 @@ class FileForm(StrEnum):
     OLD_EXCEL = "an Excel workbook of an old version (.xls)"
 
 
+ARROW_FORMS = (FileForm.PARQUET, FileForm.ARROW)
+"""The forms that are tables of columns, and not text."""
 _FORM_OF_MAGIC = {
     b"\x1f\x8b": FileForm.GZIP,
     b"BZh": FileForm.BZIP2,

@@ -7,14 +7,14 @@ from sensorwatch.common.files.arrow_file import read_arrow
 from sensorwatch.common.files.csv_file import read_csv, read_csv_batches
 from sensorwatch.common.files.csv_layout import NumberedRow
 from sensorwatch.common.files.json_file import read_json_batches, read_payloads
-from sensorwatch.common.files.opening import FileForm, file_form, open_data
+from sensorwatch.common.files.opening import ARROW_FORMS, file_form, open_data
+from sensorwatch.common.files.time_rules import FileTimeRules
 from sensorwatch.common.files.utf8_stream import utf8_stream
 from sensorwatch.common.rows.batches import Batch, collect_batches
 from sensorwatch.common.rows.rejection import Fault
 from sensorwatch.common.rows.schema import Schema
 from sensorwatch.common.rows.strict_parsing import Fields, decode
 
-_ARROW_FORMS = (FileForm.PARQUET, FileForm.ARROW)
 _SAMPLE_BYTES = 1 << 16
 
 
@@ -34,7 +34,7 @@ def read_rows(path: Path, schema: Schema) -> Iterator[Fields | Fault]:
 
 def read_numbered_rows(path: Path, schema: Schema) -> Iterator[NumberedRow]:
     """Yield the rows of `read_rows` with the number of their line or element, counted from 1."""
-    if file_form(path) in _ARROW_FORMS:
+    if file_form(path) in ARROW_FORMS:
         yield from enumerate(read_arrow(path, schema), start=1)
     elif _is_json(path, schema):
         for number, payload in read_payloads(path, schema):
@@ -43,13 +43,19 @@ def read_numbered_rows(path: Path, schema: Schema) -> Iterator[NumberedRow]:
         yield from read_csv(path, schema)
 
 
-def read_batches(path: Path, schema: Schema) -> Iterator[Batch]:
+def read_batches(path: Path, schema: Schema, *, as_of: int | None = None) -> Iterator[Batch]:
     """Yield the rows of a file, in order, as batches of readings and rejections.
 
     The rows equal those of `collect_rows(read_rows(path, schema), schema)`, but kernels read plain
-    rows, which is faster. Raises the same errors as `read_rows`.
+    rows, which is faster; and the rules of `FileTimeRules` are applied. `as_of`: in microseconds
+    UTC; a row dated more than `max_future_seconds` later is rejected. Raises the same errors as
+    `read_rows`.
     """
-    if file_form(path) in _ARROW_FORMS:
+    return map(FileTimeRules(schema, as_of).apply, _read_form(path, schema))
+
+
+def _read_form(path: Path, schema: Schema) -> Iterator[Batch]:
+    if file_form(path) in ARROW_FORMS:
         return collect_batches(read_arrow(path, schema), schema)
     read_text_batches = read_json_batches if _is_json(path, schema) else read_csv_batches
     return read_text_batches(path, schema)

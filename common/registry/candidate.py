@@ -33,6 +33,10 @@ class DataSource(BaseModel):
     """Latest event time, microseconds since 1970-01-01 UTC."""
     rows: Annotated[int, Field(ge=0)]
     """Number of accepted rows."""
+    as_of: int | None = None
+    """The time of `--as-of`, microseconds since 1970-01-01 UTC; None for a topic.
+
+    Rows of files with later times were rejected."""
     rejected: dict[str, int] = {}
     """Number of rejected rows by reason code."""
 

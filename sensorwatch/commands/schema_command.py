@@ -16,6 +16,8 @@ from sensorwatch.common.runtime.command_line import typer_app
 from sensorwatch.common.runtime.printing import print_line, print_text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sensorwatch.common.rows.row_summary import RowSummary
     from sensorwatch.common.rows.schema import Schema
 
@@ -68,10 +70,13 @@ def infer_command(
 @app.command("check")
 def check_command(
     path: Annotated[Path, typer.Argument(metavar="SCHEMA", show_default=False)],
-    data: Annotated[Path, typer.Option(help="A CSV or Parquet file.", show_default=False)],
+    data: Annotated[Path, typer.Option(help="A file with rows.", show_default=False)],
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit with 1 if any row is rejected.")
     ] = False,
+    as_of: Annotated[
+        str, typer.Option("--as-of", help="Reject rows dated later than this RFC 3339 time or now.")
+    ] = "now",
 ) -> None:
     """Show how many rows of a file would be rejected for which reasons, with the first examples.
 
@@ -80,9 +85,10 @@ def check_command(
     """
     from sensorwatch.common.rows.schema import load_schema
     from sensorwatch.common.runtime.row_summary_output import print_row_summary
+    from sensorwatch.common.runtime.time_option import parse_time_option
 
     row_schema = load_schema(path)
-    report, summary = _check_rows(row_schema, data)
+    report, summary = _check_rows(row_schema, data, as_of=parse_time_option("--as-of", as_of))
     for line in report.lines():
         print_line(line)
     print_row_summary(summary, row_schema)
@@ -106,20 +112,27 @@ def _first_lines(file: Path) -> list[str]:
         raise DataError(f"{file} cannot be read: {error.strerror}") from error
 
 
-def _check_rows(row_schema: Schema, data: Path) -> tuple[RejectionReport, RowSummary]:
-    from sensorwatch.common.files.rows_of_file import read_rows
+def _check_rows(
+    row_schema: Schema, data: Path, *, as_of: int
+) -> tuple[RejectionReport, RowSummary]:
+    from sensorwatch.common.files.opening import ARROW_FORMS, file_form
+    from sensorwatch.common.files.rows_of_file import read_numbered_rows
+    from sensorwatch.common.files.time_rules import FileTimeRules
     from sensorwatch.common.rows.row_summary import RowSummaryBuilder
     from sensorwatch.common.rows.strict_parsing import collect_rows
 
     report, summary_builder = RejectionReport(), RowSummaryBuilder()
-    records = read_rows(data, row_schema)
-    while chunk := list(islice(records, CHUNK_ROWS)):
-        first_row_number = report.rows
-        readings, rejections = collect_rows(chunk, row_schema)
+    time_rules = FileTimeRules(row_schema, as_of)
+    label = "row" if file_form(data) in ARROW_FORMS else "line"
+    numbered_rows = read_numbered_rows(data, row_schema)
+    while chunk := list(islice(numbered_rows, CHUNK_ROWS)):
+        numbers = [number for number, _ in chunk]
+        batch = collect_rows([row for _, row in chunk], row_schema)
+        readings, rejections = time_rules.apply(batch)
         summary_builder.add(readings)
-        report.add(len(chunk), rejections, location=partial(_row_label, first_row_number))
+        report.add(len(chunk), rejections, location=partial(_row_label, label, numbers))
     return report, summary_builder.summary()
 
 
-def _row_label(first_row_number: int, index: int) -> str:
-    return f"row {first_row_number + index}"
+def _row_label(label: str, numbers: Sequence[int], index: int) -> str:
+    return f"{label} {numbers[index]}"

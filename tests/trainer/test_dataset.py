@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sensorwatch.common.errors import BrokerUnavailable, DataError
 from sensorwatch.common.kafka.client_config import producer_config
 from sensorwatch.common.rows.readings import Readings, build_readings
+from sensorwatch.common.rows.rejection import Reason
 from sensorwatch.trainer.dataset import Dataset, find_files, read_data, sort_by_time
 from sensorwatch.trainer.row_serialization import cells_of, payloads_of
 from tests.brokers.kafka import Kafka
@@ -75,7 +76,9 @@ def test_a_file_whose_name_is_also_a_glob_is_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["nothing.csv", "*.csv"])
 def test_a_missing_file_is_an_error(tmp_path: Path, name: str) -> None:
-    with pytest.raises(DataError, match=r"no file .*csv: wanted a CSV or Parquet file, a glob"):
+    with pytest.raises(
+        DataError, match="csv: wanted a file, a folder with files"
+    ):
         read_dataset(tmp_path / name)
 
 
@@ -195,6 +198,40 @@ def test_records_of_an_aborted_transaction_are_not_read(kafka: Kafka) -> None:
     assert have_same_rows(dataset.readings, readings.take(np.r_[0:20, 40:60]))
 
 
-def test_a_directory_is_an_error_that_suggests_a_glob(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="is a directory: give its files as a glob"):
-        find_files(str(tmp_path))
+def test_a_folder_stands_for_its_files_that_are_not_hidden(tmp_path: Path) -> None:
+    for name in ("b.csv", "a.csv", ".hidden.csv"):
+        (tmp_path / name).write_text("timestamp,x1,x2,x3\n")
+    (tmp_path / "inner").mkdir()
+
+    assert find_files(str(tmp_path)) == [tmp_path / "a.csv", tmp_path / "b.csv"]
+    with pytest.raises(DataError, match="a folder with files"):
+        find_files(str(tmp_path / "inner"))
+
+
+def test_several_files_are_read_in_the_order_of_their_first_times(tmp_path: Path) -> None:
+    header = "timestamp,x1,x2,x3\n"
+    (tmp_path / "a.csv").write_text(f"{header}bad,1,1,1\n2025-01-02T00:00:00Z,2,2,2\n")
+    (tmp_path / "b.csv").write_text(f"{header}2025-01-01T00:00:00Z,1,1,1\n")
+    (tmp_path / "c.csv").write_text(header)
+
+    dataset = read_data(str(tmp_path), a_schema(), kafka={})
+
+    assert dataset.readings.values[:, 0].tolist() == [1.0, 2.0]
+
+
+def test_rows_of_a_file_from_the_future_are_rejected(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text(
+        "timestamp,x1,x2,x3\n2025-01-01T00:00:00Z,1,1,1\n2106-02-07T06:28:15Z,2,2,2\nbad,3,3,3\n"
+        "2025-01-01T00:05:00Z,4,4,4\n"
+    )
+
+    dataset = read_data(str(path), a_schema(), as_of=1_735_689_600_000_000, kafka={})
+
+    assert dataset.readings.values[:, 0].tolist() == [1.0, 4.0]
+    assert [(rejection.index, rejection.reason) for rejection in dataset.rejections] == [
+        (1, Reason.FUTURE_TIMESTAMP),
+        (2, Reason.BAD_TIMESTAMP),
+    ]
+    assert "2025-01-01T00:00:00Z, the time of --as-of" in dataset.rejections[0].detail
+    assert dataset.source.as_of == 1_735_689_600_000_000
