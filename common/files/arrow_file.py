@@ -35,6 +35,21 @@ def read_arrow(path: Path, schema: Schema) -> Iterator[Fields]:
         raise DataError(f"{path} cannot be read as {form}: {error}") from error
 
 
+def read_first_rows(path: Path, rows: int) -> Iterator[dict[str, object]]:
+    """Yield the first rows of a Parquet or Arrow file, with all columns, as Python values.
+
+    Raises the errors of `read_arrow`, except for missing columns.
+    """
+    arrow = _import_pyarrow(path)
+    from pyarrow import dataset
+
+    form = "parquet" if file_form(path) is FileForm.PARQUET else "ipc"
+    try:
+        yield from dataset.dataset(path, format=form).head(rows).to_pylist()
+    except (OSError, arrow.ArrowException) as error:
+        raise DataError(f"{path} cannot be read as {file_form(path)}: {error}") from error
+
+
 def _parquet_batches(path: Path, schema: Schema) -> Iterator[Any]:
     from pyarrow import parquet
 

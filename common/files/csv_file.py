@@ -61,10 +61,12 @@ def _read_batches(stream: io.BufferedReader, schema: Schema) -> Iterator[Batch]:
         return
     lines = DataLines(text_lines(stream), schema)
     names = read_header(cell_lines(lines, schema), schema)
-    first_line = stream.readline()
-    names = with_index_column(names, first_line.decode(errors="surrogateescape"), schema)
+    first_text = next(lines, "")
+    names = with_index_column(names, first_text, schema)
+    first_line = first_text.encode(errors="surrogateescape")
     reader = _chunk_reader(schema, names)
-    line_count, unread_bytes = lines.number, first_line
+    line_count = lines.number - 1 if first_line else lines.number
+    unread_bytes = first_line
     if reader is not None:
         stream = prefixed_stream(first_line, stream)
         for batch, chunk_lines, left_bytes in _read_chunks(stream, reader):

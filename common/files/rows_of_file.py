@@ -62,7 +62,8 @@ def _read_form(path: Path, schema: Schema) -> Iterator[Batch]:
 
 
 def _is_json(path: Path, schema: Schema) -> bool:
-    """Return whether the text of a file begins with an object or an array."""
+    """Return whether a file begins as a payload does: with an object, or an array of objects."""
     with open_data(path) as source:
         sample = utf8_stream(source, schema.csv.encoding).read(_SAMPLE_BYTES)
-    return sample.lstrip().startswith((b"{", b"["))
+    is_framed = sample[:1] == b"\0" and sample[5:6] == b"{"
+    return is_framed or sample.lstrip().startswith((b"{", b"[", b'"{'))

@@ -41,7 +41,7 @@ def cell_reader(schema: Schema, header: Sequence[str]) -> CellReader:
     number_names = [column_name(column.path) for column in schema.columns]
     time_names = [column_name(path) for path in schema.time.fields]
     key_names = [column_name(path) for path in schema.key.fields] if schema.key else []
-    read_number = _number_cell_reader(schema.csv)
+    read_number = number_cell_reader(schema.csv)
     has_number_times = schema.time.formats[0] in (*EPOCH_UNITS_NS, "excel_days")
     read_time = number_of if has_number_times else _unchanged
     column_count = len(names)
@@ -92,7 +92,7 @@ def _unchanged(cell: object) -> object:
     return cell
 
 
-def _number_cell_reader(csv_format: CsvFormat) -> Callable[[object], object]:
+def number_cell_reader(csv_format: CsvFormat) -> Callable[[object], object]:
     """Return a function that converts a cell as `parse_number_cell` does."""
     decimal, thousands = csv_format.decimal, csv_format.thousands
     if decimal == "." and not thousands:

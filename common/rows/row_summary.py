@@ -109,7 +109,9 @@ def summary_lines(summary: RowSummary) -> Iterator[str]:
     counts = summary.rows_per_sensor
     yield f"times      {format_instant(summary.first_time)} to {format_instant(summary.last_time)}"
     if counts[0] == counts[-1]:
-        yield f"sensors    {len(counts)}, with {counts[0]} rows{' each' if len(counts) > 1 else ''}"
+        row_word = "row" if counts[0] == 1 else "rows"
+        each = " each" if len(counts) > 1 else ""
+        yield f"sensors    {len(counts)}, with {counts[0]} {row_word}{each}"
     else:
         yield (
             f"sensors    {len(counts)}, with {counts[0]} to {counts[-1]} rows each, "

@@ -13,7 +13,7 @@ import typer
 from sensorwatch.commands.rejection_report import RejectionReport
 from sensorwatch.common.errors import CheckFailed, DataError, UsageError
 from sensorwatch.common.runtime.command_line import typer_app
-from sensorwatch.common.runtime.printing import print_line, print_text
+from sensorwatch.common.runtime.printing import print_line, print_note, print_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from sensorwatch.common.rows.row_summary import RowSummary
     from sensorwatch.common.rows.schema import Schema
 
-SAMPLE_LINES = 20_000
 CHUNK_ROWS = 50_000
 
 app = typer_app(no_args_is_help=True)
@@ -34,26 +33,89 @@ def schema() -> None:
 
 @app.command("infer")
 def infer_command(
-    file: Annotated[Path, typer.Argument(help="A CSV file with a header.", show_default=False)],
+    file: Annotated[Path, typer.Argument(help="A file with rows.", show_default=False)],
     out: Annotated[
         Path | None,
         typer.Option(help="Schema file to write. Default: standard output.", show_default=False),
     ] = None,
+    zone: Annotated[
+        str | None,
+        typer.Option(help="Zone of times without one, e.g. Europe/Berlin.", show_default=False),
+    ] = None,
+    day_first: Annotated[
+        bool | None,
+        typer.Option("--day-first/--month-first", help="The order of day and month in dates."),
+    ] = None,
+    time: Annotated[
+        list[str] | None,
+        typer.Option(help="Column of the time; twice for date and time.", show_default=False),
+    ] = None,
+    time_format: Annotated[
+        str | None, typer.Option(help="Format of the time, see docs/schema.md.", show_default=False)
+    ] = None,
+    key: Annotated[
+        list[str] | None,
+        typer.Option(help="Column of the sensor's id; once per part.", show_default=False),
+    ] = None,
+    no_key: Annotated[bool, typer.Option("--no-key", help="All rows are of one sensor.")] = False,
+    context: Annotated[
+        list[str] | None,
+        typer.Option(help="Column of context, such as a set-point.", show_default=False),
+    ] = None,
+    leave_out: Annotated[
+        list[str] | None, typer.Option(help="Column that is not used.", show_default=False)
+    ] = None,
+    missing_value: Annotated[
+        list[str] | None,
+        typer.Option(help="Number or word that means a missing value.", show_default=False),
+    ] = None,
 ) -> None:
-    """Infer a schema from a CSV file: delimiter, time format, sensor id, signals."""
+    """Infer a schema from a file, and show what was understood.
+
+    The exit code is 1 if a column with numbers cannot be read.
+    """
     from sensorwatch.common.rows.schema import schema_from_plain
-    from sensorwatch.schema_inference.inference import infer_schema
+    from sensorwatch.schema_inference.file_inference import infer_file
+    from sensorwatch.schema_inference.inference import InferenceOptions
+    from sensorwatch.schema_inference.inference_report import report_lines
     from sensorwatch.schema_inference.schema_text import schema_text
 
-    lines = _first_lines(file)
+    options = InferenceOptions(
+        zone=zone,
+        is_day_first=day_first,
+        time_names=tuple(time or ()),
+        time_format=time_format,
+        key_names=() if no_key else tuple(key) if key else None,
+        context_names=tuple(context or ()),
+        left_out_names=tuple(leave_out or ()),
+        missing_values=tuple(missing_value or ()),
+    )
+    inference = infer_file(file, options)
+    text = schema_text(inference, name=file.stem.encode("utf-8", "replace").decode())
     try:
-        text = schema_text(infer_schema(lines), name=file.stem.encode("utf-8", "replace").decode())
-        schema_from_plain(tomllib.loads(text))
+        row_schema = schema_from_plain(tomllib.loads(text))
     except UsageError as error:
         raise DataError(f"{file}: {error}") from error
+    report = list(report_lines(inference, row_schema, file))
     if out is None:
+        for line in report:
+            print_note(line)
         print_text(text.removesuffix("\n"))
-        return
+    else:
+        for line in report:
+            print_line(line)
+        _write_new(out, text)
+        print_line(f"wrote {out}; check it: sensorwatch schema check {out} --data {file}")
+    if inference.lost_columns:
+        names = ", ".join(repr(column.name) for column in inference.lost_columns)
+        raise CheckFailed(
+            f"columns with numbers are left out, because they cannot be read: {names}; see "
+            '"left out" above. --leave-out NAME accepts it'
+        )
+
+
+def _write_new(out: Path, text: str) -> None:
+    """Write a new file. Raises UsageError if it exists or cannot be written."""
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with out.open("x", encoding="utf-8") as target:
@@ -64,7 +126,6 @@ def infer_command(
         ) from error
     except OSError as error:
         raise UsageError(f"{out} cannot be written: {error.strerror}") from error
-    print_line(f"wrote {out}; check it: sensorwatch schema check {out} --data {file}")
 
 
 @app.command("check")
@@ -98,18 +159,6 @@ def check_command(
         raise CheckFailed(
             f"{report.rejected} of {report.rows} rows of {data} would be rejected by {path}"
         )
-
-
-def _first_lines(file: Path) -> list[str]:
-    from sensorwatch.common.files.utf8_stream import open_text
-
-    if file.suffix.lower() in (".parquet", ".pq"):
-        raise DataError(f"{file}: a Parquet file; wanted a CSV file")
-    try:
-        with open_text(file) as lines:
-            return list(islice(lines, SAMPLE_LINES))
-    except OSError as error:
-        raise DataError(f"{file} cannot be read: {error.strerror}") from error
 
 
 def _check_rows(

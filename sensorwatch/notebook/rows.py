@@ -3,16 +3,13 @@
 import tomllib
 import warnings
 from collections import Counter
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from sensorwatch.common.errors import DataError
 from sensorwatch.common.files.rows_of_file import read_batches
-from sensorwatch.common.files.utf8_stream import open_text
 from sensorwatch.common.rows.batches import join_batches
 from sensorwatch.common.rows.fast.timestamps import format_instants
 from sensorwatch.common.rows.paths import column_name
@@ -20,7 +17,8 @@ from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.rejection import Rejection
 from sensorwatch.common.rows.schema import Schema, schema_from_plain
 from sensorwatch.common.rows.strict_parsing import collect_rows
-from sensorwatch.schema_inference.inference import infer_schema
+from sensorwatch.schema_inference.file_inference import infer_file
+from sensorwatch.schema_inference.inference import Inference, infer_schema
 from sensorwatch.schema_inference.schema_text import schema_text
 
 SCHEMA = "sensorwatch_schema"
@@ -33,15 +31,15 @@ class RowsRejected(UserWarning):
 
 
 def read_rows(path: str | Path, schema: Schema | None = None) -> pd.DataFrame:
-    """Return the valid rows of a CSV or Parquet file as a DataFrame.
+    """Return the valid rows of a file as a DataFrame.
 
     The columns are the time field (datetime64[us, UTC]), the key field, the signals and the context
-    columns of the schema. `schema`: by default inferred from the first rows of a CSV file. The
+    columns of the schema. `schema`: by default inferred from the first rows of the file. The
     function warns with RowsRejected if rows are rejected. Raises DataError if the file cannot be
     read.
     """
     file = Path(path)
-    schema = schema or _infer_from_file(file)
+    schema = schema or _schema_of_inference(infer_file(file))
     readings, rejections = join_batches(read_batches(file, schema), schema)
     _warn_of_rejections(rejections)
     return frame_of(readings, schema)
@@ -56,7 +54,7 @@ def schema_of(rows: pd.DataFrame) -> Schema:
     if stored_schema is not None:
         return schema_from_plain(stored_schema)
     sample = _with_time_texts(rows.head(_SAMPLE_ROWS)).to_csv(index=False)
-    return _infer_from_lines(sample.splitlines(keepends=True))
+    return _schema_of_inference(infer_schema(sample.splitlines()))
 
 
 def readings_of(rows: pd.DataFrame, schema: Schema) -> tuple[Readings, list[Rejection]]:
@@ -120,18 +118,8 @@ def _time_texts(times: "pd.Series[Any]") -> list[str | None]:
     ]
 
 
-def _infer_from_file(file: Path) -> Schema:
-    if file.suffix.lower() in (".parquet", ".pq"):
-        raise DataError(f"{file} is a Parquet file: give its schema as the second argument")
-    try:
-        with open_text(file) as lines:
-            return _infer_from_lines(list(islice(lines, _SAMPLE_ROWS)))
-    except OSError as error:
-        raise DataError(f"{file} cannot be read: {error.strerror or error}") from error
-
-
-def _infer_from_lines(lines: list[str]) -> Schema:
-    return schema_from_plain(tomllib.loads(schema_text(infer_schema(lines), name="inferred")))
+def _schema_of_inference(inference: Inference) -> Schema:
+    return schema_from_plain(tomllib.loads(schema_text(inference, name="inferred")))
 
 
 def _warn_of_rejections(rejections: list[Rejection]) -> None:

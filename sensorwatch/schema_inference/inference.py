@@ -1,216 +1,257 @@
-"""Infer a schema from the first rows of a CSV file."""
+"""Infer a schema from the first rows of a file."""
 
-import csv
-import math
-import re
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 
 from sensorwatch.common.errors import DataError
-from sensorwatch.common.rows.cells import parse_number_cell
-from sensorwatch.common.rows.rejection import short_printable, short_repr
-from sensorwatch.schema_inference.time_format_guess import TimeGuess, guess_time
+from sensorwatch.common.rows.cells import number_cell_reader
+from sensorwatch.common.rows.rejection import short_repr
+from sensorwatch.schema_inference.column_guess import (
+    LOST_NUMBERS,
+    ColumnKind,
+    InferredColumn,
+    classify_column,
+)
+from sensorwatch.schema_inference.csv_layout_guess import read_csv_table
+from sensorwatch.schema_inference.key_guess import is_key, is_message_id, suggests_key
+from sensorwatch.schema_inference.long_form import refuse_long_form
+from sensorwatch.schema_inference.number_form_guess import guess_separators
+from sensorwatch.schema_inference.table import Table
+from sensorwatch.schema_inference.time_columns import find_time, joined_cells
+from sensorwatch.schema_inference.time_format_guess import TimeGuess
 
-DELIMITERS = (",", ";", "\t", "|")
-_TIME_NAMES = re.compile(r"time|date|\bts\b|epoch", re.IGNORECASE)
-_LABEL_NAMES = frozenset(
-    {"anomaly", "isanomaly", "anomalous", "changepoint", "label", "labels", "islabel", "fault"}
-    | {"isfault", "attack", "outlier", "isoutlier", "groundtruth", "class", "target", "failure"}
-)
-_KEY_NAMES = frozenset(
-    {"sensorid", "sensor", "sensorname", "deviceid", "device", "devicename", "machineid", "machine"}
-    | {"assetid", "asset", "stationid", "station", "tagname", "tag", "hostname", "host", "unitid"}
-)
-_POSSIBLE_KEY_NAMES = frozenset({"id", "key", "name", "source", "unit", "uid", "uuid"})
-_MISSING_VALUE_TEXTS = frozenset({"nan", "na", "n/a", "#n/a", "null", "none", "nil", "-", "--"})
-_MIN_NUMERIC_SHARE = 0.9
-_MAX_TIME_CELLS = 500
 _MAX_SHOWN_COLUMNS = 10
 
 
-class ColumnKind(StrEnum):
-    """The inferred kind of a column."""
-
-    TIME = "the time"
-    KEY = "the sensor's id"
-    SIGNAL = "a signal"
-    LABEL = "a label, not a measurement"
-    ROW_NUMBER = "a different value in every row"
-    TEXT = "text"
-    DECIMAL_COMMA = "numbers with a decimal comma, which cannot be read"
-    EMPTY = "empty"
-    NO_VALUES = "no values, only cells such as NaN, n/a and empty ones"
-    NAMELESS = "a column without a name"
-    DUPLICATE_NAME = "a name that the header contains more than once"
-
-
 @dataclass(frozen=True, slots=True)
-class InferredColumn:
-    """A column, and statistics of its cells in the sampled rows."""
+class InferenceOptions:
+    """What the user decides instead of the inference."""
 
-    name: str
-    kind: ColumnKind
-    cells: int
-    """Number of cells in the sampled rows, including empty cells."""
-    not_finite: int = 0
-    """For a signal: number of cells without a finite number. For other columns: 0."""
-    empty: int = 0
-    """For a signal: number of empty cells. For other columns: 0."""
-    low: float = math.nan
-    high: float = math.nan
+    zone: str | None = None
+    """IANA zone of times without a zone."""
+    is_day_first: bool | None = None
+    time_names: tuple[str, ...] = ()
+    time_format: str | None = None
+    key_names: tuple[str, ...] | None = None
+    """The columns of the sensor's id; an empty tuple: there is no id."""
+    context_names: tuple[str, ...] = ()
+    left_out_names: tuple[str, ...] = ()
+    missing_values: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Inference:
-    """The inferred delimiter, time format and columns of a file."""
+    """The inferred form, time, id and columns of a file."""
 
-    delimiter: str
+    table: Table
+    time_names: tuple[str, ...]
     time: TimeGuess
+    zone: str | None
+    """The zone of times without a zone, if the user gave one."""
     columns: tuple[InferredColumn, ...]
-    rows: int
+    missing_values: tuple[str, ...]
+    """Words and numbers that mean a missing value."""
+    questions: tuple[str, ...] = field(default=())
+    """What the user should decide, each with the option that decides it."""
 
-    def columns_of_kind(self, kind: ColumnKind) -> list[InferredColumn]:
-        """Return the columns of a kind, in the same order as in the file."""
-        return [column for column in self.columns if column.kind is kind]
+    @property
+    def rows(self) -> int:
+        """Number of rows that were read."""
+        return len(self.table.rows)
+
+    @property
+    def delimiter(self) -> str:
+        """The delimiter of a CSV file."""
+        return self.table.csv.delimiter
+
+    def columns_of_kind(self, *kinds: ColumnKind) -> list[InferredColumn]:
+        """Return the columns of some kinds, in the same order as in the file."""
+        return [column for column in self.columns if column.kind in kinds]
+
+    @property
+    def lost_columns(self) -> list[InferredColumn]:
+        """The columns with numbers that cannot be read."""
+        return [column for column in self.columns if column.kind in LOST_NUMBERS]
 
 
-def infer_schema(lines: Sequence[str]) -> Inference:
-    """Infer a schema from the first lines of a file, including the header.
+def infer_schema(lines: Sequence[str], options: InferenceOptions = InferenceOptions()) -> Inference:
+    """Infer a schema from the first lines of a CSV file, with the header; see `infer_table`."""
+    return infer_table(read_csv_table(lines), options)
 
-    Raises DataError if there is no header, no time column, or no column of numbers.
+
+def infer_table(table: Table, options: InferenceOptions = InferenceOptions()) -> Inference:
+    """Infer a schema from the first rows of a file.
+
+    Raises DataError if there is no time column or no column of numbers, if the rows are in long
+    form, or if an option names no column.
     """
-    delimiter, header, rows = _split_table(lines)
-    cells = {name: [row[column].strip() for row in rows] for column, name in enumerate(header)}
-    time_name, time = _find_time_column(header, cells)
-    duplicate_names = {name for name, count in Counter(header).items() if count > 1}
-    columns = []
-    for name in dict.fromkeys(header):
-        if name == time_name:
-            columns.append(InferredColumn(name, ColumnKind.TIME, len(rows)))
-        elif name in duplicate_names:
-            columns.append(InferredColumn(name, ColumnKind.DUPLICATE_NAME, len(rows)))
-        else:
-            columns.append(_classify_column(name, cells[name]))
-    inference = Inference(delimiter, time, _keep_first_key(columns), len(rows))
+    _check_option_names(table, options)
+    decimal, thousands = guess_separators(
+        (cell.strip() for row in table.rows for cell in row), delimiter=table.csv.delimiter
+    )
+    if not table.text_columns:
+        csv_format = table.csv.model_copy(update={"decimal": decimal, "thousands": thousands})
+        table = replace(table, csv=csv_format)
+    time = find_time(table, names=options.time_names)
+    guess, time_question = _decided_format(time.guess, options)
+    missing_numbers = frozenset(_numbers_of(options.missing_values))
+    read_number = number_cell_reader(table.csv)
+    columns = [
+        _classify(table, position, time.names, options, read_number, missing_numbers)
+        for position in range(len(table.names))
+    ]
+    refuse_long_form(table, columns, time.names)
+    columns, key_questions = _with_key(table, columns, joined_cells(table, time.names), options)
+    missing_words = {word for column in columns for word in column.missing_words}
+    inference = Inference(
+        table,
+        time.names,
+        guess,
+        options.zone,
+        tuple(columns),
+        tuple(sorted({*missing_words, *options.missing_values})),
+        (*time_question, *key_questions, *_sentinel_questions(columns)),
+    )
     if not inference.columns_of_kind(ColumnKind.SIGNAL):
-        column_texts = [
-            f"{short_repr(column.name)} is {column.kind}"
-            for column in inference.columns[:_MAX_SHOWN_COLUMNS]
-        ]
-        hidden_note = (
-            f", and {len(inference.columns) - _MAX_SHOWN_COLUMNS} more"
-            if len(inference.columns) > _MAX_SHOWN_COLUMNS
-            else ""
-        )
-        raise DataError(
-            f"no column of numbers that could be a signal: {', '.join(column_texts)}{hidden_note}"
-        )
+        raise DataError(_no_signal_message(inference.columns))
     return inference
 
 
-def _split_table(lines: Sequence[str]) -> tuple[str, list[str], list[list[str]]]:
-    """Return the delimiter, the header and the rows.
-
-    The chosen delimiter yields the most cells; rows with more or fewer cells than the header are
-    not counted.
-    """
-    non_blank_lines = [line for line in lines if line.strip()]
-    if len(non_blank_lines) < 2:
-        raise DataError(f"found {len(non_blank_lines)} lines, wanted a header and at least one row")
-    delimiter = max(
-        DELIMITERS, key=lambda candidate: _count_fitting_cells(non_blank_lines[:100], candidate)
-    )
-    try:
-        header, *rows = csv.reader(non_blank_lines, delimiter=delimiter, skipinitialspace=True)
-    except csv.Error as error:
-        raise DataError(f"not a CSV file: {error}") from error
-    header = [name.strip() for name in header]
-    if all(isinstance(parse_number_cell(name), float) or not name for name in header):
-        raise DataError(
-            f"the first line has no names, wanted a header: found {short_repr(non_blank_lines[0])}"
-        )
-    rows = [row for row in rows if len(row) == len(header)]
-    if not rows:
-        raise DataError(f"no row has as many cells as the header ({len(header)})")
-    return delimiter, header, rows
-
-
-def _count_fitting_cells(lines: Sequence[str], delimiter: str) -> int:
-    try:
-        header, *rows = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
-    except csv.Error:
-        return 0
-    return (len(header) - 1) * sum(len(row) == len(header) for row in rows)
-
-
-def _find_time_column(header: Sequence[str], cells: dict[str, list[str]]) -> tuple[str, TimeGuess]:
-    name_suggests_time = [name for name in header if _TIME_NAMES.search(name)]
-    for name in dict.fromkeys([*name_suggests_time, *header]):
-        texts = [cell for cell in cells[name] if cell][:_MAX_TIME_CELLS]
-        guess = guess_time(texts, name_suggests_time=name in name_suggests_time)
-        if name and guess is not None:
-            return name, guess
-    first_row = short_printable(", ".join(f"{name}={cells[name][0]}" for name in header))
-    if len(header) == 1:
-        delimiters = ", ".join(map(repr, DELIMITERS))
-        raise DataError(
-            f"only one column, and it contains no times; none of the delimiters "
-            f"{delimiters} splits the lines; the first row is {first_row}"
-        )
-    raise DataError(
-        f"no column of times (RFC 3339, seconds or milliseconds since 1970, or a usual date "
-        f"format); the first row is {first_row}: write the schema by hand, with a "
-        "strptime pattern as [time] format"
-    )
-
-
-def _classify_column(name: str, cells: Sequence[str]) -> InferredColumn:
-    normalized_name = re.sub(r"[^a-z0-9]", "", name.lower())
-    texts = [cell for cell in cells if cell]
-    numbers = [
-        value
-        for cell in texts
-        if isinstance(value := parse_number_cell(cell), float) and math.isfinite(value)
+def _check_option_names(table: Table, options: InferenceOptions) -> None:
+    wanted_names = [
+        *options.time_names,
+        *(options.key_names or ()),
+        *options.context_names,
+        *options.left_out_names,
     ]
-    kind = _kind_of_column(normalized_name, name, texts, len(numbers))
-    if kind is not ColumnKind.SIGNAL:
-        return InferredColumn(name, kind, len(cells))
-    not_finite = len(cells) - len(numbers)
-    empty = len(cells) - len(texts)
-    return InferredColumn(name, kind, len(cells), not_finite, empty, min(numbers), max(numbers))
+    for name in wanted_names:
+        if name not in table.names:
+            found_names = ", ".join(table.names[:_MAX_SHOWN_COLUMNS])
+            raise DataError(f"no column {short_repr(name)}; found {found_names}")
 
 
-def _kind_of_column(
-    normalized_name: str, name: str, texts: Sequence[str], number_count: int
-) -> ColumnKind:
-    has_repeats = len(set(texts)) < len(texts)
-    kinds = (
-        (ColumnKind.NAMELESS, not name),
-        (ColumnKind.EMPTY, not texts),
-        (ColumnKind.NO_VALUES, all(text.lower() in _MISSING_VALUE_TEXTS for text in texts)),
-        (ColumnKind.LABEL, normalized_name.removeprefix("sensorwatch") in _LABEL_NAMES),
-        (
-            ColumnKind.KEY,
-            normalized_name in _KEY_NAMES
-            or (normalized_name in _POSSIBLE_KEY_NAMES and has_repeats),
-        ),
-        (
-            ColumnKind.ROW_NUMBER,
-            normalized_name in _POSSIBLE_KEY_NAMES | {"row", "index", "rowid", "seq", "sequence"},
-        ),
-        (ColumnKind.SIGNAL, number_count > 0 and number_count >= _MIN_NUMERIC_SHARE * len(texts)),
-        (ColumnKind.DECIMAL_COMMA, all(re.fullmatch(r"-?\d+(,\d+)?", text) for text in texts)),
-    )
-    return next((kind for kind, is_match in kinds if is_match), ColumnKind.TEXT)
+def _classify(
+    table: Table,
+    position: int,
+    time_names: Sequence[str],
+    options: InferenceOptions,
+    read_number: Callable[[object], object],
+    missing_numbers: frozenset[float],
+) -> InferredColumn:
+    name, path = table.names[position], table.paths[position]
+    cells = [row[position].strip() for row in table.rows]
+    if name in time_names:
+        return InferredColumn(name, path, ColumnKind.TIME, len(cells))
+    if name in options.left_out_names:
+        return InferredColumn(name, path, ColumnKind.LEFT_OUT, len(cells))
+    column = classify_column(name, path, cells, read_number, missing_numbers)
+    if name in options.context_names and column.kind is ColumnKind.SIGNAL:
+        return replace(column, kind=ColumnKind.CONTEXT)
+    return column
 
 
-def _keep_first_key(columns: Sequence[InferredColumn]) -> tuple[InferredColumn, ...]:
-    key_names = [column.name for column in columns if column.kind is ColumnKind.KEY]
-    return tuple(
-        InferredColumn(column.name, ColumnKind.TEXT, column.cells)
-        if column.name in key_names[1:]
+def _with_key(
+    table: Table,
+    columns: Sequence[InferredColumn],
+    times: Sequence[str],
+    options: InferenceOptions,
+) -> tuple[list[InferredColumn], list[str]]:
+    """Return the columns with the kind KEY set, and questions about the id."""
+    if options.key_names is not None:
+        key_names = set(options.key_names)
+        return [_as_key(column) if column.name in key_names else column for column in columns], []
+    candidates = [
+        column
+        for column in columns
+        if column.kind in (ColumnKind.TEXT, ColumnKind.SIGNAL, ColumnKind.ROW_NUMBER)
+        and not column.unit
+        and not column.words
+        and is_key(column.name, table.cells(column.name), times)
+    ]
+    questions = [
+        f"{column.name!r} has another value in nearly every row, so it is no id of a sensor; "
+        f"--key {column.name!r} uses it all the same"
+        for column in columns
+        if column.kind in (ColumnKind.TEXT, ColumnKind.ROW_NUMBER)
+        and suggests_key(column.name)
+        and is_message_id(table.cells(column.name))
+    ]
+    if not candidates:
+        return list(columns), questions
+    key = min(candidates, key=lambda column: not suggests_key(column.name))
+    others = [column.name for column in candidates if column is not key]
+    if others:
+        questions.append(
+            f"{key.name!r} is read as the sensor's id, and {', '.join(map(repr, others))} could be "
+            f"part of it: give --key once for each part"
+        )
+    if not suggests_key(key.name):
+        questions.append(
+            f"{key.name!r} behaves like the id of a sensor; --no-key if it is a measurement"
+        )
+    other_names = set(others)
+    return [
+        _as_key(column)
+        if column is key
+        else replace(column, kind=ColumnKind.TEXT)
+        if column.name in other_names and suggests_key(column.name)
         else column
         for column in columns
-    )
+    ], questions
+
+
+def _as_key(column: InferredColumn) -> InferredColumn:
+    return InferredColumn(column.name, column.path, ColumnKind.KEY, column.cells)
+
+
+def _decided_format(guess: TimeGuess, options: InferenceOptions) -> tuple[TimeGuess, list[str]]:
+    """Return the time format, and a question if the user should decide it."""
+    questions = []
+    if options.time_format is not None:
+        guess = TimeGuess(options.time_format, guess.naive)
+    elif guess.alternative and options.is_day_first is not None:
+        formats = (guess.format, guess.alternative)
+        is_day_first = [_is_day_first(time_format) for time_format in formats]
+        if options.is_day_first in is_day_first:
+            guess = TimeGuess(formats[is_day_first.index(options.is_day_first)], guess.naive)
+    if guess.alternative:
+        questions.append(
+            f"the times fit {guess.format!r} and also {guess.alternative!r}; --day-first, "
+            "--month-first or --time-format decides"
+        )
+    if guess.naive and options.zone is None:
+        questions.append("the times have no zone and are read as UTC; --zone Europe/Berlin or such")
+    return guess, questions
+
+
+def _is_day_first(time_format: str) -> bool:
+    month = max(time_format.find("%m"), time_format.find("%b"))
+    return 0 <= time_format.find("%d") < month
+
+
+def _numbers_of(texts: Iterable[str]) -> list[float]:
+    numbers = []
+    for text in texts:
+        try:
+            numbers.append(float(text))
+        except ValueError:
+            continue
+    return numbers
+
+
+def _sentinel_questions(columns: Iterable[InferredColumn]) -> list[str]:
+    return [
+        f"{column.name!r} is {column.sentinel[0]:g} in {column.sentinel[1]} rows, "
+        f"far from all other values; if it means missing: --missing-value {column.sentinel[0]:g}"
+        for column in columns
+        if column.sentinel is not None
+    ]
+
+
+def _no_signal_message(columns: Sequence[InferredColumn]) -> str:
+    column_texts = [
+        f"{short_repr(column.name)} is {column.kind}" for column in columns[:_MAX_SHOWN_COLUMNS]
+    ]
+    hidden_count = len(columns) - _MAX_SHOWN_COLUMNS
+    hidden_note = f", and {hidden_count} more" if hidden_count > 0 else ""
+    return f"no column of numbers that could be a signal: {', '.join(column_texts)}{hidden_note}"

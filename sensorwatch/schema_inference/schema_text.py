@@ -1,9 +1,14 @@
 """Write an inferred schema as TOML text that a person can edit."""
 
 import json
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 
-from sensorwatch.schema_inference.inference import ColumnKind, Inference, InferredColumn
+from sensorwatch.common.rows.csv_format import CsvFormat
+from sensorwatch.schema_inference.column_guess import ColumnKind, InferredColumn
+from sensorwatch.schema_inference.inference import Inference
+
+_USED_KINDS = (ColumnKind.TIME, ColumnKind.KEY, ColumnKind.SIGNAL, ColumnKind.CONTEXT)
 
 
 def schema_text(inference: Inference, *, name: str) -> str:
@@ -12,7 +17,8 @@ def schema_text(inference: Inference, *, name: str) -> str:
         _header_lines(inference, name),
         _time_lines(inference),
         _key_lines(inference),
-        *_signal_blocks(inference),
+        _default_lines(inference),
+        *_column_blocks(inference),
         _unused_and_csv(inference),
     ]
     return "\n\n".join("\n".join(lines) for block in blocks if (lines := list(block))) + "\n"
@@ -21,33 +27,51 @@ def schema_text(inference: Inference, *, name: str) -> str:
 def _header_lines(inference: Inference, name: str) -> Iterator[str]:
     yield f"# Inferred from {inference.rows} rows by `sensorwatch schema infer`."
     yield "# Check it before use."
-    yield f"name = {_toml_string(name)}"
+    yield f"name = {_toml(name)}"
     yield 'unknown_fields = "ignore"        # or "reject"'
 
 
 def _time_lines(inference: Inference) -> Iterator[str]:
-    (column,) = inference.columns_of_kind(ColumnKind.TIME)
+    paths = [
+        inference.table.paths[inference.table.names.index(name)] for name in inference.time_names
+    ]
     yield "[time]"
-    yield f"field = {_toml_string(column.name)}"
+    yield f"field = {_toml(paths[0] if len(paths) == 1 else paths)}"
     if inference.time.alternative:
-        yield f"# {_toml_string(inference.time.alternative)} fits as well: choose one."
-    yield f"format = {_toml_string(inference.time.format)}"
+        yield f"# {_toml(inference.time.alternative)} fits as well: choose one."
+    yield f"format = {_toml(inference.time.format)}"
     if inference.time.naive:
-        yield 'naive_zone = "UTC"               # the times have no zone: check this zone'
-    yield "# max_future_seconds = 300       # on a topic: reject times too far in the future"
+        comment = "" if inference.zone else "               # the times have no zone: check it"
+        yield f"naive_zone = {_toml(inference.zone or 'UTC')}{comment}"
+    yield "# max_future_seconds = 300       # reject times too far in the future"
 
 
 def _key_lines(inference: Inference) -> Iterator[str]:
-    for column in inference.columns_of_kind(ColumnKind.KEY):
+    paths = [column.path for column in inference.columns_of_kind(ColumnKind.KEY)]
+    if paths:
         yield "[key]"
-        yield f"field = {_toml_string(column.name)}"
+        yield f"field = {_toml(paths[0] if len(paths) == 1 else paths)}"
         yield "optional = false"
 
 
-def _signal_blocks(inference: Inference) -> Iterator[Iterator[str]]:
+def _default_lines(inference: Inference) -> Iterator[str]:
+    columns = inference.columns_of_kind(ColumnKind.SIGNAL, ColumnKind.CONTEXT)
+    has_missing = any(column.missing for column in columns)
+    if not has_missing and not inference.missing_values:
+        return
+    yield "[defaults]                       # rules of all columns"
+    if has_missing:
+        yield 'missing = "hold_last"            # or "reject": rows with missing values'
+    if inference.missing_values:
+        yield f"missing_values = {_toml([_number_or_text(v) for v in inference.missing_values])}"
+
+
+def _column_blocks(inference: Inference) -> Iterator[Iterator[str]]:
     yield _context_hint()
     for column in inference.columns_of_kind(ColumnKind.SIGNAL):
-        yield _signal_lines(column)
+        yield _column_lines("signals", column, inference)
+    for column in inference.columns_of_kind(ColumnKind.CONTEXT):
+        yield _column_lines("context", column, inference)
 
 
 def _context_hint() -> Iterator[str]:
@@ -55,34 +79,56 @@ def _context_hint() -> Iterator[str]:
     yield "# Context explains the signals and never raises an alarm."
 
 
-def _signal_lines(column: InferredColumn) -> Iterator[str]:
-    yield "[[signals]]"
-    yield f"name = {_toml_string(column.name)}"
+def _column_lines(table: str, column: InferredColumn, inference: Inference) -> Iterator[str]:
+    yield f"[[{table}]]"
+    yield f"name = {_toml(column.name)}"
+    if column.path != column.name:
+        yield f"field = {_toml(column.path)}"
     yield f"# observed {column.low:g} to {column.high:g}; min and max reject impossible values"
     if column.low == column.high:
         yield "# it never changed in these rows, so a model learns nothing from it"
-    if column.not_finite:
-        yield f"# {column.not_finite} of {column.cells} rows have no finite number here"
-        yield "# and are rejected"
-    if column.empty:
-        yield f"# {column.empty} of these cells are empty; this key carries the last value forward:"
-        yield '# missing = "hold_last"'
+    if column.missing:
+        yield f"# {column.missing} of {column.cells} cells are missing"
+    if column.invalid:
+        yield f"# {column.invalid} of {column.cells} cells are no number; such rows are rejected"
+    if column.sentinel is not None:
+        value, count = column.sentinel
+        yield f"# {value:g} occurs {count} times, far from all other values; if it means missing:"
+        yield f"# missing_values = [{value:g}]"
+    if column.unit:
+        yield f'numbers = "unit"\nunit = {_toml(column.unit)}'
+    elif column.name in inference.table.text_columns and not column.words:
+        yield 'numbers = "text"'
+    if column.words:
+        words = ", ".join(f"{_toml(word)} = {number}" for word, number in column.words)
+        yield f"words = {{{words}}}"
 
 
 def _unused_and_csv(inference: Inference) -> Iterator[str]:
-    unused_columns = [
-        column
-        for column in inference.columns
-        if column.kind not in (ColumnKind.TIME, ColumnKind.KEY, ColumnKind.SIGNAL)
-    ]
+    unused_columns = [column for column in inference.columns if column.kind not in _USED_KINDS]
     for column in unused_columns:
-        yield f"# not used: {_toml_string(column.name)}, {column.kind}"
+        yield f"# not used: {_toml(column.name)}, {column.kind}"
+    if inference.table.text_columns:
+        return
     if unused_columns:
         yield ""
     yield "[csv]"
-    yield f"delimiter = {_toml_string(inference.delimiter)}"
+    csv_format, default = inference.table.csv, CsvFormat()
+    for key, value in csv_format.model_dump(mode="json").items():
+        if key == "delimiter" or (value != getattr(default, key) and value != []):
+            yield f"{key} = {_toml(value)}"
 
 
-def _toml_string(text: str) -> str:
-    """Return a text as a TOML basic string, in which line breaks are escaped."""
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+def _number_or_text(text: str) -> float | int | str:
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    if math.isnan(number):  # nan is a word
+        return text
+    return int(number) if number.is_integer() else number
+
+
+def _toml(value: str | float | Sequence[object]) -> str:
+    """Return a text, a number or a list as TOML; line breaks are escaped."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,42 +1,63 @@
 """Guess the time format of a column of texts."""
 
+import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 from sensorwatch.common.rows.cells import parse_number_cell
 from sensorwatch.common.rows.field_declarations import TimeField
 from sensorwatch.common.rows.instants import BadTime, time_reader
 
-# The strptime patterns to try. If several patterns fit a column equally well, the first of them is
-# used.
-STRPTIME_PATTERNS = (
-    "%Y-%m-%d %H:%M",
-    "%Y-%m-%dT%H:%M",
-    "%Y-%m-%d",
-    "%Y-%m-%d %H:%M:%S,%f",
-    "%Y/%m/%d %H:%M:%S",
-    "%Y/%m/%d %H:%M:%S.%f",
-    "%Y/%m/%d %H:%M",
-    "%d.%m.%Y %H:%M:%S",
-    "%d.%m.%Y %H:%M",
-    "%d/%m/%Y %H:%M:%S",
-    "%d/%m/%Y %H:%M",
-    "%m/%d/%Y %H:%M:%S",
-    "%m/%d/%Y %H:%M",
-    "%m/%d/%Y %I:%M:%S %p",
-    "%Y%m%d%H%M%S",
-    "%Y%m%dT%H%M%S",
-    "%Y-%m-%d %H:%M:%S%z",
-    "%a %b %d %H:%M:%S %Y",
+_DATES = (
+    *("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y"),
+    *("%m-%d-%Y", "%d-%b-%Y", "%d %b %Y", "%b %d %Y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y"),
+    *("%d.%m.%y", "%d/%m/%y", "%m/%d/%y", "%y/%m/%d", "%d-%b-%y", "%Y%m%d"),
 )
+_CLOCKS = (
+    *("%H:%M:%S", "%H:%M", "%H:%M:%S.%f", "%H:%M:%S,%f", "%I:%M:%S %p", "%I:%M %p", "%I:%M%p"),
+    *("%H.%M.%S", "%H.%M", "%H:%M:%S%z", "%H:%M:%S %z"),
+)
+STRPTIME_PATTERNS = (
+    *(f"{date}{separator}{clock}" for date in _DATES for separator in " T" for clock in _CLOCKS),
+    *_DATES,
+    *(
+        "%Y%m%d%H%M%S",
+        "%Y%m%d%H%M",
+        "%Y%m%dT%H%M%S",
+        "%Y%m%d %H%M%S",
+        "%Y%m%d %H%M",
+        "%a %b %d %H:%M:%S %Y",
+        "%d/%b/%Y:%H:%M:%S %z",
+    ),
+)
+"""The patterns to try. If several patterns fit a column equally well, the first of them is used."""
 # strptime accepts months, hours and so on of one digit, so without a fixed length, it would read
-# any integer of 8 to 14 digits as a time.
-_EXACT_LENGTHS = {"%Y%m%d%H%M%S": 14, "%Y%m%dT%H%M%S": 15}
+# any integer of 6 to 14 digits as a time.
+_EXACT_LENGTHS = {
+    "%Y%m%d%H%M%S": 14,
+    "%Y%m%d%H%M": 12,
+    "%Y%m%d": 8,
+    **{f"%Y%m%d{separator}%H%M%S": 15 for separator in " T"},
+    **{f"%Y%m%d{separator}%H%M": 13 for separator in " T"},
+}
+CLOCK_ONLY = re.compile(r"\d{1,2}[:.h]\d{2}(?:[:.]\d{1,2}(?:[.,]\d+)?)?(?:\s*[AaPp][Mm])?")
+"""A time of day without a date."""
+_SWAP_DAY_AND_MONTH = str.maketrans("dm", "md")
+_TIME_SHAPE = re.compile(r"(?=(?:\D*\d){4})[\w :/.,+-]{6,40}")
 _MIN_READABLE_SHARE = 0.95
 # The ranges cover the years 1973 to 2096. Smaller numbers are probably counters; larger numbers are
 # times in another unit.
-_EPOCH_RANGES = {"epoch_s": (1e8, 4e9), "epoch_ms": (1e11, 4e12)}
+_EPOCH_RANGES = {
+    "epoch_s": (1e8, 4e9),
+    "epoch_ms": (1e11, 4e12),
+    "epoch_us": (1e14, 4e15),
+    "epoch_ns": (1e17, 4e18),
+}
+_EXCEL_RANGE = (20_000.0, 80_000.0)  # the years 1954 to 2119
+_FIRST_CELLS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,52 +77,75 @@ def guess_time(cells: Sequence[str], *, name_suggests_time: bool) -> TimeGuess |
     `name_suggests_time`: the column's name contains a word for time, so plain numbers may be times.
     """
     if name_suggests_time and (epoch_format := _guess_epoch(cells)):
-        return TimeGuess(epoch_format, naive=False)
+        return TimeGuess(epoch_format, naive=epoch_format == "excel_days")
+    if not any(_TIME_SHAPE.fullmatch(cell) for cell in cells[:_FIRST_CELLS]):
+        return None
     fits = [
-        (time_format, *fit)
-        for time_format in ("rfc3339", *STRPTIME_PATTERNS)
-        if (fit := _fit_format(cells, time_format))
+        fit
+        for time_format in ("rfc3339", *_patterns_of(cells))
+        if (fit := _fit_format(cells, time_format)) is not None
     ]
     if not fits:
         return None
     # The same format with day and month exchanged may read the cells, too. Only in the right format
-    # do the times of successive rows increase.
-    best_fit = max(fits, key=lambda fit: (fit[1], fit[2]))
-    best_formats = [
-        time_format
-        for time_format, share, rising_share in fits
-        if (share, rising_share) == best_fit[1:]
+    # do the times of successive rows increase, and in equal steps.
+    best_fit = max(fits, key=lambda fit: fit.quality)
+    naive = _readable_share(cells, TimeField(format=(best_fit.format,))) < best_fit.quality[0]
+    equal_fits = [fit for fit in fits if fit.quality == best_fit.quality]
+    swapped_format = best_fit.format.translate(_SWAP_DAY_AND_MONTH)
+    if swapped_format != best_fit.format and any(
+        fit.format == swapped_format for fit in equal_fits
+    ):
+        alternative = swapped_format
+    else:
+        other_times = (fit.format for fit in equal_fits if fit.times != best_fit.times)
+        alternative = next(other_times, "")
+    return TimeGuess(best_fit.format, naive=naive, alternative=alternative)
+
+
+class _Fit(NamedTuple):
+    """How well a format reads a column."""
+
+    format: str
+    quality: tuple[float, float, float]
+    """The shares of readable cells, of steps without a decrease, and of the most frequent step."""
+    times: list[int]
+
+
+def _patterns_of(cells: Sequence[str]) -> list[str]:
+    """Return the patterns that can read one of the first cells."""
+    first_cells = cells[:_FIRST_CELLS]
+    return [
+        pattern
+        for pattern in STRPTIME_PATTERNS
+        if _readable_share(first_cells, TimeField(format=(pattern,), naive_zone="UTC")) > 0
     ]
-    naive = _readable_share(cells, TimeField(format=(best_fit[0],))) < best_fit[1]
-    return TimeGuess(
-        best_fit[0], naive=naive, alternative=best_formats[1] if len(best_formats) > 1 else ""
-    )
 
 
 def _guess_epoch(cells: Sequence[str]) -> str | None:
     numbers = [parse_number_cell(cell) for cell in cells]
-    for time_format, (low, high) in _EPOCH_RANGES.items():
+    for time_format, (low, high) in (*_EPOCH_RANGES.items(), ("excel_days", _EXCEL_RANGE)):
         fits = [isinstance(value, float) and low <= value <= high for value in numbers]
         if sum(fits) >= _MIN_READABLE_SHARE * len(cells) > 0:
             return time_format
     return None
 
 
-def _fit_format(cells: Sequence[str], time_format: str) -> tuple[float, float] | None:
-    """Return the share of readable cells, and the share of steps between cells without a decrease.
-
-    Return None if the format cannot read enough cells.
-    """
+def _fit_format(cells: Sequence[str], time_format: str) -> _Fit | None:
+    """Return how well a format reads the cells, or None if it cannot read enough of them."""
     time_field = TimeField(format=(time_format,), naive_zone="UTC")
     # Most formats cannot read the first 20 cells, so trying these cells first saves time.
-    if (
-        _readable_share(cells[:20], time_field) < _MIN_READABLE_SHARE
-        or _readable_share(cells, time_field) < _MIN_READABLE_SHARE
-    ):
+    if _readable_share(cells[:20], time_field) < _MIN_READABLE_SHARE:
         return None
     times = _read_times(cells, time_field)
-    rising_steps = sum(time >= previous for previous, time in pairwise(times))
-    return len(times) / len(cells), rising_steps / max(1, len(times) - 1)
+    if len(times) < _MIN_READABLE_SHARE * len(cells):
+        return None
+    steps = [time - previous for previous, time in pairwise(times)]
+    rising_steps = sum(step >= 0 for step in steps)
+    usual_steps = Counter(steps).most_common(1)[0][1] if steps else 0
+    step_count = max(1, len(steps))
+    quality = (len(times) / len(cells), rising_steps / step_count, usual_steps / step_count)
+    return _Fit(time_format, quality, times)
 
 
 def _readable_share(cells: Sequence[str], time_field: TimeField) -> float:

@@ -15,7 +15,9 @@ from sensorwatch.common.files.rows_of_file import read_rows
 from sensorwatch.common.rows.field_declarations import KeyField
 from sensorwatch.common.rows.schema import Schema, schema_from_plain
 from sensorwatch.common.rows.strict_parsing import collect_rows
-from sensorwatch.schema_inference.inference import DELIMITERS, ColumnKind, infer_schema
+from sensorwatch.schema_inference.column_guess import ColumnKind
+from sensorwatch.schema_inference.csv_layout_guess import DELIMITERS
+from sensorwatch.schema_inference.inference import infer_schema
 from sensorwatch.schema_inference.schema_text import schema_text
 from sensorwatch.schema_inference.time_format_guess import STRPTIME_PATTERNS
 
@@ -44,7 +46,14 @@ def time_texts(time_format: str, count: int = 30) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("time_format", STRPTIME_PATTERNS)
+PATTERNS = [
+    pattern
+    for pattern in STRPTIME_PATTERNS
+    if pattern.startswith("%d.%m.%Y ") or pattern.endswith((" %H:%M:%S", " %I:%M %p", " %H.%M"))
+] + ["%Y-%m-%d", "%d/%m/%Y", "%d-%b-%Y", "%Y%m%dT%H%M%S", "%Y%m%d%H%M%S", "%d/%b/%Y:%H:%M:%S %z"]
+
+
+@pytest.mark.parametrize("time_format", PATTERNS)
 def test_every_known_time_format_is_inferred_from_times_in_this_format(
     time_format: str, tmp_path: Path
 ) -> None:
@@ -62,7 +71,10 @@ def test_every_known_time_format_is_inferred_from_times_in_this_format(
     assert readings.event_time[0] == first_time
 
 
-@pytest.mark.parametrize(("units_per_second", "time_format"), [(1, "epoch_s"), (1000, "epoch_ms")])
+EPOCHS = [(1, "epoch_s"), (10**3, "epoch_ms"), (10**6, "epoch_us"), (10**9, "epoch_ns")]
+
+
+@pytest.mark.parametrize(("units_per_second", "time_format"), EPOCHS)
 def test_numbers_are_read_as_times_only_if_the_column_name_suggests_it(
     units_per_second: int, time_format: str
 ) -> None:
@@ -92,19 +104,21 @@ def test_a_comment_warns_if_day_and_month_are_ambiguous() -> None:
 
 def test_the_kind_of_each_column_is_inferred() -> None:
     header = ["", "id", "time", "sensor_id", "temp", "flow", "const", "anomaly", "note", "void"]
-    header += ["comma", "twice", "twice"]
+    header += ["comma", "state", "mixed", "seq_no", "words"]
     rows = [
-        [str(row), f"r{row}", time, f"s{row % 3}", f"{row}.5", "" if row == 7 else "1e3"]
+        [str(row), f"r{row}", time, f"s{row % 3}", f"{row},5", "" if row == 7 else "1e3"]
         for row, time in enumerate(time_texts("%Y-%m-%d %H:%M:%S"))
     ]
     for number, row in enumerate(rows):
-        row += ["7", str(number % 2), "ok", "", "1,5", "1", "2"]
+        mixed_cell = str(number) if number % 2 else "see log"
+        row += ["7", str(number % 2), "ok", "", "1,5", "ON" if number % 4 else "off"]
+        row += [mixed_cell, str(number + 5), "n/a" if number == 3 else str(number)]
 
     result = infer_schema(csv_lines(header, rows, ";"))
 
     assert {column.name: column.kind for column in result.columns} == {
         "": ColumnKind.NAMELESS,
-        "id": ColumnKind.ROW_NUMBER,
+        "id": ColumnKind.TEXT,
         "time": ColumnKind.TIME,
         "sensor_id": ColumnKind.KEY,
         "temp": ColumnKind.SIGNAL,
@@ -113,28 +127,27 @@ def test_the_kind_of_each_column_is_inferred() -> None:
         "anomaly": ColumnKind.LABEL,
         "note": ColumnKind.TEXT,
         "void": ColumnKind.EMPTY,
-        "comma": ColumnKind.DECIMAL_COMMA,
-        "twice": ColumnKind.DUPLICATE_NAME,
+        "comma": ColumnKind.SIGNAL,
+        "state": ColumnKind.SIGNAL,
+        "mixed": ColumnKind.MIXED,
+        "seq_no": ColumnKind.ROW_NUMBER,
+        "words": ColumnKind.SIGNAL,
     }
+    assert [column.name for column in result.lost_columns] == ["mixed"]
     text = schema_text(result, name="inferred")
     assert "# observed 0.5 to 29.5" in text
-    assert "# 1 of 30 rows have no finite number here" in text
-    assert "# 1 of these cells are empty;" in text
-    schema_with_hold_last = schema_from_plain(
-        tomllib.loads(text.replace("# missing = ", "missing = "))
-    )
-    assert [signal.missing for signal in schema_with_hold_last.signals] == [
-        "reject",
-        "hold_last",
-        "reject",
-    ]
+    assert "# 1 of 30 cells are missing" in text
     assert "# it never changed in these rows" in text
     assert text.count("change its [[signals]] to [[context]]") == 1
     assert '# not used: "anomaly", a label' in text
     schema = schema_from_plain(tomllib.loads(text))
-    assert schema.signal_names == ("temp", "flow", "const")
+    assert schema.signal_names == ("temp", "flow", "const", "comma", "state", "words")
     assert schema.key == KeyField(field=("sensor_id",))
     assert all(signal.min is signal.max is None for signal in schema.signals)
+    assert all(signal.missing == "hold_last" for signal in schema.signals)
+    assert all(signal.missing_values == ("n/a",) for signal in schema.signals)
+    assert dict(schema.signals[4].words) == {"off": 0.0, "on": 1.0}
+    assert (schema.csv.delimiter, schema.csv.decimal) == (";", ",")
 
 
 @pytest.mark.parametrize(
@@ -142,10 +155,11 @@ def test_the_kind_of_each_column_is_inferred() -> None:
     [
         ([], "found 0 lines"),
         (["time,x\n"], "found 1 lines"),
-        (["1,2\n", "3,4\n"], "the first line has no names"),
+        (["1,2\n", "3,4\n"], "no column of times"),
         (["time,note\n", "2025-01-01T00:00:00Z,ok\n"], "no column of numbers"),
         (["a,b\n", "1,2\n"], "no column of times"),
-        (["a,b\n", "1,2,3\n"], "no row has as many cells as the header"),
+        (["a,b\n", "1,2,3,4\n"], "no column of times"),
+        (["time,x\n", "2025-01-01,1\n", "2\n", "3\n", "4\n"], "it contains no times"),
     ],
 )
 def test_the_error_for_a_file_without_usable_rows_names_the_reason(

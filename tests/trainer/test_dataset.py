@@ -76,9 +76,7 @@ def test_a_file_whose_name_is_also_a_glob_is_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["nothing.csv", "*.csv"])
 def test_a_missing_file_is_an_error(tmp_path: Path, name: str) -> None:
-    with pytest.raises(
-        DataError, match="csv: wanted a file, a folder with files"
-    ):
+    with pytest.raises(DataError, match="csv: wanted a file, a folder with files"):
         read_dataset(tmp_path / name)
 
 

@@ -1,0 +1,198 @@
+"""Guess the kind of each column: a signal, a label, an id, a text."""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+MISSING_WORDS = frozenset(
+    {"nan", "na", "n/a", "#n/a", "null", "none", "nil", "-", "--", "?", "unavailable", "unknown"}
+    | {"missing", "#value!", "#div/0!", "nodata", "no data"}
+)
+_LABEL_NAMES = frozenset(
+    {"anomaly", "isanomaly", "anomalous", "changepoint", "label", "labels", "islabel", "fault"}
+    | {"isfault", "attack", "outlier", "isoutlier", "groundtruth", "class", "target", "failure"}
+)
+_ROW_NUMBER_NAMES = frozenset({"row", "index", "rowid", "record", "seq", "sequence", "unnamed0"})
+_WORD_PAIRS = (
+    *(("off", "on"), ("false", "true"), ("no", "yes"), ("closed", "open"), ("low", "high")),
+    *(("stopped", "running"), ("inactive", "active"), ("n", "y"), ("f", "t"), ("idle", "busy")),
+)
+_NUMBER_WITH_UNIT = re.compile(r"([+-]?[\d.,]*\d(?:[eE][+-]?\d+)?)\s*([^\d\s.,+-][^\d]*)")
+_MIN_NUMERIC_SHARE = 0.9
+_MIN_SUSPICIOUS_NUMERIC_SHARE = 0.3
+_MIN_SENTINEL_ROWS = 20
+
+
+class ColumnKind(StrEnum):
+    """The inferred kind of a column."""
+
+    TIME = "the time"
+    KEY = "the sensor's id"
+    SIGNAL = "a signal"
+    CONTEXT = "context"
+    LABEL = "a label, not a measurement"
+    ROW_NUMBER = "a different value in every row"
+    TEXT = "text"
+    MIXED = "numbers and other texts"
+    UNITS = "numbers with several units"
+    EMPTY = "empty"
+    NO_VALUES = "no values, only cells such as NaN, n/a and empty ones"
+    NAMELESS = "a column without a name"
+    LEFT_OUT = "left out by an option"
+
+
+LOST_NUMBERS = frozenset({ColumnKind.MIXED, ColumnKind.UNITS})
+"""The kinds of columns that have numbers which cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class InferredColumn:
+    """A column, and statistics of its cells in the sampled rows."""
+
+    name: str
+    path: str
+    kind: ColumnKind
+    cells: int
+    """Number of cells in the sampled rows, including empty cells."""
+    missing: int = 0
+    """For a signal: number of cells that are empty or contain a missing word."""
+    invalid: int = 0
+    """For a signal: number of other cells without a finite number."""
+    low: float = math.nan
+    high: float = math.nan
+    unit: str = ""
+    """The unit behind each number, or an empty text."""
+    words: tuple[tuple[str, int], ...] = ()
+    """The numbers of words, if the cells are words."""
+    missing_words: frozenset[str] = frozenset()
+    """The missing words that occur in the cells."""
+    sentinel: tuple[float, int] | None = None
+    """A suspicious extreme value, and the number of cells that contain it."""
+    examples: tuple[str, ...] = ()
+    """The first cells that are not empty."""
+
+
+NumberReader = Callable[[object], object]
+
+
+def classify_column(
+    name: str,
+    path: str,
+    cells: Sequence[str],
+    read_number: NumberReader,
+    missing_numbers: frozenset[float] = frozenset(),
+) -> InferredColumn:
+    """Return the kind and the statistics of a column that is neither the time nor the id."""
+    plain_name = re.sub(r"[^a-z0-9]", "", name.lower())
+    texts = [cell for cell in cells if cell]
+    examples = tuple(texts[:3])
+    words = [text for text in texts if text.casefold() not in MISSING_WORDS]
+    missing_words = frozenset(text for text in texts if text.casefold() in MISSING_WORDS)
+    kind = _kind_by_name_and_presence(plain_name, name, texts, words)
+    if kind is not None:
+        return InferredColumn(name, path, kind, len(cells), examples=examples)
+    unit: str | None = ""
+    word_numbers: tuple[tuple[str, int], ...] = ()
+    numbers = _numbers(words, read_number)
+    if len(numbers) < _MIN_NUMERIC_SHARE * len(words):
+        unit, number_texts = _common_unit(words)
+        word_numbers = _word_numbers(words)
+        if word_numbers:
+            numbers = [float(dict(word_numbers)[word.casefold()]) for word in words]
+        elif unit is not None:
+            numbers = _numbers(number_texts, read_number)
+        else:
+            kind = _kind_without_numbers(words, numbers, number_texts)
+            return InferredColumn(name, path, kind, len(cells), examples=examples)
+    if len(numbers) < _MIN_NUMERIC_SHARE * len(words):
+        return InferredColumn(name, path, ColumnKind.MIXED, len(cells), examples=examples)
+    valid_numbers = [number for number in numbers if number not in missing_numbers]
+    if not valid_numbers:
+        return InferredColumn(name, path, ColumnKind.NO_VALUES, len(cells), examples=examples)
+    missing = len(cells) - len(words) + len(numbers) - len(valid_numbers)
+    return InferredColumn(
+        name,
+        path,
+        ColumnKind.SIGNAL,
+        len(cells),
+        missing,
+        len(words) - len(numbers),
+        min(valid_numbers),
+        max(valid_numbers),
+        unit or "",
+        word_numbers,
+        missing_words,
+        _suspicious_extreme(valid_numbers),
+        examples,
+    )
+
+
+def _kind_by_name_and_presence(
+    plain_name: str, name: str, texts: Sequence[str], words: Sequence[str]
+) -> ColumnKind | None:
+    kinds = (
+        (ColumnKind.NAMELESS, not name),
+        (ColumnKind.EMPTY, not texts),
+        (ColumnKind.NO_VALUES, not words),
+        (ColumnKind.LABEL, plain_name.removeprefix("sensorwatch") in _LABEL_NAMES),
+        (ColumnKind.ROW_NUMBER, plain_name in _ROW_NUMBER_NAMES or is_row_number(texts)),
+    )
+    return next((kind for kind, is_match in kinds if is_match), None)
+
+
+def is_row_number(texts: Sequence[str]) -> bool:
+    """Return whether the cells are whole numbers that rise by one from row to row."""
+    if len(texts) < 3 or not all(text.isascii() and text.isdigit() for text in texts):
+        return False
+    first = int(texts[0]) if len(texts[0]) < 19 else -1
+    return all(text == str(first + step) for step, text in enumerate(texts))
+
+
+def _numbers(texts: Sequence[str], read_number: NumberReader) -> list[float]:
+    values = (read_number(text) for text in texts)
+    return [value for value in values if isinstance(value, float) and math.isfinite(value)]
+
+
+def _common_unit(words: Sequence[str]) -> tuple[str | None, list[str]]:
+    """Return the unit behind all numbers, or None; and the texts of the numbers with a unit."""
+    matches = [match for word in words if (match := _NUMBER_WITH_UNIT.fullmatch(word))]
+    units = {match[2].strip() for match in matches}
+    is_common = len(units) == 1 and len(matches) >= _MIN_NUMERIC_SHARE * len(words)
+    return (units.pop() if is_common else None), [match[1] for match in matches]
+
+
+def _word_numbers(words: Sequence[str]) -> tuple[tuple[str, int], ...]:
+    found_words = {word.casefold() for word in words}
+    for pair in _WORD_PAIRS:
+        if found_words and found_words <= set(pair):
+            return tuple((word, number) for number, word in enumerate(pair))
+    return ()
+
+
+def _kind_without_numbers(
+    words: Sequence[str], numbers: Sequence[float], number_texts: Sequence[str]
+) -> ColumnKind:
+    if len(number_texts) >= _MIN_NUMERIC_SHARE * len(words):
+        return ColumnKind.UNITS
+    has_many_numbers = len(numbers) >= _MIN_SUSPICIOUS_NUMERIC_SHARE * len(words)
+    return ColumnKind.MIXED if has_many_numbers else ColumnKind.TEXT
+
+
+def _suspicious_extreme(numbers: Sequence[float]) -> tuple[float, int] | None:
+    """Return a repeated extreme value that is far from all others, and how often it occurs."""
+    counts = Counter(numbers)
+    values = sorted(counts)
+    if len(numbers) < _MIN_SENTINEL_ROWS or len(values) < 3:
+        return None
+    for extreme, nearest, other_end in (
+        (values[0], values[1], values[-1]),
+        (values[-1], values[-2], values[0]),
+    ):
+        spread = abs(other_end - nearest)
+        is_far = abs(extreme - nearest) > 2 * spread
+        if is_far and counts[extreme] >= 2 and counts[extreme] < len(numbers) / 2:
+            return extreme, counts[extreme]
+    return None

@@ -1,0 +1,183 @@
+"""Guess the layout of a CSV file: delimiter, lines before the header, header and unit rows."""
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sensorwatch.common.errors import DataError
+from sensorwatch.common.rows.csv_format import SPACES, CsvFormat
+from sensorwatch.common.rows.paths import escape_key
+from sensorwatch.schema_inference.table import Table
+
+DELIMITERS = (",", ";", "\t", "|")
+_SEPARATOR_LINE = re.compile(r"\s*sep=(.)\s*", re.IGNORECASE)
+_NUMBER = re.compile(r"[+-]?[\d.,]*\d[\d.,]*(?:[eE][+-]?\d+)?")
+_DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}.*|\d{1,2}:\d\d.*")
+_SAMPLE_LINES = 200
+_MAX_PREAMBLE_LINES = 50
+_MAX_UNIT_ROWS = 3
+_MAX_SHOWN_NAMES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    delimiter: str
+    skip_lines: int
+    comment: str
+    has_header: bool
+    unit_rows: int
+
+
+def read_csv_table(lines: Sequence[str], *, encoding: str = "utf-8", form: str = "") -> Table:
+    """Return the table of a CSV file's first lines. Raises DataError if there is none."""
+    comment = "#" if any(line.startswith("#") for line in lines[:_MAX_PREAMBLE_LINES]) else ""
+    numbered_lines = [
+        (number, line.rstrip("\r\n"))
+        for number, line in enumerate(lines)
+        if line.strip() and not (comment and line.lstrip().startswith(comment))
+    ]
+    separator = _SEPARATOR_LINE.fullmatch(numbered_lines[0][1]) if numbered_lines else None
+    if separator is not None:
+        numbered_lines = numbered_lines[1:]
+    if len(numbered_lines) < 2:
+        raise DataError(f"found {len(numbered_lines)} lines, wanted a header and at least one row")
+    text_lines = [line for _, line in numbered_lines]
+    delimiter = separator[1] if separator else _guess_delimiter(text_lines)
+    cells = [_split(line, delimiter) for _, line in numbered_lines]
+    width = _usual_width(cells)
+    first = _first_table_line(cells, width)
+    header, has_header = cells[first], not _looks_like_row(cells[first])
+    unit_rows = _count_unit_rows(cells[first + 1 :]) if has_header else 0
+    rows = cells[first + has_header + unit_rows :]
+    # Lines before the header that are comments or blank are skipped without being counted.
+    header_line = numbered_lines[first][0]
+    skip_lines = header_line if first else 0
+    names = header if has_header else [f"c{number}" for number in range(1, len(header) + 1)]
+    if _has_doubled_names(names):
+        # The schema then names the columns, and the header is one of the skipped lines.
+        names, has_header, skip_lines = _numbered_names(names), False, header_line + 1
+    return _table(
+        names,
+        rows,
+        has_header=has_header,
+        encoding=encoding,
+        form=form,
+        layout=_Layout(delimiter, skip_lines, comment, has_header, unit_rows),
+    )
+
+
+def _table(
+    names: list[str],
+    rows: list[list[str]],
+    *,
+    has_header: bool,
+    encoding: str,
+    form: str,
+    layout: _Layout,
+) -> Table:
+    names = [name.strip().removeprefix("\ufeff") for name in names]
+    notes = []
+    if not has_header:
+        shown_names = ", ".join(names[:_MAX_SHOWN_NAMES])
+        notes.append(f"no usable header line; the columns are named {shown_names}")
+    first_row = next((row for row in rows if row), [])
+    if len(first_row) == len(names) + 1 and first_row[0].isdigit() and first_row[-1]:
+        names = ["", *names]
+        notes.append("the rows begin with a row number that the header does not name")
+    fitting_rows = [
+        tuple(row) for row in rows if len(row) == len(names) and [*map(str.strip, row)] != names
+    ]
+    if not fitting_rows:
+        raise DataError(f"no row has as many cells as the header ({len(names)})")
+    broken_rows = sum(len(row) != len(names) for row in rows)
+    if broken_rows:
+        notes.append(f"{broken_rows} lines have another number of cells than the header")
+    csv_format = CsvFormat(
+        delimiter=layout.delimiter,
+        encoding=encoding,
+        comment=layout.comment,
+        skip_lines=layout.skip_lines,
+        names=() if has_header else tuple(names),
+        unit_rows=layout.unit_rows,
+    )
+    paths = tuple(escape_key(name) for name in names)
+    return Table(tuple(names), paths, tuple(fitting_rows), form, csv_format, notes=tuple(notes))
+
+
+def _has_doubled_names(names: Sequence[str]) -> bool:
+    stripped_names = [name.strip() for name in names if name.strip()]
+    return len(set(stripped_names)) < len(stripped_names)
+
+
+def _numbered_names(names: Sequence[str]) -> list[str]:
+    """Return distinct names; a name that occurs again gets a number, as pandas does it."""
+    distinct_names: list[str] = []
+    for position, name in enumerate(map(str.strip, names), start=1):
+        candidates = (name, *(f"{name}.{number}" for number in range(1, len(names))))
+        free_names = (text for text in candidates if text not in distinct_names)
+        distinct_names.append(next(free_names) if name else f"c{position}")
+    return distinct_names
+
+
+def _split(line: str, delimiter: str) -> list[str]:
+    if delimiter == SPACES:
+        return line.split()
+    try:
+        return next(csv.reader([line], delimiter=delimiter, skipinitialspace=delimiter != " "), [])
+    except csv.Error:
+        return []
+
+
+def _guess_delimiter(lines: Sequence[str]) -> str:
+    """Return the delimiter that splits most lines into the same, largest number of cells."""
+    sample = lines[:_SAMPLE_LINES]
+    scores = {
+        delimiter: _delimiter_score([_split(line, delimiter) for line in sample])
+        for delimiter in (*DELIMITERS, SPACES)
+    }
+    best = max(DELIMITERS, key=lambda delimiter: scores[delimiter])
+    return SPACES if scores[best] == 0 and scores[SPACES] > 0 else best
+
+
+def _delimiter_score(cells: Sequence[Sequence[str]]) -> int:
+    width = _usual_width(cells)
+    exact_rows = sum(len(row) == width for row in cells)
+    near_rows = sum(abs(len(row) - width) == 1 for row in cells)
+    return (width - 1) * (2 * exact_rows + near_rows)
+
+
+def _usual_width(cells: Sequence[Sequence[str]]) -> int:
+    """Return the most frequent number of cells in the second half of the lines."""
+    return Counter(len(row) for row in cells[len(cells) // 2 :]).most_common(1)[0][0]
+
+
+def _first_table_line(cells: Sequence[Sequence[str]], width: int) -> int:
+    """Return the index of the header, or of the first row if there is no header."""
+    for index, row in enumerate(cells[:_MAX_PREAMBLE_LINES]):
+        next_row = cells[index + 1] if index + 1 < len(cells) else row
+        lacks_index_name = (
+            len(row) == width - 1 and len(next_row) == width and next_row[0].isdigit()
+        )
+        if len(row) == width or lacks_index_name:
+            return index
+    return 0
+
+
+def _looks_like_row(cells: Sequence[str]) -> bool:
+    """Return whether a line has a number or a date and no name."""
+    texts = [cell.strip() for cell in cells if cell.strip()]
+    return bool(texts) and all(_NUMBER.fullmatch(text) or _DATE.fullmatch(text) for text in texts)
+
+
+def _count_unit_rows(rows: Sequence[Sequence[str]]) -> int:
+    """Return the number of lines after the header that have neither a number nor a date."""
+    count = 0
+    for row in rows[:_MAX_UNIT_ROWS]:
+        texts = [cell.strip() for cell in row]
+        if any(_NUMBER.fullmatch(text) or _DATE.fullmatch(text) for text in texts):
+            break
+        count += 1
+    has_row = len(rows) > count and any(_NUMBER.fullmatch(cell.strip()) for cell in rows[count])
+    return count if has_row else 0

@@ -1,0 +1,71 @@
+"""Infer a schema from the first rows of a file of any form."""
+
+import json
+from pathlib import Path
+
+from sensorwatch.common.errors import DataError
+from sensorwatch.common.files.arrow_file import read_first_rows
+from sensorwatch.common.files.opening import ARROW_FORMS, FileForm, file_form
+from sensorwatch.common.rows.request import json_elements
+from sensorwatch.common.rows.strict_parsing import decode_with_not_finite
+from sensorwatch.schema_inference.csv_layout_guess import read_csv_table
+from sensorwatch.schema_inference.inference import Inference, InferenceOptions, infer_table
+from sensorwatch.schema_inference.json_table import (
+    read_json_table,
+    refuse_several_rows_in_one_record,
+)
+from sensorwatch.schema_inference.table import Table
+from sensorwatch.schema_inference.text_sample import TextSample, read_text_sample
+
+_MAX_ROWS = 20_000
+
+
+def infer_file(path: Path, options: InferenceOptions | None = None) -> Inference:
+    """Infer a schema from a file. Raises DataError, which names the file, if that is impossible."""
+    try:
+        return infer_table(_read_table(path), options or InferenceOptions())
+    except DataError as error:
+        text = str(error)
+        raise DataError(text if text.startswith(str(path)) else f"{path}: {text}") from error
+
+
+def _read_table(path: Path) -> Table:
+    if file_form(path) in ARROW_FORMS:
+        return _read_arrow_table(path)
+    sample = read_text_sample(path)
+    compression = "" if sample.form is FileForm.TEXT else f", compressed with {sample.form}"
+    beginning = sample.content.lstrip()
+    if sample.encoding == "utf-8" and beginning.startswith((b"{", b"[", b'"{', b"\0")):
+        return _read_json(sample, compression)
+    mark_note = " with a byte order mark" if sample.has_mark else ""
+    form = f"CSV in {sample.encoding.upper()}{mark_note}{compression}"
+    encoding = "utf-8" if sample.has_mark else sample.encoding
+    return read_csv_table(sample.lines, encoding=encoding, form=form)
+
+
+def _read_json(sample: TextSample, compression: str) -> Table:
+    content = sample.content.lstrip()
+    if content.startswith(b"["):
+        try:
+            payloads = json_elements(content)
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"not a JSON array of rows: {error}") from error
+        refuse_several_rows_in_one_record([_decoded(payload) for payload in payloads[:1]])
+        return read_json_table(payloads[:_MAX_ROWS], form=f"a JSON array of rows{compression}")
+    if content.startswith(b"\0"):
+        return read_json_table([content.strip()], form="JSON in Schema Registry's frame")
+    lines = [line.encode("utf-8", "surrogateescape") for line in sample.lines if line.strip()]
+    return read_json_table(lines, form=f"JSON lines{compression}")
+
+
+def _decoded(payload: bytes) -> object:
+    try:
+        return decode_with_not_finite(payload)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _read_arrow_table(path: Path) -> Table:
+    """Return the first rows of a Parquet or Arrow file as texts."""
+    payloads = [json.dumps(row, default=str).encode() for row in read_first_rows(path, _MAX_ROWS)]
+    return read_json_table(payloads, form=str(file_form(path)))

@@ -1,0 +1,97 @@
+"""The rows of a JSON sample as a table; nested objects become paths."""
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from sensorwatch.common.errors import DataError
+from sensorwatch.common.rows.paths import escape_key
+from sensorwatch.common.rows.rejection import Fault
+from sensorwatch.common.rows.strict_parsing import decode
+from sensorwatch.schema_inference.table import Table
+
+_MAX_DEPTH = 8
+
+
+def read_json_table(payloads: Sequence[bytes], *, form: str) -> Table:
+    """Return the table of JSON payloads. Raises DataError if no payload is an object."""
+    decoded = [decode(payload) for payload in payloads]
+    records = [record for record in decoded if not isinstance(record, Fault)]
+    if not records:
+        faults = [record for record in decoded if isinstance(record, Fault)]
+        raise DataError(f"no row is a JSON object: {faults[0].detail if faults else 'it is empty'}")
+    refuse_several_rows_in_one_record(records[0])
+    names, paths = dict[str, int](), dict[str, str]()
+    flat_records = [dict(_flatten(record)) for record in records]
+    for record in flat_records:
+        for keys in record:
+            name = ".".join(keys)
+            names.setdefault(name, len(names))
+            paths.setdefault(name, ".".join(map(escape_key, keys)))
+    texts = frozenset(
+        ".".join(keys)
+        for record in flat_records
+        for keys, value in record.items()
+        if isinstance(value, str)
+    )
+    rows = []
+    for record in flat_records:
+        cells = [""] * len(names)
+        for keys, value in record.items():
+            cells[names[".".join(keys)]] = _cell(value)
+        rows.append(tuple(cells))
+    broken = len(decoded) - len(records)
+    notes = (f"{broken} of {len(decoded)} rows are not JSON objects",) if broken else ()
+    return Table(
+        tuple(names), tuple(paths.values()), tuple(rows), form, text_columns=texts, notes=notes
+    )
+
+
+def refuse_several_rows_in_one_record(record: object) -> None:
+    """Raise DataError, which names the format, if a record contains several rows."""
+    name = _several_rows_format(record)
+    if name is not None:
+        raise DataError(
+            f"this is {name}: one record contains several rows or one value per name. Such records "
+            "cannot be read yet; send one JSON object per row, with one field per signal"
+        )
+
+
+def _several_rows_format(record: Any) -> str | None:
+    if isinstance(record, list) and record and isinstance(record[0], dict):
+        return "SenML (RFC 8428)" if {"n", "bn"} & record[0].keys() else None
+    if not isinstance(record, Mapping):
+        return None
+    metrics = record.get("metrics")
+    if isinstance(metrics, list) and metrics and isinstance(metrics[0], dict):
+        if "fields" in metrics[0]:
+            return "a Telegraf batch"
+        if {"name", "value"} <= metrics[0].keys():
+            return "a Sparkplug payload"
+    return None
+
+
+def _flatten(
+    record: Mapping[str, Any], keys: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], object]]:
+    for key, value in record.items():
+        if isinstance(value, Mapping) and len(keys) < _MAX_DEPTH:
+            yield from _flatten(value, (*keys, key))
+        else:
+            yield (*keys, key), value
+
+
+def _cell(value: object) -> str:
+    match value:
+        case None:
+            return ""
+        case str():
+            return value
+        case bool():
+            return "true" if value else "false"
+        case float() if not math.isfinite(value):
+            return str(value)
+        case int() | float():
+            return repr(value)
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,89 @@
+"""Guess which column names the sensor, from how its values behave, and from its name."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from itertools import pairwise
+
+_KEY_NAME = re.compile(
+    r"(sensor|device|machine|asset|station|tag|host|unit|node|mote|meter|pump|engine|channel|thing"
+    r"|equipment|site|line|plant|serial|mac)?(id|no|nr|num|number|name|key|uid|uuid|eui)?"
+)
+_WEAK_NAMES = frozenset(
+    {"id", "key", "name", "no", "nr", "num", "number", "uid", "uuid", "unit", "line"}
+)
+_MAX_SENSORS_SHARE = 0.5
+_MIN_CYCLES = 3
+_MAX_ID_CHARACTERS = 200
+
+
+def suggests_key(name: str) -> bool:
+    """Return whether a column's name is one that ids of sensors usually have."""
+    plain_name = re.sub(r"[^a-z0-9]", "", name.lower().rpartition(".")[2])
+    return bool(plain_name) and _KEY_NAME.fullmatch(plain_name) is not None
+
+
+def is_key(name: str, cells: Sequence[str], times: Sequence[str]) -> bool:
+    """Return whether a column names the sensor of each row. `times`: the cells of the time."""
+    texts = [cell for cell in cells if cell]
+    distinct = Counter(texts)
+    if len(texts) < len(cells) or max(map(len, texts), default=0) > _MAX_ID_CHARACTERS:
+        return False
+    if any("." in text and not text.endswith(".0") and _is_number(text) for text in distinct):
+        return False  # measured numbers
+    if is_message_id(cells):
+        return False
+    are_numbers = all(_is_number(text) for text in distinct)
+    if suggests_key(name):
+        plain_name = re.sub(r"[^a-z0-9]", "", name.lower())
+        is_weak = plain_name in _WEAK_NAMES
+        return not (is_weak and len(distinct) == 1) or not are_numbers
+    if len(distinct) < 2 or len(distinct) > _MAX_SENSORS_SHARE * len(texts):
+        return False
+    if are_numbers and not all(_is_whole(text) for text in distinct):
+        return False
+    separates_equal_times = _separates_equal_times(cells, times)
+    if are_numbers:
+        return separates_equal_times or _is_cycle(texts)
+    return separates_equal_times or _changes_often(texts)
+
+
+def is_message_id(cells: Sequence[str]) -> bool:
+    """Return whether nearly every row has another value, as an id of a message has."""
+    return len(cells) > 3 and len(set(cells)) > 0.9 * len(cells)
+
+
+def _separates_equal_times(cells: Sequence[str], times: Sequence[str]) -> bool:
+    """Return whether rows of the same time nearly always have different values."""
+    repeated_times = len(times) - len(set(times))
+    if repeated_times < 0.3 * len(times):
+        return False
+    pairs = Counter(zip(times, cells, strict=True))
+    repeated_pairs = sum(count - 1 for count in pairs.values())
+    return repeated_pairs < 0.05 * repeated_times
+
+
+def _is_cycle(texts: Sequence[str]) -> bool:
+    """Return whether the values take turns in the same order again and again."""
+    period = len(set(texts))
+    if period < 2 or len(texts) < _MIN_CYCLES * period:
+        return False
+    repeats = sum(text == earlier for text, earlier in zip(texts[period:], texts, strict=False))
+    return period > 2 and repeats > 0.95 * (len(texts) - period)
+
+
+def _changes_often(texts: Sequence[str]) -> bool:
+    changes = sum(text != earlier for earlier, text in pairwise(texts))
+    return changes > 0.3 * len(texts)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_whole(text: str) -> bool:
+    return re.fullmatch(r"-?\d+(?:\.0+)?", text) is not None

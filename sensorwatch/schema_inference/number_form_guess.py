@@ -1,0 +1,28 @@
+"""Guess the decimal and thousands separators of the numbers in a table."""
+
+import re
+from collections.abc import Iterable
+
+# For each decimal and thousands separator, the numbers that no other form can explain.
+_GROUPED = {
+    (".", ","): re.compile(r"[+-]?\d{1,3}(?:,\d{3})+\.\d+|[+-]?\d{1,3}(?:,\d{3}){2,}"),
+    (",", "."): re.compile(r"[+-]?\d{1,3}(?:\.\d{3})+,\d+|[+-]?\d{1,3}(?:\.\d{3}){2,}"),
+}
+_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+(?:[eE][+-]?\d+)?(?:\s*[^\d\s,.][^\d,.]*)?")
+_DECIMAL_POINT = re.compile(r"[+-]?\d+\.\d+(?:[eE][+-]?\d+)?(?:\s*[^\d\s,.][^\d,.]*)?")
+_THREE_DIGITS = re.compile(r"[+-]?\d{1,3},\d{3}")
+
+
+def guess_separators(cells: Iterable[str], *, delimiter: str) -> tuple[str, str]:
+    """Return the decimal separator, and the thousands separator or an empty text."""
+    texts = set(cells)
+    for separators, pattern in _GROUPED.items():
+        if any(pattern.fullmatch(text) for text in texts):
+            return separators
+    commas = {text for text in texts if _DECIMAL_COMMA.fullmatch(text)}
+    points = {text for text in texts if _DECIMAL_POINT.fullmatch(text)}
+    if delimiter == ",":
+        # In a quoted cell of a file with commas, three digits after a comma are a group.
+        is_grouped = bool(commas) and all(_THREE_DIGITS.fullmatch(text) for text in commas)
+        return ".", "," if is_grouped else ""
+    return (",", "") if len(commas) > len(points) else (".", "")

@@ -1,0 +1,64 @@
+"""The first lines of a text file, with the guessed encoding."""
+
+import codecs
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from sensorwatch.common.files.opening import FileForm, file_form, open_data
+
+MAX_LINES = 20_000
+MAX_BYTES = 4 << 20
+_LINE_END = re.compile(r"\r\n|\r|\n")
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+_MIN_ZERO_SHARE = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class TextSample:
+    """The beginning of a text file."""
+
+    form: FileForm
+    """The compression of the file."""
+    encoding: str
+    has_mark: bool
+    """Whether a byte order mark shows the encoding."""
+    content: bytes
+    """The decompressed bytes, without a byte order mark."""
+    lines: tuple[str, ...]
+    """The lines without their ends; an incomplete last line of the sample is left out."""
+
+
+def read_text_sample(path: Path) -> TextSample:
+    """Return the beginning of a text file. Raises the errors of `open_data`."""
+    with open_data(path) as file:
+        content = file.read(MAX_BYTES + 1)
+    is_cut, content = len(content) > MAX_BYTES, content[:MAX_BYTES]
+    encoding, content, has_mark = _guess_encoding(content)
+    text = content.decode(encoding, errors="surrogateescape" if encoding == "utf-8" else "replace")
+    lines = _LINE_END.split(text)
+    if (is_cut or not lines[-1]) and len(lines) > 1:
+        lines.pop()
+    return TextSample(file_form(path), encoding, has_mark, content, tuple(lines[:MAX_LINES]))
+
+
+def _guess_encoding(content: bytes) -> tuple[str, bytes, bool]:
+    """Return the encoding, the content without a byte order mark, and whether there was a mark."""
+    for mark, encoding in _MARKS:
+        if content.startswith(mark):
+            return encoding, content.removeprefix(mark), True
+    half = max(1, len(content) // 2)
+    if content[1::2].count(0) > _MIN_ZERO_SHARE * half:
+        return "utf-16-le", content, False
+    if content[0::2].count(0) > _MIN_ZERO_SHARE * half:
+        return "utf-16-be", content, False
+    valid_text = content.decode("utf-8", errors="ignore")
+    has_invalid_bytes = len(valid_text.encode()) < len(content)
+    # A few invalid bytes are damage. If there is no valid character above ASCII either, the text is
+    # in another encoding, of which Windows-1252 is the most frequent.
+    is_other_encoding = has_invalid_bytes and valid_text.isascii() and b"\xff" not in content
+    return ("windows-1252" if is_other_encoding else "utf-8"), content, False

@@ -1,0 +1,188 @@
+"""A schema is inferred from files of each form, and the file is read with it."""
+
+import json
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pandas
+import pytest
+
+from sensorwatch.common.errors import DataError
+from sensorwatch.common.files.rows_of_file import read_batches
+from sensorwatch.common.rows.batches import join_batches
+from sensorwatch.common.rows.instants import format_instant
+from sensorwatch.common.rows.schema import Schema, schema_from_plain
+from sensorwatch.schema_inference.file_inference import infer_file
+from sensorwatch.schema_inference.inference import InferenceOptions
+from sensorwatch.schema_inference.schema_text import schema_text
+
+ROWS = 12
+
+
+def infer(path: Path, **options: object) -> Schema:
+    inference = infer_file(path, InferenceOptions(**options))  # type: ignore[arg-type]
+    return schema_from_plain(tomllib.loads(schema_text(inference, name="inferred")))
+
+
+def first_row(path: Path, schema: Schema) -> tuple[str, str, list[float]]:
+    """Return the time, the sensor and the values of the first row; no row may be rejected."""
+    readings, rejections = join_batches(read_batches(path, schema), schema)
+    assert rejections == []
+    return (
+        format_instant(int(readings.event_time[0])),
+        readings.sensor_ids[int(readings.sensor[0])],
+        readings.values[0].tolist(),
+    )
+
+
+def write(tmp_path: Path, text: str, encoding: str = "utf-8") -> Path:
+    path = tmp_path / "rows.dat"
+    path.write_bytes(text.encode(encoding))
+    return path
+
+
+def lines_of(header: str, row: str) -> str:
+    """Return a header and rows; in `row`, {minute} and {number} are replaced."""
+    rows = [row.format(minute=f"{number:02}", number=number) for number in range(ROWS)]
+    return "\n".join([header, *rows] if header else rows) + "\n"
+
+
+FIRST = "2024-01-01T00:00:00Z"
+FORMS = {
+    "decimal comma": (lines_of("Zeit;T;H", "13.01.2024 00:{minute};{number},5;5"), [0.5, 5.0]),
+    "two columns": (lines_of("Date;Time;V", "13/01/2024;00.{minute}.00;{number},5"), [0.5]),
+    "no header": (lines_of("", "2024-01-13 00:{minute}:00.5 {number}.5 7"), [0.5, 7.0]),
+    "preamble": (
+        "logger X\n\nserial,77\n" + lines_of("time,a,b", "2024-01-13 00:{minute}:00,{number}.5,1"),
+        [0.5, 1.0],
+    ),
+    "units": (
+        lines_of("time,a,b\nTS,Deg C,%", "2024-01-13 00:{minute}:00,{number}.5,1"),
+        [0.5, 1.0],
+    ),
+    "UTF-16": (lines_of("time\ta\tb", "2024-01-13 00:{minute}:00\t{number}.5\t1"), [0.5, 1.0]),
+    "doubled names": (lines_of("time,a,a", "2024-01-13 00:{minute}:00,{number}.5,1"), [0.5, 1.0]),
+    "cell units": (lines_of("time,a", "2024-01-13 00:{minute}:00,{number}.5 °C"), [0.5]),
+    "month names": (lines_of("time,a", "13-Jan-2024 00:{minute}:00,{number}.5"), [0.5]),
+    "12-hour clock": (lines_of("time,a", "01/13/2024 12:{minute} AM,{number}.5"), [0.5]),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_each_form_of_csv_is_understood(form: str, tmp_path: Path) -> None:
+    text, values = FORMS[form]
+    path = write(tmp_path, text, "utf-16" if form == "UTF-16" else "utf-8")
+
+    time, _, first_values = first_row(path, infer(path))
+
+    assert time[:16] == "2024-01-13T00:00"
+    assert first_values == values
+
+
+def test_thousands_are_read(tmp_path: Path) -> None:
+    path = write(tmp_path, lines_of("time,p", '2024-01-13 00:{minute}:00,"1,0{minute}.5"'))
+
+    assert first_row(path, infer(path))[2] == [1000.5]
+
+
+@pytest.mark.parametrize(
+    ("record", "values"),
+    [
+        ({"temp": 20.5, "hum": 50}, [20.5, 50.0]),
+        ({"data": {"temp": 20.5}, "PM2.5": 4}, [20.5, 4.0]),
+        ({"temp": "20.5", "hum": "50"}, [20.5, 50.0]),
+        ({"temp": 20.5, "on": True}, [20.5, 1.0]),
+    ],
+)
+@pytest.mark.parametrize("as_array", [False, True])
+def test_json_is_understood(
+    record: dict[str, object], values: list[float], as_array: bool, tmp_path: Path
+) -> None:
+    records = [
+        {"ts": 1_704_067_200 + 60 * row, "device": f"d{row % 2}"} | record for row in range(9)
+    ]
+    lines = "\n".join(json.dumps(row) for row in records)
+    path = write(tmp_path, json.dumps(records) if as_array else lines)
+
+    schema = infer(path)
+
+    assert schema.time.formats == ("epoch_s",)
+    assert first_row(path, schema) == (FIRST, "d0", values)
+
+
+def test_parquet_is_understood(tmp_path: Path) -> None:
+    path = tmp_path / "rows.parquet"
+    times = pandas.date_range("2024-01-01", periods=9, freq="min", tz="UTC")
+    pandas.DataFrame({"time": times, "temp": 20.5, "id": ["a", "b", "c"] * 3}).to_parquet(path)
+
+    assert first_row(path, infer(path)) == (FIRST, "a", [20.5])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            lines_of("time,s,metric,value", "2024-01-01 00:{minute}:00,s1,m{number},1"),
+            "pivot_table",
+        ),
+        (lines_of("Time,x", "00.{minute}.00,1"), "have no date"),
+        ('[{"bn":"urn:","n":"temp","v":21.5}]', "SenML"),
+        ('{"metrics":[{"fields":{"a":1},"timestamp":1704067200}]}', "Telegraf"),
+        ('{"timestamp":1704067200000,"metrics":[{"name":"a","value":1}]}', "Sparkplug"),
+        ("{", "no row is a JSON object"),
+        ("[{]", "not a JSON array"),
+    ],
+)
+def test_what_cannot_be_read_is_named(text: str, message: str, tmp_path: Path) -> None:
+    path = write(tmp_path, text)
+
+    with pytest.raises(DataError, match=message) as error:
+        infer_file(path)
+    assert str(error.value).startswith(str(path))
+
+
+def test_a_suspicious_value_is_asked_for_and_never_applied_silently(tmp_path: Path) -> None:
+    rows = [
+        f"2024-01-01 00:{row:02}:00,{-200 if row % 9 == 4 else 20 + row % 3}" for row in range(60)
+    ]
+    path = write(tmp_path, "time,temp\n" + "\n".join(rows) + "\n")
+
+    inference, schema = infer_file(path), infer(path)
+    answered_schema = infer(path, missing_values=("-200",))
+
+    assert any("--missing-value -200" in question for question in inference.questions)
+    assert schema.signals[0].missing_values == ()
+    assert answered_schema.signals[0].missing_values == (-200.0,)
+    readings, _ = join_batches(read_batches(path, answered_schema), answered_schema)
+    assert np.isnan(readings.values[:, 0]).sum() == 7
+
+
+@pytest.mark.parametrize(
+    ("ids", "is_key"),
+    [
+        ([1, 2, 3] * 20, True),
+        ([*range(60)], False),
+        ([row // 30 for row in range(60)], False),
+        ([row % 2 for row in range(60)], False),
+        ([(row * row) % 7 for row in range(60)], False),
+    ],
+)
+def test_an_id_is_recognised_by_how_it_behaves(
+    ids: list[int], is_key: bool, tmp_path: Path
+) -> None:
+    rows = [f"2024-01-01 00:{row:02}:00,{number},{row}.5" for row, number in enumerate(ids)]
+    path = write(tmp_path, "time,c,temp\n" + "\n".join(rows) + "\n")
+
+    assert (infer(path).key is not None) == is_key
+
+
+def test_ids_separate_rows_of_the_same_time(tmp_path: Path) -> None:
+    rows = [
+        f"2024-01-01 00:{minute:02}:00,{number},{minute}.5"
+        for minute in range(30)
+        for number in (4, 9)
+    ]
+    path = write(tmp_path, "time,c,temp\n" + "\n".join(rows) + "\n")
+
+    assert first_row(path, infer(path)) == (FIRST, "4", [0.5])
