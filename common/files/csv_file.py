@@ -4,7 +4,6 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
 
 from sensorwatch.common.errors import DataError
 from sensorwatch.common.files.csv_layout import (
@@ -80,7 +79,9 @@ def _read_batches(stream: io.BufferedReader, schema: Schema) -> Iterator[Batch]:
     yield from _batches_of(_rows_below(remaining_lines, names, schema), schema)
 
 
-def _read_chunks(stream: BinaryIO, reader: ChunkReader) -> Iterator[tuple[Batch, int, bytes]]:
+def _read_chunks(
+    stream: io.BufferedIOBase, reader: ChunkReader
+) -> Iterator[tuple[Batch, int, bytes]]:
     """Yield batches, their numbers of lines, and bytes that the kernel leaves to the csv module.
 
     Only the last item has such bytes. An unfinished line at the end of the file is among them.

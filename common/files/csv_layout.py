@@ -1,10 +1,10 @@
 """The lines of a CSV file: which of them are rows, and the names of the columns."""
 
 import csv
+import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
-from typing import BinaryIO
 
 from sensorwatch.common.errors import DataError
 from sensorwatch.common.rows.cells import cell_lines, cell_reader
@@ -51,7 +51,7 @@ class DataLines:
         self._lines = chain([line], self._lines)
 
 
-def text_lines(stream: BinaryIO) -> Iterator[str]:
+def text_lines(stream: io.BufferedIOBase) -> Iterator[str]:
     """Yield the lines of a stream of UTF-8 that has no carriage return inside a line.
 
     The stream is read only up to the end of the line.

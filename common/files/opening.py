@@ -8,8 +8,9 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
+from io import BufferedIOBase
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import cast
 
 from sensorwatch.common.errors import DataError
 
@@ -58,7 +59,7 @@ def file_form(path: Path) -> FileForm:
 
 
 @contextmanager
-def open_data(path: Path) -> Iterator[BinaryIO]:
+def open_data(path: Path) -> Iterator[BufferedIOBase]:
     """Open a text file to read its bytes, which are decompressed if the file is compressed.
 
     gzip, bzip2, xz, zstd and a zip archive of one file are decompressed. Raises DataError if the
@@ -76,20 +77,20 @@ def open_data(path: Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def _open_form(path: Path, form: FileForm) -> Iterator[BinaryIO]:
+def _open_form(path: Path, form: FileForm) -> Iterator[BufferedIOBase]:
     match form:
         case FileForm.TEXT:
             with path.open("rb") as file:
                 yield file
         case FileForm.GZIP:
             with gzip.open(path) as file:
-                yield cast("BinaryIO", file)
+                yield cast("BufferedIOBase", file)
         case FileForm.BZIP2:
             with bz2.open(path) as file:
-                yield cast("BinaryIO", file)
+                yield cast("BufferedIOBase", file)
         case FileForm.XZ:
             with lzma.open(path) as file:
-                yield cast("BinaryIO", file)
+                yield cast("BufferedIOBase", file)
         case FileForm.ZSTD:
             with _open_zstd(path) as file:
                 yield file
@@ -98,12 +99,12 @@ def _open_form(path: Path, form: FileForm) -> Iterator[BinaryIO]:
                 zipfile.ZipFile(path) as archive,
                 archive.open(_only_member(path, archive)) as file,
             ):
-                yield cast("BinaryIO", file)
+                yield cast("BufferedIOBase", file)
         case _:
             raise DataError(f"{path} is {form}; wanted a text file such as CSV or JSON lines")
 
 
-def _open_zstd(path: Path) -> BinaryIO:
+def _open_zstd(path: Path) -> BufferedIOBase:
     try:
         import zstandard
     except ImportError as error:
@@ -111,7 +112,7 @@ def _open_zstd(path: Path) -> BinaryIO:
             f"{path}: reading zstd needs the package zstandard, which is not installed; install "
             'it with `pip install ".[zstd]"` in the folder of this project'
         ) from error
-    return cast("BinaryIO", zstandard.open(path, "rb"))
+    return cast("BufferedIOBase", zstandard.open(path, "rb"))
 
 
 def _only_member(path: Path, archive: zipfile.ZipFile) -> zipfile.ZipInfo:

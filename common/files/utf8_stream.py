@@ -5,11 +5,10 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
 
 from sensorwatch.common.files.opening import open_data
 
-_BLOCK_BYTES = 1 << 16
+_BLOCK_BYTES = 1 << 18
 _ENCODING_OF_MARK = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16, whose mark is its beginning
@@ -19,7 +18,7 @@ _ENCODING_OF_MARK = (
 )
 
 
-def utf8_stream(source: BinaryIO, encoding: str) -> io.BufferedReader:
+def utf8_stream(source: io.BufferedIOBase, encoding: str) -> io.BufferedReader:
     """Return a stream of the text in `source` as UTF-8, without a byte order mark.
 
     `encoding`: encoding of a text without a byte order mark. A byte that the encoding cannot decode
@@ -51,13 +50,13 @@ def text_of(stream: io.BufferedReader) -> io.TextIOWrapper:
     return io.TextIOWrapper(stream, encoding="utf-8", errors="surrogateescape", newline="")
 
 
-def prefixed_stream(prefix: bytes, stream: BinaryIO) -> io.BufferedReader:
+def prefixed_stream(prefix: bytes, stream: io.BufferedIOBase) -> io.BufferedReader:
     """Return a stream of `prefix` and then the rest of `stream`."""
     return io.BufferedReader(_PrefixedStream(prefix, stream), _BLOCK_BYTES)
 
 
 class _PrefixedStream(io.RawIOBase):
-    def __init__(self, prefix: bytes, stream: BinaryIO) -> None:
+    def __init__(self, prefix: bytes, stream: io.BufferedIOBase) -> None:
         self._prefix = memoryview(prefix)
         self._stream = stream
 
@@ -65,17 +64,15 @@ class _PrefixedStream(io.RawIOBase):
         return True
 
     def readinto(self, buffer: "bytearray | memoryview") -> int:  # type: ignore[override]
-        block: bytes | memoryview
-        if self._prefix:
-            block, self._prefix = self._prefix[: len(buffer)], self._prefix[len(buffer) :]
-        else:
-            block = self._stream.read(len(buffer))
+        if not self._prefix:
+            return self._stream.readinto(buffer)
+        block, self._prefix = self._prefix[: len(buffer)], self._prefix[len(buffer) :]
         buffer[: len(block)] = block
         return len(block)
 
 
 class _TranscodedStream(io.RawIOBase):
-    def __init__(self, source: BinaryIO, encoding: str) -> None:
+    def __init__(self, source: io.BufferedIOBase, encoding: str) -> None:
         self._source = source
         self._decoder = codecs.getincrementaldecoder(encoding)(errors="surrogateescape")
         self._encoded = memoryview(b"")

@@ -24,6 +24,11 @@ from sensorwatch.common.rows.rejection import Fault, Rejection
 from sensorwatch.common.rows.schema import Schema, UnknownFields
 from sensorwatch.common.rows.strict_parsing import Fields, collect_rows
 
+_POINTS_FOR_COMMAS = bytes.maketrans(b",.", b".\1")
+"""For the kernel: a decimal comma becomes a point, and a point becomes a byte of no number.
+
+Ids and the texts for the strict parser are taken from the original bytes."""
+
 
 class ChunkReader:
     """Reads chunks of lines that share one header; see `chunk_reader`."""
@@ -38,6 +43,7 @@ class ChunkReader:
             time_kind=int(TIME_KIND_OF_FORMAT[schema.time.formats[0]]),
             naive_is_utc=schema.time.naive_zone == "UTC",
         )
+        self._has_decimal_comma = schema.csv.decimal == ","
         self._has_key_column = _key_name(schema) in names
 
     def read(self, chunk: bytes) -> tuple[Batch, int]:
@@ -45,7 +51,8 @@ class ChunkReader:
 
         Reading stops before a line that may continue in the next line; see `read_lines`.
         """
-        columns, bytes_taken = self._run_kernel(chunk)
+        plain_chunk = chunk.translate(_POINTS_FOR_COMMAS) if self._has_decimal_comma else chunk
+        columns, bytes_taken = self._run_kernel(plain_chunk)
         strict_lines = np.flatnonzero(columns.line_status == LineStatus.NEEDS_STRICT_PARSER)
         rows = self._read_strictly(chunk, columns, strict_lines)
         is_row = np.asarray([row is not None for row in rows], dtype=np.bool_)
@@ -152,8 +159,6 @@ def chunk_reader(schema: Schema, names: Sequence[str]) -> ChunkReader | None:
         and len(key_fields) <= 1
         and csv_format.delimiter != SPACES
         and csv_format.delimiter.isascii()
-        and csv_format.decimal == "."
-        and not csv_format.thousands
         and all(name in names for name in _required_names(schema))
         and not (unknown_names and schema.unknown_fields is UnknownFields.REJECT)
     )

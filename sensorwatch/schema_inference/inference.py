@@ -166,7 +166,12 @@ def _with_key(
         if column.kind in (ColumnKind.TEXT, ColumnKind.SIGNAL, ColumnKind.ROW_NUMBER)
         and not column.unit
         and not column.words
-        and is_key(column.name, table.cells(column.name), times)
+        and is_key(
+            column.name,
+            table.cells(column.name),
+            times,
+            are_numbers=column.kind is not ColumnKind.TEXT,
+        )
     ]
     questions = [
         f"{column.name!r} has another value in nearly every row, so it is no id of a sensor; "

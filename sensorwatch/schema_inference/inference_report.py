@@ -1,4 +1,4 @@
-"""Tells a person what the inference understood, and how the first rows are read."""
+"""The report of an inference: what was understood, and how the first rows are read."""
 
 from collections.abc import Iterator
 from itertools import islice

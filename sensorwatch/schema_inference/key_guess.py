@@ -12,6 +12,7 @@ _KEY_NAME = re.compile(
 _WEAK_NAMES = frozenset(
     {"id", "key", "name", "no", "nr", "num", "number", "uid", "uuid", "unit", "line"}
 )
+_WHOLE_NUMBER = re.compile(r"-?\d+(?:\.0+)?")
 _MAX_SENSORS_SHARE = 0.5
 _MIN_CYCLES = 3
 _MAX_ID_CHARACTERS = 200
@@ -23,29 +24,27 @@ def suggests_key(name: str) -> bool:
     return bool(plain_name) and _KEY_NAME.fullmatch(plain_name) is not None
 
 
-def is_key(name: str, cells: Sequence[str], times: Sequence[str]) -> bool:
-    """Return whether a column names the sensor of each row. `times`: the cells of the time."""
+def is_key(name: str, cells: Sequence[str], times: Sequence[str], *, are_numbers: bool) -> bool:
+    """Return whether a column names the sensor of each row.
+
+    `times`: the cells of the time. `are_numbers`: whether the cells are numbers.
+    """
     texts = [cell for cell in cells if cell]
-    distinct = Counter(texts)
+    distinct = set(texts)
     if len(texts) < len(cells) or max(map(len, texts), default=0) > _MAX_ID_CHARACTERS:
         return False
-    if any("." in text and not text.endswith(".0") and _is_number(text) for text in distinct):
-        return False  # measured numbers
+    if are_numbers and not all(_WHOLE_NUMBER.fullmatch(text) for text in distinct):
+        return False
     if is_message_id(cells):
         return False
-    are_numbers = all(_is_number(text) for text in distinct)
     if suggests_key(name):
         plain_name = re.sub(r"[^a-z0-9]", "", name.lower())
-        is_weak = plain_name in _WEAK_NAMES
-        return not (is_weak and len(distinct) == 1) or not are_numbers
+        return not are_numbers or plain_name not in _WEAK_NAMES or len(distinct) > 1
     if len(distinct) < 2 or len(distinct) > _MAX_SENSORS_SHARE * len(texts):
         return False
-    if are_numbers and not all(_is_whole(text) for text in distinct):
-        return False
-    separates_equal_times = _separates_equal_times(cells, times)
-    if are_numbers:
-        return separates_equal_times or _is_cycle(texts)
-    return separates_equal_times or _changes_often(texts)
+    if _separates_equal_times(cells, times):
+        return True
+    return _is_cycle(texts) if are_numbers else _changes_often(texts)
 
 
 def is_message_id(cells: Sequence[str]) -> bool:
@@ -75,15 +74,3 @@ def _is_cycle(texts: Sequence[str]) -> bool:
 def _changes_often(texts: Sequence[str]) -> bool:
     changes = sum(text != earlier for earlier, text in pairwise(texts))
     return changes > 0.3 * len(texts)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _is_whole(text: str) -> bool:
-    return re.fullmatch(r"-?\d+(?:\.0+)?", text) is not None

@@ -1,4 +1,4 @@
-"""A sample of rows as a table of texts, whatever the form of the file."""
+"""A sample of rows as a table of texts; files of all forms become such a table."""
 
 from dataclasses import dataclass, field
 

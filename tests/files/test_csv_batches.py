@@ -35,6 +35,7 @@ def a_schema(**changes: Any) -> Schema:
     return schema_from_plain(plain_schema | changes)
 
 
+UNIT_SIGNALS = [{"name": "x1", "unit": "C"}, {"name": "x2", "unit": "C"}]
 SCHEMAS = (
     a_schema(),
     a_schema(csv={"delimiter": ";"}),
@@ -45,16 +46,23 @@ SCHEMAS = (
     a_schema(key=None),
     a_schema(key={"field": "sensor_id"}),
     a_schema(context=[{"name": "note"}]),
+    a_schema(csv={"delimiter": ";", "decimal": ","}),
+    a_schema(csv={"delimiter": ";", "decimal": ",", "thousands": "."}),
+    a_schema(csv={"thousands": ","}),
+    a_schema(csv={"comment": "#", "unit_rows": 1}),
+    a_schema(defaults={"missing_values": [1, "x", "nan"], "missing": "hold_last"}),
+    a_schema(defaults={"numbers": "unit", "words": {"x": 1}}, signals=UNIT_SIGNALS),
 )
 
 valid_times = st.sampled_from(["2025-01-01T00:00:00Z", "2025-01-01 00:00:01", "1735689600000"])
 unusual_times = st.sampled_from(["", " ", "2025-01-01", "2025-02-30T00:00:00Z", "soon", "1e9", "ÿ"])
 sensor_names = st.sampled_from(
-    ["a", "b", "s-1", "007", "", " a", "a ", "ä", "x" * 201, "\x7f", "a\tb"]
+    ["a", "b", "s-1", "007", "17.0", "1,5", "# a", "", " a", "a ", "ä", "x" * 201, "\x7f", "a\tb"]
 )
 cell_texts = st.sampled_from(
     ["1", "-2.5", "0.1", "-0", "1e2", "3.141592653589793", "", " ", " 4", "5 ", "nan", "inf",
-     "1e39", "101", "x", "1_0", "٣", '"6"', '"7\n8"', "9\r", "\0", "+1", ".5", "6.", "1,5"]
+     "1e39", "101", "x", "1_0", "٣", '"6"', '"7\n8"', "9\r", "\0", "+1", ".5", "6.", "1,5",
+     "1.234,5", "1,234", "12.345.678", "2 C", "3C", "#", "17.0"]
 )  # fmt: skip
 well_formed_lines = st.tuples(
     valid_times, st.sampled_from("abc"), st.sampled_from(["1", "0.25"]), cell_texts, sensor_names

@@ -1,0 +1,100 @@
+"""Measures the reading of each form of a file beside pandas: python -m benchmarks.speed.file_forms.
+
+Prints nanoseconds of CPU time per row, the fastest of three runs each, and the ratio.
+"""
+
+import gzip
+import json
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from sensorwatch.common.files.rows_of_file import read_batches
+from sensorwatch.common.rows.schema import Schema, schema_from_plain
+
+ROWS = 100_000
+_NAMES = ("time", "id", "x1", "x2", "x3")
+
+
+class Form(NamedTuple):
+    """A form of a file, and how pandas reads it."""
+
+    name: str
+    content: bytes
+    schema: dict[str, Any]
+    read_with_pandas: Callable[[Path], object]
+
+
+def forms() -> Iterator[Form]:
+    """Yield the same rows in each form."""
+    values = np.random.default_rng(1).normal(size=(ROWS, 3)).round(4)
+    times = pd.date_range("2025-01-01", periods=ROWS, freq="s").strftime("%Y-%m-%d %H:%M:%S")
+    ids = [f"sensor-{row % 50:03}" for row in range(ROWS)]
+    rows = list(zip(times, ids, *values.T.tolist(), strict=True))
+    lines = [",".join(_NAMES), *(",".join(map(str, row)) for row in rows), ""]
+    plain = "\n".join(lines)
+    with_commas = plain.replace(",", ";").replace(".", ",")
+    records = "".join(json.dumps(dict(zip(_NAMES, row, strict=True))) + "\n" for row in rows)
+    semicolons = {"delimiter": ";", "decimal": ","}
+    yield Form("plain", plain.encode(), {}, _csv())
+    yield Form("gzip", gzip.compress(plain.encode()), {}, _csv(compression="gzip"))
+    yield Form("UTF-16", plain.encode("utf-16"), {}, _csv(encoding="utf-16"))
+    yield Form(
+        "decimal comma", with_commas.encode(), {"csv": semicolons}, _csv(sep=";", decimal=",")
+    )
+    yield Form("JSON lines", records.encode(), {}, lambda path: pd.read_json(path, lines=True))
+    local_time = {"time": {"field": "time", "naive_zone": "Europe/Berlin"}}
+    yield Form("local times", plain.encode(), local_time, _local_csv)
+    words = {"signals": [{"name": name, "words": {"on": 1}} for name in _NAMES[2:]]}
+    yield Form("declared words", plain.encode(), words, _csv())
+
+
+def _csv(**options: Any) -> Callable[[Path], object]:
+    return lambda path: pd.read_csv(path, parse_dates=["time"], **options)
+
+
+def _local_csv(path: Path) -> object:
+    frame = pd.read_csv(path, parse_dates=["time"])
+    return frame["time"].dt.tz_localize("Europe/Berlin", ambiguous="NaT", nonexistent="NaT")
+
+
+def _schema_of(form: Form) -> Schema:
+    base = {
+        "time": {"field": "time", "naive_zone": "UTC"},
+        "key": {"field": "id"},
+        "signals": [{"name": name} for name in _NAMES[2:]],
+    }
+    return schema_from_plain(base | form.schema)
+
+
+def _nanoseconds_per_row(read: Callable[[], object]) -> float:
+    times = []
+    for _ in range(4):  # the first run warms up
+        start_time = time.process_time()
+        read()
+        times.append(time.process_time() - start_time)
+    return 1e9 * min(times[1:]) / ROWS
+
+
+def main() -> None:
+    """Print one line per form."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "rows.dat"
+        for form in forms():
+            path.write_bytes(form.content)
+            schema = _schema_of(form)
+            own_time = _nanoseconds_per_row(lambda: list(read_batches(path, schema)))  # noqa: B023
+            pandas_time = _nanoseconds_per_row(lambda: form.read_with_pandas(path))  # noqa: B023
+            print(
+                f"{form.name:16}{own_time:8.0f} ns/row, pandas {pandas_time:8.0f} ns/row, "
+                f"pandas / sensorwatch {pandas_time / own_time:.2f}"
+            )
+
+
+if __name__ == "__main__":
+    main()
