@@ -12,10 +12,11 @@ from sensorwatch.common.rows.zones import load_zone
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 # A time by RFC 3339 section 5.6, and the spellings that loggers and databases write: a space
-# instead of the T, a decimal comma, an offset without a colon or of hours only, and UTC as a word.
+# instead of the T, no seconds, a decimal comma, an offset without a colon or of hours only, and UTC
+# as a word.
 # A time without a zone matches, too; such a time is valid if the schema has a `naive_zone`.
 _RFC3339 = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,20}))?"
+    r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,20}))?)?"
     r"( ?(?:[Zz]|UTC|GMT|[+-]\d\d(?::?\d\d)?))?",
     re.ASCII,
 )
@@ -91,7 +92,7 @@ def _parse_rfc3339(value: object, received: int | None, local_clock: "_LocalCloc
     if match is None:
         raise BadTime(f"found {short_repr(value)}, wanted RFC 3339 such as 2025-01-01T00:00:00Z")
     *number_texts, fraction_text, offset_text = match.groups()
-    year, month, day, hour, minute, second = map(int, number_texts)
+    year, month, day, hour, minute, second = (int(text or 0) for text in number_texts)
     is_end_of_day = (hour, minute, second) == (24, 0, 0)
     try:
         naive_time = datetime(year, month, day, 0 if is_end_of_day else hour, minute, second)  # noqa: DTZ001 - zone set below

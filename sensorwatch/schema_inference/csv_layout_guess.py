@@ -55,7 +55,9 @@ def read_csv_table(lines: Sequence[str], *, encoding: str = "utf-8", form: str =
     header_line = numbered_lines[first][0]
     skip_lines = header_line if first else 0
     names = header if has_header else [f"c{number}" for number in range(1, len(header) + 1)]
-    if _has_doubled_names(names):
+    if not has_header and comment:
+        names = _names_in_comment(lines[:header_line], comment, delimiter, len(names)) or names
+    if _has_doubled_names(names) or _has_nameless_time(names, rows):
         # The schema then names the columns, and the header is one of the skipped lines.
         names, has_header, skip_lines = _numbered_names(names), False, header_line + 1
     return _table(
@@ -86,6 +88,7 @@ def _table(
     if len(first_row) == len(names) + 1 and first_row[0].isdigit() and first_row[-1]:
         names = ["", *names]
         notes.append("the rows begin with a row number that the header does not name")
+    rows = [row[:-1] if len(row) == len(names) + 1 and not row[-1].strip() else row for row in rows]
     fitting_rows = [
         tuple(row) for row in rows if len(row) == len(names) and [*map(str.strip, row)] != names
     ]
@@ -106,6 +109,24 @@ def _table(
     return Table(tuple(names), paths, tuple(fitting_rows), form, csv_format, notes=tuple(notes))
 
 
+def _names_in_comment(
+    lines: Sequence[str], comment: str, delimiter: str, width: int
+) -> list[str] | None:
+    """Return the names in the last comment before the first row, or None if there are none."""
+    comments = [line.strip() for line in lines if line.lstrip().startswith(comment)]
+    if not comments:
+        return None
+    names = [name.strip() for name in _split(comments[-1].lstrip(comment + " "), delimiter)]
+    is_header = len(names) == width and all(names) and not _looks_like_row(names)
+    return names if is_header else None
+
+
+def _has_nameless_time(names: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+    """Return whether the first column has no name and contains times, as pandas writes an index."""
+    first_cell = next((row[0].strip() for row in rows if row), "")
+    return not names[0].strip() and _DATE.fullmatch(first_cell) is not None
+
+
 def _has_doubled_names(names: Sequence[str]) -> bool:
     stripped_names = [name.strip() for name in names if name.strip()]
     return len(set(stripped_names)) < len(stripped_names)
@@ -117,7 +138,8 @@ def _numbered_names(names: Sequence[str]) -> list[str]:
     for position, name in enumerate(map(str.strip, names), start=1):
         candidates = (name, *(f"{name}.{number}" for number in range(1, len(names))))
         free_names = (text for text in candidates if text not in distinct_names)
-        distinct_names.append(next(free_names) if name else f"c{position}")
+        nameless = "time" if position == 1 and "time" not in names else f"c{position}"
+        distinct_names.append(next(free_names) if name else nameless)
     return distinct_names
 
 
@@ -160,7 +182,8 @@ def _first_table_line(cells: Sequence[Sequence[str]], width: int) -> int:
         lacks_index_name = (
             len(row) == width - 1 and len(next_row) == width and next_row[0].isdigit()
         )
-        if len(row) == width or lacks_index_name:
+        has_open_end = len(row) == width - 1 and len(next_row) == width and not next_row[-1].strip()
+        if len(row) == width or lacks_index_name or has_open_end:
             return index
     return 0
 

@@ -13,7 +13,12 @@ from sensorwatch.schema_inference.column_guess import (
     classify_column,
 )
 from sensorwatch.schema_inference.csv_layout_guess import read_csv_table
-from sensorwatch.schema_inference.key_guess import is_key, is_message_id, suggests_key
+from sensorwatch.schema_inference.key_guess import (
+    is_key,
+    is_message_id,
+    need_each_other,
+    suggests_key,
+)
 from sensorwatch.schema_inference.long_form import refuse_long_form
 from sensorwatch.schema_inference.number_form_guess import guess_separators
 from sensorwatch.schema_inference.table import Table
@@ -184,6 +189,9 @@ def _with_key(
     if not candidates:
         return list(columns), questions
     key = min(candidates, key=lambda column: not suggests_key(column.name))
+    named = [column for column in candidates if suggests_key(column.name)]
+    if len(named) > 1 and need_each_other([table.cells(column.name) for column in named], times):
+        return [_as_key(column) if column in named else column for column in columns], questions
     others = [column.name for column in candidates if column is not key]
     if others:
         questions.append(

@@ -63,13 +63,18 @@ def _several_rows_format(record: Any) -> str | None:
         return "SenML (RFC 8428)" if {"n", "bn"} & record[0].keys() else None
     if not isinstance(record, Mapping):
         return None
+    lists = [
+        name
+        for name, value in record.items()
+        if isinstance(value, list) and value and isinstance(value[0], dict)
+    ]
     metrics = record.get("metrics")
     if isinstance(metrics, list) and metrics and isinstance(metrics[0], dict):
         if "fields" in metrics[0]:
             return "a Telegraf batch"
         if {"name", "value"} <= metrics[0].keys():
             return "a Sparkplug payload"
-    return None
+    return f"an object with a list of rows in {lists[0]!r}" if lists else None
 
 
 def _flatten(

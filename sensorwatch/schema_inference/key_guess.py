@@ -47,6 +47,14 @@ def is_key(name: str, cells: Sequence[str], times: Sequence[str], *, are_numbers
     return _is_cycle(texts) if are_numbers else _changes_often(texts)
 
 
+def need_each_other(columns: Sequence[Sequence[str]], times: Sequence[str]) -> bool:
+    """Return whether only all columns together separate the rows of the same time."""
+    joined_cells = ["\0".join(cells) for cells in zip(*columns, strict=True)]
+    return _separates_equal_times(joined_cells, times) and not any(
+        _separates_equal_times(cells, times) for cells in columns
+    )
+
+
 def is_message_id(cells: Sequence[str]) -> bool:
     """Return whether nearly every row has another value, as an id of a message has."""
     return len(cells) > 3 and len(set(cells)) > 0.9 * len(cells)

@@ -1,6 +1,7 @@
 """Guess the decimal and thousands separators of the numbers in a table."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 
 # For each decimal and thousands separator, the numbers that no other form can explain.
@@ -8,6 +9,10 @@ _GROUPED = {
     (".", ","): re.compile(r"[+-]?\d{1,3}(?:,\d{3})+\.\d+|[+-]?\d{1,3}(?:,\d{3}){2,}"),
     (",", "."): re.compile(r"[+-]?\d{1,3}(?:\.\d{3})+,\d+|[+-]?\d{1,3}(?:\.\d{3}){2,}"),
 }
+_SPACED = re.compile(
+    r"[+-]?\d{1,3}(?P<separator>[ '\u2019\u00a0\u202f])\d{3}"
+    r"(?:(?P=separator)\d{3})*(?P<fraction>[.,]\d+)?"
+)
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+(?:[eE][+-]?\d+)?(?:\s*[^\d\s,.][^\d,.]*)?")
 _DECIMAL_POINT = re.compile(r"[+-]?\d+\.\d+(?:[eE][+-]?\d+)?(?:\s*[^\d\s,.][^\d,.]*)?")
 _THREE_DIGITS = re.compile(r"[+-]?\d{1,3},\d{3}")
@@ -19,6 +24,11 @@ def guess_separators(cells: Iterable[str], *, delimiter: str) -> tuple[str, str]
     for separators, pattern in _GROUPED.items():
         if any(pattern.fullmatch(text) for text in texts):
             return separators
+    spaced = [match for text in texts if (match := _SPACED.fullmatch(text))]
+    if spaced:
+        fractions = "".join(match["fraction"] or "" for match in spaced)
+        separator = Counter(match["separator"] for match in spaced).most_common(1)[0][0]
+        return ("," if "," in fractions else "."), separator
     commas = {text for text in texts if _DECIMAL_COMMA.fullmatch(text)}
     points = {text for text in texts if _DECIMAL_POINT.fullmatch(text)}
     if delimiter == ",":

@@ -9,8 +9,11 @@ from sensorwatch.common.rows.rejection import short_printable
 from sensorwatch.schema_inference.table import Table
 from sensorwatch.schema_inference.time_format_guess import CLOCK_ONLY, TimeGuess, guess_time
 
-_TIME_NAMES = re.compile(r"time|date|\bts\b|^ts$|epoch|zeit|datum|fecha|heure", re.IGNORECASE)
-_EPOCH_NAMES = re.compile(r"seq|count|number", re.IGNORECASE)
+_TIME_NAMES = re.compile(
+    r"time|date|epoch|stamp|clock|utc|recorded|observed|zeit|datum|fecha|heure|hora|tijd"
+    r"|(?:^|[^a-z])(?:ts|t|at|dt|when)(?:[^a-z]|$)",
+    re.IGNORECASE,
+)
 _MAX_CELLS = 2_000
 _MAX_UNNAMED_COLUMNS = 40
 
@@ -58,16 +61,22 @@ def _candidates(table: Table) -> Iterator[tuple[str, ...]]:
 def _date_and_clock(table: Table, names: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Yield each pair of a column of dates and a column of times of day."""
     first_texts = {name: next((cell for cell in table.cells(name) if cell), "") for name in names}
-    clocks = [name for name, text in first_texts.items() if CLOCK_ONLY.fullmatch(text)]
+    clocks = [name for name, text in first_texts.items() if _is_clock(name, text)]
     dates = [
         name
         for name, text in first_texts.items()
         if name not in clocks
-        and re.fullmatch(r"\d{1,4}[-/. ][A-Za-z\d]{1,9}[-/. ]\d{1,4}", text) is not None
+        and re.fullmatch(r"\d{1,4}[-/. ][A-Za-z\d]{1,9}[-/. ]\d{1,4}|\d{8}", text) is not None
     ]
     for clock in clocks:
         for date in dates:
             yield date, clock
+
+
+def _is_clock(name: str, text: str) -> bool:
+    """Return whether a text is a time of day; 21.29 is one only if the name suggests a time."""
+    is_certain = ":" in text or text.count(".") == 2 or _TIME_NAMES.search(name) is not None
+    return is_certain and CLOCK_ONLY.fullmatch(text) is not None
 
 
 def _no_time_message(table: Table) -> str:
@@ -80,8 +89,8 @@ def _no_time_message(table: Table) -> str:
         name
         for name in table.names
         if name
-        and all(CLOCK_ONLY.fullmatch(cell) for cell in table.cells(name)[:20] if cell)
-        and any(table.cells(name)[:20])
+        and any(texts := [cell for cell in table.cells(name)[:20] if cell])
+        and all(_is_clock(name, text) for text in texts)
     ]
     if clocks:
         return (

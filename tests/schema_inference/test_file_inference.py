@@ -64,6 +64,20 @@ FORMS = {
     "UTF-16": (lines_of("time\ta\tb", "2024-01-13 00:{minute}:00\t{number}.5\t1"), [0.5, 1.0]),
     "doubled names": (lines_of("time,a,a", "2024-01-13 00:{minute}:00,{number}.5,1"), [0.5, 1.0]),
     "cell units": (lines_of("time,a", "2024-01-13 00:{minute}:00,{number}.5 °C"), [0.5]),
+    "spaces between digits": (
+        lines_of("time;a", "2024-01-13 00:{minute}:00;1 0{minute},5"),
+        [1000.5],
+    ),
+    "apostrophes between digits": (
+        lines_of("time;a", "2024-01-13 00:{minute}:00;1'0{minute}.5"),
+        [1000.5],
+    ),
+    "an index of times": (lines_of(",a", "2024-01-13 00:{minute}:00,{number}.5"), [0.5]),
+    "a header in a comment": (lines_of("#time,a", "2024-01-13 00:{minute}:00,{number}.5"), [0.5]),
+    "delimiters at the end": (lines_of("time,a", "2024-01-13 00:{minute}:00,{number}.5,"), [0.5]),
+    "no seconds": (lines_of("time,a", "2024-01-13T00:{minute}Z,{number}.5"), [0.5]),
+    "a compact date": (lines_of("d;c;a", "20240113;00:{minute}:00;{number}.5"), [0.5]),
+    "an epoch without a clear name": (lines_of("t,a", "17051040{minute},{number}.5"), [0.5]),
     "month names": (lines_of("time,a", "13-Jan-2024 00:{minute}:00,{number}.5"), [0.5]),
     "12-hour clock": (lines_of("time,a", "01/13/2024 12:{minute} AM,{number}.5"), [0.5]),
 }
@@ -131,6 +145,7 @@ def test_parquet_is_understood(tmp_path: Path) -> None:
         ('{"metrics":[{"fields":{"a":1},"timestamp":1704067200}]}', "Telegraf"),
         ('{"timestamp":1704067200000,"metrics":[{"name":"a","value":1}]}', "Sparkplug"),
         ("{", "no row is a JSON object"),
+        ('{"data":[{"time":1704067200,"a":1}]}', "list of rows in 'data'"),
         ("[{]", "not a JSON array"),
     ],
 )
@@ -175,6 +190,18 @@ def test_an_id_is_recognised_by_how_it_behaves(
     path = write(tmp_path, "time,c,temp\n" + "\n".join(rows) + "\n")
 
     assert (infer(path).key is not None) == is_key
+
+
+def test_an_id_may_have_two_parts(tmp_path: Path) -> None:
+    rows = [
+        f"2024-01-01 00:{minute:02}:00,L{line},P{pump},{minute}.5"
+        for minute in range(30)
+        for line in (1, 2)
+        for pump in (1, 2)
+    ]
+    path = write(tmp_path, "time,line,pump,temp\n" + "\n".join(rows) + "\n")
+
+    assert first_row(path, infer(path)) == (FIRST, "L1/P1", [0.5])
 
 
 def test_ids_separate_rows_of_the_same_time(tmp_path: Path) -> None:
