@@ -150,9 +150,10 @@ JSON_ROWS = [
         b"\n \r\n".join(json.dumps(row).encode() for row in JSON_ROWS),
         json.dumps(JSON_ROWS).encode(),
         json.dumps(JSON_ROWS, indent=2).encode(),
-        gzip.compress(json.dumps(JSON_ROWS).encode()),
+        gzip.compress(json.dumps(JSON_ROWS).encode(), mtime=0),
         "\ufeff".encode() + json.dumps(JSON_ROWS).encode(),
     ],
+    ids=["lines", "blank lines", "array", "indented array", "gzip", "byte order mark"],
 )
 def test_the_same_rows_are_read_from_json_lines_and_json_arrays(
     content: bytes, tmp_path: Path
@@ -267,12 +268,13 @@ def a_workbook(_: bytes) -> bytes:
         (many_files(PLAIN), "zip archive of 2 files"),
         (a_workbook(b""), "Excel workbook: save the sheet as CSV"),
         (b"\xd0\xcf\x11\xe0", "Excel workbook of an old version"),
-        (gzip.compress(PLAIN)[:-12], "damaged or incomplete"),
+        (gzip.compress(PLAIN, mtime=0)[:-12], "damaged or incomplete"),
         (PLAIN.replace(b"temp", b"t\xe9mp"), 'set encoding in [csv], for example "windows-1252"'),
         (PLAIN.decode().encode("utf-16-le"), "if it is UTF-16"),
         (b"[{]", "is not a JSON array of rows"),
         (b"", "is empty"),
     ],
+    ids=["zip", "xlsx", "xls", "cut gzip", "windows-1252", "UTF-16", "array", "empty"],
 )
 def test_a_file_that_cannot_be_read_is_named_with_the_remedy(
     content: bytes, message: str, tmp_path: Path
