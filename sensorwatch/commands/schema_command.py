@@ -76,7 +76,7 @@ def infer_command(
     """
     from sensorwatch.common.rows.schema import schema_from_plain
     from sensorwatch.schema_inference.file_inference import infer_file
-    from sensorwatch.schema_inference.inference import InferenceOptions
+    from sensorwatch.schema_inference.options import InferenceOptions
     from sensorwatch.schema_inference.inference_report import report_lines
     from sensorwatch.schema_inference.schema_text import schema_text
 

@@ -19,11 +19,17 @@ _ROW_NUMBER_NAMES = frozenset({"row", "index", "rowid", "record", "seq", "sequen
 _WORD_PAIRS = (
     *(("off", "on"), ("false", "true"), ("no", "yes"), ("closed", "open"), ("low", "high")),
     *(("stopped", "running"), ("inactive", "active"), ("n", "y"), ("f", "t"), ("idle", "busy")),
+    *(("disabled", "enabled"), ("down", "up"), ("stop", "run"), ("absent", "present")),
+    *(("aus", "ein"), ("falsch", "wahr"), ("nein", "ja"), ("zu", "auf"), ("geschlossen", "offen")),
+    *(("non", "oui"), ("faux", "vrai"), ("arrêt", "marche"), ("no", "sí"), ("no", "si")),
 )
 _NUMBER_WITH_UNIT = re.compile(r"([+-]?[\d.,]*\d(?:[eE][+-]?\d+)?)\s*([^\d\s.,+-][^\d]*)")
 _MIN_NUMERIC_SHARE = 0.9
 _MIN_SUSPICIOUS_NUMERIC_SHARE = 0.3
 _MIN_SENTINEL_ROWS = 20
+_MAX_SENTINELS = 3
+_TYPICAL_SENTINEL = re.compile(r"-?9{3,}(\.9+)?|-200|-32768|65535|-?1e\+?\d\d")
+_MIN_ROW_NUMBERS = 10
 
 
 class ColumnKind(StrEnum):
@@ -34,7 +40,8 @@ class ColumnKind(StrEnum):
     SIGNAL = "a signal"
     CONTEXT = "context"
     LABEL = "a label, not a measurement"
-    ROW_NUMBER = "a different value in every row"
+    ROW_NUMBER = "a number of the row"
+    MESSAGE_ID = "an id of a message, which no sensor has twice"
     TEXT = "text"
     MIXED = "numbers and other texts"
     UNITS = "numbers with several units"
@@ -46,6 +53,8 @@ class ColumnKind(StrEnum):
 
 LOST_NUMBERS = frozenset({ColumnKind.MIXED, ColumnKind.UNITS})
 """The kinds of columns that have numbers which cannot be read."""
+UNWANTED_SIGNALS = frozenset({ColumnKind.LABEL, ColumnKind.ROW_NUMBER})
+"""The kinds of columns with numbers that are left out, because they are no measurements."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +78,10 @@ class InferredColumn:
     """The numbers of words, if the cells are words."""
     missing_words: frozenset[str] = frozenset()
     """The missing words that occur in the cells."""
-    sentinel: tuple[float, int] | None = None
-    """A suspicious extreme value, and the number of cells that contain it."""
+    sentinels: tuple[tuple[float, int], ...] = ()
+    """Suspicious extreme values, each with the number of cells that contain it."""
     examples: tuple[str, ...] = ()
-    """The first cells that are not empty."""
+    """The first cells that are not empty, or one cell of each unit."""
 
 
 NumberReader = Callable[[object], object]
@@ -83,16 +92,21 @@ def classify_column(
     path: str,
     cells: Sequence[str],
     read_number: NumberReader,
+    *,
     missing_numbers: frozenset[float] = frozenset(),
+    is_signal: bool = False,
 ) -> InferredColumn:
-    """Return the kind and the statistics of a column that is neither the time nor the id."""
+    """Return the kind and the statistics of a column that is neither the time nor the id.
+
+    `is_signal`: the user says that the column is a measurement, so it is no label or row number.
+    """
     plain_name = re.sub(r"[^a-z0-9]", "", name.lower())
     texts = [cell for cell in cells if cell]
     examples = tuple(texts[:3])
     words = [text for text in texts if text.casefold() not in MISSING_WORDS]
     missing_words = frozenset(text for text in texts if text.casefold() in MISSING_WORDS)
     kind = _kind_by_name_and_presence(plain_name, name, texts, words)
-    if kind is not None:
+    if kind is not None and not (is_signal and kind in UNWANTED_SIGNALS):
         return InferredColumn(name, path, kind, len(cells), examples=examples)
     unit: str | None = ""
     word_numbers: tuple[tuple[str, int], ...] = ()
@@ -106,6 +120,8 @@ def classify_column(
             numbers = _numbers(number_texts, read_number)
         else:
             kind = _kind_without_numbers(words, numbers, number_texts)
+            if kind is ColumnKind.UNITS:
+                examples = _examples_of_units(words)
             return InferredColumn(name, path, kind, len(cells), examples=examples)
     if len(numbers) < _MIN_NUMERIC_SHARE * len(words):
         return InferredColumn(name, path, ColumnKind.MIXED, len(cells), examples=examples)
@@ -125,7 +141,7 @@ def classify_column(
         unit or "",
         word_numbers,
         missing_words,
-        _suspicious_extreme(valid_numbers),
+        _suspicious_extremes(valid_numbers),
         examples,
     )
 
@@ -145,7 +161,9 @@ def _kind_by_name_and_presence(
 
 def is_row_number(texts: Sequence[str]) -> bool:
     """Return whether the cells are whole numbers that rise by one from row to row."""
-    if len(texts) < 3 or not all(text.isascii() and text.isdigit() for text in texts):
+    if len(texts) < _MIN_ROW_NUMBERS or not all(
+        text.isascii() and text.isdigit() for text in texts
+    ):
         return False
     first = int(texts[0]) if len(texts[0]) < 19 else -1
     return all(text == str(first + step) for step, text in enumerate(texts))
@@ -162,6 +180,16 @@ def _common_unit(words: Sequence[str]) -> tuple[str | None, list[str]]:
     units = {match[2].strip() for match in matches}
     is_common = len(units) == 1 and len(matches) >= _MIN_NUMERIC_SHARE * len(words)
     return (units.pop() if is_common else None), [match[1] for match in matches]
+
+
+def _examples_of_units(words: Sequence[str]) -> tuple[str, ...]:
+    """Return the first cell of each of the first units."""
+    word_of_unit: dict[str, str] = {}
+    for word in words:
+        match = _NUMBER_WITH_UNIT.fullmatch(word)
+        if match is not None:
+            word_of_unit.setdefault(match[2].strip(), word)
+    return tuple(word_of_unit.values())[:3]
 
 
 def _word_numbers(words: Sequence[str]) -> tuple[tuple[str, int], ...]:
@@ -181,18 +209,31 @@ def _kind_without_numbers(
     return ColumnKind.MIXED if has_many_numbers else ColumnKind.TEXT
 
 
-def _suspicious_extreme(numbers: Sequence[float]) -> tuple[float, int] | None:
-    """Return a repeated extreme value that is far from all others, and how often it occurs."""
+def _suspicious_extremes(numbers: Sequence[float]) -> tuple[tuple[float, int], ...]:
+    """Return repeated extreme values that are far from all others, and how often each occurs."""
     counts = Counter(numbers)
     values = sorted(counts)
-    if len(numbers) < _MIN_SENTINEL_ROWS or len(values) < 3:
+    extremes: list[tuple[float, int]] = []
+    while len(numbers) >= _MIN_SENTINEL_ROWS and len(extremes) < _MAX_SENTINELS:
+        extreme = _suspicious_extreme(values, counts, len(numbers))
+        if extreme is None:
+            break
+        extremes.append((extreme, counts[extreme]))
+        values.remove(extreme)
+    return tuple(extremes)
+
+
+def _suspicious_extreme(values: list[float], counts: Counter[float], rows: int) -> float | None:
+    """Return an extreme of the sorted values that is far from all others, or None."""
+    if len(values) < 2:
         return None
     for extreme, nearest, other_end in (
         (values[0], values[1], values[-1]),
         (values[-1], values[-2], values[0]),
     ):
-        spread = abs(other_end - nearest)
-        is_far = abs(extreme - nearest) > 2 * spread
-        if is_far and counts[extreme] >= 2 and counts[extreme] < len(numbers) / 2:
-            return extreme, counts[extreme]
+        is_repeated = 2 <= counts[extreme] < rows / 2
+        is_typical = _TYPICAL_SENTINEL.fullmatch(f"{extreme:g}") is not None
+        is_far = abs(extreme - nearest) > 2 * abs(other_end - nearest)
+        if is_repeated and is_far and (len(values) > 2 or is_typical):
+            return extreme
     return None

@@ -30,8 +30,17 @@ class _Layout:
     unit_rows: int
 
 
-def read_csv_table(lines: Sequence[str], *, encoding: str = "utf-8", form: str = "") -> Table:
-    """Return the table of a CSV file's first lines. Raises DataError if there is none."""
+def read_csv_table(
+    lines: Sequence[str],
+    *,
+    encoding: str = "utf-8",
+    form: str = "CSV",
+    delimiter: str | None = None,
+) -> Table:
+    """Return the table of a CSV file's first lines. Raises DataError if there is none.
+
+    `delimiter`: the delimiter that the user gives.
+    """
     comment = "#" if any(line.startswith("#") for line in lines[:_MAX_PREAMBLE_LINES]) else ""
     numbered_lines = [
         (number, line.rstrip("\r\n"))
@@ -44,7 +53,8 @@ def read_csv_table(lines: Sequence[str], *, encoding: str = "utf-8", form: str =
     if len(numbered_lines) < 2:
         raise DataError(f"found {len(numbered_lines)} lines, wanted a header and at least one row")
     text_lines = [line for _, line in numbered_lines]
-    delimiter = separator[1] if separator else _guess_delimiter(text_lines)
+    if delimiter is None:
+        delimiter = separator[1] if separator else _guess_delimiter(text_lines)
     cells = [_split(line, delimiter) for _, line in numbered_lines]
     width = _usual_width(cells)
     first = _first_table_line(cells, width)
@@ -57,13 +67,14 @@ def read_csv_table(lines: Sequence[str], *, encoding: str = "utf-8", form: str =
     names = header if has_header else [f"c{number}" for number in range(1, len(header) + 1)]
     if not has_header and comment:
         names = _names_in_comment(lines[:header_line], comment, delimiter, len(names)) or names
-    if _has_doubled_names(names) or _has_nameless_time(names, rows):
+    doubled_names = _doubled_names(names)
+    if doubled_names or _has_nameless_time(names, rows):
         # The schema then names the columns, and the header is one of the skipped lines.
         names, has_header, skip_lines = _numbered_names(names), False, header_line + 1
     return _table(
         names,
         rows,
-        has_header=has_header,
+        header_note=_header_note(names, doubled_names, has_header=has_header),
         encoding=encoding,
         form=form,
         layout=_Layout(delimiter, skip_lines, comment, has_header, unit_rows),
@@ -74,16 +85,13 @@ def _table(
     names: list[str],
     rows: list[list[str]],
     *,
-    has_header: bool,
+    header_note: str,
     encoding: str,
     form: str,
     layout: _Layout,
 ) -> Table:
     names = [name.strip().removeprefix("\ufeff") for name in names]
-    notes = []
-    if not has_header:
-        shown_names = ", ".join(names[:_MAX_SHOWN_NAMES])
-        notes.append(f"no usable header line; the columns are named {shown_names}")
+    notes = [header_note] if header_note else []
     first_row = next((row for row in rows if row), [])
     if len(first_row) == len(names) + 1 and first_row[0].isdigit() and first_row[-1]:
         names = ["", *names]
@@ -102,7 +110,7 @@ def _table(
         encoding=encoding,
         comment=layout.comment,
         skip_lines=layout.skip_lines,
-        names=() if has_header else tuple(names),
+        names=() if layout.has_header else tuple(names),
         unit_rows=layout.unit_rows,
     )
     paths = tuple(escape_key(name) for name in names)
@@ -127,20 +135,37 @@ def _has_nameless_time(names: Sequence[str], rows: Sequence[Sequence[str]]) -> b
     return not names[0].strip() and _DATE.fullmatch(first_cell) is not None
 
 
-def _has_doubled_names(names: Sequence[str]) -> bool:
-    stripped_names = [name.strip() for name in names if name.strip()]
-    return len(set(stripped_names)) < len(stripped_names)
+def _doubled_names(names: Sequence[str]) -> list[str]:
+    counts = Counter(name.strip() for name in names if name.strip())
+    return [name for name, count in counts.items() if count > 1]
+
+
+def _header_note(names: Sequence[str], doubled_names: Sequence[str], *, has_header: bool) -> str:
+    if has_header:
+        return ""
+    shown_names = ", ".join(names[:_MAX_SHOWN_NAMES])
+    shown_names += ", ..." if len(names) > _MAX_SHOWN_NAMES else ""
+    if doubled_names:
+        shown_doubled = ", ".join(map(repr, doubled_names[:_MAX_SHOWN_NAMES]))
+        return (
+            f"the header has {shown_doubled} more than once, so the schema names the columns: "
+            f"{shown_names}"
+        )
+    return f"the columns have no names in the file; the schema names them: {shown_names}"
 
 
 def _numbered_names(names: Sequence[str]) -> list[str]:
     """Return distinct names; a name that occurs again gets a number, as pandas does it."""
-    distinct_names: list[str] = []
+    distinct_names = dict[str, None]()
+    next_number = Counter[str]()
     for position, name in enumerate(map(str.strip, names), start=1):
-        candidates = (name, *(f"{name}.{number}" for number in range(1, len(names))))
-        free_names = (text for text in candidates if text not in distinct_names)
-        nameless = "time" if position == 1 and "time" not in names else f"c{position}"
-        distinct_names.append(next(free_names) if name else nameless)
-    return distinct_names
+        base = name or ("time" if position == 1 and "time" not in names else f"c{position}")
+        distinct_name = base
+        while distinct_name in distinct_names:
+            next_number[base] += 1
+            distinct_name = f"{base}.{next_number[base]}"
+        distinct_names[distinct_name] = None
+    return list(distinct_names)
 
 
 def _split(line: str, delimiter: str) -> list[str]:

@@ -1,6 +1,7 @@
 """Infer a schema from the first rows of a file of any form."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from sensorwatch.common.errors import DataError
@@ -9,30 +10,41 @@ from sensorwatch.common.files.opening import ARROW_FORMS, FileForm, file_form
 from sensorwatch.common.rows.request import json_elements
 from sensorwatch.common.rows.strict_parsing import decode_with_not_finite
 from sensorwatch.schema_inference.csv_layout_guess import read_csv_table
-from sensorwatch.schema_inference.inference import Inference, InferenceOptions, infer_table
+from sensorwatch.schema_inference.inference import Inference, infer_table
 from sensorwatch.schema_inference.json_table import (
     read_json_table,
     refuse_several_rows_in_one_record,
 )
+from sensorwatch.schema_inference.long_form import LongForm
+from sensorwatch.schema_inference.options import InferenceOptions
 from sensorwatch.schema_inference.table import Table
 from sensorwatch.schema_inference.text_sample import TextSample, read_text_sample
 
 _MAX_ROWS = 20_000
+_ENCODING_QUESTION = (
+    "the text is not UTF-8 and is read as Windows-1252; if letters are wrong, --encoding names "
+    "another encoding"
+)
 
 
 def infer_file(path: Path, options: InferenceOptions | None = None) -> Inference:
-    """Infer a schema from a file. Raises DataError, which names the file, if that is impossible."""
+    """Infer a schema from a file. Raises DataError, which names the file, if that is impossible.
+
+    Raises LongForm, which is a DataError, if the rows are in long form.
+    """
+    options = options or InferenceOptions()
     try:
-        return infer_table(_read_table(path), options or InferenceOptions())
+        return infer_table(replace(_read_table(path, options), source=str(path)), options)
     except DataError as error:
         text = str(error)
-        raise DataError(text if text.startswith(str(path)) else f"{path}: {text}") from error
+        error_class = LongForm if isinstance(error, LongForm) else DataError
+        raise error_class(text if text.startswith(str(path)) else f"{path}: {text}") from error
 
 
-def _read_table(path: Path) -> Table:
+def _read_table(path: Path, options: InferenceOptions) -> Table:
     if file_form(path) in ARROW_FORMS:
         return _read_arrow_table(path)
-    sample = read_text_sample(path)
+    sample = read_text_sample(path, encoding=options.encoding)
     compression = "" if sample.form is FileForm.TEXT else f", compressed with {sample.form}"
     beginning = sample.content.lstrip()
     if sample.encoding == "utf-8" and beginning.startswith((b"{", b"[", b'"{', b"\0")):
@@ -40,7 +52,10 @@ def _read_table(path: Path) -> Table:
     mark_note = " with a byte order mark" if sample.has_mark else ""
     form = f"CSV in {sample.encoding.upper()}{mark_note}{compression}"
     encoding = "utf-8" if sample.has_mark else sample.encoding
-    return read_csv_table(sample.lines, encoding=encoding, form=form)
+    table = read_csv_table(sample.lines, encoding=encoding, form=form, delimiter=options.delimiter)
+    if options.encoding is None and encoding == "windows-1252":
+        return replace(table, questions=(_ENCODING_QUESTION,))
+    return table
 
 
 def _read_json(sample: TextSample, compression: str) -> Table:

@@ -9,9 +9,11 @@ from sensorwatch.common.errors import DataError
 from sensorwatch.common.rows.paths import escape_key
 from sensorwatch.common.rows.rejection import Fault
 from sensorwatch.common.rows.strict_parsing import decode
-from sensorwatch.schema_inference.table import Table
+from sensorwatch.schema_inference.table import MAX_CELLS, Table
 
 _MAX_DEPTH = 8
+
+_Keys = tuple[str, ...]
 
 
 def read_json_table(payloads: Sequence[bytes], *, form: str) -> Table:
@@ -22,30 +24,46 @@ def read_json_table(payloads: Sequence[bytes], *, form: str) -> Table:
         faults = [record for record in decoded if isinstance(record, Fault)]
         raise DataError(f"no row is a JSON object: {faults[0].detail if faults else 'it is empty'}")
     refuse_several_rows_in_one_record(records[0])
-    names, paths = dict[str, int](), dict[str, str]()
-    flat_records = [dict(_flatten(record)) for record in records]
-    for record in flat_records:
-        for keys in record:
-            name = ".".join(keys)
-            names.setdefault(name, len(names))
-            paths.setdefault(name, ".".join(map(escape_key, keys)))
+    position_of_keys = dict[_Keys, int]()
+    found_names = set[str]()
+    flat_records: list[dict[_Keys, object]] = []
+    for record in records:
+        flat_record = dict(_flatten(record))
+        # A key "a.b" and a key "b" in an object "a" have the same name; the first one is used.
+        new_keys = [
+            keys
+            for keys in flat_record
+            if keys not in position_of_keys and ".".join(keys) not in found_names
+        ]
+        if flat_records and (len(position_of_keys) + len(new_keys)) * len(flat_records) > MAX_CELLS:
+            break
+        for keys in new_keys:
+            position_of_keys[keys] = len(position_of_keys)
+            found_names.add(".".join(keys))
+        flat_records.append(flat_record)
     texts = frozenset(
         ".".join(keys)
         for record in flat_records
         for keys, value in record.items()
         if isinstance(value, str)
     )
-    rows = []
-    for record in flat_records:
-        cells = [""] * len(names)
-        for keys, value in record.items():
-            cells[names[".".join(keys)]] = _cell(value)
-        rows.append(tuple(cells))
     broken = len(decoded) - len(records)
-    notes = (f"{broken} of {len(decoded)} rows are not JSON objects",) if broken else ()
     return Table(
-        tuple(names), tuple(paths.values()), tuple(rows), form, text_columns=texts, notes=notes
+        names=tuple(".".join(keys) for keys in position_of_keys),
+        paths=tuple(".".join(map(escape_key, keys)) for keys in position_of_keys),
+        rows=tuple(_row(record, position_of_keys) for record in flat_records),
+        form=form,
+        text_columns=texts,
+        notes=(f"{broken} of {len(decoded)} rows are not JSON objects",) if broken else (),
     )
+
+
+def _row(record: Mapping[_Keys, object], position_of_keys: Mapping[_Keys, int]) -> tuple[str, ...]:
+    cells = [""] * len(position_of_keys)
+    for keys, value in record.items():
+        if keys in position_of_keys:
+            cells[position_of_keys[keys]] = _cell(value)
+    return tuple(cells)
 
 
 def refuse_several_rows_in_one_record(record: object) -> None:
@@ -77,9 +95,7 @@ def _several_rows_format(record: Any) -> str | None:
     return f"an object with a list of rows in {lists[0]!r}" if lists else None
 
 
-def _flatten(
-    record: Mapping[str, Any], keys: tuple[str, ...] = ()
-) -> Iterator[tuple[tuple[str, ...], object]]:
+def _flatten(record: Mapping[str, Any], keys: _Keys = ()) -> Iterator[tuple[_Keys, object]]:
     for key, value in record.items():
         if isinstance(value, Mapping) and len(keys) < _MAX_DEPTH:
             yield from _flatten(value, (*keys, key))

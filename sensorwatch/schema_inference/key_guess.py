@@ -2,8 +2,10 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
+
+import numpy as np
 
 _KEY_NAME = re.compile(
     r"(sensor|device|machine|asset|station|tag|host|unit|node|mote|meter|pump|engine|channel|thing"
@@ -12,22 +14,42 @@ _KEY_NAME = re.compile(
 _WEAK_NAMES = frozenset(
     {"id", "key", "name", "no", "nr", "num", "number", "uid", "uuid", "unit", "line"}
 )
-_WHOLE_NUMBER = re.compile(r"-?\d+(?:\.0+)?")
+_CALENDAR_NAME = re.compile(
+    r"(hour|minute|second|day|weekday|week|month|quarter|year|season|shift|stunde|tag|monat|jahr)"
+    r"(of(the)?(day|week|month|year|hour))?"
+)
+_STATE_WORDS = frozenset(
+    {"on", "off", "open", "closed", "auto", "manual", "enabled", "disabled", "ok", "nok", "good"}
+    | {"bad", "error", "fault", "alarm", "normal", "warning", "running", "stopped", "idle", "busy"}
+    | {"true", "false", "yes", "no", "high", "low", "up", "down", "active", "inactive", "standby"}
+)
+_WHOLE_NUMBER = re.compile(r"-?\d{1,18}(?:\.0+)?")
 _MAX_SENSORS_SHARE = 0.5
 _MIN_CYCLES = 3
 _MAX_ID_CHARACTERS = 200
+_MIN_LEVEL_SHARE = 0.8
+_MAX_LEVEL_ROWS = 2_000
+_MAX_LEVEL_COLUMNS = 20
 
 
 def suggests_key(name: str) -> bool:
     """Return whether a column's name is one that ids of sensors usually have."""
-    plain_name = re.sub(r"[^a-z0-9]", "", name.lower().rpartition(".")[2])
+    plain_name = _plain(name.rpartition(".")[2])
     return bool(plain_name) and _KEY_NAME.fullmatch(plain_name) is not None
 
 
-def is_key(name: str, cells: Sequence[str], times: Sequence[str], *, are_numbers: bool) -> bool:
+def is_key(
+    name: str,
+    cells: Sequence[str],
+    times: Sequence[str],
+    *,
+    are_numbers: bool,
+    signals: Sequence[Sequence[float]] = (),
+) -> bool:
     """Return whether a column names the sensor of each row.
 
-    `times`: the cells of the time. `are_numbers`: whether the cells are numbers.
+    `times`: the cells of the time. `are_numbers`: whether the cells are numbers. `signals`: the
+    numbers of the other columns, NaN if a cell has none.
     """
     texts = [cell for cell in cells if cell]
     distinct = set(texts)
@@ -38,20 +60,23 @@ def is_key(name: str, cells: Sequence[str], times: Sequence[str], *, are_numbers
     if is_message_id(cells):
         return False
     if suggests_key(name):
-        plain_name = re.sub(r"[^a-z0-9]", "", name.lower())
-        return not are_numbers or plain_name not in _WEAK_NAMES or len(distinct) > 1
-    if len(distinct) < 2 or len(distinct) > _MAX_SENSORS_SHARE * len(texts):
+        return not are_numbers or _plain(name) not in _WEAK_NAMES or len(distinct) > 1
+    if not 2 <= len(distinct) <= _MAX_SENSORS_SHARE * len(texts):
         return False
-    if _separates_equal_times(cells, times):
+    if separates_equal_times(cells, times):
         return True
-    return _is_cycle(texts) if are_numbers else _changes_often(texts)
+    if _CALENDAR_NAME.fullmatch(_plain(name)) or _are_states(distinct):
+        return False
+    if _is_cycle(texts, min_period=3 if are_numbers else 2):
+        return True
+    return changes_often(texts) and _levels_differ(texts, signals)
 
 
 def need_each_other(columns: Sequence[Sequence[str]], times: Sequence[str]) -> bool:
     """Return whether only all columns together separate the rows of the same time."""
     joined_cells = ["\0".join(cells) for cells in zip(*columns, strict=True)]
-    return _separates_equal_times(joined_cells, times) and not any(
-        _separates_equal_times(cells, times) for cells in columns
+    return separates_equal_times(joined_cells, times) and not any(
+        separates_equal_times(cells, times) for cells in columns
     )
 
 
@@ -60,7 +85,7 @@ def is_message_id(cells: Sequence[str]) -> bool:
     return len(cells) > 3 and len(set(cells)) > 0.9 * len(cells)
 
 
-def _separates_equal_times(cells: Sequence[str], times: Sequence[str]) -> bool:
+def separates_equal_times(cells: Sequence[str], times: Sequence[str]) -> bool:
     """Return whether rows of the same time nearly always have different values."""
     repeated_times = len(times) - len(set(times))
     if repeated_times < 0.3 * len(times):
@@ -70,15 +95,47 @@ def _separates_equal_times(cells: Sequence[str], times: Sequence[str]) -> bool:
     return repeated_pairs < 0.05 * repeated_times
 
 
-def _is_cycle(texts: Sequence[str]) -> bool:
-    """Return whether the values take turns in the same order again and again."""
-    period = len(set(texts))
-    if period < 2 or len(texts) < _MIN_CYCLES * period:
-        return False
-    repeats = sum(text == earlier for text, earlier in zip(texts[period:], texts, strict=False))
-    return period > 2 and repeats > 0.95 * (len(texts) - period)
+def may_be_key(cells: Sequence[str]) -> bool:
+    """Return whether texts change from row to row as ids do, but could also be states."""
+    distinct = set(cells)
+    is_repeated = 2 <= len(distinct) <= _MAX_SENSORS_SHARE * len(cells)
+    return is_repeated and "" not in distinct and changes_often(cells) and not _are_states(distinct)
 
 
-def _changes_often(texts: Sequence[str]) -> bool:
+def changes_often(texts: Sequence[str]) -> bool:
+    """Return whether many rows have another value than the row before."""
     changes = sum(text != earlier for earlier, text in pairwise(texts))
     return changes > 0.3 * len(texts)
+
+
+def _are_states(distinct: Iterable[str]) -> bool:
+    return all(text.casefold() in _STATE_WORDS for text in distinct)
+
+
+def _is_cycle(texts: Sequence[str], *, min_period: int) -> bool:
+    """Return whether the values take turns in the same order again and again."""
+    period = len(set(texts))
+    if period < min_period or len(texts) < _MIN_CYCLES * period:
+        return False
+    repeats = sum(text == earlier for text, earlier in zip(texts[period:], texts, strict=False))
+    return repeats > 0.95 * (len(texts) - period)
+
+
+def _levels_differ(texts: Sequence[str], signals: Sequence[Sequence[float]]) -> bool:
+    """Return whether the mean per id explains most of the variance of a signal."""
+    _, group = np.unique(np.asarray(texts[:_MAX_LEVEL_ROWS]), return_inverse=True)
+    for signal in signals[:_MAX_LEVEL_COLUMNS]:
+        values = np.asarray(signal[:_MAX_LEVEL_ROWS])
+        valid = np.isfinite(values) & (np.abs(values) < 1e100)
+        values, groups = values[valid], group[valid]
+        if len(values) < 20 or not values.var() > 0:
+            continue
+        counts = np.bincount(groups)
+        means = np.bincount(groups, values) / np.maximum(counts, 1)
+        if (means[groups] - values.mean()).var() > _MIN_LEVEL_SHARE * values.var():
+            return True
+    return False
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from sensorwatch.common.rows.csv_format import CsvFormat
 from sensorwatch.schema_inference.column_guess import ColumnKind, InferredColumn
 from sensorwatch.schema_inference.inference import Inference
+from sensorwatch.schema_inference.number_text import number_text
 
 _USED_KINDS = (ColumnKind.TIME, ColumnKind.KEY, ColumnKind.SIGNAL, ColumnKind.CONTEXT)
 
@@ -32,9 +33,7 @@ def _header_lines(inference: Inference, name: str) -> Iterator[str]:
 
 
 def _time_lines(inference: Inference) -> Iterator[str]:
-    paths = [
-        inference.table.paths[inference.table.names.index(name)] for name in inference.time_names
-    ]
+    paths = [inference.table.path_of(name) for name in inference.time_names]
     yield "[time]"
     yield f"field = {_toml(paths[0] if len(paths) == 1 else paths)}"
     if inference.time.alternative:
@@ -63,7 +62,7 @@ def _default_lines(inference: Inference) -> Iterator[str]:
     if has_missing:
         yield 'missing = "hold_last"            # or "reject": rows with missing values'
     if inference.missing_values:
-        yield f"missing_values = {_toml([_number_or_text(v) for v in inference.missing_values])}"
+        yield f"missing_values = {_missing_values(inference.missing_values)}"
 
 
 def _column_blocks(inference: Inference) -> Iterator[Iterator[str]]:
@@ -84,17 +83,19 @@ def _column_lines(table: str, column: InferredColumn, inference: Inference) -> I
     yield f"name = {_toml(column.name)}"
     if column.path != column.name:
         yield f"field = {_toml(column.path)}"
-    yield f"# observed {column.low:g} to {column.high:g}; min and max reject impossible values"
+    low, high = number_text(column.low), number_text(column.high)
+    yield f"# observed {low} to {high}; min and max reject impossible values"
     if column.low == column.high:
         yield "# it never changed in these rows, so a model learns nothing from it"
     if column.missing:
         yield f"# {column.missing} of {column.cells} cells are missing"
     if column.invalid:
         yield f"# {column.invalid} of {column.cells} cells are no number; such rows are rejected"
-    if column.sentinel is not None:
-        value, count = column.sentinel
-        yield f"# {value:g} occurs {count} times, far from all other values; if it means missing:"
-        yield f"# missing_values = [{value:g}]"
+    if column.sentinels:
+        numbers = [number_text(value) for value, _ in column.sentinels]
+        values = _missing_values([*inference.missing_values, *numbers])
+        yield f"# far from all other values: {', '.join(numbers)}; if this means missing:"
+        yield f"# missing_values = {values}"
     if column.unit:
         yield f'numbers = "unit"\nunit = {_toml(column.unit)}'
     elif column.name in inference.table.text_columns and not column.words:
@@ -108,7 +109,7 @@ def _unused_and_csv(inference: Inference) -> Iterator[str]:
     unused_columns = [column for column in inference.columns if column.kind not in _USED_KINDS]
     for column in unused_columns:
         yield f"# not used: {_toml(column.name)}, {column.kind}"
-    if inference.table.text_columns:
+    if inference.table.is_json:
         return
     if unused_columns:
         yield ""
@@ -117,6 +118,10 @@ def _unused_and_csv(inference: Inference) -> Iterator[str]:
     for key, value in csv_format.model_dump(mode="json").items():
         if key == "delimiter" or (value != getattr(default, key) and value != []):
             yield f"{key} = {_toml(value)}"
+
+
+def _missing_values(texts: Sequence[str]) -> str:
+    return _toml([_number_or_text(text) for text in texts])
 
 
 def _number_or_text(text: str) -> float | int | str:

@@ -1,8 +1,12 @@
 """A sample of rows as a table of texts; files of all forms become such a table."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from sensorwatch.common.rows.csv_format import CsvFormat
+
+MAX_CELLS = 4_000_000
+"""A table has at most as many cells, whatever the form of the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +25,31 @@ class Table:
     """The names of the columns with texts in JSON, in which a number is a text."""
     notes: tuple[str, ...] = ()
     """What a person should know about the form of the file."""
+    questions: tuple[str, ...] = ()
+    """Doubtful choices about the form, each with the option that decides it."""
+    source: str = "rows.csv"
+    """The path of the file."""
+    columns: tuple[Sequence[str], ...] = field(init=False, repr=False, compare=False)
+    """The cells of each column, without spaces around them."""
+    _position_of_name: dict[str, int] = field(init=False, repr=False, compare=False)
 
-    def cells(self, name: str) -> list[str]:
-        """Return the cells of a column, without spaces around them."""
-        column = self.names.index(name)
-        return [row[column].strip() for row in self.rows]
+    def __post_init__(self) -> None:
+        columns = tuple(
+            [cell.strip() for cell in column] for column in zip(*self.rows, strict=True)
+        )
+        positions = {name: position for position, name in reversed([*enumerate(self.names)])}
+        object.__setattr__(self, "columns", columns or tuple([] for _ in self.names))
+        object.__setattr__(self, "_position_of_name", positions)
+
+    @property
+    def is_json(self) -> bool:
+        """Whether the rows are JSON objects or rows of a Parquet or Arrow file."""
+        return not self.form.startswith("CSV")
+
+    def cells(self, name: str) -> Sequence[str]:
+        """Return the cells of a column. If several columns have the name, the first is returned."""
+        return self.columns[self._position_of_name[name]]
+
+    def path_of(self, name: str) -> str:
+        """Return the path of a column's field."""
+        return self.paths[self._position_of_name[name]]

@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from sensorwatch.common.errors import DataError
 from sensorwatch.common.files.opening import FileForm, file_form, open_data
 
 MAX_LINES = 20_000
@@ -33,12 +34,17 @@ class TextSample:
     """The lines without their ends; an incomplete last line of the sample is left out."""
 
 
-def read_text_sample(path: Path) -> TextSample:
-    """Return the beginning of a text file. Raises the errors of `open_data`."""
+def read_text_sample(path: Path, *, encoding: str | None = None) -> TextSample:
+    """Return the beginning of a text file.
+
+    `encoding`: the encoding that the user gives; a byte order mark takes precedence. Raises the
+    errors of `open_data`, and DataError if there is no such encoding.
+    """
     with open_data(path) as file:
         content = file.read(MAX_BYTES + 1)
     is_cut, content = len(content) > MAX_BYTES, content[:MAX_BYTES]
-    encoding, content, has_mark = _guess_encoding(content)
+    guessed_encoding, content, has_mark = _guess_encoding(content, is_cut=is_cut)
+    encoding = guessed_encoding if has_mark or encoding is None else _known_encoding(encoding)
     text = content.decode(encoding, errors="surrogateescape" if encoding == "utf-8" else "replace")
     lines = _LINE_END.split(text)
     if (is_cut or not lines[-1]) and len(lines) > 1:
@@ -46,7 +52,16 @@ def read_text_sample(path: Path) -> TextSample:
     return TextSample(file_form(path), encoding, has_mark, content, tuple(lines[:MAX_LINES]))
 
 
-def _guess_encoding(content: bytes) -> tuple[str, bytes, bool]:
+def _known_encoding(name: str) -> str:
+    try:
+        codecs.lookup(name)
+        "".encode(name)
+    except (LookupError, ValueError) as error:
+        raise DataError(f"no encoding {name!r}; wanted one such as windows-1252") from error
+    return name
+
+
+def _guess_encoding(content: bytes, *, is_cut: bool) -> tuple[str, bytes, bool]:
     """Return the encoding, the content without a byte order mark, and whether there was a mark."""
     for mark, encoding in _MARKS:
         if content.startswith(mark):
@@ -56,8 +71,10 @@ def _guess_encoding(content: bytes) -> tuple[str, bytes, bool]:
         return "utf-16-le", content, False
     if content[0::2].count(0) > _MIN_ZERO_SHARE * half:
         return "utf-16-be", content, False
-    valid_text = content.decode("utf-8", errors="ignore")
-    has_invalid_bytes = len(valid_text.encode()) < len(content)
+    # If the sample ends inside of a character, its bytes are not damaged.
+    complete_content = content[:-3] if is_cut else content
+    valid_text = complete_content.decode("utf-8", errors="ignore")
+    has_invalid_bytes = len(valid_text.encode()) < len(complete_content)
     # A few invalid bytes are damage. If there is no valid character above ASCII either, the text is
     # in another encoding, of which Windows-1252 is the most frequent.
     is_other_encoding = has_invalid_bytes and valid_text.isascii() and b"\xff" not in content

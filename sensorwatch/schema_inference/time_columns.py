@@ -1,8 +1,10 @@
 """Find the column, or the two columns, that contain the time of each row."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from sensorwatch.common.errors import DataError
 from sensorwatch.common.rows.rejection import short_printable
@@ -16,6 +18,7 @@ _TIME_NAMES = re.compile(
 )
 _MAX_CELLS = 2_000
 _MAX_UNNAMED_COLUMNS = 40
+_MAX_PAIRS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +29,10 @@ class TimeColumns:
     guess: TimeGuess
 
 
-def find_time(table: Table, *, names: Sequence[str] = ()) -> TimeColumns:
-    """Return the columns of the time; `names`: the columns, if the user gives them.
+def find_time(
+    table: Table, *, names: Sequence[str] = (), time_format: str | None = None
+) -> TimeColumns:
+    """Return the columns of the time; `names`, `time_format`: what the user gives.
 
     Raises DataError if there are none, with the reason.
     """
@@ -35,9 +40,12 @@ def find_time(table: Table, *, names: Sequence[str] = ()) -> TimeColumns:
     for columns in candidates:
         texts = joined_cells(table, columns)[:_MAX_CELLS]
         suggests_time = bool(names) or any(_TIME_NAMES.search(name) for name in columns)
-        guess = guess_time([text for text in texts if text], name_suggests_time=suggests_time)
+        filled_texts = [text for text in texts if text]
+        guess = guess_time(filled_texts, name_suggests_time=suggests_time, only_format=time_format)
         if guess is not None:
             return TimeColumns(columns, guess)
+    if names or time_format:
+        raise DataError(_wrong_option_message(table, names, time_format))
     raise DataError(_no_time_message(table))
 
 
@@ -49,11 +57,12 @@ def joined_cells(table: Table, names: Sequence[str]) -> list[str]:
 
 def _candidates(table: Table) -> Iterator[tuple[str, ...]]:
     """Yield columns to try: pairs of date and time first, then columns named like a time."""
-    unique_names = [name for name in table.names if name and table.names.count(name) == 1]
+    counts = Counter(table.names)
+    unique_names = [name for name, count in counts.items() if name and count == 1]
     suggested = [name for name in unique_names if _TIME_NAMES.search(name)]
-    others = [name for name in unique_names if name not in suggested]
-    pairs = list(_date_and_clock(table, [*suggested, *others[:_MAX_UNNAMED_COLUMNS]]))
-    yield from pairs
+    others = [name for name in unique_names if not _TIME_NAMES.search(name)]
+    pairs = _date_and_clock(table, [*suggested, *others[:_MAX_UNNAMED_COLUMNS]])
+    yield from islice(pairs, _MAX_PAIRS)
     yield from ((name,) for name in suggested)
     yield from ((name,) for name in others)
 
@@ -65,12 +74,13 @@ def _date_and_clock(table: Table, names: Sequence[str]) -> Iterator[tuple[str, s
     dates = [
         name
         for name, text in first_texts.items()
-        if name not in clocks
-        and re.fullmatch(r"\d{1,4}[-/. ][A-Za-z\d]{1,9}[-/. ]\d{1,4}|\d{8}", text) is not None
+        if re.fullmatch(r"\d{1,4}[-/. ][A-Za-z\d]{1,9}[-/. ]\d{1,4}|\d{8}", text) is not None
     ]
-    for clock in clocks:
-        for date in dates:
-            yield date, clock
+    # A text such as 13.01.24 is a date or a time of day; only the right pair has readable times.
+    for date in dates:
+        for clock in clocks:
+            if date != clock:
+                yield date, clock
 
 
 def _is_clock(name: str, text: str) -> bool:
@@ -100,9 +110,30 @@ def _no_time_message(table: Table) -> str:
     if len(table.names) == 1:
         return (
             "only one column, and it contains no times; no delimiter among a comma, a semicolon, a "
-            f'tab, "|" and spaces splits the lines; the first row is {first_row}'
+            f'tab, "|" and spaces splits the lines; the first row is {first_row}; --delimiter '
+            "names another one"
         )
-    return (
-        f"no column of times that is recognised; the first row is {first_row}. Name the column "
-        "with --time, and its format with --time-format, for example a strptime pattern"
+    hint = _epoch_hint(table) or (
+        "Name the column with --time, and its format with --time-format, for example a strptime "
+        "pattern"
     )
+    return f"no column of times that is recognised; the first row is {first_row}. {hint}"
+
+
+def _epoch_hint(table: Table) -> str:
+    """Return a sentence about the first column whose numbers could be times, or an empty text."""
+    for name in dict.fromkeys(table.names[:_MAX_UNNAMED_COLUMNS]):
+        texts = [cell for cell in table.cells(name)[:_MAX_CELLS] if cell] if name else []
+        guess = guess_time(texts, name_suggests_time=True)
+        if guess is not None:
+            return f"The numbers of {name!r} could be times ({guess.format}); --time {name} uses it"
+    return ""
+
+
+def _wrong_option_message(table: Table, names: Sequence[str], time_format: str | None) -> str:
+    shown_names = ", ".join(map(repr, names)) or "no column"
+    example = next(filter(None, joined_cells(table, names)), "no text") if names else ""
+    wanted = f"the format {time_format}" if time_format else "a known format; give --time-format"
+    if not names:
+        return f"no column has times in {wanted}; --time names the column"
+    return f"the times in {shown_names} are not in {wanted}: found {short_printable(example)}"

@@ -71,11 +71,16 @@ class TimeGuess:
     """Another format that fits equally well, or an empty text."""
 
 
-def guess_time(cells: Sequence[str], *, name_suggests_time: bool) -> TimeGuess | None:
+def guess_time(
+    cells: Sequence[str], *, name_suggests_time: bool, only_format: str | None = None
+) -> TimeGuess | None:
     """Return the time format of a column's non-empty cells, or None if they are not times.
 
     `name_suggests_time`: the column's name contains a word for time, so plain numbers may be times.
+    `only_format`: the format that the user gives.
     """
+    if only_format is not None:
+        return _guess_given_format(cells, only_format)
     if name_suggests_time and (epoch_format := _guess_epoch(cells)):
         return TimeGuess(epoch_format, naive=epoch_format == "excel_days")
     if not any(_TIME_SHAPE.fullmatch(cell) for cell in cells[:_FIRST_CELLS]):
@@ -101,6 +106,14 @@ def guess_time(cells: Sequence[str], *, name_suggests_time: bool) -> TimeGuess |
         other_times = (fit.format for fit in equal_fits if fit.times != best_fit.times)
         alternative = next(other_times, "")
     return TimeGuess(best_fit.format, naive=naive, alternative=alternative)
+
+
+def _guess_given_format(cells: Sequence[str], time_format: str) -> TimeGuess | None:
+    share = _readable_share(cells, TimeField(format=(time_format,), naive_zone="UTC"))
+    if share < _MIN_READABLE_SHARE:
+        return None
+    has_zones = _readable_share(cells, TimeField(format=(time_format,))) == share
+    return TimeGuess(time_format, naive=not has_zones)
 
 
 class _Fit(NamedTuple):

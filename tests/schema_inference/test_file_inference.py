@@ -14,7 +14,7 @@ from sensorwatch.common.rows.batches import join_batches
 from sensorwatch.common.rows.instants import format_instant
 from sensorwatch.common.rows.schema import Schema, schema_from_plain
 from sensorwatch.schema_inference.file_inference import infer_file
-from sensorwatch.schema_inference.inference import InferenceOptions
+from sensorwatch.schema_inference.options import InferenceOptions
 from sensorwatch.schema_inference.schema_text import schema_text
 
 ROWS = 12

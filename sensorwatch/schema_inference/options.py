@@ -1,0 +1,59 @@
+"""The choices that a user makes instead of the inference."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sensorwatch.common.errors import DataError
+from sensorwatch.common.rows.rejection import short_printable, short_repr
+from sensorwatch.schema_inference.table import Table
+
+_MAX_SHOWN_COLUMNS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class InferenceOptions:
+    """What the user decides instead of the inference."""
+
+    zone: str | None = None
+    """IANA zone of times without a zone."""
+    is_day_first: bool | None = None
+    time_names: tuple[str, ...] = ()
+    time_format: str | None = None
+    key_names: tuple[str, ...] | None = None
+    """The columns of the sensor's id; an empty tuple: there is no id."""
+    signal_names: tuple[str, ...] = ()
+    """Columns that are signals, although they look like a label, an id or a row number."""
+    context_names: tuple[str, ...] = ()
+    left_out_names: tuple[str, ...] = ()
+    missing_values: tuple[str, ...] = ()
+    delimiter: str | None = None
+    """One character, or "spaces"."""
+    encoding: str | None = None
+
+    def check_names(self, table: Table) -> None:
+        """Raise DataError if an option names a column that the table does not have."""
+        wanted_names = (
+            *self.time_names,
+            *(self.key_names or ()),
+            *self.signal_names,
+            *self.context_names,
+            *self.left_out_names,
+        )
+        known_names = set(table.names)
+        for name in wanted_names:
+            if name not in known_names:
+                found_names = short_printable(", ".join(table.names[:_MAX_SHOWN_COLUMNS]))
+                raise DataError(f"no column {short_repr(name)}; found {found_names}")
+
+    @property
+    def missing_numbers(self) -> frozenset[float]:
+        """The missing values that are numbers."""
+        return frozenset(_numbers_of(self.missing_values))
+
+
+def _numbers_of(texts: Iterable[str]) -> Iterable[float]:
+    for text in texts:
+        try:
+            yield float(text)
+        except ValueError:
+            continue
