@@ -58,6 +58,10 @@ def infer_command(
         typer.Option(help="Column of the sensor's id; once per part.", show_default=False),
     ] = None,
     no_key: Annotated[bool, typer.Option("--no-key", help="All rows are of one sensor.")] = False,
+    signal: Annotated[
+        list[str] | None,
+        typer.Option(help="Column that is a measurement all the same.", show_default=False),
+    ] = None,
     context: Annotated[
         list[str] | None,
         typer.Option(help="Column of context, such as a set-point.", show_default=False),
@@ -69,15 +73,24 @@ def infer_command(
         list[str] | None,
         typer.Option(help="Number or word that means a missing value.", show_default=False),
     ] = None,
+    delimiter: Annotated[
+        str | None,
+        typer.Option(help='One character, or "spaces", between the cells.', show_default=False),
+    ] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="Encoding such as windows-1252.", show_default=False)
+    ] = None,
 ) -> None:
     """Infer a schema from a file, and show what was understood.
 
-    The exit code is 1 if a column with numbers cannot be read.
+    The exit code is 1 if the rows are in long form, if no row can be read, or if a column with
+    numbers cannot be read.
     """
     from sensorwatch.common.rows.schema import schema_from_plain
     from sensorwatch.schema_inference.file_inference import infer_file
+    from sensorwatch.schema_inference.inference_report import read_sample, report_lines
+    from sensorwatch.schema_inference.long_form import LongForm
     from sensorwatch.schema_inference.options import InferenceOptions
-    from sensorwatch.schema_inference.inference_report import report_lines
     from sensorwatch.schema_inference.schema_text import schema_text
 
     options = InferenceOptions(
@@ -86,17 +99,28 @@ def infer_command(
         time_names=tuple(time or ()),
         time_format=time_format,
         key_names=() if no_key else tuple(key) if key else None,
+        signal_names=tuple(signal or ()),
         context_names=tuple(context or ()),
         left_out_names=tuple(leave_out or ()),
         missing_values=tuple(missing_value or ()),
+        delimiter=delimiter,
+        encoding=encoding,
     )
-    inference = infer_file(file, options)
+    try:
+        inference = infer_file(file, options)
+    except LongForm as error:
+        raise CheckFailed(str(error)) from error
     text = schema_text(inference, name=file.stem.encode("utf-8", "replace").decode())
     try:
         row_schema = schema_from_plain(tomllib.loads(text))
     except UsageError as error:
         raise DataError(f"{file}: {error}") from error
-    report = list(report_lines(inference, row_schema, file))
+    sample = read_sample(file, row_schema)
+    report = list(report_lines(inference, row_schema, sample))
+    if len(sample.readings) == 0:
+        for line in report:
+            print_note(line)
+        raise CheckFailed(f"no row of {file} can be read with this schema; see the rejected row")
     if out is None:
         for line in report:
             print_note(line)

@@ -159,6 +159,11 @@ def _kind_by_name_and_presence(
     return next((kind for kind, is_match in kinds if is_match), None)
 
 
+def is_row_number_name(name: str) -> bool:
+    """Return whether a column's name is one that row numbers usually have."""
+    return re.sub(r"[^a-z0-9]", "", name.lower()) in _ROW_NUMBER_NAMES
+
+
 def is_row_number(texts: Sequence[str]) -> bool:
     """Return whether the cells are whole numbers that rise by one from row to row."""
     if len(texts) < _MIN_ROW_NUMBERS or not all(

@@ -14,6 +14,7 @@ from sensorwatch.schema_inference.column_guess import (
     InferredColumn,
     NumberReader,
     classify_column,
+    is_row_number_name,
 )
 from sensorwatch.schema_inference.csv_layout_guess import read_csv_table
 from sensorwatch.schema_inference.key_choice import choose_key
@@ -145,7 +146,7 @@ def _column_questions(columns: Iterable[InferredColumn]) -> Iterator[str]:
                 f"{column.name!r} is {counts}, far from all other values; if it means missing: "
                 f"{options}, or in the schema: missing_values = [{', '.join(values)}]"
             )
-        if column.kind in UNWANTED_SIGNALS:
+        if column.kind is ColumnKind.ROW_NUMBER and not is_row_number_name(column.name):
             yield (
                 f"{column.name!r} is left out as {column.kind}; if it is a measurement: "
                 f"--signal {column.name}"

@@ -1,32 +1,53 @@
 """The report of an inference: what was understood, and how the first rows are read."""
 
+import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+
+import numpy as np
 
 from sensorwatch.common.files.rows_of_file import read_numbered_rows
 from sensorwatch.common.rows.csv_format import SPACES
 from sensorwatch.common.rows.instants import format_instant
 from sensorwatch.common.rows.readings import Readings
+from sensorwatch.common.rows.rejection import Rejection, short_repr
 from sensorwatch.common.rows.row_summary import summarize, summary_lines, summary_warnings
 from sensorwatch.common.rows.schema import Schema
 from sensorwatch.common.rows.strict_parsing import collect_rows
 from sensorwatch.schema_inference.column_guess import ColumnKind, InferredColumn
 from sensorwatch.schema_inference.inference import Inference
+from sensorwatch.schema_inference.number_text import number_text
 
 _SAMPLE_ROWS = 20_000
 _SHOWN_ROWS = 3
 _MAX_SHOWN_SIGNALS = 40
+_MAX_SHOWN_VALUES = 8
+_MAX_WIDTH = 32
 _USED_KINDS = (ColumnKind.TIME, ColumnKind.KEY, ColumnKind.SIGNAL, ColumnKind.CONTEXT)
 
 
-def report_lines(inference: Inference, schema: Schema, path: Path) -> Iterator[str]:
-    """Yield the lines of the report. The first rows of the file are read with the schema."""
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The first rows of a file, read with a schema."""
+
+    readings: Readings
+    rejections: list[Rejection]
+
+
+def read_sample(path: Path, schema: Schema) -> Sample:
+    """Read the first rows of a file with a schema. Raises the errors of `read_numbered_rows`."""
     rows = [row for _, row in islice(read_numbered_rows(path, schema), _SAMPLE_ROWS)]
-    readings, rejections = collect_rows(rows, schema)
+    return Sample(*collect_rows(rows, schema))
+
+
+def report_lines(inference: Inference, schema: Schema, sample: Sample) -> Iterator[str]:
+    """Yield the lines of the report."""
+    readings, rejections = sample.readings, sample.rejections
     yield f"file       {_file_text(inference)}"
     yield from (f"           {note}" for note in inference.table.notes)
-    yield f"rows       {len(rows)} read, {len(readings)} valid"
+    yield f"rows       {len(readings) + len(rejections)} read, {len(readings)} valid"
     yield from (
         f"           a rejected row: {rejection.field} {rejection.detail}"
         for rejection in rejections[:1]
@@ -34,21 +55,41 @@ def report_lines(inference: Inference, schema: Schema, path: Path) -> Iterator[s
     yield f"time       {_time_text(inference)}"
     summary = summarize(readings)
     yield from summary_lines(summary)
+    yield from _step_lines(readings)
     signals = inference.columns_of_kind(ColumnKind.SIGNAL, ColumnKind.CONTEXT)
     yield from (_column_text(column) for column in signals[:_MAX_SHOWN_SIGNALS])
     if len(signals) > _MAX_SHOWN_SIGNALS:
         yield f"           and {len(signals) - _MAX_SHOWN_SIGNALS} more signals"
+    yield from _missing_lines(inference)
     yield from (
         f"left out   {column.name!r}: {column.kind}"
-        + (f", such as {column.examples[0]!r}" if column.examples else "")
+        + (f", such as {', '.join(map(short_repr, column.examples))}" if column.examples else "")
         for column in inference.columns
         if column.kind not in _USED_KINDS
     )
-    names = ", ".join(["time", "sensor", *schema.signal_names[:_MAX_SHOWN_SIGNALS]])
-    yield f"the first rows, as they are read ({names}):"
-    yield from _first_rows(readings)
+    yield from _first_rows(readings, schema)
     yield from (f"question   {question}" for question in inference.questions)
     yield from (f"warning    {warning}" for warning in summary_warnings(summary, schema))
+
+
+def _step_lines(readings: Readings) -> Iterator[str]:
+    """Yield a line with the median time between two rows of a sensor."""
+    order = np.lexsort((readings.event_time, readings.sensor))
+    times, sensors = readings.event_time[order], readings.sensor[order]
+    steps = np.diff(times)[sensors[1:] == sensors[:-1]]
+    if len(steps):
+        yield f"step       usually {number_text(float(np.median(steps)) / 1e6)} s between rows"
+
+
+def _missing_lines(inference: Inference) -> Iterator[str]:
+    columns = inference.columns_of_kind(ColumnKind.SIGNAL, ColumnKind.CONTEXT)
+    count = sum(column.missing > 0 for column in columns)
+    if count:
+        words = ", ".join(map(repr, inference.missing_values)) or "empty cells only"
+        yield (
+            f"missing    in {count} of {len(columns)} columns ({words}); the schema sets "
+            'missing = "hold_last" for all columns'
+        )
 
 
 def _file_text(inference: Inference) -> str:
@@ -79,9 +120,8 @@ def _time_text(inference: Inference) -> str:
 
 
 def _column_text(column: InferredColumn) -> str:
-    parts = [f"{column.low:g} to {column.high:g}"]
-    if column.low == column.high:
-        parts = [f"always {column.low:g}"]
+    low, high = number_text(column.low), number_text(column.high)
+    parts = [f"always {low}" if column.low == column.high else f"{low} to {high}"]
     if column.unit:
         parts.append(f"unit {column.unit!r}")
     if column.words:
@@ -94,9 +134,22 @@ def _column_text(column: InferredColumn) -> str:
     return f"{kind:<11}{column.name!r}: {', '.join(parts)}"
 
 
-def _first_rows(readings: Readings) -> Iterator[str]:
+def _first_rows(readings: Readings, schema: Schema) -> Iterator[str]:
+    """Yield the first rows as a table with columns of equal width."""
+    names = [*schema.signal_names, *schema.context_names]
+    cells = [["time", "sensor", *names[:_MAX_SHOWN_VALUES]]]
     for row in range(min(_SHOWN_ROWS, len(readings))):
-        values = [f"{value:g}" for value in readings.values[row, :_MAX_SHOWN_SIGNALS].tolist()]
-        time = format_instant(int(readings.event_time[row]))
-        sensor = readings.sensor_ids[int(readings.sensor[row])]
-        yield f"           {time}  {sensor}  {'  '.join(values)}"
+        numbers = [*readings.values[row].tolist(), *readings.context[row].tolist()]
+        cells.append(
+            [
+                format_instant(int(readings.event_time[row])),
+                readings.sensor_ids[int(readings.sensor[row])],
+                *("-" if math.isnan(number) else number_text(number) for number in numbers),
+            ]
+        )
+    more = f", and {len(names) - _MAX_SHOWN_VALUES} more" if len(names) > _MAX_SHOWN_VALUES else ""
+    yield f"first {len(cells) - 1} rows, as they are read (- is a missing value{more}):"
+    widths = [min(_MAX_WIDTH, max(map(len, column))) for column in zip(*cells, strict=False)]
+    for row_cells in cells:
+        texts = (cell[:width].ljust(width) for cell, width in zip(row_cells, widths, strict=False))
+        yield f"           {'  '.join(texts)}".rstrip()

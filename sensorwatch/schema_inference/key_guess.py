@@ -27,7 +27,9 @@ _WHOLE_NUMBER = re.compile(r"-?\d{1,18}(?:\.0+)?")
 _MAX_SENSORS_SHARE = 0.5
 _MIN_CYCLES = 3
 _MAX_ID_CHARACTERS = 200
-_MIN_LEVEL_SHARE = 0.8
+_MIN_LEVEL_SHARE = 0.9
+_MAX_LEVELS = 50
+_MIN_STEP_SHARE = 0.7
 _MAX_LEVEL_ROWS = 2_000
 _MAX_LEVEL_COLUMNS = 20
 
@@ -69,7 +71,13 @@ def is_key(
         return False
     if _is_cycle(texts, min_period=3 if are_numbers else 2):
         return True
-    return changes_often(texts) and _levels_differ(texts, signals)
+    is_unordered = not are_numbers or _jumps(texts)
+    return (
+        len(distinct) <= _MAX_LEVELS
+        and is_unordered
+        and changes_often(texts)
+        and _levels_differ(texts, signals)
+    )
 
 
 def need_each_other(columns: Sequence[Sequence[str]], times: Sequence[str]) -> bool:
@@ -119,6 +127,14 @@ def _is_cycle(texts: Sequence[str], *, min_period: int) -> bool:
         return False
     repeats = sum(text == earlier for text, earlier in zip(texts[period:], texts, strict=False))
     return repeats > 0.95 * (len(texts) - period)
+
+
+def _jumps(texts: Sequence[str]) -> bool:
+    """Return whether successive numbers are as far apart as any two; a measurement is smoother."""
+    values = np.asarray([float(text) for text in texts[:_MAX_LEVEL_ROWS]])
+    usual_step = np.abs(np.diff(values)).mean()
+    step_without_order = np.abs(np.subtract.outer(values[::7], values[::7])).mean()
+    return bool(usual_step > _MIN_STEP_SHARE * step_without_order)
 
 
 def _levels_differ(texts: Sequence[str], signals: Sequence[Sequence[float]]) -> bool:

@@ -19,7 +19,7 @@ def pivot_command(table: Table, *, index: Sequence[str], name: str, value: str) 
         "import pandas",
         f"rows = {_reading(table)}",
         # A header line that the file repeats is a row for pandas.
-        f"rows = rows[rows[{name!r}].astype(str) != {name!r}].copy()",
+        f"rows = rows[rows[{name!r}].astype(str).ne({name!r})].copy()",
         f"rows[{value!r}] = pandas.to_numeric(rows[{value!r}], errors='coerce')",
         f"rows.{pivot}.reset_index().to_csv('wide.csv', index=False)",
     ]
