@@ -55,14 +55,23 @@ def read_csv_table(
     text_lines = [line for _, line in numbered_lines]
     if delimiter is None:
         delimiter = separator[1] if separator else _guess_delimiter(text_lines)
-    cells = [_split(line, delimiter) for _, line in numbered_lines]
+    # The csv module refuses a line with a very long cell; such a line is a rejection later.
+    numbered_cells = [
+        (number, row) for number, line in numbered_lines if (row := _split(line, delimiter))
+    ]
+    if len(numbered_cells) < 2:
+        raise DataError(
+            f"only {len(numbered_cells)} lines can be split into cells, wanted a header and at "
+            f"least one row; a cell has at most {csv.field_size_limit()} characters"
+        )
+    cells = [row for _, row in numbered_cells]
     width = _usual_width(cells)
     first = _first_table_line(cells, width)
     header, has_header = cells[first], not _looks_like_row(cells[first])
     unit_rows = _count_unit_rows(cells[first + 1 :]) if has_header else 0
     rows = cells[first + has_header + unit_rows :]
     # Lines before the header that are comments or blank are skipped without being counted.
-    header_line = numbered_lines[first][0]
+    header_line = numbered_cells[first][0]
     skip_lines = header_line if first else 0
     names = header if has_header else [f"c{number}" for number in range(1, len(header) + 1)]
     if not has_header and comment:

@@ -102,7 +102,12 @@ def infer_table(table: Table, options: InferenceOptions = InferenceOptions()) ->
         options.zone,
         tuple(columns),
         tuple(sorted({*missing_words, *options.missing_values})),
-        (*table.questions, *time_questions, *key_questions, *_column_questions(columns)),
+        (
+            *table.questions,
+            *time_questions,
+            *key_questions,
+            *_column_questions(columns, sorted(missing_words)),
+        ),
     )
     _check_signal_count(inference)
     return inference
@@ -133,10 +138,13 @@ def _classify(
     return column
 
 
-def _column_questions(columns: Iterable[InferredColumn]) -> Iterator[str]:
+def _column_questions(
+    columns: Iterable[InferredColumn], missing_words: Sequence[str]
+) -> Iterator[str]:
     for column in columns:
         if column.sentinels:
             values = [number_text(value) for value, _ in column.sentinels]
+            words = [f'"{word}"' for word in missing_words]
             options = " ".join(f"--missing-value {value}" for value in values)
             counts = " and ".join(
                 f"{value} in {count} rows"
@@ -144,7 +152,7 @@ def _column_questions(columns: Iterable[InferredColumn]) -> Iterator[str]:
             )
             yield (
                 f"{column.name!r} is {counts}, far from all other values; if it means missing: "
-                f"{options}, or in the schema: missing_values = [{', '.join(values)}]"
+                f"{options}, or in the schema: missing_values = [{', '.join([*words, *values])}]"
             )
         if column.kind is ColumnKind.ROW_NUMBER and not is_row_number_name(column.name):
             yield (

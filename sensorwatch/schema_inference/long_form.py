@@ -91,12 +91,12 @@ def _by_scale(
         for column in columns
         if column.kind in (ColumnKind.TEXT, ColumnKind.SIGNAL)
         and not suggests_key(column.name)
-        and 2 <= len(set(table.cells(column.name))) <= _MAX_NAMES
+        and 2 <= len(set(table.cells(column.name))) <= min(_MAX_NAMES, len(table.rows) // 5)
     ]
     signals = [column.name for column in columns if column.kind is ColumnKind.SIGNAL]
     for name in names:
         values = [signal for signal in signals if signal != name]
-        if len(values) != 1 or values[0] in names:
+        if len(values) != 1:
             continue
         ids = [
             column.name

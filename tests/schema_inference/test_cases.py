@@ -79,6 +79,46 @@ READ = [
     ("87-json-forms/json_sr.bin", MIDNIGHT, [21.5, 50.0], 1, ""),
     ("87-json-forms/strings.json", MIDNIGHT, [21.5, 50.0], 1, ""),
 ]
+UNDERSTOOD = [
+    ("01-decimal-comma/d.csv", "2024-01-01T06:39:00Z", ("Temp", "Feuchte"), None, ()),
+    ("02-date-time-columns/d.csv", "2024-01-01T06:39:00Z", ("Voltage", "Power"), None, ()),
+    ("03-air-quality/d.csv", "2024-01-17T15:00:00Z", ("CO(GT)", "PT08.S1(CO)", "T"), None, ()),
+    ("04-question-mark-missing/d.csv", "2024-01-01T06:39:00Z", ("power", "voltage"), None, ("?",)),
+    ("10-toa5/d.dat", "2024-01-01T06:39:00Z", ("AirT_Avg", "RH"), None, ("NAN",)),
+    (
+        "15-intel-lab/d.txt",
+        "2024-01-01T03:26:09.000399Z",
+        ("c5", "c6", "c7", "c8"),
+        ("c4",),
+        (),
+    ),
+    (
+        "18-epoch-scientific/d.csv",
+        "2024-01-01T09:59:00.385975Z",
+        ("co", "humidity", "light", "lpg", "motion", "temp"),
+        ("device",),
+        (),
+    ),
+    ("19-24-00/d.csv", "2024-01-05T03:45:00Z", ("temp", "hum"), None, ()),
+    ("25-excel-serial/d.csv", "2024-01-01T06:39:00Z", ("temp", "hum"), None, ()),
+    (
+        "26-iso-date-T-ms-no-zone-comma/d.csv",
+        "2024-01-01T06:39:00.399000Z",
+        ("temp", "hum"),
+        None,
+        (),
+    ),
+    ("27-am-pm/d.csv", "2024-01-01T06:39:00Z", ("temp", "hum"), None, ()),
+    ("31-newest-first/d.csv", "2024-01-01T00:00:00Z", ("temp", "hum"), None, ()),
+    ("36-truncated-tail/d.csv", "2024-01-01T06:38:00Z", ("temp", "hum"), None, ()),
+    ("38-duplicate-columns/d.csv", "2024-01-01T06:39:00Z", ("value", "value.1"), None, ()),
+    ("42-nan-words/d.csv", "2024-01-02T00:59:00Z", ("temp", "hum"), None, ("nan",)),
+    ("61-uuid-keys/d.csv", "2024-01-01T00:49:59Z", ("temp",), None, ()),
+    ("80-pm25/d.jsonl", "2024-01-01T06:39:00Z", ("PM2.5", "PM10"), None, ()),
+    ("83-int-id-column/d.csv", "2024-01-02T00:59:00Z", ("temp", "hum"), ("moteid",), ()),
+    ("84-json-nan/d.jsonl", "2024-01-01T06:39:00Z", ("temp", "hum"), None, ("nan",)),
+    ("86-mixed-decimal-comma/d.csv", "2024-01-01T08:19:00Z", ("temp", "counts"), None, ()),
+]
 REFUSED = [
     ("11-influx-annotated/d.csv", "long form: '_field' names the quantity"),
     ("33-time-without-date/d.csv", "have no date"),
@@ -103,6 +143,35 @@ def test_a_file_is_understood_and_read(
     assert format_instant(int(readings.event_time[0])) == time
     assert readings.values[0].tolist() == values
     assert readings.sensor_ids[int(readings.sensor[0])] == (sensor or "default")
+
+
+@pytest.mark.parametrize(
+    ("name", "last_time", "signals", "key", "missing_values"), UNDERSTOOD, ids=str
+)
+def test_time_signals_key_and_missing_values_are_inferred(
+    name: str,
+    last_time: str,
+    signals: tuple[str, ...],
+    key: tuple[str, ...] | None,
+    missing_values: tuple[str, ...],
+) -> None:
+    path = Path(CASES or "") / name
+    schema = schema_from_plain(tomllib.loads(schema_text(infer_file(path), name="case")))
+
+    readings, _ = join_batches(read_batches(path, schema), schema)
+
+    assert format_instant(int(readings.event_time[-1])) == last_time
+    assert schema.signal_names == signals
+    assert (schema.key and schema.key.fields) == key
+    assert {signal.missing_values for signal in schema.signals} == {missing_values}
+
+
+@pytest.mark.parametrize("value", ["-200", "999.9"])
+def test_a_suspected_value_is_asked_for(value: str) -> None:
+    questions = infer_file(Path(CASES or "") / "05-sentinel/d.csv").questions
+
+    is_in_file = value == "-200"
+    assert any(f"--missing-value {value}" in text for text in questions) == is_in_file
 
 
 @pytest.mark.parametrize(("name", "message"), REFUSED)
