@@ -23,7 +23,7 @@ def pivot_command(table: Table, *, index: Sequence[str], name: str, value: str) 
         f"rows[{value!r}] = pandas.to_numeric(rows[{value!r}], errors='coerce')",
         f"rows.{pivot}.reset_index().to_csv('wide.csv', index=False)",
     ]
-    if _is_nested(table):
+    if table.is_json:
         statements.insert(0, "import json")
     script = "; ".join(statements)
     quoted_script = shlex.quote(script) if _SHELL_CHARACTERS & set(script) else f'"{script}"'
@@ -36,12 +36,10 @@ def _reading(table: Table) -> str:
     if table.form in (FileForm.PARQUET, FileForm.ARROW):
         return f"pandas.read_{'parquet' if table.form == FileForm.PARQUET else 'feather'}({source})"
     if table.is_json:
+        text = f"open({source}, encoding='utf-8')"
         is_array = "array" in table.form
-        if _is_nested(table):
-            text = f"open({source}, encoding='utf-8')"
-            records = f"json.load({text})" if is_array else f"map(json.loads, {text})"
-            return f"pandas.json_normalize({records})"
-        return f"pandas.read_json({source}, lines={not is_array}, convert_dates=False)"
+        records = f"json.load({text})" if is_array else f"map(json.loads, {text})"
+        return f"pandas.json_normalize({records})"
     return f"pandas.read_csv({', '.join([source, *_csv_options(table)])})"
 
 
@@ -65,7 +63,3 @@ def _csv_options(table: Table) -> list[str]:
     if skipped_lines:
         options.append(f"skiprows={skipped_lines!r}")
     return options
-
-
-def _is_nested(table: Table) -> bool:
-    return table.is_json and any("." in path.replace("\\.", "") for path in table.paths)

@@ -124,8 +124,9 @@ def test_infer_tells_what_it_understood_and_asks_what_it_cannot_know(tmp_path: P
     assert "times      2025-02-01T00:00:00Z to 2025-02-01T00:59:00Z" in lines
     assert "sensors    3, with 20 rows each" in lines
     assert "signal     'temp': 0.5 to 6.5" in lines
-    assert "left out   'note': text, such as 'x0'" in lines
-    assert "           2025-02-01T00:00:00Z  0  0.5" in lines
+    assert "step       usually 180 s between rows" in lines
+    assert "left out   'note': text, such as 'x0', 'x1', 'x2'" in lines
+    assert "           2025-02-01T00:00:00Z  0       0.5" in lines
     assert [line for line in lines if "--month-first" in line and "question" in line]
     assert [line for line in lines if "--zone" in line and "question" in line]
     assert "question" not in answered_result.err
@@ -145,6 +146,46 @@ def test_infer_fails_if_a_column_with_numbers_cannot_be_read(tmp_path: Path) -> 
     assert (result.code, accepted_result.code) == (1, 0)
     assert "left out   'temp': numbers with several units" in result.err
     assert "columns with numbers are left out, because they cannot be read: 'temp'" in result.err
+
+
+def test_infer_fails_if_the_rows_are_in_long_form(tmp_path: Path) -> None:
+    path = tmp_path / "long.csv"
+    rows = [
+        f"2025-01-01 00:{minute:02}:00,{name},{minute}" for minute in range(60) for name in "ab"
+    ]
+    path.write_text("time,metric,value\n" + "\n".join(rows) + "\n")
+
+    result = run_in_process("schema", "infer", path)
+
+    assert (result.code, result.out) == (1, "")
+    assert f"pandas.read_csv('{path}')" in result.err
+
+
+def test_infer_fails_if_no_row_can_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "quote.csv"
+    rows = [f"2025-01-01T00:{minute:02}:00Z,1.5" for minute in range(60)]
+    path.write_text('time,x\n"2025,1\n' + "\n".join(rows) + "\n")
+
+    result = run_in_process("schema", "infer", path)
+
+    assert (result.code, result.out) == (1, "")
+    assert f"no row of {path} can be read" in result.err
+
+
+def test_delimiter_encoding_and_measurements_can_be_given(tmp_path: Path) -> None:
+    path = tmp_path / "odd.csv"
+    rows = [f"2025-01-01 00:{minute:02}:00^{minute}" for minute in range(60)]
+    path.write_bytes(("time^Größe\n" + "\n".join(rows) + "\n").encode("cp850"))
+
+    result = run_in_process(
+        *("schema", "infer", path, "--delimiter", "^", "--encoding", "cp850"),
+        *("--signal", "Größe", "--zone", "UTC", "--out", tmp_path / "odd.toml"),
+    )
+
+    assert (result.code, result.err) == (0, "")
+    schema = load_schema(tmp_path / "odd.toml")
+    assert (schema.csv.delimiter, schema.csv.encoding) == ("^", "cp850")
+    assert schema.signal_names == ("Größe",)
 
 
 def test_the_folder_of_the_schema_is_created(valid_file: Path, tmp_path: Path) -> None:

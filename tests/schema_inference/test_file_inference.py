@@ -79,6 +79,7 @@ FORMS = {
     "a compact date": (lines_of("d;c;a", "20240113;00:{minute}:00;{number}.5"), [0.5]),
     "an epoch without a clear name": (lines_of("t,a", "17051040{minute},{number}.5"), [0.5]),
     "month names": (lines_of("time,a", "13-Jan-2024 00:{minute}:00,{number}.5"), [0.5]),
+    "two digits of the year": (lines_of("Datum;Zeit;V", "13.01.24;00:{minute};{number},5"), [0.5]),
     "12-hour clock": (lines_of("time,a", "01/13/2024 12:{minute} AM,{number}.5"), [0.5]),
 }
 
@@ -202,6 +203,60 @@ def test_an_id_may_have_two_parts(tmp_path: Path) -> None:
     path = write(tmp_path, "time,line,pump,temp\n" + "\n".join(rows) + "\n")
 
     assert first_row(path, infer(path)) == (FIRST, "L1/P1", [0.5])
+
+
+@pytest.mark.parametrize(
+    ("column", "is_key"),
+    [
+        ([7, 3, 9, 3, 7, 9, 9, 3] * 20, True),  # in no order, each with its own level
+        (["x", "y", "z", "y", "x", "x"] * 27, True),
+        ([row % 24 for row in range(160)], True),
+        ([row // 8 % 3 for row in range(160)], False),  # long stretches, as a set-point has
+    ],
+)
+def test_ids_have_levels_or_take_turns(column: list[object], is_key: bool, tmp_path: Path) -> None:
+    level = {value: 40 * position for position, value in enumerate(dict.fromkeys(column))}
+    rows = [
+        f"2024-01-01 {row // 60:02}:{row % 60:02}:00,{value},{level[value] + row % 5}.5"
+        for row, value in enumerate(column)
+    ]
+    path = write(tmp_path, "time,c,temp\n" + "\n".join(rows) + "\n")
+
+    assert (infer(path).key is not None) == is_key
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("relay", ["open", "closed"]), ("mode", ["auto", "manual", "off"])]
+)
+def test_states_are_no_ids(name: str, words: list[str], tmp_path: Path) -> None:
+    rows = [
+        f"2024-01-01 00:{row:02}:00,{words[row % len(words)]},{row % len(words)}.5"
+        for row in range(60)
+    ]
+    path = write(tmp_path, f"time,{name},temp\n" + "\n".join(rows) + "\n")
+
+    assert infer(path).key is None
+
+
+def test_the_hour_is_no_id(tmp_path: Path) -> None:
+    rows = [
+        f"2024-01-{day:02} {hour:02}:00:00,{hour},{day}.5"
+        for day in range(1, 9)
+        for hour in range(24)
+    ]
+    path = write(tmp_path, "time,hour,temp\n" + "\n".join(rows) + "\n")
+
+    assert infer(path).key is None
+
+
+def test_two_suspicious_values_are_asked_for_at_once(tmp_path: Path) -> None:
+    odd_values = {3: -9999, 7: -200}
+    rows = [f"2024-01-01 00:{row:02}:00,{odd_values.get(row % 10, 20.25)}" for row in range(60)]
+    path = write(tmp_path, "time,temp\n" + "\n".join(rows) + "\n")
+
+    questions = infer_file(path).questions
+
+    assert any("--missing-value -9999 --missing-value -200" in text for text in questions)
 
 
 def test_ids_separate_rows_of_the_same_time(tmp_path: Path) -> None:

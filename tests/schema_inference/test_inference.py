@@ -118,7 +118,7 @@ def test_the_kind_of_each_column_is_inferred() -> None:
 
     assert {column.name: column.kind for column in result.columns} == {
         "": ColumnKind.NAMELESS,
-        "id": ColumnKind.TEXT,
+        "id": ColumnKind.MESSAGE_ID,
         "time": ColumnKind.TIME,
         "sensor_id": ColumnKind.KEY,
         "temp": ColumnKind.SIGNAL,
