@@ -70,7 +70,13 @@ def _read_json(sample: TextSample, compression: str) -> Table:
     if content.startswith(b"\0"):
         return read_json_table([content.strip()], form="JSON in Schema Registry's frame")
     lines = [line.encode("utf-8", "surrogateescape") for line in sample.lines if line.strip()]
-    return read_json_table(lines, form=f"JSON lines{compression}")
+    if _decoded(lines[0]) is None and isinstance(_decoded(content), dict):
+        raise DataError(
+            "one JSON object over several lines; wanted one object per line, or an array of "
+            "objects: `jq -c . FILE` writes each object on one line"
+        )
+    encoding_note = ", encoded twice" if content.startswith(b'"') else ""
+    return read_json_table(lines, form=f"JSON lines{encoding_note}{compression}")
 
 
 def _decoded(payload: bytes) -> object:

@@ -126,6 +126,14 @@ def test_json_is_understood(
     assert first_row(path, schema) == (FIRST, "d0", values)
 
 
+def test_json_in_a_json_text_is_named(tmp_path: Path) -> None:
+    rows = [json.dumps({"ts": 1_704_067_200 + 60 * row, "temp": 20.5}) for row in range(9)]
+    path = write(tmp_path, "\n".join(map(json.dumps, rows)))
+
+    assert infer_file(path).table.form == "JSON lines, encoded twice"
+    assert first_row(path, infer(path)) == (FIRST, "default", [20.5])
+
+
 def test_parquet_is_understood(tmp_path: Path) -> None:
     path = tmp_path / "rows.parquet"
     times = pandas.date_range("2024-01-01", periods=9, freq="min", tz="UTC")
@@ -146,6 +154,7 @@ def test_parquet_is_understood(tmp_path: Path) -> None:
         ('{"metrics":[{"fields":{"a":1},"timestamp":1704067200}]}', "Telegraf"),
         ('{"timestamp":1704067200000,"metrics":[{"name":"a","value":1}]}', "Sparkplug"),
         ("{", "no row is a JSON object"),
+        ('{\n"time": "2024-01-01T00:00:00Z",\n"a": 1\n}\n', "one JSON object over several lines"),
         ('{"data":[{"time":1704067200,"a":1}]}', "list of rows in 'data'"),
         ("[{]", "not a JSON array"),
     ],
