@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sensorwatch.common.model.levels import Levels
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.scoring.memory_adoption import adopt_tables
-from sensorwatch.common.scoring.memory_layout import NO_ROW_YET, IntColumn, Layout
+from sensorwatch.common.scoring.memory_layout import IntColumn, Layout, initial_values
 
 MAX_SENSORS = 100_000
 """Largest number of sensors in a memory, by default."""
@@ -182,9 +182,7 @@ class Memory:
             self.ints = np.concatenate([self.ints, np.zeros_like(self.ints)])
         self.slot_by_sensor[name] = slot
         self.names.append(name)
-        self.floats[slot] = 0.0
-        self.ints[slot] = 0
-        self.ints[slot, IntColumn.NEWEST_TIME] = NO_ROW_YET
+        self.floats[slot], self.ints[slot] = initial_values(self.layout)
 
     def _rename(self, slot: int, name: str) -> None:
         del self.slot_by_sensor[self.names[slot]]
