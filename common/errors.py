@@ -10,6 +10,7 @@ SensorwatchError                 code  reaction
 ├── Fenced                        4    another process has our transactional id: exit
 ├── BreakerOpen                   5    too many rejections; a supervisor must not restart
 ├── ModelRefused                  6    keep the last good model and warn; exit if there is none
+│   └── ModelOutdated             6    an older sensorwatch trained it: train again
 ├── OffsetsLost                   7    committed offsets are missing or out of range: ask a person
 ├── StateRefused                  8    a snapshot is lost, damaged or of another topic: ask a person
 │   └── MemoryRefused             8    the stored memory is damaged, newer or of another model
@@ -76,6 +77,10 @@ class ModelRefused(SensorwatchError):
     """A model version is corrupt, was edited, or has another schema or a newer format."""
 
     exit_code: ClassVar[int] = 6
+
+
+class ModelOutdated(ModelRefused):
+    """A model version has an older format, which this program does not read."""
 
 
 class OffsetsLost(SensorwatchError):
