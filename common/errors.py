@@ -15,6 +15,7 @@ SensorwatchError                 code  reaction
 ├── StateRefused                  8    a snapshot is lost, damaged or of another topic: ask a person
 │   └── MemoryRefused             8    the stored memory is damaged, newer or of another model
 ├── MicroBatchAborted             -    abort, rewind to the committed offsets, continue
+├── SnapshotNotWritten        -    stop all the same; the next start replays more records
 ├── OutcomeUnknown                -    new producer, rewind to the committed offsets, continue
 └── Unrecoverable                70    crash: exit non-zero and let the supervisor restart
 
@@ -101,6 +102,10 @@ class MemoryRefused(StateRefused):
 
 class MicroBatchAborted(SensorwatchError):
     """The micro-batch was aborted; its records will be read again from the committed offsets."""
+
+
+class SnapshotNotWritten(SensorwatchError):
+    """The last snapshot before the exit was not committed, or its outcome is unknown."""
 
 
 class OutcomeUnknown(SensorwatchError):

@@ -102,6 +102,11 @@ def settle_batch(
     return Settlement(accounts, ledger_entries, rejection_masks)
 
 
+def settle_snapshot(partition: Partition, account: Account) -> Settlement:
+    """Return the settlement that commits an unchanged account again, with a snapshot."""
+    return Settlement({partition: account}, [LedgerEntry(partition, Cause.INTERVAL, account)])
+
+
 def settle_account_changes(
     current_accounts: Mapping[Partition, Account],
     unopened_partitions: frozenset[Partition],
