@@ -24,7 +24,7 @@ class Cause(StrEnum):
     SEGMENT = "segment"
     """A new segment of the digest starts, because code, libraries or CPU kind changed."""
     INTERVAL = "interval"
-    """The commit includes a snapshot, because the next snapshot was due."""
+    """The commit includes a snapshot, because the next snapshot was due or the worker stopped."""
     CLOSED = "closed"
     """A person reset the account; this is the last ledger record of the account."""
 

@@ -1,4 +1,4 @@
-"""The last transaction before an exit takes a short time, whatever the broker does."""
+"""The last transaction before an exit takes a short time, even if the broker does not answer."""
 
 from collections.abc import Mapping
 
