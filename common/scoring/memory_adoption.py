@@ -82,10 +82,6 @@ def adopt_tables(
     level_by_sensor = levels.level_by_sensor
     for slot, name in enumerate(names):
         level = level_by_sensor.get(name, 0)
-        floats[slot, FloatColumn.GAP_FACTOR] = levels.gap_factor[level]
-        if ints[slot, IntColumn.CADENCE_INTERVALS] < MIN_INTERVALS and levels.cadence[level] > 0:
-            floats[slot, FloatColumn.CADENCE] = levels.cadence[level]
-            ints[slot, IntColumn.CADENCE_INTERVALS] = LEARNED_INTERVALS
         if level or not layout.min_rows:
             floats[slot, FloatColumn.LOCATIONS : layout.scales_start] = levels.location[level]
             floats[slot, layout.scales_start : layout.lags_start] = levels.scale[level]
@@ -94,4 +90,19 @@ def adopt_tables(
             floats[slot, layout.lags_start : layout.lags_start + layout.columns] = levels.location[
                 level
             ]
+    _adopt_cadences(names, floats, ints, levels)
     return floats, ints
+
+
+def _adopt_cadences(
+    names: list[str], floats: NDArray[np.float64], ints: NDArray[np.int64], levels: Levels
+) -> None:
+    """Set the gap factors of the new model, and its cadences where the memory has learned none."""
+    sensors, level_by_sensor = slice(0, len(names)), levels.level_by_sensor
+    level_of_slot = np.asarray([level_by_sensor.get(name, 0) for name in names], dtype=np.int64)
+    floats[sensors, FloatColumn.GAP_FACTOR] = levels.gap_factor[level_of_slot]
+    intervals = ints[sensors, IntColumn.CADENCE_INTERVALS]
+    slots = np.flatnonzero((intervals < MIN_INTERVALS) & (levels.cadence[level_of_slot] > 0))
+    floats[slots, FloatColumn.CADENCE] = levels.cadence[level_of_slot[slots]]
+    ints[slots, IntColumn.CADENCE_INTERVALS] = LEARNED_INTERVALS
+    ints[slots, IntColumn.CADENCE_RUN] = 0

@@ -22,8 +22,13 @@ from tests.detection.detection_streams import detection_bytes, score_in_batches
 from tests.reading_builders import START_TIME
 
 SECOND = 1_000_000
-FAST, SLOW = 1, 600
-"""Seconds between two rows of the sensors "fast" and "slow"."""
+FAST, SLOW = 1, 1_200
+"""Seconds between two rows of the sensors "fast" and "slow".
+
+Fewer than one in a thousand rows are of the slow sensor, so the 99.9 % quantile of all intervals is
+an interval of the fast sensor.
+"""
+TRAINING_SECONDS = 60_000
 GAP_STATUS = STATUSES.index(Status.GAP)
 
 
@@ -56,7 +61,7 @@ def rows_at(seconds_by_sensor: dict[str, NDArray[np.float64]], *, seed: int = 1)
 
 
 def mixed_rows(start: float, stop: float, *, prefix: str = "") -> Readings:
-    """Return rows of one sensor with a row each second, and of one with a row each ten minutes."""
+    """Return rows of a sensor with a row each second, and of one with a row each twenty minutes."""
     return rows_at(
         {
             f"{prefix}fast": np.arange(start, stop, FAST, dtype=np.float64),
@@ -68,7 +73,7 @@ def mixed_rows(start: float, stop: float, *, prefix: str = "") -> Readings:
 @cache
 def a_detector(features: FeatureKind = FeatureKind.FORECAST) -> Detector:
     trainer_settings = TrainerSettings(features=features, trees=5, max_samples=64, min_rows=30)
-    return fit_unregistered(mixed_rows(0, 36_000), a_schema(), trainer_settings)
+    return fit_unregistered(mixed_rows(0, TRAINING_SECONDS), a_schema(), trainer_settings)
 
 
 def gaps_of(outcome: Outcome, sensor: str) -> NDArray[np.bool_]:
@@ -90,10 +95,12 @@ def test_a_slow_sensor_beside_a_fast_one_has_no_gaps(features: FeatureKind, pref
     detector = a_detector(features)
 
     (outcome,) = score_in_batches(
-        mixed_rows(36_000, 108_000, prefix=prefix), detector, detector.empty_memory()
+        mixed_rows(TRAINING_SECONDS, TRAINING_SECONDS + 110 * SLOW, prefix=prefix),
+        detector,
+        detector.empty_memory(),
     )
 
-    assert len(gaps_of(outcome, f"{prefix}slow")) == 120
+    assert len(gaps_of(outcome, f"{prefix}slow")) == 110
     assert gaps_of(outcome, f"{prefix}slow").mean() < 0.01
     assert gaps_of(outcome, f"{prefix}fast").mean() < 0.01
 
