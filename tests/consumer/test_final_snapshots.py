@@ -179,6 +179,28 @@ def test_a_partition_whose_memory_is_not_restored_yet_is_left_out() -> None:
     assert len(rig.outbox.published_batches) == 2
 
 
+def test_a_memory_that_other_code_scored_is_not_written_for_the_old_segment() -> None:
+    """The replay of this code may differ in the last bits, so a later proof would fail."""
+    rig = a_rig()
+    consumer = FakeConsumer([])
+    consumer.offsets = rig.consumer.offsets
+    next_worker = LoopRig(
+        consumer=consumer,
+        state_topic=rig.state_topic,
+        fingerprint="other code",
+        failures=[MicroBatchAborted("injected")],
+    )
+    next_worker.input_records = rig.input_records
+    consumer.assign_partitions(0)
+    next_worker.run()
+    assert len(next_worker.outbox.attempts) == 1, "the change of the segment was aborted"
+    assert PARTITION_0 in next_worker.memories
+
+    next_worker.stop()
+
+    assert next_worker.outbox.published_batches == []
+
+
 def test_a_stop_after_an_aborted_micro_batch_writes_the_memory_of_the_last_commit() -> None:
     steps: Sequence[fakes.ConsumeStep] = [
         *TWO_BATCHES,
