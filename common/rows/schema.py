@@ -49,7 +49,8 @@ class RowOrder(SchemaModel):
     max_gap_seconds: Annotated[float, Field(gt=0, le=1e12)] | None = None
     """A longer time between two rows of a sensor is a gap. In seconds.
 
-    None: the limit is learned in training. After a gap, the sensor's lagged rows are not used.
+    None: each sensor's own interval between rows decides. After a gap, the sensor's lagged rows are
+    not used.
     """
 
 
