@@ -1,7 +1,7 @@
 """The processing of a micro-batch: one outcome for every record."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 import numpy as np
@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from sensorwatch.common.row_executor import RowExecutor, run_serially
 from sensorwatch.common.rows.absorption import NO_ABSORBED_RECORDS, AbsorbedRecords
+from sensorwatch.common.rows.ignoring import find_absorbed
 from sensorwatch.common.rows.parsing import parse
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.rejection import Fault, Reason, Rejection, make_fault
-from sensorwatch.common.rows.schema import OutOfOrderPolicy, RowOrder
+from sensorwatch.common.rows.schema import OutOfOrderPolicy, RowOrder, Schema
 from sensorwatch.common.rows.strict_parsing import Times
 from sensorwatch.common.scoring.detections import ClosedEpisode, Detections
 from sensorwatch.common.scoring.detector import Detector
@@ -109,14 +110,16 @@ def process(
     *,
     positions: NDArray[np.int64] | None = None,
     received: Times | None = None,
+    absorbs: bool = True,
     row_executor: RowExecutor = run_serially,
 ) -> Outcome:
     """Return exactly one outcome for each payload of a stream; update `memory` with the rows.
 
     `positions`: shape (records,), strictly rising positions of the records in their stream (Kafka's
     offsets); default: the memory's next positions. `received`: see
-    `sensorwatch.common.rows.parsing.parse`. `row_executor`: runs the work for which the order of
-    the rows does not matter.
+    `sensorwatch.common.rows.parsing.parse`. `absorbs`: whether the records that the schema ignores
+    are absorbed; otherwise they are parsed as all others. `row_executor`: runs the work for which
+    the order of the rows does not matter.
 
     >>> from sensorwatch.common.rows.parsing import parse
     >>> from sensorwatch.common.rows.schema import schema_from_plain
@@ -134,11 +137,48 @@ def process(
     >>> [OutcomeKind(kind).name for kind in outcome.kinds]
     ['NORMAL', 'ANOMALY', 'DEAD_LETTER']
     """
-    readings, rejections = parse(
-        payloads, detector.schema, received=received, row_executor=row_executor
-    )
+    schema = detector.schema
+    absorbed = find_absorbed(payloads, schema) if absorbs else NO_ABSORBED_RECORDS
+    if len(absorbed) == 0:
+        readings, rejections = parse(payloads, schema, received=received, row_executor=row_executor)
+    else:
+        readings, rejections = _parse_others(payloads, schema, absorbed, received, row_executor)
+        if positions is None:
+            positions = memory.next_positions(len(payloads))
     return score_readings(
-        readings, rejections, detector, memory, positions=positions, row_executor=row_executor
+        readings,
+        rejections,
+        detector,
+        memory,
+        absorbed=absorbed,
+        positions=positions,
+        row_executor=row_executor,
+    )
+
+
+def _parse_others(
+    payloads: Sequence[bytes | None],
+    schema: Schema,
+    absorbed: AbsorbedRecords,
+    received: Times | None,
+    row_executor: RowExecutor,
+) -> tuple[Readings, list[Rejection]]:
+    """Parse the payloads that are not absorbed; each keeps its position among all payloads."""
+    kept = np.delete(np.arange(len(payloads)), absorbed.index)
+    positions = kept.tolist()
+    if isinstance(received, np.ndarray):
+        received = received[kept]
+    elif received is not None:
+        received = [received[position] for position in positions]
+    readings, rejections = parse(
+        [payloads[position] for position in positions],
+        schema,
+        received=received,
+        row_executor=row_executor,
+    )
+    return (
+        replace(readings, index=kept[readings.index]),
+        [Rejection(positions[rejection.index], rejection.faults) for rejection in rejections],
     )
 
 
