@@ -1,4 +1,4 @@
-"""A stand-in for a parser that absorbs records, until the schema can name records to ignore."""
+"""Processing that absorbs heartbeats, for detectors whose schema ignores no records."""
 
 from collections.abc import Sequence
 from dataclasses import replace
