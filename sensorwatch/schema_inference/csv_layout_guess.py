@@ -45,14 +45,18 @@ def read_csv_table(lines: Sequence[str], *, encoding: str = "utf-8", form: str =
         raise DataError(f"found {len(numbered_lines)} lines, wanted a header and at least one row")
     text_lines = [line for _, line in numbered_lines]
     delimiter = separator[1] if separator else _guess_delimiter(text_lines)
-    cells = [_split(line, delimiter) for _, line in numbered_lines]
+    split_lines = [(number, _split(line, delimiter)) for number, line in numbered_lines]
+    split_lines = [(number, row) for number, row in split_lines if row]
+    if len(split_lines) < 2:
+        raise DataError("fewer than two lines can be split into cells")
+    numbers, cells = zip(*split_lines, strict=True)
     width = _usual_width(cells)
     first = _first_table_line(cells, width)
     header, has_header = cells[first], not _looks_like_row(cells[first])
     unit_rows = _count_unit_rows(cells[first + 1 :]) if has_header else 0
-    rows = cells[first + has_header + unit_rows :]
+    rows = list(cells[first + has_header + unit_rows :])
     # Lines before the header that are comments or blank are skipped without being counted.
-    header_line = numbered_lines[first][0]
+    header_line = numbers[first]
     skip_lines = header_line if first else 0
     names = header if has_header else [f"c{number}" for number in range(1, len(header) + 1)]
     if not has_header and comment:
