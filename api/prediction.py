@@ -64,7 +64,11 @@ def score_rows(
     memory, fault_count = detector.empty_memory(), 0
     for start, end in _chunk_bounds(len(history), len(payloads)):
         outcome = process(
-            payloads[start:end], detector, memory, received=[received] * (end - start)
+            payloads[start:end],
+            detector,
+            memory,
+            received=[received] * (end - start),
+            absorbs=False,
         )
         if start >= len(history):
             prediction.outcomes.append(outcome)

@@ -10,10 +10,12 @@ SensorwatchError                 code  reaction
 ├── Fenced                        4    another process has our transactional id: exit
 ├── BreakerOpen                   5    too many rejections; a supervisor must not restart
 ├── ModelRefused                  6    keep the last good model and warn; exit if there is none
+│   └── ModelOutdated             6    an older sensorwatch trained it: train again
 ├── OffsetsLost                   7    committed offsets are missing or out of range: ask a person
 ├── StateRefused                  8    a snapshot is lost, damaged or of another topic: ask a person
 │   └── MemoryRefused             8    the stored memory is damaged, newer or of another model
 ├── MicroBatchAborted             -    abort, rewind to the committed offsets, continue
+├── SnapshotNotWritten        -    stop all the same; the next start replays more records
 ├── OutcomeUnknown                -    new producer, rewind to the committed offsets, continue
 └── Unrecoverable                70    crash: exit non-zero and let the supervisor restart
 
@@ -78,6 +80,10 @@ class ModelRefused(SensorwatchError):
     exit_code: ClassVar[int] = 6
 
 
+class ModelOutdated(ModelRefused):
+    """A model version has an older format, which this program does not read."""
+
+
 class OffsetsLost(SensorwatchError):
     """A consumer group that has run before has no usable committed offset."""
 
@@ -96,6 +102,10 @@ class MemoryRefused(StateRefused):
 
 class MicroBatchAborted(SensorwatchError):
     """The micro-batch was aborted; its records will be read again from the committed offsets."""
+
+
+class SnapshotNotWritten(SensorwatchError):
+    """The last snapshot before the exit was not committed, or its outcome is unknown."""
 
 
 class OutcomeUnknown(SensorwatchError):

@@ -3,7 +3,7 @@
 DESIGN.md explains these steps.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from sensorwatch.common.errors import BreakerOpen, MicroBatchAborted, OutcomeUnknown
 from sensorwatch.common.kafka.dead_letters import dead_letters
@@ -15,19 +15,16 @@ from sensorwatch.common.runtime.metrics import BatchStage
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.processing import Outcome, process
 from sensorwatch.consumer.breaker import breaker_reason
+from sensorwatch.consumer.commit_step import advance, commit_settlement
 from sensorwatch.consumer.failure_streak import FailureStreak
 from sensorwatch.consumer.micro_batch import MicroBatch, PartitionBatch
 from sensorwatch.consumer.publishing.events import anomaly_events
-from sensorwatch.consumer.publishing.membership import require_member
-from sensorwatch.consumer.publishing.outbox import CommitPlan
+from sensorwatch.consumer.publishing.outbox import CommitPlanner
 from sensorwatch.consumer.recovery import rewind, wait_for_champion
 from sensorwatch.consumer.settlement import (
     Settlement,
-    commit_plan,
     settle_account_changes,
     settle_batch,
-    snapshots_of,
-    with_snapshot_offsets,
 )
 from sensorwatch.consumer.wiring import Clock, Policy, Wiring
 
@@ -101,7 +98,7 @@ def _commit_batch(wiring: Wiring, policy: Policy, clock: Clock, batch: MicroBatc
     accounts, snapshots = _publish(wiring, policy, results, settlement, batch.membership)
 
     # 4. Advance accounts, memories and metrics, only after the commit.
-    _advance(wiring, accounts, snapshots)
+    advance(wiring, accounts, snapshots)
     wiring.observation.end_stage(BatchStage.COMMIT)
     wiring.observation.count_outcomes(outcomes)
     return True
@@ -133,7 +130,7 @@ def _commit_account_changes(wiring: Wiring, policy: Policy, membership: bytes) -
             memory.adopt(detector)
         memory.max_sensors = max_sensors
     accounts, snapshots = _publish(wiring, policy, [], settlement, membership)
-    _advance(wiring, accounts, snapshots)
+    advance(wiring, accounts, snapshots)
     return True
 
 
@@ -185,30 +182,12 @@ def _publish(
     settlement: Settlement,
     membership: bytes,
 ) -> tuple[dict[Partition, Account], list[Snapshot]]:
-    """Commit one transaction; return the committed accounts and snapshots.
+    """Commit one transaction with the results; return the committed accounts and snapshots.
 
     Raises MicroBatchAborted, OutcomeUnknown or any other error of the outbox.
     """
-    require_member(membership)
-    memories, ledger_context = wiring.ownership.memories, policy.ledger_context
-    snapshots = snapshots_of(settlement, memories, ledger_context)
-    accounts = settlement.accounts
 
-    def plan_commit(manifest_offsets: Mapping[Partition, int]) -> CommitPlan:
-        nonlocal accounts
-        accounts = with_snapshot_offsets(settlement.accounts, manifest_offsets)
-        memories.expect_commit(accounts)
-        return commit_plan(settlement, manifest_offsets, ledger_context)
+    def publish(plan_commit: CommitPlanner, snapshots: Sequence[Snapshot]) -> None:
+        wiring.outbox.publish(results, plan_commit, membership, snapshots=snapshots)
 
-    wiring.outbox.publish(results, plan_commit, membership, snapshots=snapshots)
-    return accounts, snapshots
-
-
-def _advance(
-    wiring: Wiring, accounts: Mapping[Partition, Account], snapshots: Sequence[Snapshot]
-) -> None:
-    """Advance accounts and memories after a commit, and delete old snapshots."""
-    ownership = wiring.ownership
-    wiring.observation.show_commit({p: ownership.memories[p] for p in accounts}, snapshots)
-    for partition, offset in ownership.advance(accounts).items():
-        wiring.snapshot_deleter.delete_before(partition.number, offset)
+    return commit_settlement(wiring, policy, settlement, membership, publish)

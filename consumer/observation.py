@@ -11,6 +11,7 @@ import numpy as np
 from sensorwatch.common.kafka.records import Partition
 from sensorwatch.common.kafka.snapshot_text import Snapshot
 from sensorwatch.common.ledger.account import Account
+from sensorwatch.common.rows.absorption import ABSORBED_REASONS
 from sensorwatch.common.rows.limits import NO_TIME
 from sensorwatch.common.runtime.logs import logger
 from sensorwatch.common.runtime.metrics import BatchStage, ConsumerMetrics, TransactionOutcome
@@ -98,9 +99,9 @@ class Observation:
         if not outcomes:
             return
         metrics, now = self._metrics, self._wall_clock()
-        rows = sum(outcome.records for _, outcome in outcomes)
-        metrics.records_consumed.labels(self._topic).inc(rows)
-        metrics.batch_rows.observe(rows)
+        records = sum(outcome.records for _, outcome in outcomes)
+        metrics.records_consumed.labels(self._topic).inc(records)
+        metrics.batch_rows.observe(records)
         for partition_batch, outcome in outcomes:
             self._count_outcome(outcome)
             timestamps_us = partition_batch.received[partition_batch.received != NO_TIME]
@@ -205,6 +206,11 @@ class Observation:
         reasons = Counter(rejection.reason for rejection in outcome.rejections)
         for reason, count in reasons.items():
             metrics.dead_letters.labels(reason).inc(count)
+        absorbed_counts = np.bincount(outcome.absorbed.reason, minlength=1 + len(ABSORBED_REASONS))
+        for absorbed_reason, absorbed_count in zip(
+            ABSORBED_REASONS, absorbed_counts[1:].tolist(), strict=True
+        ):
+            metrics.records_absorbed.labels(absorbed_reason).inc(absorbed_count)
         metrics.scores.recent_anomalies.add(
             int(counts[1:].sum()), len(detections), now=self._clock()
         )

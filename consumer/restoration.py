@@ -22,7 +22,15 @@ MAX_STEP_SECONDS = 0.1
 """After this time `step` returns, so that the loop can poll and score other partitions."""
 REPLAY_BATCH_ROWS = 5_000
 """Number of records that are replayed at once; scoring them takes about a tenth of a second."""
-COMPARED_ACCOUNT_FIELDS = ("next_offset", "consumed", "normal", "anomalies", "dead_letters")
+COMPARED_ACCOUNT_FIELDS = (
+    "next_offset",
+    "consumed",
+    "normal",
+    "anomalies",
+    "dead_letters",
+    "absorbed",
+    "rows",
+)
 """Fields of the account that a replay must reproduce even if the fingerprint has changed."""
 
 
@@ -233,6 +241,7 @@ def replay_records(
         reasons=outcome.reasons,
         score_bits=outcome.score_bits,
         model_version=detector.version,
+        rows=outcome.rows,
     )
 
 

@@ -58,8 +58,8 @@ class Settlement:
     ledger_entries: list[LedgerEntry] = field(default_factory=list)
     """Each entry except those with Cause.OPENED is committed with a snapshot of its partition."""
     rejection_masks: dict[Partition, NDArray[np.bool_]] = field(default_factory=dict)
-    """By partition: an array of shape (records,). True for each rejection that counts for the
-    breaker."""
+    """By partition: an array of shape (judged records,), without the absorbed records. True for
+    each rejection that counts for the breaker."""
 
 
 def settle_batch(
@@ -90,6 +90,7 @@ def settle_batch(
             reasons=outcome.reasons,
             score_bits=outcome.score_bits,
             model_version=model_version,
+            rows=outcome.rows,
             accept_rejections_until=accepted_until,
         )
     ledger_entries = []
@@ -99,6 +100,11 @@ def settle_batch(
             accounts[partition] = account
             ledger_entries.append(LedgerEntry(partition, Cause.INTERVAL, account))
     return Settlement(accounts, ledger_entries, rejection_masks)
+
+
+def settle_snapshot(partition: Partition, account: Account) -> Settlement:
+    """Return the settlement that commits an unchanged account again, with a snapshot."""
+    return Settlement({partition: account}, [LedgerEntry(partition, Cause.INTERVAL, account)])
 
 
 def settle_account_changes(

@@ -60,6 +60,14 @@ class SnapshotSchedule:
             rows > 0 and self._clock() - self._last_snapshots[partition][1] >= self._every_seconds
         )
 
+    @staticmethod
+    def has_records_since_snapshot(account: Account) -> bool:
+        """Return whether a restore of the account's memory would have to replay any record."""
+        snapshot = account.snapshot
+        return account.consumed > 0 and (
+            snapshot is None or account.next_offset > snapshot.next_offset
+        )
+
     def snapshot_committed(self, partition: Partition, manifest_offset: int) -> int | None:
         """Record a committed snapshot, and return the offset below which records can be deleted.
 

@@ -111,8 +111,16 @@ class KafkaSource:
             if not messages or (wait_seconds and len(messages) < max_records):
                 break
         # Read the membership here, because a later rebalance changes its generation.
-        membership = self._consumer.consumer_group_metadata()
-        return MicroBatch(builder.partition_batches(self._topic), membership)
+        return MicroBatch(builder.partition_batches(self._topic), self.membership())
+
+    def membership(self) -> bytes:
+        """Return the client's current group metadata, which identifies the member and generation.
+
+        A rebalance happens only inside a call that polls, so until the next such call the metadata
+        belong to the currently assigned partitions.
+        """
+        membership: bytes = self._consumer.consumer_group_metadata()
+        return membership
 
     def _new_batch(self) -> BatchBuilder:
         self._builder = BatchBuilder()

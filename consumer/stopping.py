@@ -28,12 +28,21 @@ class StopRequest:
         """Install the signal handlers."""
         self._requested = threading.Event()
         self._limit_seconds: float | None = None
+        self._deadline: float | None = None
+        """Monotonic time at which the watchdog ends the process; None before the first signal."""
         for signal_number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signal_number, self._on_signal)
 
     def __call__(self) -> bool:
         """Return whether the loop should end."""
         return self._requested.is_set()
+
+    @property
+    def remaining_seconds(self) -> float:
+        """Seconds until the watchdog ends the process; the full limit before the first signal."""
+        if self._deadline is None:
+            return self._limit_seconds or 0.0
+        return max(0.0, self._deadline - time.monotonic())
 
     def finish_batch_first(self, limit_seconds: float) -> None:
         """After a signal, let the loop finish its micro-batch, but for at most `limit_seconds`."""
@@ -63,6 +72,7 @@ class StopRequest:
             # Do not raise SystemExit, because an extension module may catch it during an import.
             sys.stderr.flush()
             os._exit(0)
+        self._deadline = self._deadline or time.monotonic() + self._limit_seconds
         _log.info("stopping", signal=signal.Signals(signal_number).name)
         watchdog = threading.Timer(self._limit_seconds, _exit_at_once, [self._limit_seconds])
         watchdog.daemon = True

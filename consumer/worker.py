@@ -17,6 +17,7 @@ from sensorwatch.common.runtime.metrics import ConsumerMetrics, ModelMetrics
 from sensorwatch.common.runtime.setting_keys import Settings
 from sensorwatch.common.scoring.warmup import load_kernels
 from sensorwatch.consumer.connection import connect
+from sensorwatch.consumer.final_snapshots import SHARE_OF_STOP, write_final_snapshots
 from sensorwatch.consumer.health import HealthServer, serve_health
 from sensorwatch.consumer.loop import run
 from sensorwatch.consumer.observation import Observation
@@ -73,8 +74,11 @@ def run_worker(
                 settings, worker_index, accept_rejections_until, champion, observation, row_executor
             )
             _collect_garbage_rarely()
+            clock = Clock()
             try:
-                run(wiring, policy, Clock(), stopping)
+                run(wiring, policy, clock, stopping)
+                seconds = SHARE_OF_STOP * stopping.remaining_seconds
+                write_final_snapshots(wiring, policy, clock, seconds=seconds)
             finally:
                 wiring.outbox.close()
                 wiring.source.close()

@@ -15,6 +15,7 @@ from sensorwatch.common.errors import DataError
 from sensorwatch.common.files.rows_of_file import read_batches
 from sensorwatch.common.registry.candidate import DataSource
 from sensorwatch.common.rows.batches import Batch, join_batches, split_batches
+from sensorwatch.common.rows.ignoring import find_absorbed
 from sensorwatch.common.rows.limits import LATEST_TIME
 from sensorwatch.common.rows.parsing import parse
 from sensorwatch.common.rows.readings import Readings
@@ -152,8 +153,13 @@ def sort_by_time(readings: Readings) -> Readings:
 
 def _topic_dataset(uri: str, records: Sequence[TopicRecord], schema: Schema) -> Dataset:
     payloads = [record.payload for record in records]
-    received = [record.received for record in records]
-    readings, rejections = parse(payloads, schema, received=received)
+    ignored = set(find_absorbed(payloads, schema).index.tolist())
+    kept_records = [record for i, record in enumerate(records) if i not in ignored]
+    readings, rejections = parse(
+        [record.payload for record in kept_records],
+        schema,
+        received=[record.received for record in kept_records],
+    )
     return Dataset(uri, _digest_of_payloads(payloads), readings, rejections)
 
 

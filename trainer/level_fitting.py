@@ -1,4 +1,4 @@
-"""Fit levels: location and scale of each sensor's columns, and the time that counts as a gap."""
+"""Fit levels: location and scale of each sensor's columns, and the sensor's cadence."""
 
 from dataclasses import replace
 
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from sensorwatch.common.model.levels import Levels
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.schema import Schema
+from sensorwatch.trainer.cadence_fitting import fit_cadences
 from sensorwatch.trainer.row_subsampling import MAX_FIT_ROWS
 
 ROWS_FOR_LEVEL = 2_000
@@ -30,13 +31,6 @@ MIN_SHARE_OF_STD = 0.2
 """A scale is at least this share of the unclipped standard deviation.
 
 This limit matters for a signal that is constant most of the time and changes rarely."""
-GAP_STEPS = 10.0
-"""A gap is longer than this multiple of the median time step, and than GAP_LONG_STEPS long
-steps."""
-LONG_STEP_QUANTILE = 0.999
-"""This quantile of the time steps is the long step. One step in a thousand is longer."""
-GAP_LONG_STEPS = 3.0
-"""A gap is longer than this multiple of the long step, and than GAP_STEPS median steps."""
 CONSTANT_SCALE_SHARE = 0.01
 """Scale of a column that is constant at every sensor, as a share of its absolute value."""
 CONSTANT_TOLERANCE = 1e-9
@@ -44,7 +38,7 @@ CONSTANT_TOLERANCE = 1e-9
 
 
 def fit_levels(readings: Readings, schema: Schema, *, min_rows: int) -> Levels:
-    """Fit the pooled level of all sensors, and the level of each sensor.
+    """Fit the pooled level of all sensors, and the level and the cadence of each sensor.
 
     A sensor with fewer than MIN_ROWS_OF_KNOWN_SENSOR rows gets the pooled level.
     `drop_sensors_with_few_rows` removes such sensors from the result. If there are more than
@@ -53,6 +47,7 @@ def fit_levels(readings: Readings, schema: Schema, *, min_rows: int) -> Levels:
     """
     columns = np.concatenate([readings.values, readings.context], axis=1)
     rows_by_sensor = _rows_by_sensor(readings)
+    cadences = fit_cadences(readings.event_time, [rows for _, rows in rows_by_sensor])
     if len(readings) <= MAX_FIT_ROWS:
         pooled_level = _fit_level(columns)
     else:
@@ -72,8 +67,10 @@ def fit_levels(readings: Readings, schema: Schema, *, min_rows: int) -> Levels:
         tuple(sensor_ids),
         np.stack([pooled_level[0], *location]),
         np.maximum(np.stack([pooled_level[1], *scale]), scale_floor),
+        cadences.cadence,
+        cadences.gap_factor,
         min_rows,
-        max_gap(readings, schema),
+        schema_max_gap(schema),
     )
 
 
@@ -98,28 +95,27 @@ def drop_sensors_with_few_rows(levels: Levels, readings: Readings) -> Levels:
         sensor_ids=sensor_ids,
         location=levels.location[level_indices],
         scale=levels.scale[level_indices],
+        cadence=levels.cadence[level_indices],
+        gap_factor=levels.gap_factor[level_indices],
     )
 
 
-def max_gap(readings: Readings, schema: Schema) -> int:
-    """Return the longest interval between two rows of a sensor that does not count as a gap.
+def schema_max_gap(schema: Schema) -> int:
+    """Return the schema's `max_gap_seconds` in microseconds, or 0 if each sensor's cadence decides.
 
-    After a gap, the memory does not use the sensor's previous rows. The result is in microseconds.
-    If the schema does not set the interval, it is computed from the time steps in the training
-    rows, or is 0 (no limit) if there are no time steps.
+    A limit of less than a microsecond is rounded up to 1.
     """
     max_gap_seconds = schema.order.max_gap_seconds
-    if max_gap_seconds is not None:
-        return max(round(max_gap_seconds * 1_000_000), 1)  # 0 means no limit
-    time_steps = np.concatenate(
-        [np.diff(readings.event_time[rows]) for _, rows in _rows_by_sensor(readings)]
-        or [np.empty(0)]
-    )
-    time_steps = time_steps[time_steps > 0]
-    if len(time_steps) == 0:
-        return 0
-    median_step, long_step = np.quantile(time_steps, (0.5, LONG_STEP_QUANTILE))
-    return int(max(GAP_STEPS * median_step, GAP_LONG_STEPS * long_step))
+    return 0 if max_gap_seconds is None else max(round(max_gap_seconds * 1_000_000), 1)
+
+
+def pooled_gap_factor(readings: Readings) -> float:
+    """Return the gap factor of sensors that training does not know; see `fit_cadences`.
+
+    `readings`: in time order.
+    """
+    rows_of_sensors = [rows for _, rows in _rows_by_sensor(readings)]
+    return float(fit_cadences(readings.event_time, rows_of_sensors).gap_factor[0])
 
 
 def _rows_by_sensor(readings: Readings) -> list[tuple[int, NDArray[np.int64]]]:

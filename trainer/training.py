@@ -24,7 +24,11 @@ from sensorwatch.trainer.cross_validation import block_count, out_of_fold_scores
 from sensorwatch.trainer.dataset import sort_by_time
 from sensorwatch.trainer.forest_fitting import fit_forest
 from sensorwatch.trainer.imputation import fill_missing
-from sensorwatch.trainer.level_fitting import drop_sensors_with_few_rows, max_gap
+from sensorwatch.trainer.level_fitting import (
+    drop_sensors_with_few_rows,
+    pooled_gap_factor,
+    schema_max_gap,
+)
 from sensorwatch.trainer.scorer_fitting import fit_scorer
 from sensorwatch.trainer.tail_fitting import calibrate_decision
 
@@ -102,7 +106,11 @@ def _train_plain(
     return Candidate(
         schema=schema,
         plan=feature_plan,
-        levels=no_levels(_medians(fit_rows), max_gap=max_gap(fit_rows, schema)),
+        levels=no_levels(
+            _medians(fit_rows),
+            max_gap=schema_max_gap(schema),
+            gap_factor=pooled_gap_factor(fit_rows),
+        ),
         forest=forest,
         calibration=calibrate(scores, trainer_settings.target_alert_rate),
         ranges=learn_signal_ranges(fit_rows),

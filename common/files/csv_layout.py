@@ -8,6 +8,7 @@ from itertools import chain
 
 from sensorwatch.common.errors import DataError
 from sensorwatch.common.rows.cells import cell_lines, cell_reader
+from sensorwatch.common.rows.ignoring import is_ignored
 from sensorwatch.common.rows.rejection import Fault, Reason, make_fault, short_printable
 from sensorwatch.common.rows.schema import Schema
 from sensorwatch.common.rows.strict_parsing import Fields
@@ -103,7 +104,7 @@ def rows_of_lines(lines: DataLines, names: Sequence[str], schema: Schema) -> Ite
                     continue
                 if lines.is_unterminated and len(cells) < len(names):
                     yield lines.number, _incomplete_line_fault(cells, names)
-                elif (row := read_cells(cells)) is not None:
+                elif (row := read_cells(cells)) is not None and not is_ignored(row, schema):
                     yield lines.number, row
         except csv.Error as error:
             detail = f"line {lines.number}: {error}"

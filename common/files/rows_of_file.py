@@ -11,6 +11,7 @@ from sensorwatch.common.files.opening import ARROW_FORMS, file_form, open_data
 from sensorwatch.common.files.time_rules import FileTimeRules
 from sensorwatch.common.files.utf8_stream import utf8_stream
 from sensorwatch.common.rows.batches import Batch, collect_batches
+from sensorwatch.common.rows.ignoring import is_ignored
 from sensorwatch.common.rows.rejection import Fault
 from sensorwatch.common.rows.schema import Schema
 from sensorwatch.common.rows.strict_parsing import Fields, decode
@@ -35,10 +36,13 @@ def read_rows(path: Path, schema: Schema) -> Iterator[Fields | Fault]:
 def read_numbered_rows(path: Path, schema: Schema) -> Iterator[NumberedRow]:
     """Yield the rows of `read_rows` with the number of their line or element, counted from 1."""
     if file_form(path) in ARROW_FORMS:
-        yield from enumerate(read_arrow(path, schema), start=1)
+        rows = enumerate(read_arrow(path, schema), start=1)
+        yield from ((number, row) for number, row in rows if not is_ignored(row, schema))
     elif _is_json(path, schema):
         for number, payload in read_payloads(path, schema):
-            yield number, decode(payload)
+            row = decode(payload)
+            if not is_ignored(row, schema):
+                yield number, row
     else:
         yield from read_csv(path, schema)
 
@@ -56,7 +60,7 @@ def read_batches(path: Path, schema: Schema, *, as_of: int | None = None) -> Ite
 
 def _read_form(path: Path, schema: Schema) -> Iterator[Batch]:
     if file_form(path) in ARROW_FORMS:
-        return collect_batches(read_arrow(path, schema), schema)
+        return collect_batches(read_rows(path, schema), schema)
     read_text_batches = read_json_batches if _is_json(path, schema) else read_csv_batches
     return read_text_batches(path, schema)
 

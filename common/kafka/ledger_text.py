@@ -7,9 +7,10 @@ import msgspec
 
 from sensorwatch.common.errors import DataError
 from sensorwatch.common.kafka.records import OutgoingMessage, Partition
+from sensorwatch.common.kafka.snapshot_text import raise_state_refused
 from sensorwatch.common.ledger.account import WINDOW_BUCKETS, Account, SnapshotRef
 
-LEDGER_VERSION = 1
+LEDGER_VERSION = 2
 MAX_METADATA_BYTES = 4_095
 
 
@@ -23,7 +24,7 @@ class Cause(StrEnum):
     SEGMENT = "segment"
     """A new segment of the digest starts, because code, libraries or CPU kind changed."""
     INTERVAL = "interval"
-    """The commit includes a snapshot, because the next snapshot was due."""
+    """The commit includes a snapshot, because the next snapshot was due or the worker stopped."""
     CLOSED = "closed"
     """A person reset the account; this is the last ledger record of the account."""
 
@@ -39,13 +40,18 @@ class LedgerRecord(msgspec.Struct, frozen=True):
     account: Account
 
     @property
+    def is_outdated(self) -> bool:
+        """Whether an older version of this program wrote the record, with other scores."""
+        return self.ledger_version < LEDGER_VERSION
+
+    @property
     def source(self) -> Partition:
         """The input partition of the account."""
         return Partition(self.topic, self.partition)
 
 
 def to_metadata(account: Account) -> str:
-    """Return an account as metadata of a committed offset: about 450 bytes of ASCII."""
+    """Return an account as metadata of a committed offset: about 500 bytes of ASCII."""
     text = msgspec.json.encode(_Metadata(LEDGER_VERSION, account)).decode()
     if len(text) > MAX_METADATA_BYTES:
         raise ValueError(
@@ -59,7 +65,7 @@ def from_metadata(text: str | None, offset: int) -> Account | None:
 
     If the result is None, a person or another program has moved the group's offsets. Raises
     DataError if a newer version of this program wrote the account, so that an intact account is not
-    discarded.
+    discarded. Raises StateRefused if an older version wrote it, because its memory cannot be read.
     """
     _require_known_version(text)
     try:
@@ -78,6 +84,11 @@ def _require_known_version(text: str | None) -> None:
         version = msgspec.json.decode(text or "", type=_VersionField).ledger_version
     except (ValueError, RecursionError):
         return
+    if 0 < version < LEDGER_VERSION:
+        raise_state_refused(
+            f"an older sensorwatch committed the account (ledger version {version}, wanted "
+            f"{LEDGER_VERSION}), and its memory cannot be read"
+        )
     if version > LEDGER_VERSION:
         raise DataError(
             f"the committed offsets contain an account of ledger version {version}, but this "
@@ -96,7 +107,7 @@ def ledger_message(
 
 
 def ledger_record(value: bytes | None) -> LedgerRecord:
-    """Return a parsed ledger record.
+    """Return a parsed ledger record; a record of an older version has no absorbed records.
 
     Raises ValueError if the value is not a ledger record, and DataError if a newer version of this
     program wrote it.
@@ -125,7 +136,8 @@ def _is_valid(account: Account) -> bool:
     counts = (account.consumed, account.first_offset, account.segment, *account.window_rejected)
     return (
         account.max_sensors >= 1
-        and min(*counts, snapshot.offset, snapshot.next_offset) >= 0
+        and 0 <= account.absorbed <= account.consumed
+        and min(*counts, account.rows, snapshot.offset, snapshot.next_offset) >= 0
         and account.window_bucket_rows >= 1
         and 1 <= len(account.window_rejected) <= WINDOW_BUCKETS
         and 0 <= account.digest < 2**64

@@ -31,15 +31,26 @@ class GroupHistory:
 def read_ledger(kafka: Mapping[str, Any], topic: str, *, group: str) -> list[LedgerRecord]:
     """Return the ledger records of a group, in commit order within each partition.
 
-    A missing topic counts as an empty ledger. Raises BrokerUnavailable.
+    Records of an older version are left out, because this program cannot repeat their scores. A
+    missing topic counts as an empty ledger. Raises BrokerUnavailable.
     """
-    return [record for record, _ in _records_with_times(kafka, topic, group, SHORT_RETRY)]
+    records = [record for record, _ in _records_with_times(kafka, topic, group, SHORT_RETRY)]
+    current_records = [record for record in records if not record.is_outdated]
+    if len(current_records) < len(records):
+        _log.warning(
+            "%d records of %s are ignored, because an older sensorwatch wrote them",
+            len(records) - len(current_records),
+            topic,
+        )
+    return current_records
 
 
 def group_history(
     kafka: Mapping[str, Any], topic: str, *, group: str, retry: RetryPolicy = SHORT_RETRY
 ) -> GroupHistory:
     """Return a group's committed partitions and the time of its first commit.
+
+    Records of older versions count too, because their partitions were scored.
 
     Raises BrokerUnavailable if the broker still does not answer after `retry`.
     """

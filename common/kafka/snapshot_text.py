@@ -11,7 +11,7 @@ from sensorwatch.common.errors import StateRefused
 from sensorwatch.common.kafka.records import OutgoingMessage, Partition
 from sensorwatch.common.ledger.account import Account, SnapshotRef
 
-SNAPSHOT_VERSION = 1
+SNAPSHOT_VERSION = 2
 CHUNK_BYTES = 900_000
 """Largest size of a chunk. The size is below 1,000,000 bytes, the default message limit of client
 and broker."""
@@ -98,7 +98,7 @@ def manifest_message(snapshot: Snapshot, topic: str, chunks: Sequence[int]) -> O
 def parse_snapshot_manifest(value: bytes | None, position: object) -> SnapshotManifest:
     """Return a parsed manifest; error messages contain its `position`.
 
-    Raises StateRefused if the value is not a manifest, or if a newer program wrote it.
+    Raises StateRefused if the value is not a manifest, or if a newer or older program wrote it.
     """
     try:
         # Read only the version first, because a newer version may have other fields.
@@ -107,6 +107,11 @@ def parse_snapshot_manifest(value: bytes | None, position: object) -> SnapshotMa
             raise_state_refused(
                 f"the snapshot at {position} has version {version}, but this program reads "
                 f"versions up to {SNAPSHOT_VERSION}: run the newer sensorwatch that wrote it"
+            )
+        if 0 < version < SNAPSHOT_VERSION:
+            raise_state_refused(
+                f"the snapshot at {position} has version {version}, but this program reads only "
+                f"version {SNAPSHOT_VERSION}: an older sensorwatch wrote it"
             )
         manifest = msgspec.json.decode(value or b"", type=SnapshotManifest)
     except (ValueError, RecursionError) as error:

@@ -39,8 +39,12 @@ class Account:
     normal: int = 0
     anomalies: int = 0
     dead_letters: int = 0
+    absorbed: int = 0
+    """Number of consumed records that are neither rows nor dead letters, such as heartbeats."""
+    rows: int = 0
+    """Number of scored rows. Not a count of records: a record may contain several rows."""
     window_bucket_rows: int = 1_000
-    """Number of records per bucket of the breaker's window."""
+    """Number of judged records per bucket of the breaker's window."""
     window_rejected: tuple[int, ...] = (0,)
     """Number of rejections per bucket, oldest bucket first; the last bucket may be incomplete."""
     model_version: str = ""
@@ -59,27 +63,38 @@ class Account:
     `first_offset`."""
     max_sensors: int = MAX_SENSORS
     """Largest allowed number of sensors in the memory, when the newest records were scored."""
+    policy: str = ""
+    """Id of the policy that decided which alarms were published. Empty, because there is only one
+    policy so far."""
 
     @property
     def adds_up(self) -> bool:
-        """Whether `consumed` is the sum of `normal`, `anomalies` and `dead_letters`."""
-        return self.consumed == self.normal + self.anomalies + self.dead_letters
+        """Whether `consumed` is the sum of the counts of all outcomes."""
+        return self.consumed == self.judged + self.absorbed and (
+            self.judged == self.normal + self.anomalies + self.dead_letters
+        )
+
+    @property
+    def judged(self) -> int:
+        """Number of records that were accepted or rejected, which is all but the absorbed ones."""
+        return self.consumed - self.absorbed
 
     @property
     def oldest_bucket(self) -> int:
         """Number of the first bucket in the breaker's window.
 
-        Bucket k contains the records with the numbers k * window_bucket_rows to
-        (k + 1) * window_bucket_rows - 1.
+        Bucket k contains the judged records with the numbers k * window_bucket_rows to
+        (k + 1) * window_bucket_rows - 1. Absorbed records are in no bucket, so that many heartbeats
+        cannot hide a large share of rejections.
         """
-        newest_record = max(self.consumed - 1, 0) // self.window_bucket_rows
-        return newest_record - len(self.window_rejected) + 1
+        newest_bucket = max(self.judged - 1, 0) // self.window_bucket_rows
+        return newest_bucket - len(self.window_rejected) + 1
 
     @property
     def window(self) -> tuple[int, int]:
-        """Number of records and of rejections in the breaker's window."""
+        """Number of judged records and of rejections in the breaker's window."""
         records_before_window = self.oldest_bucket * self.window_bucket_rows
-        return self.consumed - records_before_window, sum(self.window_rejected)
+        return self.judged - records_before_window, sum(self.window_rejected)
 
 
 def open_account(
@@ -123,7 +138,7 @@ def resize_window(account: Account, window_rows: int) -> Account:
     bucket_size = _bucket_rows(window_rows)
     if bucket_size == account.window_bucket_rows:
         return account
-    newest_record = max(account.consumed - 1, 0)
+    newest_record = max(account.judged - 1, 0)
     old_bucket_size, old_first_bucket = account.window_bucket_rows, account.oldest_bucket
     first_bucket = max(
         old_first_bucket * old_bucket_size // bucket_size,
@@ -152,11 +167,13 @@ def advance_account(
     reasons: NDArray[np.uint8],
     score_bits: NDArray[np.uint64],
     model_version: str,
+    rows: int | None = None,
     accept_rejections_until: int = 0,
 ) -> Account:
     """Return the account after the next n records of the partition, in offset order.
 
-    `offsets`, `kinds`, `reasons`, `score_bits`: shape (n,), as in `Outcome`. Rejections at offsets
+    `offsets`, `kinds`, `reasons`, `score_bits`: shape (n,), as in `Outcome`. `rows`: number of
+    scored rows; by default each normal or anomalous record has one row. Rejections at offsets
     below `accept_rejections_until` count as dead letters but not in the breaker's window. Raises
     ValueError if the offsets do not rise strictly, or if the first one is below the account's
     `next_offset`.
@@ -168,15 +185,18 @@ def advance_account(
             f"offsets from {offsets[0]} to {offsets[-1]} do not rise, wanted rising offsets from "
             f"{account.next_offset} on"
         )
-    kind_counts = np.bincount(kinds, minlength=4)
+    kind_counts = np.bincount(kinds, minlength=1 + max(OutcomeKind))
+    normal, anomalies = kind_counts[[OutcomeKind.NORMAL, OutcomeKind.ANOMALY]].tolist()
     rejected = counted_rejections(offsets, kinds, accept_rejections_until)
     return replace(
         account,
         next_offset=int(offsets[-1]) + 1,
         consumed=account.consumed + len(offsets),
-        normal=account.normal + int(kind_counts[OutcomeKind.NORMAL]),
-        anomalies=account.anomalies + int(kind_counts[OutcomeKind.ANOMALY]),
+        normal=account.normal + normal,
+        anomalies=account.anomalies + anomalies,
         dead_letters=account.dead_letters + int(kind_counts[OutcomeKind.DEAD_LETTER]),
+        absorbed=account.absorbed + int(kind_counts[OutcomeKind.ABSORBED]),
+        rows=account.rows + (normal + anomalies if rows is None else rows),
         window_rejected=_window_counts(account, rejected),
         model_version=model_version,
         digest=int(_digest(np.uint64(account.digest), offsets, kinds, reasons, score_bits)),
@@ -186,9 +206,14 @@ def advance_account(
 def counted_rejections(
     offsets: NDArray[np.int64], kinds: NDArray[np.uint8], accept_rejections_until: int
 ) -> NDArray[np.bool_]:
-    """Return whether each record (n,) counts as a rejection in the breaker's window."""
-    rejected: NDArray[np.bool_] = kinds == OutcomeKind.DEAD_LETTER
-    return rejected & (offsets >= accept_rejections_until)
+    """Return whether each judged record counts as a rejection in the breaker's window.
+
+    `offsets`, `kinds`: shape (n,). The result has shape (judged records,), without the absorbed
+    records.
+    """
+    rejected = (kinds == OutcomeKind.DEAD_LETTER) & (offsets >= accept_rejections_until)
+    judged_rejected: NDArray[np.bool_] = rejected[kinds != OutcomeKind.ABSORBED]
+    return judged_rejected
 
 
 def _bucket_rows(window_rows: int) -> int:
@@ -201,16 +226,21 @@ def _bucket_edges(account: Account, first_bucket: int, bucket_size: int) -> NDAr
     The results are record numbers relative to the end of the account, because small numbers are
     exact in float64.
     """
-    newest_bucket = max(account.consumed - 1, 0) // bucket_size
+    newest_bucket = max(account.judged - 1, 0) // bucket_size
     bucket_starts = [
-        bucket * bucket_size - account.consumed for bucket in range(first_bucket, newest_bucket + 1)
+        bucket * bucket_size - account.judged for bucket in range(first_bucket, newest_bucket + 1)
     ]
     return np.asarray([*bucket_starts, 0], dtype=np.float64)
 
 
 def _window_counts(account: Account, rejected: NDArray[np.bool_]) -> tuple[int, ...]:
-    """Return the rejections per bucket after n more records; `rejected` (n,) marks rejections."""
-    record_numbers = account.consumed + np.arange(len(rejected))
+    """Return the rejections per bucket after n more judged records.
+
+    `rejected`: shape (n,), True for rejections.
+    """
+    if len(rejected) == 0:
+        return account.window_rejected
+    record_numbers = account.judged + np.arange(len(rejected))
     bucket_of_record = record_numbers // account.window_bucket_rows - account.oldest_bucket
     counts = np.bincount(bucket_of_record[rejected], minlength=int(bucket_of_record[-1]) + 1)
     counts[: len(account.window_rejected)] += np.asarray(account.window_rejected)

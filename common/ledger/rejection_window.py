@@ -13,7 +13,7 @@ class WindowExcess:
     """A window with too many rejections."""
 
     rows: int
-    """Number of records in the window."""
+    """Number of judged records in the window."""
     rejected: int
     """Number of rejections in the window."""
 
@@ -23,17 +23,17 @@ def find_first_excess(
 ) -> WindowExcess | None:
     """Return the breaker's window at the first rejection at which it exceeds the limits, or None.
 
-    `rejected`: shape (n,), whether each record after `account` counts as a rejection. A window
-    exceeds the limits if it has at least `min_rows` records and more than `max_ratio` of them are
-    rejections. The window is checked at each rejection, so the result does not depend on the
-    boundaries of micro-batches. Accepted records are not checked, even though the ratio can rise at
-    an accepted record, when the window drops its oldest bucket.
+    `rejected`: shape (n,), whether each judged record after `account` counts as a rejection;
+    absorbed records are left out. A window exceeds the limits if it has at least `min_rows` records
+    and more than `max_ratio` of them are rejections. The window is checked at each rejection, so
+    the result does not depend on the boundaries of micro-batches. Accepted records are not checked,
+    even though the ratio can rise at an accepted record, when the window drops its oldest bucket.
     """
     if not rejected.any():
         return None
     bucket_size = account.window_bucket_rows
     oldest_bucket = account.oldest_bucket
-    record_numbers = account.consumed + np.arange(len(rejected))
+    record_numbers = account.judged + np.arange(len(rejected))
     bucket_of_record = record_numbers // bucket_size - oldest_bucket
     dropped_buckets = np.maximum(bucket_of_record - WINDOW_BUCKETS + 1, 0)
     bucket_rejections = np.bincount(

@@ -1,4 +1,4 @@
-"""The stored location and scale of each column, by sensor."""
+"""The stored location and scale of each column, and the cadence, by sensor."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,10 +9,14 @@ from numpy.typing import NDArray
 
 from sensorwatch.common.model.stored_arrays import require, stored_array
 
+DEFAULT_GAP_FACTOR = 10.0
+"""A gap is longer than this multiple of a sensor's cadence, unless its steps in training were less
+regular."""
+
 
 @dataclass(frozen=True)
 class Levels:
-    """Location and scale of every column (signals, then context), per sensor."""
+    """Location and scale of every column (signals, then context), and cadence, per sensor."""
 
     sensor_ids: tuple[str, ...]
     """Sensors that have their own level; sensor k has row k + 1 of `location` and `scale`."""
@@ -20,10 +24,17 @@ class Levels:
     """Shape (1 + sensors, columns). In the column's unit; row 0 is computed from all sensors."""
     scale: NDArray[np.float64]
     """Shape (1 + sensors, columns). In the column's unit, above 0; row 0 is for all sensors."""
+    cadence: NDArray[np.float64]
+    """Shape (1 + sensors,). Typical interval between two rows of the sensor, in microseconds; 0 if
+    it is learned in service. Row 0 is 0, because other sensors may have any cadence."""
+    gap_factor: NDArray[np.float64]
+    """Shape (1 + sensors,). A gap is longer than this multiple of the sensor's cadence; row 0 is
+    for all sensors without their own row."""
     min_rows: int
     """A new sensor's level is learned from this number of rows; 0: the plan uses no levels."""
     max_gap: int
-    """A longer time between two rows of a sensor is a gap. In microseconds; 0: no limit."""
+    """A longer time between two rows of any sensor is a gap, because the schema says so. In
+    microseconds; 0: the schema has no limit, and each sensor's cadence decides."""
 
     @cached_property
     def level_by_sensor(self) -> dict[str, int]:
@@ -46,6 +57,8 @@ class Levels:
             "level_sensors": np.asarray(self.sensor_ids, dtype=np.str_),
             "level_location": self.location,
             "level_scale": self.scale,
+            "level_cadence": self.cadence,
+            "level_gap_factor": self.gap_factor,
             "level_limits": np.asarray([self.min_rows, self.max_gap], dtype=np.int64),
         }
 
@@ -56,6 +69,8 @@ def levels_from_arrays(arrays: dict[str, NDArray[Any]], columns: int) -> Levels:
     shape = (1 + len(sensor_ids), columns)
     location = stored_array(arrays, "level_location", np.float64, shape)
     scale = stored_array(arrays, "level_scale", np.float64, shape)
+    cadence = stored_array(arrays, "level_cadence", np.float64, shape[:1])
+    gap_factor = stored_array(arrays, "level_gap_factor", np.float64, shape[:1])
     limits = stored_array(arrays, "level_limits", np.int64, (2,))
     repeated_count = len(sensor_ids) - len(set(sensor_ids))
     require(
@@ -72,18 +87,41 @@ def levels_from_arrays(arrays: dict[str, NDArray[Any]], columns: int) -> Levels:
         wanted="positive ones",
     )
     require(
+        np.all(cadence >= 0) and cadence[0] == 0,
+        "level_cadence",
+        actual=f"a cadence of {cadence.min()}, and {cadence[0]} for all sensors",
+        wanted="0 or more, and 0 for all sensors",
+    )
+    require(
+        np.all(gap_factor >= 1),
+        "level_gap_factor",
+        actual=f"a factor of {gap_factor.min()}",
+        wanted="1 or more",
+    )
+    require(
         np.all(limits >= 0),
         "level_limits",
         actual=f"the limits {limits.tolist()}",
         wanted="0 or more",
     )
-    return Levels(tuple(sensor_ids), location, scale, *limits.tolist())
+    return Levels(tuple(sensor_ids), location, scale, cadence, gap_factor, *limits.tolist())
 
 
-def no_levels(location: NDArray[np.float64], *, max_gap: int = 0) -> Levels:
+def no_levels(
+    location: NDArray[np.float64], *, max_gap: int = 0, gap_factor: float = DEFAULT_GAP_FACTOR
+) -> Levels:
     """Return the levels for a feature plan that does not use levels.
 
     `location`: shape (columns,). The location replaces missing values before the first valid value
-    of a sensor.
+    of a sensor. `max_gap` (microseconds) and `gap_factor`: see `Levels`; each sensor's cadence is
+    learned in service.
     """
-    return Levels((), location[None].copy(), np.ones((1, len(location))), 0, max_gap)
+    return Levels(
+        sensor_ids=(),
+        location=location[None].copy(),
+        scale=np.ones((1, len(location))),
+        cadence=np.zeros(1),
+        gap_factor=np.asarray([gap_factor]),
+        min_rows=0,
+        max_gap=max_gap,
+    )

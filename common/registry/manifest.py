@@ -7,13 +7,13 @@ from typing import Annotated, Any, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from sensorwatch.common.errors import ModelRefused
+from sensorwatch.common.errors import ModelOutdated, ModelRefused
 from sensorwatch.common.pydantic_errors import describe_validation_error
 from sensorwatch.common.registry.candidate import DataSource
 from sensorwatch.common.scoring.detector import Detector
 
-MANIFEST_FORMAT = 1
-"""Format of the manifest and of the files that it names. A version of a newer format is refused."""
+MANIFEST_FORMAT = 2
+"""Format of the manifest and of the files that it names. A version of another format is refused."""
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
@@ -102,7 +102,8 @@ class ModelVersion:
 def parse_manifest(content: bytes) -> ModelManifest:
     """Return the manifest that is the content of a file.
 
-    Raises ModelRefused if the manifest is damaged, edited, or of a newer format.
+    Raises ModelOutdated if the manifest is of an older format, and ModelRefused if it is damaged,
+    edited, or of a newer format.
     """
     try:
         plain_manifest = json.loads(content)
@@ -115,6 +116,11 @@ def parse_manifest(content: bytes) -> ModelManifest:
         raise ModelRefused(
             f"the manifest's format {file_format} is newer than this code's {MANIFEST_FORMAT}: "
             "upgrade sensorwatch"
+        )
+    if isinstance(file_format, int) and 0 < file_format < MANIFEST_FORMAT:
+        raise ModelOutdated(
+            f"its format {file_format} is older than {MANIFEST_FORMAT}, the only one that this "
+            "code reads: train again with `sensorwatch train`"
         )
     if plain_manifest.get("digest") != _digest(plain_manifest):
         raise ModelRefused("the manifest was edited or damaged: its digest does not match")

@@ -4,7 +4,7 @@ import hashlib
 import stat
 from pathlib import Path
 
-from sensorwatch.common.errors import ModelRefused, SchemaError
+from sensorwatch.common.errors import ModelOutdated, ModelRefused, SchemaError
 from sensorwatch.common.model.plan import plan_from_plain
 from sensorwatch.common.registry.archive import Arrays, array_digest, joint_digest, unpack
 from sensorwatch.common.registry.golden_rows import check_golden_rows
@@ -35,6 +35,8 @@ def load_version(folder: Path) -> ModelVersion:
         _check_arrays(arrays, manifest)
         detector = _build_detector(arrays, manifest)
         check_golden_rows(detector, golden)
+    except ModelOutdated as error:
+        raise ModelOutdated(f"model version {folder.name} is refused: {error}") from error
     except ModelRefused as error:
         raise ModelRefused(
             f"model version {folder.name} is refused: {error}; restore its folder {folder} from a "

@@ -153,7 +153,8 @@ def chunk_reader(schema: Schema, names: Sequence[str]) -> ChunkReader | None:
     unknown_names = set(names) - set(schema.column_names)
     csv_format, key_fields = schema.csv, schema.key.fields if schema.key else ()
     is_supported = (
-        schema.time.formats[0] in TIME_KIND_OF_FORMAT
+        not schema.ignore
+        and schema.time.formats[0] in TIME_KIND_OF_FORMAT
         and schema.time.naive_zone in (None, "UTC")
         and len(schema.time.fields) == 1
         and len(key_fields) <= 1

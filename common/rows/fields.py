@@ -52,7 +52,7 @@ def field_reader(schema: Schema) -> FieldReader:
     read_time = _make_time_reader(schema)
     read_key = key_reader(schema)
     columns = [
-        (_make_lookup(column.path), ColumnReader(column), *column.bounds)
+        (make_lookup(column.path), ColumnReader(column), *column.bounds)
         for column in schema.columns
     ]
     check_unknown_fields = _make_unknown_field_check(schema)
@@ -90,7 +90,7 @@ def field_reader(schema: Schema) -> FieldReader:
     return validate_record
 
 
-def _make_lookup(path: str) -> Lookup:
+def make_lookup(path: str) -> Lookup:
     """Return a function that looks up the name of the field, then its keys in nested objects.
 
     If an object around the field is absent or null, the field is absent, too.
@@ -121,7 +121,7 @@ def _make_time_reader(
     schema: Schema,
 ) -> Callable[[Mapping[str, object], int | None, list[Fault]], int]:
     time_field = schema.time
-    fields = [(path, _make_lookup(path)) for path in time_field.fields]
+    fields = [(path, make_lookup(path)) for path in time_field.fields]
     to_microseconds = time_reader(time_field)
     max_future_seconds = time_field.max_future_seconds
     max_future_us = int(max_future_seconds * 1_000_000)
@@ -154,7 +154,7 @@ def key_reader(schema: Schema) -> Callable[[Mapping[str, object], list[Fault]], 
     """Return a function that returns a record's sensor id, or appends a fault and returns ""."""
     if schema.key is None:
         return lambda _record, _faults: DEFAULT_SENSOR
-    fields = [(path, _make_lookup(path)) for path in schema.key.fields]
+    fields = [(path, make_lookup(path)) for path in schema.key.fields]
     is_optional = schema.key.optional
 
     def read_key(record: Mapping[str, object], faults: list[Fault]) -> str:
@@ -204,8 +204,8 @@ def _make_unknown_field_check(
 ) -> Callable[[Mapping[str, object], list[Fault]], None]:
     if schema.unknown_fields is UnknownFields.IGNORE:
         return lambda _record, _faults: None
-    known_names = set(schema.column_names)
-    outer_names = {name for path in schema.paths for name in parent_names(path)}
+    known_names = {column_name(path) for path in schema.known_paths}
+    outer_names = {name for path in schema.known_paths for name in parent_names(path)}
 
     def add_unknown_fields(
         record: Mapping[str, object], faults: list[Fault], prefix: str = ""

@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, PlainSerializer, ValidationError, model_validator
 
 from sensorwatch.common.errors import SchemaError
 from sensorwatch.common.pydantic_errors import describe_validation_error
@@ -31,6 +31,27 @@ class UnknownFields(StrEnum):
     REJECT = "reject"
 
 
+class TombstonePolicy(StrEnum):
+    """The policy for a record without a value."""
+
+    REJECT = "reject"
+    IGNORE = "ignore"
+
+
+IgnoredValues = Annotated[
+    tuple[str | int | bool, ...],
+    BeforeValidator(lambda value: (value,) if isinstance(value, str | int) else value),
+    list_as_tuple(),
+    Field(min_length=1),
+]
+IgnoreRules = Annotated[
+    tuple[tuple[str, IgnoredValues], ...],
+    BeforeValidator(lambda value: tuple(value.items()) if isinstance(value, dict) else value),
+    PlainSerializer(lambda rules: {path: list(values) for path, values in rules}),
+]
+"""Paths of fields, and the values for which a record is ignored."""
+
+
 class OutOfOrderPolicy(StrEnum):
     """The policy for a late row or a duplicate; see `RowOrder`."""
 
@@ -49,7 +70,8 @@ class RowOrder(SchemaModel):
     max_gap_seconds: Annotated[float, Field(gt=0, le=1e12)] | None = None
     """A longer time between two rows of a sensor is a gap. In seconds.
 
-    None: the limit is learned in training. After a gap, the sensor's lagged rows are not used.
+    None: each sensor's own interval between rows decides. After a gap, the sensor's lagged rows are
+    not used.
     """
 
 
@@ -58,6 +80,9 @@ class Schema(SchemaModel):
 
     name: Annotated[str, Field(min_length=1)] = "default"
     unknown_fields: Annotated[UnknownFields, Field(strict=False)] = UnknownFields.IGNORE
+    ignore: IgnoreRules = ()
+    """A record is ignored if one of these fields has one of its values."""
+    tombstones: Annotated[TombstonePolicy, Field(strict=False)] = TombstonePolicy.REJECT
     time: TimeField = TimeField()
     key: KeyField | None = None
     defaults: Annotated[ColumnDefaults, Field(exclude=True)] = ColumnDefaults()
@@ -134,7 +159,15 @@ class Schema(SchemaModel):
     @property
     def table_names(self) -> set[str]:
         """The names of the columns that a table may contain: fields, and objects around fields."""
-        return {name for path in self.paths for name in (column_name(path), *parent_names(path))}
+        names = (
+            name for path in self.known_paths for name in (column_name(path), *parent_names(path))
+        )
+        return set(names)
+
+    @property
+    def known_paths(self) -> list[str]:
+        """The paths of a row's fields, and of the fields of `ignore`."""
+        return [*self.paths, *(path for path, _ in self.ignore)]
 
     @property
     def fingerprint(self) -> str:

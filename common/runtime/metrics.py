@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
+from sensorwatch.common.rows.absorption import AbsorbedReason
 from sensorwatch.common.rows.rejection import Reason
 from sensorwatch.common.runtime.build import project_version
 from sensorwatch.common.runtime.histogram import RowHistogram
@@ -140,6 +141,13 @@ class ConsumerMetrics:
             registry, "dead_letters_total", "Records that were not valid readings.", "reason"
         )
         _create_label_series(self.dead_letters, Reason)
+        self.records_absorbed = _counter(
+            registry,
+            "records_absorbed_total",
+            "Records that were neither rows nor dead letters.",
+            "reason",
+        )
+        _create_label_series(self.records_absorbed, AbsorbedReason)
         self.batch_rows = _histogram(
             registry, "batch_rows", "Records in a micro-batch.", bounds=ROWS_BOUNDS
         )

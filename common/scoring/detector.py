@@ -15,7 +15,7 @@ from sensorwatch.common.model.calibration import (
 from sensorwatch.common.model.decision import Decision, decision_from_arrays
 from sensorwatch.common.model.forecast import Forecast, forecast_from_arrays
 from sensorwatch.common.model.forest import Forest, forest_from_arrays, score
-from sensorwatch.common.model.levels import Levels, levels_from_arrays, no_levels
+from sensorwatch.common.model.levels import Levels, levels_from_arrays
 from sensorwatch.common.model.plan import FeaturePlan
 from sensorwatch.common.model.stored_arrays import stored_array
 from sensorwatch.common.row_executor import RowExecutor, run_serially
@@ -205,14 +205,11 @@ def detector_from_arrays(
         )
     signals, columns = len(schema.signals), len(schema.columns)
     ranges = stored_array(arrays, "signal_ranges", np.float64, (3, signals))
-    # Old versions with the plain plan store no levels, because that plan needs none.
-    has_no_levels = "level_sensors" not in arrays and not plan.needs_memory
-    levels = no_levels(np.zeros(columns)) if has_no_levels else levels_from_arrays(arrays, columns)
     detector = Detector(
         version,
         schema,
         plan,
-        levels,
+        levels_from_arrays(arrays, columns),
         forest,
         calibration_from_arrays(arrays),
         SignalRanges(*ranges),

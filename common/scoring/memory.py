@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sensorwatch.common.model.levels import Levels
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.scoring.memory_adoption import adopt_tables
-from sensorwatch.common.scoring.memory_layout import NO_ROW_YET, IntColumn, Layout
+from sensorwatch.common.scoring.memory_layout import IntColumn, Layout, initial_values
 
 MAX_SENSORS = 100_000
 """Largest number of sensors in a memory, by default."""
@@ -153,10 +153,11 @@ class Memory:
         names = [readings.sensor_ids[number] for number in present_sensors.tolist()]
         slots = np.asarray([self.slot_by_sensor.get(name, -1) for name in names], dtype=np.int64)
         new_positions = np.flatnonzero(slots < 0)
+        initial_floats, initial_ints = initial_values(self.layout)
         for index in new_positions[np.argsort(first_row_of_sensor[new_positions])].tolist():
             name = names[index]
             if name not in self.slot_by_sensor:
-                self._add_sensor(name)
+                self._add_sensor(name, initial_floats, initial_ints)
                 new_sensor_level[first_row_of_sensor[index]] = level_by_sensor.get(name, 0)
             slots[index] = self.slot_by_sensor[name]
         self._save_for_undo(slots)
@@ -175,16 +176,16 @@ class Memory:
         new_sensor_level = np.asarray([level_by_sensor.get(name, 0)], dtype=np.int32)
         return SlotAssignment(slice(row, row + 1), slots, new_sensor_level, {row: evicted_sensor})
 
-    def _add_sensor(self, name: str) -> None:
+    def _add_sensor(
+        self, name: str, initial_floats: NDArray[np.float64], initial_ints: NDArray[np.int64]
+    ) -> None:
         slot = self.sensors
         if slot == len(self.floats):
             self.floats = np.concatenate([self.floats, np.zeros_like(self.floats)])
             self.ints = np.concatenate([self.ints, np.zeros_like(self.ints)])
         self.slot_by_sensor[name] = slot
         self.names.append(name)
-        self.floats[slot] = 0.0
-        self.ints[slot] = 0
-        self.ints[slot, IntColumn.NEWEST_TIME] = NO_ROW_YET
+        self.floats[slot], self.ints[slot] = initial_floats, initial_ints
 
     def _rename(self, slot: int, name: str) -> None:
         del self.slot_by_sensor[self.names[slot]]

@@ -4,13 +4,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorwatch.common.model.levels import Levels
+from sensorwatch.common.scoring.cadence import LEARNED_INTERVALS, MIN_INTERVALS
 from sensorwatch.common.scoring.memory_layout import (
-    CLEAN_TAIL_START,
-    INITIAL_SMOOTHED_SCORE,
     MAX_ROWS_SINCE_ALARM,
     FloatColumn,
     IntColumn,
     Layout,
+    initial_values,
 )
 
 _MODEL_INDEPENDENT_COLUMNS = [
@@ -20,6 +20,8 @@ _MODEL_INDEPENDENT_COLUMNS = [
     IntColumn.EPISODE_START_TIME,
     IntColumn.EPISODE_LAST_TIME,
     IntColumn.EPISODE_ROWS,
+    IntColumn.CADENCE_INTERVALS,
+    IntColumn.CADENCE_RUN,
 ]
 """Integer columns that have the same meaning for every model."""
 
@@ -33,6 +35,8 @@ def adopt_tables(
     """Convert the tables of the sensors `names` for a model with `layout` and `levels`.
 
     * Each sensor's open episode and the time of its newest row are kept.
+    * A cadence is kept if it was learned from at least MIN_INTERVALS intervals, or if the new model
+      has none for the sensor. The gap factor is that of the new model.
     * Lagged rows and repeats are kept if the columns are the same.
     * If both models use levels and the columns are the same, a sensor keeps its level unless the
       new model has a level for it. An incomplete level is kept only if `min_rows` is the same.
@@ -46,12 +50,9 @@ def adopt_tables(
     floats = np.zeros((slot_count, layout.float_columns))
     ints = np.zeros((slot_count, layout.int_columns), dtype=np.int64)
     ints[:, _MODEL_INDEPENDENT_COLUMNS] = old_ints[:, _MODEL_INDEPENDENT_COLUMNS]
-    floats[:, FloatColumn.EPISODE_PEAK_SCORE] = old_floats[:, FloatColumn.EPISODE_PEAK_SCORE]
-    floats[:, [FloatColumn.SMOOTHED_SCORE, FloatColumn.TAIL_START, FloatColumn.TAIL_SCALE]] = (
-        INITIAL_SMOOTHED_SCORE,
-        CLEAN_TAIL_START,
-        1.0,
-    )
+    floats[:, : FloatColumn.LOCATIONS] = initial_values(layout)[0][: FloatColumn.LOCATIONS]
+    kept_floats = [FloatColumn.EPISODE_PEAK_SCORE, FloatColumn.CADENCE]
+    floats[:, kept_floats] = old_floats[:, kept_floats]
     has_same_columns = (old_layout.signals, old_layout.contexts) == (
         layout.signals,
         layout.contexts,
@@ -89,4 +90,19 @@ def adopt_tables(
             floats[slot, layout.lags_start : layout.lags_start + layout.columns] = levels.location[
                 level
             ]
+    _adopt_cadences(names, floats, ints, levels)
     return floats, ints
+
+
+def _adopt_cadences(
+    names: list[str], floats: NDArray[np.float64], ints: NDArray[np.int64], levels: Levels
+) -> None:
+    """Set the gap factors of the new model, and its cadences where the memory has learned none."""
+    sensors, level_by_sensor = slice(0, len(names)), levels.level_by_sensor
+    level_of_slot = np.asarray([level_by_sensor.get(name, 0) for name in names], dtype=np.int64)
+    floats[sensors, FloatColumn.GAP_FACTOR] = levels.gap_factor[level_of_slot]
+    intervals = ints[sensors, IntColumn.CADENCE_INTERVALS]
+    slots = np.flatnonzero((intervals < MIN_INTERVALS) & (levels.cadence[level_of_slot] > 0))
+    floats[slots, FloatColumn.CADENCE] = levels.cadence[level_of_slot[slots]]
+    ints[slots, IntColumn.CADENCE_INTERVALS] = LEARNED_INTERVALS
+    ints[slots, IntColumn.CADENCE_RUN] = 0

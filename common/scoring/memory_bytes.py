@@ -1,5 +1,6 @@
 """Conversion of a memory to the bytes of a snapshot, and back."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -8,10 +9,13 @@ from numpy.typing import NDArray
 
 from sensorwatch.common.errors import MemoryRefused
 from sensorwatch.common.scoring.memory import MAX_SENSORS, Memory, ModelForMemory
-from sensorwatch.common.scoring.memory_layout import Layout
+from sensorwatch.common.scoring.memory_layout import Layout, initial_values
 
-BYTE_FORMAT = 1
-"""Version of the byte format; bytes of a newer format are refused."""
+BYTE_FORMAT = 2
+"""Version of the byte format; bytes of another format are refused.
+
+A new column of the memory does not change the format, because the bytes name their columns.
+"""
 
 
 class _Header(msgspec.Struct, frozen=True):
@@ -20,6 +24,10 @@ class _Header(msgspec.Struct, frozen=True):
     clock: int
     position: int
     evicted: int
+    float_columns: tuple[str, ...]
+    """Names of the columns of the table of floats, in order."""
+    int_columns: tuple[str, ...]
+    """Names of the columns of the table of integers, in order."""
     names: list[str]
 
 
@@ -30,11 +38,20 @@ class _FormatOnly(msgspec.Struct, frozen=True):
 def memory_to_bytes(memory: Memory) -> bytes:
     """Return a memory as bytes; equal memories give equal bytes.
 
-    The first line is JSON and contains the format, the layout, the counters, and the sensors in the
-    order of their rows. The table of floats and the table of integers follow, both little-endian.
+    The first line is JSON and contains the format, the layout, the counters, the names of the
+    columns, and the sensors in the order of their rows. The table of floats and the table of
+    integers follow, both little-endian.
     """
+    layout = memory.layout
     header = _Header(
-        BYTE_FORMAT, memory.layout, memory.clock, memory.position, memory.evicted, memory.names
+        BYTE_FORMAT,
+        layout,
+        memory.clock,
+        memory.position,
+        memory.evicted,
+        layout.float_column_names,
+        layout.int_column_names,
+        memory.names,
     )
     floats = memory.floats[: memory.sensors].astype("<f8", copy=False)
     ints = memory.ints[: memory.sensors].astype("<i8", copy=False)
@@ -46,8 +63,10 @@ def memory_from_bytes(
 ) -> Memory:
     """Build a memory from bytes.
 
-    Raises MemoryRefused if the bytes are damaged, have a newer format or belong to a model with
-    another layout.
+    A column that the bytes do not have starts at its initial value (see `memory_layout`), so code
+    with a new column reads older snapshots. Raises MemoryRefused if the bytes are damaged, have
+    another format or a column that this code does not know, or belong to a model with another
+    layout.
     """
     text, newline, tables = content.partition(b"\n")
     header = _read_header(text if newline else b"")
@@ -55,8 +74,8 @@ def memory_from_bytes(
     if header.layout != layout:
         raise MemoryRefused(f"its layout is {header.layout}, the model wants {layout}")
     sensor_count = len(header.names)
-    floats_size = 8 * sensor_count * layout.float_columns
-    tables_size = floats_size + 8 * sensor_count * layout.int_columns
+    floats_size = 8 * sensor_count * len(header.float_columns)
+    tables_size = floats_size + 8 * sensor_count * len(header.int_columns)
     if len(tables) != tables_size:
         raise MemoryRefused(
             f"its tables have {len(tables)} bytes, wanted {tables_size} for {sensor_count} sensors"
@@ -65,12 +84,15 @@ def memory_from_bytes(
         raise MemoryRefused(
             f"its {sensor_count} sensors are not all different, wanted each one once"
         )
+    initial_floats, initial_ints = initial_values(layout)
+    floats = _Columns(header.float_columns, tables[:floats_size], layout.float_column_names)
+    ints = _Columns(header.int_columns, tables[floats_size:], layout.int_column_names)
     memory = Memory(layout, max_sensors=max_sensors)
     memory.names = header.names
     memory.slot_by_sensor = {name: slot for slot, name in enumerate(header.names)}
     if sensor_count:
-        memory.floats = _table(tables[:floats_size], "<f8", sensor_count)
-        memory.ints = _table(tables[floats_size:], "<i8", sensor_count)
+        memory.floats = floats.to_table(sensor_count, "<f8", initial_floats)
+        memory.ints = ints.to_table(sensor_count, "<i8", initial_ints)
     memory.clock, memory.position, memory.evicted = header.clock, header.position, header.evicted
     return memory
 
@@ -83,11 +105,43 @@ def _read_header(text: bytes) -> _Header:
                 f"its format {stored_format} is newer than {BYTE_FORMAT}, the newest that this "
                 "code reads: upgrade sensorwatch"
             )
+        if stored_format < BYTE_FORMAT:
+            raise MemoryRefused(
+                f"its format {stored_format} is older than {BYTE_FORMAT}, the oldest that this "
+                "code reads"
+            )
         return msgspec.json.decode(text, type=_Header)
     except (ValueError, RecursionError) as error:
         raise MemoryRefused(f"its first line cannot be read: {error}") from error
 
 
-def _table(content: bytes, stored_dtype: str, rows: int) -> NDArray[Any]:
-    native_dtype = np.dtype(stored_dtype).newbyteorder("=")
-    return np.frombuffer(content, dtype=stored_dtype).reshape(rows, -1).astype(native_dtype)
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """The columns of a stored table."""
+
+    stored_names: tuple[str, ...]
+    content: bytes
+    wanted_names: tuple[str, ...]
+
+    def to_table(self, rows: int, stored_dtype: str, initial_row: NDArray[Any]) -> NDArray[Any]:
+        """Return the table with the wanted columns; a missing one has its initial value.
+
+        `initial_row`: shape (wanted columns,). Raises MemoryRefused if a stored column is unknown
+        or is stored twice.
+        """
+        native_dtype = np.dtype(stored_dtype).newbyteorder("=")
+        stored = np.frombuffer(self.content, dtype=stored_dtype).reshape(rows, -1)
+        if self.stored_names == self.wanted_names:
+            return stored.astype(native_dtype)
+        position_by_name = {name: position for position, name in enumerate(self.wanted_names)}
+        unknown_names = [name for name in self.stored_names if name not in position_by_name]
+        if unknown_names:
+            raise MemoryRefused(
+                f'it has a column "{unknown_names[0]}", which this code does not know: run the '
+                "newer sensorwatch that wrote it"
+            )
+        if len(set(self.stored_names)) != len(self.stored_names):
+            raise MemoryRefused("it has a column twice, wanted each one once")
+        table = np.tile(initial_row.astype(native_dtype), (rows, 1))
+        table[:, [position_by_name[name] for name in self.stored_names]] = stored
+        return table

@@ -2,9 +2,15 @@
 
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 from math import log
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
 
 from sensorwatch.common.model.forecast import N_LAGS
+from sensorwatch.common.model.levels import DEFAULT_GAP_FACTOR
 
 SENSOR_TAIL_SHARE = 0.05
 """Share of a sensor's scores that belong to its tail, which consists of the highest scores."""
@@ -16,53 +22,90 @@ MAX_ROWS_SINCE_ALARM = 1_000_000
 """IntColumn.ROWS_SINCE_ALARM stops counting at this value."""
 
 
-class IntColumn(IntEnum):
-    """Columns of the table of integers; from REPEATS_START on, there is one column per signal."""
+NO_ROW_YET = -(2**63)
+"""Value of IntColumn.NEWEST_TIME before a sensor's first row."""
 
-    NEWEST_TIME = 0
+
+class IntColumn(IntEnum):
+    """Columns of the table of integers, each with its position and its initial value.
+
+    From REPEATS_START on, there is one column per signal. A sensor has the initial value before its
+    first row, and if its snapshot was written by code that did not have the column yet.
+    """
+
+    initial: int
+
+    def __new__(cls, position: int, initial: int) -> Self:
+        """Create a column; its value as an integer is its position in the table."""
+        column = int.__new__(cls, position)
+        column._value_ = position
+        column.initial = initial
+        return column
+
+    NEWEST_TIME = 0, NO_ROW_YET
     """Event time of the newest row, microseconds UTC; NO_ROW_YET before the first row."""
-    LEVEL_ROWS = 1
+    LEVEL_ROWS = 1, 0
     """Number of rows from which the level was learned, at most the model's `min_rows`."""
-    LAG_COUNT = 2
+    LAG_COUNT = 2, 0
     """Number of lagged rows that are stored, at most N_LAGS."""
-    LAST_USED = 3
+    LAST_USED = 3, 0
     """Value of the memory's clock at the newest row; the sensor with the lowest value is evicted
     first."""
-    IN_ALARM = 4
+    IN_ALARM = 4, 0
     """1 if the sensor is in an alarm, else 0."""
-    ROWS_SINCE_ALARM = 5
+    ROWS_SINCE_ALARM = 5, MAX_ROWS_SINCE_ALARM
     """Number of rows since the last anomalous row, at most MAX_ROWS_SINCE_ALARM."""
-    EPISODE_START = 6
+    EPISODE_START = 6, 0
     """Stream position of the open episode's first anomalous row."""
-    EPISODE_START_TIME = 7
+    EPISODE_START_TIME = 7, 0
     """Event time of the open episode's first anomalous row, microseconds UTC."""
-    EPISODE_LAST_TIME = 8
+    EPISODE_LAST_TIME = 8, 0
     """Event time of the open episode's newest anomalous row, microseconds UTC."""
-    EPISODE_ROWS = 9
+    EPISODE_ROWS = 9, 0
     """Number of anomalous rows of the open episode; 0 if no episode is open."""
-    REPEATS_START = 10
+    CADENCE_INTERVALS = 10, 0
+    """Number of intervals from which the cadence was learned, at most LEARNED_INTERVALS; see
+    `update_cadence`."""
+    CADENCE_RUN = 11, 0
+    """Number of newest intervals in a row that were longer than the cadence; negative if they were
+    shorter."""
+    REPEATS_START = 12, 0
     """Number of exact repeats of the first signal's value, up to and including the newest row."""
 
 
 class FloatColumn(IntEnum):
-    """First columns of the table of floats; scales, lagged rows and drift follow the locations."""
+    """First columns of the table of floats, each with its position and its initial value.
 
-    SMOOTHED_SCORE = 0
+    Scales, lagged rows and drift follow the locations. A sensor has the initial value before its
+    first row, and if its snapshot was written by code that did not have the column yet.
+    """
+
+    initial: float
+
+    def __new__(cls, position: int, initial: float) -> Self:
+        """Create a column; its value as an integer is its position in the table."""
+        column = int.__new__(cls, position)
+        column._value_ = position
+        column.initial = initial
+        return column
+
+    SMOOTHED_SCORE = 0, INITIAL_SMOOTHED_SCORE
     """Exponentially weighted mean of the combined score, in nats."""
-    TAIL_START = 1
+    TAIL_START = 1, CLEAN_TAIL_START
     """Score at which the sensor's own tail begins, in nats."""
-    TAIL_SCALE = 2
+    TAIL_SCALE = 2, 1.0
     """Mean excess of the sensor's own tail, in nats."""
-    ALARM_PEAK_SCORE = 3
+    ALARM_PEAK_SCORE = 3, 0.0
     """Highest raw score of the current alarm so far."""
-    EPISODE_PEAK_SCORE = 4
+    EPISODE_PEAK_SCORE = 4, 0.0
     """Highest full score of the open episode so far (see `track_episodes`)."""
-    LOCATIONS = 5
+    CADENCE = 5, 0.0
+    """Typical interval between two rows of the sensor, in microseconds; 0 before the first
+    interval."""
+    GAP_FACTOR = 6, DEFAULT_GAP_FACTOR
+    """A gap is longer than this multiple of the cadence."""
+    LOCATIONS = 7, 0.0
     """Location of the first measured column, in the column's unit."""
-
-
-NO_ROW_YET = -(2**63)
-"""Value of IntColumn.NEWEST_TIME before a sensor's first row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,3 +147,40 @@ class Layout:
     def int_columns(self) -> int:
         """Number of columns of the table of integers."""
         return IntColumn.REPEATS_START + len(self.signals)
+
+    @property
+    def float_column_names(self) -> tuple[str, ...]:
+        """The name of each column of the table of floats, as a snapshot stores it."""
+        measured = (*self.signals, *self.contexts)
+        names = [column.name.lower() for column in FloatColumn]
+        return (
+            *names[: FloatColumn.LOCATIONS],
+            *(f"location {name}" for name in measured),
+            *(f"scale {name}" for name in measured),
+            *(f"lag {lag} {name}" for lag in range(1, N_LAGS + 1) for name in measured),
+            *(f"drift {name}" for name in self.signals),
+        )
+
+    @property
+    def int_column_names(self) -> tuple[str, ...]:
+        """The name of each column of the table of integers, as a snapshot stores it."""
+        names = [column.name.lower() for column in IntColumn]
+        return (
+            *names[: IntColumn.REPEATS_START],
+            *(f"repeats {name}" for name in self.signals),
+        )
+
+
+@lru_cache(maxsize=8)
+def initial_values(layout: Layout) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return the initial value of each column of the two tables of a memory.
+
+    The shapes are (float_columns,) and (int_columns,). The columns that are derived from the schema
+    have the initial value 0. The arrays are shared, so they cannot be written to.
+    """
+    floats = np.zeros(layout.float_columns)
+    floats[: len(FloatColumn)] = [column.initial for column in FloatColumn]
+    ints = np.zeros(layout.int_columns, dtype=np.int64)
+    ints[: len(IntColumn)] = [column.initial for column in IntColumn]
+    floats.flags.writeable = ints.flags.writeable = False
+    return floats, ints

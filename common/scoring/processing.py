@@ -1,17 +1,19 @@
 """The processing of a micro-batch: one outcome for every record."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sensorwatch.common.row_executor import RowExecutor, run_serially
+from sensorwatch.common.rows.absorption import NO_ABSORBED_RECORDS, AbsorbedRecords
+from sensorwatch.common.rows.ignoring import find_absorbed
 from sensorwatch.common.rows.parsing import parse
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.rejection import Fault, Reason, Rejection, make_fault
-from sensorwatch.common.rows.schema import OutOfOrderPolicy, RowOrder
+from sensorwatch.common.rows.schema import OutOfOrderPolicy, RowOrder, Schema
 from sensorwatch.common.rows.strict_parsing import Times
 from sensorwatch.common.scoring.detections import ClosedEpisode, Detections
 from sensorwatch.common.scoring.detector import Detector
@@ -19,8 +21,11 @@ from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.common.scoring.status import STATUSES, Status
 
 REASONS = tuple(Reason)
-"""The reason numbers in `Outcome.reasons` are positions in this tuple plus 1."""
+"""The numbers of a dead letter's reason in `Outcome.reasons` are positions in this tuple plus 1."""
 _REASON_NUMBERS = {reason: number for number, reason in enumerate(REASONS, start=1)}
+
+_ROW_MULTIPLIER = np.uint64(0xBF58476D1CE4E5B9)
+"""The odd constant of `_fold_rows`, which is also a constant of the ledger's digest."""
 
 
 class OutcomeKind(IntEnum):
@@ -29,11 +34,15 @@ class OutcomeKind(IntEnum):
     NORMAL = 1
     ANOMALY = 2
     DEAD_LETTER = 3
+    ABSORBED = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The outcomes of the n records of a micro-batch: each record is a reading or a rejection."""
+    """The outcomes of the n records of a micro-batch.
+
+    Each record is one or more readings, or a rejection, or it is absorbed.
+    """
 
     readings: Readings
     """The scored readings, with missing values imputed."""
@@ -45,34 +54,52 @@ class Outcome:
     """The episodes that the records ended, in ascending order of `ClosedEpisode.index`."""
     positions: NDArray[np.int64]
     """Shape (n,). Strictly rising positions of the records in their stream."""
+    absorbed: AbsorbedRecords = NO_ABSORBED_RECORDS
+    """The records that are neither readings nor rejections."""
 
     @property
     def records(self) -> int:
         """Number of records."""
-        return len(self.readings) + len(self.rejections)
+        return len(self.positions)
+
+    @property
+    def rows(self) -> int:
+        """Number of scored rows; a record may contain several rows."""
+        return len(self.readings)
 
     @property
     def kinds(self) -> NDArray[np.uint8]:
-        """Shape (n,). OutcomeKind of each record."""
+        """Shape (n,). OutcomeKind of each record; one anomalous row makes its record an anomaly."""
         kinds = np.full(self.records, OutcomeKind.DEAD_LETTER, dtype=np.uint8)
-        kinds[self.readings.index] = np.where(
-            self.detections.is_anomaly, OutcomeKind.ANOMALY, OutcomeKind.NORMAL
-        )
+        kinds[self.readings.index] = OutcomeKind.NORMAL
+        kinds[self.readings.index[self.detections.is_anomaly]] = OutcomeKind.ANOMALY
+        kinds[self.absorbed.index] = OutcomeKind.ABSORBED
         return kinds
 
     @property
     def reasons(self) -> NDArray[np.uint8]:
-        """Shape (n,). Reason number of a rejected record: position in REASONS plus 1; else 0."""
+        """Shape (n,). Reason number of each record.
+
+        For a rejected record, the position in REASONS plus 1. For an absorbed record, the position
+        in ABSORBED_REASONS plus 1. For any other record 0.
+        """
         reasons = np.zeros(self.records, dtype=np.uint8)
         for rejection in self.rejections:
             reasons[rejection.index] = _REASON_NUMBERS[rejection.reason]
+        reasons[self.absorbed.index] = self.absorbed.reason
         return reasons
 
     @property
     def score_bits(self) -> NDArray[np.uint64]:
-        """Shape (n,). Bits of each record's raw score; 0 for a rejected record."""
+        """Shape (n,). Bits of each record's raw score; 0 for a record without a row.
+
+        The word of a record with several rows depends on the raw scores of all of them.
+        """
+        index, row_bits = self.readings.index, self.detections.raw_score.view(np.uint64)
+        if np.any(index[1:] == index[:-1]):
+            return _fold_rows(index, row_bits, self.records)
         bits = np.zeros(self.records, dtype=np.uint64)
-        bits[self.readings.index] = self.detections.raw_score.view(np.uint64)
+        bits[index] = row_bits
         return bits
 
 
@@ -83,14 +110,16 @@ def process(
     *,
     positions: NDArray[np.int64] | None = None,
     received: Times | None = None,
+    absorbs: bool = True,
     row_executor: RowExecutor = run_serially,
 ) -> Outcome:
     """Return exactly one outcome for each payload of a stream; update `memory` with the rows.
 
     `positions`: shape (records,), strictly rising positions of the records in their stream (Kafka's
     offsets); default: the memory's next positions. `received`: see
-    `sensorwatch.common.rows.parsing.parse`. `row_executor`: runs the work for which the order of
-    the rows does not matter.
+    `sensorwatch.common.rows.parsing.parse`. `absorbs`: whether the records that the schema ignores
+    are absorbed; otherwise they are parsed as all others. `row_executor`: runs the work for which
+    the order of the rows does not matter.
 
     >>> from sensorwatch.common.rows.parsing import parse
     >>> from sensorwatch.common.rows.schema import schema_from_plain
@@ -108,11 +137,48 @@ def process(
     >>> [OutcomeKind(kind).name for kind in outcome.kinds]
     ['NORMAL', 'ANOMALY', 'DEAD_LETTER']
     """
-    readings, rejections = parse(
-        payloads, detector.schema, received=received, row_executor=row_executor
-    )
+    schema = detector.schema
+    absorbed = find_absorbed(payloads, schema) if absorbs else NO_ABSORBED_RECORDS
+    if len(absorbed) == 0:
+        readings, rejections = parse(payloads, schema, received=received, row_executor=row_executor)
+    else:
+        readings, rejections = _parse_others(payloads, schema, absorbed, received, row_executor)
+        if positions is None:
+            positions = memory.next_positions(len(payloads))
     return score_readings(
-        readings, rejections, detector, memory, positions=positions, row_executor=row_executor
+        readings,
+        rejections,
+        detector,
+        memory,
+        absorbed=absorbed,
+        positions=positions,
+        row_executor=row_executor,
+    )
+
+
+def _parse_others(
+    payloads: Sequence[bytes | None],
+    schema: Schema,
+    absorbed: AbsorbedRecords,
+    received: Times | None,
+    row_executor: RowExecutor,
+) -> tuple[Readings, list[Rejection]]:
+    """Parse the payloads that are not absorbed; each keeps its position among all payloads."""
+    kept = np.delete(np.arange(len(payloads)), absorbed.index)
+    positions = kept.tolist()
+    if isinstance(received, np.ndarray):
+        received = received[kept]
+    elif received is not None:
+        received = [received[position] for position in positions]
+    readings, rejections = parse(
+        [payloads[position] for position in positions],
+        schema,
+        received=received,
+        row_executor=row_executor,
+    )
+    return (
+        replace(readings, index=kept[readings.index]),
+        [Rejection(positions[rejection.index], rejection.faults) for rejection in rejections],
     )
 
 
@@ -122,11 +188,19 @@ def score_readings(
     detector: Detector,
     memory: Memory,
     *,
+    absorbed: AbsorbedRecords = NO_ABSORBED_RECORDS,
     positions: NDArray[np.int64] | None = None,
     row_executor: RowExecutor = run_serially,
 ) -> Outcome:
-    """Return the outcomes of readings and rejections that were parsed before; see `process`."""
-    records = len(readings) + len(rejections)
+    """Return the outcomes of records that were parsed before; see `process`.
+
+    Every record is in `readings`, in `rejections` or in `absorbed`. `positions`: shape (records,);
+    by default each reading is a record of its own, and the records have the memory's next
+    positions.
+    """
+    records = (
+        len(readings) + len(rejections) + len(absorbed) if positions is None else len(positions)
+    )
     if positions is None:
         positions = memory.next_positions(records)
     detection_result = detector.detect(
@@ -149,7 +223,23 @@ def score_readings(
         is_accepted = np.ones(len(readings), dtype=np.bool_)
         is_accepted[list(faults_by_row)] = False
         readings, detections = readings.take(is_accepted), detections.take(is_accepted)
-    return Outcome(readings, detections, rejections, detection_result.closed, positions)
+    return Outcome(readings, detections, rejections, detection_result.closed, positions, absorbed)
+
+
+def _fold_rows(
+    index: NDArray[np.int64], row_bits: NDArray[np.uint64], records: int
+) -> NDArray[np.uint64]:
+    """Return one word (records,) for each record, which depends on all its rows and their order.
+
+    `index` and `row_bits`: shape (rows,); `index` is ascending. The k-th row of a record is
+    multiplied by the k-th power of an odd constant, so the word of a single row is the row's bits.
+    """
+    rows = np.arange(len(index))
+    is_first_row = np.diff(index, prepend=-1) > 0
+    rank = rows - np.maximum.accumulate(np.where(is_first_row, rows, 0))
+    folded = np.zeros(records, dtype=np.uint64)
+    np.bitwise_xor.at(folded, index, row_bits * _ROW_MULTIPLIER ** rank.astype(np.uint64))
+    return folded
 
 
 def _find_unscored(detections: Detections, order: RowOrder) -> dict[int, Fault]:

@@ -9,6 +9,7 @@ from sensorwatch.common.kernels import inlined_kernel, kernel
 from sensorwatch.common.model.forecast import N_LAGS
 from sensorwatch.common.model.levels import Levels
 from sensorwatch.common.rows.readings import Readings
+from sensorwatch.common.scoring.cadence import LEARNED_INTERVALS, is_gap, update_cadence
 from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.common.scoring.memory_layout import NO_ROW_YET, FloatColumn, IntColumn, Layout
 from sensorwatch.common.scoring.status import STATUSES
@@ -119,6 +120,8 @@ def _recall_row_range(recalled: RecalledRows, rows: slice, levels: Levels, memor
         memory.clock,
         levels.location,
         levels.scale,
+        levels.cadence,
+        levels.gap_factor,
         levels.min_scale,
         layout.min_rows,
         levels.max_gap,
@@ -156,9 +159,9 @@ def compress_outliers(standardised: float) -> float:
 # the boundaries of micro-batches.
 @kernel
 def _recall_rows(  # type: ignore[no-untyped-def]
-    floats, ints, column_starts, clock, level_location, level_scale, min_scale, min_rows, max_gap,
-    required_lags, slots, new_sensor_level, event_time, imputed, statuses, gaps, measured, location,
-    scale, standardised, lagged, repeats,
+    floats, ints, column_starts, clock, level_location, level_scale, level_cadence,
+    level_gap_factor, min_scale, min_rows, max_gap, required_lags, slots, new_sensor_level,
+    event_time, imputed, statuses, gaps, measured, location, scale, standardised, lagged, repeats,
 ):  # fmt: skip
     for row in range(len(slots)):
         float_row, int_row = floats[slots[row]], ints[slots[row]]
@@ -172,7 +175,9 @@ def _recall_rows(  # type: ignore[no-untyped-def]
                 level_scale,
                 min_rows,
             )
-        status = _row_status(int_row, event_time[row], min_rows, max_gap, required_lags)
+            _start_cadence(float_row, int_row, new_sensor_level[row], level_cadence,
+                           level_gap_factor)  # fmt: skip
+        status = _row_status(float_row, int_row, event_time[row], min_rows, max_gap, required_lags)
         gaps[row] = status == _GAP
         if status == _GAP:
             int_row[IntColumn.LAG_COUNT] = 0
@@ -193,6 +198,9 @@ def _recall_rows(  # type: ignore[no-untyped-def]
                 float_row, int_row, column_starts, measured[row], min_scale, min_rows
             )
             clock += 1
+            if int_row[IntColumn.NEWEST_TIME] != NO_ROW_YET:
+                interval = event_time[row] - int_row[IntColumn.NEWEST_TIME]
+                update_cadence(float_row, int_row, interval)
             int_row[IntColumn.NEWEST_TIME] = event_time[row]
             int_row[IntColumn.LAST_USED] = clock
     return clock
@@ -218,14 +226,23 @@ def _start_sensor(float_row, int_row, column_starts, level, level_location, leve
 
 
 @inlined_kernel
-def _row_status(int_row, event_time, min_rows, max_gap, required_lags):  # type: ignore[no-untyped-def]
+def _start_cadence(float_row, int_row, level, level_cadence, level_gap_factor):  # type: ignore[no-untyped-def]
+    """Reset the cadence of a new sensor; a sensor with a cadence in the model starts with it."""
+    float_row[FloatColumn.CADENCE] = level_cadence[level]
+    float_row[FloatColumn.GAP_FACTOR] = level_gap_factor[level]
+    int_row[IntColumn.CADENCE_INTERVALS] = LEARNED_INTERVALS if level_cadence[level] > 0.0 else 0
+    int_row[IntColumn.CADENCE_RUN] = 0
+
+
+@inlined_kernel
+def _row_status(float_row, int_row, event_time, min_rows, max_gap, required_lags):  # type: ignore[no-untyped-def]
     newest_time = int_row[IntColumn.NEWEST_TIME]
     if newest_time != NO_ROW_YET:
         if event_time < newest_time:
             return _LATE
         if event_time == newest_time:
             return _DUPLICATE
-        if max_gap > 0 and event_time - newest_time > max_gap:
+        if is_gap(float_row, int_row, event_time - newest_time, max_gap):
             return _GAP
     if int_row[IntColumn.LEVEL_ROWS] < min_rows or int_row[IntColumn.LAG_COUNT] < required_lags:
         return _WARMING_UP

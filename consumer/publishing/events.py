@@ -25,7 +25,7 @@ from sensorwatch.common.scoring.explanation import SignalReading, explain_rows
 from sensorwatch.common.scoring.processing import Outcome
 from sensorwatch.common.scoring.status import STATUS_TEXTS
 
-EVENT_SCHEMA_VERSION = 1
+EVENT_SCHEMA_VERSION = 2
 MAX_TRACE_BYTES = 256
 """Maximum size of a `traceparent` header; the W3C format has 55 bytes.
 

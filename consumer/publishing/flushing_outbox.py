@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
-from sensorwatch.common.errors import MicroBatchAborted, Unrecoverable
+from sensorwatch.common.errors import MicroBatchAborted, SnapshotNotWritten, Unrecoverable
 from sensorwatch.common.kafka.broker_errors import ClientOperation, Reaction, reaction
 from sensorwatch.common.kafka.records import OutgoingMessage
 from sensorwatch.common.kafka.retrying import RetryPolicy
@@ -44,7 +44,7 @@ class FlushingOutbox:
         self._state_topic = state_topic
         self._chunk_bytes = chunk_bytes
         self._clock = clock
-        self._retry = RetryPolicy(deadline_seconds, clock, sleep)
+        self._sleep = sleep
         self._delivery_error: KafkaError | None = None
 
     def publish(
@@ -61,7 +61,36 @@ class FlushingOutbox:
         MicroBatchAborted if the membership was lost, and Unrecoverable after any other error.
         """
         del membership  # the consumer commits with its own membership
-        deadline = self._clock() + self._deadline_seconds
+        self._publish(messages, plan_commit, snapshots, self._deadline_seconds)
+
+    def publish_last(
+        self,
+        plan_commit: CommitPlanner,
+        membership: object,
+        *,
+        snapshots: Sequence[Snapshot],
+        seconds: float,
+    ) -> None:
+        """Flush the snapshots, then commit the next offsets, before the process exits.
+
+        Takes about `seconds` if the broker does not answer. Raises SnapshotNotWritten after any
+        failure.
+        """
+        del membership
+        try:
+            self._publish([], plan_commit, snapshots, min(seconds, self._deadline_seconds))
+        except (MicroBatchAborted, Unrecoverable) as error:
+            raise SnapshotNotWritten(str(error)) from error
+
+    def _publish(
+        self,
+        messages: Iterable[OutgoingMessage],
+        plan_commit: CommitPlanner,
+        snapshots: Sequence[Snapshot],
+        seconds: float,
+    ) -> None:
+        """Publish as `publish` does; `seconds` is the time limit of each of its waits."""
+        deadline = self._clock() + seconds
         self._delivery_error = None
         for message in messages:
             self._produce(message, deadline, self._on_delivery)
@@ -69,16 +98,18 @@ class FlushingOutbox:
             write_snapshots(
                 snapshots,
                 self._state_topic,
-                lambda outgoing: self._deliver(outgoing, deadline),
+                lambda outgoing: self._deliver(outgoing, seconds),
                 chunk_bytes=self._chunk_bytes,
             )
         )
         for message in commit_plan.messages:
             self._produce(message, deadline, self._on_delivery)
-        self._flush()
+        self._flush(seconds)
         offsets = [commit.to_client() for commit in commit_plan.commits]
         try:
-            self._retry.ask(lambda: _raise_first_error(self._commit(offsets) or []))
+            RetryPolicy(seconds, self._clock, self._sleep).ask(
+                lambda: _raise_first_error(self._commit(offsets) or [])
+            )
         except KafkaException as error:
             if reaction(error.args[0], ClientOperation.SEND_OFFSETS) is Reaction.ABORT_AND_REWIND:
                 raise MicroBatchAborted(f"commit: {error.args[0].str()}") from error
@@ -87,12 +118,13 @@ class FlushingOutbox:
     def close(self) -> None:
         """Do nothing, because this outbox opens no transactions."""
 
-    def _deliver(self, messages: Iterable[OutgoingMessage], deadline: float) -> list[int]:
+    def _deliver(self, messages: Iterable[OutgoingMessage], seconds: float) -> list[int]:
         """Produce messages, wait for their delivery, and return their offsets."""
+        deadline = self._clock() + seconds
         tracker = DeliveryTracker()
         for message in messages:
             self._produce(message, deadline, tracker.next_callback())
-        self._flush()
+        self._flush(seconds)
         if tracker.first_error is not None:
             raise Unrecoverable(f"a snapshot was not delivered: {tracker.first_error}")
         if tracker.offsets is None:
@@ -101,8 +133,8 @@ class FlushingOutbox:
             )
         return tracker.offsets
 
-    def _flush(self) -> None:
-        deadline = self._clock() + self._deadline_seconds
+    def _flush(self, seconds: float) -> None:
+        deadline = self._clock() + seconds
         undelivered_count = 1
         while undelivered_count and not self._delivery_error and self._clock() < deadline:
             try:
@@ -111,7 +143,7 @@ class FlushingOutbox:
                 raise Unrecoverable(f"not delivered: {error.args[0].str()}") from error
         if undelivered_count or self._delivery_error:
             reason = self._delivery_error or f"{undelivered_count} messages are still in the queue"
-            raise Unrecoverable(f"not delivered within {self._deadline_seconds:g} s: {reason}")
+            raise Unrecoverable(f"not delivered within {seconds:g} s: {reason}")
 
     def _produce(self, message: OutgoingMessage, deadline: float, on_delivery: OnDelivery) -> None:
         while True:

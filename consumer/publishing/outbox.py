@@ -65,6 +65,20 @@ class Outbox(Protocol):
         Raises an error of `common/errors.py`.
         """
 
+    def publish_last(
+        self,
+        plan_commit: CommitPlanner,
+        membership: object,
+        *,
+        snapshots: Sequence[Snapshot],
+        seconds: float,
+    ) -> None:
+        """Publish snapshots and the commit plan as `publish` does, before the process exits.
+
+        Takes at most about `seconds`, even if the broker does not answer. Raises SnapshotNotWritten
+        after any failure, without a retry by a new producer: call only `close` afterwards.
+        """
+
     def close(self) -> None:
         """Abort an open transaction."""
 

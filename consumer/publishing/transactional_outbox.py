@@ -11,6 +11,7 @@ from sensorwatch.common.errors import (
     Fenced,
     MicroBatchAborted,
     OutcomeUnknown,
+    SnapshotNotWritten,
     Unrecoverable,
 )
 from sensorwatch.common.kafka.broker_errors import ClientOperation, Reaction, reaction
@@ -89,29 +90,60 @@ class TransactionalOutbox:
         """
         deadline = self._clock() + self._transaction_seconds
         try:
-            # Begin the transaction only here, so that no transaction is open during consume().
-            self._call(
-                ClientOperation.INIT, deadline, lambda _seconds: self._producer.begin_transaction()
-            )
-            self._transaction_open = True
-            try:
-                for message in messages:
-                    self._produce(message, deadline)
-                # The plan needs the offsets of the snapshots' manifests.
-                commit_plan = plan_commit(self._write_snapshots(snapshots, deadline))
-                for message in commit_plan.messages:
-                    self._produce(message, deadline)
-                # The broker refuses these offsets if the generation in `membership` is outdated.
-                offsets = [commit.to_client() for commit in commit_plan.commits]
-                self._send_offsets(offsets, membership, deadline)
-            except _ClientFailure as failure:
-                if failure.cause_unknown:
-                    self._raise_cause(membership, deadline)
-                raise
-            self._call(ClientOperation.COMMIT, deadline, self._commit)
+            self._commit_transaction(messages, plan_commit, membership, snapshots, deadline)
         except _ClientFailure as failure:
             self._raise_for_reaction(failure)
-        self._transaction_open = self._broken_producer_replaced = False
+        self._broken_producer_replaced = False
+
+    def publish_last(
+        self,
+        plan_commit: CommitPlanner,
+        membership: object,
+        *,
+        snapshots: Sequence[Snapshot],
+        seconds: float,
+    ) -> None:
+        """Publish snapshots and the commit plan in one transaction before the process exits.
+
+        Takes at most about `seconds`. Raises SnapshotNotWritten after any failure; `close` then
+        aborts the transaction.
+        """
+        deadline = self._clock() + min(seconds, self._transaction_seconds)
+        try:
+            self._commit_transaction([], plan_commit, membership, snapshots, deadline)
+        except _ClientFailure as failure:
+            raise SnapshotNotWritten(str(failure)) from failure
+
+    def _commit_transaction(
+        self,
+        messages: Iterable[OutgoingMessage],
+        plan_commit: CommitPlanner,
+        membership: object,
+        snapshots: Sequence[Snapshot],
+        deadline: float,
+    ) -> None:
+        """Publish everything in one transaction; raise _ClientFailure if that fails."""
+        # Begin the transaction only here, so that no transaction is open during consume().
+        self._call(
+            ClientOperation.INIT, deadline, lambda _seconds: self._producer.begin_transaction()
+        )
+        self._transaction_open = True
+        try:
+            for message in messages:
+                self._produce(message, deadline)
+            # The plan needs the offsets of the snapshots' manifests.
+            commit_plan = plan_commit(self._write_snapshots(snapshots, deadline))
+            for message in commit_plan.messages:
+                self._produce(message, deadline)
+            # The broker refuses these offsets if the generation in `membership` is outdated.
+            offsets = [commit.to_client() for commit in commit_plan.commits]
+            self._send_offsets(offsets, membership, deadline)
+        except _ClientFailure as failure:
+            if failure.cause_unknown:
+                self._raise_cause(membership, deadline)
+            raise
+        self._call(ClientOperation.COMMIT, deadline, self._commit)
+        self._transaction_open = False
 
     def close(self) -> None:
         """Abort an open transaction, so that no reader waits for its end."""
@@ -181,7 +213,8 @@ class TransactionalOutbox:
                     ClientOperation.PRODUCE, timeout_error, Reaction.RENEW_PRODUCER
                 )
             try:
-                flush(self._producer, CALL_TIMEOUT_SECONDS)
+                remaining_seconds = max(0.1, deadline - self._clock())
+                flush(self._producer, min(CALL_TIMEOUT_SECONDS, remaining_seconds))
             except KafkaException as error:  # a fatal error
                 tracker.first_error = error.args[0]
         if tracker.first_error is not None:

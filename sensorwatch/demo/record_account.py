@@ -50,16 +50,21 @@ class Counts:
         return sum(account.normal for account in self.accounts)
 
     @property
+    def absorbed(self) -> int:
+        """Return the number of absorbed records, which only the ledger counts."""
+        return sum(account.absorbed for account in self.accounts)
+
+    @property
     def foreign_records(self) -> int:
         """Return the number of records that other producers sent to the topic."""
         return max(0, self.records_in - self.delivered)
 
 
 def equation(counts: Counts) -> str:
-    """Return the equation "records in = normal + anomalies + dead letters" with its numbers."""
+    """Return the equation of the counts, with its numbers."""
     return (
         f"records in {counts.records_in} = normal {counts.normal} + anomalies {counts.events} "
-        f"+ dead letters {counts.dead_letters}"
+        f"+ dead letters {counts.dead_letters} + absorbed {counts.absorbed}"
     )
 
 
@@ -91,7 +96,8 @@ def discrepancies(counts: Counts) -> list[str]:
             f"{dead_letters} dead letters in the ledger, but {counts.dead_letters} read back",
         ),
         (
-            counts.records_in == counts.normal + counts.events + counts.dead_letters,
+            counts.records_in
+            == counts.normal + counts.events + counts.dead_letters + counts.absorbed,
             f"{equation(counts)} is not true",
         ),
     )

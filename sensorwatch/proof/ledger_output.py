@@ -39,7 +39,10 @@ def print_accounts(
     print_table((*columns, "model"), lines, unbroken_column="partition")
     accounts = [entry.account for entry in committed_accounts.values() if entry.account is not None]
     totals = [sum(getattr(account, name) for account in accounts) for name in COUNT_FIELDS]
-    print_line("records in {} = normal {} + anomalies {} + dead letters {}".format(*totals))
+    print_line(
+        "records in {} = normal {} + anomalies {} + dead letters {} + absorbed {}; "
+        "scored rows {}".format(*totals)
+    )
 
 
 def _cells(partition: str, cause: str, committed_account: CommittedAccount) -> list[str]:

@@ -61,8 +61,8 @@ def read_csv_table(
     ]
     if len(numbered_cells) < 2:
         raise DataError(
-            f"only {len(numbered_cells)} lines can be split into cells, wanted a header and at "
-            f"least one row; a cell has at most {csv.field_size_limit()} characters"
+            "fewer than two lines can be split into cells, wanted a header and at least one row; a "
+            f"cell has at most {csv.field_size_limit()} characters"
         )
     cells = [row for _, row in numbered_cells]
     width = _usual_width(cells)

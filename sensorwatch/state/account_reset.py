@@ -103,7 +103,12 @@ def lost_by_reset(reset: Reset, summary: SnapshotSummary | str | None) -> Iterat
 
 
 def _lost_records(offset: int, committed: CommittedAccount) -> Iterator[str]:
-    if committed.account is None:
+    if committed.is_outdated:
+        yield (
+            f"  an older sensorwatch committed the account at offset {committed.offset}: its "
+            "counts are not continued, and its records cannot be verified any more"
+        )
+    elif committed.account is None:
         yield f"  the committed offset {committed.offset} has no account: it was moved by hand"
     if offset > committed.offset:
         skipped_records = f"records {committed.offset} to {offset - 1}"

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from sensorwatch.common.errors import BrokerUnavailable
+from sensorwatch.common.errors import BrokerUnavailable, StateRefused
 from sensorwatch.common.kafka.client_config import consumer_config
 from sensorwatch.common.kafka.ledger_text import from_metadata
 from sensorwatch.common.kafka.records import Partition
@@ -24,7 +24,9 @@ class CommittedAccount:
 
     offset: int
     account: Account | None
-    """None if the offset was committed without an account."""
+    """None if the offset was committed without an account that this program can read."""
+    is_outdated: bool = False
+    """Whether an older sensorwatch committed the offset, with an account that is not read."""
 
 
 def committed_accounts(
@@ -47,12 +49,17 @@ def committed_accounts(
     finally:
         consumer.close()
     return {
-        Partition(entry.topic, entry.partition): CommittedAccount(
-            entry.offset, from_metadata(entry.metadata, entry.offset)
-        )
+        Partition(entry.topic, entry.partition): _committed_account(entry)
         for entry in sorted(committed_offsets, key=lambda entry: entry.partition)
         if entry.offset >= 0
     }
+
+
+def _committed_account(entry: TopicPartition) -> CommittedAccount:
+    try:
+        return CommittedAccount(entry.offset, from_metadata(entry.metadata, entry.offset))
+    except StateRefused:
+        return CommittedAccount(entry.offset, None, is_outdated=True)
 
 
 def _ask_broker(request: Callable[[], T]) -> T:

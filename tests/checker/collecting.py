@@ -180,6 +180,8 @@ def _final_account(account: Account) -> FinalAccount:
         account.dead_letters,
         account.digest,
         account.first_offset,
+        account.absorbed,
+        account.rows,
     )
 
 

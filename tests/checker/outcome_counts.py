@@ -46,7 +46,9 @@ def check_account(input_partition: InputPartition) -> Iterator[Violation]:
             ViolationKind.WRONG_ACCOUNT,
             f"{name}: up to {account.next_offset}, committed {input_partition.committed_offset}",
         )
-    if account.consumed != account.normal + account.anomalies + account.dead_letters:
+    if account.consumed != (
+        account.normal + account.anomalies + account.dead_letters + account.absorbed
+    ):
         yield Violation(ViolationKind.WRONG_ACCOUNT, f"{name}: does not add up: {account}")
     yield from _check_counts(input_partition, account, input_partition.committed_offset)
     if account.digest != input_partition.digest:
@@ -64,11 +66,14 @@ def _check_counts(
         for outcome in input_partition.expected_outcomes
         if account.first_offset <= outcome.offset < committed_offset
     )
+    scored_rows = outcome_counts[RecordOutcome.NORMAL] + outcome_counts[RecordOutcome.ANOMALY]
     for count_name, account_count, expected_count in (
         ("consumed", account.consumed, outcome_counts.total()),
         ("normal", account.normal, outcome_counts[RecordOutcome.NORMAL]),
         ("anomalies", account.anomalies, outcome_counts[RecordOutcome.ANOMALY]),
         ("dead letters", account.dead_letters, outcome_counts[RecordOutcome.DEAD_LETTER]),
+        ("absorbed", account.absorbed, outcome_counts[RecordOutcome.ABSORBED]),
+        ("rows", scored_rows if account.rows is None else account.rows, scored_rows),
     ):
         if account_count != expected_count:
             yield Violation(

@@ -28,6 +28,7 @@ _RECORD_OUTCOME_OF_KIND = {
     OutcomeKind.NORMAL: RecordOutcome.NORMAL,
     OutcomeKind.ANOMALY: RecordOutcome.ANOMALY,
     OutcomeKind.DEAD_LETTER: RecordOutcome.DEAD_LETTER,
+    OutcomeKind.ABSORBED: RecordOutcome.ABSORBED,
 }
 
 
@@ -175,7 +176,7 @@ def _expected_outcomes(
         record_outcome = _RECORD_OUTCOME_OF_KIND[OutcomeKind(kind)]
         offset = coordinates(record).offset
         match record_outcome:
-            case RecordOutcome.NORMAL:
+            case RecordOutcome.NORMAL | RecordOutcome.ABSORBED:
                 expected_outcomes.append(ExpectedOutcome(offset, record_outcome))
             case RecordOutcome.ANOMALY:
                 event = events.get(str(coordinates(record)).encode())

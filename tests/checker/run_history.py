@@ -12,6 +12,7 @@ class RecordOutcome(StrEnum):
     NORMAL = "normal"
     ANOMALY = "anomaly"
     DEAD_LETTER = "dead letter"
+    ABSORBED = "absorbed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,9 @@ class FinalAccount:
     digest: int
     first_offset: int = 0
     """The offset of the first record that the account counts."""
+    absorbed: int = 0
+    rows: int | None = None
+    """Number of scored rows; by default one for each normal or anomalous record."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,12 +23,37 @@ from tests.checker.history_builders import (
     output_record,
     violation_kinds,
 )
-from tests.checker.run_history import EndOffsets, FinalAccount, InputPartition, ReaderOutput
+from tests.checker.run_history import (
+    EndOffsets,
+    FinalAccount,
+    InputPartition,
+    ReaderOutput,
+    RecordOutcome,
+)
 from tests.checker.violation import ViolationKind, violation_report
 
 
 def test_a_faultless_history_has_no_violations() -> None:
     assert find_violations(a_history()) == []
+
+
+def test_absorbed_records_are_part_of_the_account() -> None:
+    outcomes = tuple(
+        replace(outcome, record_outcome=RecordOutcome.ABSORBED) if outcome.offset == 1 else outcome
+        for outcome in FAULTLESS_INPUT.expected_outcomes
+    )
+    account = replace(ACCOUNT, normal=ACCOUNT.normal - 1, absorbed=1)
+    absorbing_input = replace(FAULTLESS_INPUT, expected_outcomes=outcomes, account=account)
+
+    assert find_violations(a_history(inputs=[absorbing_input])) == []
+    for wrong_account in (
+        ACCOUNT,
+        replace(account, absorbed=0),
+        replace(account, normal=ACCOUNT.normal, absorbed=0),
+        replace(account, rows=10),
+    ):
+        wrong_input = replace(absorbing_input, account=wrong_account)
+        assert violation_kinds(a_history(inputs=[wrong_input])) == {ViolationKind.WRONG_ACCOUNT}
 
 
 def test_a_run_that_stopped_early_has_no_violation() -> None:

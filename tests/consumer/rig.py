@@ -6,7 +6,7 @@ from typing import cast
 
 from prometheus_client import CollectorRegistry
 
-from sensorwatch.common.errors import ModelRefused, SensorwatchError
+from sensorwatch.common.errors import ModelRefused, SensorwatchError, SnapshotNotWritten
 from sensorwatch.common.kafka.ledger_text import to_metadata
 from sensorwatch.common.kafka.ledger_topic import GroupHistory
 from sensorwatch.common.kafka.records import OutgoingMessage, Partition
@@ -21,6 +21,7 @@ from sensorwatch.common.runtime.setting_choices import EmittedEvents, StartPosit
 from sensorwatch.common.runtime.setting_keys import BreakerSettings, ConsumerSettings, Settings
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.consumer.accounts import Accounts
+from sensorwatch.consumer.final_snapshots import write_final_snapshots
 from sensorwatch.consumer.loop import run
 from sensorwatch.consumer.memories import Memories
 from sensorwatch.consumer.observation import Observation
@@ -123,6 +124,20 @@ class FakeOutbox:
             )
         if failure is not None:
             raise failure
+
+    def publish_last(
+        self,
+        plan_commit: CommitPlanner,
+        membership: object,
+        *,
+        snapshots: Sequence[Snapshot],
+        seconds: float,
+    ) -> None:
+        assert seconds > 0
+        try:
+            self.publish([], plan_commit, membership, snapshots=snapshots)
+        except SensorwatchError as error:
+            raise SnapshotNotWritten(str(error)) from error
 
     def close(self) -> None:
         pass
@@ -242,8 +257,16 @@ class LoopRig:
         return self
 
     def run(self, stopping: Callable[[], bool] | None = None) -> None:
-        breaker = BreakerSettings(min_rows=10, window_rows=100, grace_seconds=2)
-        wiring = Wiring(
+        """Run the loop until the steps of the consumer are used up, or until `stopping`."""
+        run(self.wiring, self.policy, self.clock, stopping or (lambda: not self.consumer.steps))
+
+    def stop(self, *, seconds: float = 2.0) -> None:
+        """Do what a worker does after its loop has ended because of a signal."""
+        write_final_snapshots(self.wiring, self.policy, self.clock, seconds=seconds)
+
+    @property
+    def wiring(self) -> Wiring:
+        return Wiring(
             source=self.source,
             ownership=self.ownership,
             restorer=self.restorer,
@@ -254,13 +277,19 @@ class LoopRig:
             snapshot_deleter=cast("OldSnapshotDeleter", self.state_topic),
             row_executor=self.row_executor,
         )
-        policy = Policy(
+
+    @property
+    def policy(self) -> Policy:
+        breaker = BreakerSettings(min_rows=10, window_rows=100, grace_seconds=2)
+        return Policy(
             Settings(consumer=ConsumerSettings(breaker=breaker, emit=self.emit)),
             self.ledger_context,
             max_message_bytes=1_000_000,
         )
-        clock = Clock(self._read_clock, wall=lambda: 1_735_689_600.0)
-        run(wiring, policy, clock, stopping or (lambda: not self.consumer.steps))
+
+    @property
+    def clock(self) -> Clock:
+        return Clock(self._read_clock, wall=lambda: 1_735_689_600.0)
 
     def _read_input(
         self, partition: Partition, begin: int, end: int

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from sensorwatch.consumer.stopping import StopRequest
 from tests.brokers.child_processes import DeadlineMissed, last_lines, wait_until
 from tests.brokers.kafka import Kafka
 from tests.consumer.sandbox import START_SECONDS, Sandbox, Worker
@@ -50,6 +51,41 @@ def test_the_error_for_a_port_in_use_names_another_worker_as_a_cause(tmp_path: P
     ):
         assert worker.process.wait(deadline=START_SECONDS) == 2
         assert "Another worker may use this port" in worker.log()
+
+
+class FakeTimer:
+    """A timer that never ends the test process."""
+
+    daemon = False
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def start(self) -> None:
+        pass
+
+
+def test_the_remaining_time_counts_from_the_first_signal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The final snapshots must end before the watchdog, which counts from the first signal."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    now = 50.0
+    monkeypatch.setattr("sensorwatch.consumer.stopping.threading.Timer", FakeTimer)
+    monkeypatch.setattr("sensorwatch.consumer.stopping.time.monotonic", lambda: now)
+    try:
+        stopping = StopRequest()
+        stopping.finish_batch_first(5.0)
+        assert (stopping(), stopping.remaining_seconds) == (False, 5.0)
+
+        os.kill(os.getpid(), signal.SIGTERM)
+        now = 53.0
+        os.kill(os.getpid(), signal.SIGTERM)
+
+        assert (stopping(), stopping.remaining_seconds) == (True, 2.0)
+        now = 60.0
+        assert stopping.remaining_seconds == 0.0
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 @pytest.mark.broker

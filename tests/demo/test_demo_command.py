@@ -15,7 +15,8 @@ from tests.brokers.child_processes import ChildProcess, wait_until
 pytestmark = [pytest.mark.embedded, pytest.mark.slow]
 
 ACCOUNT_EQUATION = re.compile(
-    r"^records in (\d+) = normal (\d+) \+ anomalies (\d+) \+ dead letters (\d+)$", re.MULTILINE
+    r"^records in (\d+) = normal (\d+) \+ anomalies (\d+) \+ dead letters (\d+) \+ absorbed (\d+)$",
+    re.MULTILINE,
 )
 READY_SECONDS = 120.0
 END_SECONDS = 60.0
@@ -65,8 +66,10 @@ def assert_account_adds_up(folder: Path) -> None:
     text = output(folder)
     match = ACCOUNT_EQUATION.search(text)
     assert match, text
-    record_count, normal_count, anomaly_count, dead_letter_count = map(int, match.groups())
-    assert record_count == normal_count + anomaly_count + dead_letter_count
+    record_count, *outcome_counts = map(int, match.groups())
+    normal_count, anomaly_count, _, absorbed_count = outcome_counts
+    assert record_count == sum(outcome_counts)
+    assert absorbed_count == 0
     assert normal_count > 0
     assert anomaly_count > 0
     assert "The account adds up" in text

@@ -25,8 +25,22 @@ AGREEING_COUNTS = Counts(
 def test_agreeing_counts_have_no_discrepancy_and_are_printed_as_an_equation() -> None:
     assert discrepancies(AGREEING_COUNTS) == []
     assert (
-        equation(AGREEING_COUNTS) == "records in 200 = normal 180 + anomalies 14 + dead letters 6"
+        equation(AGREEING_COUNTS)
+        == "records in 200 = normal 180 + anomalies 14 + dead letters 6 + absorbed 0"
     )
+
+
+def test_absorbed_records_are_part_of_the_equation() -> None:
+    account = replace(ACCOUNT, normal=60, absorbed=30)
+    counts = replace(AGREEING_COUNTS, accounts=[account, account])
+
+    assert discrepancies(counts) == []
+    assert (
+        equation(counts)
+        == "records in 200 = normal 120 + anomalies 14 + dead letters 6 + absorbed 60"
+    )
+    not_absorbed = replace(account, absorbed=29)
+    assert discrepancies(replace(counts, accounts=[account, not_absorbed]))
 
 
 @pytest.mark.parametrize(

@@ -163,6 +163,9 @@ class TestScraping:
     def test_every_panel_of_the_dashboard_has_a_value(
         self, scraped_services: ScrapedServices, expression: str
     ) -> None:
+        # A panel of counts above zero is empty if nothing was counted, such as an absorbed record.
+        expression = expression.removesuffix(" > 0")
+
         def finite_values() -> list[float]:
             values = [sample.value for sample in scraped_services.prometheus.query(expression)]
             return [value for value in values if not math.isnan(value)]

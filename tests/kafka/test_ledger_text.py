@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sensorwatch.common.errors import DataError
+from sensorwatch.common.errors import DataError, StateRefused
 from sensorwatch.common.kafka.ledger_text import (
     MAX_METADATA_BYTES,
     Cause,
@@ -31,6 +31,8 @@ LARGEST_ACCOUNT = Account(
     normal=MAX_OFFSET,
     anomalies=MAX_OFFSET,
     dead_letters=MAX_OFFSET,
+    absorbed=MAX_OFFSET,
+    rows=MAX_OFFSET,
     window_bucket_rows=10**9,
     window_rejected=(10**9,) * WINDOW_BUCKETS,
     model_version=f"{'m' * 100}-{10**9}-00000000",
@@ -49,6 +51,7 @@ account_strategy = st.builds(
     normal=count_strategy,
     anomalies=count_strategy,
     dead_letters=count_strategy,
+    rows=count_strategy,
     window_bucket_rows=st.integers(1, 10**9),
     window_rejected=st.lists(st.integers(0, 10**9), min_size=1, max_size=10).map(tuple),
     model_version=st.text("abc-019", max_size=60),
@@ -106,13 +109,15 @@ VALID_METADATA = to_metadata(open_account(5, model_version="m", fingerprint="f")
         "{}",
         "[]",
         "null",
-        '{"ledger_version":1}',
-        VALID_METADATA.replace('"ledger_version":1', '"ledger_version":0'),
+        '{"ledger_version":2}',
+        VALID_METADATA.replace('"ledger_version":2', '"ledger_version":0'),
         VALID_METADATA.replace('"next_offset":5', '"next_offset":"5"'),
         VALID_METADATA.replace('"window_bucket_rows":1000', '"window_bucket_rows":0'),
         VALID_METADATA.replace('"window_rejected":[0]', '"window_rejected":[]'),
         VALID_METADATA.replace('"digest":', '"digest":9'),
         VALID_METADATA.replace('"consumed":0', '"consumed":-1'),
+        VALID_METADATA.replace('"absorbed":0', '"absorbed":1'),
+        VALID_METADATA.replace('"rows":0', '"rows":-1'),
         VALID_METADATA.replace('"snapshot":null', '"snapshot":{"offset":1}'),
         VALID_METADATA.replace('"snapshot":null', '"snapshot":{"offset":-1,"next_offset":5}'),
         VALID_METADATA[:-1],
@@ -127,13 +132,27 @@ def test_metadata_of_another_program_or_damaged_metadata_is_ignored(text: str | 
 @pytest.mark.parametrize(
     "text",
     [
-        VALID_METADATA.replace('"ledger_version":1', '"ledger_version":2'),
+        VALID_METADATA.replace('"ledger_version":2', '"ledger_version":3'),
         '{"ledger_version":7,"account":"of another shape"}',
     ],
 )
 def test_the_account_of_a_newer_version_is_refused_and_not_replaced(text: str) -> None:
     with pytest.raises(DataError, match="newer sensorwatch"):
         from_metadata(text, 5)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        VALID_METADATA.replace('"ledger_version":2', '"ledger_version":1'),
+        '{"ledger_version":1,"account":"of another shape"}',
+    ],
+)
+def test_the_account_of_an_older_version_is_refused_with_the_remedy(text: str) -> None:
+    with pytest.raises(StateRefused, match=r"an older sensorwatch.*state reset") as error:
+        from_metadata(text, 5)
+
+    assert error.value.exit_code == 8
 
 
 @settings(max_examples=100, deadline=None)
@@ -153,7 +172,7 @@ def test_a_ledger_record_is_keyed_by_partition_and_is_read_back() -> None:
     assert record.account == account
 
 
-@pytest.mark.parametrize("value", [None, b"", b"{", b'{"ledger_version":1}', DEEPLY_NESTED_JSON])
+@pytest.mark.parametrize("value", [None, b"", b"{", b'{"ledger_version":2}', DEEPLY_NESTED_JSON])
 def test_a_value_that_is_not_a_ledger_record_is_refused(value: bytes | None) -> None:
     with pytest.raises(ValueError, match=r"\w"):
         ledger_record(value)
@@ -164,7 +183,16 @@ def test_a_newer_ledger_record_is_refused() -> None:
     assert message.value is not None
 
     with pytest.raises(DataError, match="newer"):
-        ledger_record(message.value.replace(b'"ledger_version":1', b'"ledger_version":2'))
+        ledger_record(message.value.replace(b'"ledger_version":2', b'"ledger_version":3'))
+
+
+def test_an_older_ledger_record_is_read_and_marked_as_outdated() -> None:
+    message = ledger_message("l", "g", Partition("sensors", 0), LARGEST_ACCOUNT, Cause.OPENED)
+    assert message.value is not None
+    old_value = message.value.replace(b'"ledger_version":2', b'"ledger_version":1')
+
+    assert ledger_record(old_value).is_outdated
+    assert not ledger_record(message.value).is_outdated
 
 
 def test_the_plain_form_shows_the_digest_in_hexadecimal() -> None:

@@ -122,7 +122,7 @@ def test_two_swapped_chunks_are_detected(content: bytes, chunk_bytes: int, swap_
 
 
 @pytest.mark.parametrize(
-    "value", [None, b"", b"{", b"chunk", b"[]", b'{"snapshot_version":1}', DEEPLY_NESTED_JSON]
+    "value", [None, b"", b"{", b"chunk", b"[]", b'{"snapshot_version":2}', DEEPLY_NESTED_JSON]
 )
 def test_the_error_for_an_invalid_manifest_names_its_record_and_the_remedy(
     value: bytes | None,
@@ -143,13 +143,19 @@ def manifest_with(**fields: object) -> bytes:
 @pytest.mark.parametrize(
     "value",
     [
-        manifest_with(snapshot_version=2),
-        manifest_with(snapshot_version=3, chunks="of another shape"),
+        manifest_with(snapshot_version=3),
+        manifest_with(snapshot_version=4, chunks="of another shape"),
     ],
 )
 def test_the_error_for_a_newer_manifest_says_so(value: bytes) -> None:
     with pytest.raises(StateRefused, match="newer sensorwatch"):
         parse_snapshot_manifest(value, "here")
+
+
+@pytest.mark.parametrize("chunks", [[1, 2], "of another shape"])
+def test_the_error_for_an_older_manifest_says_so_and_names_the_remedy(chunks: object) -> None:
+    with pytest.raises(StateRefused, match=r"an older sensorwatch wrote it.*state reset"):
+        parse_snapshot_manifest(manifest_with(snapshot_version=1, chunks=chunks), "here")
 
 
 @pytest.mark.parametrize(

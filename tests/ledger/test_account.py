@@ -47,9 +47,10 @@ def some_records(count: int = 80, *, seed: int = 1, first_offset: int = 5) -> Re
     rng = np.random.default_rng(seed)
     offsets = first_offset + np.cumsum(rng.integers(1, 3, count)) - 1
     kinds = rng.choice([kind.value for kind in OutcomeKind], count).astype(np.uint8)
-    is_rejected = kinds == OutcomeKind.DEAD_LETTER
+    is_rejected, is_absorbed = kinds == OutcomeKind.DEAD_LETTER, kinds == OutcomeKind.ABSORBED
     reasons = np.where(is_rejected, rng.integers(1, len(REASONS) + 1, count), 0).astype(np.uint8)
-    bits = np.where(is_rejected, 0.0, rng.random(count)).view(np.uint64)
+    reasons[is_absorbed] = 1
+    bits = np.where(is_rejected | is_absorbed, 0.0, rng.random(count)).view(np.uint64)
     return Records(offsets.astype(np.int64), kinds, reasons, bits)
 
 
@@ -83,11 +84,13 @@ def reference_digest(digest: int, records: Records) -> int:
 
 
 def reference_window(records: Records, bucket_rows: int, accept_until: int) -> tuple[int, int]:
-    """Return the numbers of records and rejections in the newest (at most ten) buckets."""
-    newest_bucket = (len(records) - 1) // bucket_rows
-    first_record = max(0, newest_bucket - WINDOW_BUCKETS + 1) * bucket_rows
+    """Return the numbers of judged records and rejections in the newest (at most ten) buckets."""
+    is_judged = records.kinds != OutcomeKind.ABSORBED
     is_rejected = (records.kinds == OutcomeKind.DEAD_LETTER) & (records.offsets >= accept_until)
-    return len(records) - first_record, int(is_rejected[first_record:].sum())
+    judged_count = int(is_judged.sum())
+    newest_bucket = (judged_count - 1) // bucket_rows
+    first_record = max(0, newest_bucket - WINDOW_BUCKETS + 1) * bucket_rows
+    return judged_count - first_record, int(is_rejected[is_judged][first_record:].sum())
 
 
 batch_boundaries = st.lists(st.integers(0, 80), max_size=12).map(sorted)
@@ -126,8 +129,43 @@ def test_counts_of_an_account_add_up_and_its_next_offset_follows_the_records() -
     assert account.normal == np.sum(records.kinds == OutcomeKind.NORMAL)
     assert account.anomalies == np.sum(records.kinds == OutcomeKind.ANOMALY)
     assert account.dead_letters == np.sum(records.kinds == OutcomeKind.DEAD_LETTER)
+    assert account.absorbed == np.sum(records.kinds == OutcomeKind.ABSORBED) > 0
+    assert account.rows == account.normal + account.anomalies
     assert (account.first_offset, account.next_offset) == (5, records.offsets[-1] + 1)
     assert not replace(account, consumed=account.consumed + 1).adds_up
+    assert not replace(account, absorbed=account.absorbed + 1).adds_up
+
+
+def test_rows_are_counted_apart_from_records() -> None:
+    records = some_records()
+    one_row_each = account_after(an_account(), records)
+
+    account = advance_account(
+        an_account(),
+        offsets=records.offsets,
+        kinds=records.kinds,
+        reasons=records.reasons,
+        score_bits=records.score_bits,
+        model_version="m",
+        rows=500,
+    )
+
+    assert account == replace(one_row_each, rows=500)
+    assert account.adds_up
+
+
+def test_absorbed_records_are_not_in_the_window_of_the_breaker() -> None:
+    records = some_records(200)
+    kinds = np.where(np.arange(200) % 20, OutcomeKind.ABSORBED, OutcomeKind.DEAD_LETTER)
+    records = replace(records, kinds=kinds.astype(np.uint8))
+
+    account = account_after(an_account(window_rows=100), records)
+
+    assert account.absorbed == 190
+    assert account.window == (10, 10)
+    only_absorbed = some_records(5, first_offset=account.next_offset)
+    only_absorbed = replace(only_absorbed, kinds=np.full(5, OutcomeKind.ABSORBED, dtype=np.uint8))
+    assert account_after(account, only_absorbed).window == (10, 10)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -163,7 +201,7 @@ def test_a_change_of_one_bit_of_a_score_changes_the_digest(position: int, bit: i
 
 
 @settings(max_examples=60, deadline=None)
-@given(position=st.integers(0, 79), kind=st.integers(1, 3), reason=st.integers(0, 17))
+@given(position=st.integers(0, 79), kind=st.integers(1, 4), reason=st.integers(0, 17))
 def test_another_outcome_or_reason_changes_the_digest(
     position: int, kind: int, reason: int
 ) -> None:

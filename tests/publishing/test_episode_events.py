@@ -28,8 +28,8 @@ SCHEMA_BY_EVENT_TYPE = {
         (Path(__file__).parents[2] / "schemas" / f"{name}.json").read_text(encoding="utf-8")
     )
     for kind, name in (
-        (EventType.DETECTED, "anomaly-event.v1"),
-        (EventType.CLOSED, "episode-closed.v1"),
+        (EventType.DETECTED, "anomaly-event.v2"),
+        (EventType.CLOSED, "episode-closed.v2"),
     )
 }
 HOUR_US = 3_600_000_000
@@ -154,7 +154,7 @@ def test_an_episode_has_an_event_per_row_and_an_event_for_its_end() -> None:
     ]
     assert events[2] == {
         "event_id": "sensors-0-41-closed",
-        "schema_version": 1,
+        "schema_version": 2,
         "sensor_id": "p",
         "event_time": "2025-01-01T00:03:30Z",
         "source": {"topic": "sensors", "partition": 0, "offset": 44},

@@ -14,7 +14,7 @@ from tests.kafka.record_builders import StoredRecord, UnreadableHeaders, a_paylo
 from tests.reading_builders import ANOMALOUS_VALUES, NORMAL_VALUES, a_detector
 
 EVENT_SCHEMA = json.loads(
-    (Path(__file__).parents[2] / "schemas" / "anomaly-event.v1.json").read_text(encoding="utf-8")
+    (Path(__file__).parents[2] / "schemas" / "anomaly-event.v2.json").read_text(encoding="utf-8")
 )
 EVENT_VALIDATOR = Draft202012Validator(
     EVENT_SCHEMA, format_checker=Draft202012Validator.FORMAT_CHECKER

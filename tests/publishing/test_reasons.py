@@ -15,7 +15,7 @@ from sensorwatch.consumer.publishing.events import anomaly_events
 from tests.kafka.record_builders import StoredRecord
 from tests.scoring.detectors import a_forecast_detector
 
-SCHEMA_PATH = Path(__file__).parents[2] / "schemas" / "anomaly-event.v1.json"
+SCHEMA_PATH = Path(__file__).parents[2] / "schemas" / "anomaly-event.v2.json"
 
 
 def last_event_after(*values: dict[str, float | None]) -> OutgoingMessage:

@@ -10,7 +10,7 @@ import joblib
 import numpy as np
 import pytest
 
-from sensorwatch.common.errors import ModelRefused
+from sensorwatch.common.errors import ModelOutdated, ModelRefused
 from sensorwatch.common.registry.store import Registry
 from tests.registry.forging import (
     NAME,
@@ -67,7 +67,7 @@ def test_a_folder_in_place_of_a_file_is_refused(registry: Registry, folder: Path
         registry.load(NAME)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", "nonsense", "[" * 100_000, '{"format": 1}'])
+@pytest.mark.parametrize("text", ["", "[]", "{}", "nonsense", "[" * 100_000, '{"format": 2}'])
 def test_a_text_that_is_not_a_manifest_is_refused(
     registry: Registry, folder: Path, text: str
 ) -> None:
@@ -98,10 +98,22 @@ def test_verify_finds_an_edited_manifest_with_a_recomputed_digest(
 
 
 def test_a_newer_format_is_refused_with_the_remedy(registry: Registry, folder: Path) -> None:
-    edit_manifest(folder, lambda manifest: manifest.update(format=2, something_new={}))
+    edit_manifest(folder, lambda manifest: manifest.update(format=3, something_new={}))
 
-    with pytest.raises(ModelRefused, match=r"format 2 is newer .* upgrade sensorwatch"):
+    with pytest.raises(ModelRefused, match=r"format 3 is newer .* upgrade sensorwatch"):
         registry.load(NAME)
+
+
+def test_an_older_format_is_refused_with_the_advice_to_train_again(
+    registry: Registry, folder: Path
+) -> None:
+    edit_manifest(folder, lambda manifest: manifest.update(format=1))
+
+    with pytest.raises(ModelOutdated, match=r"its format 1 is older than 2.*train again") as error:
+        registry.load(NAME)
+
+    assert "backup" not in str(error.value), "an older backup would be refused too"
+    assert error.value.exit_code == ModelRefused.exit_code
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,9 @@ pytestmark = pytest.mark.no_cover
 
 PAYLOAD_SIZES = (16_384, 65_536, 262_144)
 """Sizes of the tested payloads in bytes. A payload larger than the last is rejected unparsed."""
-MAX_NANOSECONDS_PER_BYTE = 2_000
+MAX_NANOSECONDS_PER_BYTE = 6_000
+"""For all schemas and parsers together; a machine with other work needs several times its usual
+time."""
 MAX_MICROSECONDS_PER_CSV_LINE = 600
 MAX_GROWTH = 4.0
 """The largest payload may take this many times the time per byte of the smallest payload."""
@@ -242,7 +244,8 @@ def test_the_time_to_read_a_csv_file_is_linear(family: str, tmp_path: Path) -> N
     def read_csv(content: bytes) -> None:
         read_file(tmp_path / "rows.csv", b"timestamp,sensor_id,x1", content)
 
-    lines_per_byte = CSV_FAMILIES[family](10_000).count(b"\n") / 10_000
+    sample = CSV_FAMILIES[family](10_000)
+    lines_per_byte = (sample.count(b"\n") + sample.count(b"\r")) / len(sample)
     line_factor = lines_per_byte * MAX_MICROSECONDS_PER_CSV_LINE * 1000 / MAX_NANOSECONDS_PER_BYTE
     require_linear_time(CSV_FAMILIES[family], read_csv, cost_factor=1 + line_factor)
 

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from sensorwatch.common.rows.absorption import AbsorbedReason
 from sensorwatch.common.rows.rejection import Reason
 from sensorwatch.common.runtime.histogram import RowHistogram
 from sensorwatch.common.runtime.metrics import ConsumerMetrics, HttpMetrics
@@ -13,6 +14,7 @@ from sensorwatch.common.runtime.ratio_window import WindowedRatio
 from sensorwatch.common.scoring.status import Status
 
 CONSUMER_METRICS = {
+    "sensorwatch_records_absorbed",
     "sensorwatch_records_consumed",
     "sensorwatch_rows_scored",
     "sensorwatch_anomalies",
@@ -62,6 +64,7 @@ def test_metrics_with_known_labels_start_at_zero() -> None:
         return registry.get_sample_value(f"sensorwatch_{name}", labels)
 
     assert value("records_consumed_total", topic="sensors") == 0
+    assert [value("records_absorbed_total", reason=reason) for reason in AbsorbedReason] == [0] * 3
     assert [value("dead_letters_total", reason=reason) for reason in Reason] == [0] * len(Reason)
     assert [
         value("anomalies_total", severity=name) for name in ("warning", "major", "critical")

@@ -223,6 +223,11 @@ def changed_tables(**changes: float) -> NDArray[np.float64]:
         ("level_location", None),
         ("level_sensors", np.asarray(["a", "a"])),
         ("level_limits", np.asarray([-1, 0])),
+        ("level_cadence", np.asarray([0.0, -1.0, 1.0])),
+        ("level_cadence", np.ones(3)),
+        ("level_cadence", np.zeros(2)),
+        ("level_gap_factor", np.asarray([10.0, 0.5, 10.0])),
+        ("level_gap_factor", None),
     ],
 )
 def test_a_wrong_array_is_refused_by_its_name(name: str, array: NDArray[np.generic] | None) -> None:

@@ -1,5 +1,6 @@
 """Memory: independence of micro-batch boundaries, undoing of changes, restoring from bytes."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +12,13 @@ from sensorwatch.common.errors import MemoryRefused
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.common.scoring.memory_bytes import memory_from_bytes, memory_to_bytes
-from sensorwatch.common.scoring.memory_layout import FloatColumn, IntColumn
+from sensorwatch.common.scoring.memory_layout import (
+    NO_ROW_YET,
+    FloatColumn,
+    IntColumn,
+    Layout,
+    initial_values,
+)
 from tests.detection.detection_streams import (
     detection_bytes,
     ended_episodes,
@@ -159,16 +166,84 @@ def some_memory() -> Memory:
         (b"", "first line"),
         (b"{}\n", "first line"),
         (DEEPLY_NESTED_JSON + b"\n", "first line"),
-        (b'{"format": 2, "shape": "new"}\n', "is newer than 1"),
+        (b'{"format": 3, "shape": "new"}\n', "is newer than 2"),
+        (b'{"format": 1, "shape": "old"}\n', "is older than 2"),
         (memory_to_bytes(some_memory())[:-1], "tables have"),
         (memory_to_bytes(some_memory()) + b"x", "tables have"),
         (memory_to_bytes(DETECTORS["plain"]().empty_memory()), "its layout is"),
     ],
-    ids=["empty", "other", "nested", "newer", "short", "long", "plain"],
+    ids=["empty", "other", "nested", "newer", "older", "short", "long", "plain"],
 )
 def test_bytes_of_another_memory_are_refused(content: bytes, message: str) -> None:
     with pytest.raises(MemoryRefused, match=message):
         memory_from_bytes(content, DETECTORS["forecast"]())
+
+
+def bytes_with_columns(
+    memory: Memory, *, drop: tuple[str, ...] = (), rename: tuple[str, str] = ("", "")
+) -> bytes:
+    """Return the bytes of `memory` without some columns, and with one column renamed."""
+    text, _, _ = memory_to_bytes(memory).partition(b"\n")
+    header, tables = json.loads(text), []
+    for key, table in (("float_columns", memory.floats), ("int_columns", memory.ints)):
+        kept = [position for position, name in enumerate(header[key]) if name not in drop]
+        names = [header[key][position] for position in kept]
+        header[key] = [rename[1] if name == rename[0] else name for name in names]
+        tables.append(table[: memory.sensors, kept].tobytes())
+    return json.dumps(header).encode() + b"\n" + b"".join(tables)
+
+
+def test_a_column_that_a_snapshot_does_not_have_starts_at_its_initial_value() -> None:
+    memory = some_memory()
+    content = bytes_with_columns(memory, drop=("cadence_run", "gap_factor", "rows_since_alarm"))
+
+    restored_memory = memory_from_bytes(content, DETECTORS["forecast"]())
+
+    floats, ints = memory.floats[: memory.sensors].copy(), memory.ints[: memory.sensors].copy()
+    floats[:, FloatColumn.GAP_FACTOR] = FloatColumn.GAP_FACTOR.initial
+    ints[:, IntColumn.CADENCE_RUN] = IntColumn.CADENCE_RUN.initial
+    ints[:, IntColumn.ROWS_SINCE_ALARM] = IntColumn.ROWS_SINCE_ALARM.initial
+    assert np.array_equal(restored_memory.floats, floats)
+    assert np.array_equal(restored_memory.ints, ints)
+    assert FloatColumn.GAP_FACTOR.initial > 0
+    assert restored_memory.names == memory.names
+
+
+def test_columns_are_read_by_name_and_not_by_position() -> None:
+    memory = some_memory()
+    text, _, tables = memory_to_bytes(memory).partition(b"\n")
+    header = json.loads(text)
+    header["float_columns"].reverse()
+    floats_size = 8 * memory.sensors * memory.layout.float_columns
+    reversed_floats = memory.floats[: memory.sensors, ::-1].tobytes()
+    content = json.dumps(header).encode() + b"\n" + reversed_floats + tables[floats_size:]
+
+    restored_memory = memory_from_bytes(content, DETECTORS["forecast"]())
+
+    assert memory_to_bytes(restored_memory) == memory_to_bytes(memory)
+
+
+@pytest.mark.parametrize(
+    ("new_name", "message"),
+    [("mood", 'a column "mood".*newer sensorwatch'), ("cadence", "a column twice")],
+)
+def test_an_unknown_or_repeated_column_is_refused(new_name: str, message: str) -> None:
+    content = bytes_with_columns(some_memory(), rename=("gap_factor", new_name))
+
+    with pytest.raises(MemoryRefused, match=message):
+        memory_from_bytes(content, DETECTORS["forecast"]())
+
+
+def test_every_column_has_another_name_and_an_initial_value() -> None:
+    layout = Layout(("x", "y"), ("z",), 30)
+    floats, ints = initial_values(layout)
+
+    assert len(set(layout.float_column_names)) == layout.float_columns == len(floats)
+    assert len(set(layout.int_column_names)) == layout.int_columns == len(ints)
+    assert ints[IntColumn.NEWEST_TIME] == NO_ROW_YET
+    assert layout.float_column_names[layout.lags_start] == "lag 1 x"
+    assert layout.float_column_names[layout.drift_start] == "drift x"
+    assert layout.int_column_names[IntColumn.REPEATS_START + 1] == "repeats y"
 
 
 def test_lagged_rows_and_newest_times_are_kept_at_a_model_swap() -> None:
@@ -241,3 +316,21 @@ def test_refractory_rows_do_not_end_an_episode_that_is_open_at_a_model_swap(old_
     assert (
         outcome_after.detections.episode_rows[0] == outcome_before.detections.episode_rows[-1] + 1
     )
+
+
+def test_a_cadence_is_kept_at_a_model_swap_and_the_gap_factor_is_the_new_models() -> None:
+    memory, detector = some_memory(), DETECTORS["forecast"]()
+    levels = replace(
+        detector.levels,
+        cadence=detector.levels.cadence * 7,
+        gap_factor=detector.levels.gap_factor * 2,
+    )
+    memory.ints[0, IntColumn.CADENCE_INTERVALS] = 3
+    cadence_before = memory.floats[: memory.sensors, FloatColumn.CADENCE].copy()
+
+    memory.adopt(replace(detector, version="next", levels=levels))
+
+    cadence = memory.floats[: memory.sensors, FloatColumn.CADENCE]
+    assert cadence[0] == levels.cadence[levels.level_by_sensor[memory.names[0]]]
+    assert cadence[1] == cadence_before[1]
+    assert np.all(memory.floats[: memory.sensors, FloatColumn.GAP_FACTOR] == 20.0)

@@ -9,8 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sensorwatch.common.errors import ModelRefused
+from sensorwatch.common.rows.absorption import ABSORBED_REASONS, AbsorbedReason
 from sensorwatch.common.rows.rejection import Reason
 from sensorwatch.common.scoring.detector import Detector, detector_from_arrays
+from sensorwatch.common.scoring.memory_bytes import memory_to_bytes
 from sensorwatch.common.scoring.processing import (
     REASONS,
     Outcome,
@@ -19,6 +21,7 @@ from sensorwatch.common.scoring.processing import (
     score_readings,
 )
 from tests.reading_builders import ANOMALOUS_VALUES, NORMAL_VALUES, a_detector, some_readings
+from tests.scoring.absorbing import HEARTBEAT, process_with_heartbeats
 
 
 def a_payload(values: tuple[float, ...] = NORMAL_VALUES, **changes: object) -> bytes:
@@ -167,3 +170,74 @@ def test_a_forest_with_more_features_than_the_plan_is_refused() -> None:
 
     with pytest.raises(ModelRefused, match="5 features, the plan has 4"):
         detector_from_arrays("v", detector.schema, plan, detector.arrays())
+
+
+def test_an_absorbed_record_is_neither_a_row_nor_a_dead_letter() -> None:
+    payloads = [HEARTBEAT, a_payload(), HEARTBEAT, a_payload(ANOMALOUS_VALUES), b"{"]
+
+    outcome = process_with_heartbeats(payloads, a_detector(), a_detector().empty_memory())
+
+    assert outcome.kinds.tolist() == [
+        OutcomeKind.ABSORBED,
+        OutcomeKind.NORMAL,
+        OutcomeKind.ABSORBED,
+        OutcomeKind.ANOMALY,
+        OutcomeKind.DEAD_LETTER,
+    ]
+    assert (outcome.records, outcome.rows) == (5, 2)
+    filtered = ABSORBED_REASONS.index(AbsorbedReason.FILTERED) + 1
+    assert outcome.reasons.tolist()[:4] == [filtered, 0, filtered, 0]
+    assert REASONS[outcome.reasons[4] - 1] is Reason.NOT_JSON
+    assert outcome.score_bits[[0, 2, 4]].tolist() == [0, 0, 0]
+
+
+def test_absorbed_records_change_no_score_and_no_position_of_other_records() -> None:
+    detector = a_detector()
+    memory, expected_memory = detector.empty_memory(), detector.empty_memory()
+    rows = [a_payload(timestamp=f"2025-01-01T00:00:{second:02}") for second in range(20)]
+    mixed = [payload for row in rows for payload in (HEARTBEAT, row)]
+    row_positions = np.arange(1, 40, 2)
+
+    outcome = process_with_heartbeats([*mixed, HEARTBEAT], detector, memory)
+    expected = process(rows, detector, expected_memory, positions=row_positions)
+
+    assert outcome.score_bits[row_positions].tolist() == expected.score_bits.tolist()
+    assert memory.position == 41
+    memory.position = expected_memory.position
+    assert memory_to_bytes(memory) == memory_to_bytes(expected_memory)
+
+
+def test_a_batch_of_absorbed_records_only_advances_the_position() -> None:
+    detector = a_detector()
+    memory = detector.empty_memory()
+
+    outcome = process_with_heartbeats([HEARTBEAT] * 3, detector, memory)
+
+    assert outcome.kinds.tolist() == [OutcomeKind.ABSORBED] * 3
+    assert (outcome.rows, memory.position, memory.clock) == (0, 3, 0)
+
+
+def outcome_of_rows(index: list[int], *, records: int) -> Outcome:
+    """Return the outcome of records that contain several rows; `index`: the record of each row."""
+    readings = replace(some_readings(len(index)), index=np.asarray(index, dtype=np.int64))
+    return score_readings(
+        readings, [], a_detector(), a_detector().empty_memory(), positions=np.arange(records)
+    )
+
+
+def test_a_record_with_several_rows_has_one_outcome_that_depends_on_all_rows() -> None:
+    outcome = outcome_of_rows([0, 1, 1, 1, 2], records=3)
+    detections = outcome.detections
+    detections.is_anomaly[:] = [False, True, False, False, False]
+    row_bits = detections.raw_score.view(np.uint64)
+
+    assert (outcome.records, outcome.rows) == (3, 5)
+    assert outcome.kinds.tolist() == [OutcomeKind.NORMAL, OutcomeKind.ANOMALY, OutcomeKind.NORMAL]
+    bits = outcome.score_bits.tolist()
+    assert [bits[0], bits[2]] == [row_bits[0], row_bits[4]]
+    for row in (1, 2, 3):
+        changed = replace(detections, raw_score=detections.raw_score.copy())
+        changed.raw_score[row] += 1e-9
+        assert replace(outcome, detections=changed).score_bits[1] != bits[1]
+    swapped = replace(detections, raw_score=detections.raw_score[[0, 2, 1, 3, 4]])
+    assert replace(outcome, detections=swapped).score_bits[1] != bits[1]

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sensorwatch.common.rows.readings import Readings, build_readings
 from sensorwatch.common.rows.rejection import Reason
 from sensorwatch.common.rows.schema import OutOfOrderPolicy, RowOrder
+from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.memory_bytes import memory_to_bytes
 from sensorwatch.common.scoring.processing import Outcome
 from sensorwatch.common.scoring.recall import LINEAR_SCALES, compress_outliers
@@ -39,6 +40,12 @@ def normal_values(rows: int, seed: int = 3) -> NDArray[np.float64]:
 
 def statuses(outcome: Outcome) -> list[Status]:
     return [STATUSES[number] for number in outcome.detections.status]
+
+
+def gap_limit_minutes(detector: Detector) -> float:
+    """Return the longest interval of the sensor s0 that is not a gap."""
+    levels, level = detector.levels, detector.levels.level_by_sensor["s0"]
+    return float(levels.gap_factor[level] * levels.cadence[level] / MINUTE_MICROSECONDS)
 
 
 def test_a_known_sensor_warms_up_until_it_has_lagged_rows() -> None:
@@ -122,7 +129,7 @@ def test_rows_out_of_order_are_dead_letters_if_the_schema_rejects_them() -> None
 
 def test_a_gap_resets_the_lags_and_ends_an_open_episode() -> None:
     detector = a_forecast_detector()
-    gap_minutes = detector.levels.max_gap / MINUTE_MICROSECONDS
+    gap_minutes = gap_limit_minutes(detector)
     values = normal_values(6)
     values[3] = OUTLIER_VALUE
     minutes = [0, 2, 4, 6, 6 + gap_minutes + 1, 8 + gap_minutes + 1]
@@ -143,7 +150,7 @@ def test_a_gap_resets_the_lags_and_ends_an_open_episode() -> None:
 
 def test_a_time_step_equal_to_the_gap_limit_is_not_a_gap() -> None:
     detector = a_forecast_detector()
-    gap_minutes = detector.levels.max_gap / MINUTE_MICROSECONDS
+    gap_minutes = gap_limit_minutes(detector)
 
     (outcome,) = score_in_batches(
         readings_at_minutes([0, gap_minutes, 2 * gap_minutes], normal_values(3)),
@@ -152,6 +159,18 @@ def test_a_time_step_equal_to_the_gap_limit_is_not_a_gap() -> None:
     )
 
     assert Status.GAP not in statuses(outcome)
+
+
+def test_the_gap_limit_of_the_schema_overrides_the_cadence() -> None:
+    detector = a_forecast_detector()
+    detector = replace(detector, levels=replace(detector.levels, max_gap=3 * MINUTE_MICROSECONDS))
+    minutes = [0, 3, 6, 6 + 3.1]
+
+    (outcome,) = score_in_batches(
+        readings_at_minutes(minutes, normal_values(4)), detector, detector.empty_memory()
+    )
+
+    assert statuses(outcome) == [*[Status.WARMING_UP] * 2, Status.SCORED, Status.GAP]
 
 
 def test_a_missing_value_is_taken_from_the_previous_row_and_marked() -> None:

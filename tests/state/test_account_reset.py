@@ -108,3 +108,11 @@ def test_an_unreadable_or_missing_snapshot_or_account_is_reported() -> None:
     assert "cannot be read: deleted" in reset_text(a_reset(), "deleted")
     assert "no snapshot" in reset_text(a_reset(), None)
     assert "moved by hand" in reset_text(a_reset(committed_account=CommittedAccount(500, None)))
+
+
+def test_the_reset_of_an_account_of_an_older_version_says_so() -> None:
+    reset = a_reset(committed_account=CommittedAccount(500, None, is_outdated=True))
+
+    assert reset.account.next_offset == 500
+    assert "an older sensorwatch committed the account" in reset_text(reset)
+    assert "moved by hand" not in reset_text(reset)

@@ -14,7 +14,7 @@ from sensorwatch.common.scoring.memory_layout import Layout
 from sensorwatch.common.scoring.recall import RecalledRows, recall
 from sensorwatch.trainer import cross_validation
 from sensorwatch.trainer.cross_validation import out_of_fold_scores
-from sensorwatch.trainer.level_fitting import fit_levels, max_gap
+from sensorwatch.trainer.level_fitting import fit_levels
 from sensorwatch.trainer.recall_rows import recall_selected
 from sensorwatch.trainer.row_subsampling import (
     ROW_RANGE_ROWS,
@@ -257,12 +257,12 @@ def test_subsampling_a_sensors_rows_hardly_changes_its_level(
     assert np.abs(levels_of_sample.scale / levels_of_all_rows.scale - 1.0)[1:].max() < 0.1
 
 
-def test_the_gap_limit_is_learned_from_consecutive_rows() -> None:
-    """A gap limit learned from sampled rows would be too long, because these are further apart."""
-    readings = readings_of_many_sensors(2, 40_000)
+def test_cadences_are_learned_from_consecutive_rows() -> None:
+    """A cadence learned from sampled rows would be too long, because these are further apart."""
+    levels = fit_levels(readings_of_many_sensors(2, 40_000), a_schema(), min_rows=100)
 
-    assert fit_levels(readings, a_schema(), min_rows=100).max_gap == 10_000_000
-    assert max_gap(readings, a_schema()) == 10_000_000
+    assert levels.cadence.tolist() == [0, 1_000_000, 1_000_000]
+    assert levels.gap_factor.tolist() == [10, 10, 10]
 
 
 def test_a_daily_season_does_not_hide_faults_if_there_are_few_days() -> None:

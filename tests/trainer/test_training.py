@@ -15,7 +15,7 @@ from sensorwatch.common.rows.schema import RowOrder
 from sensorwatch.common.runtime.setting_keys import TrainerSettings
 from sensorwatch.common.scoring.features import compute_features
 from sensorwatch.trainer.dataset import sort_by_time
-from sensorwatch.trainer.level_fitting import max_gap
+from sensorwatch.trainer.level_fitting import schema_max_gap
 from sensorwatch.trainer.training import few_rows_warning, rows_needed, split_by_time, train
 from sensorwatch.trainer.unregistered_model import fit_with_memory
 from tests.reading_builders import a_schema, some_readings
@@ -67,7 +67,7 @@ def test_the_gap_limit_is_taken_from_the_schema(seconds: float, microseconds: in
     """A tiny limit is rounded up, as 0 means no limit. A long limit still fits into 64 bits."""
     schema = a_schema().model_copy(update={"order": RowOrder(max_gap_seconds=seconds)})
 
-    assert max_gap(some_readings(10), schema) == microseconds
+    assert schema_max_gap(schema) == microseconds
 
 
 def test_the_threshold_comes_from_rows_the_forest_was_not_fitted_on() -> None:

@@ -1,0 +1,40 @@
+"""Absorbed records: consumed records that are neither rows nor rejections, with the reason."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class AbsorbedReason(StrEnum):
+    """Why a record was absorbed; the order of the members is part of the ledger's digest."""
+
+    FILTERED = "filtered"
+    """The schema says to ignore records of this kind, for example heartbeats."""
+    TOMBSTONE = "tombstone"
+    """The record has no value."""
+    JOINED = "joined"
+    """The record's values were joined to the row of another record."""
+
+
+ABSORBED_REASONS = tuple(AbsorbedReason)
+"""The reason numbers in `AbsorbedRecords.reason` are positions in this tuple plus 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class AbsorbedRecords:
+    """The m absorbed records of a micro-batch."""
+
+    index: NDArray[np.int64]
+    """Shape (m,). Strictly rising positions of the records in the micro-batch."""
+    reason: NDArray[np.uint8]
+    """Shape (m,). Position of the reason in ABSORBED_REASONS plus 1."""
+
+    def __len__(self) -> int:
+        """Return the number of absorbed records."""
+        return len(self.index)
+
+
+NO_ABSORBED_RECORDS = AbsorbedRecords(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.uint8))
+"""The absorbed records of a micro-batch that has none."""

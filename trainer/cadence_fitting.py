@@ -1,0 +1,64 @@
+"""Fit the cadence of each sensor: the typical interval between two of its rows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sensorwatch.common.model.levels import DEFAULT_GAP_FACTOR
+from sensorwatch.common.scoring.cadence import MIN_INTERVALS
+
+LONG_INTERVAL_QUANTILE = 0.999
+"""This quantile of a sensor's intervals is the long interval. One interval in a thousand is longer.
+"""
+MIN_LONGER_INTERVALS = 3
+"""At least this number of a sensor's intervals is longer than the long interval, so that one outage
+in a short training hides no later gap."""
+GAP_LONG_INTERVALS = 3.0
+"""A gap is longer than this multiple of the long interval, and than DEFAULT_GAP_FACTOR cadences."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cadences:
+    """The cadence of each sensor; row 0 is for sensors that training does not know."""
+
+    cadence: NDArray[np.float64]
+    """Shape (1 + sensors,). See `Levels.cadence`."""
+    gap_factor: NDArray[np.float64]
+    """Shape (1 + sensors,). See `Levels.gap_factor`."""
+
+
+def fit_cadences(
+    event_time: NDArray[np.int64], rows_of_sensors: Sequence[NDArray[np.int64]]
+) -> Cadences:
+    """Fit the cadence and the gap factor of each sensor.
+
+    A sensor's cadence is the median of its intervals. Its gap factor is DEFAULT_GAP_FACTOR, or
+    more if its intervals are irregular. A sensor with fewer than MIN_INTERVALS intervals gets the
+    cadence 0 (learned in service) and the gap factor of row 0, which is fitted on the intervals of
+    all other sensors, each relative to its sensor's cadence.
+
+    `event_time`: shape (n,), microseconds UTC. `rows_of_sensors`: for each sensor, the indices of
+    its rows in time order. Rows with equal times form no interval.
+    """
+    cadence, gap_factor = np.zeros(1 + len(rows_of_sensors)), np.ones(1 + len(rows_of_sensors))
+    relative_intervals = [np.empty(0)]
+    for sensor, rows in enumerate(rows_of_sensors, start=1):
+        intervals = np.diff(event_time[rows])
+        intervals = np.sort(intervals[intervals > 0])
+        if len(intervals) >= MIN_INTERVALS:
+            middle = len(intervals) // 2
+            cadence[sensor] = (intervals[middle] + intervals[-middle - 1]) / 2
+            relative_intervals.append(intervals / cadence[sensor])
+            gap_factor[sensor] = _gap_factor(relative_intervals[-1])
+    pooled_intervals = np.sort(np.concatenate(relative_intervals))
+    pooled_factor = _gap_factor(pooled_intervals) if len(pooled_intervals) else DEFAULT_GAP_FACTOR
+    return Cadences(cadence, np.where(cadence > 0, gap_factor, pooled_factor))
+
+
+def _gap_factor(sorted_intervals: NDArray[np.float64]) -> float:
+    """Return the gap factor for intervals (n,), in multiples of the cadence, in ascending order."""
+    last = len(sorted_intervals) - 1
+    position = min(int(np.ceil(LONG_INTERVAL_QUANTILE * last)), last - MIN_LONGER_INTERVALS)
+    return max(DEFAULT_GAP_FACTOR, GAP_LONG_INTERVALS * float(sorted_intervals[position]))
