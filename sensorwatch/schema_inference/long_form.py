@@ -33,14 +33,16 @@ def refuse_long_form(
     read_number: NumberReader,
 ) -> None:
     """Raise LongForm, with a command that pivots the table, if it is in long form."""
-    found = _names_and_values(table, columns) or _by_scale(table, columns, time_names, read_number)
-    if found is None:
+    long_columns = _names_and_values(table, columns) or _by_scale(
+        table, columns, time_names, read_number
+    )
+    if long_columns is None:
         return
-    name_column, value_column = found
+    name_column, value_column = long_columns
     id_columns = [
         column.name
         for column in columns
-        if column.name not in found
+        if column.name not in long_columns
         and column.kind in _ID_KINDS
         and 1 < len(set(table.cells(column.name))) <= _MAX_NAMES
         and not _follows(table, column.name, name_column)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from sensorwatch.common.rows.csv_format import CsvFormat
 
 MAX_CELLS = 4_000_000
-"""A table has at most as many cells, whatever the form of the file."""
+"""Maximum number of cells of a table of JSON rows."""
 
 
 @dataclass(frozen=True, slots=True)
