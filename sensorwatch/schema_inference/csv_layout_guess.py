@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sensorwatch.common.errors import DataError
+from sensorwatch.common.files.csv_layout import SEPARATOR_LINE, has_row_number
+from sensorwatch.common.rows.cells import cell_lines
 from sensorwatch.common.rows.csv_format import SPACES, CsvFormat
 from sensorwatch.common.rows.paths import escape_key
 from sensorwatch.schema_inference.table import Table
 
 DELIMITERS = (",", ";", "\t", "|")
-_SEPARATOR_LINE = re.compile(r"\s*sep=(.)\s*", re.IGNORECASE)
 _NUMBER = re.compile(r"[+-]?[\d.,]*\d[\d.,]*(?:[eE][+-]?\d+)?")
 _DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}.*|\d{1,2}:\d\d.*")
 _SAMPLE_LINES = 200
@@ -38,13 +39,14 @@ def read_csv_table(lines: Sequence[str], *, encoding: str = "utf-8", form: str =
         for number, line in enumerate(lines)
         if line.strip() and not (comment and line.lstrip().startswith(comment))
     ]
-    separator = _SEPARATOR_LINE.fullmatch(numbered_lines[0][1]) if numbered_lines else None
-    if separator is not None:
+    separator = SEPARATOR_LINE.fullmatch(numbered_lines[0][1]) if numbered_lines else None
+    declared_delimiter = separator[1] if separator else ""
+    if declared_delimiter:
         numbered_lines = numbered_lines[1:]
     if len(numbered_lines) < 2:
         raise DataError(f"found {len(numbered_lines)} lines, wanted a header and at least one row")
     text_lines = [line for _, line in numbered_lines]
-    delimiter = separator[1] if separator else _guess_delimiter(text_lines)
+    delimiter = declared_delimiter or _guess_delimiter(text_lines)
     split_lines = [(number, _split(line, delimiter)) for number, line in numbered_lines]
     split_lines = [(number, row) for number, row in split_lines if row]
     if len(split_lines) < 2:
@@ -89,7 +91,7 @@ def _table(
         shown_names = ", ".join(names[:_MAX_SHOWN_NAMES])
         notes.append(f"no usable header line; the columns are named {shown_names}")
     first_row = next((row for row in rows if row), [])
-    if len(first_row) == len(names) + 1 and first_row[0].isdigit() and first_row[-1]:
+    if has_row_number(first_row, names):
         names = ["", *names]
         notes.append("the rows begin with a row number that the header does not name")
     rows = [row[:-1] if len(row) == len(names) + 1 and not row[-1].strip() else row for row in rows]
@@ -148,10 +150,8 @@ def _numbered_names(names: Sequence[str]) -> list[str]:
 
 
 def _split(line: str, delimiter: str) -> list[str]:
-    if delimiter == SPACES:
-        return line.split()
     try:
-        return next(csv.reader([line], delimiter=delimiter, skipinitialspace=delimiter != " "), [])
+        return next(cell_lines([line], delimiter), [])
     except csv.Error:
         return []
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from sensorwatch.common.errors import DataError
 from sensorwatch.common.rows.cells import number_cell_reader
 from sensorwatch.common.rows.rejection import short_repr
+from sensorwatch.common.rows.values import number_of_text
 from sensorwatch.schema_inference.column_guess import (
     LOST_NUMBERS,
     ColumnKind,
@@ -99,7 +100,8 @@ def infer_table(table: Table, options: InferenceOptions = InferenceOptions()) ->
         table = replace(table, csv=csv_format)
     time = find_time(table, names=options.time_names)
     guess, time_question = _decided_format(time.guess, options)
-    missing_numbers = frozenset(_numbers_of(options.missing_values))
+    numbers = map(number_of_text, options.missing_values)
+    missing_numbers = frozenset(number for number in numbers if number is not None)
     read_number = number_cell_reader(table.csv)
     columns = [
         _classify(table, position, time.names, options, read_number, missing_numbers)
@@ -240,16 +242,6 @@ def _decided_format(guess: TimeGuess, options: InferenceOptions) -> tuple[TimeGu
 def _is_day_first(time_format: str) -> bool:
     month = max(time_format.find("%m"), time_format.find("%b"))
     return 0 <= time_format.find("%d") < month
-
-
-def _numbers_of(texts: Iterable[str]) -> list[float]:
-    numbers = []
-    for text in texts:
-        try:
-            numbers.append(float(text))
-        except ValueError:
-            continue
-    return numbers
 
 
 def _sentinel_questions(columns: Iterable[InferredColumn]) -> list[str]:

@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from sensorwatch.common.rows.csv_format import CsvFormat
+from sensorwatch.common.rows.values import number_of_text
 from sensorwatch.schema_inference.column_guess import ColumnKind, InferredColumn
 from sensorwatch.schema_inference.inference import Inference
 
@@ -120,11 +121,8 @@ def _unused_and_csv(inference: Inference) -> Iterator[str]:
 
 
 def _number_or_text(text: str) -> float | int | str:
-    try:
-        number = float(text)
-    except ValueError:
-        return text
-    if math.isnan(number):  # nan is a word
+    number = number_of_text(text)
+    if number is None or math.isnan(number):  # nan is a word
         return text
     return int(number) if number.is_integer() else number
 
