@@ -10,7 +10,7 @@ from sensorwatch.common.rows.field_declarations import (
     TimeField,
 )
 from sensorwatch.common.rows.limits import FLOAT32_OVERFLOW, MAX_SENSOR_ID_CHARACTERS
-from sensorwatch.common.rows.paths import keys_of, set_value
+from sensorwatch.common.rows.paths import keys_of, nested_document
 from sensorwatch.common.rows.schema import Schema, UnknownFields
 from sensorwatch.common.rows.written_times import write_time
 
@@ -45,15 +45,12 @@ def example_row(schema: Schema, values: Sequence[float]) -> dict[str, Any]:
 
     `values`: a value for each column, signals first, then context.
     """
-    row: dict[str, Any] = {}
-    for path, time in zip(schema.time.fields, write_time(EXAMPLE_TIME, schema.time), strict=True):
-        set_value(row, keys_of(path), time)
+    paths, cells = list(schema.time.fields), list[object](write_time(EXAMPLE_TIME, schema.time))
     if schema.key is not None and not schema.key.optional:
-        for path in schema.key.fields:
-            set_value(row, keys_of(path), "sensor-1")
-    for column, value in zip(schema.columns, values, strict=True):
-        set_value(row, keys_of(column.path), value)
-    return row
+        paths += schema.key.fields
+        cells += ["sensor-1"] * len(schema.key.fields)
+    paths += [column.path for column in schema.columns]
+    return nested_document(paths, [*cells, *values])
 
 
 def _time_schema(time: TimeField) -> dict[str, Any]:

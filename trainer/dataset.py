@@ -15,7 +15,7 @@ from sensorwatch.common.errors import DataError
 from sensorwatch.common.files.rows_of_file import read_batches
 from sensorwatch.common.registry.candidate import DataSource
 from sensorwatch.common.rows.batches import Batch, join_batches, split_batches
-from sensorwatch.common.rows.ignoring import find_absorbed
+from sensorwatch.common.rows.ignoring import kept_positions
 from sensorwatch.common.rows.limits import LATEST_TIME
 from sensorwatch.common.rows.parsing import parse
 from sensorwatch.common.rows.readings import Readings
@@ -153,8 +153,7 @@ def sort_by_time(readings: Readings) -> Readings:
 
 def _topic_dataset(uri: str, records: Sequence[TopicRecord], schema: Schema) -> Dataset:
     payloads = [record.payload for record in records]
-    ignored = set(find_absorbed(payloads, schema).index.tolist())
-    kept_records = [record for i, record in enumerate(records) if i not in ignored]
+    kept_records = [records[position] for position in kept_positions(payloads, schema)]
     readings, rejections = parse(
         [record.payload for record in kept_records],
         schema,

@@ -4,12 +4,11 @@ import csv
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
 
-from sensorwatch.common.rows.paths import keys_of, set_value
+from sensorwatch.common.rows.paths import nested_document
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.schema import Schema
 from sensorwatch.common.rows.written_times import write_time
@@ -27,7 +26,7 @@ def cells_of(readings: Readings, schema: Schema) -> list[list[str | int | float 
 
 def payloads_of(cells: Sequence[Sequence[object]], schema: Schema) -> list[bytes]:
     """Return each row as the JSON value of a record; a path of several keys becomes objects."""
-    return [msgspec.json.encode(_nested_document(schema.paths, row)) for row in cells]
+    return [msgspec.json.encode(nested_document(schema.paths, row)) for row in cells]
 
 
 def request_body_of(payloads: Sequence[bytes]) -> bytes:
@@ -46,10 +45,3 @@ def write_readings_csv(path: Path, cells: Sequence[Sequence[object]], schema: Sc
 
 def _key_cells(sensor_id: str, schema: Schema) -> list[str]:
     return [] if schema.key is None else sensor_id.split("/", len(schema.key.fields) - 1)
-
-
-def _nested_document(paths: Sequence[str], row: Sequence[object]) -> dict[str, Any]:
-    document: dict[str, Any] = {}
-    for path, value in zip(paths, row, strict=True):
-        set_value(document, keys_of(path), value)
-    return document

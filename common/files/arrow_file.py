@@ -87,7 +87,8 @@ def _wanted_columns(path: Path, names: list[str], schema: Schema) -> list[str] |
         raise DataError(f"{path}: {error}") from error
     if schema.unknown_fields is UnknownFields.REJECT:
         return None
-    return [name for name in names if name in schema.table_names]
+    wanted_names = schema.table_names
+    return [name for name in names if name in wanted_names]
 
 
 def _rows_of_batch(batch: Any, schema: Schema, arrow: Any) -> Iterator[Fields]:

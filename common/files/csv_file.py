@@ -3,6 +3,7 @@
 import io
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from sensorwatch.common.errors import DataError
@@ -29,27 +30,25 @@ _LONE_CARRIAGE_RETURN = re.compile(rb"\r(?=[^\n])")
 
 def read_csv(path: Path, schema: Schema) -> Iterator[NumberedRow]:
     """Yield the line number, and the fields or the fault, of every row of a CSV file, in order."""
-    with open_data(path) as source:
-        stream = utf8_stream(source, schema.csv.encoding)
-        try:
-            yield from _read_strictly(stream, schema)
-        except DataError as error:
-            raise DataError(_with_path(path, error)) from error
+    with _open_stream(path, schema) as stream:
+        yield from _read_strictly(stream, schema)
 
 
 def read_csv_batches(path: Path, schema: Schema) -> Iterator[Batch]:
     """Yield the rows of a CSV file as batches; the rows equal those of `read_csv`."""
+    with _open_stream(path, schema) as stream:
+        yield from _read_batches(stream, schema)
+
+
+@contextmanager
+def _open_stream(path: Path, schema: Schema) -> Iterator[io.BufferedReader]:
+    """Open a file as UTF-8; a DataError that is raised while it is read names the file."""
     with open_data(path) as source:
-        stream = utf8_stream(source, schema.csv.encoding)
         try:
-            yield from _read_batches(stream, schema)
+            yield utf8_stream(source, schema.csv.encoding)
         except DataError as error:
-            raise DataError(_with_path(path, error)) from error
-
-
-def _with_path(path: Path, error: DataError) -> str:
-    text = str(error)
-    return text if text.startswith(str(path)) else f"{path}{text}"
+            text = str(error)
+            raise DataError(text if text.startswith(str(path)) else f"{path}{text}") from error
 
 
 def _read_batches(stream: io.BufferedReader, schema: Schema) -> Iterator[Batch]:
@@ -59,7 +58,7 @@ def _read_batches(stream: io.BufferedReader, schema: Schema) -> Iterator[Batch]:
         yield from _batches_of(_read_strictly(stream, schema), schema)
         return
     lines = DataLines(text_lines(stream), schema)
-    names = read_header(cell_lines(lines, schema), schema)
+    names = read_header(cell_lines(lines, schema.csv.delimiter), schema)
     first_text = next(lines, "")
     names = with_index_column(names, first_text, schema)
     first_line = first_text.encode(errors="surrogateescape")
@@ -115,7 +114,7 @@ def _chunk_reader(schema: Schema, names: Sequence[str]) -> ChunkReader | None:
 def _read_strictly(stream: io.BufferedReader, schema: Schema) -> Iterator[NumberedRow]:
     """Yield the rows of a stream, which may have carriage returns as line ends."""
     lines = DataLines(text_of(stream), schema)
-    names = read_header(cell_lines(lines, schema), schema)
+    names = read_header(cell_lines(lines, schema.csv.delimiter), schema)
     first_line = next(lines, None)
     if first_line is not None:
         names = with_index_column(names, first_line, schema)

@@ -13,7 +13,8 @@ from sensorwatch.common.rows.rejection import Fault, Reason, make_fault, short_p
 from sensorwatch.common.rows.schema import Schema
 from sensorwatch.common.rows.strict_parsing import Fields
 
-_SEPARATOR_LINE = re.compile(r"\s*sep=.?\s*", re.IGNORECASE)
+SEPARATOR_LINE = re.compile(r"\s*sep=(.?)\s*", re.IGNORECASE)
+"""The first line of some files of Excel, with the delimiter."""
 
 
 NumberedRow = tuple[int, Fields | Fault]
@@ -41,7 +42,7 @@ class DataLines:
             line = next(self._lines)
             self.number += 1
             self.is_unterminated = not line.endswith(("\n", "\r"))
-            is_separator = self.number == 1 and _SEPARATOR_LINE.fullmatch(line) is not None
+            is_separator = self.number == 1 and SEPARATOR_LINE.fullmatch(line) is not None
             is_comment = bool(self._comment) and line.lstrip().startswith(self._comment)
             if self.number > self._skipped_lines and not is_separator and not is_comment:
                 return line
@@ -87,16 +88,20 @@ def with_index_column(names: list[str], first_line: str, schema: Schema) -> list
     pandas writes the name of such a column as nothing, or not at all.
     """
     try:
-        cells = next(cell_lines([first_line], schema), [])
+        cells = next(cell_lines([first_line], schema.csv.delimiter), [])
     except csv.Error:  # the line becomes a rejection later
         return names
-    has_one_more = len(cells) == len(names) + 1 and cells[-1] != ""
-    return ["", *names] if has_one_more and cells[0].isdigit() else names
+    return ["", *names] if has_row_number(cells, names) else names
+
+
+def has_row_number(cells: Sequence[str], names: Sequence[str]) -> bool:
+    """Return whether the cells of a row begin with a number that the header does not name."""
+    return len(cells) == len(names) + 1 and cells[-1] != "" and cells[0].isdigit()
 
 
 def rows_of_lines(lines: DataLines, names: Sequence[str], schema: Schema) -> Iterator[NumberedRow]:
     """Yield the rows of the lines below a header. Raises DataError if a column is missing."""
-    read_cells, cells_of_lines = cell_reader(schema, names), cell_lines(lines, schema)
+    read_cells, cells_of_lines = cell_reader(schema, names), cell_lines(lines, schema.csv.delimiter)
     while True:
         try:
             for cells in cells_of_lines:

@@ -7,7 +7,7 @@ from sensorwatch.common.errors import DataError
 from sensorwatch.common.files.opening import open_data
 from sensorwatch.common.files.utf8_stream import utf8_stream
 from sensorwatch.common.rows.batches import BATCH_ROWS, Batch
-from sensorwatch.common.rows.ignoring import find_absorbed
+from sensorwatch.common.rows.ignoring import kept_positions
 from sensorwatch.common.rows.parsing import parse
 from sensorwatch.common.rows.request import json_elements
 from sensorwatch.common.rows.schema import Schema
@@ -43,16 +43,16 @@ def read_json_batches(path: Path, schema: Schema) -> Iterator[Batch]:
     for _, payload in read_payloads(path, schema):
         payloads.append(payload)
         if len(payloads) == BATCH_ROWS:
-            yield _parse_others(payloads, schema)
+            yield _parse_kept(payloads, schema)
             payloads = []
     if payloads:
-        yield _parse_others(payloads, schema)
+        yield _parse_kept(payloads, schema)
 
 
-def _parse_others(payloads: list[bytes], schema: Schema) -> Batch:
+def _parse_kept(payloads: list[bytes], schema: Schema) -> Batch:
     """Return the rows of the payloads that the schema does not ignore."""
-    ignored = set(find_absorbed(payloads, schema).index.tolist())
-    return parse([payload for i, payload in enumerate(payloads) if i not in ignored], schema)
+    kept_payloads = [payloads[position] for position in kept_positions(payloads, schema)]
+    return parse(kept_payloads, schema)
 
 
 def _elements(path: Path, text: bytes) -> list[bytes]:

@@ -25,10 +25,8 @@ def utf8_stream(source: io.BufferedIOBase, encoding: str) -> io.BufferedReader:
     stays in the stream as it is, so it is not valid UTF-8 and affects only its cell.
     """
     first_block = source.read(_BLOCK_BYTES)
-    for mark, marked_encoding in _ENCODING_OF_MARK:
-        if first_block.startswith(mark):
-            encoding, first_block = marked_encoding, first_block.removeprefix(mark)
-            break
+    marked_encoding, first_block = split_mark(first_block)
+    encoding = marked_encoding or encoding
     stream = prefixed_stream(first_block, source)
     if codecs.lookup(encoding).name in ("utf-8", "ascii"):
         return stream
@@ -43,6 +41,14 @@ def open_text(path: Path, encoding: str = "utf-8") -> Iterator[io.TextIOWrapper]
     """
     with open_data(path) as source:
         yield text_of(utf8_stream(source, encoding))
+
+
+def split_mark(content: bytes) -> tuple[str | None, bytes]:
+    """Return the encoding that a byte order mark shows, or None; and the content without it."""
+    for mark, encoding in _ENCODING_OF_MARK:
+        if content.startswith(mark):
+            return encoding, content.removeprefix(mark)
+    return None, content
 
 
 def text_of(stream: io.BufferedReader) -> io.TextIOWrapper:
@@ -63,6 +69,7 @@ class _PrefixedStream(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
+    # The type of any buffer has no name before Python 3.12.
     def readinto(self, buffer: "bytearray | memoryview") -> int:  # type: ignore[override]
         if not self._prefix:
             return self._stream.readinto(buffer)
@@ -81,6 +88,7 @@ class _TranscodedStream(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
+    # The type of any buffer has no name before Python 3.12.
     def readinto(self, buffer: "bytearray | memoryview") -> int:  # type: ignore[override]
         while not self._encoded and not self._is_finished:
             block = self._source.read(_BLOCK_BYTES)

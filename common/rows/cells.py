@@ -114,13 +114,12 @@ def number_cell_reader(csv_format: CsvFormat) -> Callable[[object], object]:
     return read_number
 
 
-def cell_lines(lines: Iterable[str], schema: Schema) -> Iterator[list[str]]:
-    """Yield the cells of each line; a blank line has none.
+def cell_lines(lines: Iterable[str], delimiter: str) -> Iterator[list[str]]:
+    """Yield the cells of each line; a blank line has none. `delimiter`: see `CsvFormat`.
 
     A quoted cell may contain line ends. Lines are taken from `lines` only as far as needed. Raises
     csv.Error for a line that the csv module refuses; reading can go on after it.
     """
-    delimiter = schema.csv.delimiter
     if delimiter == SPACES:
         return map(_split_at_spaces, lines)
     return csv.reader(lines, delimiter=delimiter, skipinitialspace=delimiter != " ")
@@ -157,10 +156,11 @@ def check_columns(schema: Schema, names: Sequence[str]) -> None:
             f'(schema "{schema.name}", delimiter {schema.csv.delimiter!r}): '
             "`sensorwatch schema infer FILE` writes a schema that fits a file"
         )
+    schema_names = set(schema.column_names)
     duplicate_names = [
         name
         for name, name_count in Counter(names).items()
-        if name_count > 1 and name in schema.column_names
+        if name_count > 1 and name in schema_names
     ]
     if duplicate_names:
         raise DataError(

@@ -38,7 +38,7 @@ class ChunkReader:
         self._read_cells = cell_reader(schema, names)
         self._kernel_schema = CsvSchema(
             delimiter=ord(schema.csv.delimiter),
-            roles=np.asarray([_column_role(schema, name) for name in names], dtype=np.int64),
+            roles=_column_roles(schema, names),
             column_rules=column_rules(schema),
             time_kind=int(TIME_KIND_OF_FORMAT[schema.time.formats[0]]),
             naive_is_utc=schema.time.naive_zone == "UTC",
@@ -102,7 +102,7 @@ class ChunkReader:
             chunk[line_start:line_end].decode(errors="surrogateescape")
             for line_start, line_end in line_ranges
         )
-        return [self._read_cells(cells) for cells in cell_lines(texts, self._schema)]
+        return [self._read_cells(cells) for cells in cell_lines(texts, self._schema.csv.delimiter)]
 
     def _locate_sensor_ids(
         self,
@@ -174,13 +174,15 @@ def _key_name(schema: Schema) -> str | None:
     return None if schema.key is None else column_name(schema.key.fields[0])
 
 
-def _column_role(schema: Schema, name: str) -> int:
-    if name == column_name(schema.time.fields[0]):
-        return ColumnRole.TIME
-    if name == _key_name(schema):
-        return ColumnRole.KEY
-    names = [column_name(path) for path in _column_paths(schema)]
-    return names.index(name) if name in names else ColumnRole.IGNORED
+def _column_roles(schema: Schema, names: Sequence[str]) -> NDArray[np.int64]:
+    """Return the role, shape (columns of the file,), of each column; see ColumnRole."""
+    role_of_name = {column_name(path): role for role, path in enumerate(_column_paths(schema))}
+    key_name = _key_name(schema)
+    if key_name is not None:
+        role_of_name[key_name] = ColumnRole.KEY
+    role_of_name[column_name(schema.time.fields[0])] = ColumnRole.TIME
+    roles = [role_of_name.get(name, ColumnRole.IGNORED) for name in names]
+    return np.asarray(roles, dtype=np.int64)
 
 
 def _column_paths(schema: Schema) -> list[str]:

@@ -4,9 +4,14 @@ import math
 from enum import StrEnum
 from typing import Annotated, Any, Self
 
-from pydantic import BeforeValidator, Field, PlainSerializer, field_validator, model_validator
+from pydantic import Field, PlainSerializer, field_validator, model_validator
 
-from sensorwatch.common.rows.schema_model import SchemaModel, list_as_tuple
+from sensorwatch.common.rows.schema_model import (
+    SchemaModel,
+    list_as_tuple,
+    one_as_tuple,
+    table_as_pairs,
+)
 from sensorwatch.common.rows.zones import load_zone
 
 EPOCH_UNITS_NS = {
@@ -27,7 +32,7 @@ def _one_or_list(values: tuple[str, ...]) -> str | list[str]:
 
 OneOrMore = Annotated[
     tuple[Annotated[str, Field(min_length=1)], ...],
-    BeforeValidator(lambda value: (value,) if isinstance(value, str) else value),
+    one_as_tuple(str),
     list_as_tuple(),
     PlainSerializer(_one_or_list),
     Field(min_length=1),
@@ -35,13 +40,9 @@ OneOrMore = Annotated[
 """One text, or several; in TOML a text or a list of texts."""
 
 
-def _as_pairs(value: object) -> object:
-    return tuple(value.items()) if isinstance(value, dict) else value
-
-
 Words = Annotated[
     tuple[tuple[str, float], ...],
-    BeforeValidator(_as_pairs),
+    table_as_pairs(),
     PlainSerializer(dict[str, Any]),
 ]
 """Pairs of a word and its number; in TOML a table such as `{ON = 1, OFF = 0}`."""

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from sensorwatch.common.rows.absorption import (
     ABSORBED_REASONS,
@@ -41,6 +42,19 @@ def find_absorbed(payloads: Sequence[bytes | None], schema: Schema) -> AbsorbedR
             index.append(position)
             reasons.append(_NUMBER_OF_REASON[reason])
     return AbsorbedRecords(np.asarray(index, dtype=np.int64), np.asarray(reasons, dtype=np.uint8))
+
+
+def kept_positions(payloads: Sequence[bytes | None], schema: Schema) -> list[int]:
+    """Return the positions of the payloads that the schema does not ignore."""
+    positions: list[int] = positions_without(
+        find_absorbed(payloads, schema), len(payloads)
+    ).tolist()
+    return positions
+
+
+def positions_without(absorbed: AbsorbedRecords, records: int) -> NDArray[np.int64]:
+    """Return the positions, shape (records - absorbed,), of the records that are not absorbed."""
+    return np.delete(np.arange(records), absorbed.index)
 
 
 def is_ignored(row: Fields | Fault, schema: Schema) -> bool:

@@ -5,7 +5,7 @@ A path with an unescaped dot is first looked up as one key, because field names 
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 _ESCAPED_CHARACTER = re.compile(r"\\([.\\])")
 _KEY = re.compile(r"(?:[^.\\]|\\[.\\]|\\(?![.\\]))+")
@@ -19,7 +19,7 @@ def keys_of(path: str) -> tuple[str, ...]:
     """
     if "\\" not in path:
         return tuple(path.split("."))
-    return tuple(unescape(key) for key in _KEY.findall(path))
+    return tuple(column_name(key) for key in _KEY.findall(path))
 
 
 def column_name(path: str) -> str:
@@ -28,7 +28,7 @@ def column_name(path: str) -> str:
     >>> column_name("pump.oil"), column_name(r"PM2\.5")
     ('pump.oil', 'PM2.5')
     """
-    return unescape(path)
+    return _ESCAPED_CHARACTER.sub(r"\1", path)
 
 
 def escape_key(key: str) -> str:
@@ -40,15 +40,18 @@ def escape_key(key: str) -> str:
     return key.replace("\\", "\\\\").replace(".", "\\.")
 
 
-def unescape(text: str) -> str:
-    """Return a text without the backslashes of its escapes."""
-    return _ESCAPED_CHARACTER.sub(r"\1", text)
-
-
 def parent_names(path: str) -> list[str]:
     """Return the names of the objects around a field, the outermost object first."""
     keys = keys_of(path)
     return [".".join(keys[:end]) for end in range(1, len(keys))]
+
+
+def nested_document(paths: Iterable[str], values: Iterable[object]) -> dict[str, object]:
+    """Return a document that contains each value at its path, in nested objects."""
+    document: dict[str, object] = {}
+    for path, value in zip(paths, values, strict=True):
+        set_value(document, keys_of(path), value)
+    return document
 
 
 def set_value(record: dict[str, object], keys: Sequence[str], value: object) -> None:

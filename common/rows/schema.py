@@ -4,10 +4,11 @@ import hashlib
 import json
 import tomllib
 from enum import StrEnum
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import BeforeValidator, Field, PlainSerializer, ValidationError, model_validator
+from pydantic import Field, PlainSerializer, ValidationError, model_validator
 
 from sensorwatch.common.errors import SchemaError
 from sensorwatch.common.pydantic_errors import describe_validation_error
@@ -19,7 +20,12 @@ from sensorwatch.common.rows.field_declarations import (
     TimeField,
 )
 from sensorwatch.common.rows.paths import column_name, parent_names
-from sensorwatch.common.rows.schema_model import SchemaModel, list_as_tuple
+from sensorwatch.common.rows.schema_model import (
+    SchemaModel,
+    list_as_tuple,
+    one_as_tuple,
+    table_as_pairs,
+)
 
 MAX_SIGNALS = 1024
 
@@ -40,13 +46,13 @@ class TombstonePolicy(StrEnum):
 
 IgnoredValues = Annotated[
     tuple[str | int | bool, ...],
-    BeforeValidator(lambda value: (value,) if isinstance(value, str | int) else value),
+    one_as_tuple((str, int)),
     list_as_tuple(),
     Field(min_length=1),
 ]
 IgnoreRules = Annotated[
     tuple[tuple[str, IgnoredValues], ...],
-    BeforeValidator(lambda value: tuple(value.items()) if isinstance(value, dict) else value),
+    table_as_pairs(),
     PlainSerializer(lambda rules: {path: list(values) for path, values in rules}),
 ]
 """Paths of fields, and the values for which a record is ignored."""
@@ -168,6 +174,15 @@ class Schema(SchemaModel):
     def known_paths(self) -> list[str]:
         """The paths of a row's fields, and of the fields of `ignore`."""
         return [*self.paths, *(path for path, _ in self.ignore)]
+
+    @cached_property
+    def missing_numbers(self) -> tuple[tuple[int, tuple[float, ...]], ...]:
+        """For each column that has any: its position, and the numbers that mean a missing value."""
+        numbers_of_columns = (
+            (position, tuple(value for value in column.missing_values if isinstance(value, float)))
+            for position, column in enumerate(self.columns)
+        )
+        return tuple((position, numbers) for position, numbers in numbers_of_columns if numbers)
 
     @property
     def fingerprint(self) -> str:

@@ -19,3 +19,13 @@ class SchemaModel(BaseModel):
 def list_as_tuple() -> BeforeValidator:
     """Return a validator that accepts a TOML list for a tuple."""
     return BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
+
+
+def one_as_tuple(one_type: type | tuple[type, ...]) -> BeforeValidator:
+    """Return a validator that accepts a single value of a type for a tuple of one value."""
+    return BeforeValidator(lambda value: (value,) if isinstance(value, one_type) else value)
+
+
+def table_as_pairs() -> BeforeValidator:
+    """Return a validator that accepts a TOML table for a tuple of pairs."""
+    return BeforeValidator(lambda value: tuple(value.items()) if isinstance(value, dict) else value)

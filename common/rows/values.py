@@ -14,7 +14,7 @@ from sensorwatch.common.rows.rejection import Fault, Reason, make_fault, short_r
 
 
 class _Marker:
-    """The type of values that stand for something else than a value of a record."""
+    """The type of the markers below, which are not values of a record."""
 
 
 ABSENT: Final = _Marker()

@@ -26,21 +26,25 @@ NO_ROW_YET = -(2**63)
 """Value of IntColumn.NEWEST_TIME before a sensor's first row."""
 
 
-class IntColumn(IntEnum):
-    """Columns of the table of integers, each with its position and its initial value.
+class _TableColumn(IntEnum):
+    """A column of a table, as an integer its position, with its initial value."""
 
-    From REPEATS_START on, there is one column per signal. A sensor has the initial value before its
-    first row, and if its snapshot was written by code that did not have the column yet.
-    """
+    initial: float
 
-    initial: int
-
-    def __new__(cls, position: int, initial: int) -> Self:
+    def __new__(cls, position: int, initial: float) -> Self:
         """Create a column; its value as an integer is its position in the table."""
         column = int.__new__(cls, position)
         column._value_ = position
         column.initial = initial
         return column
+
+
+class IntColumn(_TableColumn):
+    """Columns of the table of integers, each with its position and its initial value.
+
+    From REPEATS_START on, there is one column per signal. A sensor has the initial value before its
+    first row, and if its snapshot was written by code that did not have the column yet.
+    """
 
     NEWEST_TIME = 0, NO_ROW_YET
     """Event time of the newest row, microseconds UTC; NO_ROW_YET before the first row."""
@@ -73,21 +77,12 @@ class IntColumn(IntEnum):
     """Number of exact repeats of the first signal's value, up to and including the newest row."""
 
 
-class FloatColumn(IntEnum):
+class FloatColumn(_TableColumn):
     """First columns of the table of floats, each with its position and its initial value.
 
     Scales, lagged rows and drift follow the locations. A sensor has the initial value before its
     first row, and if its snapshot was written by code that did not have the column yet.
     """
-
-    initial: float
-
-    def __new__(cls, position: int, initial: float) -> Self:
-        """Create a column; its value as an integer is its position in the table."""
-        column = int.__new__(cls, position)
-        column._value_ = position
-        column.initial = initial
-        return column
 
     SMOOTHED_SCORE = 0, INITIAL_SMOOTHED_SCORE
     """Exponentially weighted mean of the combined score, in nats."""

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sensorwatch.common.row_executor import RowExecutor, run_serially
 from sensorwatch.common.rows.absorption import NO_ABSORBED_RECORDS, AbsorbedRecords
-from sensorwatch.common.rows.ignoring import find_absorbed
+from sensorwatch.common.rows.ignoring import find_absorbed, positions_without
 from sensorwatch.common.rows.parsing import parse
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.rejection import Fault, Reason, Rejection, make_fault
@@ -164,7 +164,7 @@ def _parse_others(
     row_executor: RowExecutor,
 ) -> tuple[Readings, list[Rejection]]:
     """Parse the payloads that are not absorbed; each keeps its position among all payloads."""
-    kept = np.delete(np.arange(len(payloads)), absorbed.index)
+    kept = positions_without(absorbed, len(payloads))
     positions = kept.tolist()
     if isinstance(received, np.ndarray):
         received = received[kept]

@@ -115,7 +115,7 @@ def check(
 def _check_latest_records(settings: Settings, *, rows: int) -> None:
     from sensorwatch.commands.recent_records import recent_records
     from sensorwatch.common.kafka.records import received_at
-    from sensorwatch.common.rows.ignoring import find_absorbed
+    from sensorwatch.common.rows.ignoring import kept_positions
     from sensorwatch.common.rows.parsing import parse
     from sensorwatch.common.rows.row_summary import summarize
     from sensorwatch.common.rows.schema import load_schema
@@ -125,9 +125,8 @@ def _check_latest_records(settings: Settings, *, rows: int) -> None:
     row_schema = load_schema(schema_file(settings))
     topic = settings.topics.readings
     all_records = recent_records(settings.kafka, topic, rows=rows)
-    absorbed = find_absorbed([record.value() for record in all_records], row_schema)
-    ignored = set(absorbed.index.tolist())
-    records = [record for index, record in enumerate(all_records) if index not in ignored]
+    kept = kept_positions([record.value() for record in all_records], row_schema)
+    records = [all_records[position] for position in kept]
     readings, rejections = parse(
         [record.value() for record in records],
         row_schema,
@@ -138,8 +137,9 @@ def _check_latest_records(settings: Settings, *, rows: int) -> None:
     print_line(f"latest records of {topic}, checked with {schema_file(settings)}:")
     for line in report.lines():
         print_line(line)
-    if ignored:
-        print_line(f"{len(ignored)} more records are ignored by the schema")
+    ignored_count = len(all_records) - len(records)
+    if ignored_count:
+        print_line(f"{ignored_count} more records are ignored by the schema")
     print_row_summary(summarize(readings), row_schema)
     if report.rows and report.rejected == report.rows:
         raise CheckFailed(

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sensorwatch.common.errors import DataError
+from sensorwatch.common.files.csv_layout import SEPARATOR_LINE, has_row_number
+from sensorwatch.common.rows.cells import cell_lines
 from sensorwatch.common.rows.csv_format import SPACES, CsvFormat
 from sensorwatch.common.rows.paths import escape_key
 from sensorwatch.schema_inference.table import Table
 
 DELIMITERS = (",", ";", "\t", "|")
-_SEPARATOR_LINE = re.compile(r"\s*sep=(.)\s*", re.IGNORECASE)
 _NUMBER = re.compile(r"[+-]?[\d.,]*\d[\d.,]*(?:[eE][+-]?\d+)?")
 _DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}.*|\d{1,2}:\d\d.*")
 _SAMPLE_LINES = 200
@@ -47,31 +48,32 @@ def read_csv_table(
         for number, line in enumerate(lines)
         if line.strip() and not (comment and line.lstrip().startswith(comment))
     ]
-    separator = _SEPARATOR_LINE.fullmatch(numbered_lines[0][1]) if numbered_lines else None
-    if separator is not None:
+    separator = SEPARATOR_LINE.fullmatch(numbered_lines[0][1]) if numbered_lines else None
+    declared_delimiter = separator[1] if separator else ""
+    if declared_delimiter:
         numbered_lines = numbered_lines[1:]
     if len(numbered_lines) < 2:
         raise DataError(f"found {len(numbered_lines)} lines, wanted a header and at least one row")
     text_lines = [line for _, line in numbered_lines]
     if delimiter is None:
-        delimiter = separator[1] if separator else _guess_delimiter(text_lines)
+        delimiter = declared_delimiter or _guess_delimiter(text_lines)
     # The csv module refuses a line with a very long cell; such a line is a rejection later.
-    numbered_cells = [
+    split_lines = [
         (number, row) for number, line in numbered_lines if (row := _split(line, delimiter))
     ]
-    if len(numbered_cells) < 2:
+    if len(split_lines) < 2:
         raise DataError(
             "fewer than two lines can be split into cells, wanted a header and at least one row; a "
             f"cell has at most {csv.field_size_limit()} characters"
         )
-    cells = [row for _, row in numbered_cells]
+    line_numbers, cells = zip(*split_lines, strict=True)
     width = _usual_width(cells)
     first = _first_table_line(cells, width)
     header, has_header = cells[first], not _looks_like_row(cells[first])
     unit_rows = _count_unit_rows(cells[first + 1 :]) if has_header else 0
     rows = cells[first + has_header + unit_rows :]
     # Lines before the header that are comments or blank are skipped without being counted.
-    header_line = numbered_cells[first][0]
+    header_line = line_numbers[first]
     skip_lines = header_line if first else 0
     names = header if has_header else [f"c{number}" for number in range(1, len(header) + 1)]
     if not has_header and comment:
@@ -92,7 +94,7 @@ def read_csv_table(
 
 def _table(
     names: list[str],
-    rows: list[list[str]],
+    rows: Sequence[list[str]],
     *,
     header_note: str,
     encoding: str,
@@ -102,7 +104,7 @@ def _table(
     names = [name.strip().removeprefix("\ufeff") for name in names]
     notes = [header_note] if header_note else []
     first_row = next((row for row in rows if row), [])
-    if len(first_row) == len(names) + 1 and first_row[0].isdigit() and first_row[-1]:
+    if has_row_number(first_row, names):
         names = ["", *names]
         notes.append("the rows begin with a row number that the header does not name")
     rows = [row[:-1] if len(row) == len(names) + 1 and not row[-1].strip() else row for row in rows]
@@ -178,10 +180,8 @@ def _numbered_names(names: Sequence[str]) -> list[str]:
 
 
 def _split(line: str, delimiter: str) -> list[str]:
-    if delimiter == SPACES:
-        return line.split()
     try:
-        return next(csv.reader([line], delimiter=delimiter, skipinitialspace=delimiter != " "), [])
+        return next(cell_lines([line], delimiter), [])
     except csv.Error:
         return []
 

@@ -1,10 +1,10 @@
 """The choices that a user makes instead of the inference."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sensorwatch.common.errors import DataError
 from sensorwatch.common.rows.rejection import short_printable, short_repr
+from sensorwatch.common.rows.values import number_of_text
 from sensorwatch.schema_inference.table import Table
 
 _MAX_SHOWN_COLUMNS = 10
@@ -48,12 +48,5 @@ class InferenceOptions:
     @property
     def missing_numbers(self) -> frozenset[float]:
         """The missing values that are numbers."""
-        return frozenset(_numbers_of(self.missing_values))
-
-
-def _numbers_of(texts: Iterable[str]) -> Iterable[float]:
-    for text in texts:
-        try:
-            yield float(text)
-        except ValueError:
-            continue
+        numbers = map(number_of_text, self.missing_values)
+        return frozenset(number for number in numbers if number is not None)

@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from sensorwatch.common.rows.csv_format import CsvFormat
+from sensorwatch.common.rows.values import number_of_text
 from sensorwatch.schema_inference.column_guess import ColumnKind, InferredColumn
 from sensorwatch.schema_inference.inference import Inference
 from sensorwatch.schema_inference.number_text import number_text
@@ -125,11 +126,8 @@ def _missing_values(texts: Sequence[str]) -> str:
 
 
 def _number_or_text(text: str) -> float | int | str:
-    try:
-        number = float(text)
-    except ValueError:
-        return text
-    if math.isnan(number):  # nan is a word
+    number = number_of_text(text)
+    if number is None or not math.isfinite(number):  # nan and inf are words
         return text
     return int(number) if number.is_integer() else number
 

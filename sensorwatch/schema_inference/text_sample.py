@@ -7,15 +7,11 @@ from pathlib import Path
 
 from sensorwatch.common.errors import DataError
 from sensorwatch.common.files.opening import FileForm, file_form, open_data
+from sensorwatch.common.files.utf8_stream import split_mark
 
 MAX_LINES = 20_000
 MAX_BYTES = 4 << 20
 _LINE_END = re.compile(r"\r\n|\r|\n")
-_MARKS = (
-    (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF16_LE, "utf-16-le"),
-    (codecs.BOM_UTF16_BE, "utf-16-be"),
-)
 _MIN_ZERO_SHARE = 0.3
 
 
@@ -63,9 +59,9 @@ def _known_encoding(name: str) -> str:
 
 def _guess_encoding(content: bytes, *, is_cut: bool) -> tuple[str, bytes, bool]:
     """Return the encoding, the content without a byte order mark, and whether there was a mark."""
-    for mark, encoding in _MARKS:
-        if content.startswith(mark):
-            return encoding, content.removeprefix(mark), True
+    marked_encoding, content = split_mark(content)
+    if marked_encoding is not None:
+        return marked_encoding, content, True
     half = max(1, len(content) // 2)
     if content[1::2].count(0) > _MIN_ZERO_SHARE * half:
         return "utf-16-le", content, False

@@ -53,11 +53,18 @@ def test_a_corrupt_champion_is_refused_and_the_last_good_version_stays_in_use(
     with ChaosCluster(kafka, tmp_path) as chaos_cluster, chaos_cluster.running_load():
         worker = chaos_cluster.start_worker(0)
         chaos_cluster.expect_progress(2_000)
+        [first_version] = chaos_cluster.detectors
         second_version = chaos_cluster.add_model(seed=8)
         arrays_path = next((tmp_path / "registry").rglob(f"{second_version}/arrays.npz"))
         chaos_cluster.promote(second_version)
         wait_until(lambda: second_version in worker.log.read_text(), deadline=30, what="the swap")
         chaos_cluster.registry.rollback(MODEL_NAME, who="test", why="chaos")
+        # Until the worker has left the second version, it would not load it again.
+        wait_until(
+            lambda: first_version in worker.log.read_text().rpartition(second_version)[2],
+            deadline=30,
+            what="the rollback",
+        )
         chaos_cluster.expect_progress(2_000)
         damaged_bytes = bytearray(arrays_path.read_bytes())
         damaged_bytes[len(damaged_bytes) // 2] ^= 1
@@ -65,9 +72,6 @@ def test_a_corrupt_champion_is_refused_and_the_last_good_version_stays_in_use(
         arrays_path.write_bytes(damaged_bytes)
         # The test edits the aliases file, because the registry would refuse the damaged version.
         aliases_path = next((tmp_path / "registry").rglob("aliases.json"))
-        first_version = next(
-            version for version in chaos_cluster.detectors if version != second_version
-        )
         aliases_path.write_text(
             aliases_path.read_text()
             .replace(first_version, "*")

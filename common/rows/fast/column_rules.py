@@ -36,12 +36,9 @@ def mark_missing_numbers(schema: Schema, values: NDArray[np.float64]) -> NDArray
     valid without such a value.
     """
     is_invalid = np.zeros(len(values), dtype=np.bool_)
-    for position, column in enumerate(schema.columns):
-        numbers = [value for value in column.missing_values if isinstance(value, float)]
-        if not numbers:
-            continue
+    for position, numbers in schema.missing_numbers:
         is_missing = np.isin(values[:, position], numbers)
-        if column.missing is MissingPolicy.HOLD_LAST:
+        if schema.columns[position].missing is MissingPolicy.HOLD_LAST:
             values[is_missing, position] = np.nan
         else:
             is_invalid |= is_missing
