@@ -6,10 +6,11 @@ from http import HTTPStatus
 
 from sensorwatch.api.json_pointers import pointer
 from sensorwatch.api.problem_details import Problem
+from sensorwatch.common.rows.parsing import parse
 from sensorwatch.common.rows.rejection import Rejection
 from sensorwatch.common.rows.request import BadBody, RequestRows, TooManyRows, split_request
 from sensorwatch.common.scoring.detector import Detector
-from sensorwatch.common.scoring.processing import Outcome, process
+from sensorwatch.common.scoring.processing import Outcome, score_readings
 
 CHUNK_ROWS = 2_000
 """Number of rows that are scored or encoded in one step.
@@ -63,12 +64,11 @@ def score_rows(
     prediction = Prediction(detector.version, len(history), payloads, [], [], 0)
     memory, fault_count = detector.empty_memory(), 0
     for start, end in _chunk_bounds(len(history), len(payloads)):
-        outcome = process(
-            payloads[start:end],
-            detector,
-            memory,
-            received=[received] * (end - start),
-            absorbs=False,
+        readings, rejections = parse(
+            payloads[start:end], detector.schema, received=[received] * (end - start)
+        )
+        outcome = score_readings(
+            readings, rejections, detector, memory, positions=memory.next_positions(end - start)
         )
         if start >= len(history):
             prediction.outcomes.append(outcome)

@@ -9,6 +9,7 @@ from sensorwatch.common.errors import BreakerOpen, MicroBatchAborted, OutcomeUnk
 from sensorwatch.common.kafka.dead_letters import dead_letters
 from sensorwatch.common.kafka.records import OutgoingMessage, Partition
 from sensorwatch.common.kafka.snapshot_text import Snapshot
+from sensorwatch.common.kafka.source_values import sources_of_records
 from sensorwatch.common.ledger.account import Account
 from sensorwatch.common.rows.instants import format_instant
 from sensorwatch.common.runtime.metrics import BatchStage
@@ -143,6 +144,7 @@ def _score_records(wiring: Wiring, partition_batch: PartitionBatch, detector: De
         wiring.ownership.memories.begin(partition_batch.partition, account),
         positions=partition_batch.offsets,
         received=partition_batch.received,
+        sources=sources_of_records(partition_batch.records, detector.schema),
         row_executor=wiring.row_executor,
     )
 

@@ -10,6 +10,7 @@ import numpy as np
 from sensorwatch.common.errors import MemoryRefused, ModelRefused
 from sensorwatch.common.kafka.records import Partition, Record, coordinates, received_at
 from sensorwatch.common.kafka.snapshot_text import Snapshot, raise_state_refused
+from sensorwatch.common.kafka.source_values import sources_of_records
 from sensorwatch.common.ledger.account import Account, SnapshotRef, advance_account
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.memory import Memory
@@ -233,6 +234,7 @@ def replay_records(
         memory,
         positions=offsets,
         received=[received_at(record) for record in records],
+        sources=sources_of_records(records, detector.schema),
     )
     return advance_account(
         account,

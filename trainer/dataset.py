@@ -15,10 +15,9 @@ from sensorwatch.common.errors import DataError
 from sensorwatch.common.files.rows_of_file import read_batches
 from sensorwatch.common.registry.candidate import DataSource
 from sensorwatch.common.rows.batches import Batch, join_batches, split_batches
-from sensorwatch.common.rows.ignoring import kept_positions
 from sensorwatch.common.rows.limits import LATEST_TIME
-from sensorwatch.common.rows.parsing import parse
 from sensorwatch.common.rows.readings import Readings
+from sensorwatch.common.rows.records import parse_rows
 from sensorwatch.common.rows.rejection import Rejection
 from sensorwatch.common.rows.schema import Schema
 from sensorwatch.trainer.rejected_text import rejected_text
@@ -91,7 +90,7 @@ def read_data(
     topic to read, and BrokerUnavailable if the topic cannot be reached.
     """
     if data.startswith(TOPIC_PREFIX):
-        records = oldest_records(data.removeprefix(TOPIC_PREFIX), rows=rows, kafka=kafka)
+        records = oldest_records(data.removeprefix(TOPIC_PREFIX), schema, rows=rows, kafka=kafka)
         return _topic_dataset(data, records, schema)
     paths = _sorted_by_first_time(find_files(data), schema)
     batches: Iterable[Batch] = chain.from_iterable(
@@ -153,13 +152,13 @@ def sort_by_time(readings: Readings) -> Readings:
 
 def _topic_dataset(uri: str, records: Sequence[TopicRecord], schema: Schema) -> Dataset:
     payloads = [record.payload for record in records]
-    kept_records = [records[position] for position in kept_positions(payloads, schema)]
-    readings, rejections = parse(
-        [record.payload for record in kept_records],
+    readings, rejections = parse_rows(
+        payloads,
         schema,
-        received=[record.received for record in kept_records],
+        received=[record.received for record in records],
+        sources=[record.sources for record in records] if schema.source_names else None,
     )
-    return Dataset(uri, _digest_of_payloads(payloads), readings, rejections)
+    return Dataset(uri, _digest_of_records(records), readings, rejections)
 
 
 def _digest_of_files(paths: Iterable[Path]) -> str:
@@ -174,10 +173,18 @@ def _digest_of_files(paths: Iterable[Path]) -> str:
     return digest.hexdigest()
 
 
-def _digest_of_payloads(payloads: Iterable[bytes | None]) -> str:
+def _digest_of_records(records: Iterable[TopicRecord]) -> str:
     digest = hashlib.sha256()
-    for payload in payloads:
-        # The length prefix makes the digest depend on the boundaries between records.
-        digest.update((-1 if payload is None else len(payload)).to_bytes(8, "big", signed=True))
-        digest.update(payload or b"")
+    for record in records:
+        for content in (record.payload, *map(_bytes_of_source, record.sources.values())):
+            # The length prefix makes the digest depend on the boundaries between records.
+            length = -1 if content is None else len(content)
+            digest.update(length.to_bytes(8, "big", signed=True))
+            digest.update(content or b"")
     return digest.hexdigest()
+
+
+def _bytes_of_source(value: object) -> bytes | None:
+    if isinstance(value, bytes):
+        return value
+    return str(value).encode() if isinstance(value, str | int) else None

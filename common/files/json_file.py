@@ -7,8 +7,7 @@ from sensorwatch.common.errors import DataError
 from sensorwatch.common.files.opening import open_data
 from sensorwatch.common.files.utf8_stream import utf8_stream
 from sensorwatch.common.rows.batches import BATCH_ROWS, Batch
-from sensorwatch.common.rows.ignoring import kept_positions
-from sensorwatch.common.rows.parsing import parse
+from sensorwatch.common.rows.records import parse_rows
 from sensorwatch.common.rows.request import json_elements
 from sensorwatch.common.rows.schema import Schema
 
@@ -38,21 +37,19 @@ def read_payloads(path: Path, schema: Schema) -> Iterator[NumberedPayload]:
 
 
 def read_json_batches(path: Path, schema: Schema) -> Iterator[Batch]:
-    """Yield the rows of a file as batches. A row equals a Kafka record with the same bytes."""
+    """Yield the rows of a file as batches.
+
+    A line or element is read as a Kafka record with the same bytes. Each of its rows counts as a
+    record of the batch.
+    """
     payloads: list[bytes] = []
     for _, payload in read_payloads(path, schema):
         payloads.append(payload)
         if len(payloads) == BATCH_ROWS:
-            yield _parse_kept(payloads, schema)
+            yield parse_rows(payloads, schema)
             payloads = []
     if payloads:
-        yield _parse_kept(payloads, schema)
-
-
-def _parse_kept(payloads: list[bytes], schema: Schema) -> Batch:
-    """Return the rows of the payloads that the schema does not ignore."""
-    kept_payloads = [payloads[position] for position in kept_positions(payloads, schema)]
-    return parse(kept_payloads, schema)
+        yield parse_rows(payloads, schema)
 
 
 def _elements(path: Path, text: bytes) -> list[bytes]:

@@ -1,6 +1,6 @@
 """Reads the rows of a data file; the first bytes of the file show its form."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from sensorwatch.common.files.arrow_file import read_arrow
@@ -12,9 +12,10 @@ from sensorwatch.common.files.time_rules import FileTimeRules
 from sensorwatch.common.files.utf8_stream import utf8_stream
 from sensorwatch.common.rows.batches import Batch, collect_batches
 from sensorwatch.common.rows.ignoring import is_ignored
+from sensorwatch.common.rows.records import rows_of_record
 from sensorwatch.common.rows.rejection import Fault
 from sensorwatch.common.rows.schema import Schema
-from sensorwatch.common.rows.strict_parsing import Fields, decode
+from sensorwatch.common.rows.strict_parsing import Fields, decode_any
 
 _SAMPLE_BYTES = 1 << 16
 
@@ -36,15 +37,21 @@ def read_rows(path: Path, schema: Schema) -> Iterator[Fields | Fault]:
 def read_numbered_rows(path: Path, schema: Schema) -> Iterator[NumberedRow]:
     """Yield the rows of `read_rows` with the number of their line or element, counted from 1."""
     if file_form(path) in ARROW_FORMS:
-        rows = enumerate(read_arrow(path, schema), start=1)
-        yield from ((number, row) for number, row in rows if not is_ignored(row, schema))
+        yield from _numbered_rows(enumerate(read_arrow(path, schema), start=1), schema)
     elif _is_json(path, schema):
-        for number, payload in read_payloads(path, schema):
-            row = decode(payload)
-            if not is_ignored(row, schema):
-                yield number, row
+        payloads = read_payloads(path, schema)
+        contents = ((number, decode_any(payload)) for number, payload in payloads)
+        yield from _numbered_rows(contents, schema)
     else:
         yield from read_csv(path, schema)
+
+
+def _numbered_rows(contents: Iterable[tuple[int, object]], schema: Schema) -> Iterator[NumberedRow]:
+    """Yield the rows of decoded records that the schema does not ignore."""
+    for number, content in contents:
+        if not (isinstance(content, Mapping) and is_ignored(content, schema)):
+            for row in rows_of_record(content, schema):
+                yield number, row
 
 
 def read_batches(path: Path, schema: Schema, *, as_of: int | None = None) -> Iterator[Batch]:

@@ -32,6 +32,13 @@ HEADERS_LOST_HEADER = "__dlq.headers.lost"
 """This header marks a dead letter without the record's own headers, which the client could not
 read."""
 _HEADERS_LOST_REASON = b"a header's name is not UTF-8"
+ROWS_HEADER = HEADER_PREFIX + "rows"
+"""Header with the indices of the rejected rows in the record's array, separated by commas.
+
+All other rows of the record were scored. Without this header the whole record was rejected.
+"""
+MAX_LISTED_ROWS = 200
+"""If more rows of a record were rejected, the header ends with `,...` after these."""
 _OVERHEAD_BYTES = 4_096
 _MAX_FIRST_FAILURE_BYTES = 300
 
@@ -95,6 +102,11 @@ class _BatchHeaders:
             (_FIRST_FAILED_AT, self.failed_at),
             (_REPLAY_COUNT, b"%d" % _replay_count(record_headers)),
         ]
+        if rejection.rows:
+            listed_rows = ",".join(map(str, rejection.rows[:MAX_LISTED_ROWS]))
+            is_complete = len(rejection.rows) <= MAX_LISTED_ROWS
+            rows_text = listed_rows if is_complete else f"{listed_rows},..."
+            current_headers.append((ROWS_HEADER, rows_text.encode()))
         if not record_headers:
             return current_headers
         header_values = (

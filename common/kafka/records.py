@@ -13,6 +13,10 @@ value still fits into 64 bits."""
 Headers = list[tuple[str, bytes | None]]
 
 
+_UNREADABLE_HEADERS: Headers = [("", b"sensorwatch: a header's name is not UTF-8")]
+"""The headers of a record whose own headers the client cannot read."""
+
+
 class Record(Protocol):
     """A consumed record: confluent_kafka's Message, or a substitute for it in tests."""
 
@@ -33,6 +37,9 @@ class Record(Protocol):
 
     def headers(self) -> Any:
         """Return the headers in order, [(name, bytes or None), ...], or None."""
+
+    def set_headers(self, headers: Any, /) -> None:
+        """Replace the headers that `headers` returns."""
 
     def timestamp(self) -> tuple[int, int]:
         """Return (type, milliseconds since 1970 UTC); type 0 means no timestamp."""
@@ -95,14 +102,16 @@ def headers_of(record: Record) -> Headers | None:
     """Return the headers in order; None if the client cannot read the headers.
 
     Kafka allows any bytes as the name of a header, but the client raises if a name is not UTF-8.
-    Call this function only once per record: at a second call after such a failure, the client
-    returns a tuple with a null pointer in place of the name, and reading that pointer crashes the
-    process.
+    At a second call after such a failure, the client would return a tuple with a null pointer in
+    place of the name, and reading that pointer crashes the process. So the headers of such a record
+    are replaced by a marker.
     """
     try:
-        return list(record.headers() or [])
+        headers = record.headers()
     except (SystemError, UnicodeDecodeError):
+        record.set_headers(_UNREADABLE_HEADERS)
         return None
+    return None if headers is _UNREADABLE_HEADERS else list(headers or [])
 
 
 def header_value(record: Record, name: str) -> bytes | None:

@@ -1,5 +1,6 @@
 """Absorbed records: consumed records that are neither rows nor rejections, with the reason."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -16,10 +17,13 @@ class AbsorbedReason(StrEnum):
     """The record has no value."""
     JOINED = "joined"
     """The record's values were joined to the row of another record."""
+    NO_ROWS = "no_rows"
+    """The record's array of rows is empty."""
 
 
 ABSORBED_REASONS = tuple(AbsorbedReason)
 """The reason numbers in `AbsorbedRecords.reason` are positions in this tuple plus 1."""
+_NUMBER_OF_REASON = {reason: number for number, reason in enumerate(ABSORBED_REASONS, start=1)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,3 +42,10 @@ class AbsorbedRecords:
 
 NO_ABSORBED_RECORDS = AbsorbedRecords(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.uint8))
 """The absorbed records of a micro-batch that has none."""
+
+
+def absorbed_records(reasons: Sequence[tuple[int, AbsorbedReason]]) -> AbsorbedRecords:
+    """Return absorbed records from the position and the reason of each, in order."""
+    numbers = [(position, _NUMBER_OF_REASON[reason]) for position, reason in reasons]
+    index, reason = np.asarray(numbers, dtype=np.int64).reshape(-1, 2).T
+    return AbsorbedRecords(index, reason.astype(np.uint8))

@@ -15,15 +15,9 @@ from sensorwatch.common.rows.limits import (
 )
 from sensorwatch.common.rows.paths import column_name, keys_of, parent_names
 from sensorwatch.common.rows.readings import DEFAULT_SENSOR
-from sensorwatch.common.rows.rejection import Fault, Reason, make_fault, short_repr
+from sensorwatch.common.rows.rejection import MAX_FAULTS, Fault, Reason, make_fault, short_repr
 from sensorwatch.common.rows.schema import Schema, UnknownFields
 from sensorwatch.common.rows.values import ABSENT, MISSING, NO_OBJECT, ColumnReader, absent_fault
-
-MAX_FAULTS = 100
-"""Once a record has this number of faults, further unknown fields are not reported.
-
-A hostile record could have tens of thousands of unknown fields.
-"""
 
 _WHOLE_NUMBER = re.compile(r"(-?\d+)\.0+", re.ASCII)
 

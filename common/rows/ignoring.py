@@ -9,17 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorwatch.common.rows.absorption import (
-    ABSORBED_REASONS,
     NO_ABSORBED_RECORDS,
     AbsorbedReason,
     AbsorbedRecords,
+    absorbed_records,
 )
 from sensorwatch.common.rows.fields import make_lookup
 from sensorwatch.common.rows.rejection import Fault
-from sensorwatch.common.rows.schema import Schema, TombstonePolicy
+from sensorwatch.common.rows.schema import Schema
 from sensorwatch.common.rows.strict_parsing import Fields, decode
-
-_NUMBER_OF_REASON = {reason: number for number, reason in enumerate(ABSORBED_REASONS, start=1)}
 
 
 def find_absorbed(payloads: Sequence[bytes | None], schema: Schema) -> AbsorbedRecords:
@@ -28,28 +26,19 @@ def find_absorbed(payloads: Sequence[bytes | None], schema: Schema) -> AbsorbedR
     A record is ignored if one field of `[ignore]` has one of the declared values, or if it has no
     value and `tombstones = "ignore"`.
     """
-    ignores_tombstones = schema.tombstones is TombstonePolicy.IGNORE
+    ignores_tombstones = schema.ignores_tombstones
     if not schema.ignore and not ignores_tombstones:
         return NO_ABSORBED_RECORDS
     rules = _rules(schema)
-    index, reasons = [], []
+    reasons = []
     for position, payload in enumerate(payloads):
         if payload is None:
             reason = AbsorbedReason.TOMBSTONE if ignores_tombstones else None
         else:
             reason = AbsorbedReason.FILTERED if rules.match_payload(payload) else None
         if reason is not None:
-            index.append(position)
-            reasons.append(_NUMBER_OF_REASON[reason])
-    return AbsorbedRecords(np.asarray(index, dtype=np.int64), np.asarray(reasons, dtype=np.uint8))
-
-
-def kept_positions(payloads: Sequence[bytes | None], schema: Schema) -> list[int]:
-    """Return the positions of the payloads that the schema does not ignore."""
-    positions: list[int] = positions_without(
-        find_absorbed(payloads, schema), len(payloads)
-    ).tolist()
-    return positions
+            reasons.append((position, reason))
+    return absorbed_records(reasons)
 
 
 def positions_without(absorbed: AbsorbedRecords, records: int) -> NDArray[np.int64]:

@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 DEFAULT_SENSOR = "default"
+WHOLE_RECORD = -1
+"""The value of `Readings.row_in_record` for a record that is one row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +16,7 @@ class Readings:
     """n readings in input order; a reading is one sensor's measurements at one instant."""
 
     index: NDArray[np.int64]
-    """Shape (n,). Position of each reading among the parsed records, strictly rising."""
+    """Shape (n,). Position of each reading's record, rising; strictly, if each record is a row."""
     event_time: NDArray[np.int64]
     """Shape (n,). Event times in microseconds since 1970-01-01 UTC."""
     sensor: NDArray[np.int32]
@@ -25,6 +27,9 @@ class Readings:
     """Shape (n, signals). Values of the signals, finite also as float32; NaN if missing."""
     context: NDArray[np.float64]
     """Shape (n, contexts). Values of the context columns, finite also as float32, or NaN."""
+    row_in_record: NDArray[np.int64] | None = None
+    """Shape (n,). Index of each reading in the array of its record, or WHOLE_RECORD; None if every
+    record is one row."""
 
     def __len__(self) -> int:
         return len(self.index)
@@ -38,6 +43,7 @@ class Readings:
             self.sensor_ids,
             self.values[rows],
             self.context[rows],
+            None if self.row_in_record is None else self.row_in_record[rows],
         )
 
 

@@ -1,11 +1,18 @@
 """Rejections: the reasons why a record is not a valid reading."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 
 from sensorwatch.common.escaping import escape
 
 MAX_DETAIL_CHARACTERS = 200
+MAX_FAULTS = 100
+"""Once a record has this number of faults, further faults are not reported.
+
+A hostile record could have tens of thousands of unknown fields.
+"""
 
 
 class Reason(StrEnum):
@@ -47,6 +54,9 @@ class Rejection:
     index: int
     """Position of the record in its micro-batch."""
     faults: tuple[Fault, ...]
+    rows: tuple[int, ...] = ()
+    """Indices of the rejected rows in the array of the record; empty if the whole record is
+    rejected."""
 
     @property
     def reason(self) -> Reason:
@@ -62,6 +72,38 @@ class Rejection:
     def detail(self) -> str:
         """The detail of the first fault."""
         return self.faults[0].detail
+
+
+def merge_rejections(
+    index: int, faults_of_rows: Sequence[tuple[int, tuple[Fault, ...]]]
+) -> Rejection:
+    """Return the one rejection of a record from the faults of its rows, at most MAX_FAULTS.
+
+    `faults_of_rows`: for each rejected row, its index in the array of the record, negative for a
+    record that is one row; and its faults.
+    """
+    if len(faults_of_rows) == 1 and faults_of_rows[0][0] < 0:
+        return Rejection(index, faults_of_rows[0][1])
+    faults = (
+        make_fault(fault.reason, _field_of_row(row, fault.field), fault.detail)
+        for row, row_faults in faults_of_rows
+        for fault in row_faults
+    )
+    rows = tuple(row for row, _ in faults_of_rows)
+    return Rejection(index, tuple(islice(faults, MAX_FAULTS)), rows)
+
+
+def _field_of_row(row: int, field: str) -> str:
+    return f"[{row}].{field}" if field else f"[{row}]"
+
+
+def join_rejections(first: Rejection, second: Rejection) -> Rejection:
+    """Return one rejection of a record from two rejections of different rows of its array."""
+    return Rejection(
+        first.index,
+        (*first.faults, *second.faults)[:MAX_FAULTS],
+        tuple(sorted((*first.rows, *second.rows))),
+    )
 
 
 def short_repr(value: object) -> str:

@@ -8,7 +8,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import Field, PlainSerializer, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    model_validator,
+)
 
 from sensorwatch.common.errors import SchemaError
 from sensorwatch.common.pydantic_errors import describe_validation_error
@@ -20,12 +26,18 @@ from sensorwatch.common.rows.field_declarations import (
     TimeField,
 )
 from sensorwatch.common.rows.paths import column_name, parent_names
+from sensorwatch.common.rows.row_arrays import (
+    MAX_ROWS_PER_RECORD,
+    check_array_path,
+    outer_array_name,
+)
 from sensorwatch.common.rows.schema_model import (
     SchemaModel,
     list_as_tuple,
     one_as_tuple,
     table_as_pairs,
 )
+from sensorwatch.common.rows.sources import TIMESTAMP, check_sources
 
 MAX_SIGNALS = 1024
 
@@ -89,6 +101,9 @@ class Schema(SchemaModel):
     ignore: IgnoreRules = ()
     """A record is ignored if one of these fields has one of its values."""
     tombstones: Annotated[TombstonePolicy, Field(strict=False)] = TombstonePolicy.REJECT
+    rows: Annotated[str, AfterValidator(check_array_path)] = ""
+    """The path of the array that contains the rows of a record. Empty: a record is one row."""
+    max_rows_per_record: Annotated[int, Field(ge=1, le=MAX_ROWS_PER_RECORD)] = MAX_ROWS_PER_RECORD
     time: TimeField = TimeField()
     key: KeyField | None = None
     defaults: Annotated[ColumnDefaults, Field(exclude=True)] = ColumnDefaults()
@@ -125,6 +140,9 @@ class Schema(SchemaModel):
             "names of signals and context must be distinct",
         )
         _refuse_repeated(self.paths, "a field can be read only once")
+        check_sources(self.known_paths)
+        if TIMESTAMP in self.time.fields and self.time.formats != ("epoch_ms",):
+            raise ValueError(f'the time field "{TIMESTAMP}" needs format = "epoch_ms"')
         names = set(self.column_names)
         for path in self.paths:
             outer_names = names.intersection(parent_names(path))
@@ -172,8 +190,19 @@ class Schema(SchemaModel):
 
     @property
     def known_paths(self) -> list[str]:
-        """The paths of a row's fields, and of the fields of `ignore`."""
-        return [*self.paths, *(path for path, _ in self.ignore)]
+        """The paths of a row's fields, of the fields of `ignore`, and of the array of rows."""
+        array_names = [name] if (name := outer_array_name(self.rows)) else []
+        return [*self.paths, *(path for path, _ in self.ignore), *array_names]
+
+    @property
+    def ignores_tombstones(self) -> bool:
+        """Whether a record without a value is absorbed."""
+        return self.tombstones is TombstonePolicy.IGNORE
+
+    @cached_property
+    def source_names(self) -> tuple[str, ...]:
+        """The names of the fields that are not in the payload of a record; see `sources.py`."""
+        return tuple(path for path in self.known_paths if path.startswith("@"))
 
     @cached_property
     def missing_numbers(self) -> tuple[tuple[int, tuple[float, ...]], ...]:

@@ -92,6 +92,18 @@ def decode(payload: bytes | None) -> Fields | Fault:
     A byte order mark, Schema Registry's frame around JSON, gzip, and a JSON text that contains the
     JSON object are taken off.
     """
+    return fields_or_fault(decode_any(payload))
+
+
+def fields_or_fault(content: object) -> Fields | Fault:
+    """Return the decoded content of a record if it is an object or a fault, else a fault."""
+    if isinstance(content, Mapping | Fault):
+        return content
+    return make_fault(Reason.NOT_OBJECT, "", f"found {short_repr(content)}, wanted an object")
+
+
+def decode_any(payload: bytes | None) -> object:
+    """Return the value of a payload's JSON, of any type, or the fault of the payload."""
     if not payload:
         return make_fault(Reason.EMPTY, "", "the record has no value")
     if payload.startswith(_GZIP_MAGIC):
@@ -102,7 +114,7 @@ def decode(payload: bytes | None) -> Fields | Fault:
     if len(payload) > MAX_PAYLOAD_BYTES:
         return _too_large_fault(f"{len(payload)} bytes")
     payload = payload.removeprefix(_BYTE_ORDER_MARK)
-    if payload[:1] == b"\0" and payload[_FRAME_BYTES : _FRAME_BYTES + 1] == b"{":
+    if payload[:1] == b"\0" and payload[_FRAME_BYTES : _FRAME_BYTES + 1] in (b"{", b"["):
         payload = payload[_FRAME_BYTES:]
     elif payload[:1] == b"\0" and len(payload) >= _FRAME_BYTES:
         schema_id = int.from_bytes(payload[1:5], "big")
@@ -110,12 +122,10 @@ def decode(payload: bytes | None) -> Fields | Fault:
         return make_fault(Reason.FRAMED, "", detail)
     try:
         value = _decode_json(payload)
-        if isinstance(value, str) and value.startswith("{"):
+        if isinstance(value, str) and value.startswith(("{", "[")):
             value = _decode_json(value.encode())
     except ValueError as error:
         return make_fault(Reason.NOT_JSON, "", f"{error}; found {short_repr(payload)}")
-    if not isinstance(value, dict):
-        return make_fault(Reason.NOT_OBJECT, "", f"found {short_repr(value)}, wanted an object")
     return value
 
 

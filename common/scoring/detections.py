@@ -72,7 +72,8 @@ class Detections:
     status: NDArray[np.int8]
     """Status of the row, as its position in STATUSES."""
     episode: NDArray[np.int64]
-    """Stream position of the first anomalous row of the row's episode; -1 for a normal row."""
+    """Stream position of the first anomalous row of the row's episode, see `row_positions`; -1 for
+    a normal row."""
     episode_rows: NDArray[np.int64]
     """Number of anomalous rows of the row's episode so far, including the row; 0 for a normal
     row."""
@@ -119,7 +120,7 @@ class ClosedEpisode:
     index: int
     """Index (within its micro-batch) of the record that ended the episode."""
     position: int
-    """Stream position of the record that ended the episode."""
+    """Stream position of the row that ended the episode; see `row_positions`."""
     closed_time: int
     """Event time of the record that ended the episode, microseconds UTC."""
     sensor_id: str

@@ -1,23 +1,31 @@
 """The processing of a micro-batch: one outcome for every record."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import IntEnum
+from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sensorwatch.common.row_executor import RowExecutor, run_serially
 from sensorwatch.common.rows.absorption import NO_ABSORBED_RECORDS, AbsorbedRecords
-from sensorwatch.common.rows.ignoring import find_absorbed, positions_without
-from sensorwatch.common.rows.parsing import parse
-from sensorwatch.common.rows.readings import Readings
-from sensorwatch.common.rows.rejection import Fault, Reason, Rejection, make_fault
-from sensorwatch.common.rows.schema import OutOfOrderPolicy, RowOrder, Schema
+from sensorwatch.common.rows.readings import WHOLE_RECORD, Readings
+from sensorwatch.common.rows.records import Sources, parse_records
+from sensorwatch.common.rows.rejection import (
+    Fault,
+    Reason,
+    Rejection,
+    join_rejections,
+    make_fault,
+    merge_rejections,
+)
+from sensorwatch.common.rows.schema import OutOfOrderPolicy, RowOrder
 from sensorwatch.common.rows.strict_parsing import Times
 from sensorwatch.common.scoring.detections import ClosedEpisode, Detections
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.memory import Memory
+from sensorwatch.common.scoring.row_positions import row_positions
 from sensorwatch.common.scoring.status import STATUSES, Status
 
 REASONS = tuple(Reason)
@@ -41,7 +49,8 @@ class OutcomeKind(IntEnum):
 class Outcome:
     """The outcomes of the n records of a micro-batch.
 
-    Each record is one or more readings, or a rejection, or it is absorbed.
+    Each record has one or more readings, or a rejection, or both if only some of its rows are
+    rejected, or it is absorbed.
     """
 
     readings: Readings
@@ -69,9 +78,14 @@ class Outcome:
 
     @property
     def kinds(self) -> NDArray[np.uint8]:
-        """Shape (n,). OutcomeKind of each record; one anomalous row makes its record an anomaly."""
+        """Shape (n,). OutcomeKind of each record.
+
+        One anomalous row makes its record an anomaly. Else one rejected row makes it a dead letter.
+        """
         kinds = np.full(self.records, OutcomeKind.DEAD_LETTER, dtype=np.uint8)
         kinds[self.readings.index] = OutcomeKind.NORMAL
+        for rejection in self.rejections:
+            kinds[rejection.index] = OutcomeKind.DEAD_LETTER
         kinds[self.readings.index[self.detections.is_anomaly]] = OutcomeKind.ANOMALY
         kinds[self.absorbed.index] = OutcomeKind.ABSORBED
         return kinds
@@ -96,8 +110,8 @@ class Outcome:
         The word of a record with several rows depends on the raw scores of all of them.
         """
         index, row_bits = self.readings.index, self.detections.raw_score.view(np.uint64)
-        if np.any(index[1:] == index[:-1]):
-            return _fold_rows(index, row_bits, self.records)
+        if self.readings.row_in_record is not None:
+            return _fold_rows(index, self.readings.row_in_record, row_bits, self.records)
         bits = np.zeros(self.records, dtype=np.uint64)
         bits[index] = row_bits
         return bits
@@ -110,16 +124,15 @@ def process(
     *,
     positions: NDArray[np.int64] | None = None,
     received: Times | None = None,
-    absorbs: bool = True,
+    sources: Sources | None = None,
     row_executor: RowExecutor = run_serially,
 ) -> Outcome:
     """Return exactly one outcome for each payload of a stream; update `memory` with the rows.
 
     `positions`: shape (records,), strictly rising positions of the records in their stream (Kafka's
-    offsets); default: the memory's next positions. `received`: see
-    `sensorwatch.common.rows.parsing.parse`. `absorbs`: whether the records that the schema ignores
-    are absorbed; otherwise they are parsed as all others. `row_executor`: runs the work for which
-    the order of the rows does not matter.
+    offsets); default: the memory's next positions. `received`, `sources`: see
+    `sensorwatch.common.rows.records.parse_records`. `row_executor`: runs the work for which the
+    order of the rows does not matter.
 
     >>> from sensorwatch.common.rows.parsing import parse
     >>> from sensorwatch.common.rows.schema import schema_from_plain
@@ -137,48 +150,17 @@ def process(
     >>> [OutcomeKind(kind).name for kind in outcome.kinds]
     ['NORMAL', 'ANOMALY', 'DEAD_LETTER']
     """
-    schema = detector.schema
-    absorbed = find_absorbed(payloads, schema) if absorbs else NO_ABSORBED_RECORDS
-    if len(absorbed) == 0:
-        readings, rejections = parse(payloads, schema, received=received, row_executor=row_executor)
-    else:
-        readings, rejections = _parse_others(payloads, schema, absorbed, received, row_executor)
-        if positions is None:
-            positions = memory.next_positions(len(payloads))
+    parsed = parse_records(
+        payloads, detector.schema, received=received, sources=sources, row_executor=row_executor
+    )
     return score_readings(
-        readings,
-        rejections,
+        parsed.readings,
+        parsed.rejections,
         detector,
         memory,
-        absorbed=absorbed,
-        positions=positions,
+        absorbed=parsed.absorbed,
+        positions=memory.next_positions(len(payloads)) if positions is None else positions,
         row_executor=row_executor,
-    )
-
-
-def _parse_others(
-    payloads: Sequence[bytes | None],
-    schema: Schema,
-    absorbed: AbsorbedRecords,
-    received: Times | None,
-    row_executor: RowExecutor,
-) -> tuple[Readings, list[Rejection]]:
-    """Parse the payloads that are not absorbed; each keeps its position among all payloads."""
-    kept = positions_without(absorbed, len(payloads))
-    positions = kept.tolist()
-    if isinstance(received, np.ndarray):
-        received = received[kept]
-    elif received is not None:
-        received = [received[position] for position in positions]
-    readings, rejections = parse(
-        [payloads[position] for position in positions],
-        schema,
-        received=received,
-        row_executor=row_executor,
-    )
-    return (
-        replace(readings, index=kept[readings.index]),
-        [Rejection(positions[rejection.index], rejection.faults) for rejection in rejections],
     )
 
 
@@ -198,28 +180,19 @@ def score_readings(
     by default each reading is a record of its own, and the records have the memory's next
     positions.
     """
-    records = (
-        len(readings) + len(rejections) + len(absorbed) if positions is None else len(positions)
-    )
     if positions is None:
-        positions = memory.next_positions(records)
+        positions = memory.next_positions(len(readings) + len(rejections) + len(absorbed))
     detection_result = detector.detect(
         readings,
         memory,
-        positions=positions[readings.index],
-        next_position=int(positions[-1]) + 1 if records else None,
+        positions=row_positions(positions, readings),
+        next_position=int(positions[-1]) + 1 if len(positions) else None,
         row_executor=row_executor,
     )
     readings, detections = detection_result.readings, detection_result.detections
     faults_by_row = _find_unscored(detections, detector.schema.order)
     if faults_by_row:
-        unscored_rejections = [
-            Rejection(int(readings.index[row]), (row_fault,))
-            for row, row_fault in faults_by_row.items()
-        ]
-        rejections = sorted(
-            [*rejections, *unscored_rejections], key=lambda rejection: rejection.index
-        )
+        rejections = _with_unscored(rejections, readings, faults_by_row)
         is_accepted = np.ones(len(readings), dtype=np.bool_)
         is_accepted[list(faults_by_row)] = False
         readings, detections = readings.take(is_accepted), detections.take(is_accepted)
@@ -227,19 +200,37 @@ def score_readings(
 
 
 def _fold_rows(
-    index: NDArray[np.int64], row_bits: NDArray[np.uint64], records: int
+    index: NDArray[np.int64],
+    row_in_record: NDArray[np.int64],
+    row_bits: NDArray[np.uint64],
+    records: int,
 ) -> NDArray[np.uint64]:
-    """Return one word (records,) for each record, which depends on all its rows and their order.
+    """Return one word (records,) for each record, which depends on all its rows and their places.
 
-    `index` and `row_bits`: shape (rows,); `index` is ascending. The k-th row of a record is
-    multiplied by the k-th power of an odd constant, so the word of a single row is the row's bits.
+    `index`, `row_in_record` and `row_bits`: shape (rows,). The bits of row k of an array are
+    multiplied by the power k + 1 of an odd constant; a row that is a whole record keeps its bits.
     """
-    rows = np.arange(len(index))
-    is_first_row = np.diff(index, prepend=-1) > 0
-    rank = rows - np.maximum.accumulate(np.where(is_first_row, rows, 0))
+    power = (row_in_record - WHOLE_RECORD).astype(np.uint64)
     folded = np.zeros(records, dtype=np.uint64)
-    np.bitwise_xor.at(folded, index, row_bits * _ROW_MULTIPLIER ** rank.astype(np.uint64))
+    np.bitwise_xor.at(folded, index, row_bits * _ROW_MULTIPLIER**power)
     return folded
+
+
+def _with_unscored(
+    rejections: list[Rejection], readings: Readings, faults_by_row: dict[int, Fault]
+) -> list[Rejection]:
+    """Return the rejections, and one for each record with rows that were rejected after scoring."""
+    index, row_in_record = readings.index.tolist(), readings.row_in_record
+    faults_by_record: dict[int, list[tuple[int, tuple[Fault, ...]]]] = {}
+    for row, fault in faults_by_row.items():
+        place = WHOLE_RECORD if row_in_record is None else int(row_in_record[row])
+        faults_by_record.setdefault(index[row], []).append((place, (fault,)))
+    rejection_by_record = {rejection.index: rejection for rejection in rejections}
+    for record, faults_of_rows in faults_by_record.items():
+        rejection = merge_rejections(record, sorted(faults_of_rows, key=itemgetter(0)))
+        earlier = rejection_by_record.get(record)
+        rejection_by_record[record] = join_rejections(earlier, rejection) if earlier else rejection
+    return [rejection_by_record[record] for record in sorted(rejection_by_record)]
 
 
 def _find_unscored(detections: Detections, order: RowOrder) -> dict[int, Fault]:

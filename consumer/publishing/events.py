@@ -18,11 +18,13 @@ from sensorwatch.common.kafka.records import (
 )
 from sensorwatch.common.model.calibration import p_values
 from sensorwatch.common.rows.fast.timestamps import format_instants
+from sensorwatch.common.rows.readings import WHOLE_RECORD, Readings
 from sensorwatch.common.runtime.setting_choices import EmittedEvents
 from sensorwatch.common.scoring.detections import SEVERITY_TEXTS, Detections
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.explanation import SignalReading, explain_rows
 from sensorwatch.common.scoring.processing import Outcome
+from sensorwatch.common.scoring.row_positions import split_row_position
 from sensorwatch.common.scoring.status import STATUS_TEXTS
 
 EVENT_SCHEMA_VERSION = 2
@@ -99,35 +101,35 @@ def anomaly_events(
     """Yield the events of a partition batch, in the order of the records that caused them.
 
     Each closed episode has an event. Each anomalous row has an event; with
-    `EmittedEvents.EPISODES`, only the first row of each episode has one. If one record causes both
+    `EmittedEvents.EPISODES`, only the first row of each episode has one. If one row causes both
     events, the event of the closed episode comes first. `records` are the records of `outcome`.
     `detected_at` (RFC 3339) is written only to a header, so key and value do not depend on the
     clock or on the boundaries of micro-batches.
     """
-    events: list[tuple[int, _EventValue]] = [
+    events: list[tuple[int, int, _EventValue]] = [
         *_closed_events(outcome, detector, records),
         *_detected_events(outcome, detector, records, emit),
     ]
-    # The sort is stable: the closed episode of a record stays before the anomalous row.
-    events.sort(key=itemgetter(0))
+    # The sort is stable: the closed episode of a row stays before the anomalous row.
+    events.sort(key=itemgetter(0, 1))
     encode = msgspec.json.Encoder().encode
     detected_at_header = ("detected_at", detected_at.encode())
-    for index, value in events:
+    for index, _, value in events:
         headers = _headers(value, records[index], detected_at_header)
         yield OutgoingMessage(topic, value.sensor_id.encode(), encode(value), headers)
 
 
 def _detected_events(
     outcome: Outcome, detector: Detector, records: Sequence[Record], emit: EmittedEvents
-) -> Iterator[tuple[int, _EventValue]]:
-    """Yield an event for each reported anomalous row, with the index of the row's record."""
+) -> Iterator[tuple[int, int, _EventValue]]:
+    """Yield the event of each reported anomalous row: index of the record, row in it, event."""
     readings, detections = outcome.readings, outcome.detections
     is_reported = (
         detections.is_anomaly if emit is EmittedEvents.ROWS else detections.episode_rows == 1
     )
     rows = np.flatnonzero(is_reported)
     columns = zip(
-        readings.index[rows].tolist(),
+        zip(readings.index[rows].tolist(), _rows_in_records(readings, rows), strict=True),
         readings.sensor[rows].tolist(),
         format_instants(readings.event_time[rows]),
         STATUS_TEXTS[detections.status[rows]].tolist(),
@@ -141,12 +143,14 @@ def _detected_events(
     )
     sensor_ids, version = readings.sensor_ids, detector.version
     threshold = detector.calibration.threshold
-    for index, sensor, time, status, score, raw, p_value, severity, episode, signals in columns:
-        origin, (start, *episode_values) = coordinates(records[index]), episode
+    for place, sensor, time, status, score, raw, p_value, severity, episode, signals in columns:
+        (index, row), (start, *episode_values) = place, episode
+        origin = coordinates(records[index])
         yield (
             index,
+            row,
             _DetectedEvent(
-                str(origin),
+                _row_id(origin, None if row == WHOLE_RECORD else row),
                 EVENT_SCHEMA_VERSION,
                 sensor_ids[sensor],
                 time,
@@ -164,6 +168,14 @@ def _detected_events(
         )
 
 
+def _rows_in_records(readings: Readings, rows: NDArray[np.int64]) -> list[int]:
+    """Return the index of each row in the array of its record, or WHOLE_RECORD."""
+    if readings.row_in_record is None:
+        return [WHOLE_RECORD] * len(rows)
+    row_in_record: list[int] = readings.row_in_record[rows].tolist()
+    return row_in_record
+
+
 def _episodes(
     detections: Detections, rows: NDArray[np.int64]
 ) -> Iterator[tuple[int, str, int, float]]:
@@ -179,16 +191,18 @@ def _episodes(
 
 def _closed_events(
     outcome: Outcome, detector: Detector, records: Sequence[Record]
-) -> Iterator[tuple[int, _EventValue]]:
-    """Yield an event for each closed episode, with the index of the record that closed it."""
+) -> Iterator[tuple[int, int, _EventValue]]:
+    """Yield the event of each closed episode: index of the record, row that closed it, event."""
     times_us = [(e.closed_time, e.start_time, e.last_time) for e in outcome.closed]
     time_texts = format_instants(np.asarray(times_us, dtype=np.int64).ravel())
     times = zip(time_texts[::3], time_texts[1::3], time_texts[2::3], strict=True)
     for episode, (time, start, last_time) in zip(outcome.closed, times, strict=True):
         origin = coordinates(records[episode.index])
         episode_id = _episode_id(origin, episode.start)
+        _, row = split_row_position(episode.position)
         yield (
             episode.index,
+            WHOLE_RECORD if row is None else row,
             _ClosedEvent(
                 f"{episode_id}-closed",
                 EVENT_SCHEMA_VERSION,
@@ -208,8 +222,17 @@ def _closed_events(
 
 
 def _episode_id(origin: Coordinates, start: int) -> str:
-    """Return the id of an episode: the event id of the episode's first anomalous row."""
-    return str(Coordinates(origin.topic, origin.partition, start))
+    """Return the id of an episode: the event id of the episode's first anomalous row.
+
+    `start`: the position of that row in the partition.
+    """
+    offset, row = split_row_position(start)
+    return _row_id(Coordinates(origin.topic, origin.partition, offset), row)
+
+
+def _row_id(origin: Coordinates, row: int | None) -> str:
+    """Return the event id of a row; `row`: its index in the array of its record, or None."""
+    return str(origin) if row is None else f"{origin}-{row}"
 
 
 # All events share these tuples. Creating these objects for each event doubled the time for the
@@ -234,8 +257,7 @@ def _headers(value: _EventValue, record: Record, detected_at_header: tuple[str, 
         detected_at_header,
     ]
     if isinstance(value, _ClosedEvent):
-        # The trace continues in the event of the anomalous row. Besides, the headers of
-        # a record may be read only once; see `headers_of`.
+        # The trace continues in the event of the anomalous row.
         return headers
     trace_parent = header_value(record, "traceparent")
     if trace_parent is not None and len(trace_parent) <= MAX_TRACE_BYTES:

@@ -115,8 +115,8 @@ def check(
 def _check_latest_records(settings: Settings, *, rows: int) -> None:
     from sensorwatch.commands.recent_records import recent_records
     from sensorwatch.common.kafka.records import received_at
-    from sensorwatch.common.rows.ignoring import kept_positions
-    from sensorwatch.common.rows.parsing import parse
+    from sensorwatch.common.kafka.source_values import sources_of_records
+    from sensorwatch.common.rows.records import parse_records
     from sensorwatch.common.rows.row_summary import summarize
     from sensorwatch.common.rows.schema import load_schema
     from sensorwatch.common.runtime.row_summary_output import print_row_summary
@@ -124,23 +124,25 @@ def _check_latest_records(settings: Settings, *, rows: int) -> None:
 
     row_schema = load_schema(schema_file(settings))
     topic = settings.topics.readings
-    all_records = recent_records(settings.kafka, topic, rows=rows)
-    kept = kept_positions([record.value() for record in all_records], row_schema)
-    records = [all_records[position] for position in kept]
-    readings, rejections = parse(
+    records = recent_records(settings.kafka, topic, rows=rows)
+    parsed = parse_records(
         [record.value() for record in records],
         row_schema,
         received=[received_at(record) for record in records],
+        sources=sources_of_records(records, row_schema),
     )
     report = RejectionReport()
-    report.add(len(records), rejections, location=lambda index: _record_position(records[index]))
+    report.add(
+        len(records) - len(parsed.absorbed),
+        parsed.rejections,
+        location=lambda index: _record_position(records[index]),
+    )
     print_line(f"latest records of {topic}, checked with {schema_file(settings)}:")
     for line in report.lines():
         print_line(line)
-    ignored_count = len(all_records) - len(records)
-    if ignored_count:
-        print_line(f"{ignored_count} more records are ignored by the schema")
-    print_row_summary(summarize(readings), row_schema)
+    if len(parsed.absorbed):
+        print_line(f"{len(parsed.absorbed)} more records are ignored by the schema")
+    print_row_summary(summarize(parsed.readings), row_schema)
     if report.rows and report.rejected == report.rows:
         raise CheckFailed(
             f"all of the latest {report.rows} records of {topic} would be rejected: see "

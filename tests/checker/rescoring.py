@@ -16,6 +16,7 @@ from sensorwatch.common.kafka.records import (
     coordinates,
     received_at,
 )
+from sensorwatch.common.kafka.source_values import sources_of_records
 from sensorwatch.common.ledger.account import Account, advance_account, open_account
 from sensorwatch.common.runtime.setting_choices import EmittedEvents
 from sensorwatch.common.scoring.detector import Detector
@@ -164,6 +165,7 @@ def _process_records(records: list[Record], detector: Detector, memory: Memory) 
         memory,
         positions=np.asarray([coordinates(record).offset for record in records], dtype=np.int64),
         received=receive_times,
+        sources=sources_of_records(records, detector.schema),
     )
 
 

@@ -40,6 +40,9 @@ class StoredRecord:
     def headers(self) -> Sequence[tuple[str, bytes | None]] | None:
         return self.stored_headers
 
+    def set_headers(self, headers: Sequence[tuple[str, bytes | None]] | None) -> None:
+        object.__setattr__(self, "stored_headers", headers)
+
     def timestamp(self) -> tuple[int, int]:
         return self.stored_timestamp
 
@@ -51,6 +54,8 @@ class UnreadableHeaders(StoredRecord):
     """A fake record whose header names are not UTF-8; confluent_kafka 2.x raises SystemError."""
 
     def headers(self) -> Sequence[tuple[str, bytes | None]] | None:
+        if self.stored_headers is not None:
+            return self.stored_headers
         raise SystemError("returned a result with an exception set") from _decode_error()
 
 

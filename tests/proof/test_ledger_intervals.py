@@ -57,6 +57,9 @@ class InputRecord:
     def headers(self) -> None:
         return None
 
+    def set_headers(self, headers: object) -> None:
+        raise AssertionError("the headers are readable")
+
     def timestamp(self) -> tuple[int, int]:
         return 0, -1
 

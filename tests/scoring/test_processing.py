@@ -217,16 +217,23 @@ def test_a_batch_of_absorbed_records_only_advances_the_position() -> None:
     assert (outcome.rows, memory.position, memory.clock) == (0, 3, 0)
 
 
-def outcome_of_rows(index: list[int], *, records: int) -> Outcome:
-    """Return the outcome of records that contain several rows; `index`: the record of each row."""
-    readings = replace(some_readings(len(index)), index=np.asarray(index, dtype=np.int64))
+def outcome_of_rows(index: list[int], row_in_record: list[int], *, records: int) -> Outcome:
+    """Return the outcome of records that contain several rows.
+
+    `index`, `row_in_record`: for each row, its record and its place in the record's array.
+    """
+    readings = replace(
+        some_readings(len(index)),
+        index=np.asarray(index, dtype=np.int64),
+        row_in_record=np.asarray(row_in_record, dtype=np.int64),
+    )
     return score_readings(
         readings, [], a_detector(), a_detector().empty_memory(), positions=np.arange(records)
     )
 
 
 def test_a_record_with_several_rows_has_one_outcome_that_depends_on_all_rows() -> None:
-    outcome = outcome_of_rows([0, 1, 1, 1, 2], records=3)
+    outcome = outcome_of_rows([0, 1, 1, 1, 2], [-1, 0, 1, 2, -1], records=3)
     detections = outcome.detections
     detections.is_anomaly[:] = [False, True, False, False, False]
     row_bits = detections.raw_score.view(np.uint64)

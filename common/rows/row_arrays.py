@@ -1,0 +1,152 @@
+"""Records that contain an array of rows: each element of the array becomes the fields of a row."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from types import MappingProxyType
+from typing import TypeVar, overload
+
+from sensorwatch.common.rows.paths import keys_of
+from sensorwatch.common.rows.rejection import Fault, Reason, make_fault, short_repr
+from sensorwatch.common.rows.values import ABSENT
+
+ARRAY_MARK = "[*]"
+MAX_ROWS_PER_RECORD = 10_000
+
+_T = TypeVar("_T")
+_Fields = Mapping[str, object]
+NO_FIELDS: _Fields = MappingProxyType({})
+
+
+class ElementFields(Mapping[str, object]):
+    """The fields of an array's element; a field that it lacks is looked up around the array.
+
+    Only the element's own fields are iterated, so that the cost of a record with many elements and
+    many other fields stays linear.
+    """
+
+    __slots__ = ("_outer", "_own")
+
+    def __init__(self, own: _Fields, outer: _Fields) -> None:
+        self._own, self._outer = own, outer
+
+    @overload
+    def get(self, name: str, /) -> object | None: ...
+    @overload
+    def get(self, name: str, default: _T, /) -> object | _T: ...
+    def get(self, name: str, default: object = None, /) -> object:
+        """Return the value of a field, or `default` if neither element nor record has it."""
+        value = self._own.get(name, ABSENT)
+        return self._outer.get(name, default) if value is ABSENT else value
+
+    def __getitem__(self, name: str) -> object:
+        value = self.get(name, ABSENT)
+        if value is ABSENT:
+            raise KeyError(name)
+        return value
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._own)
+
+    def __len__(self) -> int:
+        return len(self._own)
+
+
+def check_array_path(path: str) -> str:
+    """Return `path`, or raise ValueError if it is not the path of an array of rows."""
+    if path and not path.endswith(ARRAY_MARK):
+        raise ValueError(
+            f'found "{path}", wanted the path of an array, which ends with {ARRAY_MARK}, such as '
+            f'"values{ARRAY_MARK}"; "{ARRAY_MARK}" alone if the payload itself is an array'
+        )
+    return path
+
+
+def outer_array_name(path: str) -> str:
+    """Return the name of the field that contains the outermost array; empty if it is the payload.
+
+    >>> outer_array_name("d.values[*]"), outer_array_name("[*]")
+    ('d.values', '')
+    """
+    return ".".join(_keys_of_arrays(path)[0])
+
+
+def unpack_rows(
+    content: object,
+    path: str,
+    *,
+    max_rows: int = MAX_ROWS_PER_RECORD,
+    around: _Fields = NO_FIELDS,
+) -> list[_Fields | Fault] | Fault | None:
+    """Return the rows in the array at `path` of a decoded record, in order.
+
+    `content`: the fields of a record, or the elements of a payload that is an array. `around`: the
+    fields around the elements of such a payload. Returns None if the record has no such field: then
+    the record itself is the row. Returns a fault of the whole record if the field is no array, or
+    if there are more than `max_rows` rows. An element that is an array has the fields "0", "1" and
+    so on.
+
+    >>> record = {"pump": "p1", "values": [{"flow": 2}, {"flow": 3, "pump": "p2"}, 7]}
+    >>> first, second, third = unpack_rows(record, "values[*]")
+    >>> (first.get("pump"), first.get("flow")), (second.get("pump"), second.get("flow"))
+    (('p1', 2), ('p2', 3))
+    >>> third.detail
+    'found 7, wanted an object'
+    """
+    outermost_keys, *inner_arrays = _keys_of_arrays(path)
+    array = _find(content, outermost_keys)
+    if array is ABSENT:
+        return None
+    if not isinstance(array, list):
+        name = ".".join(outermost_keys)
+        return make_fault(Reason.WRONG_TYPE, name, f"found {short_repr(array)}, wanted an array")
+    outer = content if isinstance(content, Mapping) else around
+    rows: list[_Fields | Fault] = []
+    for row in _rows_in(array, inner_arrays, outer):
+        if len(rows) == max_rows:
+            detail = f"more than {max_rows} rows, which is the maximum for one record"
+            return make_fault(Reason.TOO_LARGE, ".".join(outermost_keys), detail)
+        rows.append(row)
+    return rows
+
+
+def _rows_in(
+    array: Sequence[object], inner_arrays: Sequence[tuple[str, ...]], outer: _Fields
+) -> Iterator[_Fields | Fault]:
+    for element in array:
+        if isinstance(element, Mapping):
+            own: _Fields = element
+        elif isinstance(element, list):
+            own = {str(position): value for position, value in enumerate(element)}
+        else:
+            yield make_fault(
+                Reason.NOT_OBJECT, "", f"found {short_repr(element)}, wanted an object"
+            )
+            continue
+        fields = ElementFields(own, outer)
+        if not inner_arrays:
+            yield fields
+            continue
+        keys, *arrays_inside = inner_arrays
+        inner_array = _find(element, keys)
+        if isinstance(inner_array, list):
+            yield from _rows_in(inner_array, arrays_inside, fields)
+        else:
+            found = "no field" if inner_array is ABSENT else short_repr(inner_array)
+            yield make_fault(Reason.WRONG_TYPE, ".".join(keys), f"found {found}, wanted an array")
+
+
+def _find(content: object, keys: Sequence[str]) -> object:
+    """Return the value at the keys, or ABSENT."""
+    for key in keys:
+        if not isinstance(content, Mapping):
+            return ABSENT
+        content = content.get(key, ABSENT)
+    # Without a key, the payload is the array; a payload that is an object is a row itself.
+    return ABSENT if not keys and isinstance(content, Mapping) else content
+
+
+@lru_cache(maxsize=64)
+def _keys_of_arrays(path: str) -> list[tuple[str, ...]]:
+    """Return the keys that lead to each array of a path, the outermost array first."""
+    parts = path.removesuffix(ARRAY_MARK).split(ARRAY_MARK)
+    return [keys_of(part.removeprefix(".")) if part.strip(".") else () for part in parts]

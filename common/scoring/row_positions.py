@@ -1,0 +1,42 @@
+"""The position of a row in its stream: the position of its record, and its place in the record.
+
+The position of a record is its offset. A row that is a whole record has the position of the record.
+A row in an array has a larger number, which contains the position of the record and the index of
+the row in the array. So one integer names a row in the memory, in episodes and in event ids.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sensorwatch.common.rows.readings import WHOLE_RECORD, Readings
+from sensorwatch.common.rows.row_arrays import MAX_ROWS_PER_RECORD
+
+_ROW_BITS = 14
+_ROW_IN_ARRAY = 1 << 62
+"""The bit of the positions of rows in arrays. No offset of a topic is as large."""
+assert MAX_ROWS_PER_RECORD <= 1 << _ROW_BITS
+
+
+def row_positions(record_positions: NDArray[np.int64], readings: Readings) -> NDArray[np.int64]:
+    """Return the position (n,) of each of n readings in their stream.
+
+    `record_positions`: shape (records,), the position of each record.
+    """
+    positions: NDArray[np.int64] = record_positions[readings.index]
+    if readings.row_in_record is None:
+        return positions
+    is_in_array = readings.row_in_record != WHOLE_RECORD
+    array_positions = (positions << _ROW_BITS) | readings.row_in_record | _ROW_IN_ARRAY
+    return np.where(is_in_array, array_positions, positions)
+
+
+def split_row_position(position: int) -> tuple[int, int | None]:
+    """Return the position of a row's record, and the row's index in the record's array or None.
+
+    >>> split_row_position(17)
+    (17, None)
+    """
+    if position < _ROW_IN_ARRAY:
+        return position, None
+    bits = position ^ _ROW_IN_ARRAY
+    return bits >> _ROW_BITS, bits & ((1 << _ROW_BITS) - 1)
