@@ -2,6 +2,7 @@ r"""Paths of fields: the keys that lead to a value in nested JSON, and the name 
 
 A dot in a path separates two keys. `\.` is a dot that belongs to a key, and `\\` is a backslash.
 A path with an unescaped dot is first looked up as one key, because field names often contain dots.
+A path that begins with `@` is one name with all of its dots, see `sources.py`.
 """
 
 import re
@@ -17,6 +18,8 @@ def keys_of(path: str) -> tuple[str, ...]:
     >>> keys_of("pump.oil"), keys_of(r"PM2\.5")
     (('pump', 'oil'), ('PM2.5',))
     """
+    if path.startswith("@"):
+        return (path,)
     if "\\" not in path:
         return tuple(path.split("."))
     return tuple(column_name(key) for key in _KEY.findall(path))

@@ -25,7 +25,6 @@ def _absorb_heartbeats(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let every caller of `process` absorb heartbeats."""
     for module in ("consumer.loop", "consumer.restoration"):
         monkeypatch.setattr(f"sensorwatch.{module}.process", process_with_heartbeats)
-    monkeypatch.setattr("tests.proof.consumer_group.process", process_with_heartbeats)
 
 
 def partition_records(partition: int = 0) -> list[StoredRecord]:

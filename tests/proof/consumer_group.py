@@ -3,23 +3,20 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from sensorwatch.common.errors import ModelRefused, StateRefused
 from sensorwatch.common.kafka.ledger_text import LEDGER_VERSION, Cause, LedgerRecord
-from sensorwatch.common.kafka.records import Partition, Record, coordinates, received_at
+from sensorwatch.common.kafka.records import Partition, Record, coordinates
 from sensorwatch.common.kafka.snapshot_text import Snapshot
 from sensorwatch.common.ledger.account import (
     Account,
     SnapshotRef,
-    advance_account,
     open_account,
     start_segment,
 )
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.memory import MAX_SENSORS, Memory
 from sensorwatch.common.scoring.memory_bytes import memory_to_bytes
-from sensorwatch.common.scoring.processing import process
+from sensorwatch.consumer.restoration import replay_records
 from sensorwatch.proof.ledger_intervals import Finding, LedgerInterval, split_ledger
 from sensorwatch.proof.replay_proof import ProofInputs, ReplayProof
 from tests.kafka.record_builders import StoredRecord
@@ -53,23 +50,9 @@ class LedgerGroup:
 
     def consume(self, records: Sequence[StoredRecord]) -> None:
         """Score records and add them to the account."""
-        detector = self.detectors[self.version]
-        offsets = np.asarray([record.stored_offset for record in records], dtype=np.int64)
-        outcome = process(
-            [record.value() for record in records],
-            detector,
-            self.memory,
-            positions=offsets,
-            received=[received_at(record) for record in records],
-        )
         self.input += records
-        self.account = advance_account(
-            self.account,
-            offsets=offsets,
-            kinds=outcome.kinds,
-            reasons=outcome.reasons,
-            score_bits=outcome.score_bits,
-            model_version=self.version,
+        self.account = replay_records(
+            self.account, records, self.detectors[self.version], self.memory
         )
 
     def write_snapshot(self) -> None:

@@ -1,0 +1,302 @@
+"""A record is one row, or has an array of rows, and some fields come from outside the payload."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sensorwatch.common.errors import SchemaError
+from sensorwatch.common.files.rows_of_file import read_batches, read_numbered_rows
+from sensorwatch.common.rows.absorption import ABSORBED_REASONS
+from sensorwatch.common.rows.batches import join_batches
+from sensorwatch.common.rows.parsing import parse
+from sensorwatch.common.rows.records import ParsedRecords, parse_records, parse_rows
+from sensorwatch.common.rows.schema import Schema, schema_from_plain
+from sensorwatch.common.rows.values import ABSENT
+
+TIME = "2025-01-01T00:00:0{}Z"
+
+
+def array_schema(path: str = "values[*]", **parts: Any) -> Schema:
+    plain = {
+        "rows": path,
+        "time": {"field": "at"},
+        "key": {"field": "pump"},
+        "signals": [{"name": "flow"}],
+    }
+    return schema_from_plain(plain | parts)
+
+
+def parsed(*records: object, schema: Schema | None = None, **options: Any) -> ParsedRecords:
+    payloads = [json.dumps(record).encode() for record in records]
+    return parse_records(payloads, schema or array_schema(), **options)
+
+
+def rows_of(records: ParsedRecords) -> list[tuple[int, int, str, float]]:
+    """Return record, row in the record, sensor and value of each reading."""
+    readings = records.readings
+    assert readings.row_in_record is not None
+    return [
+        (index, row, readings.sensor_ids[sensor], values[0])
+        for index, row, sensor, values in zip(
+            readings.index.tolist(),
+            readings.row_in_record.tolist(),
+            readings.sensor.tolist(),
+            readings.values.tolist(),
+            strict=True,
+        )
+    ]
+
+
+def elements(*flows: object) -> list[dict[str, object]]:
+    return [{"at": TIME.format(second), "flow": flow} for second, flow in enumerate(flows)]
+
+
+@pytest.mark.parametrize(
+    ("path", "record"),
+    [
+        ("values[*]", {"pump": "p1", "values": elements(1, 2)}),
+        ("d.values[*]", {"pump": "p1", "d": {"values": elements(1, 2)}}),
+        (r"d\.values[*]", {"pump": "p1", "d.values": elements(1, 2)}),
+        ("groups[*].values[*]", {"groups": [{"pump": "p1", "values": elements(1, 2)}]}),
+        (
+            "groups[*].values[*]",
+            {"pump": "p1", "groups": [{"values": elements(1)}, {"values": elements(1, 2)[1:]}]},
+        ),
+        ("[*]", [{"pump": "p1", **element} for element in elements(1, 2)]),
+        ("[*].values[*]", [{"pump": "p1", "values": elements(1, 2)}]),
+    ],
+)
+def test_the_rows_of_an_array_have_the_fields_around_them(path: str, record: object) -> None:
+    result = parsed(record, schema=array_schema(path))
+
+    assert rows_of(result) == [(0, 0, "p1", 1.0), (0, 1, "p1", 2.0)]
+    assert np.diff(result.readings.event_time).tolist() == [1_000_000]
+    assert (result.rejections, len(result.absorbed)) == ([], 0)
+
+
+def test_the_field_of_an_element_wins_over_the_same_field_around_it() -> None:
+    record = {"pump": "p1", "flow": 9, "values": [{"pump": "p2", **elements(1)[0]}, *elements(2)]}
+
+    assert rows_of(parsed(record)) == [(0, 0, "p2", 1.0), (0, 1, "p1", 2.0)]
+
+
+def test_a_record_without_the_array_is_one_row() -> None:
+    flat_row = {"pump": "p1", **elements(3)[0]}
+
+    assert rows_of(parsed(flat_row, {"pump": "p1", "values": elements(1)})) == [
+        (0, -1, "p1", 3.0),
+        (1, 0, "p1", 1.0),
+    ]
+
+
+def test_elements_that_are_arrays_have_numbered_fields() -> None:
+    schema = array_schema(time={"field": "0"}, signals=[{"name": "flow", "field": "1"}])
+    record = {"pump": "p1", "values": [[TIME.format(0), 1], [TIME.format(1), 2]]}
+
+    assert rows_of(parsed(record, schema=schema)) == [(0, 0, "p1", 1.0), (0, 1, "p1", 2.0)]
+
+
+def test_bad_elements_become_one_rejection_and_the_others_are_read() -> None:
+    values = [*elements(1, "x", 2), 7, {"at": TIME.format(4)}]
+
+    result = parsed({"pump": "p1", "values": elements(1)}, {"pump": "p1", "values": values})
+
+    assert rows_of(result) == [(0, 0, "p1", 1.0), (1, 0, "p1", 1.0), (1, 2, "p1", 2.0)]
+    (rejection,) = result.rejections
+    assert (rejection.index, rejection.rows) == (1, (1, 3, 4))
+    assert [(fault.reason, fault.field) for fault in rejection.faults] == [
+        ("wrong_type", "[1].flow"),
+        ("not_object", "[3]"),
+        ("missing_field", "[4].flow"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("record", "reason", "detail"),
+    [
+        ({"pump": "p1", "values": "none"}, "wrong_type", "found 'none', wanted an array"),
+        ({"pump": "p1", "values": None}, "wrong_type", "found None, wanted an array"),
+        ({"pump": "p1", "values": elements(*range(5))}, "too_large", "more than 4 rows"),
+        ([], "not_object", "found [], wanted an object"),
+    ],
+)
+def test_a_record_whose_rows_cannot_be_read_is_rejected_as_a_whole(
+    record: object, reason: str, detail: str
+) -> None:
+    result = parsed(record, schema=array_schema(max_rows_per_record=4))
+
+    (rejection,) = result.rejections
+    assert len(result.readings) == 0
+    assert (rejection.reason, rejection.rows) == (reason, ())
+    assert detail in rejection.detail
+
+
+def test_an_inner_array_that_is_missing_rejects_only_its_part() -> None:
+    record = {"pump": "p1", "groups": [{"values": elements(1)}, {"other": 1}, {"values": 2}]}
+
+    result = parsed(record, schema=array_schema("groups[*].values[*]"))
+
+    assert rows_of(result) == [(0, 0, "p1", 1.0)]
+    assert [fault.detail for fault in result.rejections[0].faults] == [
+        "found no field, wanted an array",
+        "found 2, wanted an array",
+    ]
+    assert result.rejections[0].rows == (1, 2)
+
+
+def test_a_record_with_an_empty_array_is_absorbed() -> None:
+    result = parsed({"pump": "p1", "values": []}, {"pump": "p1", "values": elements(1)})
+
+    assert rows_of(result) == [(1, 0, "p1", 1.0)]
+    assert [ABSORBED_REASONS[number - 1] for number in result.absorbed.reason] == ["no_rows"]
+
+
+def test_many_rows_with_many_columns_are_refused_before_they_need_memory() -> None:
+    schema = array_schema(signals=[{"name": f"s{number}"} for number in range(1_000)])
+
+    (rejection,) = parsed({"pump": "p1", "values": [{}] * 1_001}, schema=schema).rejections
+
+    assert rejection.detail == "more than 1000 rows, which is the maximum for one record"
+
+
+def test_a_rejection_has_a_limited_number_of_faults() -> None:
+    (rejection,) = parsed({"values": [{}] * 9_000}).rejections
+
+    assert (len(rejection.faults), len(rejection.rows)) == (100, 9_000)
+
+
+def test_ignored_records_and_tombstones_are_absorbed() -> None:
+    schema = array_schema(ignore={"type": "heartbeat"}, tombstones="ignore")
+    payloads = [b'{"type": "heartbeat", "values": [{}]}', None, b"{"]
+
+    result = parse_records(payloads, schema)
+
+    assert result.absorbed.index.tolist() == [0, 1]
+    assert [rejection.index for rejection in result.rejections] == [2]
+
+
+def test_rows_are_checked_against_the_receive_time_of_their_record() -> None:
+    schema = array_schema(time={"field": "at", "max_future_seconds": 0})
+    record = {"pump": "p1", "values": elements(1, 2)}
+    first_second = 1_735_689_600_000_000
+
+    result = parsed(
+        record, record, schema=schema, received=np.asarray([first_second, first_second + 10**6])
+    )
+
+    assert [row[:2] for row in rows_of(result)] == [(0, 0), (1, 0), (1, 1)]
+    assert (result.rejections[0].index, result.rejections[0].rows) == (0, (1,))
+
+
+flows = st.lists(st.integers(0, 9) | st.just("bad"), max_size=4)
+
+
+@given(st.lists(flows, min_size=1, max_size=6))
+def test_rows_in_arrays_equal_the_same_rows_as_records(batches: list[list[object]]) -> None:
+    records = [{"pump": f"p{len(batch)}", "values": elements(*batch)} for batch in batches]
+    flat = [{"pump": f"p{len(batch)}", **row} for batch in batches for row in elements(*batch)]
+    payloads = [json.dumps(record).encode() for record in records]
+
+    readings, rejections = parse_rows(payloads, array_schema())
+    expected, expected_rejections = parse(
+        [json.dumps(row).encode() for row in flat], array_schema(rows="")
+    )
+
+    assert readings.index.tolist() == expected.index.tolist()
+    assert readings.values.tolist() == expected.values.tolist()
+    assert [readings.sensor_ids[number] for number in readings.sensor] == [
+        expected.sensor_ids[number] for number in expected.sensor
+    ]
+    assert rejections == expected_rejections
+
+
+def test_the_same_schema_reads_arrays_in_json_files(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    lines = [{"pump": "p1", "values": elements(1, 2)}, {"pump": "p2", **elements(3)[0]}]
+    path.write_text("\n".join(map(json.dumps, lines)))
+
+    readings, rejections = join_batches(read_batches(path, array_schema()), array_schema())
+
+    assert (readings.index.tolist(), rejections) == ([0, 1, 2], [])
+    assert readings.values[:, 0].tolist() == [1, 2, 3]
+    assert [number for number, _ in read_numbered_rows(path, array_schema())] == [1, 1, 2]
+
+
+def test_rows_without_an_array_are_read_from_csv(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text(f"at,pump,flow\n{TIME.format(0)},p1,1.5\n")
+
+    readings, _ = join_batches(read_batches(path, array_schema()), array_schema())
+
+    assert readings.values.tolist() == [[1.5]]
+
+
+@pytest.mark.parametrize("path", ["values", "values[0]", "values[*].x"])
+def test_a_path_that_names_no_array_is_refused(path: str) -> None:
+    with pytest.raises(SchemaError, match=r"wanted the path of an array, which ends with \[\*\]"):
+        array_schema(path)
+
+
+def source_schema(**parts: Any) -> Schema:
+    return array_schema(
+        time={"field": "@timestamp", "format": "epoch_ms"}, key={"field": "@key"}, **parts
+    )
+
+
+def test_fields_from_outside_the_payload_win_over_fields_of_the_payload() -> None:
+    records = [{"values": [{"flow": 1}, {"flow": 2}]}, {"flow": 3, "@key": "forged"}]
+    sources = [
+        {"@key": "p1", "@timestamp": 1_735_689_600_000},
+        {"@key": ABSENT, "@timestamp": 1_735_689_600_000},
+    ]
+
+    result = parsed(*records, schema=source_schema(), sources=sources)
+
+    assert rows_of(result) == [(0, 0, "p1", 1.0), (0, 1, "p1", 2.0)]
+    assert [fault.reason for fault in result.rejections[0].faults] == ["missing_field"]
+
+
+def test_a_payload_that_is_an_array_has_the_sources_around_it() -> None:
+    sources = [{"@key": "p1", "@timestamp": 1_735_689_600_000}]
+
+    result = parsed([{"flow": 1}], schema=source_schema(rows="[*]"), sources=sources)
+
+    assert rows_of(result) == [(0, 0, "p1", 1.0)]
+
+
+def test_records_can_be_ignored_by_a_header() -> None:
+    schema = source_schema(ignore={"@header.kind": "heartbeat"})
+    sources = [
+        {"@key": "p1", "@timestamp": 1_735_689_600_000, "@header.kind": kind}
+        for kind in ("heartbeat", "row", ABSENT)
+    ]
+
+    result = parsed(*[{"flow": 1}] * 3, schema=schema, sources=sources)
+
+    assert result.absorbed.index.tolist() == [0]
+    assert [row[0] for row in rows_of(result)] == [1, 2]
+
+
+def test_a_file_has_sources_as_columns(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("@timestamp,@key,flow\n1735689600000,p1,1.5\n")
+
+    readings, rejections = join_batches(read_batches(path, source_schema()), source_schema())
+
+    assert (readings.sensor_ids, rejections) == (("p1",), [])
+
+
+@pytest.mark.parametrize("name", ["@", "@keys", "@header.", "@topic.x", "@offset"])
+def test_an_unknown_source_is_refused(name: str) -> None:
+    with pytest.raises(SchemaError, match="wanted @key, @timestamp"):
+        array_schema(key={"field": name})
+
+
+def test_the_record_timestamp_needs_its_format() -> None:
+    with pytest.raises(SchemaError, match='"@timestamp" needs format = "epoch_ms"'):
+        array_schema(time={"field": "@timestamp"})
