@@ -19,8 +19,8 @@ test: .venv/.dev  ## run the tests; each part says first how long it takes and w
 	@$(BIN)/sensorwatch warmup
 	@echo "part 1 of 2: the tests without a real Kafka, on all cores"
 	@$(BIN)/python -m pytest --numprocesses auto --cov --cov-report xml -m "not broker"
-	@echo "part 2 of 2: the tests on a real Kafka, one after the other"
-	@$(BIN)/python -m pytest -m "broker and not long"
+	@echo "part 2 of 2: the tests on a real Kafka, in two processes with a Kafka each"
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "broker and not long"
 
 test-long: .venv/.dev  ## run the tests on a real Kafka that take minutes each (three brokers)
 	@$(BIN)/python -m pytest -m long

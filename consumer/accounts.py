@@ -13,9 +13,9 @@ from sensorwatch.common.kafka.retrying import RetryPolicy
 from sensorwatch.common.kafka.snapshot_text import raise_state_refused
 from sensorwatch.common.kafka.topic_reader import ask_leader
 from sensorwatch.common.ledger.account import Account, open_account, resize_window
+from sensorwatch.common.rows.limits import MAX_SENSORS
 from sensorwatch.common.runtime.logs import logger
 from sensorwatch.common.runtime.setting_choices import StartPosition
-from sensorwatch.common.scoring.memory import MAX_SENSORS
 
 CALL_TIMEOUT_SECONDS = 5.0
 """Timeout of one request to the broker."""

@@ -30,6 +30,7 @@ COMPARED_ACCOUNT_FIELDS = (
     "anomalies",
     "dead_letters",
     "absorbed",
+    "joined",
     "rows",
 )
 """Fields of the account that a replay must reproduce even if the fingerprint has changed."""

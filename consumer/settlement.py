@@ -16,7 +16,7 @@ from sensorwatch.common.ledger.account import (
     counted_rejections,
     start_segment,
 )
-from sensorwatch.common.scoring.memory import MAX_SENSORS
+from sensorwatch.common.rows.limits import MAX_SENSORS
 from sensorwatch.common.scoring.memory_bytes import memory_to_bytes
 from sensorwatch.common.scoring.processing import Outcome
 from sensorwatch.consumer.memories import Memories
@@ -58,8 +58,8 @@ class Settlement:
     ledger_entries: list[LedgerEntry] = field(default_factory=list)
     """Each entry except those with Cause.OPENED is committed with a snapshot of its partition."""
     rejection_masks: dict[Partition, NDArray[np.bool_]] = field(default_factory=dict)
-    """By partition: an array of shape (judged records,), without the absorbed records. True for
-    each rejection that counts for the breaker."""
+    """By partition: an array of shape (judged records,), see `Account.judged`. True for each
+    rejection that counts for the breaker."""
 
 
 def settle_batch(
@@ -78,16 +78,16 @@ def settle_batch(
     accounts: dict[Partition, Account] = {}
     rejection_masks: dict[Partition, NDArray[np.bool_]] = {}
     for partition_batch, outcome in outcomes:
-        partition, kinds = partition_batch.partition, outcome.kinds
+        partition, kinds, reasons = partition_batch.partition, outcome.kinds, outcome.reasons
         accepted_until = accept_rejections_until.get(partition, 0)
         rejection_masks[partition] = counted_rejections(
-            partition_batch.offsets, kinds, accepted_until
+            partition_batch.offsets, kinds, reasons, accepted_until
         )
         accounts[partition] = advance_account(
             current_accounts[partition],
             offsets=partition_batch.offsets,
             kinds=kinds,
-            reasons=outcome.reasons,
+            reasons=reasons,
             score_bits=outcome.score_bits,
             model_version=model_version,
             rows=outcome.rows,

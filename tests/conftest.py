@@ -56,18 +56,14 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         announcement.remember_duration(config, time.monotonic() - config.stash[_start_key])
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give all tests on a real Kafka to one worker of xdist; measure coverage only in quick tests.
+    """Measure coverage only in quick tests.
 
-    xdist runs the tests of one group in one worker, one after the other, so two tests never use the
-    shared broker at the same time. Measuring the coverage of slow tests and of tests with many
-    generated examples would nearly double their time and add only few covered lines.
+    Measuring the coverage of slow tests and of tests with many generated examples would nearly
+    double their time and add only few covered lines.
     """
     for item in items:
         needs_kafka = item.get_closest_marker("broker") is not None
-        if needs_kafka:
-            item.add_marker(pytest.mark.xdist_group("broker"))
         if needs_kafka or item.get_closest_marker("slow") is not None or _is_generated(item):
             item.add_marker(pytest.mark.no_cover)
 

@@ -35,15 +35,6 @@ def names_with_marker(collected_tests: list[pytest.Item], marker: str) -> list[s
     return [item.name for item in collected_tests if item.get_closest_marker(marker) is not None]
 
 
-def test_one_worker_runs_all_tests_on_a_real_kafka(collected_tests: list[pytest.Item]) -> None:
-    xdist_groups = [
-        mark.args for item in collected_tests for mark in item.iter_markers("xdist_group")
-    ]
-
-    assert names_with_marker(collected_tests, "xdist_group") == ["test_on_kafka"]
-    assert xdist_groups == [("broker",)]
-
-
 def test_coverage_is_measured_in_quick_tests_only(collected_tests: list[pytest.Item]) -> None:
     assert names_with_marker(collected_tests, "no_cover") == [
         "test_on_kafka",

@@ -1,8 +1,10 @@
 """Reads the rows of a data file; the first bytes of the file show its form."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 
+from sensorwatch.common.errors import DataError
 from sensorwatch.common.files.arrow_file import read_arrow
 from sensorwatch.common.files.csv_file import read_csv, read_csv_batches
 from sensorwatch.common.files.csv_layout import NumberedRow
@@ -10,12 +12,13 @@ from sensorwatch.common.files.json_file import read_json_batches, read_payloads
 from sensorwatch.common.files.opening import ARROW_FORMS, file_form, open_data
 from sensorwatch.common.files.time_rules import FileTimeRules
 from sensorwatch.common.files.utf8_stream import utf8_stream
-from sensorwatch.common.rows.batches import Batch, collect_batches
+from sensorwatch.common.rows.batches import BATCH_ROWS, Batch, collect_batches
 from sensorwatch.common.rows.ignoring import is_ignored
-from sensorwatch.common.rows.records import rows_of_record
+from sensorwatch.common.rows.long_form import join_values
 from sensorwatch.common.rows.rejection import Fault
 from sensorwatch.common.rows.schema import Schema
-from sensorwatch.common.rows.strict_parsing import Fields, decode_any
+from sensorwatch.common.rows.strict_parsing import Fields, collect_rows, decode_any
+from sensorwatch.common.rows.unpacking import rows_of_record
 
 _SAMPLE_BYTES = 1 << 16
 
@@ -37,13 +40,47 @@ def read_rows(path: Path, schema: Schema) -> Iterator[Fields | Fault]:
 def read_numbered_rows(path: Path, schema: Schema) -> Iterator[NumberedRow]:
     """Yield the rows of `read_rows` with the number of their line or element, counted from 1."""
     if file_form(path) in ARROW_FORMS:
-        yield from _numbered_rows(enumerate(read_arrow(path, schema), start=1), schema)
+        table = _table_form(path, schema, read_arrow)
+        yield from _numbered_rows(enumerate(read_arrow(path, table), start=1), schema)
     elif _is_json(path, schema):
         payloads = read_payloads(path, schema)
         contents = ((number, decode_any(payload)) for number, payload in payloads)
         yield from _numbered_rows(contents, schema)
     else:
-        yield from read_csv(path, schema)
+        yield from read_csv(path, _table_form(path, schema, read_csv))
+
+
+def read_numbered_batches(path: Path, schema: Schema) -> Iterator[tuple[list[int], Batch]]:
+    """Yield the rows of a file as batches, with the number of the line or element of each index.
+
+    A row in long form has the number of its first value. Raises the same errors as `read_rows`.
+    """
+    rows = read_numbered_rows(path, schema)
+    if schema.long_form:
+        yield join_values(rows, schema)
+        return
+    while chunk := list(islice(rows, BATCH_ROWS)):
+        yield [number for number, _ in chunk], collect_rows([row for _, row in chunk], schema)
+
+
+def _table_form(
+    path: Path, schema: Schema, read: Callable[[Path, Schema], Iterable[object]]
+) -> Schema:
+    """Return the schema of a table's columns: in long form, or one column per quantity.
+
+    Raises the DataError of the long form if a table has the columns of neither form.
+    """
+    if schema.table_form is schema:
+        return schema
+    try:
+        next(iter(read(path, schema.table_form)), None)
+    except DataError as error:
+        try:
+            next(iter(read(path, schema)), None)
+        except DataError:
+            raise error from None
+        return schema
+    return schema.table_form
 
 
 def _numbered_rows(contents: Iterable[tuple[int, object]], schema: Schema) -> Iterator[NumberedRow]:
@@ -66,6 +103,8 @@ def read_batches(path: Path, schema: Schema, *, as_of: int | None = None) -> Ite
 
 
 def _read_form(path: Path, schema: Schema) -> Iterator[Batch]:
+    if schema.long_form:
+        return (batch for _, batch in read_numbered_batches(path, schema))
     if file_form(path) in ARROW_FORMS:
         return collect_batches(read_rows(path, schema), schema)
     read_text_batches = read_json_batches if _is_json(path, schema) else read_csv_batches

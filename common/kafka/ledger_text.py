@@ -136,7 +136,7 @@ def _is_valid(account: Account) -> bool:
     counts = (account.consumed, account.first_offset, account.segment, *account.window_rejected)
     return (
         account.max_sensors >= 1
-        and 0 <= account.absorbed <= account.consumed
+        and 0 <= account.joined <= account.absorbed <= account.consumed
         and min(*counts, account.rows, snapshot.offset, snapshot.next_offset) >= 0
         and account.window_bucket_rows >= 1
         and 1 <= len(account.window_rejected) <= WINDOW_BUCKETS

@@ -6,13 +6,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorwatch.common.kernels import kernel
-from sensorwatch.common.scoring.memory import MAX_SENSORS
+from sensorwatch.common.rows.absorption import ABSORBED_REASONS, AbsorbedReason
+from sensorwatch.common.rows.limits import MAX_SENSORS
 from sensorwatch.common.scoring.processing import OutcomeKind
 
 WINDOW_BUCKETS = 10
 """Number of buckets of consecutive records in the breaker's window."""
 DIGEST_SEED = 0x9E3779B97F4A7C15
 """Digest of a segment without records."""
+
+_JOINED = ABSORBED_REASONS.index(AbsorbedReason.JOINED) + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,8 @@ class Account:
     dead_letters: int = 0
     absorbed: int = 0
     """Number of consumed records that are neither rows nor dead letters, such as heartbeats."""
+    joined: int = 0
+    """Number of absorbed records whose values were joined to a row; part of `absorbed`."""
     rows: int = 0
     """Number of scored rows. Not a count of records: a record may contain several rows."""
     window_bucket_rows: int = 1_000
@@ -70,21 +75,22 @@ class Account:
     @property
     def adds_up(self) -> bool:
         """Whether `consumed` is the sum of the counts of all outcomes."""
-        return self.consumed == self.judged + self.absorbed and (
-            self.judged == self.normal + self.anomalies + self.dead_letters
-        )
+        return self.consumed == self.normal + self.anomalies + self.dead_letters + self.absorbed
 
     @property
     def judged(self) -> int:
-        """Number of records that were accepted or rejected, which is all but the absorbed ones."""
-        return self.consumed - self.absorbed
+        """Number of records that were accepted or rejected.
+
+        These are all but the absorbed ones, of which only the joined ones were accepted.
+        """
+        return self.consumed - self.absorbed + self.joined
 
     @property
     def oldest_bucket(self) -> int:
         """Number of the first bucket in the breaker's window.
 
         Bucket k contains the judged records with the numbers k * window_bucket_rows to
-        (k + 1) * window_bucket_rows - 1. Absorbed records are in no bucket, so that many heartbeats
+        (k + 1) * window_bucket_rows - 1. Ignored records are in no bucket, so that many heartbeats
         cannot hide a large share of rejections.
         """
         newest_bucket = max(self.judged - 1, 0) // self.window_bucket_rows
@@ -187,7 +193,7 @@ def advance_account(
         )
     kind_counts = np.bincount(kinds, minlength=1 + max(OutcomeKind))
     normal, anomalies = kind_counts[[OutcomeKind.NORMAL, OutcomeKind.ANOMALY]].tolist()
-    rejected = counted_rejections(offsets, kinds, accept_rejections_until)
+    rejected = counted_rejections(offsets, kinds, reasons, accept_rejections_until)
     return replace(
         account,
         next_offset=int(offsets[-1]) + 1,
@@ -196,6 +202,7 @@ def advance_account(
         anomalies=account.anomalies + anomalies,
         dead_letters=account.dead_letters + int(kind_counts[OutcomeKind.DEAD_LETTER]),
         absorbed=account.absorbed + int(kind_counts[OutcomeKind.ABSORBED]),
+        joined=account.joined + int(np.count_nonzero(_is_joined(kinds, reasons))),
         rows=account.rows + (normal + anomalies if rows is None else rows),
         window_rejected=_window_counts(account, rejected),
         model_version=model_version,
@@ -204,16 +211,24 @@ def advance_account(
 
 
 def counted_rejections(
-    offsets: NDArray[np.int64], kinds: NDArray[np.uint8], accept_rejections_until: int
+    offsets: NDArray[np.int64],
+    kinds: NDArray[np.uint8],
+    reasons: NDArray[np.uint8],
+    accept_rejections_until: int,
 ) -> NDArray[np.bool_]:
     """Return whether each judged record counts as a rejection in the breaker's window.
 
-    `offsets`, `kinds`: shape (n,). The result has shape (judged records,), without the absorbed
-    records.
+    `offsets`, `kinds`, `reasons`: shape (n,). The result has shape (judged records,).
     """
     rejected = (kinds == OutcomeKind.DEAD_LETTER) & (offsets >= accept_rejections_until)
-    judged_rejected: NDArray[np.bool_] = rejected[kinds != OutcomeKind.ABSORBED]
+    is_judged = (kinds != OutcomeKind.ABSORBED) | _is_joined(kinds, reasons)
+    judged_rejected: NDArray[np.bool_] = rejected[is_judged]
     return judged_rejected
+
+
+def _is_joined(kinds: NDArray[np.uint8], reasons: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    is_joined: NDArray[np.bool_] = (kinds == OutcomeKind.ABSORBED) & (reasons == _JOINED)
+    return is_joined
 
 
 def _bucket_rows(window_rows: int) -> int:

@@ -17,7 +17,14 @@ from sensorwatch.common.rows.paths import column_name, keys_of, parent_names
 from sensorwatch.common.rows.readings import DEFAULT_SENSOR
 from sensorwatch.common.rows.rejection import MAX_FAULTS, Fault, Reason, make_fault, short_repr
 from sensorwatch.common.rows.schema import Schema, UnknownFields
-from sensorwatch.common.rows.values import ABSENT, MISSING, NO_OBJECT, ColumnReader, absent_fault
+from sensorwatch.common.rows.values import (
+    ABSENT,
+    MISSING,
+    NO_OBJECT,
+    ColumnReader,
+    absent_fault,
+    float_of_int,
+)
 
 _WHOLE_NUMBER = re.compile(r"(-?\d+)\.0+", re.ASCII)
 
@@ -43,7 +50,7 @@ The second argument is the receive time in microseconds UTC, or None if it is un
 
 def field_reader(schema: Schema) -> FieldReader:
     """Return the function that validates the fields of one record against the schema."""
-    read_time = _make_time_reader(schema)
+    read_time = make_time_reader(schema)
     read_key = key_reader(schema)
     columns = [
         (make_lookup(column.path), ColumnReader(column), *column.bounds)
@@ -62,7 +69,7 @@ def field_reader(schema: Schema) -> FieldReader:
             value = lookup(record)
             # The most common case comes first: a finite number within the bounds.
             if type(value) is int:
-                value = _to_float(value)
+                value = float_of_int(value)
             if (
                 type(value) is float
                 and low <= value <= high
@@ -111,9 +118,13 @@ def make_lookup(path: str) -> Lookup:
     return look_up_nested if inner_keys else look_up_plain
 
 
-def _make_time_reader(
+def make_time_reader(
     schema: Schema,
 ) -> Callable[[Mapping[str, object], int | None, list[Fault]], int]:
+    """Return a function that returns a record's event time, or appends a fault and returns 0.
+
+    The second argument is the receive time in microseconds UTC, or None if it is unknown.
+    """
     time_field = schema.time
     fields = [(path, make_lookup(path)) for path in time_field.fields]
     to_microseconds = time_reader(time_field)
@@ -216,10 +227,3 @@ def _make_unknown_field_check(
                 )
 
     return add_unknown_fields
-
-
-def _to_float(value: int) -> float:
-    try:
-        return float(value)
-    except OverflowError:
-        return float("inf") if value > 0 else float("-inf")

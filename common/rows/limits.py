@@ -10,3 +10,5 @@ LATEST_TIME = 253_402_300_799_999_999
 """Largest valid time: 9999-12-31T23:59:59.999999Z, in microseconds since 1970-01-01."""
 NO_TIME = -(2**63)
 """The value that marks a missing time in an array of times."""
+MAX_SENSORS = 100_000
+"""Largest number of sensors in a memory, by default."""

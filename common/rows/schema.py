@@ -22,6 +22,7 @@ from sensorwatch.common.rows.csv_format import CsvFormat
 from sensorwatch.common.rows.field_declarations import (
     ColumnDefaults,
     KeyField,
+    LongForm,
     NumericColumn,
     TimeField,
 )
@@ -104,6 +105,8 @@ class Schema(SchemaModel):
     rows: Annotated[str, AfterValidator(check_array_path)] = ""
     """The path of the array that contains the rows of a record. Empty: a record is one row."""
     max_rows_per_record: Annotated[int, Field(ge=1, le=MAX_ROWS_PER_RECORD)] = MAX_ROWS_PER_RECORD
+    long_form: LongForm | None = None
+    """If set, a record, or an element of its array, has the value of one quantity."""
     time: TimeField = TimeField()
     key: KeyField | None = None
     defaults: Annotated[ColumnDefaults, Field(exclude=True)] = ColumnDefaults()
@@ -192,7 +195,36 @@ class Schema(SchemaModel):
     def known_paths(self) -> list[str]:
         """The paths of a row's fields, of the fields of `ignore`, and of the array of rows."""
         array_names = [name] if (name := outer_array_name(self.rows)) else []
-        return [*self.paths, *(path for path, _ in self.ignore), *array_names]
+        long_form = self.long_form
+        long_form_paths = [long_form.name, long_form.value] if long_form else []
+        return [*self.paths, *(path for path, _ in self.ignore), *array_names, *long_form_paths]
+
+    @cached_property
+    def table_form(self) -> "Schema":
+        """The schema of the columns of a table; in long form, the names are part of the key."""
+        if self.long_form is None:
+            return self
+        key_fields = self.key.fields if self.key else ()
+        value = NumericColumn(name="value", field=self.long_form.value)
+        return self.model_copy(
+            update={
+                "long_form": None,
+                "key": KeyField.model_validate({"field": (*key_fields, self.long_form.name)}),
+                "signals": (value,),
+                "context": (),
+                "unknown_fields": UnknownFields.IGNORE,
+            }
+        )
+
+    @property
+    def bucket_us(self) -> int:
+        """The length of the buckets of long form in microseconds; 0 without buckets."""
+        return self.long_form.bucket_us if self.long_form else 0
+
+    @property
+    def grace_us(self) -> int:
+        """The time that a row in long form waits after the end of its bucket, in microseconds."""
+        return self.long_form.grace_us if self.long_form else 0
 
     @property
     def ignores_tombstones(self) -> bool:
@@ -278,6 +310,7 @@ _KNOWN_KEYS = [
     *Schema.toml_keys(),
     *(f"time.{name}" for name in TimeField.toml_keys()),
     *(f"key.{name}" for name in KeyField.toml_keys()),
+    *(f"long_form.{name}" for name in LongForm.toml_keys()),
     *(f"defaults.{name}" for name in ColumnDefaults.toml_keys()),
     *(f"signals.0.{name}" for name in NumericColumn.toml_keys()),
     *(f"context.0.{name}" for name in NumericColumn.toml_keys()),

@@ -61,7 +61,7 @@ def collect_rows(
     `records`: the fields of each record, or the fault that decoding found. `received`: see
     `parse_strictly`.
     """
-    validate_record, times = _cached_field_reader(schema), _times_as_list(received)
+    validate_record, times = _cached_field_reader(schema), times_as_list(received)
     valid_positions: list[int] = []
     rows: list[Row] = []
     rejections: list[Rejection] = []
@@ -75,15 +75,19 @@ def collect_rows(
             rows.append(row)
         else:
             rejections.append(Rejection(position, row))
-    readings = build_readings(
-        index=valid_positions,
+    return readings_of_rows(valid_positions, rows, schema), rejections
+
+
+def readings_of_rows(index: Sequence[int], rows: Sequence[Row], schema: Schema) -> Readings:
+    """Return valid rows as readings; `index`: the position of each row's record."""
+    return build_readings(
+        index=index,
         event_time=[row.event_time for row in rows],
         sensor_ids=[row.sensor_id for row in rows],
         values=[row.values for row in rows],
         signals=len(schema.signals),
         contexts=len(schema.context),
     )
-    return readings, rejections
 
 
 def decode(payload: bytes | None) -> Fields | Fault:
@@ -191,7 +195,8 @@ def _nested_too_deep(payload: bytes) -> bool:
     return int(levels.cumsum(dtype=np.int64).max(initial=0)) > MAX_NESTING
 
 
-def _times_as_list(received: Times | None) -> Sequence[int | None] | None:
+def times_as_list(received: Times | None) -> Sequence[int | None] | None:
+    """Return times as a sequence with None for a missing time."""
     if not isinstance(received, np.ndarray):
         return received
     return [None if time == NO_TIME else time for time in received.tolist()]

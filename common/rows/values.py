@@ -82,6 +82,8 @@ class ColumnReader:
             return self._number_of_word.get("true" if value else "false", _INVALID)
         if isinstance(value, float):
             return value
+        if isinstance(value, int):
+            return float_of_int(value)
         return self._read_text(value) if isinstance(value, str) else _INVALID
 
     def _read_text(self, text: str) -> float | _Marker:
@@ -124,6 +126,14 @@ def number_of_text(text: str) -> float | None:
         return None
     # float() also accepts 1_000 and digits of other scripts, which are not numbers here.
     return None if "_" in text or not text.isascii() else number
+
+
+def float_of_int(value: int) -> float:
+    """Return the nearest float, or an infinite one if the integer is too large."""
+    try:
+        return float(value)
+    except OverflowError:
+        return float("inf") if value > 0 else float("-inf")
 
 
 def absent_fault(value: object, field: str) -> Fault:

@@ -19,6 +19,7 @@ from sensorwatch.common.model.levels import Levels, levels_from_arrays
 from sensorwatch.common.model.plan import FeaturePlan
 from sensorwatch.common.model.stored_arrays import stored_array
 from sensorwatch.common.row_executor import RowExecutor, run_serially
+from sensorwatch.common.rows.limits import MAX_SENSORS
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.schema import Schema
 from sensorwatch.common.scoring.decide import RowDecisions, decide
@@ -30,7 +31,7 @@ from sensorwatch.common.scoring.detections import (
 )
 from sensorwatch.common.scoring.episodes import track_episodes
 from sensorwatch.common.scoring.features import compute_features
-from sensorwatch.common.scoring.memory import MAX_SENSORS, Memory
+from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.common.scoring.memory_layout import Layout
 from sensorwatch.common.scoring.recall import RecalledRows, recall
 from sensorwatch.common.scoring.residuals import Residuals, compute_residuals

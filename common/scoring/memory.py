@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorwatch.common.model.levels import Levels
+from sensorwatch.common.rows.limits import MAX_SENSORS
+from sensorwatch.common.rows.open_rows import OpenRows
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.scoring.memory_adoption import adopt_tables
 from sensorwatch.common.scoring.memory_layout import IntColumn, Layout, initial_values
 
-MAX_SENSORS = 100_000
-"""Largest number of sensors in a memory, by default."""
 KNOWN_SENSOR = -1
 """Value in `SlotAssignment.new_sensor_level` for a sensor that was in the memory already."""
 _FIRST_CAPACITY = 16
@@ -35,12 +35,13 @@ class SlotAssignment:
 
 @dataclass(frozen=True, slots=True)
 class _Checkpoint:
-    """The counters that `Memory.undo` restores."""
+    """The counters and open rows that `Memory.undo` restores."""
 
     sensors: int
     clock: int
     position: int
     evicted: int
+    open_rows: OpenRows
 
 
 class Memory:
@@ -66,6 +67,11 @@ class Memory:
         """Stream position of the next record: the newest position plus 1."""
         self.evicted = 0
         """Number of sensors evicted so far."""
+        self.open_rows = OpenRows()
+        """Rows in long form that wait for more of their values.
+
+        A model whose schema has no buckets leaves them open.
+        """
         self._checkpoint: _Checkpoint | None = None
         self._journal: list[Undoable] = []
 
@@ -76,7 +82,9 @@ class Memory:
 
     def begin(self) -> None:
         """Mark the current state of the memory, which `undo` restores."""
-        self._checkpoint = _Checkpoint(self.sensors, self.clock, self.position, self.evicted)
+        self._checkpoint = _Checkpoint(
+            self.sensors, self.clock, self.position, self.evicted, self.open_rows.copy()
+        )
         self._journal.clear()
 
     def undo(self) -> None:
@@ -91,6 +99,7 @@ class Memory:
         del self.names[self._checkpoint.sensors :]
         self.clock, self.position = self._checkpoint.clock, self._checkpoint.position
         self.evicted = self._checkpoint.evicted
+        self.open_rows = self._checkpoint.open_rows.copy()
 
     def assign_slots(
         self, readings: Readings, level_by_sensor: dict[str, int]

@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorwatch.common.errors import MemoryRefused
-from sensorwatch.common.scoring.memory import MAX_SENSORS, Memory, ModelForMemory
+from sensorwatch.common.rows.limits import MAX_SENSORS, NO_TIME
+from sensorwatch.common.rows.open_rows import OpenRow, OpenRows
+from sensorwatch.common.scoring.memory import Memory, ModelForMemory
 from sensorwatch.common.scoring.memory_layout import Layout, initial_values
 
 BYTE_FORMAT = 2
@@ -18,7 +20,7 @@ A new column of the memory does not change the format, because the bytes name th
 """
 
 
-class _Header(msgspec.Struct, frozen=True):
+class _Header(msgspec.Struct, frozen=True, omit_defaults=True):
     format: int
     layout: Layout
     clock: int
@@ -29,6 +31,9 @@ class _Header(msgspec.Struct, frozen=True):
     int_columns: tuple[str, ...]
     """Names of the columns of the table of integers, in order."""
     names: list[str]
+    open_rows: tuple[OpenRow, ...] = ()
+    newest_time: int = NO_TIME
+    """Newest event time of a value in long form."""
 
 
 class _FormatOnly(msgspec.Struct, frozen=True):
@@ -39,8 +44,8 @@ def memory_to_bytes(memory: Memory) -> bytes:
     """Return a memory as bytes; equal memories give equal bytes.
 
     The first line is JSON and contains the format, the layout, the counters, the names of the
-    columns, and the sensors in the order of their rows. The table of floats and the table of
-    integers follow, both little-endian.
+    columns, the sensors in the order of their rows, and the open rows of long form. The table of
+    floats and the table of integers follow, both little-endian.
     """
     layout = memory.layout
     header = _Header(
@@ -52,6 +57,8 @@ def memory_to_bytes(memory: Memory) -> bytes:
         layout.float_column_names,
         layout.int_column_names,
         memory.names,
+        memory.open_rows.rows,
+        memory.open_rows.newest_time,
     )
     floats = memory.floats[: memory.sensors].astype("<f8", copy=False)
     ints = memory.ints[: memory.sensors].astype("<i8", copy=False)
@@ -94,6 +101,7 @@ def memory_from_bytes(
         memory.floats = floats.to_table(sensor_count, "<f8", initial_floats)
         memory.ints = ints.to_table(sensor_count, "<i8", initial_ints)
     memory.clock, memory.position, memory.evicted = header.clock, header.position, header.evicted
+    memory.open_rows = OpenRows(header.newest_time, header.open_rows)
     return memory
 
 

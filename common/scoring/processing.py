@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sensorwatch.common.row_executor import RowExecutor, run_serially
 from sensorwatch.common.rows.absorption import NO_ABSORBED_RECORDS, AbsorbedRecords
 from sensorwatch.common.rows.readings import WHOLE_RECORD, Readings
-from sensorwatch.common.rows.records import Sources, parse_records
+from sensorwatch.common.rows.records import parse_records
 from sensorwatch.common.rows.rejection import (
     Fault,
     Reason,
@@ -22,6 +22,7 @@ from sensorwatch.common.rows.rejection import (
 )
 from sensorwatch.common.rows.schema import OutOfOrderPolicy, RowOrder
 from sensorwatch.common.rows.strict_parsing import Times
+from sensorwatch.common.rows.unpacking import Sources
 from sensorwatch.common.scoring.detections import ClosedEpisode, Detections
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.memory import Memory
@@ -151,7 +152,13 @@ def process(
     ['NORMAL', 'ANOMALY', 'DEAD_LETTER']
     """
     parsed = parse_records(
-        payloads, detector.schema, received=received, sources=sources, row_executor=row_executor
+        payloads,
+        detector.schema,
+        received=received,
+        sources=sources,
+        open_rows=memory.open_rows,
+        max_open_rows=memory.max_sensors,
+        row_executor=row_executor,
     )
     return score_readings(
         parsed.readings,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tomllib
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
 
     from sensorwatch.common.rows.row_summary import RowSummary
     from sensorwatch.common.rows.schema import Schema
-
-CHUNK_ROWS = 50_000
 
 app = typer_app(no_args_is_help=True)
 
@@ -189,21 +186,17 @@ def _check_rows(
     row_schema: Schema, data: Path, *, as_of: int
 ) -> tuple[RejectionReport, RowSummary]:
     from sensorwatch.common.files.opening import ARROW_FORMS, file_form
-    from sensorwatch.common.files.rows_of_file import read_numbered_rows
+    from sensorwatch.common.files.rows_of_file import read_numbered_batches
     from sensorwatch.common.files.time_rules import FileTimeRules
     from sensorwatch.common.rows.row_summary import RowSummaryBuilder
-    from sensorwatch.common.rows.strict_parsing import collect_rows
 
     report, summary_builder = RejectionReport(), RowSummaryBuilder()
     time_rules = FileTimeRules(row_schema, as_of)
     label = "row" if file_form(data) in ARROW_FORMS else "line"
-    numbered_rows = read_numbered_rows(data, row_schema)
-    while chunk := list(islice(numbered_rows, CHUNK_ROWS)):
-        numbers = [number for number, _ in chunk]
-        batch = collect_rows([row for _, row in chunk], row_schema)
+    for numbers, batch in read_numbered_batches(data, row_schema):
         readings, rejections = time_rules.apply(batch)
         summary_builder.add(readings)
-        report.add(len(chunk), rejections, location=partial(_row_label, label, numbers))
+        report.add(len(numbers), rejections, location=partial(_row_label, label, numbers))
     return report, summary_builder.summary()
 
 

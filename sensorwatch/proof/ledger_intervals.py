@@ -9,7 +9,7 @@ from sensorwatch.common.kafka.ledger_text import Cause, LedgerRecord
 from sensorwatch.common.kafka.records import Partition
 from sensorwatch.common.ledger.account import Account, start_segment
 
-COUNT_FIELDS = ("consumed", "normal", "anomalies", "dead_letters", "absorbed", "rows")
+COUNT_FIELDS = ("consumed", "normal", "anomalies", "dead_letters", "absorbed", "joined", "rows")
 """The counts of an account: all records, the records of each outcome, and the scored rows."""
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from sensorwatch.common.files.rows_of_file import read_numbered_rows
 from sensorwatch.common.rows.csv_format import SPACES
 from sensorwatch.common.rows.instants import format_instant
+from sensorwatch.common.rows.long_form import join_values
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.rejection import Rejection, short_repr
 from sensorwatch.common.rows.row_summary import summarize, summary_lines, summary_warnings
@@ -37,9 +38,11 @@ class Sample:
 
 
 def read_sample(path: Path, schema: Schema) -> Sample:
-    """Read the first rows of a file with a schema. Raises the errors of `read_numbered_rows`."""
-    rows = [row for _, row in islice(read_numbered_rows(path, schema), _SAMPLE_ROWS)]
-    return Sample(*collect_rows(rows, schema))
+    """Read the first rows of a file with a schema. Raises the errors of `read_rows`."""
+    rows = islice(read_numbered_rows(path, schema), _SAMPLE_ROWS)
+    if schema.long_form:
+        return Sample(*join_values(rows, schema)[1])
+    return Sample(*collect_rows([row for _, row in rows], schema))
 
 
 def report_lines(inference: Inference, schema: Schema, sample: Sample) -> Iterator[str]:

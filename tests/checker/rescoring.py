@@ -18,9 +18,10 @@ from sensorwatch.common.kafka.records import (
 )
 from sensorwatch.common.kafka.source_values import sources_of_records
 from sensorwatch.common.ledger.account import Account, advance_account, open_account
+from sensorwatch.common.rows.limits import MAX_SENSORS
 from sensorwatch.common.runtime.setting_choices import EmittedEvents
 from sensorwatch.common.scoring.detector import Detector
-from sensorwatch.common.scoring.memory import MAX_SENSORS, Memory
+from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.common.scoring.processing import Outcome, OutcomeKind, process
 from sensorwatch.consumer.publishing.events import anomaly_events
 from tests.checker.run_history import EpisodeEnd, ExpectedOutcome, RecordOutcome

@@ -8,8 +8,9 @@ from confluent_kafka import Consumer, Message, Producer
 from sensorwatch.common.kafka.dead_letters import dead_letters
 from sensorwatch.common.kafka.records import OutgoingMessage, Partition
 from sensorwatch.common.ledger.account import Account, open_account
+from sensorwatch.common.rows.limits import MAX_SENSORS
 from sensorwatch.common.scoring.detector import Detector
-from sensorwatch.common.scoring.memory import MAX_SENSORS, Memory
+from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.common.scoring.processing import process
 from sensorwatch.consumer.publishing.events import anomaly_events
 from sensorwatch.consumer.publishing.outbox import Commit

@@ -1,21 +1,28 @@
 """Simulates what Kafka stores for a consumer group, so that a test can restart its worker."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
 from confluent_kafka import TopicPartition
 
-from sensorwatch.common.errors import MicroBatchAborted, OutcomeUnknown, SensorwatchError
+from sensorwatch.common.errors import (
+    MicroBatchAborted,
+    OutcomeUnknown,
+    SensorwatchError,
+    Unrecoverable,
+)
 from sensorwatch.common.kafka.ledger_text import LedgerRecord, from_metadata, ledger_record
 from sensorwatch.common.kafka.records import OutgoingMessage
 from sensorwatch.common.kafka.snapshot_text import Snapshot
 from sensorwatch.common.ledger.account import Account
+from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.consumer.publishing.outbox import CommitPlanner
 from tests.consumer.fakes import FakeConsumer
 from tests.consumer.rig import FakeOutbox, FakeStateTopic, LoopRig
 from tests.kafka.record_builders import StoredRecord
+from tests.reading_builders import a_detector
 
 PARTITION_COUNT = 2
 
@@ -87,6 +94,28 @@ class GroupState:
         consumer.assign_partitions(*range(PARTITION_COUNT))
         rig.run(self.all_consumed)
         return rig
+
+
+def consume_all(
+    records: list[StoredRecord],
+    rng: Random | None = None,
+    *,
+    detector: Callable[[str], Detector] = a_detector,
+) -> GroupState:
+    """Run workers until all records are consumed.
+
+    With `rng` the workers are killed at random, and snapshots are written at random.
+    """
+    group_state = GroupState(records)
+    while not group_state.all_consumed():
+        assert group_state.worker_runs < 200
+        try:
+            group_state.run_worker(
+                rng, snapshot_every_rows=rng.randint(1, 60) if rng else 1_000, detector=detector
+            )
+        except (KilledError, Unrecoverable):
+            continue
+    return group_state
 
 
 class PartitionLogConsumer(FakeConsumer):

@@ -5,12 +5,12 @@ from random import Random
 
 import pytest
 
-from sensorwatch.common.errors import BreakerOpen, Unrecoverable
+from sensorwatch.common.errors import BreakerOpen
 from sensorwatch.common.kafka.ledger_text import Cause
 from sensorwatch.common.ledger.account import Account
 from sensorwatch.common.scoring.memory_bytes import memory_to_bytes
 from sensorwatch.proof.ledger_intervals import Verdict
-from tests.consumer.group_state import PARTITION_COUNT, GroupState, KilledError
+from tests.consumer.group_state import PARTITION_COUNT, GroupState, consume_all
 from tests.consumer.rig import PARTITION_0, LoopRig, batch_steps
 from tests.kafka.record_builders import StoredRecord, a_payload
 from tests.proof.consumer_group import LedgerGroup
@@ -83,14 +83,7 @@ def test_heartbeats_cannot_hide_that_every_row_is_rejected() -> None:
 
 def run_group(rng: Random | None = None) -> GroupState:
     records = [r for number in range(PARTITION_COUNT) for r in partition_records(number)]
-    group_state = GroupState(records)
-    while not group_state.all_consumed():
-        assert group_state.worker_runs < 200
-        try:
-            group_state.run_worker(rng, snapshot_every_rows=rng.randint(1, 60) if rng else 1_000)
-        except (KilledError, Unrecoverable):
-            continue
-    return group_state
+    return consume_all(records, rng)
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -8,13 +8,12 @@ from random import Random
 
 import pytest
 
-from sensorwatch.common.errors import Unrecoverable
 from sensorwatch.common.kafka.dead_letters import ROWS_HEADER
 from sensorwatch.common.rows.schema import schema_from_plain
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.memory_bytes import memory_to_bytes
 from sensorwatch.proof.ledger_intervals import Verdict
-from tests.consumer.group_state import PARTITION_COUNT, GroupState, KilledError
+from tests.consumer.group_state import PARTITION_COUNT, GroupState, consume_all
 from tests.consumer.rig import OLD_VERSION, PARTITION_0, LoopRig, batch_steps, stored_records
 from tests.kafka.record_builders import StoredRecord
 from tests.proof.consumer_group import LedgerGroup
@@ -97,18 +96,7 @@ def partition_records(partition: int) -> list[StoredRecord]:
 
 def run_group(rng: Random | None = None) -> GroupState:
     records = [r for number in range(PARTITION_COUNT) for r in partition_records(number)]
-    group_state = GroupState(records)
-    while not group_state.all_consumed():
-        assert group_state.worker_runs < 200
-        try:
-            group_state.run_worker(
-                rng,
-                snapshot_every_rows=rng.randint(1, 60) if rng else 1_000,
-                detector=array_detector,
-            )
-        except (KilledError, Unrecoverable):
-            continue
-    return group_state
+    return consume_all(records, rng, detector=array_detector)
 
 
 @pytest.mark.parametrize("seed", range(6))

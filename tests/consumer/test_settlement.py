@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from sensorwatch.common.kafka.ledger_text import Cause, from_metadata, to_metadata
 from sensorwatch.common.kafka.records import Partition
 from sensorwatch.common.ledger.account import DIGEST_SEED, Account, open_account
+from sensorwatch.common.rows.limits import MAX_SENSORS
 from sensorwatch.common.runtime.setting_keys import BreakerSettings
-from sensorwatch.common.scoring.memory import MAX_SENSORS
 from sensorwatch.common.scoring.processing import process
 from sensorwatch.consumer.breaker import breaker_reason
 from sensorwatch.consumer.settlement import Settlement, settle_account_changes, settle_batch

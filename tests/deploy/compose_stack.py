@@ -37,7 +37,7 @@ class ComposeStack:
                 folder=self.image.app_folder,
             )
             if is_one_shot(name):
-                self.exit_codes[name] = program.wait(deadline=90)
+                self.exit_codes[name] = program.wait(deadline=240)
                 assert self.exit_codes[name] == 0, f"{name}: {last_lines(program.log)}"
 
     def without_container_names(self, text: str) -> str:

@@ -16,6 +16,7 @@ from sensorwatch.common.ledger.account import (
     open_account,
     start_segment,
 )
+from sensorwatch.common.rows.absorption import ABSORBED_REASONS, AbsorbedReason
 from sensorwatch.common.scoring.processing import REASONS, OutcomeKind
 
 UINT64_MASK = 2**64 - 1
@@ -154,18 +155,39 @@ def test_rows_are_counted_apart_from_records() -> None:
     assert account.adds_up
 
 
-def test_absorbed_records_are_not_in_the_window_of_the_breaker() -> None:
-    records = some_records(200)
-    kinds = np.where(np.arange(200) % 20, OutcomeKind.ABSORBED, OutcomeKind.DEAD_LETTER)
-    records = replace(records, kinds=kinds.astype(np.uint8))
+def absorbed_and_rejected(reason: AbsorbedReason) -> Records:
+    """Return 200 records, of which every 20th is rejected and the others are absorbed."""
+    records, is_absorbed = some_records(200), np.arange(200) % 20 > 0
+    kinds = np.where(is_absorbed, OutcomeKind.ABSORBED, OutcomeKind.DEAD_LETTER)
+    reasons = np.where(is_absorbed, ABSORBED_REASONS.index(reason) + 1, 1)
+    return replace(records, kinds=kinds.astype(np.uint8), reasons=reasons.astype(np.uint8))
+
+
+@pytest.mark.parametrize(
+    "reason", [reason for reason in AbsorbedReason if reason is not AbsorbedReason.JOINED]
+)
+def test_ignored_records_are_not_in_the_window_of_the_breaker(reason: AbsorbedReason) -> None:
+    account = account_after(an_account(window_rows=100), absorbed_and_rejected(reason))
+
+    assert (account.absorbed, account.joined) == (190, 0)
+    assert account.window == (10, 10)
+    only_absorbed = some_records(5, first_offset=account.next_offset)
+    only_absorbed = replace(
+        only_absorbed,
+        kinds=np.full(5, OutcomeKind.ABSORBED, dtype=np.uint8),
+        reasons=np.full(5, ABSORBED_REASONS.index(reason) + 1, dtype=np.uint8),
+    )
+    assert account_after(account, only_absorbed).window == (10, 10)
+
+
+def test_joined_records_are_in_the_window_of_the_breaker() -> None:
+    records = absorbed_and_rejected(AbsorbedReason.JOINED)
 
     account = account_after(an_account(window_rows=100), records)
 
-    assert account.absorbed == 190
-    assert account.window == (10, 10)
-    only_absorbed = some_records(5, first_offset=account.next_offset)
-    only_absorbed = replace(only_absorbed, kinds=np.full(5, OutcomeKind.ABSORBED, dtype=np.uint8))
-    assert account_after(account, only_absorbed).window == (10, 10)
+    assert (account.absorbed, account.joined, account.judged) == (190, 190, 200)
+    assert account.window == (100, 5)
+    assert account.adds_up
 
 
 @pytest.mark.parametrize("seed", range(5))

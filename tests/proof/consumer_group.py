@@ -13,8 +13,9 @@ from sensorwatch.common.ledger.account import (
     open_account,
     start_segment,
 )
+from sensorwatch.common.rows.limits import MAX_SENSORS
 from sensorwatch.common.scoring.detector import Detector
-from sensorwatch.common.scoring.memory import MAX_SENSORS, Memory
+from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.common.scoring.memory_bytes import memory_to_bytes
 from sensorwatch.consumer.restoration import replay_records
 from sensorwatch.proof.ledger_intervals import Finding, LedgerInterval, split_ledger

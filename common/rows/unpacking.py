@@ -1,0 +1,82 @@
+"""The rows of records: decoded, but not validated."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from sensorwatch.common.rows.absorption import AbsorbedReason
+from sensorwatch.common.rows.ignoring import is_ignored
+from sensorwatch.common.rows.readings import WHOLE_RECORD
+from sensorwatch.common.rows.rejection import Fault
+from sensorwatch.common.rows.row_arrays import unpack_rows
+from sensorwatch.common.rows.schema import Schema
+from sensorwatch.common.rows.strict_parsing import Fields, decode_any, fields_or_fault
+
+MAX_VALUES_PER_RECORD = 1_000_000
+"""Maximum number of values of a record, with `{}` as a row too. It bounds the memory of a record
+that has many short rows."""
+
+Sources = Sequence[Mapping[str, object]]
+"""For each record, the values of its fields that are not in the payload, see `sources.py`."""
+
+
+class UnpackedRows(NamedTuple):
+    """The n rows of a micro-batch's records, and the records without a row."""
+
+    rows: list[Fields | Fault]
+    record: list[int]
+    """For each row, the position of its record."""
+    row_in_record: list[int]
+    """For each row, its index in the array of its record, or WHOLE_RECORD."""
+    absorbed: list[tuple[int, AbsorbedReason]]
+    """The position of each absorbed record, and the reason."""
+
+
+def unpack_records(
+    payloads: Sequence[bytes | None], schema: Schema, sources: Sources | None
+) -> UnpackedRows:
+    """Decode the payloads of records, and return their rows, without validation."""
+    unpacked = UnpackedRows([], [], [], [])
+    for position, payload in enumerate(payloads):
+        if payload is None and schema.ignores_tombstones:
+            unpacked.absorbed.append((position, AbsorbedReason.TOMBSTONE))
+            continue
+        content, around = decode_any(payload), {} if sources is None else sources[position]
+        if isinstance(content, Mapping):
+            content = {**content, **around}
+            if is_ignored(content, schema):
+                unpacked.absorbed.append((position, AbsorbedReason.FILTERED))
+                continue
+        rows = _rows_in_array(content, schema, around)
+        if rows is None or isinstance(rows, Fault):
+            unpacked.rows.append(fields_or_fault(content if rows is None else rows))
+            unpacked.record.append(position)
+            unpacked.row_in_record.append(WHOLE_RECORD)
+        elif rows:
+            unpacked.rows.extend(rows)
+            unpacked.record.extend([position] * len(rows))
+            unpacked.row_in_record.extend(range(len(rows)))
+        else:
+            unpacked.absorbed.append((position, AbsorbedReason.NO_ROWS))
+    return unpacked
+
+
+def _rows_in_array(
+    content: object, schema: Schema, around: Fields
+) -> list[Fields | Fault] | Fault | None:
+    """Return the rows in the array of a decoded record; see `unpack_rows`."""
+    if not schema.rows or isinstance(content, Fault):
+        return None
+    max_rows = min(schema.max_rows_per_record, MAX_VALUES_PER_RECORD // len(schema.columns))
+    return unpack_rows(content, schema.rows, max_rows=max_rows, around=around)
+
+
+def rows_of_record(content: object, schema: Schema) -> Iterable[Fields | Fault]:
+    """Return the rows of a decoded record, in order.
+
+    `content`: the fields of the record, the elements of a payload that is an array, or the fault of
+    the record.
+    """
+    rows = _rows_in_array(content, schema, {})
+    if isinstance(rows, list):
+        return rows
+    return [fields_or_fault(content if rows is None else rows)]
