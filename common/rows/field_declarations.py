@@ -184,8 +184,9 @@ class LongForm(SchemaModel):
 
     name: str
     """The field that names the quantity: the `field` of a signal or a context column."""
-    value: str
-    """The field with the value of the quantity."""
+    values: OneOrMore = Field(alias="value")
+    """The field with the value of the quantity; or several fields, of which the first that a record
+    has is read."""
     bucket_seconds: Annotated[float, Field(gt=0, le=1e9)] | None = None
     """The values of a sensor whose times are in the same bucket form one row.
 

@@ -1,6 +1,6 @@
 """Rows in long form: each record or element names one quantity and has its value."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from sensorwatch.common.rows.batches import Batch
@@ -46,7 +46,7 @@ def long_form_reader(schema: Schema) -> LongFormReader:
     """Return the function that reads records or elements in the long form of a schema."""
     long_form = schema.long_form
     assert long_form is not None, "only a schema with [long_form] has a reader for it"
-    look_up_name, look_up_value = make_lookup(long_form.name), make_lookup(long_form.value)
+    look_up_name, look_up_value = make_lookup(long_form.name), _value_lookup(long_form.values)
     read_row, read_time, read_key = (
         field_reader(schema),
         make_time_reader(schema),
@@ -72,17 +72,33 @@ def long_form_reader(schema: Schema) -> LongFormReader:
             return (make_fault(reason, long_form.name, detail),)
         event_time, sensor_id = read_time(record, received, faults), read_key(record, faults)
         name, reader = column
-        value = look_up_value(record)
+        path, value = look_up_value(record)
         number = reader.read(value)
         if number is MISSING and reader.missing is MissingPolicy.HOLD_LAST and not faults:
             return None
         if not isinstance(number, float):
             fault = reader.fault(value)
-            faults.append(make_fault(fault.reason, long_form.value, f"{name}: {fault.detail}"))
+            faults.append(make_fault(fault.reason, path, f"{name}: {fault.detail}"))
             return tuple(faults)
         return tuple(faults) if faults else LongValue(event_time, sensor_id, name, number)
 
     return read
+
+
+def _value_lookup(
+    paths: Sequence[str],
+) -> Callable[[Mapping[str, object]], tuple[str, object]]:
+    """Return a function that returns the first of several fields that a record has."""
+    lookups = [(path, make_lookup(path)) for path in paths]
+
+    def look_up(record: Mapping[str, object]) -> tuple[str, object]:
+        for path, lookup in lookups:
+            value = lookup(record)
+            if value is not ABSENT:
+                return path, value
+        return paths[0], ABSENT
+
+    return look_up
 
 
 def join_values(

@@ -56,7 +56,7 @@ def parse_records(
     records have begun; at most `max_open_rows` stay open.
     """
     if schema.long_form:
-        unpacked = unpack_records(payloads, schema, sources)
+        unpacked = unpack_records(payloads, schema, received=received, sources=sources)
         open_rows = OpenRows() if open_rows is None else open_rows
         long_records = LongRecords(schema, open_rows, max_open_rows=max_open_rows)
         long_records.add(unpacked, received)
@@ -66,7 +66,7 @@ def parse_records(
             absorbed_records(long_records.absorbed),
         )
     if schema.rows or sources is not None:
-        unpacked = unpack_records(payloads, schema, sources)
+        unpacked = unpack_records(payloads, schema, received=received, sources=sources)
         readings, rejections = _collect(unpacked, schema, received)
         return ParsedRecords(
             _as_rows_of_records(readings, unpacked),
@@ -99,10 +99,12 @@ def parse_rows(
     Absorbed records are left out. The arguments are those of `parse_records`.
     """
     if schema.long_form:
-        unpacked = unpack_records(payloads, schema, sources)
+        unpacked = unpack_records(payloads, schema, received=received, sources=sources)
         return join_values(zip(unpacked.record, unpacked.rows, strict=True), schema)[1]
     if schema.rows or sources is not None:
-        return _collect(unpack_records(payloads, schema, sources), schema, received)
+        return _collect(
+            unpack_records(payloads, schema, received=received, sources=sources), schema, received
+        )
     kept = positions_without(find_absorbed(payloads, schema), len(payloads))
     return _parse_kept(payloads, kept, schema, received, run_serially)
 

@@ -28,6 +28,7 @@ from sensorwatch.common.rows.field_declarations import (
 )
 from sensorwatch.common.rows.paths import column_name, parent_names
 from sensorwatch.common.rows.row_arrays import (
+    ARRAY_MARK,
     MAX_ROWS_PER_RECORD,
     check_array_path,
     outer_array_name,
@@ -55,6 +56,14 @@ class TombstonePolicy(StrEnum):
 
     REJECT = "reject"
     IGNORE = "ignore"
+
+
+class PayloadFormat(StrEnum):
+    """The format of the payloads of records."""
+
+    JSON = "json"
+    SENML = "senml"
+    """JSON arrays whose elements refer to base values, see `senml.py`."""
 
 
 IgnoredValues = Annotated[
@@ -102,6 +111,7 @@ class Schema(SchemaModel):
     ignore: IgnoreRules = ()
     """A record is ignored if one of these fields has one of its values."""
     tombstones: Annotated[TombstonePolicy, Field(strict=False)] = TombstonePolicy.REJECT
+    payload: Annotated[PayloadFormat, Field(strict=False)] = PayloadFormat.JSON
     rows: Annotated[str, AfterValidator(check_array_path)] = ""
     """The path of the array that contains the rows of a record. Empty: a record is one row."""
     max_rows_per_record: Annotated[int, Field(ge=1, le=MAX_ROWS_PER_RECORD)] = MAX_ROWS_PER_RECORD
@@ -144,6 +154,8 @@ class Schema(SchemaModel):
         )
         _refuse_repeated(self.paths, "a field can be read only once")
         check_sources(self.known_paths)
+        if self.payload is PayloadFormat.SENML and self.rows != ARRAY_MARK:
+            raise ValueError(f'payload = "senml" needs rows = "{ARRAY_MARK}"')
         if TIMESTAMP in self.time.fields and self.time.formats != ("epoch_ms",):
             raise ValueError(f'the time field "{TIMESTAMP}" needs format = "epoch_ms"')
         names = set(self.column_names)
@@ -196,7 +208,7 @@ class Schema(SchemaModel):
         """The paths of a row's fields, of the fields of `ignore`, and of the array of rows."""
         array_names = [name] if (name := outer_array_name(self.rows)) else []
         long_form = self.long_form
-        long_form_paths = [long_form.name, long_form.value] if long_form else []
+        long_form_paths = [long_form.name, *long_form.values] if long_form else []
         return [*self.paths, *(path for path, _ in self.ignore), *array_names, *long_form_paths]
 
     @cached_property
@@ -205,12 +217,12 @@ class Schema(SchemaModel):
         if self.long_form is None:
             return self
         key_fields = self.key.fields if self.key else ()
-        value = NumericColumn(name="value", field=self.long_form.value)
+        values = tuple(NumericColumn(name=path, field=path) for path in self.long_form.values)
         return self.model_copy(
             update={
                 "long_form": None,
                 "key": KeyField.model_validate({"field": (*key_fields, self.long_form.name)}),
-                "signals": (value,),
+                "signals": values,
                 "context": (),
                 "unknown_fields": UnknownFields.IGNORE,
             }

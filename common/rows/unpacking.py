@@ -7,9 +7,16 @@ from sensorwatch.common.rows.absorption import AbsorbedReason
 from sensorwatch.common.rows.ignoring import is_ignored
 from sensorwatch.common.rows.readings import WHOLE_RECORD
 from sensorwatch.common.rows.rejection import Fault
-from sensorwatch.common.rows.row_arrays import unpack_rows
-from sensorwatch.common.rows.schema import Schema
-from sensorwatch.common.rows.strict_parsing import Fields, decode_any, fields_or_fault
+from sensorwatch.common.rows.row_arrays import NO_FIELDS, unpack_rows
+from sensorwatch.common.rows.schema import PayloadFormat, Schema
+from sensorwatch.common.rows.senml import resolve_senml
+from sensorwatch.common.rows.strict_parsing import (
+    Fields,
+    Times,
+    decode_any,
+    fields_or_fault,
+    times_as_list,
+)
 
 MAX_VALUES_PER_RECORD = 1_000_000
 """Maximum number of values of a record, with `{}` as a row too. It bounds the memory of a record
@@ -32,10 +39,17 @@ class UnpackedRows(NamedTuple):
 
 
 def unpack_records(
-    payloads: Sequence[bytes | None], schema: Schema, sources: Sources | None
+    payloads: Sequence[bytes | None],
+    schema: Schema,
+    *,
+    received: Times | None = None,
+    sources: Sources | None = None,
 ) -> UnpackedRows:
-    """Decode the payloads of records, and return their rows, without validation."""
-    unpacked = UnpackedRows([], [], [], [])
+    """Decode the payloads of records, and return their rows, without validation.
+
+    `received`: the receive times, for times that are relative to them.
+    """
+    unpacked, times = UnpackedRows([], [], [], []), times_as_list(received)
     for position, payload in enumerate(payloads):
         if payload is None and schema.ignores_tombstones:
             unpacked.absorbed.append((position, AbsorbedReason.TOMBSTONE))
@@ -46,7 +60,7 @@ def unpack_records(
             if is_ignored(content, schema):
                 unpacked.absorbed.append((position, AbsorbedReason.FILTERED))
                 continue
-        rows = _rows_in_array(content, schema, around)
+        rows = _rows_in_array(content, schema, around, None if times is None else times[position])
         if rows is None or isinstance(rows, Fault):
             unpacked.rows.append(fields_or_fault(content if rows is None else rows))
             unpacked.record.append(position)
@@ -61,11 +75,17 @@ def unpack_records(
 
 
 def _rows_in_array(
-    content: object, schema: Schema, around: Fields
+    content: object, schema: Schema, around: Fields = NO_FIELDS, received: int | None = None
 ) -> list[Fields | Fault] | Fault | None:
-    """Return the rows in the array of a decoded record; see `unpack_rows`."""
+    """Return the rows in the array of a decoded record; see `unpack_rows`.
+
+    `received`: the receive time of the record in microseconds UTC, if it is known.
+    """
     if not schema.rows or isinstance(content, Fault):
         return None
+    if schema.payload is PayloadFormat.SENML and isinstance(content, list):
+        sent_seconds = None if received is None else received / 1_000_000
+        content = resolve_senml(content, sent_seconds=sent_seconds)
     max_rows = min(schema.max_rows_per_record, MAX_VALUES_PER_RECORD // len(schema.columns))
     return unpack_rows(content, schema.rows, max_rows=max_rows, around=around)
 
@@ -76,7 +96,7 @@ def rows_of_record(content: object, schema: Schema) -> Iterable[Fields | Fault]:
     `content`: the fields of the record, the elements of a payload that is an array, or the fault of
     the record.
     """
-    rows = _rows_in_array(content, schema, {})
+    rows = _rows_in_array(content, schema)
     if isinstance(rows, list):
         return rows
     return [fields_or_fault(content if rows is None else rows)]
