@@ -24,10 +24,12 @@ class ElementFields(Mapping[str, object]):
     many other fields stays linear.
     """
 
-    __slots__ = ("_outer", "_own")
+    __slots__ = ("_own", "outer")
 
     def __init__(self, own: _Fields, outer: _Fields) -> None:
-        self._own, self._outer = own, outer
+        self._own = own
+        self.outer = outer
+        """The fields around the array."""
 
     @overload
     def get(self, name: str, /) -> object | None: ...
@@ -36,7 +38,7 @@ class ElementFields(Mapping[str, object]):
     def get(self, name: str, default: object = None, /) -> object:
         """Return the value of a field, or `default` if neither element nor record has it."""
         value = self._own.get(name, ABSENT)
-        return self._outer.get(name, default) if value is ABSENT else value
+        return self.outer.get(name, default) if value is ABSENT else value
 
     def __getitem__(self, name: str) -> object:
         value = self.get(name, ABSENT)

@@ -211,21 +211,19 @@ class Schema(SchemaModel):
         long_form_paths = [long_form.name, *long_form.values] if long_form else []
         return [*self.paths, *(path for path, _ in self.ignore), *array_names, *long_form_paths]
 
-    @cached_property
+    @property
     def table_form(self) -> "Schema":
         """The schema of the columns of a table; in long form, the names are part of the key."""
         if self.long_form is None:
             return self
         key_fields = self.key.fields if self.key else ()
-        values = tuple(NumericColumn(name=path, field=path) for path in self.long_form.values)
-        return self.model_copy(
-            update={
-                "long_form": None,
-                "key": KeyField.model_validate({"field": (*key_fields, self.long_form.name)}),
-                "signals": values,
-                "context": (),
-                "unknown_fields": UnknownFields.IGNORE,
-            }
+        return Schema(
+            name=self.name,
+            ignore=self.ignore,
+            time=self.time,
+            key=KeyField.model_validate({"field": (*key_fields, self.long_form.name)}),
+            signals=tuple(NumericColumn(name=path, field=path) for path in self.long_form.values),
+            csv=self.csv,
         )
 
     @property

@@ -80,13 +80,11 @@ def infer_command(
 ) -> None:
     """Infer a schema from a file, and show what was understood.
 
-    The exit code is 1 if the rows are in long form, if no row can be read, or if a column with
-    numbers cannot be read.
+    The exit code is 1 if no row can be read, or if a column with numbers cannot be read.
     """
     from sensorwatch.common.rows.schema import schema_from_plain
     from sensorwatch.schema_inference.file_inference import infer_file
     from sensorwatch.schema_inference.inference_report import read_sample, report_lines
-    from sensorwatch.schema_inference.long_form import LongForm
     from sensorwatch.schema_inference.options import InferenceOptions
     from sensorwatch.schema_inference.schema_text import schema_text
 
@@ -103,10 +101,7 @@ def infer_command(
         delimiter=delimiter,
         encoding=encoding,
     )
-    try:
-        inference = infer_file(file, options)
-    except LongForm as error:
-        raise CheckFailed(str(error)) from error
+    inference = infer_file(file, options)
     text = schema_text(inference, name=file.stem.encode("utf-8", "replace").decode())
     try:
         row_schema = schema_from_plain(tomllib.loads(text))

@@ -6,16 +6,15 @@ from pathlib import Path
 
 from sensorwatch.common.errors import DataError
 from sensorwatch.common.files.arrow_file import read_first_rows
+from sensorwatch.common.files.json_file import has_arrays_in_lines
 from sensorwatch.common.files.opening import ARROW_FORMS, FileForm, file_form
 from sensorwatch.common.rows.request import json_elements
+from sensorwatch.common.rows.schema import PayloadFormat
 from sensorwatch.common.rows.strict_parsing import decode_with_not_finite
+from sensorwatch.schema_inference.array_rows import find_row_array
 from sensorwatch.schema_inference.csv_layout_guess import read_csv_table
 from sensorwatch.schema_inference.inference import Inference, infer_table
-from sensorwatch.schema_inference.json_table import (
-    read_json_table,
-    refuse_several_rows_in_one_record,
-)
-from sensorwatch.schema_inference.long_form import LongForm
+from sensorwatch.schema_inference.json_table import read_json_table
 from sensorwatch.schema_inference.options import InferenceOptions
 from sensorwatch.schema_inference.table import Table
 from sensorwatch.schema_inference.text_sample import TextSample, read_text_sample
@@ -28,17 +27,13 @@ _ENCODING_QUESTION = (
 
 
 def infer_file(path: Path, options: InferenceOptions | None = None) -> Inference:
-    """Infer a schema from a file. Raises DataError, which names the file, if that is impossible.
-
-    Raises LongForm, which is a DataError, if the rows are in long form.
-    """
+    """Infer a schema from a file. Raises DataError, which names the file, if that is impossible."""
     options = options or InferenceOptions()
     try:
-        return infer_table(replace(_read_table(path, options), source=str(path)), options)
+        return infer_table(_read_table(path, options), options)
     except DataError as error:
         text = str(error)
-        error_class = LongForm if isinstance(error, LongForm) else DataError
-        raise error_class(text if text.startswith(str(path)) else f"{path}: {text}") from error
+        raise DataError(text if text.startswith(str(path)) else f"{path}: {text}") from error
 
 
 def _read_table(path: Path, options: InferenceOptions) -> Table:
@@ -61,12 +56,7 @@ def _read_table(path: Path, options: InferenceOptions) -> Table:
 def _read_json(sample: TextSample, compression: str) -> Table:
     content = sample.content.lstrip()
     if content.startswith(b"["):
-        try:
-            payloads = json_elements(content)
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"not a JSON array of rows: {error}") from error
-        refuse_several_rows_in_one_record([_decoded(payload) for payload in payloads[:1]])
-        return read_json_table(payloads[:_MAX_ROWS], form=f"a JSON array of rows{compression}")
+        return _read_json_array(content, compression)
     if content.startswith(b"\0"):
         return read_json_table([content.strip()], form="JSON in Schema Registry's frame")
     lines = [line.encode("utf-8", "surrogateescape") for line in sample.lines if line.strip()]
@@ -77,6 +67,21 @@ def _read_json(sample: TextSample, compression: str) -> Table:
         )
     encoding_note = ", encoded twice" if content.startswith(b'"') else ""
     return read_json_table(lines, form=f"JSON lines{encoding_note}{compression}")
+
+
+def _read_json_array(content: bytes, compression: str) -> Table:
+    """Return the table of a file that begins with an array: of rows, or the first of many."""
+    lines = [line for line in content.splitlines() if line.strip()]
+    if len(lines) > 1 and has_arrays_in_lines(content):
+        return read_json_table(lines, form=f"JSON lines of arrays{compression}")
+    try:
+        payloads = json_elements(content)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"not a JSON array of rows: {error}") from error
+    elements = [_decoded(payload) for payload in payloads[:_MAX_ROWS]]
+    if find_row_array([elements]).payload is PayloadFormat.SENML:
+        return read_json_table([content.strip()], form=f"a SenML pack{compression}")
+    return read_json_table(payloads[:_MAX_ROWS], form=f"a JSON array of rows{compression}")
 
 
 def _decoded(payload: bytes) -> object:

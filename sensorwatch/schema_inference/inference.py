@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from sensorwatch.common.errors import DataError
 from sensorwatch.common.rows.cells import number_cell_reader
 from sensorwatch.common.rows.rejection import short_repr
-from sensorwatch.common.rows.schema import MAX_SIGNALS
+from sensorwatch.common.rows.schema import MAX_SIGNALS, PayloadFormat
 from sensorwatch.schema_inference.column_guess import (
     LOST_NUMBERS,
     UNWANTED_SIGNALS,
@@ -18,7 +18,7 @@ from sensorwatch.schema_inference.column_guess import (
 )
 from sensorwatch.schema_inference.csv_layout_guess import read_csv_table
 from sensorwatch.schema_inference.key_choice import choose_key
-from sensorwatch.schema_inference.long_form import refuse_long_form
+from sensorwatch.schema_inference.long_form import find_long_form, wide_table
 from sensorwatch.schema_inference.number_form_guess import guess_separators
 from sensorwatch.schema_inference.number_text import number_text
 from sensorwatch.schema_inference.options import InferenceOptions
@@ -73,8 +73,9 @@ def infer_schema(lines: Sequence[str], options: InferenceOptions = InferenceOpti
 def infer_table(table: Table, options: InferenceOptions = InferenceOptions()) -> Inference:
     """Infer a schema from the first rows of a file.
 
-    Raises DataError if there is no time column, if no column or more columns than a schema may have
-    could be signals, if the rows are in long form, or if an option names no column.
+    Rows in long form become rows with one column per quantity first. Raises DataError if there is
+    no time column, if no column or more columns than a schema may have could be signals, or if an
+    option names no column.
     """
     options.check_names(table)
     if not table.is_json:
@@ -90,8 +91,15 @@ def infer_table(table: Table, options: InferenceOptions = InferenceOptions()) ->
         _classify(table, position, time.names, options, read_number)
         for position in range(len(table.names))
     ]
-    if options.key_names is None:
-        refuse_long_form(table, columns, time.names, read_number)
+    if options.key_names is None and table.long_form is None:
+        long_columns = find_long_form(table, columns, time.names, read_number)
+        if long_columns is not None:
+            wide = wide_table(table, long_columns, time.names, guess)
+            quantities = wide.names[len(time.names) + len(long_columns.ids) :]
+            wide_options = options.for_wide_table(wide.names, quantities)
+            if table.array.payload is PayloadFormat.SENML:
+                wide_options = replace(wide_options, key_names=long_columns.ids)
+            return infer_table(wide, wide_options)
     times = joined_cells(table, time.names)
     columns, key_questions = choose_key(table, columns, times, options, read_number)
     missing_words = {word for column in columns for word in column.missing_words}

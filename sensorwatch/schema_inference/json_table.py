@@ -8,7 +8,11 @@ from typing import Any
 from sensorwatch.common.errors import DataError
 from sensorwatch.common.rows.paths import escape_key
 from sensorwatch.common.rows.rejection import Fault
-from sensorwatch.common.rows.strict_parsing import decode
+from sensorwatch.common.rows.row_arrays import ElementFields, outer_array_name
+from sensorwatch.common.rows.schema import schema_from_plain
+from sensorwatch.common.rows.strict_parsing import Fields, decode_any
+from sensorwatch.common.rows.unpacking import rows_of_record
+from sensorwatch.schema_inference.array_rows import RowArray, find_row_array
 from sensorwatch.schema_inference.table import MAX_CELLS, Table
 
 _MAX_DEPTH = 8
@@ -17,18 +21,23 @@ _Keys = tuple[str, ...]
 
 
 def read_json_table(payloads: Sequence[bytes], *, form: str) -> Table:
-    """Return the table of JSON payloads. Raises DataError if no payload is an object."""
-    decoded = [decode(payload) for payload in payloads]
+    """Return the table of JSON payloads. Raises DataError if no payload has rows."""
+    contents = [decode_any(payload) for payload in payloads]
+    array = find_row_array(contents)
+    reader = schema_from_plain(
+        {"rows": array.path, "payload": array.payload, "signals": [{"name": "any"}]}
+    )
+    decoded = [row for content in contents for row in rows_of_record(content, reader)]
     records = [record for record in decoded if not isinstance(record, Fault)]
     if not records:
         faults = [record for record in decoded if isinstance(record, Fault)]
         raise DataError(f"no row is a JSON object: {faults[0].detail if faults else 'it is empty'}")
-    refuse_several_rows_in_one_record(records[0])
+    flatten = _Flattening(array)
     position_of_keys = dict[_Keys, int]()
     found_names = set[str]()
     flat_records: list[dict[_Keys, object]] = []
     for record in records:
-        flat_record = dict(_flatten(record))
+        flat_record = flatten(record)
         # A key "a.b" and a key "b" in an object "a" have the same name; the first one is used.
         new_keys = [
             keys
@@ -55,6 +64,12 @@ def read_json_table(payloads: Sequence[bytes], *, form: str) -> Table:
         form=form,
         text_columns=texts,
         notes=(f"{broken} of {len(decoded)} rows are not JSON objects",) if broken else (),
+        array=array,
+        questions=tuple(
+            f"the rows are the elements of {array.path}; {other} contains objects too: change rows "
+            "in the schema if they are the rows"
+            for other in array.others
+        ),
     )
 
 
@@ -66,33 +81,29 @@ def _row(record: Mapping[_Keys, object], position_of_keys: Mapping[_Keys, int]) 
     return tuple(cells)
 
 
-def refuse_several_rows_in_one_record(record: object) -> None:
-    """Raise DataError, which names the format, if a record contains several rows."""
-    name = _several_rows_format(record)
-    if name is not None:
-        raise DataError(
-            f"this is {name}: one record contains several rows or one value per name. Such records "
-            "cannot be read yet; send one JSON object per row, with one field per signal"
-        )
+class _Flattening:
+    """Flattens the fields of rows, with the fields around their array."""
 
+    def __init__(self, array: RowArray) -> None:
+        self._array_name = outer_array_name(array.path)
+        self._last_outer: tuple[Fields, dict[_Keys, object]] | None = None
+        """The fields around the last row, and the same fields flattened."""
 
-def _several_rows_format(record: Any) -> str | None:
-    if isinstance(record, list) and record and isinstance(record[0], dict):
-        return "SenML (RFC 8428)" if {"n", "bn"} & record[0].keys() else None
-    if not isinstance(record, Mapping):
-        return None
-    lists = [
-        name
-        for name, value in record.items()
-        if isinstance(value, list) and value and isinstance(value[0], dict)
-    ]
-    metrics = record.get("metrics")
-    if isinstance(metrics, list) and metrics and isinstance(metrics[0], dict):
-        if "fields" in metrics[0]:
-            return "a Telegraf batch"
-        if {"name", "value"} <= metrics[0].keys():
-            return "a Sparkplug payload"
-    return f"an object with a list of rows in {lists[0]!r}" if lists else None
+    def __call__(self, fields: Fields) -> dict[_Keys, object]:
+        """Return the value of each path of a row."""
+        own = dict(_flatten(fields))
+        return {**self._outer_of(fields), **own} if isinstance(fields, ElementFields) else own
+
+    def _outer_of(self, fields: ElementFields) -> dict[_Keys, object]:
+        if self._last_outer is None or self._last_outer[0] is not fields.outer:
+            outer = self(fields.outer)
+            around_array = {
+                keys: value
+                for keys, value in outer.items()
+                if not isinstance(value, list) and ".".join(keys) != self._array_name
+            }
+            self._last_outer = fields.outer, around_array
+        return self._last_outer[1]
 
 
 def _flatten(record: Mapping[str, Any], keys: _Keys = ()) -> Iterator[tuple[_Keys, object]]:

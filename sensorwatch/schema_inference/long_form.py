@@ -1,15 +1,21 @@
-"""Recognise tables in long form: one name and one value per row."""
+"""Tables in long form: one name and one value per row, converted to one column per quantity."""
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
 from statistics import median
 
-from sensorwatch.common.errors import DataError
+from sensorwatch.common.rows.field_declarations import LongForm
+from sensorwatch.common.rows.instants import BadTime
+from sensorwatch.common.rows.paths import escape_key
 from sensorwatch.common.rows.rejection import short_printable
+from sensorwatch.common.rows.schema import PayloadFormat
 from sensorwatch.schema_inference.column_guess import ColumnKind, InferredColumn, NumberReader
 from sensorwatch.schema_inference.key_guess import separates_equal_times, suggests_key
-from sensorwatch.schema_inference.pivot_command import pivot_command
 from sensorwatch.schema_inference.table import Table
+from sensorwatch.schema_inference.time_columns import joined_cells
+from sensorwatch.schema_inference.time_format_guess import TimeGuess, cell_time_reader
 
 _NAME_COLUMNS = frozenset(
     {"metric", "metricname", "field", "parameter", "variable", "measurement", "signal", "quantity"}
@@ -20,42 +26,110 @@ _VALUE_COLUMNS = frozenset({"value", "val", "reading", "state", "measure", "meas
 _MAX_NAMES = 200
 _MIN_SCALE_RATIO = 10.0
 _ID_KINDS = (ColumnKind.TEXT, ColumnKind.KEY)
+_MAX_SHOWN_NAMES = 5
+_MAX_STEP_ROWS = 5_000
+_MIN_BUCKET_SECONDS = 0.001
 
 
-class LongForm(DataError):
-    """The rows are in long form; the text contains a command that pivots the file."""
+@dataclass(frozen=True, slots=True)
+class LongColumns:
+    """The columns of a table in long form."""
+
+    name: str
+    """The column with the names of the quantities."""
+    value: str
+    """The column with their values."""
+    ids: tuple[str, ...]
+    """The columns that separate the values of one quantity with the same time."""
 
 
-def refuse_long_form(
+def find_long_form(
     table: Table,
     columns: Sequence[InferredColumn],
     time_names: Sequence[str],
     read_number: NumberReader,
-) -> None:
-    """Raise LongForm, with a command that pivots the table, if it is in long form."""
+) -> LongColumns | None:
+    """Return the columns of a table in long form; None if it has one column per quantity."""
+    if table.array.payload is PayloadFormat.SENML and {"n", "v"} <= set(table.names):
+        return LongColumns("n", "v", ("bn",) if "bn" in table.names else ())
     long_columns = _names_and_values(table, columns) or _by_scale(
         table, columns, time_names, read_number
     )
     if long_columns is None:
-        return
-    name_column, value_column = long_columns
-    id_columns = [
+        return None
+    name, value = long_columns
+    ids = tuple(
         column.name
         for column in columns
         if column.name not in long_columns
         and column.kind in _ID_KINDS
-        and 1 < len(set(table.cells(column.name))) <= _MAX_NAMES
-        and not _follows(table, column.name, name_column)
-    ]
-    command = pivot_command(
-        table, index=[*time_names, *id_columns], name=name_column, value=value_column
+        and _may_be_id(table, column.name, name)
     )
-    found_names = short_printable(", ".join(sorted(set(table.cells(name_column)))[:5]))
-    raise LongForm(
-        f"the rows are in long form: {name_column!r} names the quantity ({found_names}) and "
-        f"{value_column!r} is its value. sensorwatch needs one column per quantity. This command "
-        f"writes wide.csv: {command} (if {name_column!r} names the sensor: --key {name_column!r})"
+    return LongColumns(name, value, ids)
+
+
+def wide_table(
+    table: Table, long_columns: LongColumns, time_names: Sequence[str], guess: TimeGuess
+) -> Table:
+    """Return a table with one column per quantity, and one row per sensor and time."""
+    index_names = [*time_names, *long_columns.ids]
+    indexes = list(zip(*(table.cells(name) for name in index_names), strict=True))
+    names, values = table.cells(long_columns.name), table.cells(long_columns.value)
+    quantities = tuple(dict.fromkeys(name for name in names if name))
+    cells_of_row: dict[tuple[str, ...], dict[str, str]] = {}
+    for index, name, value in zip(indexes, names, values, strict=True):
+        cells_of_row.setdefault(index, {})[name] = value
+    is_text = long_columns.value in table.text_columns
+    index_texts = table.text_columns & set(index_names)
+    series = list(zip(names, *map(table.cells, long_columns.ids), strict=True))
+    step = None if table.array.path else _usual_step(joined_cells(table, time_names), series, guess)
+    return replace(
+        table,
+        names=(*index_names, *quantities),
+        paths=(*map(table.path_of, index_names), *map(escape_key, quantities)),
+        rows=tuple(
+            (*index, *(cells.get(quantity, "") for quantity in quantities))
+            for index, cells in cells_of_row.items()
+        ),
+        text_columns=index_texts | (frozenset(quantities) if is_text else frozenset()),
+        questions=(*table.questions, _question(long_columns, quantities)),
+        long_form=LongForm.model_validate(
+            {
+                "name": table.path_of(long_columns.name),
+                "value": table.path_of(long_columns.value),
+                "bucket_seconds": step,
+            }
+        ),
     )
+
+
+def _question(long_columns: LongColumns, quantities: Sequence[str]) -> str:
+    shown_names = short_printable(", ".join(quantities[:_MAX_SHOWN_NAMES]))
+    return (
+        f"the rows are in long form: {long_columns.name!r} names the quantity ({shown_names}) and "
+        f"{long_columns.value!r} is its value; if {long_columns.name!r} names the sensor: --key "
+        f"{long_columns.name}"
+    )
+
+
+def _usual_step(times: Sequence[str], series: Sequence[object], guess: TimeGuess) -> float | None:
+    """Return the usual time between two values of a series, in seconds; None if it is unknown.
+
+    `times`, `series`: for each value, the text of its time, and its quantity and sensor.
+    """
+    read_time = cell_time_reader(guess)
+    last_time_of_series: dict[object, int] = {}
+    steps: list[int] = []
+    for text, name in islice(zip(times, series, strict=True), _MAX_STEP_ROWS):
+        try:
+            time = read_time(text)
+        except BadTime:
+            continue
+        last_time = last_time_of_series.get(name)
+        if last_time is not None and time != last_time:
+            steps.append(abs(time - last_time))
+        last_time_of_series[name] = time
+    return max(median(steps) / 1_000_000, _MIN_BUCKET_SECONDS) if steps else None
 
 
 def _names_and_values(table: Table, columns: Sequence[InferredColumn]) -> tuple[str, str] | None:
@@ -127,6 +201,12 @@ def _scales_differ(names: Sequence[str], values: Sequence[object]) -> bool:
     return large_median > _MIN_SCALE_RATIO * small_median and min(values_of_name[large_name]) > max(
         values_of_name[small_name]
     )
+
+
+def _may_be_id(table: Table, name: str, name_column: str) -> bool:
+    """Return whether a column separates rows of one quantity, or is the id of the only sensor."""
+    is_constant = len(set(table.cells(name))) == 1
+    return suggests_key(name) if is_constant else not _follows(table, name, name_column)
 
 
 def _follows(table: Table, name: str, name_column: str) -> bool:

@@ -1,6 +1,7 @@
 """The choices that a user makes instead of the inference."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from sensorwatch.common.errors import DataError
 from sensorwatch.common.rows.rejection import short_printable, short_repr
@@ -44,6 +45,25 @@ class InferenceOptions:
             if name not in known_names:
                 found_names = short_printable(", ".join(table.names[:_MAX_SHOWN_COLUMNS]))
                 raise DataError(f"no column {short_repr(name)}; found {found_names}")
+
+    def for_wide_table(self, names: Iterable[str], quantities: Iterable[str]) -> "InferenceOptions":
+        """Return the options for the wide table of rows in long form.
+
+        `names`: the columns of the table; options for other columns are left out. `quantities`: the
+        columns that are measurements.
+        """
+        known_names = set(names)
+
+        def known(chosen_names: tuple[str, ...]) -> tuple[str, ...]:
+            return tuple(name for name in chosen_names if name in known_names)
+
+        return replace(
+            self,
+            time_names=known(self.time_names),
+            signal_names=(*known(self.signal_names), *quantities),
+            context_names=known(self.context_names),
+            left_out_names=known(self.left_out_names),
+        )
 
     @property
     def missing_numbers(self) -> frozenset[float]:

@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from sensorwatch.common.rows.csv_format import CsvFormat
+from sensorwatch.common.rows.schema import PayloadFormat
 from sensorwatch.common.rows.values import number_of_text
 from sensorwatch.schema_inference.column_guess import ColumnKind, InferredColumn
 from sensorwatch.schema_inference.inference import Inference
@@ -17,6 +18,7 @@ def schema_text(inference: Inference, *, name: str) -> str:
     """Return the schema as TOML; comments show observed values and what the user has to decide."""
     blocks = [
         _header_lines(inference, name),
+        _long_form_lines(inference),
         _time_lines(inference),
         _key_lines(inference),
         _default_lines(inference),
@@ -31,6 +33,23 @@ def _header_lines(inference: Inference, name: str) -> Iterator[str]:
     yield "# Check it before use."
     yield f"name = {_toml(name)}"
     yield 'unknown_fields = "ignore"        # or "reject"'
+    array = inference.table.array
+    if array.payload is not PayloadFormat.JSON:
+        yield f"payload = {_toml(array.payload)}"
+    if array.path:
+        yield f"rows = {_toml(array.path)}"
+
+
+def _long_form_lines(inference: Inference) -> Iterator[str]:
+    long_form = inference.table.long_form
+    if long_form is None:
+        return
+    yield "[long_form]"
+    yield f"name = {_toml(long_form.name)}"
+    yield f"value = {_toml(long_form.values[0])}"
+    if long_form.bucket_seconds is not None:
+        yield f"bucket_seconds = {number_text(long_form.bucket_seconds)}"
+        yield "# In a topic, the values of a sensor in a bucket of this length form one row."
 
 
 def _time_lines(inference: Inference) -> Iterator[str]:

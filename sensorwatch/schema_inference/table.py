@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from sensorwatch.common.rows.csv_format import CsvFormat
+from sensorwatch.common.rows.field_declarations import LongForm
+from sensorwatch.schema_inference.array_rows import NO_ARRAY, RowArray
 
 MAX_CELLS = 4_000_000
 """Maximum number of cells of a table of JSON rows."""
@@ -27,8 +29,10 @@ class Table:
     """What a person should know about the form of the file."""
     questions: tuple[str, ...] = ()
     """Doubtful choices about the form, each with the option that decides it."""
-    source: str = "rows.csv"
-    """The path of the file."""
+    array: RowArray = NO_ARRAY
+    """The array that contains the rows of a record of JSON."""
+    long_form: LongForm | None = None
+    """The fields of the file's long form; the table has one column per quantity."""
     columns: tuple[Sequence[str], ...] = field(init=False, repr=False, compare=False)
     """The cells of each column, without spaces around them."""
     _position_of_name: dict[str, int] = field(init=False, repr=False, compare=False)

@@ -2,14 +2,14 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
 from sensorwatch.common.rows.cells import parse_number_cell
 from sensorwatch.common.rows.field_declarations import TimeField
-from sensorwatch.common.rows.instants import BadTime, time_reader
+from sensorwatch.common.rows.instants import BadTime, number_of, time_reader
 
 _DATES = (
     *("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y"),
@@ -106,6 +106,15 @@ def guess_time(
         other_times = (fit.format for fit in equal_fits if fit.times != best_fit.times)
         alternative = next(other_times, "")
     return TimeGuess(best_fit.format, naive=naive, alternative=alternative)
+
+
+def cell_time_reader(guess: TimeGuess) -> Callable[[str], int]:
+    """Return a function that reads a time in microseconds UTC; a time without a zone counts as UTC.
+
+    The function raises BadTime for a text that is no time.
+    """
+    read_time = time_reader(TimeField(format=(guess.format,), naive_zone="UTC"))
+    return lambda text: read_time(number_of(text), None)
 
 
 def _guess_given_format(cells: Sequence[str], time_format: str) -> TimeGuess | None:

@@ -148,17 +148,19 @@ def test_infer_fails_if_a_column_with_numbers_cannot_be_read(tmp_path: Path) -> 
     assert "columns with numbers are left out, because they cannot be read: 'temp'" in result.err
 
 
-def test_infer_fails_if_the_rows_are_in_long_form(tmp_path: Path) -> None:
-    path = tmp_path / "long.csv"
+def test_infer_asks_about_rows_in_long_form(tmp_path: Path) -> None:
+    path, out = tmp_path / "long.csv", tmp_path / "long.toml"
     rows = [
         f"2025-01-01 00:{minute:02}:00,{name},{minute}" for minute in range(60) for name in "ab"
     ]
-    path.write_text("time,metric,value\n" + "\n".join(rows) + "\n")
+    path.write_text("time,metric,value\n" + "\n".join(rows) + "\n2025-01-01 01:00:00,a,x\n")
 
-    result = run_in_process("schema", "infer", path)
+    result = run_in_process("schema", "infer", path, "--out", out)
+    check = run_in_process("schema", "check", out, "--data", path)
 
-    assert (result.code, result.out) == (1, "")
-    assert f"pandas.read_csv('{path}')" in result.err
+    assert (result.code, check.code) == (0, 0)
+    assert "'metric' names the quantity (a, b)" in result.out
+    assert "line 122" in check.out
 
 
 def test_infer_fails_if_no_row_can_be_read(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ READ = [
     ("08-utf16/d.csv", MIDNIGHT, [20.39, 50.72], 400, ""),
     ("09-cp1252/d.csv", MIDNIGHT, [20.39, 50.72], 400, ""),
     ("10-toa5/d.dat", MIDNIGHT, [20.39, 50.72], 400, ""),
+    ("11-influx-annotated/d.csv", MIDNIGHT, [20.39, 50.72], 200, "dev1"),
     ("13-comment-lines/d.csv", MIDNIGHT, [20.39, 50.72], 400, ""),
     ("14-sep-line/d.csv", MIDNIGHT, [20.39, 50.72], 400, ""),
     ("15-intel-lab/d.txt", MIDNIGHT, [20.3865, 50.7247, 45.08, 2.69], 400, "1"),
@@ -62,11 +63,13 @@ READ = [
     ("36-truncated-tail/d.csv", MIDNIGHT, [20.39, 50.72], 399, ""),
     ("37-header-repeated/d.csv", MIDNIGHT, [20.39, 50.72], 800, ""),
     ("38-duplicate-columns/d.csv", MIDNIGHT, [20.39, 50.72], 400, ""),
+    ("39-tidy/d.csv", MIDNIGHT, [20.39, 50.72], 600, "s1"),
     ("40-bool-words/d.csv", MIDNIGHT, [20.39, 0.0, 0.0], 1500, ""),
     ("41-units-in-cells/d.csv", MIDNIGHT, [20.39, 51.0], 400, ""),
     ("42-nan-words/d.csv", MIDNIGHT, [20.39, 50.72], 1500, ""),
     ("61-uuid-keys/d.csv", MIDNIGHT, [20.06], 3000, ""),
     ("64-epoch-seconds-as-ms/d.csv", MIDNIGHT, [19.47], 500, ""),
+    ("65-tidy-scales/d.csv", MIDNIGHT, [19.88, 101331.0], 1600, "d1"),
     ("80-pm25/d.csv", MIDNIGHT, [20.4, 50.7], 400, ""),
     ("80-pm25/d.jsonl", MIDNIGHT, [20.4, 50.7], 400, ""),
     ("81-pandas-doubled-names/d.csv", MIDNIGHT, [20.4, 50.7], 400, ""),
@@ -77,6 +80,9 @@ READ = [
     ("87-json-forms/double_encoded.json", MIDNIGHT, [21.5, 50.0], 1, ""),
     ("87-json-forms/epoch_string.json", MIDNIGHT, [21.5, 50.0], 1, ""),
     ("87-json-forms/json_sr.bin", MIDNIGHT, [21.5, 50.0], 1, ""),
+    ("87-json-forms/senml.json", MIDNIGHT, [21.5, 50.0], 1, "urn:dev:mac:1:"),
+    ("87-json-forms/sparkplug.json", MIDNIGHT, [21.5, 50.0], 1, ""),
+    ("87-json-forms/telegraf_batch.json", MIDNIGHT, [21.5, 50.0], 1, "climate"),
     ("87-json-forms/strings.json", MIDNIGHT, [21.5, 50.0], 1, ""),
 ]
 UNDERSTOOD = [
@@ -120,13 +126,8 @@ UNDERSTOOD = [
     ("86-mixed-decimal-comma/d.csv", "2024-01-01T08:19:00Z", ("temp", "counts"), None, ()),
 ]
 REFUSED = [
-    ("11-influx-annotated/d.csv", "long form: '_field' names the quantity"),
     ("33-time-without-date/d.csv", "have no date"),
-    ("39-tidy/d.csv", "long form: 'metric' names the quantity"),
-    ("65-tidy-scales/d.csv", "long form: 'metric' names the quantity"),
-    ("87-json-forms/senml.json", "SenML"),
-    ("87-json-forms/sparkplug.json", "Sparkplug"),
-    ("87-json-forms/telegraf_batch.json", "Telegraf"),
+    ("87-json-forms/ttn_without_values.json", "no column of numbers"),
 ]
 
 

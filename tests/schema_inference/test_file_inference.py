@@ -145,18 +145,10 @@ def test_parquet_is_understood(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (
-            lines_of("time,s,metric,value", "2024-01-01 00:{minute}:00,s1,m{number},1"),
-            "pivot_table",
-        ),
         (lines_of("Time,x", "00.{minute}.00,1"), "have no date"),
-        ('[{"bn":"urn:","n":"temp","v":21.5}]', "SenML"),
-        ('{"metrics":[{"fields":{"a":1},"timestamp":1704067200}]}', "Telegraf"),
-        ('{"timestamp":1704067200000,"metrics":[{"name":"a","value":1}]}', "Sparkplug"),
         ("time,x\n2025-01-01," + "1" * 200_000, "fewer than two lines"),
         ("{", "no row is a JSON object"),
         ('{\n"time": "2024-01-01T00:00:00Z",\n"a": 1\n}\n', "one JSON object over several lines"),
-        ('{"data":[{"time":1704067200,"a":1}]}', "list of rows in 'data'"),
         ("[{]", "not a JSON array"),
     ],
 )

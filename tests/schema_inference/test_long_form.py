@@ -1,18 +1,17 @@
-"""Tables in long form are refused, and the command of the refusal pivots them."""
+"""Rows in long form are recognised, and read with one column per quantity."""
 
-import csv
 import json
-import re
-import shlex
-import subprocess
-import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
+from sensorwatch.common.files.rows_of_file import read_batches
+from sensorwatch.common.rows.batches import join_batches
+from sensorwatch.common.rows.schema import schema_from_plain
 from sensorwatch.schema_inference.file_inference import infer_file
-from sensorwatch.schema_inference.long_form import LongForm
 from sensorwatch.schema_inference.options import InferenceOptions
+from sensorwatch.schema_inference.schema_text import schema_text
 
 MINUTES = 40
 HEADER = ("when", "kind", "amount")
@@ -47,25 +46,46 @@ LONG_FORMS = {
 
 
 @pytest.mark.parametrize("form", LONG_FORMS)
-def test_the_command_of_the_refusal_writes_one_column_per_quantity(
+def test_rows_in_long_form_become_rows_with_one_column_per_quantity(
     form: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "long.csv"
     path.write_text(LONG_FORMS[form], encoding="utf-8")
 
-    with pytest.raises(LongForm) as refusal:
-        infer_file(path)
+    inference = infer_file(path)
+    schema = schema_from_plain(tomllib.loads(schema_text(inference, name="long")))
+    readings, rejections = join_batches(read_batches(path, schema), schema)
 
-    command = re.search(r"wide\.csv: (.*) \(if", str(refusal.value))
-    assert command is not None
-    program, *arguments = shlex.split(command[1])
-    assert program == "python"
-    subprocess.run([sys.executable, *arguments], cwd=tmp_path, check=True, timeout=60)
-    with (tmp_path / "wide.csv").open(encoding="utf-8") as file:
-        first_row, *other_rows = csv.DictReader(file)
-    assert len(other_rows) == MINUTES - 1
-    assert first_row == {"when": "2024-01-01T00:00:00Z", "pressure": "101300.0", "temp": "20.0"}
-    assert set(infer_file(tmp_path / "wide.csv").time_names) == {"when"}
+    assert schema.signal_names == ("temp", "pressure")
+    assert schema.long_form is not None
+    assert (schema.long_form.name, schema.long_form.values) == ("kind", ("amount",))
+    assert schema.long_form.bucket_seconds == 60
+    assert readings.values.tolist() == [
+        [20.0 + minute % 7, 101_300.0 + minute % 7] for minute in range(MINUTES)
+    ]
+    assert rejections == []
+    assert any("--key kind" in question for question in inference.questions)
+
+
+def test_values_of_arrays_need_no_bucket(tmp_path: Path) -> None:
+    path = tmp_path / "packs.jsonl"
+    elements = [dict(zip(HEADER, row, strict=True)) for row in long_rows()]
+    records = [
+        {"pump": f"p{start % 4}", "readings": elements[start : start + 2], "tags": [{"a": 1}]}
+        for start in range(0, len(elements), 2)
+    ]
+    path.write_text("\n".join(map(json.dumps, records)), encoding="utf-8")
+
+    inference = infer_file(path)
+    schema = schema_from_plain(tomllib.loads(schema_text(inference, name="packs")))
+    readings, _ = join_batches(read_batches(path, schema), schema)
+
+    assert (schema.rows, schema.bucket_us) == ("readings[*]", 0)
+    assert schema.key is not None
+    assert schema.key.fields == ("pump",)
+    assert readings.values[0].tolist() == [20.0, 101_300.0]
+    assert len(readings) == MINUTES
+    assert any("tags[*] contains objects too" in question for question in inference.questions)
 
 
 def test_sensors_of_similar_levels_are_no_quantities(tmp_path: Path) -> None:
