@@ -106,8 +106,8 @@ def join_values(
 ) -> tuple[list[int], Batch]:
     """Return the rows of a whole file or topic in long form.
 
-    All values of a sensor with the same time, or in the same bucket, form one row, in whatever
-    order they come. `rows`: numbered records or elements. The index of the result counts rows and
+    All values of a sensor with the same time, or in the same bucket, form one row, in any order.
+    `rows`: numbered records or elements. The index of the result counts rows and
     rejections in the order of their first value; the returned list has the number of that value.
     """
     read = long_form_reader(schema)

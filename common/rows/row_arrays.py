@@ -133,8 +133,9 @@ def _rows_in(
         if isinstance(inner_array, list):
             yield from _rows_in(inner_array, arrays_inside, fields)
         else:
-            found = "no field" if inner_array is ABSENT else short_repr(inner_array)
-            yield make_fault(Reason.WRONG_TYPE, ".".join(keys), f"found {found}, wanted an array")
+            found_text = "no field" if inner_array is ABSENT else short_repr(inner_array)
+            detail = f"found {found_text}, wanted an array"
+            yield make_fault(Reason.WRONG_TYPE, ".".join(keys), detail)
 
 
 def _find(content: object, keys: Sequence[str]) -> object:

@@ -195,7 +195,7 @@ def test_the_size_of_micro_batches_changes_nothing(
     records: list[dict[str, object]], ends: list[int]
 ) -> None:
     schema, payloads = long_schema(bucket_seconds=60, grace=20), payloads_of(*records)
-    whole = parse_records(payloads, schema, open_rows=OpenRows())
+    expected = parse_records(payloads, schema, open_rows=OpenRows())
 
     rows, rejected, open_rows = [], [], OpenRows()
     absorbed: dict[int, str] = {}
@@ -206,10 +206,10 @@ def test_the_size_of_micro_batches_changes_nothing(
         rejected += [start + rejection.index for rejection in parsed.rejections]
         absorbed |= {start + index: reason for index, reason in absorbed_of(parsed).items()}
 
-    assert rows == rows_of(whole.readings)
-    assert rejected == [rejection.index for rejection in whole.rejections]
-    assert absorbed == absorbed_of(whole)
-    outcomes = {*whole.readings.index.tolist(), *rejected, *absorbed}
+    assert rows == rows_of(expected.readings)
+    assert rejected == [rejection.index for rejection in expected.rejections]
+    assert absorbed == absorbed_of(expected)
+    outcomes = {*expected.readings.index.tolist(), *rejected, *absorbed}
     assert outcomes == set(range(len(records)))
 
 
