@@ -1,6 +1,6 @@
 """Records that contain an array of rows: each element of the array becomes the fields of a row."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from types import MappingProxyType
 from typing import TypeVar, overload
@@ -11,6 +11,7 @@ from sensorwatch.common.rows.values import ABSENT
 
 ARRAY_MARK = "[*]"
 MAX_ROWS_PER_RECORD = 10_000
+MAX_SHARED_CHARACTERS = 1_000
 
 _T = TypeVar("_T")
 _Fields = Mapping[str, object]
@@ -78,14 +79,17 @@ def unpack_rows(
     *,
     max_rows: int = MAX_ROWS_PER_RECORD,
     around: _Fields = NO_FIELDS,
+    share: Callable[[_Fields], _Fields] = lambda fields: fields,
 ) -> list[_Fields | Fault] | Fault | None:
     """Return the rows in the array at `path` of a decoded record, in order.
 
     `content`: the fields of a record, or the elements of a payload that is an array. `around`: the
-    fields around the elements of such a payload. Returns None if the record has no such field: then
-    the record itself is the row. Returns a fault of the whole record if the field is no array, or
-    if there are more than `max_rows` rows. An element that is an array has the fields "0", "1" and
-    so on.
+    fields around the elements of such a payload. `share`: selects the fields around an array that
+    its elements share; it is called once for each array.
+
+    Returns None if the record has no such field: then the record itself is the row. Returns a fault
+    of the whole record if the field is no array, or if there are more than `max_rows` rows. An
+    element that is an array has the fields "0", "1" and so on.
 
     >>> record = {"pump": "p1", "values": [{"flow": 2}, {"flow": 3, "pump": "p2"}, 7]}
     >>> first, second, third = unpack_rows(record, "values[*]")
@@ -103,7 +107,7 @@ def unpack_rows(
         return make_fault(Reason.WRONG_TYPE, name, f"found {short_repr(array)}, wanted an array")
     outer = content if isinstance(content, Mapping) else around
     rows: list[_Fields | Fault] = []
-    for row in _rows_in(array, inner_arrays, outer):
+    for row in _rows_in(array, inner_arrays, share(outer), share):
         if len(rows) == max_rows:
             detail = f"more than {max_rows} rows, which is the maximum for one record"
             return make_fault(Reason.TOO_LARGE, ".".join(outermost_keys), detail)
@@ -112,7 +116,10 @@ def unpack_rows(
 
 
 def _rows_in(
-    array: Sequence[object], inner_arrays: Sequence[tuple[str, ...]], outer: _Fields
+    array: Sequence[object],
+    inner_arrays: Sequence[tuple[str, ...]],
+    outer: _Fields,
+    share: Callable[[_Fields], _Fields],
 ) -> Iterator[_Fields | Fault]:
     for element in array:
         if isinstance(element, Mapping):
@@ -131,15 +138,42 @@ def _rows_in(
         keys, *arrays_inside = inner_arrays
         inner_array = _find(element, keys)
         if isinstance(inner_array, list):
-            yield from _rows_in(inner_array, arrays_inside, fields)
+            yield from _rows_in(inner_array, arrays_inside, share(fields), share)
         else:
             found_text = "no field" if inner_array is ABSENT else short_repr(inner_array)
             detail = f"found {found_text}, wanted an array"
             yield make_fault(Reason.WRONG_TYPE, ".".join(keys), detail)
 
 
+def shared_value(value: object) -> object:
+    """Return a value that many rows share, or a short substitute for it.
+
+    Otherwise each row could cost time that depends on the size of the value. A long text is cut
+    after MAX_SHARED_CHARACTERS, with which it is no valid id, time or number.
+    """
+    if isinstance(value, str):
+        return value[:MAX_SHARED_CHARACTERS]
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return _Composite(short_repr(value))
+
+
+class _Composite:
+    """An object or array that many rows share; no field accepts it."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return self._text
+
+
 def _find(content: object, keys: Sequence[str]) -> object:
-    """Return the value at the keys, or ABSENT."""
+    """Return the value at the keys, or ABSENT; the name with all keys is looked up first."""
+    if len(keys) > 1 and isinstance(content, Mapping) and ".".join(keys) in content:
+        return content[".".join(keys)]
     for key in keys:
         if not isinstance(content, Mapping):
             return ABSENT

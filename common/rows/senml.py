@@ -2,6 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
+from sensorwatch.common.rows.row_arrays import shared_value
+
+_BASE_FIELDS = ("bn", "bt", "bv", "bu")
 _MIN_ABSOLUTE_SECONDS = 2**28
 """Smaller times are relative to the time at which the pack was sent (RFC 8428, section 4.5.3)."""
 
@@ -25,8 +28,8 @@ def resolve_senml(elements: Sequence[object], *, sent_seconds: float | None = No
         if not isinstance(element, Mapping):
             resolved.append(element)
             continue
-        base |= {key: element[key] for key in ("bn", "bt", "bv", "bu") if key in element}
-        fields = {key: value for key, value in element.items() if key not in ("bt", "bv", "bu")}
+        base |= {key: shared_value(element[key]) for key in _BASE_FIELDS if key in element}
+        fields = {key: value for key, value in element.items() if key not in _BASE_FIELDS}
         if "bn" in base:
             fields["bn"] = base["bn"]
         if "u" not in fields and "bu" in base:

@@ -1,13 +1,16 @@
 """The rows of records: decoded, but not validated."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from sensorwatch.common.rows.absorption import AbsorbedReason
+from sensorwatch.common.rows.fields import make_lookup
 from sensorwatch.common.rows.ignoring import is_ignored
+from sensorwatch.common.rows.paths import column_name
 from sensorwatch.common.rows.readings import WHOLE_RECORD
 from sensorwatch.common.rows.rejection import Fault
-from sensorwatch.common.rows.row_arrays import NO_FIELDS, unpack_rows
+from sensorwatch.common.rows.row_arrays import NO_FIELDS, shared_value, unpack_rows
 from sensorwatch.common.rows.schema import PayloadFormat, Schema
 from sensorwatch.common.rows.senml import resolve_senml
 from sensorwatch.common.rows.strict_parsing import (
@@ -17,6 +20,7 @@ from sensorwatch.common.rows.strict_parsing import (
     fields_or_fault,
     times_as_list,
 )
+from sensorwatch.common.rows.values import ABSENT, NO_OBJECT
 
 MAX_VALUES_PER_RECORD = 1_000_000
 """Maximum number of values of a record, with `{}` as a row too. It bounds the memory of a record
@@ -87,7 +91,25 @@ def _rows_in_array(
         sent_seconds = None if received is None else received / 1_000_000
         content = resolve_senml(content, sent_seconds=sent_seconds)
     max_rows = min(schema.max_rows_per_record, MAX_VALUES_PER_RECORD // len(schema.columns))
-    return unpack_rows(content, schema.rows, max_rows=max_rows, around=around)
+    return unpack_rows(
+        content, schema.rows, max_rows=max_rows, around=around, share=_field_sharing(schema)
+    )
+
+
+@lru_cache(maxsize=64)
+def _field_sharing(schema: Schema) -> Callable[[Fields], Fields]:
+    """Return a function that selects the fields around an array that the schema names."""
+    lookups = [(column_name(path), make_lookup(path)) for path in schema.known_paths]
+
+    def share(fields: Fields) -> Fields:
+        values = ((name, lookup(fields)) for name, lookup in lookups)
+        return {
+            name: shared_value(value)
+            for name, value in values
+            if value is not ABSENT and value is not NO_OBJECT
+        }
+
+    return share
 
 
 def rows_of_record(content: object, schema: Schema) -> Iterable[Fields | Fault]:

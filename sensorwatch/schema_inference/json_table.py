@@ -8,10 +8,10 @@ from typing import Any
 from sensorwatch.common.errors import DataError
 from sensorwatch.common.rows.paths import escape_key
 from sensorwatch.common.rows.rejection import Fault
-from sensorwatch.common.rows.row_arrays import ElementFields, outer_array_name
-from sensorwatch.common.rows.schema import schema_from_plain
-from sensorwatch.common.rows.strict_parsing import Fields, decode_any
-from sensorwatch.common.rows.unpacking import rows_of_record
+from sensorwatch.common.rows.row_arrays import ElementFields, outer_array_name, unpack_rows
+from sensorwatch.common.rows.schema import PayloadFormat
+from sensorwatch.common.rows.senml import resolve_senml
+from sensorwatch.common.rows.strict_parsing import Fields, decode_any, fields_or_fault
 from sensorwatch.schema_inference.array_rows import RowArray, find_row_array
 from sensorwatch.schema_inference.table import MAX_CELLS, Table
 
@@ -24,10 +24,7 @@ def read_json_table(payloads: Sequence[bytes], *, form: str) -> Table:
     """Return the table of JSON payloads. Raises DataError if no payload has rows."""
     contents = [decode_any(payload) for payload in payloads]
     array = find_row_array(contents)
-    reader = schema_from_plain(
-        {"rows": array.path, "payload": array.payload, "signals": [{"name": "any"}]}
-    )
-    decoded = [row for content in contents for row in rows_of_record(content, reader)]
+    decoded = [row for content in contents for row in _rows_of(content, array)]
     records = [record for record in decoded if not isinstance(record, Fault)]
     if not records:
         faults = [record for record in decoded if isinstance(record, Fault)]
@@ -79,6 +76,16 @@ def _row(record: Mapping[_Keys, object], position_of_keys: Mapping[_Keys, int]) 
         if keys in position_of_keys:
             cells[position_of_keys[keys]] = _cell(value)
     return tuple(cells)
+
+
+def _rows_of(content: object, array: RowArray) -> Sequence[Fields | Fault]:
+    """Return the rows of a decoded record, with all fields around them."""
+    if isinstance(content, list) and array.payload is PayloadFormat.SENML:
+        content = resolve_senml(content)
+    rows = None
+    if array.path and not isinstance(content, Fault):
+        rows = unpack_rows(content, array.path)
+    return rows if isinstance(rows, list) else [fields_or_fault(content if rows is None else rows)]
 
 
 class _Flattening:

@@ -2,8 +2,7 @@
 
 import gc
 import itertools
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from unittest.mock import Mock
@@ -21,18 +20,18 @@ from sensorwatch.common.rows.parsing import MIN_PAYLOADS_FOR_KERNEL, parse
 from sensorwatch.common.rows.request import BadBody, split_request
 from sensorwatch.common.rows.schema import Schema, schema_from_plain
 from sensorwatch.common.rows.strict_parsing import MAX_NESTING, _nested_too_deep, parse_strictly
+from tests.rows.linear_time import (
+    MAX_NANOSECONDS_PER_BYTE,
+    PayloadFamily,
+    number_members,
+    repeat,
+    require_linear_time,
+)
 
 # A tracer would double the measured times.
 pytestmark = pytest.mark.no_cover
 
-PAYLOAD_SIZES = (16_384, 65_536, 262_144)
-"""Sizes of the tested payloads in bytes. A payload larger than the last is rejected unparsed."""
-MAX_NANOSECONDS_PER_BYTE = 6_000
-"""For all schemas and parsers together; a machine with other work needs several times its usual
-time."""
 MAX_MICROSECONDS_PER_CSV_LINE = 600
-MAX_GROWTH = 4.0
-"""The largest payload may take this many times the time per byte of the smallest payload."""
 
 
 def a_schema(*, prefix: str = "", unknown_fields: str = "reject") -> Schema:
@@ -75,22 +74,7 @@ SCHEMAS = (
 )
 
 
-def repeat(unit: bytes, size: int) -> bytes:
-    """Return about `size` bytes: `unit`, repeated at least once."""
-    return unit * max(1, size // len(unit))
-
-
-def number_members(member: bytes, size: int) -> bytes:
-    """Return about `size` bytes of numbered members, separated by commas.
-
-    The number of each member replaces `%d` in `member`.
-    """
-    byte_length = len(member) + 4
-    return b",".join(member % number for number in range(size // byte_length))
-
-
 VALID_FIELDS = b'{"timestamp":"2025-01-01T00:00:00Z","sensor_id":"s","x1":'
-PayloadFamily = Callable[[int], bytes]
 JSON_FAMILIES: dict[str, PayloadFamily] = {
     "brackets, then escaped quotes": lambda n: b"[" * 65 + b'"' + repeat(rb"\"", n),
     "brackets, then quotes": lambda n: b"[" * 65 + repeat(b'"', n),
@@ -172,38 +156,6 @@ def _no_garbage_collection() -> Iterator[None]:
     gc.disable()
     yield
     gc.enable()
-
-
-def cpu_seconds(run_parser: Callable[[], object]) -> float:
-    """Return the CPU time of the faster of two runs."""
-    times = []
-    for _ in range(2):
-        start = time.thread_time()
-        run_parser()
-        times.append(time.thread_time() - start)
-    return min(times)
-
-
-def require_linear_time(
-    make_content: PayloadFamily,
-    run_parser: Callable[[bytes], object],
-    *,
-    cost_factor: float = 1.0,
-) -> None:
-    """Run all sizes, and check that the time per byte stays below the limits.
-
-    A larger `cost_factor` raises the limit of the time per byte.
-    """
-    run_parser(make_content(64))
-    nanoseconds = {}
-    for size in PAYLOAD_SIZES:
-        content = make_content(size - 100)
-        nanoseconds[size] = 1e9 * cpu_seconds(lambda: run_parser(content)) / len(content)  # noqa: B023
-        assert nanoseconds[size] < MAX_NANOSECONDS_PER_BYTE * cost_factor, nanoseconds
-    # Times below 20 ns per byte count as 20 ns, because fixed costs and clock errors dominate them.
-    assert nanoseconds[PAYLOAD_SIZES[-1]] < MAX_GROWTH * max(20.0, nanoseconds[PAYLOAD_SIZES[0]]), (
-        nanoseconds
-    )
 
 
 @pytest.mark.parametrize("family", JSON_FAMILIES)
