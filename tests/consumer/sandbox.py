@@ -143,6 +143,16 @@ class Sandbox:
         )
         assert self.consumed_count() == record_count, last_lines(worker.process.log)
 
+    def wait_some_consumed(self, record_count: int, worker: "Worker") -> None:
+        """Wait until the accounts count at least this number of consumed records."""
+        wait_until(
+            lambda: self.consumed_count() >= record_count or not worker.process.running,
+            deadline=START_SECONDS,
+            what=f"{record_count} records consumed",
+            every=0.02,
+        )
+        assert worker.process.running, last_lines(worker.process.log)
+
     def check_accounts(self) -> None:
         """Check accounts and output against a second scoring of the input.
 
