@@ -10,7 +10,12 @@ from sensorwatch.common.rows.ignoring import is_ignored
 from sensorwatch.common.rows.paths import column_name
 from sensorwatch.common.rows.readings import WHOLE_RECORD
 from sensorwatch.common.rows.rejection import Fault
-from sensorwatch.common.rows.row_arrays import NO_FIELDS, shared_value, unpack_rows
+from sensorwatch.common.rows.row_arrays import (
+    NO_FIELDS,
+    outer_array_name,
+    shared_value,
+    unpack_rows,
+)
 from sensorwatch.common.rows.schema import PayloadFormat, Schema
 from sensorwatch.common.rows.senml import resolve_senml
 from sensorwatch.common.rows.strict_parsing import (
@@ -99,7 +104,10 @@ def _rows_in_array(
 @lru_cache(maxsize=64)
 def _field_sharing(schema: Schema) -> Callable[[Fields], Fields]:
     """Return a function that selects the fields around an array that the schema names."""
-    lookups = [(column_name(path), make_lookup(path)) for path in schema.known_paths]
+    array_name = outer_array_name(schema.rows)
+    lookups = [
+        (column_name(path), make_lookup(path)) for path in schema.known_paths if path != array_name
+    ]
 
     def share(fields: Fields) -> Fields:
         values = ((name, lookup(fields)) for name, lookup in lookups)
