@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import cache
+from math import isnan
 from pathlib import Path
 
 import numpy as np
@@ -107,3 +108,16 @@ def a_candidate(*, seed: int = 7, rows: int = 400, trees: int = 20) -> Candidate
 def a_detector(version: str = "default-0001-00000000", *, seed: int = 7) -> Detector:
     """Return the detector of `a_candidate(seed=seed)`, for NORMAL_VALUES and ANOMALOUS_VALUES."""
     return a_candidate(seed=seed).detector(version)
+
+
+def row_values(readings: Readings) -> list[tuple[int, str, list[float | None]]]:
+    """Return time in microseconds, sensor and values of each reading; None if one is missing."""
+    return [
+        (time, readings.sensor_ids[sensor], [None if isnan(value) else value for value in values])
+        for time, sensor, values in zip(
+            readings.event_time.tolist(),
+            readings.sensor.tolist(),
+            readings.values.tolist(),
+            strict=True,
+        )
+    ]

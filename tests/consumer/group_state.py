@@ -19,6 +19,7 @@ from sensorwatch.common.kafka.snapshot_text import Snapshot
 from sensorwatch.common.ledger.account import Account
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.consumer.publishing.outbox import CommitPlanner
+from sensorwatch.consumer.restoration import COMPARED_ACCOUNT_FIELDS
 from tests.consumer.fakes import FakeConsumer
 from tests.consumer.rig import FakeOutbox, FakeStateTopic, LoopRig
 from tests.kafka.record_builders import StoredRecord
@@ -116,6 +117,34 @@ def consume_all(
         except (KilledError, Unrecoverable):
             continue
     return group_state
+
+
+def consume_twice(
+    partition_records: Callable[[int], list[StoredRecord]],
+    rng: Random,
+    *,
+    detector: Callable[[str], Detector] = a_detector,
+) -> list[Account]:
+    """Consume the records of all partitions without faults, and again with faults drawn by `rng`.
+
+    Both must give the same accounts and the same messages. Returns the accounts.
+    """
+    records = [r for number in range(PARTITION_COUNT) for r in partition_records(number)]
+    expected_state = consume_all(records, detector=detector)
+    group_state = consume_all(records, rng, detector=detector)
+    for number in range(PARTITION_COUNT):
+        account, expected = group_state.accounts()[number], expected_state.accounts()[number]
+        compared_fields = (*COMPARED_ACCOUNT_FIELDS, "digest")
+        assert [getattr(account, name) for name in compared_fields] == [
+            getattr(expected, name) for name in compared_fields
+        ]
+        assert account.adds_up
+        assert group_state.results(number) == expected_state.results(number)
+        event_values = [
+            value for topic, _, value in group_state.results(number) if topic == "anomalies"
+        ]
+        assert len(set(event_values)) == len(event_values)
+    return [*group_state.accounts().values()]
 
 
 class PartitionLogConsumer(FakeConsumer):

@@ -1,8 +1,6 @@
 """The CPU time of a parser grows linearly with the input, even for input crafted to be slow."""
 
-import gc
 import itertools
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from unittest.mock import Mock
@@ -29,7 +27,7 @@ from tests.rows.linear_time import (
 )
 
 # A tracer would double the measured times.
-pytestmark = pytest.mark.no_cover
+pytestmark = [pytest.mark.no_cover, pytest.mark.usefixtures("no_garbage_collection")]
 
 MAX_MICROSECONDS_PER_CSV_LINE = 600
 
@@ -147,15 +145,6 @@ HEADER_FAMILIES: dict[str, PayloadFamily] = {
     "repeated columns": lambda n: repeat(b"x1,", n),
     "empty columns": lambda n: repeat(b",", n),
 }
-
-
-@pytest.fixture(autouse=True)
-def _no_garbage_collection() -> Iterator[None]:
-    """Disable garbage collection, whose time depends on the objects of other tests."""
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
 
 
 @pytest.mark.parametrize("family", JSON_FAMILIES)

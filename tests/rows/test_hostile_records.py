@@ -1,7 +1,5 @@
 """Records with arrays and in long form take time that is linear in their size."""
 
-import gc
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,7 +10,7 @@ from sensorwatch.common.rows.schema import Schema, schema_from_plain
 from tests.rows.linear_time import PayloadFamily, number_members, repeat, require_linear_time
 
 # A tracer would double the measured times.
-pytestmark = pytest.mark.no_cover
+pytestmark = [pytest.mark.no_cover, pytest.mark.usefixtures("no_garbage_collection")]
 
 COST_FACTOR = 15.0
 """A row of three bytes costs as much as a whole row, and each record is read ten times."""
@@ -88,15 +86,6 @@ FAMILIES: dict[str, PayloadFamily] = {
         b'[{"bt":[' + repeat(b"1,", n // 2) + b"1]}," + repeat(b'{"n":"x1"},', n // 2) + b"{}]"
     ),
 }
-
-
-@pytest.fixture(autouse=True)
-def _no_garbage_collection() -> Iterator[None]:
-    """Disable garbage collection, whose time depends on the objects of other tests."""
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
 
 
 @pytest.mark.parametrize("family", FAMILIES)

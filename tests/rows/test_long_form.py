@@ -18,6 +18,7 @@ from sensorwatch.common.rows.open_rows import OpenRows
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.records import ParsedRecords, parse_records, parse_rows
 from sensorwatch.common.rows.schema import Schema, schema_from_plain
+from tests.reading_builders import row_values
 
 MINUTE_US = 60_000_000
 START = 1_735_689_600_000_000
@@ -49,19 +50,7 @@ def payloads_of(*records: object) -> list[bytes | None]:
 
 def rows_of(readings: Readings) -> list[tuple[float, str, list[float | None]]]:
     """Return second, sensor and values of each reading; None for a missing value."""
-    return [
-        (
-            (time - START) / 1e6,
-            readings.sensor_ids[sensor],
-            [None if number != number else number for number in values],  # noqa: PLR0124 - NaN
-        )
-        for time, sensor, values in zip(
-            readings.event_time.tolist(),
-            readings.sensor.tolist(),
-            readings.values.tolist(),
-            strict=True,
-        )
-    ]
+    return [((time - START) / 1e6, sensor, values) for time, sensor, values in row_values(readings)]
 
 
 def absorbed_of(parsed: ParsedRecords) -> dict[int, str]:

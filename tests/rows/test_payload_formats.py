@@ -14,6 +14,7 @@ from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.records import parse_records
 from sensorwatch.common.rows.schema import Schema, load_schema
 from sensorwatch.common.rows.senml import resolve_senml
+from tests.reading_builders import row_values
 
 FOLDER = Path(__file__).parents[2] / "schemas" / "payloads"
 DEVICE_SOURCE = {"@key": "device-1"}
@@ -121,19 +122,8 @@ def read_records(schema: Schema, *records: object, **options: Any) -> Readings:
 
 
 def rows_of(readings: Readings) -> list[tuple[str, str, list[float | None]]]:
-    return [
-        (
-            format_instant(time),
-            readings.sensor_ids[sensor],
-            [None if number != number else number for number in values],  # noqa: PLR0124 - NaN
-        )
-        for time, sensor, values in zip(
-            readings.event_time.tolist(),
-            readings.sensor.tolist(),
-            readings.values.tolist(),
-            strict=True,
-        )
-    ]
+    """Return time, sensor and values of each reading; None for a missing value."""
+    return [(format_instant(time), sensor, values) for time, sensor, values in row_values(readings)]
 
 
 SENML_ROWS = [
