@@ -1,4 +1,7 @@
-"""Reads CSV files: a kernel reads plain lines, the csv module and the strict parser the others."""
+"""Reads CSV files: a kernel reads plain lines, the csv module and the strict parser the others.
+
+The rows of an Excel worksheet are read in the same way, as lines of CSV; see `workbook.py`.
+"""
 
 import io
 import re
@@ -15,12 +18,14 @@ from sensorwatch.common.files.csv_layout import (
     text_lines,
     with_index_column,
 )
-from sensorwatch.common.files.opening import open_data
+from sensorwatch.common.files.opening import FileForm, file_form, open_data
 from sensorwatch.common.files.utf8_stream import prefixed_stream, text_of, utf8_stream
+from sensorwatch.common.files.workbook import open_worksheet
 from sensorwatch.common.rows.batches import Batch, collect_batches
 from sensorwatch.common.rows.cells import cell_lines
 from sensorwatch.common.rows.csv_chunk import ChunkReader, chunk_reader
 from sensorwatch.common.rows.fast.csv_rows import MAX_LINE_BYTES
+from sensorwatch.common.rows.paths import column_name
 from sensorwatch.common.rows.schema import Schema
 
 _CHUNK_BYTES = 1 << 20
@@ -43,12 +48,23 @@ def read_csv_batches(path: Path, schema: Schema) -> Iterator[Batch]:
 @contextmanager
 def _open_stream(path: Path, schema: Schema) -> Iterator[io.BufferedReader]:
     """Open a file as UTF-8; a DataError that is raised while it is read names the file."""
-    with open_data(path) as source:
-        try:
-            yield utf8_stream(source, schema.csv.encoding)
-        except DataError as error:
-            text = str(error)
-            raise DataError(text if text.startswith(str(path)) else f"{path}{text}") from error
+    try:
+        if file_form(path) is FileForm.EXCEL:
+            with open_worksheet(path, schema.csv, timestamps=_timestamps(schema)) as worksheet:
+                yield worksheet.stream
+        else:
+            with open_data(path) as source:
+                yield utf8_stream(source, schema.csv.encoding)
+    except DataError as error:
+        text = str(error)
+        raise DataError(text if text.startswith(str(path)) else f"{path}{text}") from error
+
+
+def _timestamps(schema: Schema) -> list[str]:
+    """Return the name of the column that contains both a date and a time of day, if any does."""
+    time = schema.time
+    is_timestamp = len(time.fields) == 1 and time.formats[0] == "rfc3339"
+    return [column_name(time.fields[0])] if is_timestamp else []
 
 
 def _read_batches(stream: io.BufferedReader, schema: Schema) -> Iterator[Batch]:

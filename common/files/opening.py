@@ -29,7 +29,8 @@ class FileForm(StrEnum):
     ZIP = "zip"
     PARQUET = "Parquet"
     ARROW = "Arrow"
-    OLD_EXCEL = "an Excel workbook of an old version (.xls)"
+    EXCEL = "an Excel workbook"
+    OLD_EXCEL = "an Excel workbook of an old version (.xls) or with a password"
 
 
 ARROW_FORMS = (FileForm.PARQUET, FileForm.ARROW)
@@ -44,6 +45,7 @@ _FORM_OF_MAGIC = {
     b"ARROW1": FileForm.ARROW,
     b"\xd0\xcf\x11\xe0": FileForm.OLD_EXCEL,
 }
+_WORKBOOK_MEMBER = "xl/workbook.xml"
 _DECOMPRESSION_ERRORS = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
 
 
@@ -55,7 +57,16 @@ def file_form(path: Path) -> FileForm:
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
     forms = (form for magic, form in _FORM_OF_MAGIC.items() if first_bytes.startswith(magic))
-    return next(forms, FileForm.TEXT)
+    form = next(forms, FileForm.TEXT)
+    return FileForm.EXCEL if form is FileForm.ZIP and _is_workbook(path) else form
+
+
+def _is_workbook(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return _WORKBOOK_MEMBER in archive.namelist()
+    except (OSError, zipfile.BadZipFile):  # reported when the archive is opened
+        return False
 
 
 @contextmanager
@@ -116,12 +127,7 @@ def _open_zstd(path: Path) -> BufferedIOBase:
 
 
 def _only_member(path: Path, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
-    """Return the only file of an archive. Raises DataError if it is a workbook or has more."""
-    names = archive.namelist()
-    if "xl/workbook.xml" in names:
-        raise DataError(
-            f"{path} is an Excel workbook: save the sheet as CSV (in Excel: Save As, CSV UTF-8)"
-        )
+    """Return the only file of an archive. Raises DataError if it has more."""
     members = [member for member in archive.infolist() if not member.is_dir()]
     if len(members) != 1:
         shown_names = ", ".join(member.filename for member in members[:_MAX_SHOWN_MEMBERS])

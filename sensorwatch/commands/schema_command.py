@@ -188,7 +188,7 @@ def check_command(
 def _check_rows(
     row_schema: Schema, data: Path, *, as_of: int
 ) -> tuple[RejectionReport, RowSummary]:
-    from sensorwatch.common.files.opening import ARROW_FORMS, file_form
+    from sensorwatch.common.files.opening import ARROW_FORMS, FileForm, file_form
     from sensorwatch.common.files.rows_of_file import read_numbered_rows
     from sensorwatch.common.files.time_rules import FileTimeRules
     from sensorwatch.common.rows.row_summary import RowSummaryBuilder
@@ -196,7 +196,7 @@ def _check_rows(
 
     report, summary_builder = RejectionReport(), RowSummaryBuilder()
     time_rules = FileTimeRules(row_schema, as_of)
-    label = "row" if file_form(data) in ARROW_FORMS else "line"
+    label = "row" if file_form(data) in (*ARROW_FORMS, FileForm.EXCEL) else "line"
     numbered_rows = read_numbered_rows(data, row_schema)
     while chunk := list(islice(numbered_rows, CHUNK_ROWS)):
         numbers = [number for number, _ in chunk]

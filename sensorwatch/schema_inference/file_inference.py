@@ -7,6 +7,8 @@ from pathlib import Path
 from sensorwatch.common.errors import DataError
 from sensorwatch.common.files.arrow_file import read_first_rows
 from sensorwatch.common.files.opening import ARROW_FORMS, FileForm, file_form
+from sensorwatch.common.files.workbook import open_worksheet
+from sensorwatch.common.rows.csv_format import CsvFormat
 from sensorwatch.common.rows.request import json_elements
 from sensorwatch.common.rows.strict_parsing import decode_with_not_finite
 from sensorwatch.schema_inference.csv_layout_guess import read_csv_table
@@ -17,10 +19,11 @@ from sensorwatch.schema_inference.json_table import (
 )
 from sensorwatch.schema_inference.long_form import LongForm
 from sensorwatch.schema_inference.options import InferenceOptions
-from sensorwatch.schema_inference.table import Table
-from sensorwatch.schema_inference.text_sample import TextSample, read_text_sample
+from sensorwatch.schema_inference.table import WORKSHEET_FORM, Table
+from sensorwatch.schema_inference.text_sample import TextSample, first_lines, read_text_sample
 
 _MAX_ROWS = 20_000
+_MAX_SHOWN_SHEETS = 10
 _ENCODING_QUESTION = (
     "the text is not UTF-8 and is read as Windows-1252; if letters are wrong, --encoding names "
     "another encoding"
@@ -44,6 +47,8 @@ def infer_file(path: Path, options: InferenceOptions | None = None) -> Inference
 def _read_table(path: Path, options: InferenceOptions) -> Table:
     if file_form(path) in ARROW_FORMS:
         return _read_arrow_table(path)
+    if file_form(path) is FileForm.EXCEL:
+        return _read_worksheet_table(path)
     sample = read_text_sample(path, encoding=options.encoding)
     compression = "" if sample.form is FileForm.TEXT else f", compressed with {sample.form}"
     beginning = sample.content.lstrip()
@@ -90,3 +95,17 @@ def _read_arrow_table(path: Path) -> Table:
     """Return the first rows of a Parquet or Arrow file as texts."""
     payloads = [json.dumps(row, default=str).encode() for row in read_first_rows(path, _MAX_ROWS)]
     return read_json_table(payloads, form=str(file_form(path)))
+
+
+def _read_worksheet_table(path: Path) -> Table:
+    csv_format = CsvFormat()
+    with open_worksheet(path, csv_format) as worksheet:
+        lines = first_lines(worksheet.stream)
+    table = read_csv_table(lines, form=WORKSHEET_FORM, delimiter=csv_format.delimiter)
+    note = f"worksheet {worksheet.name!r}"
+    if worksheet.other_names:
+        names = ", ".join(map(repr, worksheet.other_names[:_MAX_SHOWN_SHEETS]))
+        hidden_count = len(worksheet.other_names) - _MAX_SHOWN_SHEETS
+        more = f" and {hidden_count} more" if hidden_count > 0 else ""
+        note += f" is read; the other sheets are not: {names}{more}"
+    return replace(table, notes=(note, *table.notes))

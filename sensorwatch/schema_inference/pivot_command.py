@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from sensorwatch.common.files.opening import FileForm
 from sensorwatch.common.rows.csv_format import SPACES
-from sensorwatch.schema_inference.table import Table
+from sensorwatch.schema_inference.table import WORKSHEET_FORM, Table
 
 _SHELL_CHARACTERS = frozenset('"$`\\!')
 
@@ -40,6 +40,8 @@ def _reading(table: Table) -> str:
         is_array = "array" in table.form
         records = f"json.load({text})" if is_array else f"map(json.loads, {text})"
         return f"pandas.json_normalize({records})"
+    if table.form == WORKSHEET_FORM:
+        return f"pandas.read_excel({source}, skiprows={table.csv.skip_lines}, engine='calamine')"
     return f"pandas.read_csv({', '.join([source, *_csv_options(table)])})"
 
 
