@@ -11,8 +11,10 @@ from pathlib import Path
 
 from sensorwatch.common.errors import DataError
 from sensorwatch.common.files.csv_layout import (
+    MAX_ROW_CHARACTERS,
     DataLines,
     NumberedRow,
+    lines_of_text,
     read_header,
     rows_of_lines,
     text_lines,
@@ -75,11 +77,14 @@ def _read_batches(stream: io.BufferedReader, schema: Schema) -> Iterator[Batch]:
         return
     lines = DataLines(text_lines(stream), schema)
     names = read_header(cell_lines(lines, schema.csv.delimiter), schema)
-    first_text = next(lines, "")
+    first_text = lines.peek()
     names = with_index_column(names, first_text, schema)
+    if len(first_text) > MAX_ROW_CHARACTERS:
+        yield from _batches_of(_rows_below(lines, names, schema), schema)
+        return
     first_line = first_text.encode(errors="surrogateescape")
     reader = _chunk_reader(schema, names)
-    line_count = lines.number - 1 if first_line else lines.number
+    line_count = lines.number
     unread_bytes = first_line
     if reader is not None:
         stream = prefixed_stream(first_line, stream)
@@ -90,7 +95,7 @@ def _read_batches(stream: io.BufferedReader, schema: Schema) -> Iterator[Batch]:
         if not unread_bytes:
             return
     text = text_of(prefixed_stream(unread_bytes, stream))
-    remaining_lines = DataLines(text, schema, lines_before=line_count)
+    remaining_lines = DataLines(lines_of_text(text), schema, lines_before=line_count)
     yield from _batches_of(_rows_below(remaining_lines, names, schema), schema)
 
 
@@ -129,12 +134,9 @@ def _chunk_reader(schema: Schema, names: Sequence[str]) -> ChunkReader | None:
 
 def _read_strictly(stream: io.BufferedReader, schema: Schema) -> Iterator[NumberedRow]:
     """Yield the rows of a stream, which may have carriage returns as line ends."""
-    lines = DataLines(text_of(stream), schema)
+    lines = DataLines(lines_of_text(text_of(stream)), schema)
     names = read_header(cell_lines(lines, schema.csv.delimiter), schema)
-    first_line = next(lines, None)
-    if first_line is not None:
-        names = with_index_column(names, first_line, schema)
-        lines.put_back(first_line)
+    names = with_index_column(names, lines.peek(), schema)
     yield from _rows_below(lines, names, schema)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,10 +16,13 @@ from sensorwatch.common.runtime.command_line import typer_app
 from sensorwatch.common.runtime.printing import print_line, print_note, print_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
+    from sensorwatch.common.files.csv_layout import NumberedRow
+    from sensorwatch.common.rows.rejection import Fault
     from sensorwatch.common.rows.row_summary import RowSummary
     from sensorwatch.common.rows.schema import Schema
+    from sensorwatch.common.rows.strict_parsing import Fields
 
 CHUNK_ROWS = 50_000
 
@@ -198,13 +201,23 @@ def _check_rows(
     time_rules = FileTimeRules(row_schema, as_of)
     label = "row" if file_form(data) in (*ARROW_FORMS, FileForm.EXCEL) else "line"
     numbered_rows = read_numbered_rows(data, row_schema)
-    while chunk := list(islice(numbered_rows, CHUNK_ROWS)):
-        numbers = [number for number, _ in chunk]
-        batch = collect_rows([row for _, row in chunk], row_schema)
+    for first_row in numbered_rows:
+        numbers: list[int] = []
+        chunk = chain([first_row], islice(numbered_rows, CHUNK_ROWS - 1))
+        batch = collect_rows(_count_rows(chunk, numbers), row_schema)
         readings, rejections = time_rules.apply(batch)
         summary_builder.add(readings)
-        report.add(len(chunk), rejections, location=partial(_row_label, label, numbers))
+        report.add(len(numbers), rejections, location=partial(_row_label, label, numbers))
     return report, summary_builder.summary()
+
+
+def _count_rows(
+    numbered_rows: Iterable[NumberedRow], numbers: list[int]
+) -> Iterator[Fields | Fault]:
+    """Yield the rows, and append their numbers to `numbers`."""
+    for number, row in numbered_rows:
+        numbers.append(number)
+        yield row
 
 
 def _row_label(label: str, numbers: Sequence[int], index: int) -> str:

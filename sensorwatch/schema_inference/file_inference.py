@@ -2,14 +2,16 @@
 
 import json
 from dataclasses import replace
+from io import BytesIO
+from itertools import islice
 from pathlib import Path
 
 from sensorwatch.common.errors import DataError
 from sensorwatch.common.files.arrow_file import read_first_rows
+from sensorwatch.common.files.json_array import array_elements
 from sensorwatch.common.files.opening import ARROW_FORMS, FileForm, file_form
 from sensorwatch.common.files.workbook import open_worksheet
 from sensorwatch.common.rows.csv_format import CsvFormat
-from sensorwatch.common.rows.request import json_elements
 from sensorwatch.common.rows.strict_parsing import decode_with_not_finite
 from sensorwatch.schema_inference.csv_layout_guess import read_csv_table
 from sensorwatch.schema_inference.inference import Inference, infer_table
@@ -66,12 +68,9 @@ def _read_table(path: Path, options: InferenceOptions) -> Table:
 def _read_json(sample: TextSample, compression: str) -> Table:
     content = sample.content.lstrip()
     if content.startswith(b"["):
-        try:
-            payloads = json_elements(content)
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"not a JSON array of rows: {error}") from error
+        payloads = _first_elements(content, is_cut=sample.is_cut)
         refuse_several_rows_in_one_record([_decoded(payload) for payload in payloads[:1]])
-        return read_json_table(payloads[:_MAX_ROWS], form=f"a JSON array of rows{compression}")
+        return read_json_table(payloads, form=f"a JSON array of rows{compression}")
     if content.startswith(b"\0"):
         return read_json_table([content.strip()], form="JSON in Schema Registry's frame")
     lines = [line.encode("utf-8", "surrogateescape") for line in sample.lines if line.strip()]
@@ -82,6 +81,17 @@ def _read_json(sample: TextSample, compression: str) -> Table:
         )
     encoding_note = ", encoded twice" if content.startswith(b'"') else ""
     return read_json_table(lines, form=f"JSON lines{encoding_note}{compression}")
+
+
+def _first_elements(content: bytes, *, is_cut: bool) -> list[bytes]:
+    """Return the first elements of a JSON array; `is_cut`: its end may be missing."""
+    payloads: list[bytes] = []
+    try:
+        payloads.extend(islice(array_elements(BytesIO(content)), _MAX_ROWS))
+    except ValueError as error:
+        if not (is_cut and payloads):
+            raise DataError(f"not a JSON array of rows: {error}") from error
+    return payloads
 
 
 def _decoded(payload: bytes) -> object:

@@ -39,7 +39,7 @@ class Sample:
 
 def read_sample(path: Path, schema: Schema) -> Sample:
     """Read the first rows of a file with a schema. Raises the errors of `read_numbered_rows`."""
-    rows = [row for _, row in islice(read_numbered_rows(path, schema), _SAMPLE_ROWS)]
+    rows = (row for _, row in islice(read_numbered_rows(path, schema), _SAMPLE_ROWS))
     return Sample(*collect_rows(rows, schema))
 
 

@@ -27,6 +27,8 @@ class TextSample:
     """Whether a byte order mark shows the encoding."""
     content: bytes
     """The decompressed bytes, without a byte order mark."""
+    is_cut: bool
+    """Whether the file continues after the sample."""
     lines: tuple[str, ...]
     """The lines without their ends; an incomplete last line of the sample is left out."""
 
@@ -44,7 +46,7 @@ def read_text_sample(path: Path, *, encoding: str | None = None) -> TextSample:
     encoding = guessed_encoding if has_mark or encoding is None else _known_encoding(encoding)
     text = content.decode(encoding, errors="surrogateescape" if encoding == "utf-8" else "replace")
     lines = _complete_lines(text, is_cut=is_cut)
-    return TextSample(file_form(path), encoding, has_mark, content, lines)
+    return TextSample(file_form(path), encoding, has_mark, content, is_cut, lines)
 
 
 def first_lines(stream: BufferedIOBase) -> tuple[str, ...]:
