@@ -1,4 +1,4 @@
-"""The command `sensorwatch schema`: infer a schema from a file, or check a file against one."""
+"""The command `sensorwatch schema`: infer a schema from rows, or check a file against one."""
 
 from __future__ import annotations
 
@@ -12,18 +12,23 @@ import typer
 
 from sensorwatch.commands.rejection_report import RejectionReport
 from sensorwatch.common.errors import CheckFailed, DataError, UsageError
-from sensorwatch.common.runtime.command_line import typer_app
+from sensorwatch.common.kafka.topic_uri import TOPIC_PREFIX
+from sensorwatch.common.runtime.command_line import ConfigOption, typer_app
 from sensorwatch.common.runtime.printing import print_line, print_note, print_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from sensorwatch.common.files.csv_layout import NumberedRow
     from sensorwatch.common.rows.rejection import Fault
     from sensorwatch.common.rows.row_summary import RowSummary
     from sensorwatch.common.rows.schema import Schema
     from sensorwatch.common.rows.strict_parsing import Fields
+    from sensorwatch.schema_inference.inference import Inference
+    from sensorwatch.schema_inference.inference_report import Sample
+    from sensorwatch.schema_inference.options import InferenceOptions
 
+    SampleReader = Callable[[Schema], Sample]
 CHUNK_ROWS = 50_000
 
 app = typer_app(no_args_is_help=True)
@@ -31,12 +36,17 @@ app = typer_app(no_args_is_help=True)
 
 @app.callback()
 def schema() -> None:
-    """Infer a schema from a file, or check a file against a schema."""
+    """Infer a schema from rows, or check a file against a schema."""
 
 
 @app.command("infer")
 def infer_command(
-    file: Annotated[Path, typer.Argument(help="A file with rows.", show_default=False)],
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE", help="A file with rows, or kafka:TOPIC.", show_default=False
+        ),
+    ],
     out: Annotated[
         Path | None,
         typer.Option(help="Schema file to write. Default: standard output.", show_default=False),
@@ -83,15 +93,16 @@ def infer_command(
     encoding: Annotated[
         str | None, typer.Option(help="Encoding such as windows-1252.", show_default=False)
     ] = None,
+    config: ConfigOption = None,
 ) -> None:
-    """Infer a schema from a file, and show what was understood.
+    """Infer a schema from a file or a topic, and show what was understood.
 
-    The exit code is 1 if the rows are in long form, if no row can be read, or if a column with
-    numbers cannot be read.
+    Of a topic, the newest records are read, with the settings of the configuration file. The exit
+    code is 1 if the rows are in long form, if no row can be read, or if a column with numbers
+    cannot be read.
     """
     from sensorwatch.common.rows.schema import schema_from_plain
-    from sensorwatch.schema_inference.file_inference import infer_file
-    from sensorwatch.schema_inference.inference_report import read_sample, report_lines
+    from sensorwatch.schema_inference.inference_report import report_lines
     from sensorwatch.schema_inference.long_form import LongForm
     from sensorwatch.schema_inference.options import InferenceOptions
     from sensorwatch.schema_inference.schema_text import schema_text
@@ -109,21 +120,24 @@ def infer_command(
         delimiter=delimiter,
         encoding=encoding,
     )
+    is_topic = source.startswith(TOPIC_PREFIX)
+    infer_source = _infer_topic if is_topic else _infer_file
     try:
-        inference = infer_file(file, options)
+        inference, read_sample = infer_source(source, options, config)
     except LongForm as error:
         raise CheckFailed(str(error)) from error
-    text = schema_text(inference, name=file.stem.encode("utf-8", "replace").decode())
+    name = source.removeprefix(TOPIC_PREFIX) if is_topic else Path(source).stem
+    text = schema_text(inference, name=name.encode("utf-8", "replace").decode())
     try:
         row_schema = schema_from_plain(tomllib.loads(text))
     except UsageError as error:
-        raise DataError(f"{file}: {error}") from error
-    sample = read_sample(file, row_schema)
+        raise DataError(f"{source}: {error}") from error
+    sample = read_sample(row_schema)
     report = list(report_lines(inference, row_schema, sample))
     if len(sample.readings) == 0:
         for line in report:
             print_note(line)
-        raise CheckFailed(f"no row of {file} can be read with this schema; see the rejected row")
+        raise CheckFailed(f"no row of {source} can be read with this schema; see the rejected row")
     if out is None:
         for line in report:
             print_note(line)
@@ -132,13 +146,40 @@ def infer_command(
         for line in report:
             print_line(line)
         _write_new(out, text)
-        print_line(f"wrote {out}; check it: sensorwatch schema check {out} --data {file}")
+        if is_topic:
+            print_line(f"wrote {out}; set [schema] path to it, and run: sensorwatch topics check")
+        else:
+            print_line(f"wrote {out}; check it: sensorwatch schema check {out} --data {source}")
     if inference.lost_columns:
         names = ", ".join(repr(column.name) for column in inference.lost_columns)
         raise CheckFailed(
             f"columns with numbers are left out, because they cannot be read: {names}; see "
             '"left out" above. --leave-out NAME accepts it'
         )
+
+
+def _infer_file(
+    source: str, options: InferenceOptions, _config: Path | None
+) -> tuple[Inference, SampleReader]:
+    from sensorwatch.schema_inference.file_inference import infer_file
+    from sensorwatch.schema_inference.inference_report import read_sample
+
+    return infer_file(Path(source), options), partial(read_sample, Path(source))
+
+
+def _infer_topic(
+    source: str, options: InferenceOptions, config: Path | None
+) -> tuple[Inference, SampleReader]:
+    from sensorwatch.common.runtime.settings import load_settings
+    from sensorwatch.schema_inference.topic_inference import (
+        infer_topic,
+        newest_records,
+        read_record_sample,
+    )
+
+    topic = source.removeprefix(TOPIC_PREFIX)
+    records = newest_records(load_settings(config).settings.kafka, topic)
+    return infer_topic(topic, records, options), partial(read_record_sample, records)
 
 
 def _write_new(out: Path, text: str) -> None:
