@@ -69,16 +69,16 @@ def compile_pattern(pattern: str) -> NDArray[np.int64] | None:
 
 def _is_readable(codes: list[int]) -> bool:
     directives = [Directive(code) for code in codes if code < 0]
-    found, numbers = set(directives), set(Directive) - {Directive.AM_PM}
+    parts, numbers = set(directives), set(Directive) - {Directive.AM_PM}
     # A fraction has any number of digits, so a digit behind it would be ambiguous.
     has_digit_after_fraction = any(
         code == Directive.FRACTION and (next_code in numbers or chr(max(0, next_code)).isdigit())
         for code, next_code in pairwise(codes)
     )
     is_date_and_clock = any(
-        found - _PARTS_OF_HOUR == date | clock for date in _DATES for clock in _CLOCKS
+        parts - _PARTS_OF_HOUR == date | clock for date in _DATES for clock in _CLOCKS
     )
-    return len(found) == len(directives) and is_date_and_clock and not has_digit_after_fraction
+    return len(parts) == len(directives) and is_date_and_clock and not has_digit_after_fraction
 
 
 # An inlined kernel allocates no arrays, so each field is a variable, and there are many branches.
