@@ -5,6 +5,7 @@ child processes and reads what they print: `compiled KERNEL` and `done JOB`. Eac
 imports the modules that it needs, so that no job waits for the imports of another job.
 """
 
+import io
 import json
 import sys
 from collections.abc import Callable
@@ -33,23 +34,27 @@ def main(jobs: list[str]) -> None:
 
 def _compile_csv() -> None:
     """Compile the kernels that read and write CSV files."""
-    from sensorwatch.common.rows.csv_chunk import ChunkReader
+    from sensorwatch.common.rows.csv_chunk import chunk_reader
     from sensorwatch.trainer.csv_lines import join_lines, time_cells
 
     schema = _row_schema()
     row = b"2025-01-01T00:00:00Z,sensor-1" + b",0.5" * len(schema.signals) + b"\n"
-    (readings, _), _ = ChunkReader(schema, schema.paths).read(row)
+    reader = chunk_reader(schema, schema.paths)
+    assert reader is not None
+    (readings, _), _ = reader.read(row)
     join_lines([time_cells(readings.event_time)])
 
 
 def _compile_json() -> None:
-    """Compile the kernels that parse payloads."""
+    """Compile the kernels that parse payloads and split an array of rows."""
+    from sensorwatch.common.files.json_array import array_elements
     from sensorwatch.common.rows.parsing import MIN_PAYLOADS_FOR_KERNEL, parse
 
     schema = _row_schema()
     row: dict[str, object] = {"timestamp": "2025-01-01T00:00:00Z", "sensor_id": "sensor-1"}
     row |= {signal.name: 0.5 for signal in schema.signals}
     parse([json.dumps(row).encode()] * MIN_PAYLOADS_FOR_KERNEL, schema)
+    list(array_elements(io.BytesIO(b"[{}]")))
 
 
 def _compile_scoring() -> None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from sensorwatch.common.errors import DataError
 from sensorwatch.common.files.rows_of_file import read_batches
+from sensorwatch.common.kafka.topic_uri import TOPIC_PREFIX
 from sensorwatch.common.registry.candidate import DataSource
 from sensorwatch.common.rows.batches import Batch, join_batches, split_batches
 from sensorwatch.common.rows.limits import LATEST_TIME
@@ -23,7 +24,6 @@ from sensorwatch.common.rows.schema import Schema
 from sensorwatch.trainer.rejected_text import rejected_text
 from sensorwatch.trainer.topic_rows import TopicRecord, oldest_records
 
-TOPIC_PREFIX = "kafka:"
 _READ_BYTES = 1 << 20
 
 

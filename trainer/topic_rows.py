@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sensorwatch.common.errors import DataError
 from sensorwatch.common.kafka.records import coordinates, received_at
 from sensorwatch.common.kafka.source_values import read_sources
 from sensorwatch.common.kafka.topic_reader import read_topic
+from sensorwatch.common.kafka.topic_uri import require_topic
 from sensorwatch.common.rows.schema import Schema
 
 
@@ -34,8 +34,7 @@ def oldest_records(
     they were read. Reading joins no consumer group and commits no offset. Raises DataError if
     `topic` is empty, and BrokerUnavailable if the topic cannot be reached.
     """
-    if not topic:
-        raise DataError("kafka: names no topic; wanted kafka:TOPIC, for example kafka:sensors")
+    require_topic(topic)
     records = []
     for message in read_topic(kafka, topic, max_records=rows):
         record_coordinates = coordinates(message)

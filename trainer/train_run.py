@@ -6,7 +6,7 @@ from sensorwatch.common.registry.candidate import Candidate
 from sensorwatch.common.registry.model_names import current_user, require_model_name
 from sensorwatch.common.registry.store import Registry
 from sensorwatch.common.rows.instants import format_instant
-from sensorwatch.common.rows.row_summary import summarize
+from sensorwatch.common.rows.row_summary import RowOrderUse, summarize
 from sensorwatch.common.rows.schema import Schema, load_schema
 from sensorwatch.common.runtime.logs import logger
 from sensorwatch.common.runtime.printing import print_line
@@ -113,7 +113,7 @@ def _print_summary(dataset: Dataset, candidate: Candidate, version: str) -> None
     calibration = candidate.calibration
     print_line(f"rows       {dataset.rows} read, {len(dataset.readings)} accepted")
     print_line(f"rejected   {len(dataset.rejections)}{f' ({rejected})' if rejected else ''}")
-    print_row_summary(summarize(dataset.readings), candidate.schema)
+    print_row_summary(summarize(dataset.readings), candidate.schema, RowOrderUse.SORTED_BY_TIME)
     print_line(f"fit        {candidate.split['fit_rows']} rows")
     print_line(f"calibrated {_calibration_text(candidate)}")
     print_line(

@@ -7,7 +7,7 @@ import gzip
 import json
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +19,7 @@ from sensorwatch.common.files.rows_of_file import read_batches
 from sensorwatch.common.rows.schema import Schema, schema_from_plain
 
 ROWS = 100_000
+_PATTERN = "%d.%m.%Y %H:%M:%S"
 _NAMES = ("time", "id", "x1", "x2", "x3")
 
 
@@ -51,8 +52,18 @@ def forms() -> Iterator[Form]:
     yield Form("JSON lines", records.encode(), {}, lambda path: pd.read_json(path, lines=True))
     local_time = {"time": {"field": "time", "naive_zone": "Europe/Berlin"}}
     yield Form("local times", plain.encode(), local_time, _local_csv)
+    yield Form("JSON, local", records.encode(), local_time, _local_json)
+    german_times = pd.to_datetime(times).strftime(_PATTERN)
+    german = [",".join(_NAMES)] + [",".join(map(str, row)) for row in _with(german_times, rows)]
+    pattern_time = {"time": {"field": "time", "format": _PATTERN, "naive_zone": "Europe/Berlin"}}
+    yield Form("pattern, local", "\n".join([*german, ""]).encode(), pattern_time, _pattern_csv)
     words = {"signals": [{"name": name, "words": {"on": 1}} for name in _NAMES[2:]]}
     yield Form("declared words", plain.encode(), words, _csv())
+
+
+def _with(times: Iterable[str], rows: Sequence[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows with other times."""
+    return ((time_text, *row[1:]) for time_text, row in zip(times, rows, strict=True))
 
 
 def _csv(**options: Any) -> Callable[[Path], object]:
@@ -60,7 +71,19 @@ def _csv(**options: Any) -> Callable[[Path], object]:
 
 
 def _local_csv(path: Path) -> object:
-    frame = pd.read_csv(path, parse_dates=["time"])
+    return _localized(pd.read_csv(path, parse_dates=["time"]))
+
+
+def _pattern_csv(path: Path) -> object:
+    return _localized(pd.read_csv(path, parse_dates=["time"], date_format=_PATTERN))
+
+
+def _local_json(path: Path) -> object:
+    frame = pd.read_json(path, lines=True)
+    return _localized(frame.assign(time=pd.to_datetime(frame["time"])))
+
+
+def _localized(frame: pd.DataFrame) -> object:
     return frame["time"].dt.tz_localize("Europe/Berlin", ambiguous="NaT", nonexistent="NaT")
 
 

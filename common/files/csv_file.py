@@ -1,4 +1,7 @@
-"""Reads CSV files: a kernel reads plain lines, the csv module and the strict parser the others."""
+"""Reads CSV files: a kernel reads plain lines, the csv module and the strict parser the others.
+
+The rows of an Excel worksheet are read in the same way, as lines of CSV; see `workbook.py`.
+"""
 
 import io
 import re
@@ -8,19 +11,23 @@ from pathlib import Path
 
 from sensorwatch.common.errors import DataError
 from sensorwatch.common.files.csv_layout import (
+    MAX_ROW_CHARACTERS,
     DataLines,
     NumberedRow,
+    lines_of_text,
     read_header,
     rows_of_lines,
     text_lines,
     with_index_column,
 )
-from sensorwatch.common.files.opening import open_data
+from sensorwatch.common.files.opening import FileForm, file_form, open_data
 from sensorwatch.common.files.utf8_stream import prefixed_stream, text_of, utf8_stream
+from sensorwatch.common.files.workbook import open_worksheet
 from sensorwatch.common.rows.batches import Batch, collect_batches
 from sensorwatch.common.rows.cells import cell_lines
 from sensorwatch.common.rows.csv_chunk import ChunkReader, chunk_reader
 from sensorwatch.common.rows.fast.csv_rows import MAX_LINE_BYTES
+from sensorwatch.common.rows.paths import column_name
 from sensorwatch.common.rows.schema import Schema
 
 _CHUNK_BYTES = 1 << 20
@@ -43,12 +50,23 @@ def read_csv_batches(path: Path, schema: Schema) -> Iterator[Batch]:
 @contextmanager
 def _open_stream(path: Path, schema: Schema) -> Iterator[io.BufferedReader]:
     """Open a file as UTF-8; a DataError that is raised while it is read names the file."""
-    with open_data(path) as source:
-        try:
-            yield utf8_stream(source, schema.csv.encoding)
-        except DataError as error:
-            text = str(error)
-            raise DataError(text if text.startswith(str(path)) else f"{path}{text}") from error
+    try:
+        if file_form(path) is FileForm.EXCEL:
+            with open_worksheet(path, schema.csv, timestamps=_timestamps(schema)) as worksheet:
+                yield worksheet.stream
+        else:
+            with open_data(path) as source:
+                yield utf8_stream(source, schema.csv.encoding)
+    except DataError as error:
+        text = str(error)
+        raise DataError(text if text.startswith(str(path)) else f"{path}{text}") from error
+
+
+def _timestamps(schema: Schema) -> list[str]:
+    """Return the name of the column that contains both a date and a time of day, if any does."""
+    time = schema.time
+    is_timestamp = len(time.fields) == 1 and time.formats[0] == "rfc3339"
+    return [column_name(time.fields[0])] if is_timestamp else []
 
 
 def _read_batches(stream: io.BufferedReader, schema: Schema) -> Iterator[Batch]:
@@ -59,11 +77,14 @@ def _read_batches(stream: io.BufferedReader, schema: Schema) -> Iterator[Batch]:
         return
     lines = DataLines(text_lines(stream), schema)
     names = read_header(cell_lines(lines, schema.csv.delimiter), schema)
-    first_text = next(lines, "")
+    first_text = lines.peek()
     names = with_index_column(names, first_text, schema)
+    if len(first_text) > MAX_ROW_CHARACTERS:
+        yield from _batches_of(_rows_below(lines, names, schema), schema)
+        return
     first_line = first_text.encode(errors="surrogateescape")
     reader = _chunk_reader(schema, names)
-    line_count = lines.number - 1 if first_line else lines.number
+    line_count = lines.number
     unread_bytes = first_line
     if reader is not None:
         stream = prefixed_stream(first_line, stream)
@@ -74,7 +95,7 @@ def _read_batches(stream: io.BufferedReader, schema: Schema) -> Iterator[Batch]:
         if not unread_bytes:
             return
     text = text_of(prefixed_stream(unread_bytes, stream))
-    remaining_lines = DataLines(text, schema, lines_before=line_count)
+    remaining_lines = DataLines(lines_of_text(text), schema, lines_before=line_count)
     yield from _batches_of(_rows_below(remaining_lines, names, schema), schema)
 
 
@@ -113,12 +134,9 @@ def _chunk_reader(schema: Schema, names: Sequence[str]) -> ChunkReader | None:
 
 def _read_strictly(stream: io.BufferedReader, schema: Schema) -> Iterator[NumberedRow]:
     """Yield the rows of a stream, which may have carriage returns as line ends."""
-    lines = DataLines(text_of(stream), schema)
+    lines = DataLines(lines_of_text(text_of(stream)), schema)
     names = read_header(cell_lines(lines, schema.csv.delimiter), schema)
-    first_line = next(lines, None)
-    if first_line is not None:
-        names = with_index_column(names, first_line, schema)
-        lines.put_back(first_line)
+    names = with_index_column(names, lines.peek(), schema)
     yield from _rows_below(lines, names, schema)
 
 

@@ -3,8 +3,9 @@
 import csv
 import io
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
+from typing import AnyStr
 
 from sensorwatch.common.errors import DataError
 from sensorwatch.common.rows.cells import cell_lines, cell_reader
@@ -17,12 +18,18 @@ SEPARATOR_LINE = re.compile(r"\s*sep=(.?)\s*", re.IGNORECASE)
 """The first line of some files of Excel, with the delimiter."""
 
 
+MAX_ROW_CHARACTERS = 1 << 20
+"""Limit for the characters of a row, which may have several lines; a longer row is rejected."""
+
 NumberedRow = tuple[int, Fields | Fault]
 """The number of a row's line, counted from 1, and the fields or the fault of the row."""
 
 
 class DataLines:
-    """An iterator over the lines of a file that are neither skipped nor comments."""
+    """An iterator over the lines of a file that are neither skipped nor comments.
+
+    It raises csv.Error for the line with which a row gets too long; reading can go on after it.
+    """
 
     def __init__(self, lines: Iterable[str], schema: Schema, *, lines_before: int = 0) -> None:
         """`lines_before`: number of lines of the file that were read before `lines`."""
@@ -31,6 +38,7 @@ class DataLines:
         self.is_unterminated = False
         """Whether that line has no line end, so it may be incomplete."""
         self._lines = iter(lines)
+        self._row_characters = 0
         self._comment = schema.csv.comment
         self._skipped_lines = schema.csv.skip_lines
 
@@ -38,6 +46,27 @@ class DataLines:
         return self
 
     def __next__(self) -> str:
+        line = self._next_line()
+        self._row_characters += len(line)
+        if self._row_characters > MAX_ROW_CHARACTERS:
+            raise csv.Error(f"the row has more than {MAX_ROW_CHARACTERS} characters")
+        return line
+
+    def start_row(self) -> None:
+        """Begin a row; the characters of its lines are counted from here."""
+        self._row_characters = 0
+
+    def peek(self) -> str:
+        """Return the next line, which stays the next one; an empty text if there is no line."""
+        try:
+            line = self._next_line()
+        except StopIteration:
+            return ""
+        self.number -= 1
+        self._lines = chain([line], self._lines)
+        return line
+
+    def _next_line(self) -> str:
         while True:
             line = next(self._lines)
             self.number += 1
@@ -47,19 +76,29 @@ class DataLines:
             if self.number > self._skipped_lines and not is_separator and not is_comment:
                 return line
 
-    def put_back(self, line: str) -> None:
-        """Return `line` again, which was returned last."""
-        self.number -= 1
-        self._lines = chain([line], self._lines)
-
 
 def text_lines(stream: io.BufferedIOBase) -> Iterator[str]:
     """Yield the lines of a stream of UTF-8 that has no carriage return inside a line.
 
-    The stream is read only up to the end of the line.
+    The stream is read only up to the end of the line. Of a longer line than a row may have, only
+    the first characters are returned.
     """
-    for line in iter(stream.readline, b""):
+    for line in _lines_of(stream.readline, (b"\n",)):
         yield line.decode(errors="surrogateescape")
+
+
+def lines_of_text(text: io.TextIOWrapper) -> Iterator[str]:
+    """Yield the lines of a text; see `text_lines`."""
+    return _lines_of(text.readline, ("\n", "\r"))
+
+
+def _lines_of(
+    read_line: Callable[[int], AnyStr], line_ends: tuple[AnyStr, ...]
+) -> Iterator[AnyStr]:
+    while line := read_line(MAX_ROW_CHARACTERS + 1):
+        yield line
+        while len(line) > MAX_ROW_CHARACTERS and not line.endswith(line_ends):
+            line = read_line(MAX_ROW_CHARACTERS + 1)
 
 
 def read_header(lines: Iterator[list[str]], schema: Schema) -> list[str]:
@@ -103,8 +142,10 @@ def rows_of_lines(lines: DataLines, names: Sequence[str], schema: Schema) -> Ite
     """Yield the rows of the lines below a header. Raises DataError if a column is missing."""
     read_cells, cells_of_lines = cell_reader(schema, names), cell_lines(lines, schema.csv.delimiter)
     while True:
+        lines.start_row()
         try:
             for cells in cells_of_lines:
+                lines.start_row()
                 if not cells:
                     continue
                 if lines.is_unterminated and len(cells) < len(names):

@@ -1,49 +1,45 @@
 """Reads files of JSON rows: one object per line, or an array of objects."""
 
 from collections.abc import Iterator
+from io import BufferedIOBase, BufferedReader, BytesIO
+from itertools import islice
+from operator import itemgetter
 from pathlib import Path
 
 from sensorwatch.common.errors import DataError
+from sensorwatch.common.files.json_array import array_elements
 from sensorwatch.common.files.opening import open_data
-from sensorwatch.common.files.utf8_stream import utf8_stream
+from sensorwatch.common.files.utf8_stream import prefixed_stream, utf8_stream
 from sensorwatch.common.rows.batches import BATCH_ROWS, Batch
+from sensorwatch.common.rows.limits import MAX_PAYLOAD_BYTES
 from sensorwatch.common.rows.records import parse_rows
-from sensorwatch.common.rows.request import json_elements
 from sensorwatch.common.rows.row_arrays import ARRAY_MARK
 from sensorwatch.common.rows.schema import PayloadFormat, Schema
 
 NumberedPayload = tuple[int, bytes]
 """The number of a line or of an element, counted from 1, and the bytes of its JSON."""
 
-_MAX_LINE_BYTES = 1 << 20
+_MAX_LINE_BYTES = MAX_PAYLOAD_BYTES + 1
 """The rest of a longer line is read as another line, and both are rejected."""
+_GROUP_ROWS = 50
+"""The bytes are counted after this number of rows; BATCH_ROWS is a multiple of it."""
+_MAX_BATCH_BYTES = 8 << 20
+"""A batch of larger rows has fewer rows."""
 
 
 def read_payloads(path: Path, schema: Schema) -> Iterator[NumberedPayload]:
     """Yield the JSON of each record: each line that is not blank, or each element of an array.
 
-    An array is read into memory as a whole. If the schema's records are arrays and the first line
-    is one, each line is a record. A SenML pack over several lines is one record. Raises DataError
-    if the file cannot be read, or if an array is not JSON.
+    If the schema's records are arrays and the first of several lines is one, each line is a record.
+    A SenML pack over several lines is one record. Raises DataError if the file cannot be read, or
+    if it begins like an array and is no array.
     """
     with open_data(path) as source:
         stream = utf8_stream(source, schema.csv.encoding)
         if stream.peek(1).lstrip().startswith(b"["):
-            content = stream.read()
-            is_lines = schema.rows.startswith(ARRAY_MARK) and has_arrays_in_lines(content)
-            if is_lines:
-                payloads = content.splitlines()
-            elif schema.payload is PayloadFormat.SENML:
-                payloads = [content]
-            else:
-                payloads = _elements(path, content)
-            yield from ((n, payload) for n, payload in enumerate(payloads, start=1) if payload)
+            yield from _read_arrays(path, stream, schema)
             return
-        lines = iter(lambda: stream.readline(_MAX_LINE_BYTES), b"")
-        for number, line in enumerate(lines, start=1):
-            payload = line.strip()
-            if payload:
-                yield number, payload
+        yield from _lines(stream)
 
 
 def read_json_batches(path: Path, schema: Schema) -> Iterator[Batch]:
@@ -52,28 +48,53 @@ def read_json_batches(path: Path, schema: Schema) -> Iterator[Batch]:
     A line or element is read as a Kafka record with the same bytes. Each of its rows counts as a
     record of the batch.
     """
+    remaining_payloads = map(itemgetter(1), read_payloads(path, schema))
     payloads: list[bytes] = []
-    for _, payload in read_payloads(path, schema):
-        payloads.append(payload)
-        if len(payloads) == BATCH_ROWS:
+    batch_bytes = 0
+    while group := list(islice(remaining_payloads, _GROUP_ROWS)):
+        payloads += group
+        batch_bytes += sum(map(len, group))
+        if len(payloads) == BATCH_ROWS or batch_bytes > _MAX_BATCH_BYTES:
             yield parse_rows(payloads, schema)
-            payloads = []
+            payloads, batch_bytes = [], 0
     if payloads:
         yield parse_rows(payloads, schema)
 
 
-def has_arrays_in_lines(content: bytes) -> bool:
-    """Return whether the first line of a JSON text is a whole array, as in lines of arrays."""
-    first_line, _, _ = content.lstrip().partition(b"\n")
+def has_arrays_in_lines(first_line: bytes, second_line: bytes) -> bool:
+    """Return whether the first of several lines is a whole array."""
     try:
-        json_elements(first_line)
-    except (ValueError, RecursionError):
+        for _ in array_elements(BytesIO(first_line)):
+            pass
+    except ValueError:
         return False
-    return True
+    return bool(second_line.strip())
 
 
-def _elements(path: Path, text: bytes) -> list[bytes]:
+def _read_arrays(path: Path, stream: BufferedReader, schema: Schema) -> Iterator[NumberedPayload]:
+    """Yield the JSON of each record of a file that begins with an array."""
+    first_line, second_line = stream.readline(_MAX_LINE_BYTES), stream.readline(_MAX_LINE_BYTES)
+    is_array_schema = schema.rows.startswith(ARRAY_MARK)
+    beginning = prefixed_stream(first_line + second_line, stream)
+    if is_array_schema and has_arrays_in_lines(first_line, second_line):
+        yield from _lines(beginning)
+    elif schema.payload is PayloadFormat.SENML:
+        yield 1, beginning.read(MAX_PAYLOAD_BYTES + 1).strip()
+    else:
+        yield from enumerate(_elements(path, beginning), start=1)
+
+
+def _lines(stream: BufferedIOBase) -> Iterator[NumberedPayload]:
+    """Yield the lines that are not blank, with their numbers."""
+    lines = iter(lambda: stream.readline(_MAX_LINE_BYTES), b"")
+    for number, line in enumerate(lines, start=1):
+        payload = line.strip()
+        if payload:
+            yield number, payload
+
+
+def _elements(path: Path, stream: BufferedIOBase) -> Iterator[bytes]:
     try:
-        return json_elements(text)
-    except (ValueError, RecursionError) as error:
+        yield from array_elements(stream)
+    except ValueError as error:
         raise DataError(f"{path} is not a JSON array of rows: {error}") from error

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import cast
 
 from sensorwatch.common.errors import DataError
+from sensorwatch.common.files.xz_stream import open_xz
 
 _MAGIC_BYTES = 8
 _MAX_SHOWN_MEMBERS = 5
@@ -29,7 +30,8 @@ class FileForm(StrEnum):
     ZIP = "zip"
     PARQUET = "Parquet"
     ARROW = "Arrow"
-    OLD_EXCEL = "an Excel workbook of an old version (.xls)"
+    EXCEL = "an Excel workbook"
+    OLD_EXCEL = "an Excel workbook of an old version (.xls) or with a password"
 
 
 ARROW_FORMS = (FileForm.PARQUET, FileForm.ARROW)
@@ -44,6 +46,9 @@ _FORM_OF_MAGIC = {
     b"ARROW1": FileForm.ARROW,
     b"\xd0\xcf\x11\xe0": FileForm.OLD_EXCEL,
 }
+_ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2)
+"""The methods whose memory is bounded; LZMA in a zip archive can ask for 4 GiB."""
+_WORKBOOK_MEMBER = "xl/workbook.xml"
 _DECOMPRESSION_ERRORS = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
 
 
@@ -55,16 +60,26 @@ def file_form(path: Path) -> FileForm:
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
     forms = (form for magic, form in _FORM_OF_MAGIC.items() if first_bytes.startswith(magic))
-    return next(forms, FileForm.TEXT)
+    form = next(forms, FileForm.TEXT)
+    return FileForm.EXCEL if form is FileForm.ZIP and _is_workbook(path) else form
+
+
+def _is_workbook(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return _WORKBOOK_MEMBER in archive.namelist()
+    except (OSError, zipfile.BadZipFile):  # reported when the archive is opened
+        return False
 
 
 @contextmanager
 def open_data(path: Path) -> Iterator[BufferedIOBase]:
     """Open a text file to read its bytes, which are decompressed if the file is compressed.
 
-    gzip, bzip2, xz, zstd and a zip archive of one file are decompressed. Raises DataError if the
-    file cannot be read, is damaged, or is neither a text nor compressed; the error can also occur
-    while the bytes are read.
+    gzip, bzip2, xz, zstd and a zip archive of one file are decompressed block by block, so the size
+    of the decompressed file is not limited, but the memory of the decompressor is. Raises
+    DataError if the file cannot be read, is damaged, or is neither a text nor compressed; the error
+    can also occur while the bytes are read.
     """
     form = file_form(path)
     try:
@@ -89,8 +104,8 @@ def _open_form(path: Path, form: FileForm) -> Iterator[BufferedIOBase]:
             with bz2.open(path) as file:
                 yield cast("BufferedIOBase", file)
         case FileForm.XZ:
-            with lzma.open(path) as file:
-                yield cast("BufferedIOBase", file)
+            with path.open("rb") as compressed_file:
+                yield open_xz(compressed_file)
         case FileForm.ZSTD:
             with _open_zstd(path) as file:
                 yield file
@@ -104,7 +119,8 @@ def _open_form(path: Path, form: FileForm) -> Iterator[BufferedIOBase]:
             raise DataError(f"{path} is {form}; wanted a text file such as CSV or JSON lines")
 
 
-def _open_zstd(path: Path) -> BufferedIOBase:
+@contextmanager
+def _open_zstd(path: Path) -> Iterator[BufferedIOBase]:
     try:
         import zstandard
     except ImportError as error:
@@ -112,16 +128,15 @@ def _open_zstd(path: Path) -> BufferedIOBase:
             f"{path}: reading zstd needs the package zstandard, which is not installed; install "
             'it with `pip install ".[zstd]"` in the folder of this project'
         ) from error
-    return cast("BufferedIOBase", zstandard.open(path, "rb"))
+    try:
+        with zstandard.open(path, "rb") as file:
+            yield file
+    except zstandard.ZstdError as error:
+        raise DataError(f"{path} is damaged or incomplete ({FileForm.ZSTD}): {error}") from error
 
 
 def _only_member(path: Path, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
-    """Return the only file of an archive. Raises DataError if it is a workbook or has more."""
-    names = archive.namelist()
-    if "xl/workbook.xml" in names:
-        raise DataError(
-            f"{path} is an Excel workbook: save the sheet as CSV (in Excel: Save As, CSV UTF-8)"
-        )
+    """Return the only file of an archive. Raises DataError if it has more."""
     members = [member for member in archive.infolist() if not member.is_dir()]
     if len(members) != 1:
         shown_names = ", ".join(member.filename for member in members[:_MAX_SHOWN_MEMBERS])
@@ -132,4 +147,9 @@ def _only_member(path: Path, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
     (member,) = members
     if member.flag_bits & 1:
         raise DataError(f"{path} is a zip archive with a password: extract it first")
+    if member.compress_type not in _ZIP_METHODS:
+        raise DataError(
+            f"{path} is a zip archive with the compression method {member.compress_type}, wanted "
+            "deflate or bzip2: extract it first"
+        )
     return member

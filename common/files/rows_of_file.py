@@ -1,7 +1,7 @@
 """Reads the rows of a data file; the first bytes of the file show its form."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 from sensorwatch.common.errors import DataError
@@ -9,7 +9,7 @@ from sensorwatch.common.files.arrow_file import read_arrow
 from sensorwatch.common.files.csv_file import read_csv, read_csv_batches
 from sensorwatch.common.files.csv_layout import NumberedRow
 from sensorwatch.common.files.json_file import read_json_batches, read_payloads
-from sensorwatch.common.files.opening import ARROW_FORMS, file_form, open_data
+from sensorwatch.common.files.opening import ARROW_FORMS, FileForm, file_form, open_data
 from sensorwatch.common.files.time_rules import FileTimeRules
 from sensorwatch.common.files.utf8_stream import utf8_stream
 from sensorwatch.common.rows.batches import BATCH_ROWS, Batch, collect_batches
@@ -26,9 +26,9 @@ _SAMPLE_BYTES = 1 << 16
 def read_rows(path: Path, schema: Schema) -> Iterator[Fields | Fault]:
     """Yield the fields or the fault of every row of a file, in order; see `collect_rows`.
 
-    Parquet, Arrow, JSON lines and JSON arrays are recognised by their first bytes. All other files
-    are CSV in the form that the schema declares. Text files may be compressed. Blank lines are
-    skipped. A line that cannot be read yields a Fault.
+    Parquet, Arrow, Excel workbooks, JSON lines and JSON arrays are recognised by their first bytes.
+    All other files are CSV in the form that the schema declares. Text files may be compressed.
+    Blank lines are skipped. A line that cannot be read yields a Fault.
 
     Raises DataError at the first row if the file is missing, unreadable or empty, if it lacks a
     column, or if a package that reads its form is not installed.
@@ -59,8 +59,18 @@ def read_numbered_batches(path: Path, schema: Schema) -> Iterator[tuple[list[int
     if schema.long_form:
         yield join_values(rows, schema)
         return
-    while chunk := list(islice(rows, BATCH_ROWS)):
-        yield [number for number, _ in chunk], collect_rows([row for _, row in chunk], schema)
+    for first_row in rows:
+        numbers: list[int] = []
+        chunk = chain([first_row], islice(rows, BATCH_ROWS - 1))
+        batch = collect_rows(_count_rows(chunk, numbers), schema)
+        yield numbers, batch
+
+
+def _count_rows(rows: Iterable[NumberedRow], numbers: list[int]) -> Iterator[Fields | Fault]:
+    """Yield the rows, and append their numbers to `numbers`."""
+    for number, row in rows:
+        numbers.append(number)
+        yield row
 
 
 def _table_form(
@@ -113,6 +123,8 @@ def _read_form(path: Path, schema: Schema) -> Iterator[Batch]:
 
 def _is_json(path: Path, schema: Schema) -> bool:
     """Return whether a file begins as a payload does: with an object, or an array of objects."""
+    if file_form(path) is FileForm.EXCEL:
+        return False
     with open_data(path) as source:
         sample = utf8_stream(source, schema.csv.encoding).read(_SAMPLE_BYTES)
     is_framed = sample[:1] == b"\0" and sample[5:6] == b"{"

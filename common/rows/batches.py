@@ -19,9 +19,13 @@ BATCH_ROWS = 10_000
 def collect_batches(
     records: Iterable[Fields | Fault], schema: Schema, *, batch_rows: int = BATCH_ROWS
 ) -> Iterator[Batch]:
-    """Parse records and yield batches of `batch_rows` rows; the last batch may be smaller."""
+    """Parse records and yield batches of `batch_rows` rows; the last batch may be smaller.
+
+    Only one record at a time is in memory.
+    """
     remaining_records = iter(records)
-    while batch_records := list(islice(remaining_records, batch_rows)):
+    for first_record in remaining_records:
+        batch_records = chain([first_record], islice(remaining_records, batch_rows - 1))
         yield collect_rows(batch_records, schema)
 
 

@@ -17,7 +17,7 @@ from sensorwatch.common.rows.fast.csv_rows import (
     read_lines,
 )
 from sensorwatch.common.rows.fast.sensor_ids import number_sensors
-from sensorwatch.common.rows.fast.timestamps import TIME_KIND_OF_FORMAT
+from sensorwatch.common.rows.fast.time_form import TimeForm, time_form
 from sensorwatch.common.rows.paths import column_name
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.rejection import Fault, Rejection
@@ -33,15 +33,14 @@ Ids and the texts for the strict parser are taken from the original bytes."""
 class ChunkReader:
     """Reads chunks of lines that share one header; see `chunk_reader`."""
 
-    def __init__(self, schema: Schema, names: Sequence[str]) -> None:
+    def __init__(self, schema: Schema, names: Sequence[str], form: TimeForm) -> None:
         self._schema = schema
         self._read_cells = cell_reader(schema, names)
         self._kernel_schema = CsvSchema(
             delimiter=ord(schema.csv.delimiter),
             roles=_column_roles(schema, names),
             column_rules=column_rules(schema),
-            time_kind=int(TIME_KIND_OF_FORMAT[schema.time.formats[0]]),
-            naive_is_utc=schema.time.naive_zone == "UTC",
+            time_form=form,
         )
         self._has_decimal_comma = schema.csv.decimal == ","
         self._has_key_column = _key_name(schema) in names
@@ -151,11 +150,10 @@ def chunk_reader(schema: Schema, names: Sequence[str]) -> ChunkReader | None:
     """
     cell_reader(schema, names)
     unknown_names = set(names) - set(schema.column_names)
+    form = time_form(schema.time)
     csv_format, key_fields = schema.csv, schema.key.fields if schema.key else ()
     is_supported = (
         not schema.ignore
-        and schema.time.formats[0] in TIME_KIND_OF_FORMAT
-        and schema.time.naive_zone in (None, "UTC")
         and len(schema.time.fields) == 1
         and len(key_fields) <= 1
         and csv_format.delimiter != SPACES
@@ -163,7 +161,7 @@ def chunk_reader(schema: Schema, names: Sequence[str]) -> ChunkReader | None:
         and all(name in names for name in _required_names(schema))
         and not (unknown_names and schema.unknown_fields is UnknownFields.REJECT)
     )
-    return ChunkReader(schema, names) if is_supported else None
+    return ChunkReader(schema, names, form) if is_supported and form is not None else None
 
 
 def _required_names(schema: Schema) -> list[str]:

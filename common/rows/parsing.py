@@ -20,7 +20,7 @@ from sensorwatch.common.rows.fast.json_rows import (
     read_json_rows,
 )
 from sensorwatch.common.rows.fast.sensor_ids import number_sensors
-from sensorwatch.common.rows.fast.timestamps import TIME_KIND_OF_FORMAT
+from sensorwatch.common.rows.fast.time_form import time_form
 from sensorwatch.common.rows.limits import NO_TIME
 from sensorwatch.common.rows.paths import keys_of
 from sensorwatch.common.rows.readings import Readings, merge_readings
@@ -123,7 +123,7 @@ def _times_as_array(received: Times | None, n: int) -> NDArray[np.int64]:
 def _kernel_schema(schema: Schema) -> JsonSchema | None:
     """Return the schema for the kernel; None if the kernel cannot read rows of this schema."""
     time_field, names = schema.time, schema.column_names
-    time_kind = TIME_KIND_OF_FORMAT.get(time_field.formats[0])
+    form = time_form(time_field)
     is_nested = any(len(keys_of(path)) > 1 for path in schema.paths)
     has_several_fields = len(time_field.fields) > 1 or (
         schema.key is not None and len(schema.key.fields) > 1
@@ -131,7 +131,7 @@ def _kernel_schema(schema: Schema) -> JsonSchema | None:
     is_printable_ascii = all(name.isascii() and name.isprintable() for name in names)
     has_special_characters = any('"' in name or "\\" in name for name in names)
     if (
-        time_kind is None
+        form is None
         or is_nested
         or has_several_fields
         or has_special_characters
@@ -147,9 +147,8 @@ def _kernel_schema(schema: Schema) -> JsonSchema | None:
         np.frombuffer(b"".join(encoded_names), dtype=np.uint8),
         np.cumsum([len(name) for name in encoded_names]),
         column_rules(schema),
+        form,
         (
-            int(time_kind),
-            time_field.naive_zone == "UTC",
             max_future_us,
             key_rule,
             schema.unknown_fields is UnknownFields.IGNORE,

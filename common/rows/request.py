@@ -76,22 +76,6 @@ def _decode_body(body: bytes) -> _Body:
     return msgspec.convert(_with_raw_rows(plain_body), _Body)
 
 
-def json_elements(text: bytes) -> list[bytes]:
-    """Return the bytes of each element of a JSON array; NaN and Infinity are accepted.
-
-    Raises ValueError or RecursionError if the text is not a JSON array.
-    """
-    try:
-        elements = msgspec.json.decode(text, type=list[msgspec.Raw])
-    except msgspec.ValidationError:
-        raise
-    except msgspec.DecodeError:
-        if not has_not_finite_literal(text):
-            raise
-        elements = msgspec.convert(_raw_elements(decode_with_not_finite(text)), list[msgspec.Raw])
-    return [bytes(element) for element in elements]
-
-
 def _with_raw_rows(body: object) -> object:
     if not isinstance(body, dict):
         return body

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import Enum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,7 +120,16 @@ def summary_lines(summary: RowSummary) -> Iterator[str]:
         )
 
 
-def summary_warnings(summary: RowSummary, schema: Schema) -> Iterator[str]:
+class RowOrderUse(Enum):
+    """What a command does with the order of the rows."""
+
+    SCORED_IN_ORDER = "scored in order"
+    SORTED_BY_TIME = "sorted by time"
+
+
+def summary_warnings(
+    summary: RowSummary, schema: Schema, order_use: RowOrderUse = RowOrderUse.SCORED_IN_ORDER
+) -> Iterator[str]:
     """Yield a warning, with the remedy, for each likely mistake in the data or the schema."""
     if summary.rows == 0:
         return
@@ -136,11 +146,7 @@ def summary_warnings(summary: RowSummary, schema: Schema) -> Iterator[str]:
             f"{', '.join(schema.key.fields)}, is the id of a message and not of a sensor"
         )
     if summary.late > _WARNING_SHARE * summary.rows:
-        yield (
-            f"{summary.late / summary.rows:.0%} of the rows are older than an earlier row of their "
-            "sensor, so they are scored without memory: sort the rows by time, or check whether "
-            "[key] names the sensor"
-        )
+        yield _late_warning(summary, order_use)
     if summary.duplicate > _WARNING_SHARE * summary.rows:
         yield (
             f"{summary.duplicate / summary.rows:.0%} of the rows have the same time as the row of "
@@ -148,3 +154,17 @@ def summary_warnings(summary: RowSummary, schema: Schema) -> Iterator[str]:
             "second, or name the sensor in [key]; [order] duplicate decides what happens to such "
             "rows"
         )
+
+
+def _late_warning(summary: RowSummary, order_use: RowOrderUse) -> str:
+    share = f"{summary.late / summary.rows:.0%} of the rows are older than an earlier row of their"
+    if order_use is RowOrderUse.SORTED_BY_TIME:
+        return (
+            f"{share} sensor. `train` and `evaluate` sort the rows by time. `backtest` and the "
+            "consumer do not, and score such rows without memory: sort the rows by time, or check "
+            "whether [key] names the sensor"
+        )
+    return (
+        f"{share} sensor, so they are scored without memory: sort the rows by time, or check "
+        "whether [key] names the sensor"
+    )

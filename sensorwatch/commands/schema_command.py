@@ -1,4 +1,4 @@
-"""The command `sensorwatch schema`: infer a schema from a file, or check a file against one."""
+"""The command `sensorwatch schema`: infer a schema from rows, or check a file against one."""
 
 from __future__ import annotations
 
@@ -11,26 +11,37 @@ import typer
 
 from sensorwatch.commands.rejection_report import RejectionReport
 from sensorwatch.common.errors import CheckFailed, DataError, UsageError
-from sensorwatch.common.runtime.command_line import typer_app
+from sensorwatch.common.kafka.topic_uri import TOPIC_PREFIX
+from sensorwatch.common.runtime.command_line import ConfigOption, typer_app
 from sensorwatch.common.runtime.printing import print_line, print_note, print_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from sensorwatch.common.rows.row_summary import RowSummary
     from sensorwatch.common.rows.schema import Schema
+    from sensorwatch.schema_inference.inference import Inference
+    from sensorwatch.schema_inference.inference_report import Sample
+    from sensorwatch.schema_inference.options import InferenceOptions
+
+    SampleReader = Callable[[Schema], Sample]
 
 app = typer_app(no_args_is_help=True)
 
 
 @app.callback()
 def schema() -> None:
-    """Infer a schema from a file, or check a file against a schema."""
+    """Infer a schema from rows, or check a file against a schema."""
 
 
 @app.command("infer")
 def infer_command(
-    file: Annotated[Path, typer.Argument(help="A file with rows.", show_default=False)],
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE", help="A file with rows, or kafka:TOPIC.", show_default=False
+        ),
+    ],
     out: Annotated[
         Path | None,
         typer.Option(help="Schema file to write. Default: standard output.", show_default=False),
@@ -77,14 +88,15 @@ def infer_command(
     encoding: Annotated[
         str | None, typer.Option(help="Encoding such as windows-1252.", show_default=False)
     ] = None,
+    config: ConfigOption = None,
 ) -> None:
-    """Infer a schema from a file, and show what was understood.
+    """Infer a schema from a file or a topic, and show what was understood.
 
-    The exit code is 1 if no row can be read, or if a column with numbers cannot be read.
+    Of a topic, the newest records are read, with the settings of the configuration file. The exit
+    code is 1 if no row can be read, or if a column with numbers cannot be read.
     """
     from sensorwatch.common.rows.schema import schema_from_plain
-    from sensorwatch.schema_inference.file_inference import infer_file
-    from sensorwatch.schema_inference.inference_report import read_sample, report_lines
+    from sensorwatch.schema_inference.inference_report import report_lines
     from sensorwatch.schema_inference.options import InferenceOptions
     from sensorwatch.schema_inference.schema_text import schema_text
 
@@ -101,18 +113,21 @@ def infer_command(
         delimiter=delimiter,
         encoding=encoding,
     )
-    inference = infer_file(file, options)
-    text = schema_text(inference, name=file.stem.encode("utf-8", "replace").decode())
+    is_topic = source.startswith(TOPIC_PREFIX)
+    infer_source = _infer_topic if is_topic else _infer_file
+    inference, read_sample = infer_source(source, options, config)
+    name = source.removeprefix(TOPIC_PREFIX) if is_topic else Path(source).stem
+    text = schema_text(inference, name=name.encode("utf-8", "replace").decode())
     try:
         row_schema = schema_from_plain(tomllib.loads(text))
     except UsageError as error:
-        raise DataError(f"{file}: {error}") from error
-    sample = read_sample(file, row_schema)
+        raise DataError(f"{source}: {error}") from error
+    sample = read_sample(row_schema)
     report = list(report_lines(inference, row_schema, sample))
     if len(sample.readings) == 0:
         for line in report:
             print_note(line)
-        raise CheckFailed(f"no row of {file} can be read with this schema; see the rejected row")
+        raise CheckFailed(f"no row of {source} can be read with this schema; see the rejected row")
     if out is None:
         for line in report:
             print_note(line)
@@ -121,13 +136,40 @@ def infer_command(
         for line in report:
             print_line(line)
         _write_new(out, text)
-        print_line(f"wrote {out}; check it: sensorwatch schema check {out} --data {file}")
+        if is_topic:
+            print_line(f"wrote {out}; set [schema] path to it, and run: sensorwatch topics check")
+        else:
+            print_line(f"wrote {out}; check it: sensorwatch schema check {out} --data {source}")
     if inference.lost_columns:
         names = ", ".join(repr(column.name) for column in inference.lost_columns)
         raise CheckFailed(
             f"columns with numbers are left out, because they cannot be read: {names}; see "
             '"left out" above. --leave-out NAME accepts it'
         )
+
+
+def _infer_file(
+    source: str, options: InferenceOptions, _config: Path | None
+) -> tuple[Inference, SampleReader]:
+    from sensorwatch.schema_inference.file_inference import infer_file
+    from sensorwatch.schema_inference.inference_report import read_sample
+
+    return infer_file(Path(source), options), partial(read_sample, Path(source))
+
+
+def _infer_topic(
+    source: str, options: InferenceOptions, config: Path | None
+) -> tuple[Inference, SampleReader]:
+    from sensorwatch.common.runtime.settings import load_settings
+    from sensorwatch.schema_inference.topic_inference import (
+        infer_topic,
+        newest_records,
+        read_record_sample,
+    )
+
+    topic = source.removeprefix(TOPIC_PREFIX)
+    records = newest_records(load_settings(config).settings.kafka, topic)
+    return infer_topic(topic, records, options), partial(read_record_sample, records)
 
 
 def _write_new(out: Path, text: str) -> None:
@@ -180,14 +222,14 @@ def check_command(
 def _check_rows(
     row_schema: Schema, data: Path, *, as_of: int
 ) -> tuple[RejectionReport, RowSummary]:
-    from sensorwatch.common.files.opening import ARROW_FORMS, file_form
+    from sensorwatch.common.files.opening import ARROW_FORMS, FileForm, file_form
     from sensorwatch.common.files.rows_of_file import read_numbered_batches
     from sensorwatch.common.files.time_rules import FileTimeRules
     from sensorwatch.common.rows.row_summary import RowSummaryBuilder
 
     report, summary_builder = RejectionReport(), RowSummaryBuilder()
     time_rules = FileTimeRules(row_schema, as_of)
-    label = "row" if file_form(data) in ARROW_FORMS else "line"
+    label = "row" if file_form(data) in (*ARROW_FORMS, FileForm.EXCEL) else "line"
     for numbers, batch in read_numbered_batches(data, row_schema):
         readings, rejections = time_rules.apply(batch)
         summary_builder.add(readings)

@@ -20,6 +20,7 @@ from sensorwatch.common.rows.strict_parsing import collect_rows
 from sensorwatch.schema_inference.column_guess import ColumnKind, InferredColumn
 from sensorwatch.schema_inference.inference import Inference
 from sensorwatch.schema_inference.number_text import number_text
+from sensorwatch.schema_inference.table import WORKSHEET_FORM
 
 _SAMPLE_ROWS = 20_000
 _SHOWN_ROWS = 3
@@ -42,7 +43,7 @@ def read_sample(path: Path, schema: Schema) -> Sample:
     rows = islice(read_numbered_rows(path, schema), _SAMPLE_ROWS)
     if schema.long_form:
         return Sample(*join_values(rows, schema)[1])
-    return Sample(*collect_rows([row for _, row in rows], schema))
+    return Sample(*collect_rows((row for _, row in rows), schema))
 
 
 def report_lines(inference: Inference, schema: Schema, sample: Sample) -> Iterator[str]:
@@ -97,11 +98,13 @@ def _missing_lines(inference: Inference) -> Iterator[str]:
 
 def _file_text(inference: Inference) -> str:
     table = inference.table
-    if not table.form.startswith("CSV"):
+    if table.is_json:
         return table.form
-    csv_format = table.csv
-    delimiter = "runs of spaces" if csv_format.delimiter == SPACES else repr(csv_format.delimiter)
-    parts = [table.form, f"cells separated by {delimiter}"]
+    csv_format, parts = table.csv, [table.form]
+    if table.form != WORKSHEET_FORM:
+        is_spaces = csv_format.delimiter == SPACES
+        delimiter = "runs of spaces" if is_spaces else repr(csv_format.delimiter)
+        parts.append(f"cells separated by {delimiter}")
     if csv_format.decimal == ",":
         parts.append("decimal comma")
     if csv_format.thousands:

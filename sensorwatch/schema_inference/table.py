@@ -10,6 +10,9 @@ from sensorwatch.schema_inference.array_rows import NO_ARRAY, RowArray
 MAX_CELLS = 4_000_000
 """Maximum number of cells of a table of JSON rows."""
 
+WORKSHEET_FORM = "an Excel worksheet"
+"""The form of a table from an Excel workbook, whose rows are read as lines of CSV."""
+
 
 @dataclass(frozen=True, slots=True)
 class Table:
@@ -48,7 +51,7 @@ class Table:
     @property
     def is_json(self) -> bool:
         """Whether the rows are JSON objects or rows of a Parquet or Arrow file."""
-        return not self.form.startswith("CSV")
+        return not self.form.startswith(("CSV", WORKSHEET_FORM))
 
     def cells(self, name: str) -> Sequence[str]:
         """Return the cells of a column. If several columns have the name, the first is returned."""

@@ -3,6 +3,7 @@
 import codecs
 import re
 from dataclasses import dataclass
+from io import BufferedIOBase
 from pathlib import Path
 
 from sensorwatch.common.errors import DataError
@@ -26,6 +27,8 @@ class TextSample:
     """Whether a byte order mark shows the encoding."""
     content: bytes
     """The decompressed bytes, without a byte order mark."""
+    is_cut: bool
+    """Whether the file continues after the sample."""
     lines: tuple[str, ...]
     """The lines without their ends; an incomplete last line of the sample is left out."""
 
@@ -42,10 +45,23 @@ def read_text_sample(path: Path, *, encoding: str | None = None) -> TextSample:
     guessed_encoding, content, has_mark = _guess_encoding(content, is_cut=is_cut)
     encoding = guessed_encoding if has_mark or encoding is None else _known_encoding(encoding)
     text = content.decode(encoding, errors="surrogateescape" if encoding == "utf-8" else "replace")
+    lines = _complete_lines(text, is_cut=is_cut)
+    return TextSample(file_form(path), encoding, has_mark, content, is_cut, lines)
+
+
+def first_lines(stream: BufferedIOBase) -> tuple[str, ...]:
+    """Return the first lines of a stream of UTF-8, without their ends."""
+    content = stream.read(MAX_BYTES + 1)
+    text = content[:MAX_BYTES].decode(errors="surrogateescape")
+    return _complete_lines(text, is_cut=len(content) > MAX_BYTES)
+
+
+def _complete_lines(text: str, *, is_cut: bool) -> tuple[str, ...]:
+    """Return the first lines of a text; `is_cut`: its last line may be incomplete."""
     lines = _LINE_END.split(text)
     if (is_cut or not lines[-1]) and len(lines) > 1:
         lines.pop()
-    return TextSample(file_form(path), encoding, has_mark, content, tuple(lines[:MAX_LINES]))
+    return tuple(lines[:MAX_LINES])
 
 
 def _known_encoding(name: str) -> str:

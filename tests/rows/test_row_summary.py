@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from sensorwatch.common.rows.readings import Readings, build_readings
 from sensorwatch.common.rows.row_summary import (
+    RowOrderUse,
     RowSummaryBuilder,
     summarize,
     summary_lines,
@@ -83,6 +84,15 @@ def test_a_likely_mistake_is_told_with_its_remedy(
 
     assert len(warnings) == (warning is not None)
     assert all(warning is not None and warning in text for text in warnings)
+
+
+def test_rows_that_training_sorts_are_not_said_to_be_scored_in_their_order() -> None:
+    rows = rows_of(*(("a", MIDNIGHT - second * SECOND) for second in range(10)))
+
+    (warning,) = summary_warnings(summarize(rows), SCHEMA, RowOrderUse.SORTED_BY_TIME)
+
+    assert "`train` and `evaluate` sort the rows by time" in warning
+    assert "so they are scored without memory" not in warning
 
 
 def test_rows_of_many_sensors_are_summarized_at_once() -> None:

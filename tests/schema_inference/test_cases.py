@@ -27,6 +27,7 @@ READ = [
     ("05-sentinel/d.csv", MIDNIGHT, [20.39, 50.72], 2000, ""),
     ("06-gzip/d.csv.gz", MIDNIGHT, [20.39, 50.72], 400, ""),
     ("07-zip/d.zip", MIDNIGHT, [20.39, 50.72], 400, ""),
+    ("07-zip/d.xlsx", MIDNIGHT, [20.39, 50.72], 400, ""),
     ("08-utf16/d.csv", MIDNIGHT, [20.39, 50.72], 400, ""),
     ("09-cp1252/d.csv", MIDNIGHT, [20.39, 50.72], 400, ""),
     ("10-toa5/d.dat", MIDNIGHT, [20.39, 50.72], 400, ""),

@@ -16,8 +16,10 @@ from sensorwatch.common.rows.schema import Schema, schema_from_plain
 from sensorwatch.schema_inference.file_inference import infer_file
 from sensorwatch.schema_inference.options import InferenceOptions
 from sensorwatch.schema_inference.schema_text import schema_text
+from tests.files.workbook_builder import Cell, Styled, a_workbook
 
 ROWS = 12
+DAY = 45_658.0  # 2025-01-01 in Excel's days
 
 
 def infer(path: Path, **options: object) -> Schema:
@@ -270,3 +272,50 @@ def test_ids_separate_rows_of_the_same_time(tmp_path: Path) -> None:
     path = write(tmp_path, "time,c,temp\n" + "\n".join(rows) + "\n")
 
     assert first_row(path, infer(path)) == (FIRST, "4", [0.5])
+
+
+def test_the_first_worksheet_is_inferred_and_the_others_are_named(tmp_path: Path) -> None:
+    rows: dict[int, list[Cell]] = {1: ["Pump station 7"], 3: ["When", "Pump", "Temp\n(C)", "On"]}
+    for number in range(60):
+        time = Styled(DAY + number / 1440, "date and clock")
+        rows[4 + number] = [time, f"p{number % 2}", 20 + number / 8, number % 3 == 0]
+    path = tmp_path / "rows.xlsx"
+    path.write_bytes(a_workbook(rows, sheets=("Data", "Notes", "Plan")))
+
+    inference = infer_file(path)
+    schema = infer(path)
+
+    assert "worksheet 'Data' is read; the other sheets are not: 'Notes', 'Plan'" in (
+        inference.table.notes
+    )
+    assert schema.time.formats == ("rfc3339",)
+    assert schema.signal_names == ("Temp (C)", "On")
+    assert first_row(path, schema) == ("2025-01-01T00:00:00Z", "p0", [20.0, 1.0])
+
+
+def test_a_date_and_a_clock_of_a_worksheet_are_one_time(tmp_path: Path) -> None:
+    rows: dict[int, list[Cell]] = {1: ["Date", "Clock", "x"]}
+    for number in range(30):
+        clock = Styled(0.25 + number / 1440, "clock")
+        rows[2 + number] = [Styled(DAY, "date"), clock, number / 2]
+    path = tmp_path / "rows.xlsx"
+    path.write_bytes(a_workbook(rows))
+
+    schema = infer(path)
+
+    assert schema.time.fields == ("Date", "Clock")
+    assert first_row(path, schema) == ("2025-01-01T06:00:00Z", "default", [0.0])
+
+
+def test_a_worksheet_in_long_form_is_understood(tmp_path: Path) -> None:
+    rows: dict[int, list[Cell]] = {1: ["time", "metric", "value"]}
+    for number in range(60):
+        time = Styled(DAY + number // 2 / 1440, "date and clock")
+        rows[2 + number] = [time, ("temp", "hum")[number % 2], number / 2]
+    path = tmp_path / "rows.xlsx"
+    path.write_bytes(a_workbook(rows))
+
+    schema = infer(path)
+
+    assert schema.signal_names == ("temp", "hum")
+    assert first_row(path, schema) == ("2025-01-01T00:00:00Z", "default", [0.0, 0.5])

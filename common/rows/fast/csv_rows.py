@@ -15,6 +15,7 @@ from sensorwatch.common.kernels import inlined_kernel, kernel
 from sensorwatch.common.rows.fast.column_rules import ColumnRules
 from sensorwatch.common.rows.fast.numbers import read_decimal
 from sensorwatch.common.rows.fast.sensor_ids import may_be_whole_number
+from sensorwatch.common.rows.fast.time_form import TimeForm
 from sensorwatch.common.rows.fast.timestamps import read_instant
 from sensorwatch.common.rows.limits import FLOAT32_OVERFLOW, MAX_SENSOR_ID_CHARACTERS
 
@@ -47,10 +48,7 @@ class CsvSchema(NamedTuple):
     roles: NDArray[np.int64]
     """Shape (columns,). The role of each column of the file, see ColumnRole."""
     column_rules: ColumnRules
-    time_kind: int
-    """See TimeKind."""
-    naive_is_utc: bool
-    """Whether times without a zone are UTC."""
+    time_form: TimeForm
 
 
 class LineColumns(NamedTuple):
@@ -79,7 +77,7 @@ def read_lines(data, schema, columns):  # type: ignore[no-untyped-def]
     The kernel stops before a line that the csv module may refuse or join with the next line. Such a
     line contains a quote, a zero byte, an inner carriage return, or more than MAX_LINE_BYTES.
     """
-    delimiter, roles, column_rules, time_kind, naive_is_utc = schema
+    delimiter, roles, column_rules, time_form = schema
     low, high, may_be_missing = column_rules
     line_starts, line_ends, line_status, event_time, key_ranges, values = columns
     pos, line = 0, 0
@@ -100,8 +98,8 @@ def read_lines(data, schema, columns):  # type: ignore[no-untyped-def]
         if line_end > pos:
             line_starts[line], line_ends[line] = pos, line_end
             is_read = _read_line(
-                data, pos, line_end, delimiter, roles, low, high, may_be_missing, time_kind,
-                naive_is_utc, event_time[line : line + 1], key_ranges[line], values[line],
+                data, pos, line_end, delimiter, roles, low, high, may_be_missing, time_form,
+                event_time[line : line + 1], key_ranges[line], values[line],
             )  # fmt: skip
             line_status[line] = LineStatus.READ if is_read else LineStatus.NEEDS_STRICT_PARSER
             line += 1
@@ -111,8 +109,8 @@ def read_lines(data, schema, columns):  # type: ignore[no-untyped-def]
 
 @inlined_kernel
 def _read_line(  # type: ignore[no-untyped-def]
-    data, pos, line_end, delimiter, roles, low, high, may_be_missing, time_kind, naive_is_utc,
-    event_time, key_range, values,
+    data, pos, line_end, delimiter, roles, low, high, may_be_missing, time_form, event_time,
+    key_range, values,
 ):  # fmt: skip
     for column in range(len(roles)):
         while pos < line_end and data[pos] == _SPACE and delimiter != _SPACE:
@@ -129,7 +127,7 @@ def _read_line(  # type: ignore[no-untyped-def]
                 data, pos, cell_end, role, low, high, may_be_missing, values
             )
         elif role == ColumnRole.TIME:
-            event_time[0], is_plain = read_instant(data, pos, cell_end, time_kind, naive_is_utc)
+            event_time[0], is_plain = read_instant(data, pos, cell_end, time_form)
         elif role == ColumnRole.KEY:
             key_range[0], key_range[1] = pos, cell_end
             is_plain = _is_sensor_id(data, pos, cell_end)

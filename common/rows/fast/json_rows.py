@@ -14,7 +14,8 @@ from sensorwatch.common.kernels import inlined_kernel, kernel
 from sensorwatch.common.rows.fast.column_rules import ColumnRules
 from sensorwatch.common.rows.fast.numbers import NEEDS_STRICT_PARSER, read_json_number
 from sensorwatch.common.rows.fast.sensor_ids import may_be_whole_number
-from sensorwatch.common.rows.fast.timestamps import TimeKind, read_instant
+from sensorwatch.common.rows.fast.time_form import TimeForm, TimeKind
+from sensorwatch.common.rows.fast.timestamps import read_instant
 from sensorwatch.common.rows.limits import (
     FLOAT32_OVERFLOW,
     MAX_PAYLOAD_BYTES,
@@ -61,11 +62,12 @@ class JsonSchema(NamedTuple):
     name_ends: NDArray[np.int64]
     """Shape (fields,). The end of each name in `names`."""
     column_rules: ColumnRules
-    rules: tuple[int, bool, int, int, bool]
-    """Five rules:
+    time_form: TimeForm
+    rules: tuple[int, int, bool]
+    """Three rules:
 
-    They are the time kind; whether times without a zone are UTC; how many microseconds a time may
-    be in the future (-1: no limit); the rule for the key; whether unknown fields are ignored.
+    They are how many microseconds a time may be in the future (-1: no limit); the rule for the key;
+    whether unknown fields are ignored.
     """
 
 
@@ -88,25 +90,26 @@ class RowColumns(NamedTuple):
 def read_json_rows(first, last, payloads, schema, columns):  # type: ignore[no-untyped-def]
     """Read the payloads `first` to `last` - 1 into the same rows of `columns` (RowColumns)."""
     data, ends, received = payloads
-    names, name_ends, column_rules, schema_rules = schema
+    names, name_ends, column_rules, time_form, schema_rules = schema
     low, high, may_be_missing = column_rules
     is_read, event_time, values, id_start, id_length = columns
     last_row_with_field = np.zeros(len(name_ends), dtype=np.int64)
     begin = ends[first - 1] if first else 0
     for row in range(first, last):
         is_read[row] = ends[row] - begin <= MAX_PAYLOAD_BYTES and _read_row(
-            data, begin, ends[row], names, name_ends, low, high, may_be_missing, schema_rules,
-            received[row], row, last_row_with_field, event_time, values[row], id_start, id_length,
+            data, begin, ends[row], names, name_ends, low, high, may_be_missing, time_form,
+            schema_rules, received[row], row, last_row_with_field, event_time, values[row],
+            id_start, id_length,
         )  # fmt: skip
         begin = ends[row]
 
 
 @inlined_kernel
 def _read_row(  # type: ignore[no-untyped-def]
-    data, pos, end, names, name_ends, low, high, may_be_missing, schema_rules, received,
+    data, pos, end, names, name_ends, low, high, may_be_missing, time_form, schema_rules, received,
     row, last_row_with_field, event_time, values, id_start, id_length,
 ):  # fmt: skip
-    max_future_us, key_rule, ignore_unknown = schema_rules[2:]
+    max_future_us, key_rule, ignore_unknown = schema_rules
     id_length[row] = NO_ID_LENGTH
     pos = _skip_whitespace(data, pos, end)
     if pos >= end or data[pos] != _OPENING_BRACE:
@@ -122,8 +125,8 @@ def _read_row(  # type: ignore[no-untyped-def]
         elif last_row_with_field[field] > row:  # the field is repeated
             return False
         else:
-            pos = _read_field(data, pos, end, field, low, high, may_be_missing, schema_rules, row,
-                             event_time, values, id_start, id_length)  # fmt: skip
+            pos = _read_field(data, pos, end, field, low, high, may_be_missing, time_form,
+                             key_rule, row, event_time, values, id_start, id_length)  # fmt: skip
             last_row_with_field[field] = row + 1
             expected_field = field + 1
         pos = _skip_whitespace(data, pos, end) if pos >= 0 else end
@@ -139,14 +142,13 @@ def _read_row(  # type: ignore[no-untyped-def]
 
 @inlined_kernel
 def _read_field(  # type: ignore[no-untyped-def]
-    data, pos, end, field, low, high, may_be_missing, schema_rules, row, event_time, values,
+    data, pos, end, field, low, high, may_be_missing, time_form, key_rule, row, event_time, values,
     id_start, id_length,
 ):  # fmt: skip
     """Read the value of a known field; return the position after the value."""
-    time_kind, naive_is_utc, _, key_rule, _ = schema_rules
     column = field - (1 if key_rule == NO_KEY else 2)
     if field == 0:
-        pos, event_time[row] = _read_time(data, pos, end, time_kind, naive_is_utc)
+        pos, event_time[row] = _read_time(data, pos, end, time_form)
         return pos
     if column >= 0:
         pos, values[column] = _read_column_value(
@@ -299,17 +301,18 @@ def _read_column_value(data, pos, end, low, high, may_be_missing):  # type: igno
 
 
 @inlined_kernel
-def _read_time(data, pos, end, time_kind, naive_is_utc):  # type: ignore[no-untyped-def]
+def _read_time(data, pos, end, time_form):  # type: ignore[no-untyped-def]
     """Read the time at `pos`; return the position after the time, and the time."""
-    if time_kind == TimeKind.RFC3339:
+    kind = time_form[0]
+    if kind == TimeKind.RFC3339 or kind == TimeKind.PATTERN:  # noqa: PLR1714 - for numba
         closing_quote = _end_of_string(data, pos, end)
         if closing_quote < 0:
             return NEEDS_STRICT_PARSER, 0
-        time, ok = read_instant(data, pos + 1, closing_quote, time_kind, naive_is_utc)
+        time, ok = read_instant(data, pos + 1, closing_quote, time_form)
         return closing_quote + 1 if ok else NEEDS_STRICT_PARSER, time
     time_start = pos
     while pos < end and (_ZERO <= data[pos] <= _NINE or data[pos] == _MINUS):
         pos += 1
-    time, ok = read_instant(data, time_start, pos, time_kind, naive_is_utc)
+    time, ok = read_instant(data, time_start, pos, time_form)
     digit = time_start + (data[time_start] == _MINUS)
     return pos if ok and (data[digit] != _ZERO or pos == digit + 1) else NEEDS_STRICT_PARSER, time

@@ -1,24 +1,14 @@
 """Kernels that read and write times as microseconds since 1970-01-01 UTC; see `instants.py`."""
 
-from enum import IntEnum
-
 import numpy as np
 from numpy.typing import NDArray
 
 from sensorwatch.common.kernels import inlined_kernel, kernel
+from sensorwatch.common.rows.fast.dates import date_of_day, days_before_month, days_in_month
+from sensorwatch.common.rows.fast.patterns import read_pattern
+from sensorwatch.common.rows.fast.time_form import TimeKind
+from sensorwatch.common.rows.fast.zone_offsets import UNKNOWN_OFFSET, local_offset
 from sensorwatch.common.rows.limits import EARLIEST_TIME, LATEST_TIME
-
-
-class TimeKind(IntEnum):
-    """The time formats that the kernel reads."""
-
-    RFC3339 = 0
-    EPOCH_S = 1
-    EPOCH_MS = 2
-
-
-TIME_KIND_OF_FORMAT = {time_kind.name.lower(): time_kind for time_kind in TimeKind}
-"""Maps each time format that the kernel reads, by its name in a schema, to its TimeKind."""
 
 _DAY_SECONDS = 86_400
 _TEXT_LENGTH = 27  # 2025-01-01T00:00:00.123456Z
@@ -29,19 +19,45 @@ _INVALID = -(2**40)
 
 
 @inlined_kernel
-def read_instant(data, pos, end, time_kind, naive_is_utc):  # type: ignore[no-untyped-def]
-    """Read data[pos:end] as microseconds UTC; return the value and whether it could be read."""
-    if time_kind != TimeKind.RFC3339:
-        return _read_epoch(data, pos, end, 1_000_000 if time_kind == TimeKind.EPOCH_S else 1_000)
-    days, seconds = _read_date(data, pos, end), _read_time_of_day(data, pos + 11, end)
-    if _INVALID in (days, seconds) or (data[pos + 10] != 84 and data[pos + 10] != 32):
-        return 0, False
-    fraction, pos = _read_fraction(data, pos + 19, end)
-    offset, ok = _read_utc_offset(data, pos, end, naive_is_utc)
+def read_instant(data, pos, end, time_form):  # type: ignore[no-untyped-def]
+    """Read data[pos:end] as microseconds UTC; return the value and whether it could be read.
+
+    `time_form`: TimeForm.
+    """
+    kind, pattern, zone_starts, zone_offsets = time_form
+    if kind == TimeKind.EPOCH_S or kind == TimeKind.EPOCH_MS:  # noqa: PLR1714 - for numba
+        return _read_epoch(data, pos, end, 1_000_000 if kind == TimeKind.EPOCH_S else 1_000)
+    if kind == TimeKind.PATTERN:
+        local_seconds, fraction, ok = read_pattern(data, pos, end, pattern)
+        is_local = True
+    else:
+        local_seconds, fraction, pos = _read_rfc3339(data, pos, end)
+        ok, is_local = local_seconds != _INVALID, pos == end
     if not ok:
         return 0, False
-    microseconds = (days * _DAY_SECONDS + seconds - offset) * 1_000_000 + fraction
+    if is_local:
+        offset = local_offset(local_seconds, zone_starts, zone_offsets)
+        ok = offset != UNKNOWN_OFFSET
+    else:
+        offset, ok = _read_utc_offset(data, pos, end)
+    if not ok:
+        return 0, False
+    microseconds = (local_seconds - offset) * 1_000_000 + fraction
     return microseconds, EARLIEST_TIME <= microseconds <= LATEST_TIME
+
+
+@inlined_kernel
+def _read_rfc3339(data, pos, end):  # type: ignore[no-untyped-def]
+    """Read a date and a time of day.
+
+    Return the seconds since 1970-01-01 by the clock (_INVALID if the text is not valid), the
+    microseconds after that second, and the position after the text.
+    """
+    days, seconds = _read_date(data, pos, end), _read_time_of_day(data, pos + 11, end)
+    if _INVALID in (days, seconds) or (data[pos + 10] != 84 and data[pos + 10] != 32):
+        return _INVALID, 0, pos
+    fraction, pos = _read_fraction(data, pos + 19, end)
+    return days * _DAY_SECONDS + seconds, fraction, pos
 
 
 @inlined_kernel
@@ -54,9 +70,9 @@ def _read_date(data, pos, end):  # type: ignore[no-untyped-def]
         _read_int(data, pos + 5, 2),
         _read_int(data, pos + 8, 2),
     )
-    if not (year >= 1 and 1 <= month <= 12 and 1 <= day <= _days_in_month(year, month)):
+    if not (year >= 1 and 1 <= month <= 12 and 1 <= day <= days_in_month(year, month)):
         return _INVALID
-    return _days_before_month(year, month) + day - 1
+    return days_before_month(year, month) + day - 1
 
 
 @inlined_kernel
@@ -92,10 +108,8 @@ def _read_fraction(data, pos, end):  # type: ignore[no-untyped-def]
 
 
 @inlined_kernel
-def _read_utc_offset(data, pos, end, naive_is_utc):  # type: ignore[no-untyped-def]
+def _read_utc_offset(data, pos, end):  # type: ignore[no-untyped-def]
     """Read a UTC offset; return seconds (positive east of UTC) and whether the offset is valid."""
-    if pos == end:
-        return 0, naive_is_utc
     if end - pos == 1:
         return 0, data[pos] == 90
     if end - pos != 6 or data[pos + 3] != 58 or (data[pos] != 43 and data[pos] != 45):
@@ -128,33 +142,6 @@ def _read_int(data, pos, digits):  # type: ignore[no-untyped-def]
     return value
 
 
-@inlined_kernel
-def _days_in_month(year, month):  # type: ignore[no-untyped-def]
-    if month == 2:
-        return 29 if year % 4 == 0 and (year % 100 != 0 or year % 400 == 0) else 28
-    return 30 if month in (4, 6, 9, 11) else 31
-
-
-@inlined_kernel
-def _days_before_month(year, month):  # type: ignore[no-untyped-def]
-    """Return the number of days from 1970-01-01 to the first of a month.
-
-    Source: Hinnant, "chrono-Compatible Low-Level Date Algorithms", days_from_civil.
-    """
-    shifted_year = year - (1 if month <= 2 else 0)
-    era = shifted_year // 400
-    day_of_era = shifted_year - era * 400
-    day_of_year = (153 * (month - 3 if month > 2 else month + 9) + 2) // 5
-    return (
-        era * 146_097
-        + day_of_era * 365
-        + day_of_era // 4
-        - day_of_era // 100
-        + day_of_year
-        - 719_468
-    )
-
-
 def format_instants(microseconds: NDArray[np.int64]) -> list[str]:
     """Return the same text as `format_instant` for each instant (n,), in microseconds UTC."""
     characters = np.zeros((len(microseconds), _TEXT_LENGTH), dtype=np.uint32)
@@ -179,7 +166,7 @@ def _format_kernel(instants, characters):  # type: ignore[no-untyped-def]
     for row in range(len(instants)):
         days = instants[row] // _DAY_US
         time_of_day = instants[row] - days * _DAY_US
-        year, month, day = _date_of_day(days)
+        year, month, day = date_of_day(days)
         text_row = characters[row]
         _write_digits(text_row, 0, 4, year)
         text_row[4] = text_row[7] = 45
@@ -204,17 +191,3 @@ def _write_digits(text_row, start, count, value):  # type: ignore[no-untyped-def
     for i in range(start + count - 1, start - 1, -1):
         text_row[i] = 48 + value % 10
         value //= 10
-
-
-@inlined_kernel
-def _date_of_day(days):  # type: ignore[no-untyped-def]
-    """Return year, month and day for a number of days since 1970-01-01 (civil_from_days)."""
-    shifted_days = days + 719_468
-    era = shifted_days // 146_097
-    day_of_era = shifted_days - era * 146_097
-    year = (day_of_era - day_of_era // 1_460 + day_of_era // 36_524 - day_of_era // 146_096) // 365
-    day_of_year = day_of_era - (365 * year + year // 4 - year // 100)
-    month = (5 * day_of_year + 2) // 153
-    day = day_of_year - (153 * month + 2) // 5 + 1
-    month = month + 3 if month < 10 else month - 9
-    return year + era * 400 + (1 if month <= 2 else 0), month, day

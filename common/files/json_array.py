@@ -1,0 +1,57 @@
+"""Splits a JSON array into its elements, without reading the whole array into memory."""
+
+import io
+from collections.abc import Iterator
+
+import numpy as np
+
+from sensorwatch.common.rows.fast.json_elements import AFTER_ARRAY, find_element_ends
+from sensorwatch.common.rows.limits import MAX_PAYLOAD_BYTES
+
+_MAX_ELEMENT_BYTES = MAX_PAYLOAD_BYTES + 1
+"""Only the first bytes of a longer element are returned; it is rejected anyway."""
+_BLOCK_BYTES = 1 << 18
+
+
+def array_elements(stream: io.BufferedIOBase) -> Iterator[bytes]:
+    """Yield the bytes of each element of an array, with which the rest of the stream begins.
+
+    The JSON of an element is not checked. Raises ValueError if an element is empty, if the array
+    has no end, or if a text follows.
+    """
+    block = stream.read(_BLOCK_BYTES).lstrip().removeprefix(b"[") or stream.read(_BLOCK_BYTES)
+    state, ends = np.zeros(3, dtype=np.int64), np.empty(_BLOCK_BYTES, dtype=np.int64)
+    element, has_elements = b"", False
+    while state[0] != AFTER_ARRAY:
+        if not block:
+            raise ValueError("the array has no end")
+        start = 0
+        count = find_element_ends(np.frombuffer(block, dtype=np.uint8), state, ends)
+        for end in ends[:count].tolist():
+            element = _joined(element, block[start:end]).strip()
+            is_empty_array = state[0] == AFTER_ARRAY and count == 1 and not has_elements
+            if element:
+                yield element
+            elif not is_empty_array:
+                raise ValueError("an element of the array is empty")
+            element, start, has_elements = b"", end + 1, True
+        if state[0] == AFTER_ARRAY:
+            _require_end(block[start - 1 :], stream)
+            return
+        element = _joined(element, block[start:])
+        block = stream.read(_BLOCK_BYTES)
+
+
+def _joined(element: bytes, part: bytes) -> bytes:
+    return element + part[: _MAX_ELEMENT_BYTES - len(element)]
+
+
+def _require_end(remaining_bytes: bytes, stream: io.BufferedIOBase) -> None:
+    """Check that only the closing bracket and white space remain."""
+    if not remaining_bytes.startswith(b"]"):
+        raise ValueError("a brace ends the array")
+    block = remaining_bytes[1:]
+    while block:
+        if block.strip():
+            raise ValueError("a text follows the array")
+        block = stream.read(_BLOCK_BYTES)
