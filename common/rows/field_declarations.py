@@ -24,6 +24,11 @@ EPOCH_UNITS_NS = {
 NAMED_TIME_FORMATS = ("rfc3339", *EPOCH_UNITS_NS, "excel_days")
 """The time formats with a name; every other format is a strptime pattern."""
 MAX_FUTURE_SECONDS = 300.0
+GOOD_QUALITY = ("good", "ok", "valid", "true", 192)
+"""The quality flags that mean a good value if the schema does not declare its own.
+
+192 is the flag of a good value in OPC DA. 0 is not in the list, because it means good in OPC UA,
+but bad in OPC DA."""
 
 
 def _one_or_list(values: tuple[str, ...]) -> str | list[str]:
@@ -138,6 +143,14 @@ class ColumnDefaults(SchemaModel):
     numbers: Annotated[NumberForm, Field(strict=False)] = NumberForm.NUMBER
     words: Words = ()
     """The numbers of words such as ON and OFF, and of `true` and `false`."""
+    quality: str = ""
+    """The path of the field that has the quality of the value; empty: there is no such field."""
+    good_quality: Annotated[
+        tuple[str | int | float | bool, ...], list_as_tuple(), Field(min_length=1)
+    ] = GOOD_QUALITY
+    """The flags in the field `quality` that mean a good value, see `quality.py`.
+
+    With any other flag, the value counts as missing."""
 
     @field_validator("words")
     @classmethod

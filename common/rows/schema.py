@@ -125,8 +125,8 @@ class Schema(SchemaModel):
             "names of signals and context must be distinct",
         )
         _refuse_repeated(self.paths, "a field can be read only once")
-        names = set(self.column_names)
-        for path in self.paths:
+        names = set(self.read_names)
+        for path in self.read_paths:
             outer_names = names.intersection(parent_names(path))
             if outer_names:
                 name = column_name(path)
@@ -158,9 +158,24 @@ class Schema(SchemaModel):
         return [*self.time.fields, *key_fields, *(column.path for column in self.columns)]
 
     @property
+    def quality_paths(self) -> tuple[str, ...]:
+        """The distinct paths of the fields with quality flags, in the order of the columns."""
+        return tuple(dict.fromkeys(column.quality for column in self.columns if column.quality))
+
+    @property
+    def read_paths(self) -> list[str]:
+        """The distinct paths of all fields that are read: `paths`, then `quality_paths`."""
+        return list(dict.fromkeys([*self.paths, *self.quality_paths]))
+
+    @property
     def column_names(self) -> list[str]:
         """The names of the columns of a table, in the order of `paths`."""
         return [column_name(path) for path in self.paths]
+
+    @property
+    def read_names(self) -> list[str]:
+        """The names of the columns of a table, in the order of `read_paths`."""
+        return [column_name(path) for path in self.read_paths]
 
     @property
     def table_names(self) -> set[str]:
@@ -173,7 +188,7 @@ class Schema(SchemaModel):
     @property
     def known_paths(self) -> list[str]:
         """The paths of a row's fields, and of the fields of `ignore`."""
-        return [*self.paths, *(path for path, _ in self.ignore)]
+        return [*self.read_paths, *(path for path, _ in self.ignore)]
 
     @cached_property
     def missing_numbers(self) -> tuple[tuple[int, tuple[float, ...]], ...]:
