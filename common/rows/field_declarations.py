@@ -70,6 +70,14 @@ class OutOfRangePolicy(StrEnum):
     """The value counts as missing."""
 
 
+class ColumnKind(StrEnum):
+    """What the values of a column are."""
+
+    MEASUREMENT = "measurement"
+    COUNTER = "counter"
+    """A total that only rises, except for resets. The detector uses its rate per second."""
+
+
 class NumberForm(StrEnum):
     """The form of a column's numbers."""
 
@@ -171,6 +179,7 @@ class NumericColumn(ColumnDefaults):
     """Smallest physically possible value."""
     max: float | None = None
     unit: str = ""
+    kind: Annotated[ColumnKind, Field(strict=False)] = ColumnKind.MEASUREMENT
 
     @model_validator(mode="after")
     def _check_min_max(self) -> Self:

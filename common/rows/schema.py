@@ -15,6 +15,7 @@ from sensorwatch.common.pydantic_errors import describe_validation_error
 from sensorwatch.common.rows.csv_format import CsvFormat
 from sensorwatch.common.rows.field_declarations import (
     ColumnDefaults,
+    ColumnKind,
     KeyField,
     NumericColumn,
     TimeField,
@@ -145,6 +146,15 @@ class Schema(SchemaModel):
     def columns(self) -> tuple[NumericColumn, ...]:
         """All number columns in order: signals, then context."""
         return self.signals + self.context
+
+    @property
+    def counters(self) -> tuple[int, ...]:
+        """The positions of the counters in `columns`."""
+        return tuple(
+            position
+            for position, column in enumerate(self.columns)
+            if column.kind is ColumnKind.COUNTER
+        )
 
     @property
     def context_names(self) -> tuple[str, ...]:

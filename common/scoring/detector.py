@@ -60,7 +60,7 @@ class DetectionResult:
     """The detections of a micro-batch's readings."""
 
     readings: Readings
-    """The readings, with missing values imputed."""
+    """The readings, with counters replaced by rates, and missing values imputed."""
     detections: Detections
     """One detection per reading, in the same order."""
     closed: list[ClosedEpisode]
@@ -87,7 +87,10 @@ class Detector:
     @property
     def layout(self) -> Layout:
         """The layout of this detector's memory."""
-        return Layout(self.schema.signal_names, self.schema.context_names, self.levels.min_rows)
+        schema = self.schema
+        return Layout(
+            schema.signal_names, schema.context_names, self.levels.min_rows, schema.counters
+        )
 
     def empty_memory(self, *, max_sensors: int = MAX_SENSORS) -> Memory:
         """Return a cold memory, as it is before the first row of a stream."""
@@ -128,7 +131,7 @@ class Detector:
         if next_position is None:
             next_position = int(positions[-1]) + 1 if len(positions) else memory.position
         recalled = recall(readings, self.levels, self.levels.level_by_sensor, memory)
-        readings = _with_imputed_values(readings, recalled)
+        readings = _with_recalled_values(readings, recalled, self.schema)
         decisions, expected = self._score_and_decide(readings, recalled, memory, row_executor)
         anomaly_score = to_anomaly_scores(decisions.novelty, self.calibration).anomaly_score
         is_anomaly = decisions.is_anomaly
@@ -154,7 +157,9 @@ class Detector:
         """Return the forest's input (n, features) for readings, starting with a cold memory."""
         recalled = recall(readings, self.levels, self.levels.level_by_sensor, self.empty_memory())
         if self.forecast is None:
-            return compute_features(_with_imputed_values(readings, recalled), self.plan)
+            return compute_features(
+                _with_recalled_values(readings, recalled, self.schema), self.plan
+            )
         return forecast_features(recalled, compute_residuals(self.forecast, recalled))
 
     def _score_and_decide(
@@ -229,8 +234,9 @@ def learn_signal_ranges(readings: Readings) -> SignalRanges:
     return SignalRanges(low, expected, high)
 
 
-def _with_imputed_values(readings: Readings, recalled: RecalledRows) -> Readings:
-    if not recalled.imputed.any():
+def _with_recalled_values(readings: Readings, recalled: RecalledRows, schema: Schema) -> Readings:
+    """Return readings with the counters' rates and with imputed values."""
+    if not (schema.counters or recalled.imputed.any()):
         return readings
     signals = readings.values.shape[1]
     measured = recalled.measured
