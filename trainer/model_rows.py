@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from sensorwatch.common.model.angles import model_schema, to_model_readings
 from sensorwatch.common.model.levels import no_levels
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.schema import Schema
@@ -15,11 +16,14 @@ from sensorwatch.trainer.level_fitting import pooled_gap_factor, schema_max_gap
 
 
 def model_rows(readings: Readings, schema: Schema) -> Readings:
-    """Return readings with the rates of counters, and without missing values.
+    """Return readings of `model_schema(schema)` with rates of counters, without missing values.
 
-    `readings`: in time order.
+    `readings`: readings of `schema`, in time order.
     """
-    return fill_missing(_with_rates(readings, schema) if schema.counters else readings)
+    model_readings = to_model_readings(readings, schema)
+    if schema.counters:
+        model_readings = _with_rates(model_readings, model_schema(schema))
+    return fill_missing(model_readings)
 
 
 def _with_rates(readings: Readings, schema: Schema) -> Readings:

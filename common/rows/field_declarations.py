@@ -180,9 +180,13 @@ class NumericColumn(ColumnDefaults):
     max: float | None = None
     unit: str = ""
     kind: Annotated[ColumnKind, Field(strict=False)] = ColumnKind.MEASUREMENT
+    wrap: Annotated[float, Field(gt=0, le=1e12)] | None = None
+    """The length of the circle of an angle, in the column's unit; None: no angle."""
 
     @model_validator(mode="after")
-    def _check_min_max(self) -> Self:
+    def _check_combinations(self) -> Self:
+        if self.wrap is not None and self.kind is ColumnKind.COUNTER:
+            raise ValueError("a counter cannot have wrap, which declares an angle")
         if self.min is not None and self.max is not None and self.min > self.max:
             raise ValueError(f"min {self.min} is above max {self.max}")
         if self.numbers is NumberForm.UNIT and not self.unit:
@@ -193,6 +197,13 @@ class NumericColumn(ColumnDefaults):
     def path(self) -> str:
         """The path of the field that contains the value."""
         return self.field or self.name
+
+    @property
+    def model_names(self) -> tuple[str, ...]:
+        """The names of the columns that the model has instead of this column."""
+        if self.wrap is None:
+            return (self.name,)
+        return (f"{self.name} (sin)", f"{self.name} (cos)")
 
     @property
     def bounds(self) -> tuple[float, float]:

@@ -122,7 +122,7 @@ class Schema(SchemaModel):
     @model_validator(mode="after")
     def _check_distinct(self) -> Self:
         _refuse_repeated(
-            [column.name for column in self.columns],
+            [name for column in self.columns for name in column.model_names],
             "names of signals and context must be distinct",
         )
         _refuse_repeated(self.paths, "a field can be read only once")
