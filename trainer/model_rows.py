@@ -21,13 +21,16 @@ def model_rows(readings: Readings, schema: Schema) -> Readings:
     `readings`: readings of `schema`, in time order.
     """
     model_readings = to_model_readings(readings, schema)
-    if schema.counters:
-        model_readings = _with_rates(model_readings, model_schema(schema))
-    return fill_missing(model_readings)
+    return fill_missing(with_rates(model_readings, model_schema(schema)))
 
 
-def _with_rates(readings: Readings, schema: Schema) -> Readings:
-    """Replace each counter by its rate; NaN if there is none. Other values stay unchanged."""
+def with_rates(readings: Readings, schema: Schema) -> Readings:
+    """Return readings in which each counter is its rate, or NaN if it has none.
+
+    `readings`: in time order. Without counters, the readings are returned unchanged.
+    """
+    if not schema.counters:
+        return readings
     levels = no_levels(
         np.zeros(len(schema.columns)),
         max_gap=schema_max_gap(schema),
