@@ -101,9 +101,8 @@ def test_the_seam_raises_no_alarm(features: FeatureKind) -> None:
     (outcome,) = score_in_batches(wind_readings(directions, 800), detector, detector.empty_memory())
 
     is_crossing = np.abs(np.diff(directions, prepend=directions[0])) > 180
-    is_anomaly = outcome.detections.is_anomaly
     assert is_crossing.sum() > 100
-    assert is_anomaly[is_crossing].mean() <= is_anomaly[~is_crossing].mean() + 0.02
+    assert outcome.detections.is_anomaly[is_crossing].mean() < 0.05
 
 
 def test_a_wrong_direction_raises_an_alarm_and_is_named_with_its_angle() -> None:
@@ -150,12 +149,12 @@ def test_scores_do_not_depend_on_how_rows_are_cut_into_micro_batches() -> None:
     readings, detector = wind_readings(northerly(100, seed=5), 800), a_wind_detector()
     memories = [detector.empty_memory() for _ in range(2)]
 
-    whole, single = (
+    one_batch, many_batches = (
         detection_bytes(score_in_batches(readings, detector, memory, ends))
         for memory, ends in zip(memories, [[], range(1, 100)], strict=True)
     )
 
-    assert whole == single
+    assert one_batch == many_batches
     assert memory_to_bytes(memories[0]) == memory_to_bytes(memories[1])
 
 
