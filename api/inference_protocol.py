@@ -58,10 +58,10 @@ def decode_infer_request(body: bytes, schema: Schema, *, max_rows: int) -> Infer
         ) from error
     if not request.inputs:
         raise _invalid_request("there are no inputs", "inputs")
-    rows, names = len(request.inputs[0].data), set(schema.column_names)
+    rows, names = len(request.inputs[0].data), set(schema.read_names)
     for position, tensor in enumerate(request.inputs):
         if tensor.name not in names:
-            unused_names = ", ".join(name for name in schema.column_names if name in names)
+            unused_names = ", ".join(name for name in schema.read_names if name in names)
             detail = f"found {tensor.name[:100]!r}, wanted each of {unused_names} at most once"
             raise _invalid_request(detail, "inputs", position, "name")
         names.remove(tensor.name)
@@ -114,7 +114,8 @@ def encode_infer_response(prediction: Prediction, request: InferRequest) -> byte
 def metadata(model: str, detector: Detector) -> dict[str, Any]:
     """Return the metadata of a model, as the Open Inference Protocol defines them."""
     schema = detector.schema
-    text_paths = set(schema.key.fields) if schema.key else set()
+    text_paths = {*schema.quality_paths, *(schema.key.fields if schema.key else ())}
+    text_paths.difference_update(column.path for column in schema.columns)
     if schema.time.formats[0] not in EPOCH_UNITS_NS:
         text_paths.update(schema.time.fields)
     return {
@@ -123,7 +124,7 @@ def metadata(model: str, detector: Detector) -> dict[str, Any]:
         "platform": "sensorwatch",
         "inputs": [
             {"name": name, "datatype": "BYTES" if path in text_paths else "FP64", "shape": [-1]}
-            for name, path in zip(schema.column_names, schema.paths, strict=True)
+            for name, path in zip(schema.read_names, schema.read_paths, strict=True)
         ],
         "outputs": [
             {"name": name, "datatype": datatype, "shape": [-1]}

@@ -116,7 +116,7 @@ def _typical_values(detector: Detector) -> list[float]:
     value is clipped to the bounds of the column.
     """
     bounds = np.asarray([column.bounds for column in detector.schema.columns])
-    rounded_medians = [float(f"{value:.4g}") for value in detector.ranges.expected]
+    rounded_medians = [float(f"{value:.4g}") for value in detector.typical_values]
     rounded_medians += [0.0] * len(detector.schema.context)
     return [float(value) for value in np.clip(rounded_medians, bounds[:, 0], bounds[:, 1])]
 

@@ -32,6 +32,8 @@ def row_schema(schema: Schema) -> dict[str, Any]:
         )
         if column.missing is MissingPolicy.REJECT:
             required.append(column.path)
+        if column.quality:
+            fields.setdefault(column.quality, _flag_schema(column))
     json_schema = _object_schema()
     for path, field in fields.items():
         _insert_field(json_schema, keys_of(path), field, required=path in required)
@@ -88,6 +90,15 @@ def _number_schema(column: NumericColumn, kind: str) -> dict[str, Any]:
         "maximum": min(high, FLOAT32_OVERFLOW),
         "description": f"{kind} {column.name}{unit}; rejected outside of minimum and maximum"
         + missing_note,
+    }
+
+
+def _flag_schema(column: NumericColumn) -> dict[str, Any]:
+    good_flags = ", ".join(map(str, column.good_quality))
+    return {
+        "type": ["string", "number", "boolean", "null"],
+        "description": f"quality flag; a value is missing unless its flag is absent, null or one "
+        f"of: {good_flags}",
     }
 
 

@@ -47,7 +47,7 @@ def replayed_records(path: Path, schema: Schema) -> Iterator[SimulatedRecord]:
 
 def _nested_fields(fields: Fields, schema: Schema) -> Fields:
     """Return the fields with an object around each field whose path has several keys."""
-    nested_keys = {column_name(path): keys_of(path) for path in schema.paths}
+    nested_keys = {column_name(path): keys_of(path) for path in schema.read_paths}
     nested_fields: dict[str, object] = {}
     for name, value in fields.items():
         set_value(nested_fields, nested_keys.get(name, (name,)), value)

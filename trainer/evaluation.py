@@ -14,8 +14,8 @@ from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.trainer.dataset import Dataset, sort_by_time
 from sensorwatch.trainer.evaluation_check import Check, Section
 from sensorwatch.trainer.fault_detection import fault_detection_section
-from sensorwatch.trainer.imputation import fill_missing
 from sensorwatch.trainer.level_fitting import drop_sensors_with_few_rows, fit_levels
+from sensorwatch.trainer.model_rows import model_rows
 from sensorwatch.trainer.path_consistency import path_consistency_section, sklearn_agreement
 from sensorwatch.trainer.stability import alert_rate_section
 from sensorwatch.trainer.training import fit_unregistered, rows_needed, split_by_time, train
@@ -110,7 +110,7 @@ def _with_levels_of_training_start(readings: Readings, detector: Detector) -> De
     """
     if detector.forecast is None:
         return detector
-    filled_readings = fill_missing(readings)
+    filled_readings = model_rows(readings, detector.schema)
     levels = fit_levels(filled_readings, detector.schema, min_rows=detector.levels.min_rows)
     return replace(detector, levels=drop_sensors_with_few_rows(levels, filled_readings))
 

@@ -20,6 +20,7 @@ from sensorwatch.trainer.fault_injection import (
     inject_case,
     robust_spread,
 )
+from sensorwatch.trainer.fault_rows import fault_rows
 
 FAULT_SIZES = (4.0, 8.0, 16.0)
 """Sizes of the injected faults, in spreads of the signal."""
@@ -91,10 +92,12 @@ class CaseResult:
 def fault_detection_section(readings: Readings, detector: Detector, *, seed: int) -> Section:
     """Inject every kind and size of fault, and return the checks and measurements.
 
-    `readings`: rows that the detector was not fitted on.
+    Faults of a counter are injected into its rate. `readings`: rows that the detector was not
+    fitted on.
     """
     rows = sort_by_time(readings)
     rows = rows.take(slice(max(len(rows) - MAX_ROWS, 0), None))
+    rows, detector = fault_rows(rows, detector)
     eligible = _rows_with_history(rows, detector)
     cases = fault_cases(rows)
     results = [

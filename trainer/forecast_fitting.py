@@ -15,6 +15,12 @@ RIDGE_PENALTIES = tuple(10.0**exponent for exponent in range(-4, 3))
 Source: Golub, Heath and Wahba 1979."""
 MIN_VARIANCE = 1e-6
 """Minimum variance of a whitened direction. It prevents a division by 0 if signals are equal."""
+CONSTANT_SPREAD = 0.3
+"""Spread of the residuals of a signal that never changed, in scales.
+
+A changed value moves the sensor's location by up to 0.003 scales in a row. The spread is larger, so
+that the alarm of a change ends after the value has returned.
+"""
 MAX_REPEAT_SURPRISE = 3.0
 """Maximum surprise of one exact repeat of a value, in nats.
 
@@ -30,11 +36,12 @@ def fit_forecast(recalled: RecalledRows, used_rows: NDArray[np.bool_]) -> Foreca
     coefficients, season, residuals = _fit_lags_and_season(
         inputs, targets, recalled.event_time[used_rows], recalled.slots[used_rows]
     )
+    min_variance = np.where(np.ptp(targets, axis=0) == 0, CONSTANT_SPREAD**2, MIN_VARIANCE)
     return Forecast(
         coefficients=np.ascontiguousarray(coefficients),
-        whitening=_whitening_matrix(residuals),
-        spread=np.sqrt(np.maximum(residuals.var(axis=0), MIN_VARIANCE)),
-        signal_whitening=_whitening_matrix(targets - targets.mean(axis=0)),
+        whitening=_whitening_matrix(residuals, min_variance),
+        spread=np.sqrt(np.maximum(residuals.var(axis=0), min_variance)),
+        signal_whitening=_whitening_matrix(targets - targets.mean(axis=0), min_variance),
         repeat_nats=_repeat_surprise(recalled, used_rows),
         season=season,
     )
@@ -118,12 +125,16 @@ def _fit_ridge(inputs: NDArray[np.float64], targets: NDArray[np.float64]) -> NDA
     return np.concatenate([(target_means - input_means @ weights)[:, None], weights.T], axis=1)
 
 
-def _whitening_matrix(residuals: NDArray[np.float64]) -> NDArray[np.float64]:
+def _whitening_matrix(
+    residuals: NDArray[np.float64], min_variance: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Return the matrix (signals, signals) that whitens residuals.
 
-    The matrix is computed from a shrunk covariance (Ledoit and Wolf 2004).
+    The matrix is computed from a shrunk covariance (Ledoit and Wolf 2004). `min_variance`: shape
+    (signals,), minimum variance of each signal.
     """
     covariance, _ = ledoit_wolf(residuals, assume_centered=True)
+    np.fill_diagonal(covariance, np.maximum(covariance.diagonal(), min_variance))
     variances, eigenvectors = np.linalg.eigh(covariance)
     scaled_eigenvectors = eigenvectors / np.sqrt(np.maximum(variances, MIN_VARIANCE))
     return np.ascontiguousarray(scaled_eigenvectors @ eigenvectors.T)

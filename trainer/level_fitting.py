@@ -31,7 +31,7 @@ MIN_SHARE_OF_STD = 0.2
 """A scale is at least this share of the unclipped standard deviation.
 
 This limit matters for a signal that is constant most of the time and changes rarely."""
-CONSTANT_SCALE_SHARE = 0.01
+CONSTANT_SCALE_SHARE = 0.001
 """Scale of a column that is constant at every sensor, as a share of its absolute value."""
 CONSTANT_TOLERANCE = 1e-9
 """A column is constant if its scale is below this share of its absolute value."""

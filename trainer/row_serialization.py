@@ -35,12 +35,16 @@ def request_body_of(payloads: Sequence[bytes]) -> bytes:
 
 
 def write_readings_csv(path: Path, cells: Sequence[Sequence[object]], schema: Schema) -> None:
-    """Write rows as a CSV file of the schema. Parsing the file gives exactly the same floats."""
+    """Write rows as a CSV file of the schema. Parsing the file gives exactly the same floats.
+
+    The cells of quality flags are empty.
+    """
+    no_flags = [None] * (len(schema.read_paths) - len(schema.paths))
     with path.open("w", encoding="utf-8", newline="") as file:
         # Texts are quoted, so that a reader keeps their leading spaces.
         writer = csv.writer(file, delimiter=schema.csv.delimiter, quoting=csv.QUOTE_NONNUMERIC)
-        writer.writerow(schema.column_names)
-        writer.writerows(cells)
+        writer.writerow(schema.read_names)
+        writer.writerows([*row, *no_flags] for row in cells)
 
 
 def _key_cells(sensor_id: str, schema: Schema) -> list[str]:

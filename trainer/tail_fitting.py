@@ -42,6 +42,18 @@ MAX_TAIL_SCALES: Mapping[RarityTable, float] = {
 
 With this limit, a gross outlier raises an alarm even if there were few training rows. After the
 scores are compressed, a power law with exponent 2 (infinite variance) has a scale of 0.5."""
+USUAL_SCORES: Mapping[RarityTable, float] = {
+    RarityTable.FOREST: 0.501,
+    RarityTable.NO_MEMORY_FOREST: 0.501,
+    RarityTable.DISTANCE: 1.0,
+    RarityTable.DRIFT: 2.0,
+    RarityTable.NO_MEMORY_DISTANCE: 1.0,
+    RarityTable.SMOOTHED_SCORE: INITIAL_SMOOTHED_SCORE,
+}
+"""The tables begin at these scores if no signal changed in training, so that all scores are equal.
+
+Without them, any other score would count as rare: a small distance, the first smoothed score of a
+sensor, and the score of trees without a split, which is 0.5 before rounding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +79,10 @@ def calibrate_decision(
         raw_scores.is_scored if raw_scores.is_scored.any() else np.ones_like(raw_scores.is_scored)
     )
     calibration_mask = ~raw_scores.warm_up_only[used_rows]
-    tables = _TailTables(calibration_mask)
+    has_equal_distances = (
+        np.ptp(raw_scores.components[used_rows, COMPONENTS.index(RarityTable.DISTANCE)]) == 0
+    )
+    tables = _TailTables(calibration_mask, USUAL_SCORES if has_equal_distances else {})
     summed_rarity = _summed_rarity(tables, raw_scores.components[used_rows], weights)
     is_typical = in_typical_blocks(summed_rarity, raw_scores.block[used_rows])
     tables.included = calibration_mask & is_typical
@@ -126,8 +141,11 @@ def in_typical_blocks(
 class _TailTables:
     """Rarity tables, fitted one after the other on the rows that the mask `included` selects."""
 
-    def __init__(self, included: NDArray[np.bool_]) -> None:
+    def __init__(
+        self, included: NDArray[np.bool_], usual_scores: Mapping[RarityTable, float]
+    ) -> None:
         self.included = included
+        self._usual_scores = usual_scores
         self._tails: dict[RarityTable, Tail] = {}
 
     def fit_and_apply(self, table: RarityTable, scores: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -136,6 +154,7 @@ class _TailTables:
             scores[self.included],
             min_scale=MIN_TAIL_SCALES.get(table, 0.0),
             max_scale=MAX_TAIL_SCALES.get(table, np.inf),
+            usual_score=self._usual_scores.get(table, -np.inf),
         )
         self._tails[table] = tail
         return rarity(tail, scores)

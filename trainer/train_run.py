@@ -1,6 +1,7 @@
 """A run of `train`: read rows, fit a model, register it as a version and evaluate it."""
 
 from sensorwatch.common.errors import CheckFailed, ModelRefused
+from sensorwatch.common.model.angles import model_schema
 from sensorwatch.common.model.season import Season
 from sensorwatch.common.registry.candidate import Candidate
 from sensorwatch.common.registry.model_names import current_user, require_model_name
@@ -128,7 +129,7 @@ def _print_summary(dataset: Dataset, candidate: Candidate, version: str) -> None
 def _season_text(season: Season, schema: Schema) -> str:
     if not season.is_present:
         return "none (it takes at least three whole days or weeks of rows to learn one)"
-    profiles = zip(schema.signal_names, season.profile, strict=True)
+    profiles = zip(model_schema(schema).signal_names, season.profile, strict=True)
     signal_names = [name for name, profile in profiles if profile.any()]
     return f"of a {season.to_plain()}, in UTC: {', '.join(signal_names)}"
 

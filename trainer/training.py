@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorwatch.common.errors import DataError
+from sensorwatch.common.model.angles import model_schema
 from sensorwatch.common.model.calibration import calibrate
 from sensorwatch.common.model.forest import score
 from sensorwatch.common.model.levels import no_levels
@@ -23,12 +24,12 @@ from sensorwatch.common.scoring.features import compute_features
 from sensorwatch.trainer.cross_validation import block_count, out_of_fold_scores
 from sensorwatch.trainer.dataset import sort_by_time
 from sensorwatch.trainer.forest_fitting import fit_forest
-from sensorwatch.trainer.imputation import fill_missing
 from sensorwatch.trainer.level_fitting import (
     drop_sensors_with_few_rows,
     pooled_gap_factor,
     schema_max_gap,
 )
+from sensorwatch.trainer.model_rows import model_rows
 from sensorwatch.trainer.scorer_fitting import fit_scorer
 from sensorwatch.trainer.tail_fitting import calibrate_decision
 
@@ -100,7 +101,10 @@ def _train_plain(
 ) -> Candidate:
     """Fit the forest on the older rows, and calibrate it on the newer rows."""
     feature_plan = plain_plan(schema)
-    fit_rows, calibration_rows = fill_missing(split.fit), fill_missing(split.calibration)
+    fit_rows, calibration_rows = (
+        model_rows(split.fit, schema),
+        model_rows(split.calibration, schema),
+    )
     estimator, forest = fit_forest(compute_features(fit_rows, feature_plan), trainer_settings)
     scores = score(forest, compute_features(calibration_rows, feature_plan))
     return Candidate(
@@ -135,11 +139,14 @@ def _train_forecast(
 
     If there are more than MAX_FIT_ROWS rows, the calibration uses a sample of them.
     """
-    readings = fill_missing(split.sorted_readings)
-    scorer = fit_scorer(readings, np.ones(len(readings), dtype=np.bool_), schema, trainer_settings)
+    readings = model_rows(split.sorted_readings, schema)
+    fitted_schema = model_schema(schema)
+    scorer = fit_scorer(
+        readings, np.ones(len(readings), dtype=np.bool_), fitted_schema, trainer_settings
+    )
     season = scorer.forecast.season
     raw_scores = out_of_fold_scores(
-        readings, schema, trainer_settings, period=season.period if season.is_present else 0
+        readings, fitted_schema, trainer_settings, period=season.period if season.is_present else 0
     )
     calibrated_decision = calibrate_decision(raw_scores, trainer_settings)
     return Candidate(

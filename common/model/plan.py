@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Any
 
 from sensorwatch.common.errors import ModelRefused
+from sensorwatch.common.model.angles import model_schema
 from sensorwatch.common.rows.schema import Schema
 
 PLAN_VERSION = 2
@@ -32,7 +33,7 @@ class Feature:
     name: str
     kind: FeatureContent
     signal: int = -1
-    """Position of the signal in the schema; -1 if the feature has no signal."""
+    """Position of the signal in `model_schema(schema)`; -1 if the feature has no signal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ def plain_plan(schema: Schema) -> FeaturePlan:
     """Return the plain plan, without memory: raw signals, then hour and day of week (UTC)."""
     signals = [
         Feature(name, FeatureContent.SIGNAL, position)
-        for position, name in enumerate(schema.signal_names)
+        for position, name in enumerate(model_schema(schema).signal_names)
     ]
     calendar_features = [
         Feature(kind.value, kind) for kind in (FeatureContent.HOUR, FeatureContent.DAY_OF_WEEK)
@@ -74,7 +75,7 @@ def forecast_plan(schema: Schema) -> FeaturePlan:
     columns = [
         Feature(f"{name} {kind}", kind, position)
         for kind in (FeatureContent.RESIDUAL, FeatureContent.STANDARD)
-        for position, name in enumerate(schema.signal_names)
+        for position, name in enumerate(model_schema(schema).signal_names)
     ]
     return FeaturePlan(FORECAST_PLAN, tuple(columns), version=2)
 
@@ -98,11 +99,12 @@ def plan_from_plain(plain: dict[str, Any], schema: Schema) -> FeaturePlan:
         plan = FeaturePlan(str(plain["name"]), features, version)
     except (KeyError, TypeError, ValueError) as error:
         raise ModelRefused(f"the feature plan cannot be read: {error!r}") from error
+    signals = len(model_schema(schema).signals)
     for feature in plan.features:
         is_calendar_feature = feature.kind in (FeatureContent.HOUR, FeatureContent.DAY_OF_WEEK)
-        if not is_calendar_feature and not 0 <= feature.signal < len(schema.signals):
+        if not is_calendar_feature and not 0 <= feature.signal < signals:
             raise ModelRefused(
                 f"the feature {feature.name!r} uses signal number {feature.signal}, wanted 0 to "
-                f"{len(schema.signals) - 1}"
+                f"{signals - 1}"
             )
     return plan

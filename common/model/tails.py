@@ -28,18 +28,25 @@ class Tail:
 
 
 def fit_tail(
-    scores: NDArray[np.float64], *, min_scale: float = 0.0, max_scale: float = np.inf
+    scores: NDArray[np.float64],
+    *,
+    min_scale: float = 0.0,
+    max_scale: float = np.inf,
+    usual_score: float = -np.inf,
 ) -> Tail:
     """Fit the distribution of scores (n,), n > 0, of rows that the model was not fitted on.
 
     The tail's scale is the mean excess over the last knot, the maximum likelihood estimate for an
-    exponential. `min_scale`, `max_scale`: bounds on the tail's scale.
+    exponential. `min_scale`, `max_scale`: bounds on the tail's scale. `usual_score`: if the last
+    knot is lower than this score, the tail begins at this score.
     """
     sorted_scores = np.sort(scores)
     tail_share = min(max(MIN_EXCESSES / len(sorted_scores), MIN_TAIL_SHARE), MAX_TAIL_SHARE)
     last_rarity = -np.log(tail_share)
     rarity = np.linspace(0.0, last_rarity, KNOTS)
     knots = np.quantile(sorted_scores, 1.0 - np.exp(-rarity))
+    if knots[-1] < usual_score:
+        knots[:] = usual_score
     excesses = sorted_scores[sorted_scores > knots[-1]] - knots[-1]
     scale_floor = max(min_scale, 1e-3 * float(knots[-1] - knots[0]))
     if scale_floor < MIN_USABLE_SCALE:

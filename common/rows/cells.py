@@ -146,7 +146,7 @@ def check_columns(schema: Schema, names: Sequence[str]) -> None:
     optional_paths = set(schema.key.fields) if schema.key and schema.key.optional else set()
     missing_names = [
         column_name(path)
-        for path in schema.paths
+        for path in schema.read_paths
         if path not in optional_paths
         and header_names.isdisjoint([column_name(path), *parent_names(path)])
     ]
@@ -156,7 +156,7 @@ def check_columns(schema: Schema, names: Sequence[str]) -> None:
             f'(schema "{schema.name}", delimiter {schema.csv.delimiter!r}): '
             "`sensorwatch schema infer FILE` writes a schema that fits a file"
         )
-    schema_names = set(schema.column_names)
+    schema_names = set(schema.read_names)
     duplicate_names = [
         name
         for name, name_count in Counter(names).items()

@@ -154,6 +154,7 @@ def chunk_reader(schema: Schema, names: Sequence[str]) -> ChunkReader | None:
     csv_format, key_fields = schema.csv, schema.key.fields if schema.key else ()
     is_supported = (
         not schema.ignore
+        and not schema.quality_paths
         and len(schema.time.fields) == 1
         and len(key_fields) <= 1
         and csv_format.delimiter != SPACES

@@ -24,6 +24,11 @@ EPOCH_UNITS_NS = {
 NAMED_TIME_FORMATS = ("rfc3339", *EPOCH_UNITS_NS, "excel_days")
 """The time formats with a name; every other format is a strptime pattern."""
 MAX_FUTURE_SECONDS = 300.0
+GOOD_QUALITY = ("good", "ok", "valid", "true", 192)
+"""The quality flags that mean a good value if the schema does not declare its own.
+
+192 is the flag of a good value in OPC DA. 0 is not in the list, because it means good in OPC UA,
+but bad in OPC DA."""
 
 
 def _one_or_list(values: tuple[str, ...]) -> str | list[str]:
@@ -63,6 +68,14 @@ class OutOfRangePolicy(StrEnum):
     """The row is rejected."""
     MISSING = "missing"
     """The value counts as missing."""
+
+
+class ColumnKind(StrEnum):
+    """What the values of a column are."""
+
+    MEASUREMENT = "measurement"
+    COUNTER = "counter"
+    """A total that only rises, except for resets. The detector uses its rate per second."""
 
 
 class NumberForm(StrEnum):
@@ -138,6 +151,14 @@ class ColumnDefaults(SchemaModel):
     numbers: Annotated[NumberForm, Field(strict=False)] = NumberForm.NUMBER
     words: Words = ()
     """The numbers of words such as ON and OFF, and of `true` and `false`."""
+    quality: str = ""
+    """The path of the field that has the quality of the value; empty: there is no such field."""
+    good_quality: Annotated[
+        tuple[str | int | float | bool, ...], list_as_tuple(), Field(min_length=1)
+    ] = GOOD_QUALITY
+    """The flags in the field `quality` that mean a good value, see `quality.py`.
+
+    With any other flag, the value counts as missing."""
 
     @field_validator("words")
     @classmethod
@@ -158,9 +179,14 @@ class NumericColumn(ColumnDefaults):
     """Smallest physically possible value."""
     max: float | None = None
     unit: str = ""
+    kind: Annotated[ColumnKind, Field(strict=False)] = ColumnKind.MEASUREMENT
+    wrap: Annotated[float, Field(gt=0, le=1e12)] | None = None
+    """The length of the circle of an angle, in the column's unit; None: no angle."""
 
     @model_validator(mode="after")
-    def _check_min_max(self) -> Self:
+    def _check_combinations(self) -> Self:
+        if self.wrap is not None and self.kind is ColumnKind.COUNTER:
+            raise ValueError("a counter cannot have wrap, which declares an angle")
         if self.min is not None and self.max is not None and self.min > self.max:
             raise ValueError(f"min {self.min} is above max {self.max}")
         if self.numbers is NumberForm.UNIT and not self.unit:
@@ -171,6 +197,13 @@ class NumericColumn(ColumnDefaults):
     def path(self) -> str:
         """The path of the field that contains the value."""
         return self.field or self.name
+
+    @property
+    def model_names(self) -> tuple[str, ...]:
+        """The names of the columns that the model has instead of this column."""
+        if self.wrap is None:
+            return (self.name,)
+        return (f"{self.name} (sin)", f"{self.name} (cos)")
 
     @property
     def bounds(self) -> tuple[float, float]:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from sensorwatch.common.rows.field_declarations import MissingPolicy
+from sensorwatch.common.rows.field_declarations import MissingPolicy, NumericColumn
 from sensorwatch.common.rows.instants import BadTime, format_instant, time_reader
 from sensorwatch.common.rows.limits import (
     EARLIEST_TIME,
@@ -14,6 +14,7 @@ from sensorwatch.common.rows.limits import (
     MAX_SENSOR_ID_CHARACTERS,
 )
 from sensorwatch.common.rows.paths import column_name, keys_of, parent_names
+from sensorwatch.common.rows.quality import Lookup, lookup_with_quality
 from sensorwatch.common.rows.readings import DEFAULT_SENSOR
 from sensorwatch.common.rows.rejection import MAX_FAULTS, Fault, Reason, make_fault, short_repr
 from sensorwatch.common.rows.schema import Schema, UnknownFields
@@ -27,9 +28,6 @@ from sensorwatch.common.rows.values import (
 )
 
 _WHOLE_NUMBER = re.compile(r"(-?\d+)\.0+", re.ASCII)
-
-Lookup = Callable[[Mapping[str, object]], object]
-"""A function that returns the value of one field of a record, or ABSENT."""
 
 
 class Row(NamedTuple):
@@ -53,8 +51,7 @@ def field_reader(schema: Schema) -> FieldReader:
     read_time = make_time_reader(schema)
     read_key = key_reader(schema)
     columns = [
-        (make_lookup(column.path), ColumnReader(column), *column.bounds)
-        for column in schema.columns
+        (_value_lookup(column), ColumnReader(column), *column.bounds) for column in schema.columns
     ]
     check_unknown_fields = _make_unknown_field_check(schema)
 
@@ -116,6 +113,13 @@ def make_lookup(path: str) -> Lookup:
         return value
 
     return look_up_nested if inner_keys else look_up_plain
+
+
+def _value_lookup(column: NumericColumn) -> Lookup:
+    look_up_value = make_lookup(column.path)
+    if not column.quality:
+        return look_up_value
+    return lookup_with_quality(column, look_up_value, make_lookup(column.quality))
 
 
 def make_time_reader(

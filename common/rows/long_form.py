@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from sensorwatch.common.rows.batches import Batch
-from sensorwatch.common.rows.field_declarations import MissingPolicy
+from sensorwatch.common.rows.field_declarations import MissingPolicy, NumericColumn
 from sensorwatch.common.rows.fields import (
     Row,
     field_reader,
@@ -14,6 +14,7 @@ from sensorwatch.common.rows.fields import (
 )
 from sensorwatch.common.rows.open_rows import complete_values, row_time
 from sensorwatch.common.rows.paths import column_name
+from sensorwatch.common.rows.quality import Lookup, lookup_with_quality
 from sensorwatch.common.rows.rejection import Fault, Reason, Rejection, make_fault, short_repr
 from sensorwatch.common.rows.schema import Schema, UnknownFields
 from sensorwatch.common.rows.strict_parsing import readings_of_rows
@@ -46,14 +47,19 @@ def long_form_reader(schema: Schema) -> LongFormReader:
     """Return the function that reads records or elements in the long form of a schema."""
     long_form = schema.long_form
     assert long_form is not None, "only a schema with [long_form] has a reader for it"
-    look_up_name, look_up_value = make_lookup(long_form.name), _value_lookup(long_form.values)
+    look_up_name, value_lookups = make_lookup(long_form.name), _lookups(long_form.values)
     read_row, read_time, read_key = (
         field_reader(schema),
         make_time_reader(schema),
         key_reader(schema),
     )
     columns = {
-        column_name(column.path): (column.name, ColumnReader(column)) for column in schema.columns
+        column_name(column.path): (
+            column.name,
+            ColumnReader(column),
+            _value_lookup(column, value_lookups),
+        )
+        for column in schema.columns
     }
 
     def read(
@@ -71,13 +77,14 @@ def long_form_reader(schema: Schema) -> LongFormReader:
             detail = f"found {short_repr(quantity)}, wanted the field of a signal or context"
             return (make_fault(reason, long_form.name, detail),)
         event_time, sensor_id = read_time(record, received, faults), read_key(record, faults)
-        name, reader = column
-        path, value = look_up_value(record)
+        name, reader, look_up_value = column
+        value = look_up_value(record)
         number = reader.read(value)
         if number is MISSING and reader.missing is MissingPolicy.HOLD_LAST and not faults:
             return None
         if not isinstance(number, float):
             fault = reader.fault(value)
+            path = _first_path(value_lookups, record)
             faults.append(make_fault(fault.reason, path, f"{name}: {fault.detail}"))
             return tuple(faults)
         return tuple(faults) if faults else LongValue(event_time, sensor_id, name, number)
@@ -85,20 +92,25 @@ def long_form_reader(schema: Schema) -> LongFormReader:
     return read
 
 
-def _value_lookup(
-    paths: Sequence[str],
-) -> Callable[[Mapping[str, object]], tuple[str, object]]:
-    """Return a function that returns the first of several fields that a record has."""
-    lookups = [(path, make_lookup(path)) for path in paths]
+def _lookups(paths: Sequence[str]) -> dict[str, Lookup]:
+    return {path: make_lookup(path) for path in paths}
 
-    def look_up(record: Mapping[str, object]) -> tuple[str, object]:
-        for path, lookup in lookups:
-            value = lookup(record)
-            if value is not ABSENT:
-                return path, value
-        return paths[0], ABSENT
 
-    return look_up
+def _value_lookup(column: NumericColumn, lookups: Mapping[str, Lookup]) -> Lookup:
+    """Return a lookup of the first of several fields that a record has, with its quality."""
+
+    def look_up(record: Mapping[str, object]) -> object:
+        return lookups[_first_path(lookups, record)](record)
+
+    if not column.quality:
+        return look_up
+    return lookup_with_quality(column, look_up, make_lookup(column.quality))
+
+
+def _first_path(lookups: Mapping[str, Lookup], record: Mapping[str, object]) -> str:
+    """Return the path of the first field that a record has; the first path if it has none."""
+    present = (path for path, lookup in lookups.items() if lookup(record) is not ABSENT)
+    return next(present, next(iter(lookups)))
 
 
 def join_values(

@@ -135,6 +135,7 @@ def _kernel_schema(schema: Schema) -> JsonSchema | None:
         or is_nested
         or has_several_fields
         or has_special_characters
+        or schema.quality_paths
         or not is_printable_ascii
     ):
         return None

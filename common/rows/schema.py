@@ -21,6 +21,7 @@ from sensorwatch.common.pydantic_errors import describe_validation_error
 from sensorwatch.common.rows.csv_format import CsvFormat
 from sensorwatch.common.rows.field_declarations import (
     ColumnDefaults,
+    ColumnKind,
     KeyField,
     LongForm,
     NumericColumn,
@@ -149,7 +150,7 @@ class Schema(SchemaModel):
     @model_validator(mode="after")
     def _check_distinct(self) -> Self:
         _refuse_repeated(
-            [column.name for column in self.columns],
+            [name for column in self.columns for name in column.model_names],
             "names of signals and context must be distinct",
         )
         _refuse_repeated(self.paths, "a field can be read only once")
@@ -158,8 +159,8 @@ class Schema(SchemaModel):
             raise ValueError(f'payload = "senml" needs rows = "{ARRAY_MARK}"')
         if TIMESTAMP in self.time.fields and self.time.formats != ("epoch_ms",):
             raise ValueError(f'the time field "{TIMESTAMP}" needs format = "epoch_ms"')
-        names = set(self.column_names)
-        for path in self.paths:
+        names = set(self.read_names)
+        for path in self.read_paths:
             outer_names = names.intersection(parent_names(path))
             if outer_names:
                 name = column_name(path)
@@ -180,6 +181,15 @@ class Schema(SchemaModel):
         return self.signals + self.context
 
     @property
+    def counters(self) -> tuple[int, ...]:
+        """The positions of the counters in `columns`."""
+        return tuple(
+            position
+            for position, column in enumerate(self.columns)
+            if column.kind is ColumnKind.COUNTER
+        )
+
+    @property
     def context_names(self) -> tuple[str, ...]:
         """The context columns' names in order."""
         return tuple(column.name for column in self.context)
@@ -191,9 +201,24 @@ class Schema(SchemaModel):
         return [*self.time.fields, *key_fields, *(column.path for column in self.columns)]
 
     @property
+    def quality_paths(self) -> tuple[str, ...]:
+        """The distinct paths of the fields with quality flags, in the order of the columns."""
+        return tuple(dict.fromkeys(column.quality for column in self.columns if column.quality))
+
+    @property
+    def read_paths(self) -> list[str]:
+        """The distinct paths of all fields that are read: `paths`, then `quality_paths`."""
+        return list(dict.fromkeys([*self.paths, *self.quality_paths]))
+
+    @property
     def column_names(self) -> list[str]:
         """The names of the columns of a table, in the order of `paths`."""
         return [column_name(path) for path in self.paths]
+
+    @property
+    def read_names(self) -> list[str]:
+        """The names of the columns of a table, in the order of `read_paths`."""
+        return [column_name(path) for path in self.read_paths]
 
     @property
     def table_names(self) -> set[str]:
@@ -209,7 +234,12 @@ class Schema(SchemaModel):
         array_names = [name] if (name := outer_array_name(self.rows)) else []
         long_form = self.long_form
         long_form_paths = [long_form.name, *long_form.values] if long_form else []
-        return [*self.paths, *(path for path, _ in self.ignore), *array_names, *long_form_paths]
+        return [
+            *self.read_paths,
+            *(path for path, _ in self.ignore),
+            *array_names,
+            *long_form_paths,
+        ]
 
     @property
     def table_form(self) -> "Schema":
@@ -217,12 +247,16 @@ class Schema(SchemaModel):
         if self.long_form is None:
             return self
         key_fields = self.key.fields if self.key else ()
+        quality = next(iter(self.quality_paths), "")
         return Schema(
             name=self.name,
             ignore=self.ignore,
             time=self.time,
             key=KeyField.model_validate({"field": (*key_fields, self.long_form.name)}),
-            signals=tuple(NumericColumn(name=path, field=path) for path in self.long_form.values),
+            signals=tuple(
+                NumericColumn(name=path, field=path, quality=quality)
+                for path in self.long_form.values
+            ),
             csv=self.csv,
         )
 

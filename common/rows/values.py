@@ -2,7 +2,7 @@
 
 import math
 import re
-from typing import Final
+from typing import Final, NamedTuple
 
 from sensorwatch.common.rows.field_declarations import (
     NumberForm,
@@ -24,6 +24,14 @@ NO_OBJECT: Final = _Marker()
 MISSING: Final = _Marker()
 """The result for a value that the column's rules declare as missing."""
 _INVALID: Final = _Marker()
+
+
+class BadQuality(NamedTuple):
+    """The result of looking up a value whose quality flag is not good; it counts as missing."""
+
+    flag: object
+    """The flag as the record has it."""
+
 
 _NUMBER_WITH_UNIT = re.compile(r"([+-]?[0-9.]+(?:[eE][+-]?[0-9]+)?)\s*(\S.*)?", re.DOTALL)
 
@@ -60,6 +68,12 @@ class ColumnReader:
 
     def fault(self, value: object) -> Fault:
         """Return the fault of a value that `read` does not accept."""
+        if isinstance(value, BadQuality):
+            detail = (
+                f"found quality {short_repr(value.flag)} in {self._column.quality}, so the value "
+                "is missing; wanted a flag of good_quality"
+            )
+            return make_fault(Reason.NULL_VALUE, self._column.path, detail)
         path, number = self._column.path, self._to_number(value)
         if value in (ABSENT, NO_OBJECT, None):
             return absent_fault(value, path)
@@ -76,7 +90,7 @@ class ColumnReader:
         return make_fault(Reason.OUT_OF_RANGE, path, detail)
 
     def _to_number(self, value: object) -> float | _Marker:
-        if value is ABSENT or value is None:
+        if value is ABSENT or value is None or isinstance(value, BadQuality):
             return MISSING
         if isinstance(value, bool):
             return self._number_of_word.get("true" if value else "false", _INVALID)

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorwatch.common.kernels import inlined_kernel, kernel
+from sensorwatch.common.model.angles import to_model_readings
 from sensorwatch.common.model.decision import COMPONENTS, Decision, RarityTable
 from sensorwatch.common.model.forecast import Forecast
 from sensorwatch.common.model.forest import score
@@ -28,7 +29,7 @@ _SCORED = STATUSES.index(Status.SCORED)
 def attribute_rows(
     detector: Detector, outcome: Outcome, rows: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """Return each signal's share of each row's score; shape (len(rows), signals).
+    """Return each model signal's share of each row's score; shape (len(rows), signals).
 
     `rows`: positions of the rows in the outcome's readings. Each signal in turn is replaced by its
     expectation. The share of a signal is the resulting drop of the score, divided by the sum of all
@@ -37,7 +38,7 @@ def attribute_rows(
     median in training. If the score drops for none of the signals, the shares are proportional to
     the signals' outlyingness.
     """
-    signals = len(detector.schema.signals)
+    signals = len(detector.model_schema.signals)
     shares = np.empty((len(rows), signals))
     values_per_row = (signals + 1) * len(detector.plan.features)
     rows_per_call = max(VALUES_PER_FOREST_CALL // values_per_row, 1)
@@ -57,7 +58,8 @@ def _attribute_without_forecast(
     detector: Detector, outcome: Outcome, rows: NDArray[np.int64], shares: NDArray[np.float64]
 ) -> None:
     """Write each signal's share of the raw score; the expected value is the training median."""
-    matrix = compute_features(outcome.readings.take(rows), detector.plan)
+    model_readings = to_model_readings(outcome.readings.take(rows), detector.schema)
+    matrix = compute_features(model_readings, detector.plan)
     signals, ranges = shares.shape[1], detector.ranges
     variants = np.repeat(matrix[:, np.newaxis], signals + 1, axis=1)
     for column, feature in enumerate(detector.plan.features):
@@ -65,9 +67,7 @@ def _attribute_without_forecast(
             variants[:, feature.signal, column] = ranges.expected[feature.signal]
     variant_scores = score(detector.forest, variants.reshape(-1, matrix.shape[1]))
     width = ranges.high - ranges.low
-    outlyingness = (outcome.readings.values[rows] - ranges.expected) / np.where(
-        width > 0, width, 1.0
-    )
+    outlyingness = (model_readings.values - ranges.expected) / np.where(width > 0, width, 1.0)
     _write_shares(variant_scores.reshape(len(rows), signals + 1), outlyingness**2, shares)
 
 

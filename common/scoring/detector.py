@@ -7,6 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorwatch.common.errors import ModelRefused
+from sensorwatch.common.model.angles import (
+    from_model_readings,
+    model_positions,
+    model_schema,
+    to_angle,
+    to_model_readings,
+)
 from sensorwatch.common.model.calibration import (
     Calibration,
     calibration_from_arrays,
@@ -42,7 +49,7 @@ RANGE_QUANTILES = (0.005, 0.5, 0.995)
 
 @dataclass(frozen=True, slots=True)
 class SignalRanges:
-    """The range of each signal in training; each array has shape (signals,)."""
+    """The range of each signal of the model in training; each array has shape (signals,)."""
 
     low: NDArray[np.float64]
     """The 0.5 % quantile of the training values."""
@@ -61,7 +68,7 @@ class DetectionResult:
     """The detections of a micro-batch's readings."""
 
     readings: Readings
-    """The readings, with missing values imputed."""
+    """The readings, with counters replaced by rates, and missing values imputed."""
     detections: Detections
     """One detection per reading, in the same order."""
     closed: list[ClosedEpisode]
@@ -86,9 +93,32 @@ class Detector:
     threshold."""
 
     @property
+    def model_schema(self) -> Schema:
+        """The schema of the rows that the model sees; angles are sines and cosines."""
+        return model_schema(self.schema)
+
+    @property
+    def typical_values(self) -> list[float]:
+        """For each signal of `schema`, the median of the training values.
+
+        For a counter, this is the median rate; for an angle, the angle of the median sine and
+        cosine.
+        """
+        medians, signals = self.ranges.expected.tolist(), self.schema.signals
+        return [
+            medians[first]
+            if signal.wrap is None
+            else to_angle(medians[first], medians[first + 1], signal.wrap)
+            for signal, first in zip(signals, model_positions(signals), strict=True)
+        ]
+
+    @property
     def layout(self) -> Layout:
         """The layout of this detector's memory."""
-        return Layout(self.schema.signal_names, self.schema.context_names, self.levels.min_rows)
+        schema = self.model_schema
+        return Layout(
+            schema.signal_names, schema.context_names, self.levels.min_rows, schema.counters
+        )
 
     def empty_memory(self, *, max_sensors: int = MAX_SENSORS) -> Memory:
         """Return a cold memory, as it is before the first row of a stream."""
@@ -128,9 +158,10 @@ class Detector:
             positions = memory.next_positions(len(readings))
         if next_position is None:
             next_position = int(positions[-1]) + 1 if len(positions) else memory.position
-        recalled = recall(readings, self.levels, self.levels.level_by_sensor, memory)
-        readings = _with_imputed_values(readings, recalled)
-        decisions, expected = self._score_and_decide(readings, recalled, memory, row_executor)
+        model_readings = to_model_readings(readings, self.schema)
+        recalled = recall(model_readings, self.levels, self.levels.level_by_sensor, memory)
+        model_readings = _with_recalled_values(model_readings, recalled, self.schema)
+        decisions, expected = self._score_and_decide(model_readings, recalled, memory, row_executor)
         anomaly_score = to_anomaly_scores(decisions.novelty, self.calibration).anomaly_score
         is_anomaly = decisions.is_anomaly
         full_score = to_anomaly_scores(decisions.raw_score, self.calibration).anomaly_score
@@ -149,13 +180,20 @@ class Detector:
             episode_peak=row_episodes.peak,
             evidence=_score_evidence(recalled, decisions, expected),
         )
-        return DetectionResult(readings, detections, row_episodes.closed)
+        return DetectionResult(
+            from_model_readings(model_readings, readings, self.schema),
+            detections,
+            row_episodes.closed,
+        )
 
     def matrix(self, readings: Readings) -> NDArray[np.float64]:
         """Return the forest's input (n, features) for readings, starting with a cold memory."""
+        readings = to_model_readings(readings, self.schema)
         recalled = recall(readings, self.levels, self.levels.level_by_sensor, self.empty_memory())
         if self.forecast is None:
-            return compute_features(_with_imputed_values(readings, recalled), self.plan)
+            return compute_features(
+                _with_recalled_values(readings, recalled, self.schema), self.plan
+            )
         return forecast_features(recalled, compute_residuals(self.forecast, recalled))
 
     def _score_and_decide(
@@ -204,7 +242,7 @@ def detector_from_arrays(
         raise ModelRefused(
             f"the forest has {forest.columns[0]} features, the plan has {len(plan.features)}"
         )
-    signals, columns = len(schema.signals), len(schema.columns)
+    signals, columns = len(model_schema(schema).signals), len(model_schema(schema).columns)
     ranges = stored_array(arrays, "signal_ranges", np.float64, (3, signals))
     detector = Detector(
         version,
@@ -230,8 +268,9 @@ def learn_signal_ranges(readings: Readings) -> SignalRanges:
     return SignalRanges(low, expected, high)
 
 
-def _with_imputed_values(readings: Readings, recalled: RecalledRows) -> Readings:
-    if not recalled.imputed.any():
+def _with_recalled_values(readings: Readings, recalled: RecalledRows, schema: Schema) -> Readings:
+    """Return readings with the counters' rates and with imputed values."""
+    if not (schema.counters or recalled.imputed.any()):
         return readings
     signals = readings.values.shape[1]
     measured = recalled.measured

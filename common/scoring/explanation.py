@@ -7,7 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorwatch.common.kernels import kernel
+from sensorwatch.common.model.angles import has_angles
 from sensorwatch.common.model.forecast import Forecast
+from sensorwatch.common.scoring.angle_explanation import (
+    Explanation,
+    explain_angles,
+    on_first_turn,
+)
 from sensorwatch.common.scoring.attribution import attribute_rows
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.processing import Outcome
@@ -44,14 +50,17 @@ class SignalReading(msgspec.Struct, frozen=True):
 
     name: str
     actual: float
-    """The signal's value, imputed if it was missing."""
+    """The signal's value, imputed if it was missing; the rate of a counter."""
     expected: float
     """The forecast of the value; for a row without memory, the sensor's location.
 
     With the plain plan, this is the signal's median in training.
     """
     expected_low: float
-    """Lower end of the band that contains about 99 % of clean rows."""
+    """Lower end of the band that contains about 99 % of clean rows.
+
+    For an angle, this is above `expected_high` if the band contains the seam.
+    """
     expected_high: float
     """Upper end of the band that contains about 99 % of clean rows."""
     direction: str
@@ -72,20 +81,27 @@ def explain_rows(
     """
     if len(rows) == 0:
         return []
-    names = np.asarray(detector.schema.signal_names, dtype=object)
+    schema = detector.schema
+    names = np.asarray(schema.signal_names, dtype=object)
     signals = len(names)
     shares = attribute_rows(detector, outcome, rows)
-    signal_orders = np.argsort(-shares, axis=1, kind="stable")
-    actual = outcome.readings.values[rows]
     expected, low, high = _expected_and_band(detector, outcome, rows)
+    held = outcome.detections.evidence.imputed[rows, : shares.shape[1]]
+    explanation = Explanation(outcome.readings.values[rows], expected, low, high, shares, held)
+    if has_angles(schema):
+        explanation = explain_angles(explanation, schema.signals)
+    directions = _directions(explanation)
+    if has_angles(schema):
+        explanation = on_first_turn(explanation, schema.signals)
+    signal_orders = np.argsort(-explanation.shares, axis=1, kind="stable")
     columns = [
-        actual,
-        expected,
-        low,
-        high,
-        _DIRECTIONS[1 - (actual < low) + (actual > high)],
-        shares,
-        outcome.detections.evidence.imputed[rows, :signals],
+        explanation.actual,
+        explanation.expected,
+        explanation.low,
+        explanation.high,
+        directions,
+        explanation.shares,
+        explanation.held,
     ]
     row_index = np.arange(len(rows))[:, np.newaxis]
     ordered_columns = [
@@ -103,12 +119,22 @@ def explain_rows(
     ]
 
 
+def _directions(explanation: Explanation) -> NDArray[np.object_]:
+    is_low = explanation.actual < explanation.low
+    is_high = explanation.actual > explanation.high
+    directions: NDArray[np.object_] = _DIRECTIONS[1 - is_low.astype(np.int8) + is_high]
+    return directions
+
+
 def _expected_and_band(
     detector: Detector, outcome: Outcome, rows: NDArray[np.int64]
 ) -> list[NDArray[np.float64]]:
-    """Return the expectation and the band's lower and upper end, each (len(rows), signals)."""
+    """Return the expectation and the band's lower and upper end, each (len(rows), signals).
+
+    The signals are those of the model.
+    """
     if detector.forecast is None:
-        ranges, shape = detector.ranges, (len(rows), len(detector.schema.signals))
+        ranges, shape = detector.ranges, (len(rows), len(detector.model_schema.signals))
         band_columns = (ranges.expected, ranges.low, ranges.high)
         return [np.broadcast_to(band_column, shape) for band_column in band_columns]
     return _forecast_and_band(detector, detector.forecast, outcome, rows)
@@ -123,7 +149,9 @@ def _forecast_and_band(
     is_scored = outcome.detections.status[rows, np.newaxis] == _SCORED
     half_band = BAND_SPREADS * np.where(is_scored, forecast.spread, 1.0)
     expected = evidence.expected[rows]
-    lower_bounds, upper_bounds = np.transpose([signal.bounds for signal in detector.schema.signals])
+    lower_bounds, upper_bounds = np.transpose(
+        [signal.bounds for signal in detector.model_schema.signals]
+    )
     return [
         np.clip(location + scale * _undo_compression(compressed_values), lower_bounds, upper_bounds)
         for compressed_values in (expected, expected - half_band, expected + half_band)

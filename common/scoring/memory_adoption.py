@@ -7,6 +7,7 @@ from sensorwatch.common.model.levels import Levels
 from sensorwatch.common.scoring.cadence import LEARNED_INTERVALS, MIN_INTERVALS
 from sensorwatch.common.scoring.memory_layout import (
     MAX_ROWS_SINCE_ALARM,
+    NO_ROW_YET,
     FloatColumn,
     IntColumn,
     Layout,
@@ -37,7 +38,7 @@ def adopt_tables(
     * Each sensor's open episode and the time of its newest row are kept.
     * A cadence is kept if it was learned from at least MIN_INTERVALS intervals, or if the new model
       has none for the sensor. The gap factor is that of the new model.
-    * Lagged rows and repeats are kept if the columns are the same.
+    * Lagged rows, repeats and the last values of counters are kept if the columns are the same.
     * If both models use levels and the columns are the same, a sensor keeps its level unless the
       new model has a level for it. An incomplete level is kept only if `min_rows` is the same.
     * Smoothed scores, alarms and each sensor's own tail are reset.
@@ -53,9 +54,11 @@ def adopt_tables(
     floats[:, : FloatColumn.LOCATIONS] = initial_values(layout)[0][: FloatColumn.LOCATIONS]
     kept_floats = [FloatColumn.EPISODE_PEAK_SCORE, FloatColumn.CADENCE]
     floats[:, kept_floats] = old_floats[:, kept_floats]
-    has_same_columns = (old_layout.signals, old_layout.contexts) == (
+    ints[:, layout.counters_time :] = NO_ROW_YET
+    has_same_columns = (old_layout.signals, old_layout.contexts, old_layout.counters) == (
         layout.signals,
         layout.contexts,
+        layout.counters,
     )
     if has_same_columns:
         floats[:, layout.lags_start : layout.drift_start] = old_floats[
@@ -63,6 +66,7 @@ def adopt_tables(
         ]
         ints[:, IntColumn.LAG_COUNT] = old_ints[:, IntColumn.LAG_COUNT]
         ints[:, IntColumn.REPEATS_START :] = old_ints[:, IntColumn.REPEATS_START :]
+        floats[:, layout.counters_start :] = old_floats[:, old_layout.counters_start :]
     if has_same_columns and old_layout.min_rows and layout.min_rows:
         level_rows = old_ints[:, IntColumn.LEVEL_ROWS]
         # An incomplete level is learned again if the new model needs a different number of rows.

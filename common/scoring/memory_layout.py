@@ -112,6 +112,8 @@ class Layout:
     min_rows: int = 0
     """Number of rows from which the level of a new sensor is learned; 0 if the plan uses no
     levels."""
+    counters: tuple[int, ...] = ()
+    """Position of each counter among the measured columns."""
 
     @property
     def columns(self) -> int:
@@ -136,12 +138,31 @@ class Layout:
     @property
     def float_columns(self) -> int:
         """Number of columns of the table of floats."""
-        return self.drift_start + len(self.signals)
+        return self.counters_start + len(self.counters)
 
     @property
     def int_columns(self) -> int:
         """Number of columns of the table of integers."""
+        return self.counters_time + len(self.counters)
+
+    @property
+    def counters_start(self) -> int:
+        """Float column with the last value of the first counter; there is one per counter."""
+        return self.drift_start + len(self.signals)
+
+    @property
+    def counters_time(self) -> int:
+        """Integer column with the time of the last value of the first counter.
+
+        There is one per counter, in microseconds UTC; NO_ROW_YET if there is no last value.
+        """
         return IntColumn.REPEATS_START + len(self.signals)
+
+    @property
+    def counter_names(self) -> list[str]:
+        """The names of the counters in order."""
+        measured = (*self.signals, *self.contexts)
+        return [measured[position] for position in self.counters]
 
     @property
     def float_column_names(self) -> tuple[str, ...]:
@@ -154,6 +175,7 @@ class Layout:
             *(f"scale {name}" for name in measured),
             *(f"lag {lag} {name}" for lag in range(1, N_LAGS + 1) for name in measured),
             *(f"drift {name}" for name in self.signals),
+            *(f"counter {name}" for name in self.counter_names),
         )
 
     @property
@@ -163,6 +185,7 @@ class Layout:
         return (
             *names[: IntColumn.REPEATS_START],
             *(f"repeats {name}" for name in self.signals),
+            *(f"counter time {name}" for name in self.counter_names),
         )
 
 
@@ -171,11 +194,13 @@ def initial_values(layout: Layout) -> tuple[NDArray[np.float64], NDArray[np.int6
     """Return the initial value of each column of the two tables of a memory.
 
     The shapes are (float_columns,) and (int_columns,). The columns that are derived from the schema
-    have the initial value 0. The arrays are shared, so they cannot be written to.
+    have the initial value 0, except the times of counters, which have NO_ROW_YET. The arrays are
+    shared, so they cannot be written to.
     """
     floats = np.zeros(layout.float_columns)
     floats[: len(FloatColumn)] = [column.initial for column in FloatColumn]
     ints = np.zeros(layout.int_columns, dtype=np.int64)
     ints[: len(IntColumn)] = [column.initial for column in IntColumn]
+    ints[layout.counters_time :] = NO_ROW_YET
     floats.flags.writeable = ints.flags.writeable = False
     return floats, ints

@@ -55,7 +55,7 @@ class Outcome:
     """
 
     readings: Readings
-    """The scored readings, with missing values imputed."""
+    """The scored readings, with counters replaced by rates, and missing values imputed."""
     detections: Detections
     """One detection per reading, in the same order."""
     rejections: list[Rejection]

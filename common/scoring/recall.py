@@ -10,6 +10,12 @@ from sensorwatch.common.model.forecast import N_LAGS
 from sensorwatch.common.model.levels import Levels
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.scoring.cadence import LEARNED_INTERVALS, is_gap, update_cadence
+from sensorwatch.common.scoring.counters import (
+    counter_columns,
+    drop_counters,
+    replace_counters_by_rates,
+    start_counters,
+)
 from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.common.scoring.memory_layout import NO_ROW_YET, FloatColumn, IntColumn, Layout
 from sensorwatch.common.scoring.status import STATUSES
@@ -51,10 +57,10 @@ class RecalledRows:
     gap: NDArray[np.bool_]
     """Shape (n,). Whether the row is its sensor's first row after a gap."""
     measured: NDArray[np.float64]
-    """Shape (n, columns). Values of the signals, then of the context columns. Missing values are
-    replaced by the values of the sensor's previous row."""
+    """Shape (n, columns). Values of the signals, then of the context columns. Counters are replaced
+    by their rates, and missing values by the values of the sensor's previous row."""
     imputed: NDArray[np.bool_]
-    """Shape (n, columns). Whether the value was missing."""
+    """Shape (n, columns). Whether the value was missing, or a counter had no rate."""
     location: NDArray[np.float64]
     """Shape (n, columns). Location of the sensor's level, in the column's unit."""
     scale: NDArray[np.float64]
@@ -126,6 +132,7 @@ def _recall_row_range(recalled: RecalledRows, rows: slice, levels: Levels, memor
         layout.min_rows,
         levels.max_gap,
         N_LAGS if layout.min_rows else 0,
+        counter_columns(layout),
         recalled.slots[rows],
         recalled.new_sensor_level[rows],
         recalled.event_time[rows],
@@ -160,8 +167,9 @@ def compress_outliers(standardised: float) -> float:
 @kernel
 def _recall_rows(  # type: ignore[no-untyped-def]
     floats, ints, column_starts, clock, level_location, level_scale, level_cadence,
-    level_gap_factor, min_scale, min_rows, max_gap, required_lags, slots, new_sensor_level,
-    event_time, imputed, statuses, gaps, measured, location, scale, standardised, lagged, repeats,
+    level_gap_factor, min_scale, min_rows, max_gap, required_lags, counters, slots,
+    new_sensor_level, event_time, imputed, statuses, gaps, measured, location, scale, standardised,
+    lagged, repeats,
 ):  # fmt: skip
     for row in range(len(slots)):
         float_row, int_row = floats[slots[row]], ints[slots[row]]
@@ -177,11 +185,19 @@ def _recall_rows(  # type: ignore[no-untyped-def]
             )
             _start_cadence(float_row, int_row, new_sensor_level[row], level_cadence,
                            level_gap_factor)  # fmt: skip
+            start_counters(int_row, counters)
         status = _row_status(float_row, int_row, event_time[row], min_rows, max_gap, required_lags)
         gaps[row] = status == _GAP
         if status == _GAP:
             int_row[IntColumn.LAG_COUNT] = 0
-            int_row[IntColumn.REPEATS_START :] = 0
+            int_row[IntColumn.REPEATS_START : IntColumn.REPEATS_START + column_starts[2]] = 0
+            start_counters(int_row, counters)
+        if status < _LATE:
+            replace_counters_by_rates(
+                float_row, int_row, counters, event_time[row], measured[row], imputed[row]
+            )
+        else:
+            drop_counters(counters, imputed[row])
         _read_level(float_row, int_row, column_starts, level_location, level_scale, min_rows,
                     location[row], scale[row])  # fmt: skip
         _impute_missing(

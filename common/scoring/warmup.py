@@ -20,7 +20,7 @@ def load_kernels(detector: Detector) -> None:
         index=[0],
         event_time=[0],
         sensor_ids=[DEFAULT_SENSOR],
-        values=[[*detector.ranges.expected.tolist(), *[0.0] * contexts]],
+        values=[[*detector.typical_values, *[0.0] * contexts]],
         signals=signals,
         contexts=contexts,
     )

@@ -64,7 +64,7 @@ def readings_of(rows: pd.DataFrame, schema: Schema) -> tuple[Readings, list[Reje
     count as missing values. The function warns with RowsRejected if rows are rejected.
     """
     texts = _with_time_texts(rows)
-    fields = [name for name in schema.column_names if name in texts.columns]
+    fields = [name for name in schema.read_names if name in texts.columns]
     plain_values = texts[fields].astype(object).where(texts[fields].notna(), None)
     key_names = [column_name(path) for path in schema.key.fields] if schema.key else []
     records = [

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Iterator, Sequence
 
 from sensorwatch.common.rows.csv_format import CsvFormat
@@ -11,6 +12,7 @@ from sensorwatch.schema_inference.column_guess import ColumnKind, InferredColumn
 from sensorwatch.schema_inference.inference import Inference
 from sensorwatch.schema_inference.number_text import number_text
 
+_ANGLE_NAME = re.compile(r"direction|heading|bearing|azimuth|(?:^|[^a-z])w?dir(?:$|[^a-z])|winddir")
 _USED_KINDS = (ColumnKind.TIME, ColumnKind.KEY, ColumnKind.SIGNAL, ColumnKind.CONTEXT)
 
 
@@ -107,6 +109,8 @@ def _column_lines(table: str, column: InferredColumn, inference: Inference) -> I
     yield f"# observed {low} to {high}; min and max reject impossible values"
     if column.low == column.high:
         yield "# it never changed in these rows, so a model learns nothing from it"
+    if _may_be_angle(column):
+        yield "# wrap = 360                     # if it is an angle in degrees: 359 is close to 1"
     if column.missing:
         yield f"# {column.missing} of {column.cells} cells are missing"
     if column.invalid:
@@ -123,6 +127,15 @@ def _column_lines(table: str, column: InferredColumn, inference: Inference) -> I
     if column.words:
         words = ", ".join(f"{_toml(word)} = {number}" for word, number in column.words)
         yield f"words = {{{words}}}"
+
+
+def _may_be_angle(column: InferredColumn) -> bool:
+    """Return whether name and range of a column are those of an angle from 0 to 360 degrees."""
+    return (
+        _ANGLE_NAME.search(column.name.casefold()) is not None
+        and column.low >= 0
+        and 180 < column.high <= 360
+    )
 
 
 def _unused_and_csv(inference: Inference) -> Iterator[str]:

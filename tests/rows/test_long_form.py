@@ -107,6 +107,22 @@ def test_bad_values_are_rejected_with_their_place_and_the_others_are_joined() ->
     assert "flow: found 'x'" in rejection.detail
 
 
+def test_a_value_of_bad_quality_is_missing() -> None:
+    schema = long_schema(rows="metrics[*]", defaults={"quality": "q"})
+    metrics = [
+        value(0, "flow", 1) | {"q": 192},
+        value(0, "temp", 20) | {"q": "bad"},
+        value(0, "flow", 7) | {"q": 0},
+    ]
+
+    parsed = parse_records(payloads_of({"metrics": metrics}), schema)
+
+    assert rows_of(parsed.readings) == [(0, "p1", [1, None])]
+    assert [(fault.reason, fault.field) for fault in parsed.rejections[0].faults] == [
+        ("null_value", "[2].v")
+    ]
+
+
 def test_a_row_with_one_column_per_quantity_is_read_too() -> None:
     row = {"at": START // 1_000_000, "pump": "p1", "flow": 1.0, "temp": "off"}
 

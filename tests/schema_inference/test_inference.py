@@ -102,6 +102,30 @@ def test_a_comment_warns_if_day_and_month_are_ambiguous() -> None:
     assert '# "%m/%d/%Y %H:%M" fits as well' in text
 
 
+@pytest.mark.parametrize(
+    ("name", "highest", "is_suggested"),
+    [
+        ("wind_dir", 359, True),
+        ("Heading", 360, True),
+        ("dir", 350, True),
+        ("heading", 20, False),
+        ("direction", 500, False),
+        ("directory", 20, False),
+        ("power", 300, False),
+    ],
+)
+def test_a_comment_suggests_wrap_for_an_angle(name: str, highest: int, is_suggested: bool) -> None:
+    values = [highest - (7.5 * row) % highest for row in range(60)]
+    rows = [
+        [time, str(value)]
+        for time, value in zip(time_texts("%Y-%m-%d %H:%M:%S", 60), values, strict=True)
+    ]
+
+    text = schema_text(infer_schema(csv_lines(["time", name], rows)), name="inferred")
+
+    assert ("# wrap = 360" in text) == is_suggested
+
+
 def test_the_kind_of_each_column_is_inferred() -> None:
     header = ["", "id", "time", "sensor_id", "temp", "flow", "const", "anomaly", "note", "void"]
     header += ["comma", "state", "mixed", "seq_no", "words"]

@@ -1,0 +1,104 @@
+"""Acceptance: `train` and `backtest` on a meter with a reset and on a wind direction.
+
+The folder of the files is given from outside.
+"""
+
+import csv
+import os
+from pathlib import Path
+
+import pytest
+
+from sensorwatch.common.runtime.command_line import run, typer_app
+from sensorwatch.trainer.backtest_command import backtest
+from sensorwatch.trainer.train_command import train
+
+CASES = os.environ.get("SENSORWATCH_TEST_CASES")
+pytestmark = pytest.mark.skipif(
+    not CASES, reason="SENSORWATCH_TEST_CASES does not name the folder of the example files"
+)
+RESET_ROW = 500
+FAULTY_ROWS = range(800, 820)
+TRAIN_ROWS = 4000
+
+METER = """
+[[signals]]
+name = "energy_total"
+kind = "counter"
+[[signals]]
+name = "voltage"
+"""
+WIND = """
+[[signals]]
+name = "dir"
+wrap = 360
+[[signals]]
+name = "speed"
+"""
+
+Rows = list[dict[str, str]]
+
+
+def case_rows(name: str) -> Rows:
+    with (Path(CASES or "") / name).open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def write_rows(path: Path, rows: Rows) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def alarms(folder: Path, schema: str, trained: Rows, scored: Rows) -> list[bool]:
+    """Train on rows and backtest other rows; return whether each row is in an alarm."""
+    (folder / "schema.toml").write_text(schema, encoding="utf-8")
+    write_rows(folder / "d.csv", trained)
+    write_rows(folder / "then.csv", scored)
+    app = typer_app()
+    for command_function in (train, backtest):
+        app.command()(command_function)
+    registry = f"--registry {folder}/registry --name m"
+    for command in (
+        f"train --data {folder}/d.csv --schema {folder}/schema.toml {registry}",
+        f"backtest --data {folder}/then.csv --model champion --out {folder}/scores.csv {registry}",
+    ):
+        assert run(app, command.split(), name="trainer") == 0
+    with (folder / "scores.csv").open(encoding="utf-8") as file:
+        return [row["is_anomaly"] == "1" for row in csv.DictReader(file)]
+
+
+def test_a_reset_of_a_counter_raises_no_alarm_and_a_wrong_rate_does(tmp_path: Path) -> None:
+    rows = case_rows("53-counter-reset/then.csv")
+    for row in FAULTY_ROWS:  # the meter stops, which is a rate of 0
+        rows[row]["energy_total"] = rows[FAULTY_ROWS.start - 1]["energy_total"]
+
+    is_alarm = alarms(tmp_path, METER, case_rows("53-counter-reset/d.csv"), rows)
+
+    assert float(rows[RESET_ROW]["energy_total"]) < float(rows[RESET_ROW - 1]["energy_total"])
+    assert not any(is_alarm[RESET_ROW : RESET_ROW + 10])
+    assert all(is_alarm[row] for row in FAULTY_ROWS)
+    assert sum(is_alarm[: FAULTY_ROWS.start]) <= 0.02 * FAULTY_ROWS.start
+
+
+def test_the_seam_raises_no_alarm_and_a_wrong_direction_does(tmp_path: Path) -> None:
+    rows = case_rows("60-wind-direction/d.csv")
+    trained, scored = rows[:TRAIN_ROWS], rows[TRAIN_ROWS:]
+    for row in FAULTY_ROWS:  # the vane is turned by 90 degrees
+        scored[row]["dir"] = str((float(scored[row]["dir"]) + 90) % 360)
+
+    is_alarm = alarms(tmp_path, WIND, trained, scored)
+
+    directions = [float(row["dir"]) for row in scored]
+    seam_rows = [
+        row
+        for row in range(1, len(scored))
+        if abs(directions[row] - directions[row - 1]) > 180
+        and row not in range(FAULTY_ROWS.start, FAULTY_ROWS.stop + 20)
+    ]
+    assert len(seam_rows) > 100
+    assert sum(is_alarm[row] for row in seam_rows) <= 1
+    assert is_alarm[FAULTY_ROWS.start]
+    assert all(is_alarm[row] for row in FAULTY_ROWS)
+    assert sum(is_alarm[: FAULTY_ROWS.start]) <= 0.02 * FAULTY_ROWS.start
