@@ -11,7 +11,8 @@ from sensorwatch.common.rows.field_declarations import (
 )
 from sensorwatch.common.rows.limits import FLOAT32_OVERFLOW, MAX_SENSOR_ID_CHARACTERS
 from sensorwatch.common.rows.paths import keys_of, nested_document
-from sensorwatch.common.rows.schema import Schema, UnknownFields
+from sensorwatch.common.rows.record_declarations import UnknownFields
+from sensorwatch.common.rows.schema import Schema
 from sensorwatch.common.rows.written_times import write_time
 
 EXAMPLE_TIME = 1_735_689_600_000_000  # 2025-01-01T00:00:00Z

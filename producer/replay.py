@@ -11,8 +11,9 @@ from sensorwatch.common.files.rows_of_file import read_rows
 from sensorwatch.common.rows.fields import key_reader
 from sensorwatch.common.rows.paths import column_name, keys_of, set_value
 from sensorwatch.common.rows.readings import DEFAULT_SENSOR
+from sensorwatch.common.rows.record_declarations import UnknownFields
 from sensorwatch.common.rows.rejection import Fault
-from sensorwatch.common.rows.schema import Schema, UnknownFields
+from sensorwatch.common.rows.schema import Schema
 from sensorwatch.common.rows.strict_parsing import Fields
 from sensorwatch.producer.simulated_records import SimulatedRecord
 

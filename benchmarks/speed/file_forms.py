@@ -59,6 +59,19 @@ def forms() -> Iterator[Form]:
     yield Form("pattern, local", "\n".join([*german, ""]).encode(), pattern_time, _pattern_csv)
     words = {"signals": [{"name": name, "words": {"on": 1}} for name in _NAMES[2:]]}
     yield Form("declared words", plain.encode(), words, _csv())
+    batches = (
+        {"values": [dict(zip(_NAMES, row, strict=True)) for row in rows[start : start + 100]]}
+        for start in range(0, ROWS, 100)
+    )
+    array_lines = "".join(json.dumps(batch) + "\n" for batch in batches)
+    yield Form("arrays of rows", array_lines.encode(), {"rows": "values[*]"}, _normalized_arrays)
+    long_form = {"long_form": {"name": "name", "value": "value"}}
+    long_lines = "time,id,name,value\n" + "".join(
+        f"{time_text},{sensor},{name},{value}\n"
+        for time_text, sensor, *row_values in rows
+        for name, value in zip(_NAMES[2:], row_values, strict=True)
+    )
+    yield Form("long form", long_lines.encode(), long_form, _pivoted)
 
 
 def _with(times: Iterable[str], rows: Sequence[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
@@ -81,6 +94,17 @@ def _pattern_csv(path: Path) -> object:
 def _local_json(path: Path) -> object:
     frame = pd.read_json(path, lines=True)
     return _localized(frame.assign(time=pd.to_datetime(frame["time"])))
+
+
+def _normalized_arrays(path: Path) -> object:
+    with path.open() as lines:
+        frame = pd.json_normalize([json.loads(line) for line in lines], record_path="values")
+    return frame.assign(time=pd.to_datetime(frame["time"]))
+
+
+def _pivoted(path: Path) -> object:
+    frame = pd.read_csv(path, parse_dates=["time"])
+    return frame.pivot(index=["time", "id"], columns="name", values="value")
 
 
 def _localized(frame: pd.DataFrame) -> object:

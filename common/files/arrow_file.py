@@ -9,7 +9,8 @@ from sensorwatch.common.files.opening import FileForm, file_form
 from sensorwatch.common.rows.cells import check_columns
 from sensorwatch.common.rows.field_declarations import TimeField
 from sensorwatch.common.rows.paths import column_name
-from sensorwatch.common.rows.schema import Schema, UnknownFields
+from sensorwatch.common.rows.record_declarations import UnknownFields
+from sensorwatch.common.rows.schema import Schema
 from sensorwatch.common.rows.strict_parsing import Fields
 from sensorwatch.common.rows.written_times import write_time
 

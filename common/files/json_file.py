@@ -12,9 +12,10 @@ from sensorwatch.common.files.opening import open_data
 from sensorwatch.common.files.utf8_stream import prefixed_stream, utf8_stream
 from sensorwatch.common.rows.batches import BATCH_ROWS, Batch
 from sensorwatch.common.rows.limits import MAX_PAYLOAD_BYTES
+from sensorwatch.common.rows.record_declarations import PayloadFormat
 from sensorwatch.common.rows.records import parse_rows
 from sensorwatch.common.rows.row_arrays import ARRAY_MARK
-from sensorwatch.common.rows.schema import PayloadFormat, Schema
+from sensorwatch.common.rows.schema import Schema
 
 NumberedPayload = tuple[int, bytes]
 """The number of a line or of an element, counted from 1, and the bytes of its JSON."""

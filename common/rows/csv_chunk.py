@@ -20,8 +20,9 @@ from sensorwatch.common.rows.fast.sensor_ids import number_sensors
 from sensorwatch.common.rows.fast.time_form import TimeForm, time_form
 from sensorwatch.common.rows.paths import column_name
 from sensorwatch.common.rows.readings import Readings
+from sensorwatch.common.rows.record_declarations import UnknownFields
 from sensorwatch.common.rows.rejection import Fault, Rejection
-from sensorwatch.common.rows.schema import Schema, UnknownFields
+from sensorwatch.common.rows.schema import Schema
 from sensorwatch.common.rows.strict_parsing import Fields, collect_rows
 
 _POINTS_FOR_COMMAS = bytes.maketrans(b",.", b".\1")

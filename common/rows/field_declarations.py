@@ -210,30 +210,3 @@ class NumericColumn(ColumnDefaults):
         """The smallest and the largest valid value; infinite if the schema sets no limit."""
         low = -math.inf if self.min is None else self.min
         return low, math.inf if self.max is None else self.max
-
-
-class LongForm(SchemaModel):
-    """The fields of records, or of elements of arrays, that have the value of one quantity each."""
-
-    name: str
-    """The field that names the quantity: the `field` of a signal or a context column."""
-    values: OneOrMore = Field(alias="value")
-    """The field with the value of the quantity; or several fields, of which the first that a record
-    has is read."""
-    bucket_seconds: Annotated[float, Field(gt=0, le=1e9)] | None = None
-    """The values of a sensor whose times are in the same bucket form one row.
-
-    None: the values of a sensor with the same time in one record form a row.
-    """
-    grace_seconds: Annotated[float, Field(ge=0, le=1e9)] = 0.0
-    """How long after the end of its bucket a row waits for more values, in event time."""
-
-    @property
-    def bucket_us(self) -> int:
-        """The length of a bucket in microseconds; 0 without buckets."""
-        return round((self.bucket_seconds or 0) * 1_000_000)
-
-    @property
-    def grace_us(self) -> int:
-        """The time that a row waits after the end of its bucket, in microseconds."""
-        return round(self.grace_seconds * 1_000_000)

@@ -16,8 +16,9 @@ from sensorwatch.common.rows.limits import (
 from sensorwatch.common.rows.paths import column_name, keys_of, parent_names
 from sensorwatch.common.rows.quality import Lookup, lookup_with_quality
 from sensorwatch.common.rows.readings import DEFAULT_SENSOR
+from sensorwatch.common.rows.record_declarations import UnknownFields
 from sensorwatch.common.rows.rejection import MAX_FAULTS, Fault, Reason, make_fault, short_repr
-from sensorwatch.common.rows.schema import Schema, UnknownFields
+from sensorwatch.common.rows.schema import Schema
 from sensorwatch.common.rows.values import (
     ABSENT,
     MISSING,

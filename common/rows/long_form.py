@@ -15,8 +15,9 @@ from sensorwatch.common.rows.fields import (
 from sensorwatch.common.rows.open_rows import complete_values, row_time
 from sensorwatch.common.rows.paths import column_name
 from sensorwatch.common.rows.quality import Lookup, lookup_with_quality
+from sensorwatch.common.rows.record_declarations import UnknownFields
 from sensorwatch.common.rows.rejection import Fault, Reason, Rejection, make_fault, short_repr
-from sensorwatch.common.rows.schema import Schema, UnknownFields
+from sensorwatch.common.rows.schema import Schema
 from sensorwatch.common.rows.strict_parsing import readings_of_rows
 from sensorwatch.common.rows.values import ABSENT, MISSING, ColumnReader
 

@@ -24,8 +24,9 @@ from sensorwatch.common.rows.fast.time_form import time_form
 from sensorwatch.common.rows.limits import NO_TIME
 from sensorwatch.common.rows.paths import keys_of
 from sensorwatch.common.rows.readings import Readings, merge_readings
+from sensorwatch.common.rows.record_declarations import UnknownFields
 from sensorwatch.common.rows.rejection import Rejection
-from sensorwatch.common.rows.schema import Schema, UnknownFields
+from sensorwatch.common.rows.schema import Schema
 from sensorwatch.common.rows.strict_parsing import Times, parse_strictly
 
 MIN_PAYLOADS_FOR_KERNEL = 4

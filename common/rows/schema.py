@@ -3,7 +3,6 @@
 import hashlib
 import json
 import tomllib
-from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -11,7 +10,6 @@ from typing import Annotated, Any, Self
 from pydantic import (
     AfterValidator,
     Field,
-    PlainSerializer,
     ValidationError,
     model_validator,
 )
@@ -23,11 +21,18 @@ from sensorwatch.common.rows.field_declarations import (
     ColumnDefaults,
     ColumnKind,
     KeyField,
-    LongForm,
     NumericColumn,
     TimeField,
 )
 from sensorwatch.common.rows.paths import column_name, parent_names
+from sensorwatch.common.rows.record_declarations import (
+    IgnoreRules,
+    LongForm,
+    PayloadFormat,
+    RowOrder,
+    TombstonePolicy,
+    UnknownFields,
+)
 from sensorwatch.common.rows.row_arrays import (
     ARRAY_MARK,
     MAX_ROWS_PER_RECORD,
@@ -37,71 +42,10 @@ from sensorwatch.common.rows.row_arrays import (
 from sensorwatch.common.rows.schema_model import (
     SchemaModel,
     list_as_tuple,
-    one_as_tuple,
-    table_as_pairs,
 )
 from sensorwatch.common.rows.sources import TIMESTAMP, check_sources
 
 MAX_SIGNALS = 1024
-
-
-class UnknownFields(StrEnum):
-    """The policy for fields that the schema does not name."""
-
-    IGNORE = "ignore"
-    REJECT = "reject"
-
-
-class TombstonePolicy(StrEnum):
-    """The policy for a record without a value."""
-
-    REJECT = "reject"
-    IGNORE = "ignore"
-
-
-class PayloadFormat(StrEnum):
-    """The format of the payloads of records."""
-
-    JSON = "json"
-    SENML = "senml"
-    """JSON arrays whose elements refer to base values, see `senml.py`."""
-
-
-IgnoredValues = Annotated[
-    tuple[str | int | bool, ...],
-    one_as_tuple((str, int)),
-    list_as_tuple(),
-    Field(min_length=1),
-]
-IgnoreRules = Annotated[
-    tuple[tuple[str, IgnoredValues], ...],
-    table_as_pairs(),
-    PlainSerializer(lambda rules: {path: list(values) for path, values in rules}),
-]
-"""Paths of fields, and the values for which a record is ignored."""
-
-
-class OutOfOrderPolicy(StrEnum):
-    """The policy for a late row or a duplicate; see `RowOrder`."""
-
-    SCORE = "score"
-    """The row is scored without memory and is not stored in the memory."""
-    REJECT = "reject"
-
-
-class RowOrder(SchemaModel):
-    """The rules for late rows, duplicates and gaps."""
-
-    late: Annotated[OutOfOrderPolicy, Field(strict=False)] = OutOfOrderPolicy.SCORE
-    """The policy for a row that is older than the newest row of its sensor."""
-    duplicate: Annotated[OutOfOrderPolicy, Field(strict=False)] = OutOfOrderPolicy.SCORE
-    """The policy for a row with the same time as the newest row of its sensor."""
-    max_gap_seconds: Annotated[float, Field(gt=0, le=1e12)] | None = None
-    """A longer time between two rows of a sensor is a gap. In seconds.
-
-    None: each sensor's own interval between rows decides. After a gap, the sensor's lagged rows are
-    not used.
-    """
 
 
 class Schema(SchemaModel):

@@ -9,6 +9,7 @@ from sensorwatch.common.rows.fields import make_lookup
 from sensorwatch.common.rows.ignoring import is_ignored
 from sensorwatch.common.rows.paths import column_name
 from sensorwatch.common.rows.readings import WHOLE_RECORD
+from sensorwatch.common.rows.record_declarations import PayloadFormat
 from sensorwatch.common.rows.rejection import Fault
 from sensorwatch.common.rows.row_arrays import (
     NO_FIELDS,
@@ -16,7 +17,7 @@ from sensorwatch.common.rows.row_arrays import (
     shared_value,
     unpack_rows,
 )
-from sensorwatch.common.rows.schema import PayloadFormat, Schema
+from sensorwatch.common.rows.schema import Schema
 from sensorwatch.common.rows.senml import resolve_senml
 from sensorwatch.common.rows.strict_parsing import (
     Fields,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sensorwatch.common.row_executor import RowExecutor, run_serially
 from sensorwatch.common.rows.absorption import NO_ABSORBED_RECORDS, AbsorbedRecords
 from sensorwatch.common.rows.readings import WHOLE_RECORD, Readings
+from sensorwatch.common.rows.record_declarations import OutOfOrderPolicy, RowOrder
 from sensorwatch.common.rows.records import parse_records
 from sensorwatch.common.rows.rejection import (
     Fault,
@@ -20,7 +21,6 @@ from sensorwatch.common.rows.rejection import (
     make_fault,
     merge_rejections,
 )
-from sensorwatch.common.rows.schema import OutOfOrderPolicy, RowOrder
 from sensorwatch.common.rows.strict_parsing import Times
 from sensorwatch.common.rows.unpacking import Sources
 from sensorwatch.common.scoring.detections import ClosedEpisode, Detections

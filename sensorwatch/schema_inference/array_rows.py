@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from sensorwatch.common.rows.paths import escape_key
+from sensorwatch.common.rows.record_declarations import PayloadFormat
 from sensorwatch.common.rows.row_arrays import ARRAY_MARK
-from sensorwatch.common.rows.schema import PayloadFormat
 
 _MAX_RECORDS = 200
 _MAX_DEPTH = 3

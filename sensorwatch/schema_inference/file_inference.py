@@ -13,7 +13,7 @@ from sensorwatch.common.files.json_file import has_arrays_in_lines
 from sensorwatch.common.files.opening import ARROW_FORMS, FileForm, file_form
 from sensorwatch.common.files.workbook import open_worksheet
 from sensorwatch.common.rows.csv_format import CsvFormat
-from sensorwatch.common.rows.schema import PayloadFormat
+from sensorwatch.common.rows.record_declarations import PayloadFormat
 from sensorwatch.common.rows.strict_parsing import decode_with_not_finite
 from sensorwatch.schema_inference.array_rows import find_row_array
 from sensorwatch.schema_inference.csv_layout_guess import read_csv_table

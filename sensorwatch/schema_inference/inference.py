@@ -5,8 +5,9 @@ from dataclasses import dataclass, field, replace
 
 from sensorwatch.common.errors import DataError
 from sensorwatch.common.rows.cells import number_cell_reader
+from sensorwatch.common.rows.record_declarations import PayloadFormat
 from sensorwatch.common.rows.rejection import short_repr
-from sensorwatch.common.rows.schema import MAX_SIGNALS, PayloadFormat
+from sensorwatch.common.rows.schema import MAX_SIGNALS
 from sensorwatch.schema_inference.column_guess import (
     LOST_NUMBERS,
     UNWANTED_SIGNALS,

@@ -7,9 +7,9 @@ from typing import Any
 
 from sensorwatch.common.errors import DataError
 from sensorwatch.common.rows.paths import escape_key
+from sensorwatch.common.rows.record_declarations import PayloadFormat
 from sensorwatch.common.rows.rejection import Fault
 from sensorwatch.common.rows.row_arrays import ElementFields, outer_array_name, unpack_rows
-from sensorwatch.common.rows.schema import PayloadFormat
 from sensorwatch.common.rows.senml import resolve_senml
 from sensorwatch.common.rows.strict_parsing import Fields, decode_any, fields_or_fault
 from sensorwatch.schema_inference.array_rows import RowArray, find_row_array

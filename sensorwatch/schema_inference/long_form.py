@@ -6,11 +6,10 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from statistics import median
 
-from sensorwatch.common.rows.field_declarations import LongForm
 from sensorwatch.common.rows.instants import BadTime
 from sensorwatch.common.rows.paths import escape_key
+from sensorwatch.common.rows.record_declarations import LongForm, PayloadFormat
 from sensorwatch.common.rows.rejection import short_printable
-from sensorwatch.common.rows.schema import PayloadFormat
 from sensorwatch.schema_inference.column_guess import ColumnKind, InferredColumn, NumberReader
 from sensorwatch.schema_inference.key_guess import separates_equal_times, suggests_key
 from sensorwatch.schema_inference.table import Table

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from sensorwatch.common.rows.csv_format import CsvFormat
-from sensorwatch.common.rows.schema import PayloadFormat
+from sensorwatch.common.rows.record_declarations import PayloadFormat
 from sensorwatch.common.rows.values import number_of_text
 from sensorwatch.schema_inference.column_guess import ColumnKind, InferredColumn
 from sensorwatch.schema_inference.inference import Inference

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from sensorwatch.common.rows.csv_format import CsvFormat
-from sensorwatch.common.rows.field_declarations import LongForm
+from sensorwatch.common.rows.record_declarations import LongForm
 from sensorwatch.schema_inference.array_rows import NO_ARRAY, RowArray
 
 MAX_CELLS = 4_000_000

@@ -10,7 +10,8 @@ from sensorwatch.api.predict_response import OnError, Signals, encode_response
 from sensorwatch.api.prediction import predict
 from sensorwatch.api.problem_details import Problem
 from sensorwatch.common.rows.field_declarations import KeyField, NumericColumn, TimeField
-from sensorwatch.common.rows.schema import Schema, UnknownFields
+from sensorwatch.common.rows.record_declarations import UnknownFields
+from sensorwatch.common.rows.schema import Schema
 from sensorwatch.common.scoring.detector import Detector
 from tests.api import app_builders as apps
 from tests.api.app_builders import ROW, Client

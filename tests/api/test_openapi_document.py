@@ -14,7 +14,8 @@ from sensorwatch.common.rows.field_declarations import (
     TimeField,
 )
 from sensorwatch.common.rows.parsing import parse
-from sensorwatch.common.rows.schema import Schema, UnknownFields
+from sensorwatch.common.rows.record_declarations import UnknownFields
+from sensorwatch.common.rows.schema import Schema
 from tests.api import app_builders as apps
 from tests.api.app_builders import ANOMALY, ROW, Client
 from tests.reading_builders import a_detector

@@ -14,8 +14,8 @@ from sensorwatch.common.kafka.dead_letters import (
 )
 from sensorwatch.common.kafka.records import Headers, OutgoingMessage
 from sensorwatch.common.rows.parsing import parse
+from sensorwatch.common.rows.record_declarations import UnknownFields
 from sensorwatch.common.rows.rejection import Reason, Rejection, make_fault
-from sensorwatch.common.rows.schema import UnknownFields
 from tests.kafka.record_builders import SENT_AT_MS, StoredRecord, UnreadableHeaders, a_payload
 from tests.reading_builders import a_schema
 

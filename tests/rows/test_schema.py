@@ -7,13 +7,8 @@ import pytest
 
 from sensorwatch.common.errors import SchemaError
 from sensorwatch.common.rows.field_declarations import MissingPolicy
-from sensorwatch.common.rows.schema import (
-    OutOfOrderPolicy,
-    RowOrder,
-    Schema,
-    load_schema,
-    schema_from_plain,
-)
+from sensorwatch.common.rows.record_declarations import OutOfOrderPolicy, RowOrder
+from sensorwatch.common.rows.schema import Schema, load_schema, schema_from_plain
 from tests.reading_builders import DEFAULT_SCHEMA
 
 PUMP_SCHEMA = DEFAULT_SCHEMA.with_name("pump.toml")

@@ -7,8 +7,8 @@ import pytest
 from numpy.typing import NDArray
 
 from sensorwatch.common.rows.readings import Readings, build_readings
+from sensorwatch.common.rows.record_declarations import OutOfOrderPolicy, RowOrder
 from sensorwatch.common.rows.rejection import Reason
-from sensorwatch.common.rows.schema import OutOfOrderPolicy, RowOrder
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.memory_bytes import memory_to_bytes
 from sensorwatch.common.scoring.processing import Outcome

@@ -11,7 +11,7 @@ from sensorwatch.common.errors import DataError
 from sensorwatch.common.model.calibration import calibrate, to_anomaly_scores
 from sensorwatch.common.model.forest import score
 from sensorwatch.common.registry.candidate import MAX_GOLDEN_ROWS
-from sensorwatch.common.rows.schema import RowOrder
+from sensorwatch.common.rows.record_declarations import RowOrder
 from sensorwatch.common.runtime.setting_keys import TrainerSettings
 from sensorwatch.common.scoring.features import compute_features
 from sensorwatch.trainer.dataset import sort_by_time
