@@ -15,12 +15,13 @@ from sensorwatch.common.rows.absorption import (
 )
 from sensorwatch.common.rows.batches import Batch
 from sensorwatch.common.rows.ignoring import find_absorbed, positions_without
+from sensorwatch.common.rows.keyed_records import payload_schema, with_keys
 from sensorwatch.common.rows.limits import MAX_SENSORS
 from sensorwatch.common.rows.long_form import join_values
 from sensorwatch.common.rows.long_records import LongRecords
 from sensorwatch.common.rows.open_rows import OpenRows
 from sensorwatch.common.rows.parsing import parse
-from sensorwatch.common.rows.readings import Readings
+from sensorwatch.common.rows.readings import Readings, merge_readings
 from sensorwatch.common.rows.rejection import Rejection, merge_rejections
 from sensorwatch.common.rows.schema import Schema
 from sensorwatch.common.rows.strict_parsing import Times, collect_rows
@@ -65,6 +66,9 @@ def parse_records(
             [*_as_rejections_of_records(long_records.rejections, unpacked)],
             absorbed_records(long_records.absorbed),
         )
+    without_key = None if sources is None else payload_schema(schema)
+    if sources is not None and without_key is not None:
+        return _parse_with_keys(payloads, schema, without_key, received, sources, row_executor)
     if schema.rows or sources is not None:
         unpacked = unpack_records(payloads, schema, received=received, sources=sources)
         readings, rejections = _collect(unpacked, schema, received)
@@ -109,13 +113,49 @@ def parse_rows(
     return _parse_kept(payloads, kept, schema, received, run_serially)
 
 
+def _parse_with_keys(
+    payloads: Sequence[bytes | None],
+    schema: Schema,
+    without_key: Schema,
+    received: Times | None,
+    sources: Sources,
+    row_executor: RowExecutor,
+) -> ParsedRecords:
+    """Parse records whose key is outside of the payload; `without_key`: see `payload_schema`.
+
+    The result equals that of the strict parser, which reads every record with a fault again.
+    """
+    parsed = parse_records(payloads, without_key, received=received, row_executor=row_executor)
+    readings, without_valid_key = with_keys(parsed.readings, schema, sources)
+    rejected = [rejection.index for rejection in parsed.rejections]
+    unread = np.union1d(without_valid_key, np.asarray(rejected, dtype=np.int64))
+    positions = unread.tolist()
+    if not positions:
+        return ParsedRecords(readings, [], parsed.absorbed)
+    unpacked = unpack_records(
+        [payloads[position] for position in positions],
+        schema,
+        sources=[sources[position] for position in positions],
+    )
+    strict_readings, rejections = _collect(unpacked, schema, _at(received, unread))
+    strict_readings = replace(strict_readings, index=unread[strict_readings.index])
+    return ParsedRecords(
+        merge_readings([readings, strict_readings]),
+        [Rejection(positions[rejection.index], rejection.faults) for rejection in rejections],
+        parsed.absorbed,
+    )
+
+
+def _at(times: Times | None, positions: NDArray[np.int64]) -> Times | None:
+    """Return the times at some positions."""
+    if times is None or isinstance(times, np.ndarray):
+        return None if times is None else times[positions]
+    return [times[position] for position in positions.tolist()]
+
+
 def _collect(unpacked: UnpackedRows, schema: Schema, received: Times | None) -> Batch:
     """Validate the rows; the index of a reading or rejection is a position in `unpacked.rows`."""
-    row_times: Times | None = None
-    if isinstance(received, np.ndarray):
-        row_times = received[np.asarray(unpacked.record, dtype=np.int64)]
-    elif received is not None:
-        row_times = [received[record] for record in unpacked.record]
+    row_times = _at(received, np.asarray(unpacked.record, dtype=np.int64))
     return collect_rows(unpacked.rows, schema, received=row_times)
 
 
@@ -150,14 +190,9 @@ def _parse_kept(
     row_executor: RowExecutor,
 ) -> Batch:
     """Parse the payloads at the positions `kept`; the indices of the result count only these."""
-    positions = kept.tolist()
-    if isinstance(received, np.ndarray):
-        received = received[kept]
-    elif received is not None:
-        received = [received[position] for position in positions]
     return parse(
-        [payloads[position] for position in positions],
+        [payloads[position] for position in kept.tolist()],
         schema,
-        received=received,
+        received=_at(received, kept),
         row_executor=row_executor,
     )

@@ -248,6 +248,11 @@ class Schema(SchemaModel):
         text = json.dumps(hashed_parts, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
+    def with_changes(self, **changes: object) -> "Schema":
+        """Return a schema with other values of some fields; properties are computed again."""
+        fields = {name: getattr(self, name) for name in type(self).model_fields}
+        return Schema.model_validate(fields | changes)
+
     def to_plain(self) -> dict[str, Any]:
         """Return the schema as plain JSON values, including defaults."""
         plain = self.model_dump(mode="json")

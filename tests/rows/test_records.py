@@ -14,6 +14,7 @@ from sensorwatch.common.files.rows_of_file import read_batches, read_numbered_ro
 from sensorwatch.common.rows.absorption import ABSORBED_REASONS
 from sensorwatch.common.rows.batches import join_batches
 from sensorwatch.common.rows.parsing import parse
+from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.records import ParsedRecords, parse_records, parse_rows
 from sensorwatch.common.rows.schema import Schema, schema_from_plain
 from sensorwatch.common.rows.values import ABSENT
@@ -267,6 +268,62 @@ def test_a_payload_that_is_an_array_has_the_sources_around_it() -> None:
     result = parsed([{"flow": 1}], schema=source_schema(rows="[*]"), sources=sources)
 
     assert rows_of(result) == [(0, 0, "p1", 1.0)]
+
+
+keys = st.sampled_from(["p1", "p2", "", "a" * 201, 17, 17.0, "17.0", ABSENT, b"\xff"])
+flat_payloads = st.sampled_from(
+    [
+        b'{"at": "2025-01-01T00:00:00Z", "flow": 1}',
+        b'{"at": "2025-01-01T00:00:01Z", "flow": 2.5, "more": 1}',
+        b'{"at": "2025-01-01T00:00:01Z", "flow": 2.5, "@key": "forged"}',
+        b'{"at": "2025-01-01T00:00:02Z", "flow": "x"}',
+        b'{"at": "x"}',
+        b'{"kind": "heartbeat"}',
+        b"{",
+        None,
+    ]
+)
+
+
+@given(st.lists(st.tuples(flat_payloads, keys, keys), max_size=20), st.booleans(), st.booleans())
+def test_the_kernel_and_the_strict_parser_agree_about_keys_outside_of_the_payload(
+    records: list[tuple[bytes | None, object, object]], is_optional: bool, rejects_unknown: bool
+) -> None:
+    schema = array_schema(
+        rows="",
+        key={"field": ["@key", "@header.line"], "optional": is_optional},
+        unknown_fields="reject" if rejects_unknown else "ignore",
+        ignore={"kind": "heartbeat"},
+    )
+    payloads = [payload for payload, _, _ in records]
+    sources = [{"@key": key, "@header.line": line} for _, key, line in records]
+    received = [1_735_689_600_000_000 + 10**6 * number for number in range(len(records))]
+
+    result = parse_records(payloads, schema, received=received, sources=sources)
+    strict = parse_records(
+        payloads, replace_rows(schema, "x[*]"), received=received, sources=sources
+    )
+
+    assert rows_of_readings(result.readings) == rows_of_readings(strict.readings)
+    assert result.rejections == strict.rejections
+    assert result.absorbed.index.tolist() == strict.absorbed.index.tolist()
+
+
+def replace_rows(schema: Schema, path: str) -> Schema:
+    return schema_from_plain(schema.to_plain() | {"rows": path})
+
+
+def rows_of_readings(readings: Readings) -> list[tuple[object, ...]]:
+    return [
+        (index, time, readings.sensor_ids[sensor], tuple(values))
+        for index, time, sensor, values in zip(
+            readings.index.tolist(),
+            readings.event_time.tolist(),
+            readings.sensor.tolist(),
+            readings.values.tolist(),
+            strict=True,
+        )
+    ]
 
 
 def test_records_can_be_ignored_by_a_header() -> None:
