@@ -13,6 +13,7 @@ from sensorwatch.common.rows.absorption import (
     AbsorbedRecords,
     absorbed_records,
 )
+from sensorwatch.common.rows.array_records import merge_records, read_arrays
 from sensorwatch.common.rows.batches import Batch
 from sensorwatch.common.rows.ignoring import find_absorbed, positions_without
 from sensorwatch.common.rows.keyed_records import payload_schema, with_keys
@@ -24,7 +25,7 @@ from sensorwatch.common.rows.parsing import parse
 from sensorwatch.common.rows.readings import Readings, merge_readings
 from sensorwatch.common.rows.rejection import Rejection, merge_rejections
 from sensorwatch.common.rows.schema import Schema
-from sensorwatch.common.rows.strict_parsing import Times, collect_rows
+from sensorwatch.common.rows.strict_parsing import Times, collect_rows, times_at
 from sensorwatch.common.rows.unpacking import Sources, UnpackedRows, unpack_records
 
 
@@ -70,13 +71,7 @@ def parse_records(
     if sources is not None and without_key is not None:
         return _parse_with_keys(payloads, schema, without_key, received, sources, row_executor)
     if schema.rows or sources is not None:
-        unpacked = unpack_records(payloads, schema, received=received, sources=sources)
-        readings, rejections = _collect(unpacked, schema, received)
-        return ParsedRecords(
-            _as_rows_of_records(readings, unpacked),
-            [*_as_rejections_of_records(rejections, unpacked)],
-            absorbed_records(unpacked.absorbed),
-        )
+        return _parse_arrays(payloads, schema, received, sources, row_executor)
     absorbed = find_absorbed(payloads, schema)
     if len(absorbed) == 0:
         readings, rejections = parse(payloads, schema, received=received, row_executor=row_executor)
@@ -137,7 +132,7 @@ def _parse_with_keys(
         schema,
         sources=[sources[position] for position in positions],
     )
-    strict_readings, rejections = _collect(unpacked, schema, _at(received, unread))
+    strict_readings, rejections = _collect(unpacked, schema, times_at(received, unread))
     strict_readings = replace(strict_readings, index=unread[strict_readings.index])
     return ParsedRecords(
         merge_readings([readings, strict_readings]),
@@ -146,16 +141,56 @@ def _parse_with_keys(
     )
 
 
-def _at(times: Times | None, positions: NDArray[np.int64]) -> Times | None:
-    """Return the times at some positions."""
-    if times is None or isinstance(times, np.ndarray):
-        return None if times is None else times[positions]
-    return [times[position] for position in positions.tolist()]
+def _parse_arrays(
+    payloads: Sequence[bytes | None],
+    schema: Schema,
+    received: Times | None,
+    sources: Sources | None,
+    row_executor: RowExecutor,
+) -> ParsedRecords:
+    """Parse records with arrays of rows, or with fields from outside the payload."""
+    arrays = read_arrays(
+        payloads, schema, received=received, sources=sources, row_executor=row_executor
+    )
+    if arrays is None:
+        return _parse_strictly(payloads, schema, received, sources)
+    positions = arrays.unread
+    if not positions:
+        return ParsedRecords(arrays.readings, [], NO_ABSORBED_RECORDS)
+    unread = np.asarray(positions, dtype=np.int64)
+    others = _parse_strictly(
+        [payloads[position] for position in positions],
+        schema,
+        times_at(received, unread),
+        None if sources is None else [sources[position] for position in positions],
+    )
+    return ParsedRecords(
+        merge_records(
+            [arrays.readings, replace(others.readings, index=unread[others.readings.index])]
+        ),
+        [replace(rejection, index=positions[rejection.index]) for rejection in others.rejections],
+        replace(others.absorbed, index=unread[others.absorbed.index]),
+    )
+
+
+def _parse_strictly(
+    payloads: Sequence[bytes | None],
+    schema: Schema,
+    received: Times | None,
+    sources: Sources | None,
+) -> ParsedRecords:
+    unpacked = unpack_records(payloads, schema, received=received, sources=sources)
+    readings, rejections = _collect(unpacked, schema, received)
+    return ParsedRecords(
+        _as_rows_of_records(readings, unpacked),
+        [*_as_rejections_of_records(rejections, unpacked)],
+        absorbed_records(unpacked.absorbed),
+    )
 
 
 def _collect(unpacked: UnpackedRows, schema: Schema, received: Times | None) -> Batch:
     """Validate the rows; the index of a reading or rejection is a position in `unpacked.rows`."""
-    row_times = _at(received, np.asarray(unpacked.record, dtype=np.int64))
+    row_times = times_at(received, np.asarray(unpacked.record, dtype=np.int64))
     return collect_rows(unpacked.rows, schema, received=row_times)
 
 
@@ -193,6 +228,6 @@ def _parse_kept(
     return parse(
         [payloads[position] for position in kept.tolist()],
         schema,
-        received=_at(received, kept),
+        received=times_at(received, kept),
         row_executor=row_executor,
     )

@@ -195,6 +195,13 @@ def _nested_too_deep(payload: bytes) -> bool:
     return int(levels.cumsum(dtype=np.int64).max(initial=0)) > MAX_NESTING
 
 
+def times_at(times: Times | None, positions: NDArray[np.int64]) -> Times | None:
+    """Return the times at some positions."""
+    if times is None or isinstance(times, np.ndarray):
+        return None if times is None else times[positions]
+    return [times[position] for position in positions.tolist()]
+
+
 def times_as_list(received: Times | None) -> Sequence[int | None] | None:
     """Return times as a sequence with None for a missing time."""
     if not isinstance(received, np.ndarray):

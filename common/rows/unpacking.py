@@ -96,14 +96,22 @@ def _rows_in_array(
     if schema.payload is PayloadFormat.SENML and isinstance(content, list):
         sent_seconds = None if received is None else received / 1_000_000
         content = resolve_senml(content, sent_seconds=sent_seconds)
-    max_rows = min(schema.max_rows_per_record, MAX_VALUES_PER_RECORD // len(schema.columns))
     return unpack_rows(
-        content, schema.rows, max_rows=max_rows, around=around, share=_field_sharing(schema)
+        content,
+        schema.rows,
+        max_rows=max_rows_of_record(schema),
+        around=around,
+        share=field_sharing(schema),
     )
 
 
+def max_rows_of_record(schema: Schema) -> int:
+    """Return the maximum number of rows in the array of a record."""
+    return min(schema.max_rows_per_record, MAX_VALUES_PER_RECORD // len(schema.columns))
+
+
 @lru_cache(maxsize=64)
-def _field_sharing(schema: Schema) -> Callable[[Fields], Fields]:
+def field_sharing(schema: Schema) -> Callable[[Fields], Fields]:
     """Return a function that selects the fields around an array that the schema names."""
     array_name = outer_array_name(schema.rows)
     lookups = [

@@ -15,7 +15,12 @@ from sensorwatch.common.rows.absorption import ABSORBED_REASONS
 from sensorwatch.common.rows.batches import join_batches
 from sensorwatch.common.rows.parsing import parse
 from sensorwatch.common.rows.readings import Readings
-from sensorwatch.common.rows.records import ParsedRecords, parse_records, parse_rows
+from sensorwatch.common.rows.records import (
+    ParsedRecords,
+    _parse_strictly,
+    parse_records,
+    parse_rows,
+)
 from sensorwatch.common.rows.schema import Schema, schema_from_plain
 from sensorwatch.common.rows.values import ABSENT
 
@@ -194,6 +199,66 @@ def test_rows_are_checked_against_the_receive_time_of_their_record() -> None:
     assert (result.rejections[0].index, result.rejections[0].rows) == (0, (1,))
 
 
+element_parts = st.fixed_dictionaries(
+    {},
+    optional={
+        "at": st.sampled_from([TIME.format(1), TIME.format(2), "x", None]),
+        "pump": st.sampled_from(["p1", "p2", 3, None]),
+        "flow": st.sampled_from([1, 2.5, "x", None, 1e308]),
+        "heat": st.sampled_from([1, None]),
+        "more": st.sampled_from([{"a": [1]}, "\\"]),
+    },
+)
+record_parts: st.SearchStrategy[dict[str, object]] = st.fixed_dictionaries(
+    {"values": st.lists(element_parts | st.just(7) | st.just([1]), max_size=4)},
+    optional={
+        "pump": st.sampled_from(["p1", "p9", ["p"], None]),
+        "flow": st.sampled_from([5, None]),
+        "heat": st.just(9),
+        "at": st.just(TIME.format(3)),
+        "kind": st.sampled_from(["heartbeat", "row"]),
+        "d.values": st.just([{}]),
+    },
+)
+
+
+@given(
+    st.lists(record_parts, max_size=6),
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from(["values[*]", "d.values[*]"]),
+)
+def test_the_kernel_and_the_strict_parser_agree_about_arrays(
+    records: list[dict[str, object]], is_optional: bool, rejects_unknown: bool, path: str
+) -> None:
+    schema = array_schema(
+        path,
+        key={"field": "pump", "optional": is_optional},
+        signals=[{"name": "flow"}, {"name": "heat", "missing": "hold_last"}],
+        unknown_fields="reject" if rejects_unknown else "ignore",
+        ignore={"kind": "heartbeat"},
+    )
+    if path == "d.values[*]":
+        records = [
+            {name: value for name, value in record.items() if name != "values"}
+            | {"d": {"values": record["values"]}}
+            for record in records
+        ]
+    payloads = [json.dumps(record).encode() for record in records]
+    payloads.append(json.dumps(records).encode()[:-1])
+
+    result = parse_records(payloads, schema)
+    strict = _parse_strictly(payloads, schema, None, None)
+
+    assert result.readings.row_in_record is not None
+    assert strict.readings.row_in_record is not None
+    assert result.readings.row_in_record.tolist() == strict.readings.row_in_record.tolist()
+    assert rows_of_readings(result.readings) == rows_of_readings(strict.readings)
+    assert result.rejections == strict.rejections
+    assert result.absorbed.index.tolist() == strict.absorbed.index.tolist()
+    assert result.absorbed.reason.tolist() == strict.absorbed.reason.tolist()
+
+
 flows = st.lists(st.integers(0, 9) | st.just("bad"), max_size=4)
 
 
@@ -300,22 +365,16 @@ def test_the_kernel_and_the_strict_parser_agree_about_keys_outside_of_the_payloa
     received = [1_735_689_600_000_000 + 10**6 * number for number in range(len(records))]
 
     result = parse_records(payloads, schema, received=received, sources=sources)
-    strict = parse_records(
-        payloads, replace_rows(schema, "x[*]"), received=received, sources=sources
-    )
+    strict = _parse_strictly(payloads, schema, received, sources)
 
     assert rows_of_readings(result.readings) == rows_of_readings(strict.readings)
     assert result.rejections == strict.rejections
     assert result.absorbed.index.tolist() == strict.absorbed.index.tolist()
 
 
-def replace_rows(schema: Schema, path: str) -> Schema:
-    return schema_from_plain(schema.to_plain() | {"rows": path})
-
-
 def rows_of_readings(readings: Readings) -> list[tuple[object, ...]]:
     return [
-        (index, time, readings.sensor_ids[sensor], tuple(values))
+        (index, time, readings.sensor_ids[sensor], repr(values))
         for index, time, sensor, values in zip(
             readings.index.tolist(),
             readings.event_time.tolist(),
