@@ -74,7 +74,8 @@ def test_the_wheel_has_one_top_level_name_and_the_schemas(wheel: Path) -> None:
 
     top_level_names = {name.split("/")[0] for name in names if ".dist-info/" not in name}
     assert top_level_names == {"sensorwatch"}
-    schemas = {path.name for path in (ROOT / "schemas").iterdir()}
+    folder = ROOT / "schemas"
+    schemas = {str(path.relative_to(folder)) for path in folder.rglob("*.*")}
     assert {f"sensorwatch/schemas/{name}" for name in schemas} <= set(names)
     assert {"sensorwatch/common/rows/fast/json_rows.py", "sensorwatch/py.typed"} <= set(names)
 

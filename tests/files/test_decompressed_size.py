@@ -48,7 +48,7 @@ CONTENTS: dict[str, Callable[[], bytes]] = {
     "a JSON line without an end": lambda: JSON_ROW + b"\n" + repeated(b'{"a":'),
     "a JSON array with a long element": lambda: b"[" + JSON_ROW + b',"' + repeated(b"x") + b'"]',
     "a JSON array with many levels": lambda: b"[" + JSON_ROW + b"," + repeated(b"["),
-    "a JSON array of many elements": lambda: b"[{}" + repeated(b",{}")[:MIB] + b"]",
+    "a JSON array of many elements": lambda: b"[{}" + repeated(b",{}")[: MIB // 4] + b"]",
     "spaces": lambda: b"[" + JSON_ROW + b"," + repeated(b" ") + b"]",
 }
 
