@@ -42,6 +42,8 @@ class ColumnKind(StrEnum):
     LABEL = "a label, not a measurement"
     ROW_NUMBER = "a number of the row"
     MESSAGE_ID = "an id of a message, which no sensor has twice"
+    OTHER_TIME = "another time"
+    QUALITY = "the quality of the values"
     TEXT = "text"
     MIXED = "numbers and other texts"
     UNITS = "numbers with several units"
@@ -53,7 +55,7 @@ class ColumnKind(StrEnum):
 
 LOST_NUMBERS = frozenset({ColumnKind.MIXED, ColumnKind.UNITS})
 """The kinds of columns that have numbers which cannot be read."""
-UNWANTED_SIGNALS = frozenset({ColumnKind.LABEL, ColumnKind.ROW_NUMBER})
+UNWANTED_SIGNALS = frozenset({ColumnKind.LABEL, ColumnKind.ROW_NUMBER, ColumnKind.OTHER_TIME})
 """The kinds of columns with numbers that are left out, because they are no measurements."""
 
 

@@ -23,6 +23,7 @@ from sensorwatch.schema_inference.long_form import find_long_form, wide_table
 from sensorwatch.schema_inference.number_form_guess import guess_separators
 from sensorwatch.schema_inference.number_text import number_text
 from sensorwatch.schema_inference.options import InferenceOptions
+from sensorwatch.schema_inference.side_columns import with_side_columns
 from sensorwatch.schema_inference.table import Table
 from sensorwatch.schema_inference.time_choice import choose_time_format
 from sensorwatch.schema_inference.time_columns import find_time, joined_cells
@@ -92,6 +93,9 @@ def infer_table(table: Table, options: InferenceOptions = InferenceOptions()) ->
         _classify(table, position, time.names, options, read_number)
         for position in range(len(table.names))
     ]
+    times = joined_cells(table, time.names)
+    columns = with_side_columns(table, columns, times, guess, options)
+    table = _with_quality(table, columns)
     if options.key_names is None and table.long_form is None:
         long_columns = find_long_form(table, columns, time.names, read_number)
         if long_columns is not None:
@@ -101,7 +105,6 @@ def infer_table(table: Table, options: InferenceOptions = InferenceOptions()) ->
             if table.array.payload is PayloadFormat.SENML:
                 wide_options = replace(wide_options, key_names=long_columns.ids)
             return infer_table(wide, wide_options)
-    times = joined_cells(table, time.names)
     columns, key_questions = choose_key(table, columns, times, options, read_number)
     missing_words = {word for column in columns for word in column.missing_words}
     inference = Inference(
@@ -145,6 +148,19 @@ def _classify(
     if name in options.context_names and column.kind is ColumnKind.SIGNAL:
         return replace(column, kind=ColumnKind.CONTEXT)
     return column
+
+
+def _with_quality(table: Table, columns: Sequence[InferredColumn]) -> Table:
+    """Return the table with the path of the first column of qualities, and a question about it."""
+    names = [column.name for column in columns if column.kind is ColumnKind.QUALITY]
+    if not names:
+        return table
+    question = (
+        f"{names[0]!r} is read as the quality of all values, and a value that is not good is "
+        f"missing; if that is wrong: --leave-out {names[0]}"
+    )
+    questions = (*table.questions, question)
+    return replace(table, quality_path=table.path_of(names[0]), questions=questions)
 
 
 def _column_questions(

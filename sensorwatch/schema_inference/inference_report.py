@@ -27,7 +27,13 @@ _SHOWN_ROWS = 3
 _MAX_SHOWN_SIGNALS = 40
 _MAX_SHOWN_VALUES = 8
 _MAX_WIDTH = 32
-_USED_KINDS = (ColumnKind.TIME, ColumnKind.KEY, ColumnKind.SIGNAL, ColumnKind.CONTEXT)
+_USED_KINDS = (
+    ColumnKind.TIME,
+    ColumnKind.KEY,
+    ColumnKind.SIGNAL,
+    ColumnKind.CONTEXT,
+    ColumnKind.QUALITY,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Tables in long form: one name and one value per row, converted to one column per quantity."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from statistics import median
@@ -72,23 +72,29 @@ def wide_table(
 ) -> Table:
     """Return a table with one column per quantity, and one row per sensor and time."""
     index_names = [*time_names, *long_columns.ids]
-    indexes = list(zip(*(table.cells(name) for name in index_names), strict=True))
+    ids = list(zip(*map(table.cells, long_columns.ids), strict=True)) or [()] * len(table.rows)
     names, values = table.cells(long_columns.name), table.cells(long_columns.value)
+    times = joined_cells(table, time_names)
+    series = list(zip(names, ids, strict=True))
+    step = None if table.array.path else _usual_step(times, series, guess)
+    bucket_of = _bucket_reader(guess, step)
+    indexes = list(zip(*map(table.cells, index_names), strict=True))
     quantities = tuple(dict.fromkeys(name for name in names if name))
-    cells_of_row: dict[tuple[str, ...], dict[str, str]] = {}
-    for index, name, value in zip(indexes, names, values, strict=True):
-        cells_of_row.setdefault(index, {})[name] = value
+    index_of_row: dict[object, tuple[str, ...]] = {}
+    cells_of_row: dict[object, dict[str, str]] = {}
+    for time, row_ids, index, name, value in zip(times, ids, indexes, names, values, strict=True):
+        key = (bucket_of(time), row_ids)
+        index_of_row.setdefault(key, index)
+        cells_of_row.setdefault(key, {})[name] = value
     is_text = long_columns.value in table.text_columns
     index_texts = table.text_columns & set(index_names)
-    series = list(zip(names, *map(table.cells, long_columns.ids), strict=True))
-    step = None if table.array.path else _usual_step(joined_cells(table, time_names), series, guess)
     return replace(
         table,
         names=(*index_names, *quantities),
         paths=(*map(table.path_of, index_names), *map(escape_key, quantities)),
         rows=tuple(
-            (*index, *(cells.get(quantity, "") for quantity in quantities))
-            for index, cells in cells_of_row.items()
+            (*index_of_row[key], *(cells.get(quantity, "") for quantity in quantities))
+            for key, cells in cells_of_row.items()
         ),
         text_columns=index_texts | (frozenset(quantities) if is_text else frozenset()),
         questions=(*table.questions, _question(long_columns, quantities)),
@@ -109,6 +115,21 @@ def _question(long_columns: LongColumns, quantities: Sequence[str]) -> str:
         f"{long_columns.value!r} is its value; if {long_columns.name!r} names the sensor: --key "
         f"{long_columns.name}"
     )
+
+
+def _bucket_reader(guess: TimeGuess, step_seconds: float | None) -> Callable[[str], object]:
+    """Return a function that returns the bucket of a time; without a step the time itself."""
+    if step_seconds is None:
+        return lambda text: text
+    read_time, step_us = cell_time_reader(guess), round(step_seconds * 1_000_000)
+
+    def read(text: str) -> object:
+        try:
+            return read_time(text) // step_us
+        except BadTime:
+            return text
+
+    return read
 
 
 def _usual_step(times: Sequence[str], series: Sequence[object], guess: TimeGuess) -> float | None:

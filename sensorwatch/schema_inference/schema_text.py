@@ -13,7 +13,13 @@ from sensorwatch.schema_inference.inference import Inference
 from sensorwatch.schema_inference.number_text import number_text
 
 _ANGLE_NAME = re.compile(r"direction|heading|bearing|azimuth|(?:^|[^a-z])w?dir(?:$|[^a-z])|winddir")
-_USED_KINDS = (ColumnKind.TIME, ColumnKind.KEY, ColumnKind.SIGNAL, ColumnKind.CONTEXT)
+_USED_KINDS = (
+    ColumnKind.TIME,
+    ColumnKind.KEY,
+    ColumnKind.SIGNAL,
+    ColumnKind.CONTEXT,
+    ColumnKind.QUALITY,
+)
 
 
 def schema_text(inference: Inference, *, name: str) -> str:
@@ -78,10 +84,13 @@ def _key_lines(inference: Inference) -> Iterator[str]:
 def _default_lines(inference: Inference) -> Iterator[str]:
     columns = inference.columns_of_kind(ColumnKind.SIGNAL, ColumnKind.CONTEXT)
     has_missing = any(column.missing for column in columns)
-    if not has_missing and not inference.missing_values:
+    quality_path = inference.table.quality_path
+    if not has_missing and not inference.missing_values and not quality_path:
         return
     yield "[defaults]                       # rules of all columns"
-    if has_missing:
+    if quality_path:
+        yield f"quality = {_toml(quality_path)}"
+    if has_missing or quality_path:
         yield 'missing = "hold_last"            # or "reject": rows with missing values'
     if inference.missing_values:
         yield f"missing_values = {_missing_values(inference.missing_values)}"

@@ -34,6 +34,8 @@ class Table:
     """Doubtful choices about the form, each with the option that decides it."""
     array: RowArray = NO_ARRAY
     """The array that contains the rows of a record of JSON."""
+    quality_path: str = ""
+    """The path of the field with the quality of the values, if there is one."""
     long_form: LongForm | None = None
     """The fields of the file's long form; the table has one column per quantity."""
     columns: tuple[Sequence[str], ...] = field(init=False, repr=False, compare=False)

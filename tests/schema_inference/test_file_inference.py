@@ -13,6 +13,7 @@ from sensorwatch.common.files.rows_of_file import read_batches
 from sensorwatch.common.rows.batches import join_batches
 from sensorwatch.common.rows.instants import format_instant
 from sensorwatch.common.rows.schema import Schema, schema_from_plain
+from sensorwatch.schema_inference.column_guess import ColumnKind
 from sensorwatch.schema_inference.file_inference import infer_file
 from sensorwatch.schema_inference.options import InferenceOptions
 from sensorwatch.schema_inference.schema_text import schema_text
@@ -319,3 +320,41 @@ def test_a_worksheet_in_long_form_is_understood(tmp_path: Path) -> None:
 
     assert schema.signal_names == ("temp", "hum")
     assert first_row(path, schema) == ("2025-01-01T00:00:00Z", "default", [0.0, 0.5])
+
+
+def test_another_time_is_no_signal(tmp_path: Path) -> None:
+    rows = [
+        json.dumps(
+            {
+                "ts": 1_704_067_200_000 + 60_000 * row,
+                "sent": 1_704_067_200.5 + 60 * row,
+                "count": 1_704_067_200 + 7_000_000 * row,
+                "temp": 20.5 + row % 3,
+            }
+        )
+        for row in range(30)
+    ]
+    path = write(tmp_path, "\n".join(rows))
+
+    assert infer(path).signal_names == ("count", "temp")
+    kept = infer_file(path, InferenceOptions(signal_names=("sent",)))
+    assert "sent" in [column.name for column in kept.columns_of_kind(ColumnKind.SIGNAL)]
+
+
+@pytest.mark.parametrize(
+    ("flags", "path_of_quality"),
+    [(("good", "bad", "good"), "q"), ((192, 192, 0), "q"), ((1, 2, 3), ""), (("bad",) * 3, "")],
+)
+def test_a_column_of_qualities_is_recognised(
+    flags: tuple[object, ...], path_of_quality: str, tmp_path: Path
+) -> None:
+    rows = [f"2024-01-01 00:{row:02}:00,{20.5 + row % 5},{flags[row % 3]}" for row in range(60)]
+    path = write(tmp_path, "time,temp,q\n" + "\n".join(rows) + "\n")
+
+    inference, schema = infer_file(path), infer(path)
+
+    assert schema.signals[0].quality == path_of_quality
+    asked = any("'q' is read as the quality" in question for question in inference.questions)
+    assert asked == bool(path_of_quality)
+    left_out = infer_file(path, InferenceOptions(left_out_names=("q",)))
+    assert left_out.table.quality_path == ""

@@ -4,6 +4,7 @@ import json
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from sensorwatch.common.files.rows_of_file import read_batches
@@ -65,6 +66,27 @@ def test_rows_in_long_form_become_rows_with_one_column_per_quantity(
     ]
     assert rejections == []
     assert any("--key kind" in question for question in inference.questions)
+
+
+def test_values_with_nearby_times_and_qualities_form_one_row(tmp_path: Path) -> None:
+    path = tmp_path / "long.csv"
+    lines = ["time,device,metric,value,quality"]
+    for minute in range(MINUTES):
+        for device in ("d1", "d2"):
+            lines.append(f"2024-01-01 00:{minute:02}:00,{device},temp,{20 + minute % 7},good")
+            flag = "bad" if minute == 3 else "good"
+            lines.append(f"2024-01-01 00:{minute:02}:03,{device},flow,{5 + minute % 3},{flag}")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    inference = infer_file(path)
+    schema = schema_from_plain(tomllib.loads(schema_text(inference, name="long")))
+    readings, rejections = join_batches(read_batches(path, schema), schema)
+
+    assert (schema.bucket_us, schema.signals[0].quality) == (60_000_000, "quality")
+    assert all(column.missing == 0 for column in inference.columns)
+    assert (len(readings), rejections) == (2 * MINUTES, [])
+    assert np.isnan(readings.values).sum(axis=0).tolist() == [0, 2]
+    assert any("'quality' is read as" in question for question in inference.questions)
 
 
 def test_values_of_arrays_need_no_bucket(tmp_path: Path) -> None:

@@ -1,0 +1,80 @@
+"""Find columns that are beside the measurements: another time, and the quality of the values."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+from sensorwatch.common.rows.field_declarations import EPOCH_UNITS_NS, GOOD_QUALITY
+from sensorwatch.common.rows.instants import BadTime
+from sensorwatch.schema_inference.column_guess import ColumnKind, InferredColumn
+from sensorwatch.schema_inference.options import InferenceOptions
+from sensorwatch.schema_inference.table import Table
+from sensorwatch.schema_inference.time_format_guess import TimeGuess, cell_time_reader
+
+_QUALITY_NAME = re.compile(r"(data|value)?(quality|qc)(code|flag|status)?|q")
+_BAD_QUALITY = frozenset(
+    {"bad", "uncertain", "invalid", "questionable", "suspect", "stale", "false", "0", "64"}
+)
+_GOOD_QUALITY = frozenset(str(flag) for flag in GOOD_QUALITY)
+_MIN_GOOD_SHARE = 0.5
+_TIME_ROWS = 50
+_MIN_TIME_ROWS = 3
+_MAX_DISTANCE_US = 86_400_000_000
+
+
+def with_side_columns(
+    table: Table,
+    columns: Sequence[InferredColumn],
+    times: Sequence[str],
+    guess: TimeGuess,
+    options: InferenceOptions,
+) -> list[InferredColumn]:
+    """Return the columns with the kinds QUALITY and OTHER_TIME set.
+
+    `times`: the cells of the time. A column that the user calls a measurement keeps its kind.
+    """
+    return [
+        column
+        if column.name in (*options.signal_names, *options.context_names)
+        else _as_side_column(column, table.cells(column.name), times, guess)
+        for column in columns
+    ]
+
+
+def _as_side_column(
+    column: InferredColumn, cells: Sequence[str], times: Sequence[str], guess: TimeGuess
+) -> InferredColumn:
+    if column.kind in (ColumnKind.TEXT, ColumnKind.SIGNAL) and _is_quality(column.name, cells):
+        return replace(column, kind=ColumnKind.QUALITY)
+    if column.kind is ColumnKind.SIGNAL and _is_other_time(cells, times, guess):
+        return replace(column, kind=ColumnKind.OTHER_TIME)
+    return column
+
+
+def _is_quality(name: str, cells: Sequence[str]) -> bool:
+    """Return whether a column has the name and the flags of a quality, most of them good."""
+    plain_name = re.sub(r"[^a-z]", "", name.rpartition(".")[2].lower())
+    flags = [cell.casefold().removesuffix(".0") for cell in cells if cell]
+    if _QUALITY_NAME.fullmatch(plain_name) is None or not flags:
+        return False
+    good = sum(flag in _GOOD_QUALITY for flag in flags)
+    is_known = all(flag in _GOOD_QUALITY or flag in _BAD_QUALITY for flag in flags)
+    return is_known and good >= _MIN_GOOD_SHARE * len(flags)
+
+
+def _is_other_time(cells: Sequence[str], times: Sequence[str], guess: TimeGuess) -> bool:
+    """Return whether the numbers of a column are times within a day of the time of their row."""
+    read_time = cell_time_reader(guess)
+    pairs = [(cell, time) for cell, time in zip(cells, times, strict=True) if cell and time]
+    pairs = pairs[:_TIME_ROWS]
+    if len(pairs) < _MIN_TIME_ROWS:
+        return False
+    for unit in EPOCH_UNITS_NS:
+        read_cell = cell_time_reader(TimeGuess(unit, naive=False))
+        try:
+            distances = [abs(read_cell(cell) - read_time(time)) for cell, time in pairs]
+        except BadTime:
+            continue
+        if max(distances) <= _MAX_DISTANCE_US:
+            return True
+    return False
