@@ -24,6 +24,13 @@ class AbsorbedReason(StrEnum):
 ABSORBED_REASONS = tuple(AbsorbedReason)
 """The reason numbers in `AbsorbedRecords.reason` are positions in this tuple plus 1."""
 _NUMBER_OF_REASON = {reason: number for number, reason in enumerate(ABSORBED_REASONS, start=1)}
+ABSORBED_TEXTS = {
+    AbsorbedReason.FILTERED: "the schema ignores them",
+    AbsorbedReason.TOMBSTONE: "they have no value",
+    AbsorbedReason.JOINED: "their values were joined to rows",
+    AbsorbedReason.NO_ROWS: "their array of rows is empty",
+}
+"""What each reason means, as the end of a sentence about records."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,16 +10,19 @@ import numpy as np
 
 from sensorwatch.common.row_executor import RowExecutor
 from sensorwatch.common.rows.field_declarations import KeyField
+from sensorwatch.common.rows.fields import make_lookup
 from sensorwatch.common.rows.ignoring import is_ignored
 from sensorwatch.common.rows.keyed_records import with_keys
 from sensorwatch.common.rows.parsing import parse
-from sensorwatch.common.rows.paths import column_name, keys_of
+from sensorwatch.common.rows.paths import keys_of
+from sensorwatch.common.rows.quality import Lookup
 from sensorwatch.common.rows.readings import Readings, merge_readings
 from sensorwatch.common.rows.record_declarations import PayloadFormat
 from sensorwatch.common.rows.row_arrays import ARRAY_MARK, MAX_ROWS_PER_RECORD
 from sensorwatch.common.rows.schema import Schema
 from sensorwatch.common.rows.strict_parsing import Fields, Times, decode_any, times_at
 from sensorwatch.common.rows.unpacking import Sources, field_sharing, max_rows_of_record
+from sensorwatch.common.rows.values import ABSENT
 
 _ROW_BITS = 14
 assert MAX_ROWS_PER_RECORD <= 1 << _ROW_BITS
@@ -96,7 +99,7 @@ def read_arrays(
         )
         parts.append(readings.take(~np.isin(readings.index, list(bad_records))))
     merged = merge_records(parts)
-    # A record that the second part added to the bad ones has no reading in the first part.
+    # Each record is in one group only, so the second group cannot make a record of the first bad.
     return ReadArrays(merged, sorted(bad_records))
 
 
@@ -124,7 +127,7 @@ def _split(
 ) -> bool:
     """Add the elements of a record to one of two groups; return False if it has no usable array.
 
-    The second group has the records in whose array no field has the name of a key field.
+    The second group has the records whose array does not contain the name of a key field.
     """
     content = decode_any(payload)
     if payload is None or not payload.startswith(b"{") or not isinstance(content, Mapping):
@@ -139,8 +142,10 @@ def _split(
     if not 0 < len(elements) <= max_rows_of_record(schema):
         return False
     shared_fields = field_sharing(schema)(around)
-    if not shared_fields.keys().isdisjoint(_column_names(schema)):
-        return False  # an element without the field has the value around the array
+    if any(lookup(shared_fields) is not ABSENT for lookup in _column_lookups(schema)):
+        return False  # elements inherit a value, which the kernel does not know
+    if schema.source_names and b'"@' in array:
+        return False  # an element has a field with the name of a field from outside the payload
     # An escape could be part of the name of a key field.
     has_own_key = b"\\" in array or any(name in array for name in _encoded_key_names(schema))
     group = with_own_key if has_own_key else with_key_around
@@ -169,13 +174,13 @@ def _raw_array(payload: bytes, schema: Schema) -> bytes | None:
 
 
 @lru_cache(maxsize=64)
-def _column_names(schema: Schema) -> frozenset[str]:
-    return frozenset(column_name(column.path) for column in schema.columns)
+def _column_lookups(schema: Schema) -> list[Lookup]:
+    return [make_lookup(column.path) for column in schema.columns]
 
 
 @lru_cache(maxsize=64)
 def _encoded_key_names(schema: Schema) -> list[bytes]:
-    """Return the parts of the names of key fields, as JSON may contain them."""
+    """Return the JSON encoding of the first key of each key field's path."""
     paths = schema.key.fields if schema.key else ()
     return [msgspec.json.encode(keys_of(path)[0])[1:-1] for path in paths]
 

@@ -29,7 +29,7 @@ def payload_schema(schema: Schema) -> Schema | None:
 def with_keys(
     readings: Readings, schema: Schema, sources: Sequence[Mapping[str, object]]
 ) -> tuple[Readings, NDArray[np.int64]]:
-    """Return the readings with the sensors of their records, and the readings without a valid key.
+    """Return the readings with the sensors of their records, and the records without a valid key.
 
     `sources`: the sources of each record. The second result contains the indices of the records
     whose key is not valid; their readings are left out.

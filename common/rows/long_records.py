@@ -16,14 +16,15 @@ from sensorwatch.common.rows.schema import Schema
 from sensorwatch.common.rows.strict_parsing import Times, readings_of_rows, times_as_list
 from sensorwatch.common.rows.unpacking import UnpackedRows
 
-_LATE_FAULT_DETAIL = "the row of this time is closed; see grace_seconds in docs/schema.md"
+_LATE_FAULT_DETAIL = "the row of this time is closed; see grace_seconds in docs/payloads.md"
 
 
 class LongRecords:
     """The rows, rejections and absorbed records that come from records in long form.
 
     Without buckets, a row is complete at the end of its record. With buckets, it stays open until
-    the event time of the stream has passed its bucket, and belongs to the record that closed it.
+    the event time of the stream has passed its bucket and the grace time, and belongs to the record
+    that closed it.
     """
 
     def __init__(self, schema: Schema, open_rows: OpenRows, *, max_open_rows: int) -> None:

@@ -19,7 +19,7 @@ class OpenRow(NamedTuple):
 
 
 class OpenRows:
-    """The open rows of one stream: those whose bucket the event time of the stream is still in.
+    """The rows of one stream whose bucket is not closed yet.
 
     They are part of the memory of a partition, so they are stored in snapshots, and undone with it.
     """

@@ -37,7 +37,12 @@ class ElementFields(Mapping[str, object]):
     @overload
     def get(self, name: str, default: _T, /) -> object | _T: ...
     def get(self, name: str, default: object = None, /) -> object:
-        """Return the value of a field, or `default` if neither element nor record has it."""
+        """Return the value of a field, or `default` if neither element nor record has it.
+
+        A field from outside the payload is never the element's own, see `sources.py`.
+        """
+        if name[:1] == "@" and name in self.outer:
+            return self.outer[name]
         value = self._own.get(name, ABSENT)
         return self.outer.get(name, default) if value is ABSENT else value
 
@@ -84,8 +89,8 @@ def unpack_rows(
     """Return the rows in the array at `path` of a decoded record, in order.
 
     `content`: the fields of a record, or the elements of a payload that is an array. `around`: the
-    fields around the elements of such a payload. `share`: selects the fields around an array that
-    its elements share; it is called once for each array.
+    fields from outside the payload, if the payload is an array. `share`: selects the fields around
+    an array that its elements share; it is called once for each array.
 
     Returns None if the record has no such field: then the record itself is the row. Returns a fault
     of the whole record if the field is no array, or if there are more than `max_rows` rows. An
@@ -149,7 +154,7 @@ def shared_value(value: object) -> object:
     """Return a value that many rows share, or a short substitute for it.
 
     Otherwise each row could cost time that depends on the size of the value. A long text is cut
-    after MAX_SHARED_CHARACTERS, with which it is no valid id, time or number.
+    after MAX_SHARED_CHARACTERS, which is too long for a valid id, time or number.
     """
     if isinstance(value, str):
         return value[:MAX_SHARED_CHARACTERS]

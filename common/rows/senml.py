@@ -14,9 +14,10 @@ def resolve_senml(elements: Sequence[object], *, sent_seconds: float | None = No
 
     The name `n` stays relative to the base name `bn`, which is repeated in each element; so `bn`
     can name the sensor, and `n` the quantity. `t` becomes a time in seconds since 1970, `v` the sum
-    with the base value. `sent_seconds`: when the pack was sent, in seconds since 1970; None if that
-    is unknown, then an element with a relative time has no `t`. An element that is no object, or
-    whose base fields have a wrong type, is returned unchanged.
+    with the base value. `sent_seconds`: when the pack was sent, in seconds since 1970; if it is
+    None, `t` is removed from elements with a relative time. A base value of a wrong type becomes
+    the time or value of its elements, so that they are rejected. An element that is no object is
+    returned unchanged.
 
     >>> pack = [{"bn": "pump1:", "bt": 1.6e9, "n": "flow", "v": 2.0}, {"n": "heat", "t": 5, "v": 3}]
     >>> resolve_senml(pack)[1]

@@ -1,7 +1,7 @@
 """Fields whose values are not in the payload: the record's key, timestamp, topic and headers.
 
-Their names begin with `@`. A record of a topic has them in any case; in a file or a request a row
-has them if it contains a field with the same name, such as a column `@key`.
+Their names begin with `@`. In a topic, no field of the payload can set them. In a file or a request
+a row has them if it contains a field with the same name, such as a column `@key`.
 """
 
 import re

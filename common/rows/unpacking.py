@@ -7,7 +7,7 @@ from typing import NamedTuple
 from sensorwatch.common.rows.absorption import AbsorbedReason
 from sensorwatch.common.rows.fields import make_lookup
 from sensorwatch.common.rows.ignoring import is_ignored
-from sensorwatch.common.rows.paths import column_name
+from sensorwatch.common.rows.paths import column_name, keys_of, set_value
 from sensorwatch.common.rows.readings import WHOLE_RECORD
 from sensorwatch.common.rows.record_declarations import PayloadFormat
 from sensorwatch.common.rows.rejection import Fault
@@ -64,12 +64,12 @@ def unpack_records(
         if payload is None and schema.ignores_tombstones:
             unpacked.absorbed.append((position, AbsorbedReason.TOMBSTONE))
             continue
-        content, around = decode_any(payload), {} if sources is None else sources[position]
+        content, around = decode_any(payload), NO_FIELDS if sources is None else sources[position]
         if isinstance(content, Mapping):
             content = {**content, **around}
-            if is_ignored(content, schema):
-                unpacked.absorbed.append((position, AbsorbedReason.FILTERED))
-                continue
+        if is_ignored(content if isinstance(content, Mapping | Fault) else around, schema):
+            unpacked.absorbed.append((position, AbsorbedReason.FILTERED))
+            continue
         rows = _rows_in_array(content, schema, around, None if times is None else times[position])
         if rows is None or isinstance(rows, Fault):
             unpacked.rows.append(fields_or_fault(content if rows is None else rows))
@@ -114,17 +114,19 @@ def max_rows_of_record(schema: Schema) -> int:
 def field_sharing(schema: Schema) -> Callable[[Fields], Fields]:
     """Return a function that selects the fields around an array that the schema names."""
     array_name = outer_array_name(schema.rows)
-    lookups = [
-        (column_name(path), make_lookup(path)) for path in schema.known_paths if path != array_name
-    ]
+    paths = [path for path in schema.known_paths if path != array_name]
+    lookups = [(path, column_name(path), make_lookup(path)) for path in paths]
 
     def share(fields: Fields) -> Fields:
-        values = ((name, lookup(fields)) for name, lookup in lookups)
-        return {
-            name: shared_value(value)
-            for name, value in values
-            if value is not ABSENT and value is not NO_OBJECT
-        }
+        outer_fields: dict[str, object] = {}
+        for path, name, lookup in lookups:
+            value = lookup(fields)
+            if name in fields:
+                # A source without a value stays absent, so that no element can set it.
+                outer_fields[name] = ABSENT if value is ABSENT else shared_value(value)
+            elif value is not ABSENT and value is not NO_OBJECT:
+                set_value(outer_fields, keys_of(path), shared_value(value))
+        return outer_fields
 
     return share
 

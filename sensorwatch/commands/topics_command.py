@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated
 
@@ -116,6 +117,7 @@ def _check_latest_records(settings: Settings, *, rows: int) -> None:
     from sensorwatch.commands.recent_records import recent_records
     from sensorwatch.common.kafka.records import received_at
     from sensorwatch.common.kafka.source_values import sources_of_records
+    from sensorwatch.common.rows.absorption import ABSORBED_REASONS, ABSORBED_TEXTS
     from sensorwatch.common.rows.records import parse_records
     from sensorwatch.common.rows.row_summary import summarize
     from sensorwatch.common.rows.schema import load_schema
@@ -140,8 +142,9 @@ def _check_latest_records(settings: Settings, *, rows: int) -> None:
     print_line(f"latest records of {topic}, checked with {schema_file(settings)}:")
     for line in report.lines():
         print_line(line)
-    if len(parsed.absorbed):
-        print_line(f"{len(parsed.absorbed)} more records are ignored by the schema")
+    absorbed_counts = Counter(ABSORBED_REASONS[n - 1] for n in parsed.absorbed.reason.tolist())
+    for reason, count in absorbed_counts.items():
+        print_line(f"{count} more records are absorbed: {ABSORBED_TEXTS[reason]}")
     print_row_summary(summarize(parsed.readings), row_schema)
     if report.rows and report.rejected == report.rows:
         raise CheckFailed(

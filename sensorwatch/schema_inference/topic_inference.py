@@ -4,12 +4,18 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import msgspec
+
 from sensorwatch.common.errors import DataError
 from sensorwatch.common.kafka.records import received_at
 from sensorwatch.common.kafka.topic_reader import read_topic, watermarks
 from sensorwatch.common.kafka.topic_uri import TOPIC_PREFIX, require_topic
 from sensorwatch.common.rows.records import parse_rows
+from sensorwatch.common.rows.rejection import Fault
 from sensorwatch.common.rows.schema import Schema
+from sensorwatch.common.rows.sources import KEY
+from sensorwatch.common.rows.strict_parsing import decode
+from sensorwatch.common.rows.values import ABSENT
 from sensorwatch.schema_inference.inference import Inference, infer_table
 from sensorwatch.schema_inference.inference_report import Sample
 from sensorwatch.schema_inference.json_table import read_json_table
@@ -26,6 +32,8 @@ class SampleRecord(NamedTuple):
     """Empty if the record has no value."""
     received: int | None
     """The record's timestamp in microseconds UTC, or None for a record without timestamp."""
+    key: str | None = None
+    """The record's key; None if it has none, or if the key is not UTF-8."""
 
 
 def newest_records(kafka: Mapping[str, Any], topic: str) -> list[SampleRecord]:
@@ -41,7 +49,7 @@ def newest_records(kafka: Mapping[str, Any], topic: str) -> list[SampleRecord]:
     newest = {number: _NewestRecords(size) for number in offset_ranges}
     first_offsets = {number: end - rows for number, (_, end) in offset_ranges.items()}
     for message in read_topic(kafka, topic, begin=first_offsets):
-        record = SampleRecord(message.value() or b"", received_at(message))
+        record = SampleRecord(message.value() or b"", received_at(message), _text(message.key()))
         newest[message.partition() or 0].add(record)
     records = [record for partition in newest.values() for record in partition.records]
     if not records:
@@ -74,7 +82,8 @@ def infer_topic(
     """
     source = f"{TOPIC_PREFIX}{topic}"
     try:
-        table = read_json_table([record.payload for record in records], form="JSON on a topic")
+        payloads = [_payload_with_key(record) for record in records]
+        table = read_json_table(payloads, form="JSON on a topic")
         return infer_table(table, options)
     except DataError as error:
         raise DataError(f"{source}: {error}") from error
@@ -82,5 +91,25 @@ def infer_topic(
 
 def read_record_sample(records: Sequence[SampleRecord], schema: Schema) -> Sample:
     """Read the records with a schema, like the consumer does."""
-    payloads, received = zip(*records, strict=True)
-    return Sample(*parse_rows(payloads, schema, received=received))
+    payloads, received, keys = zip(*records, strict=True)
+    sources = [{KEY: ABSENT if key is None else key} for key in keys]
+    return Sample(
+        *parse_rows(
+            payloads, schema, received=received, sources=sources if schema.source_names else None
+        )
+    )
+
+
+def _payload_with_key(record: SampleRecord) -> bytes:
+    """Return the payload with the record's key as a field, so that the key can be a sensor's id."""
+    fields = decode(record.payload)
+    if record.key is None or isinstance(fields, Fault):
+        return record.payload
+    return msgspec.json.encode({**fields, KEY: record.key})
+
+
+def _text(key: bytes | None) -> str | None:
+    try:
+        return None if key is None else key.decode()
+    except UnicodeDecodeError:
+        return None

@@ -91,6 +91,15 @@ def test_the_field_of_an_element_wins_over_the_same_field_around_it() -> None:
     assert rows_of(parsed(record)) == [(0, 0, "p2", 1.0), (0, 1, "p1", 2.0)]
 
 
+def test_an_object_of_an_element_hides_the_same_object_around_it() -> None:
+    schema = array_schema(key={"field": "tags.host"})
+    record = {"tags": {"host": "outer"}, "values": [{"tags": {"host": "own"}, **elements(1)[0]}]}
+
+    assert rows_of(parsed(record, schema=schema)) == [(0, 0, "own", 1.0)]
+    record["values"] = elements(2)
+    assert rows_of(parsed(record, schema=schema)) == [(0, 0, "outer", 2.0)]
+
+
 def test_a_record_without_the_array_is_one_row() -> None:
     flat_row = {"pump": "p1", **elements(3)[0]}
 
@@ -325,6 +334,24 @@ def test_fields_from_outside_the_payload_win_over_fields_of_the_payload() -> Non
 
     assert rows_of(result) == [(0, 0, "p1", 1.0), (0, 1, "p1", 2.0)]
     assert [fault.reason for fault in result.rejections[0].faults] == ["missing_field"]
+
+
+@pytest.mark.parametrize("key", ["p1", ABSENT])
+def test_no_element_can_set_a_field_from_outside_the_payload(key: object) -> None:
+    sources = [{"@key": key, "@timestamp": 1_735_689_600_000}]
+
+    result = parsed(
+        {"values": [{"flow": 1, "@key": "forged"}]}, schema=source_schema(), sources=sources
+    )
+
+    assert rows_of(result) == ([(0, 0, "p1", 1.0)] if key == "p1" else [])
+
+
+def test_an_array_can_be_ignored_by_a_header() -> None:
+    schema = source_schema(rows="[*]", ignore={"@header.kind": "heartbeat"})
+    sources = [{"@key": "p1", "@timestamp": 1_735_689_600_000, "@header.kind": "heartbeat"}]
+
+    assert parsed([{"flow": 1}], schema=schema, sources=sources).absorbed.index.tolist() == [0]
 
 
 def test_a_payload_that_is_an_array_has_the_sources_around_it() -> None:

@@ -121,6 +121,22 @@ def test_records_in_long_form_are_understood() -> None:
     assert read_record_sample(records, schema).readings.values.tolist()[-1] == [98.0, 99.0]
 
 
+def test_the_key_of_the_records_can_be_the_sensor() -> None:
+    rows = [{"time": f"2025-01-01T00:{n // 2:02}:00Z", "temp": 20 + n % 7} for n in range(100)]
+    records = [
+        SampleRecord(json.dumps(row).encode(), None, f"pump-{n % 2}") for n, row in enumerate(rows)
+    ]
+
+    schema = schema_from_plain(
+        tomllib.loads(schema_text(infer_topic("t", records, InferenceOptions()), name="t"))
+    )
+
+    assert schema.key is not None
+    assert schema.key.fields == ("@key",)
+    sample = read_record_sample(records, schema)
+    assert (sample.readings.sensor_ids, sample.rejections) == (("pump-0", "pump-1"), [])
+
+
 def test_records_that_are_no_json_are_named() -> None:
     with pytest.raises(DataError, match="kafka:t: no row is a JSON object"):
         infer_topic("t", [SampleRecord(b"1;2;3", None)], InferenceOptions())
