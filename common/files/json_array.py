@@ -14,7 +14,7 @@ _BLOCK_BYTES = 1 << 18
 
 
 def array_elements(stream: io.BufferedIOBase) -> Iterator[bytes]:
-    """Yield the bytes of each element of an array, with which the rest of the stream begins.
+    """Yield the bytes of each element of the array at the start of the stream.
 
     The JSON of an element is not checked. Raises ValueError if an element is empty, if the array
     has no end, or if a text follows.
@@ -49,7 +49,7 @@ def _joined(element: bytes, part: bytes) -> bytes:
 def _require_end(remaining_bytes: bytes, stream: io.BufferedIOBase) -> None:
     """Check that only the closing bracket and white space remain."""
     if not remaining_bytes.startswith(b"]"):
-        raise ValueError("a brace ends the array")
+        raise ValueError("found } at the end of the array, wanted ]")
     block = remaining_bytes[1:]
     while block:
         if block.strip():

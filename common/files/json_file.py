@@ -23,7 +23,7 @@ NumberedPayload = tuple[int, bytes]
 _MAX_LINE_BYTES = MAX_PAYLOAD_BYTES + 1
 """The rest of a longer line is read as another line, and both are rejected."""
 _GROUP_ROWS = 50
-"""The bytes are counted after this number of rows; BATCH_ROWS is a multiple of it."""
+"""The size of a batch is checked after this number of rows; BATCH_ROWS is a multiple of it."""
 _MAX_BATCH_BYTES = 8 << 20
 """A batch of larger rows has fewer rows."""
 
@@ -31,9 +31,9 @@ _MAX_BATCH_BYTES = 8 << 20
 def read_payloads(path: Path, schema: Schema) -> Iterator[NumberedPayload]:
     """Yield the JSON of each record: each line that is not blank, or each element of an array.
 
-    If the schema's records are arrays and the first of several lines is one, each line is a record.
-    A SenML pack over several lines is one record. Raises DataError if the file cannot be read, or
-    if it begins like an array and is no array.
+    If the schema's `rows` begins with `[*]` and the first of several lines is a whole array, each
+    line is a record. A SenML pack over several lines is one record. Raises DataError if the file
+    cannot be read, or if it begins like an array and is no array.
     """
     with open_data(path) as source:
         stream = utf8_stream(source, schema.csv.encoding)

@@ -78,7 +78,7 @@ def _table_form(
 ) -> Schema:
     """Return the schema of a table's columns: in long form, or one column per quantity.
 
-    Raises the DataError of the long form if a table has the columns of neither form.
+    If a table has the columns of neither form, the error for long form is raised.
     """
     if schema.table_form is schema:
         return schema

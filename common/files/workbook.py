@@ -39,7 +39,7 @@ def open_worksheet(
     """Open the first visible worksheet; its cells are written with a delimiter and a decimal sign.
 
     The number of a line is the number of its row in the sheet. `timestamps`: headers of columns
-    whose dates have a time of day also if all of them are at midnight. Another process reads the
+    whose dates are always written with a time of day. Another process reads the
     workbook, with a limit for its memory; see `worksheet_program.py`. Raises DataError, also while
     the stream is read, if python-calamine is not installed, or if the workbook cannot be read.
     """
@@ -85,7 +85,7 @@ class _ProgramOutput(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    # The type of any buffer has no name before Python 3.12.
+    # `collections.abc.Buffer`, the type of any buffer, exists only from Python 3.12 on.
     def readinto(self, buffer: "bytearray | memoryview") -> int:  # type: ignore[override]
         block_length: int = self._output.readinto(buffer)  # type: ignore[attr-defined]
         if block_length == 0 and self._process.wait() != 0:

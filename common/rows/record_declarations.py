@@ -74,7 +74,7 @@ class RowOrder(SchemaModel):
 
 
 class LongForm(SchemaModel):
-    """The fields of records, or of elements of arrays, that have the value of one quantity each."""
+    """The fields that contain the name and the value of a quantity in long form."""
 
     name: str
     """The field that names the quantity: the `field` of a signal or a context column."""

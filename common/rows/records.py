@@ -50,7 +50,7 @@ def parse_records(
     max_open_rows: int = MAX_SENSORS,
     row_executor: RowExecutor = run_serially,
 ) -> ParsedRecords:
-    """Parse the payloads of records; nothing of a record is lost.
+    """Parse the payloads of records.
 
     Each row of a record becomes a reading, or a part of the record's rejection. A record that the
     schema ignores, or that has no rows, is absorbed. `received`, `row_executor`: see `parse`.
@@ -93,7 +93,7 @@ def parse_rows(
     received: Times | None = None,
     sources: Sources | None = None,
 ) -> Batch:
-    """Parse the payloads of records, and count each row as a record of its own.
+    """Parse the payloads of records, and number the rows instead of the records.
 
     Absorbed records are left out. The arguments are those of `parse_records`.
     """
