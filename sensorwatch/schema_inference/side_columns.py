@@ -1,7 +1,7 @@
 """Find columns that are beside the measurements: another time, and the quality of the values."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from sensorwatch.common.rows.field_declarations import EPOCH_UNITS_NS, GOOD_QUALITY
@@ -33,20 +33,22 @@ def with_side_columns(
 
     `times`: the cells of the time. A column that the user calls a measurement keeps its kind.
     """
+    kept_names = {*options.signal_names, *options.context_names}
+    row_times = _RowTimes(times, guess)
     return [
         column
-        if column.name in (*options.signal_names, *options.context_names)
-        else _as_side_column(column, table.cells(column.name), times, guess)
+        if column.name in kept_names
+        else _as_side_column(column, table.cells(column.name), row_times)
         for column in columns
     ]
 
 
 def _as_side_column(
-    column: InferredColumn, cells: Sequence[str], times: Sequence[str], guess: TimeGuess
+    column: InferredColumn, cells: Sequence[str], row_times: "_RowTimes"
 ) -> InferredColumn:
     if column.kind in (ColumnKind.TEXT, ColumnKind.SIGNAL) and _is_quality(column.name, cells):
         return replace(column, kind=ColumnKind.QUALITY)
-    if column.kind is ColumnKind.SIGNAL and _is_other_time(cells, times, guess):
+    if column.kind is ColumnKind.SIGNAL and row_times.are_near(cells):
         return replace(column, kind=ColumnKind.OTHER_TIME)
     return column
 
@@ -62,19 +64,38 @@ def _is_quality(name: str, cells: Sequence[str]) -> bool:
     return is_known and good >= _MIN_GOOD_SHARE * len(flags)
 
 
-def _is_other_time(cells: Sequence[str], times: Sequence[str], guess: TimeGuess) -> bool:
-    """Return whether the numbers of a column are times within a day of the time of their row."""
-    read_time = cell_time_reader(guess)
-    pairs = [(cell, time) for cell, time in zip(cells, times, strict=True) if cell and time]
-    pairs = pairs[:_TIME_ROWS]
-    if len(pairs) < _MIN_TIME_ROWS:
-        return False
-    for unit in EPOCH_UNITS_NS:
-        read_cell = cell_time_reader(TimeGuess(unit, naive=False))
+class _RowTimes:
+    """The times of the first rows, with which numbers of other columns are compared."""
+
+    def __init__(self, times: Sequence[str], guess: TimeGuess) -> None:
+        read_time = cell_time_reader(guess)
+        self._times: list[tuple[int, int]] = []
+        """Position and time, in microseconds UTC, of each of the first rows with a time."""
+        for row, text in enumerate(times[:_TIME_ROWS]):
+            try:
+                self._times.append((row, read_time(text)))
+            except BadTime:
+                continue
+        self._cell_readers = [
+            cell_time_reader(TimeGuess(unit, naive=False)) for unit in EPOCH_UNITS_NS
+        ]
+
+    def are_near(self, cells: Sequence[str]) -> bool:
+        """Return whether the numbers of a column are times within a day of the time of their row.
+
+        `cells`: one cell for each row.
+        """
+        pairs = [(cells[row], time) for row, time in self._times if cells[row]]
+        if len(pairs) < _MIN_TIME_ROWS:
+            return False
+        return any(_all_near(pairs, read_cell) for read_cell in self._cell_readers)
+
+
+def _all_near(pairs: Sequence[tuple[str, int]], read_cell: Callable[[str], int]) -> bool:
+    for cell, time in pairs:
         try:
-            distances = [abs(read_cell(cell) - read_time(time)) for cell, time in pairs]
+            if abs(read_cell(cell) - time) > _MAX_DISTANCE_US:
+                return False
         except BadTime:
-            continue
-        if max(distances) <= _MAX_DISTANCE_US:
-            return True
-    return False
+            return False
+    return True
