@@ -80,17 +80,18 @@ def _table_form(
 
     If a table has the columns of neither form, the error for long form is raised.
     """
-    if schema.table_form is schema:
+    table_form = schema.table_form
+    if table_form is schema:
         return schema
     try:
-        next(iter(read(path, schema.table_form)), None)
+        next(iter(read(path, table_form)), None)
     except DataError as error:
         try:
             next(iter(read(path, schema)), None)
         except DataError:
             raise error from None
         return schema
-    return schema.table_form
+    return table_form
 
 
 def _numbered_rows(contents: Iterable[tuple[int, object]], schema: Schema) -> Iterator[NumberedRow]:

@@ -69,7 +69,7 @@ class _PrefixedStream(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    # The type of any buffer has no name before Python 3.12.
+    # `collections.abc.Buffer`, the type of any buffer, exists only from Python 3.12 on.
     def readinto(self, buffer: "bytearray | memoryview") -> int:  # type: ignore[override]
         if not self._prefix:
             return self._stream.readinto(buffer)
@@ -88,7 +88,7 @@ class _TranscodedStream(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    # The type of any buffer has no name before Python 3.12.
+    # `collections.abc.Buffer`, the type of any buffer, exists only from Python 3.12 on.
     def readinto(self, buffer: "bytearray | memoryview") -> int:  # type: ignore[override]
         while not self._encoded and not self._is_finished:
             block = self._source.read(_BLOCK_BYTES)

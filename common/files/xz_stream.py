@@ -26,7 +26,7 @@ class _XzStream(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    # The type of any buffer has no name before Python 3.12.
+    # `collections.abc.Buffer`, the type of any buffer, exists only from Python 3.12 on.
     def readinto(self, buffer: "bytearray | memoryview") -> int:  # type: ignore[override]
         block = b""
         while not block:

@@ -135,10 +135,10 @@ def _split(
     around = content if sources is None else {**content, **sources}
     if is_ignored(around, schema):
         return False
-    array = _raw_array(payload, schema)
-    if array is None:
+    raw_array = _raw_array(payload, schema)
+    if raw_array is None:
         return False
-    elements = [bytes(element) for element in _RAW_ELEMENTS.decode(array)]
+    array, elements = raw_array
     if not 0 < len(elements) <= max_rows_of_record(schema):
         return False
     shared_fields = field_sharing(schema)(around)
@@ -157,20 +157,23 @@ def _split(
     return True
 
 
-def _raw_array(payload: bytes, schema: Schema) -> bytes | None:
-    """Return the bytes of the array with the rows; None if there is none at the schema's path."""
+def _raw_array(payload: bytes, schema: Schema) -> tuple[bytes, list[bytes]] | None:
+    """Return the bytes of the array with the rows, and of each element.
+
+    Returns None if there is no array at the schema's path.
+    """
     keys = keys_of(schema.rows.removesuffix(ARRAY_MARK))
     raw = msgspec.Raw(payload)
     try:
-        fields = _RAW_FIELDS.decode(raw)
-        if len(keys) > 1 and ".".join(keys) in fields:
-            return None
-        for key in keys:
-            raw = _RAW_FIELDS.decode(raw).get(key, msgspec.Raw(b"null"))
-        _RAW_ELEMENTS.decode(raw)
+        for depth, key in enumerate(keys):
+            fields = _RAW_FIELDS.decode(raw)
+            if depth == 0 and len(keys) > 1 and ".".join(keys) in fields:
+                return None
+            raw = fields.get(key, msgspec.Raw(b"null"))
+        elements = _RAW_ELEMENTS.decode(raw)
     except msgspec.MsgspecError:
         return None
-    return bytes(raw)
+    return bytes(raw), [bytes(element) for element in elements]
 
 
 @lru_cache(maxsize=64)

@@ -1,6 +1,7 @@
 """Rows in long form: each record or element names one quantity and has its value."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from sensorwatch.common.rows.batches import Batch
@@ -44,6 +45,7 @@ the receive time in microseconds UTC, or None if it is unknown.
 """
 
 
+@lru_cache(maxsize=64)
 def long_form_reader(schema: Schema) -> LongFormReader:
     """Return the function that reads records or elements in the long form of a schema."""
     long_form = schema.long_form

@@ -123,21 +123,12 @@ def _parse_with_keys(
     parsed = parse_records(payloads, without_key, received=received, row_executor=row_executor)
     readings, without_valid_key = with_keys(parsed.readings, schema, sources)
     rejected = [rejection.index for rejection in parsed.rejections]
-    unread = np.union1d(without_valid_key, np.asarray(rejected, dtype=np.int64))
-    positions = unread.tolist()
-    if not positions:
+    unread = sorted({*without_valid_key.tolist(), *rejected})
+    if not unread:
         return ParsedRecords(readings, [], parsed.absorbed)
-    unpacked = unpack_records(
-        [payloads[position] for position in positions],
-        schema,
-        sources=[sources[position] for position in positions],
-    )
-    strict_readings, rejections = _collect(unpacked, schema, times_at(received, unread))
-    strict_readings = replace(strict_readings, index=unread[strict_readings.index])
+    others = _parse_at(unread, payloads, schema, received, sources)
     return ParsedRecords(
-        merge_readings([readings, strict_readings]),
-        [Rejection(positions[rejection.index], rejection.faults) for rejection in rejections],
-        parsed.absorbed,
+        merge_readings([readings, others.readings]), others.rejections, parsed.absorbed
     )
 
 
@@ -154,22 +145,31 @@ def _parse_arrays(
     )
     if arrays is None:
         return _parse_strictly(payloads, schema, received, sources)
-    positions = arrays.unread
-    if not positions:
+    if not arrays.unread:
         return ParsedRecords(arrays.readings, [], NO_ABSORBED_RECORDS)
-    unread = np.asarray(positions, dtype=np.int64)
-    others = _parse_strictly(
+    others = _parse_at(arrays.unread, payloads, schema, received, sources)
+    return replace(others, readings=merge_records([arrays.readings, others.readings]))
+
+
+def _parse_at(
+    positions: Sequence[int],
+    payloads: Sequence[bytes | None],
+    schema: Schema,
+    received: Times | None,
+    sources: Sources | None,
+) -> ParsedRecords:
+    """Parse the records at some positions strictly; each keeps its position among all records."""
+    position_array = np.asarray(positions, dtype=np.int64)
+    parsed = _parse_strictly(
         [payloads[position] for position in positions],
         schema,
-        times_at(received, unread),
+        times_at(received, position_array),
         None if sources is None else [sources[position] for position in positions],
     )
     return ParsedRecords(
-        merge_records(
-            [arrays.readings, replace(others.readings, index=unread[others.readings.index])]
-        ),
-        [replace(rejection, index=positions[rejection.index]) for rejection in others.rejections],
-        replace(others.absorbed, index=unread[others.absorbed.index]),
+        replace(parsed.readings, index=position_array[parsed.readings.index]),
+        [replace(rejection, index=positions[rejection.index]) for rejection in parsed.rejections],
+        replace(parsed.absorbed, index=position_array[parsed.absorbed.index]),
     )
 
 

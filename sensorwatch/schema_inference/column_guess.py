@@ -53,6 +53,14 @@ class ColumnKind(StrEnum):
     LEFT_OUT = "left out by an option"
 
 
+USED_KINDS = (
+    ColumnKind.TIME,
+    ColumnKind.KEY,
+    ColumnKind.SIGNAL,
+    ColumnKind.CONTEXT,
+    ColumnKind.QUALITY,
+)
+"""The kinds of columns that a schema names."""
 LOST_NUMBERS = frozenset({ColumnKind.MIXED, ColumnKind.UNITS})
 """The kinds of columns that have numbers which cannot be read."""
 UNWANTED_SIGNALS = frozenset({ColumnKind.LABEL, ColumnKind.ROW_NUMBER, ColumnKind.OTHER_TIME})

@@ -17,7 +17,7 @@ from sensorwatch.common.rows.rejection import Rejection, short_repr
 from sensorwatch.common.rows.row_summary import summarize, summary_lines, summary_warnings
 from sensorwatch.common.rows.schema import Schema
 from sensorwatch.common.rows.strict_parsing import collect_rows
-from sensorwatch.schema_inference.column_guess import ColumnKind, InferredColumn
+from sensorwatch.schema_inference.column_guess import USED_KINDS, ColumnKind, InferredColumn
 from sensorwatch.schema_inference.inference import Inference
 from sensorwatch.schema_inference.number_text import number_text
 from sensorwatch.schema_inference.table import WORKSHEET_FORM
@@ -27,13 +27,6 @@ _SHOWN_ROWS = 3
 _MAX_SHOWN_SIGNALS = 40
 _MAX_SHOWN_VALUES = 8
 _MAX_WIDTH = 32
-_USED_KINDS = (
-    ColumnKind.TIME,
-    ColumnKind.KEY,
-    ColumnKind.SIGNAL,
-    ColumnKind.CONTEXT,
-    ColumnKind.QUALITY,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +68,7 @@ def report_lines(inference: Inference, schema: Schema, sample: Sample) -> Iterat
         f"left out   {column.name!r}: {column.kind}"
         + (f", such as {', '.join(map(short_repr, column.examples))}" if column.examples else "")
         for column in inference.columns
-        if column.kind not in _USED_KINDS
+        if column.kind not in USED_KINDS
     )
     yield from _first_rows(readings, schema)
     yield from (f"question   {question}" for question in inference.questions)

@@ -8,18 +8,11 @@ from collections.abc import Iterator, Sequence
 from sensorwatch.common.rows.csv_format import CsvFormat
 from sensorwatch.common.rows.record_declarations import PayloadFormat
 from sensorwatch.common.rows.values import number_of_text
-from sensorwatch.schema_inference.column_guess import ColumnKind, InferredColumn
+from sensorwatch.schema_inference.column_guess import USED_KINDS, ColumnKind, InferredColumn
 from sensorwatch.schema_inference.inference import Inference
 from sensorwatch.schema_inference.number_text import number_text
 
 _ANGLE_NAME = re.compile(r"direction|heading|bearing|azimuth|(?:^|[^a-z])w?dir(?:$|[^a-z])|winddir")
-_USED_KINDS = (
-    ColumnKind.TIME,
-    ColumnKind.KEY,
-    ColumnKind.SIGNAL,
-    ColumnKind.CONTEXT,
-    ColumnKind.QUALITY,
-)
 
 
 def schema_text(inference: Inference, *, name: str) -> str:
@@ -148,7 +141,7 @@ def _may_be_angle(column: InferredColumn) -> bool:
 
 
 def _unused_and_csv(inference: Inference) -> Iterator[str]:
-    unused_columns = [column for column in inference.columns if column.kind not in _USED_KINDS]
+    unused_columns = [column for column in inference.columns if column.kind not in USED_KINDS]
     for column in unused_columns:
         yield f"# not used: {_toml(column.name)}, {column.kind}"
     if inference.table.is_json:
