@@ -11,7 +11,7 @@ from sensorwatch.common.model.calibration import Calibration, calibrate
 from sensorwatch.common.model.decision import COMPONENTS, Decision, RarityTable
 from sensorwatch.common.model.tails import Tail, fit_tail, rarity
 from sensorwatch.common.runtime.setting_keys import TrainerSettings
-from sensorwatch.common.scoring.decide import smooth_score
+from sensorwatch.common.scoring.score_combination import smooth_score
 from sensorwatch.common.scoring.memory_layout import INITIAL_SMOOTHED_SCORE
 from sensorwatch.trainer.scorer_fitting import RawScores
 

@@ -9,7 +9,7 @@ from sensorwatch.common.model.decision import COMPONENTS, Decision, RarityTable
 from sensorwatch.common.model.forecast import Forecast
 from sensorwatch.common.model.forest import score
 from sensorwatch.common.model.tails import look_up_rarity
-from sensorwatch.common.scoring.decide import DRIFT_SCALE
+from sensorwatch.common.scoring.score_combination import DRIFT_SCALE
 from sensorwatch.common.scoring.detections import ScoreEvidence
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.features import compute_features

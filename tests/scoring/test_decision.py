@@ -15,7 +15,7 @@ from sensorwatch.common.model.forecast import forecast_from_arrays
 from sensorwatch.common.model.levels import levels_from_arrays
 from sensorwatch.common.model.tails import KNOTS, fit_tail, identity_tables, rarity
 from sensorwatch.common.rows.readings import Readings
-from sensorwatch.common.scoring.decide import ALARM_END_SHARE
+from sensorwatch.common.scoring.alarm_state import ALARM_END_SHARE
 from sensorwatch.common.scoring.detector import Detector, detector_from_arrays
 from sensorwatch.common.scoring.memory_layout import INITIAL_SMOOTHED_SCORE, FloatColumn, IntColumn
 from sensorwatch.common.scoring.processing import Outcome

@@ -1,0 +1,55 @@
+"""The state of a sensor's alarm: when an alarm starts, how long it lasts, what is new in it."""
+
+from sensorwatch.common.kernels import inlined_kernel
+from sensorwatch.common.scoring.memory_layout import (
+    CLEAN_TAIL_START,
+    INITIAL_SMOOTHED_SCORE,
+    MAX_ROWS_SINCE_ALARM,
+    FloatColumn,
+    IntColumn,
+)
+
+ALARM_END_SHARE = 0.8
+"""An alarm starts above the threshold and ends below this share of the threshold."""
+
+
+@inlined_kernel
+def restart_scores(float_row, int_row, is_new_sensor):  # type: ignore[no-untyped-def]
+    """Reset the columns that depend on scores, for the first row after a gap or of a new sensor."""
+    float_row[FloatColumn.SMOOTHED_SCORE] = INITIAL_SMOOTHED_SCORE
+    int_row[IntColumn.IN_ALARM] = 0
+    if is_new_sensor:
+        float_row[FloatColumn.TAIL_START] = CLEAN_TAIL_START
+        float_row[FloatColumn.TAIL_SCALE] = 1.0
+        int_row[IntColumn.ROWS_SINCE_ALARM] = MAX_ROWS_SINCE_ALARM
+
+
+@inlined_kernel
+def is_in_alarm(int_row, score, threshold, refractory_rows, is_out_of_order):  # type: ignore[no-untyped-def]
+    """Return whether a row with this score is in an alarm; change nothing."""
+    was_in_alarm = int_row[IntColumn.IN_ALARM] == 1 and not is_out_of_order
+    starts_alarm = score > threshold and (
+        is_out_of_order or int_row[IntColumn.ROWS_SINCE_ALARM] >= refractory_rows
+    )
+    return (was_in_alarm and score >= ALARM_END_SHARE * threshold) or starts_alarm
+
+
+@inlined_kernel
+def advance_alarm(float_row, int_row, score, in_alarm):  # type: ignore[no-untyped-def]
+    """Update the alarm of a sensor by a row in order; return the row's novelty in nats.
+
+    The novelty of a row is its score; inside an alarm, it is the excess over the alarm's highest
+    score so far.
+    """
+    was_in_alarm = int_row[IntColumn.IN_ALARM] == 1
+    novelty = score
+    if was_in_alarm and in_alarm:
+        novelty = max(score - float_row[FloatColumn.ALARM_PEAK_SCORE], 0.0)
+    float_row[FloatColumn.ALARM_PEAK_SCORE] = max(
+        score, float_row[FloatColumn.ALARM_PEAK_SCORE] if was_in_alarm else 0.0
+    )
+    int_row[IntColumn.IN_ALARM] = 1 if in_alarm else 0
+    int_row[IntColumn.ROWS_SINCE_ALARM] = (
+        0 if in_alarm else min(int_row[IntColumn.ROWS_SINCE_ALARM] + 1, MAX_ROWS_SINCE_ALARM)
+    )
+    return novelty
