@@ -49,7 +49,7 @@ bench: .venv/.dev  ## how fast, in minutes: ratios to an empty loop; needs Java 
 bench-full: .venv/.dev  ## the same at full size, with every peer; writes docs/performance-measured.md
 	@$(BIN)/python -m benchmarks.speed --full $(ARGS)
 
-bench-quality: .venv/.dev  ## how well faults are found (DATA=folder with skab/ and nab/)
+bench-quality: .venv/.dev  ## how well faults are found (DATA=folder with skab/, nab/ and streams/)
 	@$(BIN)/python -m benchmarks.quality --data "$(DATA)" $(ARGS)
 
 docs-plots: .venv/.dev  ## draw the plots of the user documents again

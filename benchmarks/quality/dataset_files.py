@@ -37,7 +37,8 @@ def select_files(
     if not selected_files:
         condition = f" that fits {', '.join(selection.patterns)}" if names else ""
         raise DataError(
-            f"{folder} has no file{condition}: give the folder with skab/ and nab/ with --data"
+            f"{folder} has no file{condition}: give the folder with skab/, nab/ and streams/ "
+            "with --data"
         )
     return selected_files
 

@@ -11,6 +11,8 @@ from benchmarks.quality import simulated_fleet as simulated
 from benchmarks.quality import skab_benchmark as skab
 from benchmarks.quality.ablated_detectors import VARIANTS
 from benchmarks.quality.ablation import AblationData, ablation_table, detectors_of_variants
+from benchmarks.quality.alarms import alarm_sections as alarms
+from benchmarks.quality.alarms.alarm_sections import AlarmOptions, AlarmPart
 from benchmarks.quality.compared_detectors import (
     DEFAULT_NAME,
     ComparedDetector,
@@ -32,6 +34,7 @@ class Benchmark(StrEnum):
     RATES = "rates"
     SEASON = "season"
     ABLATION = "ablation"
+    ALARMS = "alarms"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,10 @@ class RunOptions:
     seeds: int = skab.SEED_COUNT
     refit_every: int | None = None
     processes: int = 1
+    is_quick: bool = False
+    """True: measure alarms with few seeds, sensors and rows."""
+    alarm_parts: tuple[AlarmPart, ...] = tuple(AlarmPart)
+    """Sub-parts of the benchmark of alarms to run."""
 
     @property
     def detectors(self) -> list[ComparedDetector]:
@@ -106,6 +113,14 @@ def _ablation_section(options: RunOptions) -> Section:
     )
 
 
+def _alarms_section(options: RunOptions) -> Section:
+    return alarms.section(
+        AlarmOptions(
+            options.selection, options.is_default_only, options.is_quick, options.alarm_parts
+        )
+    )
+
+
 _SECTION_OF: dict[Benchmark, Callable[[RunOptions], Section]] = {
     Benchmark.SKAB: _skab_section,
     Benchmark.NAB: _nab_section,
@@ -113,4 +128,5 @@ _SECTION_OF: dict[Benchmark, Callable[[RunOptions], Section]] = {
     Benchmark.RATES: _rates_section,
     Benchmark.SEASON: _season_section,
     Benchmark.ABLATION: _ablation_section,
+    Benchmark.ALARMS: _alarms_section,
 }

@@ -19,6 +19,7 @@ from benchmarks.report.svg import (
     TRIVIAL_COLOUR,
     Drawing,
 )
+from benchmarks.report.true_ranges import true_ranges
 
 WIDTH = 800.0
 _LEFT, _TOP, _RIGHT, _BOTTOM = 56.0, 52.0, 20.0, 44.0
@@ -129,7 +130,7 @@ def strips(title: str, strips_to_draw: Sequence[Strip], *, alarm_name: str) -> s
         y, pixel = _TOP + 8 + _STRIP_HEIGHT * strip_number, bar_space / max(len(strip.faulty), 1)
         drawing.text(_LABEL_WIDTH - 8, y + 10, strip.name, size=10.5, anchor="end")
         drawing.rect(_LABEL_WIDTH, y, bar_space, _STRIP_HEIGHT - 5, BACKGROUND_COLOUR)
-        for first, end in _true_ranges(strip.faulty):
+        for first, end in true_ranges(strip.faulty):
             drawing.rect(
                 _LABEL_WIDTH + first * pixel,
                 y,
@@ -137,7 +138,7 @@ def strips(title: str, strips_to_draw: Sequence[Strip], *, alarm_name: str) -> s
                 _STRIP_HEIGHT - 5,
                 FAULT_COLOUR,
             )
-        for first, end in _true_ranges(strip.alarmed):
+        for first, end in true_ranges(strip.alarmed):
             width = max((end - first) * pixel, 1.0)
             drawing.rect(_LABEL_WIDTH + first * pixel, y + 3, width, _STRIP_HEIGHT - 11, OUR_COLOUR)
     return drawing.to_text()
@@ -209,10 +210,3 @@ def _titled_drawing(title: str, height: float) -> Drawing:
     drawing = Drawing(WIDTH, height, title)
     drawing.text(16, 24, title, size=15, bold=True)
     return drawing
-
-
-def _true_ranges(rows: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    run_edges = np.flatnonzero(np.diff(np.concatenate(([False], rows, [False])).astype(np.int8)))
-    return [
-        (int(first), int(end)) for first, end in zip(run_edges[::2], run_edges[1::2], strict=True)
-    ]

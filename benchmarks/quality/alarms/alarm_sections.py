@@ -1,0 +1,99 @@
+"""Run the sub-parts of the benchmark of alarms, and return its section of the document."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from time import perf_counter
+
+from benchmarks.quality.alarms import fleet_alarms as fleet
+from benchmarks.quality.alarms import pump_alarms as pump
+from benchmarks.quality.alarms import stream_files as streams
+from benchmarks.quality.dataset_files import FileSelection
+from benchmarks.report.document import Section
+from benchmarks.report.figures_table import Table
+from sensorwatch.common.errors import SettingsError
+
+
+class AlarmPart(StrEnum):
+    """Names of the sub-parts."""
+
+    FLEET = "fleet"
+    STREAMS = "streams"
+    PUMP = "pump"
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmOptions:
+    """Options of the command."""
+
+    selection: FileSelection
+    is_default_only: bool = False
+    """True: measure only the default detector, where others are compared."""
+    is_quick: bool = False
+    """True: use few seeds, sensors and rows."""
+    parts: Sequence[AlarmPart] = field(default_factory=lambda: tuple(AlarmPart))
+
+
+@dataclass(frozen=True, slots=True)
+class PartResult:
+    """Tables and plots of one sub-part."""
+
+    tables: Sequence[Table]
+    plots: dict[str, str] = field(default_factory=dict)
+    """For each plot, its name and SVG text."""
+
+
+def section(options: AlarmOptions) -> Section:
+    """Run the selected sub-parts, and return their tables and plots."""
+    tables: list[Table] = []
+    plots: dict[str, str] = {}
+    for part in options.parts:
+        start_time = perf_counter()
+        result = _RESULT_OF[part](options)
+        tables += result.tables
+        plots |= result.plots
+        print(f"alarms, {part.value}: {perf_counter() - start_time:.1f} s", flush=True)
+    return Section("Alarms", tables, plots)
+
+
+def selected_parts(text: str) -> tuple[AlarmPart, ...]:
+    """Return the sub-parts that a text names, separated by commas; an empty text names all.
+
+    Raises SettingsError if a name is not one of AlarmPart.
+    """
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    unknown = [name for name in names if name not in tuple(AlarmPart)]
+    if unknown:
+        raise SettingsError(
+            f"--alarms names {', '.join(unknown)}: give one or more of {', '.join(AlarmPart)}"
+        )
+    return tuple(AlarmPart(name) for name in names) or tuple(AlarmPart)
+
+
+def _fleet(options: AlarmOptions) -> PartResult:
+    seeds = 1 if options.is_quick else 5
+    runs = [fleet.measure(seed) for seed in range(seeds)]
+    return PartResult(fleet.tables(runs))
+
+
+def _streams(options: AlarmOptions) -> PartResult:
+    max_rows = streams.QUICK_ROWS if options.is_quick else None
+    detectors = streams.detectors(is_default_only=options.is_default_only)
+    results = [
+        streams.measure(stream, name, settings)
+        for stream in streams.load(options.selection, max_rows=max_rows)
+        for name, settings in detectors.items()
+    ]
+    return PartResult([streams.table(results)])
+
+
+def _pump(options: AlarmOptions) -> PartResult:
+    seeds = (7,) if options.is_quick else range(1, 11)
+    return PartResult(pump.tables([pump.measure(seed) for seed in seeds]))
+
+
+_RESULT_OF: dict[AlarmPart, Callable[[AlarmOptions], PartResult]] = {
+    AlarmPart.FLEET: _fleet,
+    AlarmPart.STREAMS: _streams,
+    AlarmPart.PUMP: _pump,
+}

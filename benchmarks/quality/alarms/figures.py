@@ -1,0 +1,36 @@
+"""Texts of figures that were measured for several seeds."""
+
+import math
+from collections.abc import Sequence
+from statistics import mean
+
+import numpy as np
+
+NOT_KNOWN = "n/a"
+
+
+def percent(shares: Sequence[float], *, decimals: int = 0) -> str:
+    """Return the mean of shares in percent, and their range if there are several."""
+    return _mean_and_range([100 * share for share in shares], f".{decimals}f", " %")
+
+
+def number(values: Sequence[float], *, decimals: int = 2) -> str:
+    """Return the mean of values, and their range if there are several."""
+    return _mean_and_range(values, f".{decimals}f", "")
+
+
+def median_and_p90(values: Sequence[float]) -> str:
+    """Return the median and the 90 % quantile of values."""
+    if not values:
+        return NOT_KNOWN
+    median, high = np.quantile(values, [0.5, 0.9]).tolist()
+    return f"{median:g}, {high:g}"
+
+
+def _mean_and_range(values: Sequence[float], form: str, unit: str) -> str:
+    known = [value for value in values if not math.isnan(value)]
+    if not known:
+        return NOT_KNOWN
+    text = f"{mean(known):{form}}{unit}"
+    low, high = f"{min(known):{form}}", f"{max(known):{form}}"
+    return text if low == high else f"{text} ({low} to {high})"
