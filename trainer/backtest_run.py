@@ -76,7 +76,7 @@ def _fit_on_first_batches(
     from sensorwatch.trainer.unregistered_model import fit_on_first_batches
 
     detector, memory, rejections = fit_on_first_batches(
-        train_batches, schema, settings.trainer, uri=str(data)
+        train_batches, schema, settings.training, uri=str(data)
     )
     calibration = detector.calibration
     warning_text = few_rows_warning(

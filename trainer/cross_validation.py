@@ -56,6 +56,7 @@ def out_of_fold_scores(
         return concatenated_scores(
             _out_of_fold_scores_of_sample(
                 readings.take(has_scored_rows),
+                np.flatnonzero(has_scored_rows),
                 calibration_mask[has_scored_rows],
                 schema,
                 trainer_settings,
@@ -83,6 +84,7 @@ def block_count(rows: int) -> int:
 
 def _out_of_fold_scores_of_sample(
     readings: Readings,
+    positions: NDArray[np.int64],
     calibration_mask: NDArray[np.bool_],
     schema: Schema,
     trainer_settings: TrainerSettings,
@@ -90,7 +92,7 @@ def _out_of_fold_scores_of_sample(
 ) -> Iterator[RawScores]:
     """Yield for each fold the raw scores of its rows that `calibration_mask` (n,) selects.
 
-    The memory is updated with all rows. Levels are fitted on all rows outside the fold and its gap.
+    `positions` (n,): position of each row in the training rows. The memory is updated with all rows. Levels are fitted on all rows outside the fold and its gap.
     """
     rows, sensor_rows = len(readings), SensorRows(readings.sensor)
     block_edges, sensors = _block_edges(rows), sensor_rows.sensor_count
@@ -114,6 +116,7 @@ def _out_of_fold_scores_of_sample(
             readings.take(sample_mask),
             scored_mask[sample_mask],
             block_of_row[sample_mask],
+            positions[sample_mask],
             calibration_mask=scored_in_fold[sample_mask],
         )
 

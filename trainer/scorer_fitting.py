@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorwatch.common.model.decision import COMPONENTS, Decision
+from sensorwatch.common.model.decision import COMPONENTS, Decision, RarityTable
 from sensorwatch.common.model.forecast import Forecast
 from sensorwatch.common.model.forest import Forest, score
 from sensorwatch.common.model.levels import Levels
@@ -54,6 +54,8 @@ class RawScores:
 
     components: NDArray[np.float64]
     """Shape (n, len(COMPONENTS)). Raw component scores."""
+    conditional: NDArray[np.float64]
+    """Shape (n, signals). See `Residuals.conditional`."""
     scores_without_memory: NDArray[np.float64]
     """Shape (n, 2). Forest score and whitened distance, computed without memory."""
     is_scored: NDArray[np.bool_]
@@ -66,6 +68,8 @@ class RawScores:
     """Shape (n,). Number of the row's block of time."""
     warm_up_only: NDArray[np.bool_]
     """Shape (n,). True if the row only warms up the smoothed score; the calibration skips it."""
+    row: NDArray[np.int64]
+    """Shape (n,). Position of the row in the training rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,12 +149,13 @@ def score_after_warm_up(
     `block`: number of the block of time that the scored rows belong to.
     """
     memory = Memory(fitted_scorer.layout)
+    row = np.arange(len(readings))
     recalled = recall(readings, fitted_scorer.levels, fitted_scorer.levels.level_by_sensor, memory)
     fit_result = FitResult(
         fitted_scorer, recalled, compute_residuals(fitted_scorer.forecast, recalled), memory
     )
     blocks = np.full(len(readings), block)
-    return score_selected(fit_result, readings, slice(start, None), blocks)
+    return score_selected(fit_result, readings, slice(start, None), blocks, row)
 
 
 def score_selected(
@@ -158,13 +163,14 @@ def score_selected(
     readings: Readings,
     scored_mask: NDArray[np.bool_] | slice,
     block: NDArray[np.int64],
+    row: NDArray[np.int64],
     *,
     calibration_mask: NDArray[np.bool_] | None = None,
 ) -> RawScores:
     """Return the raw scores of the rows that `scored_mask` (n,) selects.
 
     `readings`: the n sampled rows of `fit_result`. `block` (n,): number of each row's block of
-    time. `calibration_mask` (n,): rows to calibrate on, by default all rows. Other rows only warm
+    time. `row` (n,): position of each row in the training rows. `calibration_mask` (n,): rows to calibrate on, by default all rows. Other rows only warm
     up the smoothed score.
     """
     fitted_scorer, recalled, forecast_residuals = (
@@ -190,12 +196,14 @@ def score_selected(
     )
     return RawScores(
         components=decided_rows.components[scored_mask],
+        conditional=forecast_residuals.conditional[scored_mask],
         scores_without_memory=_score_without_history(fitted_scorer, readings.take(scored_mask)),
         is_scored=recalled.status[scored_mask] == _SCORED_STATUS,
         slots=recalled.slots[scored_mask],
         restarts=((recalled.new_sensor_level >= 0) | recalled.gap)[scored_mask],
         block=block[scored_mask],
         warm_up_only=warm_up_only[scored_mask],
+        row=row[scored_mask],
     )
 
 
@@ -228,4 +236,6 @@ def _forest_inputs(
     )
 
 
-_UNCALIBRATED_DECISION = Decision(identity_tables(10), np.ones(len(COMPONENTS)))
+_UNCALIBRATED_DECISION = Decision(
+    identity_tables(len(RarityTable)), np.ones(len(COMPONENTS)), identity_tables(0)
+)

@@ -8,13 +8,26 @@ from numpy.typing import NDArray
 
 from sensorwatch.common.kernels import kernel
 from sensorwatch.common.model.calibration import Calibration, calibrate
-from sensorwatch.common.model.decision import COMPONENTS, Decision, RarityTable
+from sensorwatch.common.model.decision import (
+    COMPONENTS,
+    SUMMED_COMPONENTS,
+    Decision,
+    RarityTable,
+)
 from sensorwatch.common.model.tails import Tail, fit_tail, rarity
 from sensorwatch.common.runtime.setting_keys import TrainerSettings
-from sensorwatch.common.scoring.score_combination import smooth_score
+from sensorwatch.common.scoring.score_combination import (
+    SIGNAL,
+    largest_signal_rarities,
+    smooth_score,
+)
+from sensorwatch.common.scoring.decide import decide_again
 from sensorwatch.common.scoring.memory_layout import INITIAL_SMOOTHED_SCORE
+from sensorwatch.trainer.alarm_fitting import CleanEpisodes, episode_peaks
 from sensorwatch.trainer.scorer_fitting import RawScores
 
+EPISODE_START_SCORE = 4.0
+"""Episodes of clean rows are opened above this score, in nats, so that enough of them occur."""
 MAX_ROBUST_Z_SCORE = 3.5
 """Robust z-score above which a block's median is an outlier (Iglewicz and Hoaglin 1993)."""
 BLOCKS_PER_EXCLUDED_BLOCK = 5
@@ -28,7 +41,8 @@ MIN_BLOCK_SPREAD = 0.1
 MIN_TAIL_SCALES: Mapping[RarityTable, float] = {
     RarityTable.STUCK: 1.0,
     RarityTable.RARITY_SUM: 0.5,
-    RarityTable.MAX_OF_SUM_AND_SMOOTHED: 0.5,
+    RarityTable.SIGNAL: 0.5,
+    RarityTable.LARGEST_RARITY: 0.5,
     RarityTable.NO_MEMORY_SUM: 0.5,
 }
 """Minimum scale of each tail of the scores that are measured in nats.
@@ -42,6 +56,8 @@ MAX_TAIL_SCALES: Mapping[RarityTable, float] = {
 
 With this limit, a gross outlier raises an alarm even if there were few training rows. After the
 scores are compressed, a power law with exponent 2 (infinite variance) has a scale of 0.5."""
+MIN_SIGNAL_SCALE = 0.1
+"""Minimum scale of the tail of a signal's conditional residual, in standard deviations."""
 USUAL_SCORES: Mapping[RarityTable, float] = {
     RarityTable.FOREST: 0.501,
     RarityTable.NO_MEMORY_FOREST: 0.501,
@@ -58,14 +74,16 @@ sensor, and the score of trees without a split, which is 0.5 before rounding."""
 
 @dataclass(frozen=True, slots=True)
 class CalibratedDecision:
-    """A decision that maps raw scores to rarity, and the calibration of its threshold."""
+    """A decision that maps raw scores to rarity, its threshold, and its episodes on clean rows."""
 
     decision: Decision
     calibration: Calibration
+    clean_episodes: CleanEpisodes
 
 
 def calibrate_decision(
     raw_scores: RawScores,
+    guard_score: NDArray[np.float64],
     trainer_settings: TrainerSettings,
     *,
     weights: tuple[float, ...] = (1.0,) * len(COMPONENTS),
@@ -73,7 +91,7 @@ def calibrate_decision(
     """Fit the rarity tables of the decision one after the other, and then the threshold.
 
     Blocks of time with outlying scores are excluded, because they may contain an unlabelled fault.
-    `weights`: 1 for each component that is used, else 0.
+    `guard_score`: scores of the level guard for all training rows, in nats. `weights`: 1 for each component that is used, else 0.
     """
     used_rows = np.flatnonzero(
         raw_scores.is_scored if raw_scores.is_scored.any() else np.ones_like(raw_scores.is_scored)
@@ -92,10 +110,17 @@ def calibrate_decision(
     smoothed_rarity = _smooth_over_time(
         sum_rarity, raw_scores.slots[used_rows], raw_scores.restarts[used_rows]
     )
-    max_rarity = np.maximum(
-        sum_rarity, tables.fit_and_apply(RarityTable.SMOOTHED_SCORE, smoothed_rarity)
+    signal_tables = _signal_tables(raw_scores.conditional[used_rows], tables.included)
+    components = raw_scores.components[used_rows]
+    largest_signal_rarities(raw_scores.conditional[used_rows], signal_tables, components[:, SIGNAL])
+    signal_rarity = weights[SIGNAL] * tables.fit_and_apply(
+        RarityTable.SIGNAL, components[:, SIGNAL]
     )
-    raw_score = tables.fit_and_apply(RarityTable.MAX_OF_SUM_AND_SMOOTHED, max_rarity)
+    largest_rarity = np.maximum(
+        np.maximum(sum_rarity, tables.fit_and_apply(RarityTable.SMOOTHED_SCORE, smoothed_rarity)),
+        signal_rarity,
+    )
+    raw_score = tables.fit_and_apply(RarityTable.LARGEST_RARITY, largest_rarity)
     included = tables.included
     tables.included = np.ones(len(raw_scores.scores_without_memory), dtype=np.bool_)
     rarity_without_memory = tables.fit_and_apply(
@@ -106,10 +131,52 @@ def calibrate_decision(
     )
     tables.fit_and_apply(RarityTable.NO_MEMORY_SUM, rarity_without_memory)
     threshold = -float(np.log(trainer_settings.target_alert_rate))
-    return CalibratedDecision(
-        Decision(tables.as_array(), np.asarray(weights), trainer_settings.refractory_rows),
-        calibrate(raw_score[included], trainer_settings.target_alert_rate, threshold=threshold),
+    decision = Decision(
+        tables.as_array(),
+        np.asarray(weights),
+        signal_tables,
+        trainer_settings.refractory_rows,
+        trainer_settings.alarms.accept_after_rows,
     )
+    return CalibratedDecision(
+        decision,
+        calibrate(raw_score[included], trainer_settings.target_alert_rate, threshold=threshold),
+        _clean_episodes(
+            decision,
+            components,
+            raw_scores,
+            guard_score,
+            used_rows,
+            included,
+            start=min(EPISODE_START_SCORE, threshold),
+        ),
+    )
+
+
+def _clean_episodes(
+    decision: Decision,
+    components: NDArray[np.float64],
+    raw_scores: RawScores,
+    guard_score: NDArray[np.float64],
+    used_rows: NDArray[np.int64],
+    included: NDArray[np.bool_],
+    *,
+    start: float,
+) -> CleanEpisodes:
+    """Return the episodes of the used rows, decided as in service with the threshold `start`.
+
+    `components`: shape (len(used_rows), len(COMPONENTS)).
+    """
+    score, in_alarm = decide_again(
+        decision,
+        components,
+        guard_score[raw_scores.row[used_rows]],
+        raw_scores.slots[used_rows],
+        raw_scores.restarts[used_rows],
+        threshold=start,
+    )
+    peaks = episode_peaks(score, in_alarm, raw_scores.slots[used_rows], included)
+    return CleanEpisodes(peaks, int(included.sum()), start)
 
 
 def in_typical_blocks(
@@ -168,9 +235,18 @@ def _summed_rarity(
     tables: _TailTables, components: NDArray[np.float64], weights: tuple[float, ...]
 ) -> NDArray[np.float64]:
     summed_rarity = np.zeros(len(components))
-    for position, (table, weight) in enumerate(zip(COMPONENTS, weights, strict=True)):
-        summed_rarity += weight * tables.fit_and_apply(table, components[:, position])
+    for position, table in enumerate(SUMMED_COMPONENTS):
+        rarities = tables.fit_and_apply(table, components[:, position])
+        summed_rarity += weights[position] * rarities
     return summed_rarity
+
+
+def _signal_tables(
+    conditional: NDArray[np.float64], included: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Return `Decision.signal_tables`, fitted on the included ones of the n rows."""
+    sizes = np.abs(conditional[included])
+    return np.stack([fit_tail(column, min_scale=MIN_SIGNAL_SCALE).table for column in sizes.T])
 
 
 @kernel

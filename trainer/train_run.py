@@ -37,7 +37,7 @@ def train_version(
     row_schema = load_schema(schema_file(settings))
     dataset = read_data(data, row_schema, rows=rows, as_of=as_of, kafka=settings.kafka)
     log.info("rows read", data=data, rows=dataset.rows, rejected=len(dataset.rejections))
-    candidate = training.train(dataset.readings, row_schema, dataset.source, settings.trainer)
+    candidate = training.train(dataset.readings, row_schema, dataset.source, settings.training)
     _warn_if_few_rows(candidate)
     version = store.register(model_name, candidate, who=current_user(), why=f"trained on {data}")
     log.info("version registered", version=version, registry=settings.registry.path)

@@ -21,9 +21,11 @@ from sensorwatch.common.runtime.setting_choices import FeatureKind
 from sensorwatch.common.runtime.setting_keys import TrainerSettings
 from sensorwatch.common.scoring.detector import Detector, learn_signal_ranges
 from sensorwatch.common.scoring.features import compute_features
+from sensorwatch.trainer.alarm_fitting import CleanEpisodes, episode_peaks, fit_alarm_rates
 from sensorwatch.trainer.cross_validation import block_count, out_of_fold_scores
 from sensorwatch.trainer.dataset import sort_by_time
 from sensorwatch.trainer.forest_fitting import fit_forest
+from sensorwatch.trainer.guard_fitting import fit_guard
 from sensorwatch.trainer.level_fitting import (
     drop_sensors_with_few_rows,
     pooled_gap_factor,
@@ -35,6 +37,8 @@ from sensorwatch.trainer.tail_fitting import calibrate_decision
 
 UNREGISTERED_VERSION = "unkept"
 """Version name of a detector that is not in a registry."""
+DEFAULT_CADENCE = 60_000_000.0
+"""Interval between two rows of a sensor, in microseconds, if no sensor has two rows."""
 MIN_FIT_ROWS = 20
 MIN_CALIBRATION_ROWS = 10
 
@@ -107,6 +111,8 @@ def _train_plain(
     )
     estimator, forest = fit_forest(compute_features(fit_rows, feature_plan), trainer_settings)
     scores = score(forest, compute_features(calibration_rows, feature_plan))
+    calibration = calibrate(scores, trainer_settings.target_alert_rate)
+    sensors, cadence = _fleet(split.sorted_readings)
     return Candidate(
         schema=schema,
         plan=feature_plan,
@@ -116,8 +122,15 @@ def _train_plain(
             gap_factor=pooled_gap_factor(fit_rows),
         ),
         forest=forest,
-        calibration=calibrate(scores, trainer_settings.target_alert_rate),
+        calibration=calibration,
         ranges=learn_signal_ranges(fit_rows),
+        alarm_rates=fit_alarm_rates(
+            _plain_episodes(scores, calibration_rows, calibration.threshold),
+            prior_scale=calibration.threshold - calibration.centre,
+            cadence=cadence,
+            sensors=sensors,
+            alarm_settings=trainer_settings.alarms,
+        ),
         estimator=estimator,
         parameters=parameters_of(trainer_settings),
         seed=trainer_settings.seed,
@@ -148,14 +161,30 @@ def _train_forecast(
     raw_scores = out_of_fold_scores(
         readings, fitted_schema, trainer_settings, period=season.period if season.is_present else 0
     )
-    calibrated_decision = calibrate_decision(raw_scores, trainer_settings)
+    sensors, cadence = _fleet(readings)
+    levels = drop_sensors_with_few_rows(scorer.final_levels, readings)
+    fitted_guard = fit_guard(
+        readings,
+        drop_sensors_with_few_rows(scorer.levels, readings),
+        step=cadence,
+        accept_after_rows=trainer_settings.alarms.accept_after_rows,
+    )
+    calibrated_decision = calibrate_decision(raw_scores, fitted_guard.scores, trainer_settings)
     return Candidate(
         schema=schema,
         plan=forecast_plan(schema),
-        levels=drop_sensors_with_few_rows(scorer.final_levels, readings),
+        levels=levels,
         forest=scorer.forest,
         calibration=calibrated_decision.calibration,
         ranges=learn_signal_ranges(readings),
+        alarm_rates=fit_alarm_rates(
+            calibrated_decision.clean_episodes,
+            prior_scale=1.0,
+            cadence=cadence,
+            sensors=sensors,
+            alarm_settings=trainer_settings.alarms,
+        ),
+        guard=fitted_guard.guard,
         forecast=scorer.forecast,
         decision=calibrated_decision.decision,
         estimator=scorer.estimator,
@@ -171,6 +200,29 @@ def _train_forecast(
         },
         golden=golden_rows(split.calibration),
     )
+
+
+def _fleet(readings: Readings) -> tuple[int, float]:
+    """Return the number of sensors, and the median interval of their rows in microseconds.
+
+    `readings`: in time order.
+    """
+    order = np.argsort(readings.sensor, kind="stable")
+    is_same_sensor = np.diff(readings.sensor[order]) == 0
+    intervals = np.diff(readings.event_time[order])[is_same_sensor]
+    intervals = intervals[intervals > 0]
+    sensors = len(order) - int(is_same_sensor.sum())
+    return sensors, float(np.median(intervals)) if len(intervals) else DEFAULT_CADENCE
+
+
+def _plain_episodes(
+    scores: NDArray[np.float64], readings: Readings, threshold: float
+) -> CleanEpisodes:
+    """Return the episodes of calibration rows, whose scores (n,) do not use a memory."""
+    peaks = episode_peaks(
+        scores, scores > threshold, readings.sensor, np.ones(len(scores), dtype=np.bool_)
+    )
+    return CleanEpisodes(peaks, len(scores), threshold)
 
 
 def split_by_time(readings: Readings, calibration_share: float) -> Split:

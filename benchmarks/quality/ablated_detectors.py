@@ -140,7 +140,7 @@ def _without_smoothing(decision: Decision) -> Decision:
     tables[RarityTable.SMOOTHED_SCORE, :KNOTS] = UNREACHABLE_SCORE
     # The maximum of the sum and the smoothed score is now always the sum, so the table that
     # calibrates this maximum is the identity.
-    tables[RarityTable.MAX_OF_SUM_AND_SMOOTHED] = identity_tables(1)[0]
+    tables[RarityTable.LARGEST_RARITY] = identity_tables(1)[0]
     return replace(decision, tables=tables)
 
 

@@ -21,16 +21,29 @@ class RarityTable(IntEnum):
     DISTANCE = 1
     DRIFT = 2
     STUCK = 3
-    RARITY_SUM = 4
-    SMOOTHED_SCORE = 5
-    MAX_OF_SUM_AND_SMOOTHED = 6
-    NO_MEMORY_FOREST = 7
-    NO_MEMORY_DISTANCE = 8
-    NO_MEMORY_SUM = 9
+    SIGNAL = 4
+    RARITY_SUM = 5
+    SMOOTHED_SCORE = 6
+    LARGEST_RARITY = 7
+    NO_MEMORY_FOREST = 8
+    NO_MEMORY_DISTANCE = 9
+    NO_MEMORY_SUM = 10
 
 
-COMPONENTS = (RarityTable.FOREST, RarityTable.DISTANCE, RarityTable.DRIFT, RarityTable.STUCK)
-"""The components of the score of a row that is scored with memory, in column order."""
+COMPONENTS = (
+    RarityTable.FOREST,
+    RarityTable.DISTANCE,
+    RarityTable.DRIFT,
+    RarityTable.STUCK,
+    RarityTable.SIGNAL,
+)
+"""The components of the score of a row that is scored with memory, in column order.
+
+The rarities of all but the last are added. The sum, the smoothed sum and the last compete: the
+largest of the three counts, so that one odd signal is not hidden by many usual ones.
+"""
+SUMMED_COMPONENTS = COMPONENTS[:-1]
+"""The components whose rarities are added."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,44 +57,56 @@ class Decision:
     """Shape (len(RarityTable), KNOTS + 2). One row, a `Tail.table`, for each RarityTable."""
     weights: NDArray[np.float64]
     """Shape (len(COMPONENTS),). 1 for a used component, 0 for one left out by an ablation."""
+    signal_tables: NDArray[np.float64]
+    """Shape (signals, KNOTS + 2). For each signal a `Tail.table`, from the size of its conditional
+    residual (see `Residuals.conditional`) to its rarity."""
     refractory_rows: int = 0
     """After an alarm, this number of the sensor's next rows cannot start another alarm."""
+    accept_after_rows: int = 2_000
+    """After this number of rows, the scores of an alarm are usual for the sensor."""
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the arrays of the decision by name, as a model version stores them."""
-        refractory_array = np.asarray([self.refractory_rows], dtype=np.int64)
+        rows = np.asarray([self.refractory_rows, self.accept_after_rows], dtype=np.int64)
         return {
             "decision_tables": self.tables,
             "decision_weights": self.weights,
-            "decision_refractory": refractory_array,
+            "decision_signal_tables": self.signal_tables,
+            "decision_rows": rows,
         }
 
 
-def decision_from_arrays(arrays: dict[str, NDArray[Any]]) -> Decision:
+def decision_from_arrays(arrays: dict[str, NDArray[Any]], *, signals: int) -> Decision:
     """Build a decision from stored arrays; raises ModelRefused if one of them is wrong."""
-    tables = stored_array(arrays, "decision_tables", np.float64, (len(RarityTable), KNOTS + 2))
+    tables = _stored_tables(arrays, "decision_tables", len(RarityTable))
+    signal_tables = _stored_tables(arrays, "decision_signal_tables", signals)
     weights = stored_array(arrays, "decision_weights", np.float64, (len(COMPONENTS),))
-    refractory_array = stored_array(arrays, "decision_refractory", np.int64, (1,))
-    knots, tail_parameters = tables[:, :KNOTS], tables[:, KNOTS:]
-    is_rising = bool(np.all(np.diff(knots) >= 0))
-    require(is_rising, "decision_tables", actual="falling knots", wanted="rising ones")
-    require(
-        np.all(tail_parameters > 0),
-        "decision_tables",
-        actual=f"a tail rarity or scale of {tail_parameters.min()}",
-        wanted="positive ones",
-    )
+    rows = stored_array(arrays, "decision_rows", np.int64, (2,))
     require(
         np.all((weights == 0) | (weights == 1)),
         "decision_weights",
         actual=f"the weights {weights.tolist()}",
         wanted="0 or 1",
     )
-    refractory_rows = int(refractory_array[0])
+    refractory_rows, accept_after_rows = rows.tolist()
     require(
-        refractory_rows >= 0,
-        "decision_refractory",
-        actual=f"{refractory_rows} rows",
-        wanted="0 or more",
+        refractory_rows >= 0 and accept_after_rows > 0,
+        "decision_rows",
+        actual=f"{refractory_rows} refractory rows, and acceptance after {accept_after_rows} rows",
+        wanted="0 or more, and a positive number",
     )
-    return Decision(tables, weights, refractory_rows)
+    return Decision(tables, weights, signal_tables, refractory_rows, accept_after_rows)
+
+
+def _stored_tables(arrays: dict[str, NDArray[Any]], name: str, count: int) -> NDArray[np.float64]:
+    tables = stored_array(arrays, name, np.float64, (count, KNOTS + 2))
+    knots, tail_parameters = tables[:, :KNOTS], tables[:, KNOTS:]
+    is_rising = bool(np.all(np.diff(knots) >= 0))
+    require(is_rising, name, actual="falling knots", wanted="rising ones")
+    require(
+        np.all(tail_parameters > 0),
+        name,
+        actual=f"a tail rarity or scale of {tail_parameters.min(initial=np.inf)}",
+        wanted="positive ones",
+    )
+    return tables

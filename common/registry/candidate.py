@@ -5,10 +5,12 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from sensorwatch.common.model.alarm_rates import AlarmRates
 from sensorwatch.common.model.calibration import Calibration
 from sensorwatch.common.model.decision import Decision
 from sensorwatch.common.model.forecast import Forecast
 from sensorwatch.common.model.forest import Forest
+from sensorwatch.common.model.level_guard import LevelGuard
 from sensorwatch.common.model.levels import Levels
 from sensorwatch.common.model.plan import FeaturePlan
 from sensorwatch.common.rows.readings import Readings
@@ -51,6 +53,7 @@ class Candidate:
     forest: Forest
     calibration: Calibration
     ranges: SignalRanges
+    alarm_rates: AlarmRates
     estimator: Any
     """The fitted scikit-learn estimator. The estimator is stored with joblib; services never read
     it."""
@@ -66,7 +69,8 @@ class Candidate:
     with a cold memory."""
     forecast: Forecast | None = None
     decision: Decision | None = None
-    """`forecast` and `decision` are None if the features are `plain`."""
+    guard: LevelGuard | None = None
+    """`forecast`, `decision` and `guard` are None if the features are `plain`."""
 
     def detector(self, version: str) -> Detector:
         """Return this candidate as a detector with the id `version`."""
@@ -78,6 +82,8 @@ class Candidate:
             self.forest,
             self.calibration,
             self.ranges,
+            self.alarm_rates,
             self.forecast,
             self.decision,
+            self.guard,
         )

@@ -164,8 +164,26 @@ class ConsumerSettings(_SettingsTable):
         return self
 
 
-class TrainerSettings(_SettingsTable):
-    """Settings of training."""
+class FalseAlarmRates(_SettingsTable):
+    """Largest number of false episodes a sensor-day, by severity."""
+
+    warning: Annotated[float, Field(gt=0, le=1_000)] = 0.1
+    major: Annotated[float, Field(gt=0, le=1_000)] = 0.03
+    critical: Annotated[float, Field(gt=0, le=1_000)] = 0.01
+
+
+class AlarmSettings(_SettingsTable):
+    """Settings of the alarms. They are stored in each model version."""
+
+    false_alarms_per_sensor_day: FalseAlarmRates = FalseAlarmRates()
+    max_critical_per_day: Annotated[float, Field(gt=0, le=1_000_000)] = 2.0
+    """Largest number of false `critical` episodes a day of all sensors of training together."""
+    accept_after_rows: Annotated[int, Field(ge=30, le=1_000_000_000)] = 2_000
+    """A signal that stays at a new level for this number of rows has the new level as its own."""
+
+
+class TrainerTable(_SettingsTable):
+    """The settings in the table `[trainer]`."""
 
     target_alert_rate: Annotated[float, Field(gt=0, le=0.5)] = 0.005
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
@@ -177,6 +195,12 @@ class TrainerSettings(_SettingsTable):
     """A sensor that had no rows in training learns its own level from this number of rows."""
     refractory_rows: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     """After an alarm, this number of the sensor's next rows cannot raise another alarm."""
+
+
+class TrainerSettings(TrainerTable):
+    """All settings of training: the tables `[trainer]` and `[alarms]`."""
+
+    alarms: AlarmSettings = AlarmSettings()
 
 
 class ApiSettings(_SettingsTable):
@@ -206,7 +230,8 @@ class Settings(_SettingsTable):
     schema_: SchemaSettings = Field(default=SchemaSettings(), alias="schema")
     registry: RegistrySettings = RegistrySettings()
     consumer: ConsumerSettings = ConsumerSettings()
-    trainer: TrainerSettings = TrainerSettings()
+    trainer: TrainerTable = TrainerTable()
+    alarms: AlarmSettings = AlarmSettings()
     api: ApiSettings = ApiSettings()
     log: LogSettings = LogSettings()
 
@@ -214,6 +239,11 @@ class Settings(_SettingsTable):
     @classmethod
     def _add_kafka_defaults(cls, kafka: dict[str, Any]) -> dict[str, Any]:
         return {**KAFKA_DEFAULTS, **kafka}
+
+    @property
+    def training(self) -> TrainerSettings:
+        """All settings of training."""
+        return TrainerSettings(**self.trainer.model_dump(), alarms=self.alarms)
 
     @property
     def ledger_topic(self) -> str:

@@ -17,13 +17,16 @@ from sensorwatch.common.scoring.score_combination import (
     DISTANCE,
     DRIFT,
     FOREST,
+    SIGNAL,
     STUCK,
     combine_with_memory,
     combine_without_memory,
+    largest_signal_rarities,
     update_drift,
 )
 from sensorwatch.common.scoring.sensor_tail import (
     ALARM_ROW_WEIGHT,
+    accept_scores,
     adapt_sensor_tail,
     relative_to_sensor_tail,
 )
@@ -45,6 +48,8 @@ class RowDecisions:
     """Shape (n, len(COMPONENTS)). Values of the components before calibration."""
     drift: NDArray[np.float64]
     """Shape (n, signals). Smoothed whitened residuals, including this row; 0 without memory."""
+    accepts_scores: NDArray[np.bool_]
+    """Shape (n,). Whether the scores of the row's alarm are usual for the sensor after the row."""
 
 
 def decide(
@@ -55,22 +60,25 @@ def decide(
     memory: Memory,
     *,
     threshold: float,
+    guard_score: NDArray[np.float64] | None = None,
 ) -> RowDecisions:
     """Return the decisions of rows; update scores and alarms in `memory`, in row order.
 
     `forest_score`: shape (n,), raw scores of the forest. `threshold`: score in nats above which an
-    alarm starts.
+    alarm starts. `guard_score`: shape (n,), scores of the level guard in nats; None: no guard.
     """
     n, signals = residuals.whitened.shape
     components = np.zeros((n, len(COMPONENTS)))
     components[:, FOREST], components[:, DISTANCE] = forest_score, residuals.distance
     components[:, STUCK] = residuals.stuck
+    largest_signal_rarities(residuals.conditional, decision.signal_tables, components[:, SIGNAL])
     decisions = RowDecisions(
         raw_score=np.empty(n),
         is_anomaly=np.empty(n, dtype=np.bool_),
         novelty=np.empty(n),
         components=components,
         drift=np.zeros((n, signals)),
+        accepts_scores=np.zeros(n, dtype=np.bool_),
     )
     rows = _Rows(
         recalled.slots,
@@ -79,12 +87,21 @@ def decide(
         recalled.status,
         residuals.whitened,
         components,
+        np.zeros(n) if guard_score is None else guard_score,
     )
     parameters = _Parameters(
-        decision.tables, decision.weights, threshold, decision.refractory_rows
+        decision.tables,
+        decision.weights,
+        threshold,
+        decision.refractory_rows,
+        decision.accept_after_rows,
     )
     outputs = _Outputs(
-        decisions.raw_score, decisions.is_anomaly, decisions.novelty, decisions.drift
+        decisions.raw_score,
+        decisions.is_anomaly,
+        decisions.novelty,
+        decisions.drift,
+        decisions.accepts_scores,
     )
     _decide_rows(memory.floats, memory.ints, memory.layout.drift_start, parameters, rows, outputs)
     return decisions
@@ -93,6 +110,7 @@ def decide(
 def decide_again(
     decision: Decision,
     components: NDArray[np.float64],
+    guard_score: NDArray[np.float64],
     slots: NDArray[np.int64],
     restarts: NDArray[np.bool_],
     *,
@@ -100,7 +118,7 @@ def decide_again(
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Return score and `is_anomaly` (n,) of rows whose components (n, len(COMPONENTS)) are known.
 
-    All rows are scored with memory and in order. `slots`: shape (n,), the number of each row's
+    `guard_score`: shape (n,), scores of the level guard in nats. All rows are scored with memory and in order. `slots`: shape (n,), the number of each row's
     sensor. `restarts`: shape (n,), True if smoothing restarts: the sensor is new, or the row
     follows a gap. The memory is empty before the first row.
     """
@@ -115,11 +133,22 @@ def decide_again(
         np.full(n, _SCORED, dtype=np.int8),
         np.zeros((n, 0)),
         components.copy(),
+        guard_score,
     )
     parameters = _Parameters(
-        decision.tables, decision.weights, threshold, decision.refractory_rows
+        decision.tables,
+        decision.weights,
+        threshold,
+        decision.refractory_rows,
+        decision.accept_after_rows,
     )
-    outputs = _Outputs(np.empty(n), np.empty(n, dtype=np.bool_), np.empty(n), np.zeros((n, 0)))
+    outputs = _Outputs(
+        np.empty(n),
+        np.empty(n, dtype=np.bool_),
+        np.empty(n),
+        np.zeros((n, 0)),
+        np.zeros(n, dtype=np.bool_),
+    )
     _decide_rows(
         np.zeros((sensors, len(FloatColumn))),
         np.zeros((sensors, len(IntColumn)), dtype=np.int64),
@@ -142,6 +171,8 @@ class _Rows(NamedTuple):
     """Shape (n, signals), see `Residuals`; (n, 0) if the drift in `components` is known."""
     components: NDArray[np.float64]
     """Shape (n, len(COMPONENTS)). The kernel writes the drift of each row that has memory."""
+    guard_score: NDArray[np.float64]
+    """Shape (n,). Scores of the level guard, in nats."""
 
 
 class _Parameters(NamedTuple):
@@ -151,6 +182,7 @@ class _Parameters(NamedTuple):
     weights: NDArray[np.float64]
     threshold: float
     refractory_rows: int
+    accept_after_rows: int
 
 
 class _Outputs(NamedTuple):
@@ -160,6 +192,7 @@ class _Outputs(NamedTuple):
     is_anomaly: NDArray[np.bool_]
     novelty: NDArray[np.float64]
     drift: NDArray[np.float64]
+    accepts_scores: NDArray[np.bool_]
 
 
 _SCORED, _LATE = STATUSES.index(Status.SCORED), STATUSES.index(Status.LATE)
@@ -167,9 +200,9 @@ _SCORED, _LATE = STATUSES.index(Status.SCORED), STATUSES.index(Status.LATE)
 
 @kernel
 def _decide_rows(floats, ints, drift_start, parameters, rows, outputs):  # type: ignore[no-untyped-def]
-    slots, new_sensor_level, gaps, statuses, whitened, components = rows
-    tables, weights, threshold, refractory_rows = parameters
-    raw_score, is_anomaly, novelty, drift = outputs
+    slots, new_sensor_level, gaps, statuses, whitened, components, guard_score = rows
+    tables, weights, threshold, refractory_rows, accept_after_rows = parameters
+    raw_score, is_anomaly, novelty, drift, accepts_scores = outputs
     signals = whitened.shape[1]
     for row in range(len(slots)):
         float_row, int_row = floats[slots[row]], ints[slots[row]]
@@ -185,19 +218,20 @@ def _decide_rows(floats, ints, drift_start, parameters, rows, outputs):  # type:
                     float_row, drift_start, whitened[row], drift[row]
                 )
             score = combine_with_memory(float_row, tables, weights, components[row])
-            relative_score = relative_to_sensor_tail(float_row, score)
+            relative_score = max(relative_to_sensor_tail(float_row, score), guard_score[row])
         else:
             relative_score = combine_without_memory(
                 tables, components[row, FOREST], components[row, DISTANCE]
             )
-        in_alarm = is_in_alarm(
-            int_row, relative_score, threshold, refractory_rows, is_out_of_order
-        )
+        in_alarm = is_in_alarm(int_row, relative_score, threshold, refractory_rows, is_out_of_order)
         raw_score[row], is_anomaly[row], novelty[row] = relative_score, in_alarm, relative_score
         if has_memory:
             was_in_alarm = int_row[IntColumn.IN_ALARM] == 1
             adapt_sensor_tail(
                 float_row, score, ALARM_ROW_WEIGHT if in_alarm and was_in_alarm else 1.0
+            )
+            accepts_scores[row] = accept_scores(
+                float_row, int_row, score, in_alarm, accept_after_rows
             )
         if not is_out_of_order:
             novelty[row] = advance_alarm(float_row, int_row, relative_score, in_alarm)

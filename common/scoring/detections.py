@@ -10,9 +10,14 @@ from sensorwatch.common.model.calibration import Calibration, p_values
 
 
 class Severity(StrEnum):
-    """How far the score of an anomalous row is above the threshold; `none` for a normal row."""
+    """How rarely a clean sensor has an episode with so high a score; `none` for a normal row.
+
+    `warning`, `major` and `critical` are budgets of false episodes a sensor-day, see `AlarmRates`.
+    """
 
     NONE = "none"
+    INFO = "info"
+    """Clean sensors reach this score more often than the budget of `warning` allows."""
     WARNING = "warning"
     MAJOR = "major"
     CRITICAL = "critical"
@@ -22,8 +27,8 @@ SEVERITIES = tuple(Severity)
 """Positions in this tuple are the severity numbers of `Detections.severity`."""
 SEVERITY_TEXTS = np.asarray([severity.value for severity in SEVERITIES], dtype=object)
 """The values of SEVERITIES as plain texts, which encoders write faster than enum members."""
-SEVERITY_BOUNDS = {Severity.MAJOR: 1.25, Severity.CRITICAL: 1.5}
-"""Lowest anomaly score of each severity; an anomaly with a lower score is a WARNING."""
+FIRST_SEVERITY = SEVERITIES.index(Severity.INFO)
+"""Severity number of an anomalous row that is within no budget."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,14 @@ class ScoreEvidence:
 
     Shape (n, 0) with the plain plan.
     """
+    deviation: NDArray[np.float64]
+    """Shape (n, signals). Smoothed deviation from the reference level, divided by its usual size.
+
+    Shape (n, 0) with the plain plan.
+    """
+    reference: NDArray[np.float64]
+    """Shape (n, signals). Reference level in the signal's unit; shape (n, 0) with the plain
+    plan."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +81,8 @@ class Detections:
     is_anomaly: NDArray[np.bool_]
     """Whether the row is in an alarm; an alarm can go on at anomaly scores below 1.0."""
     severity: NDArray[np.int8]
-    """Severity of `episode_peak`, as its position in SEVERITIES."""
+    """Highest severity of the row's episode so far, as its position in SEVERITIES; 0 for a normal
+    row."""
     status: NDArray[np.int8]
     """Status of the row, as its position in STATUSES."""
     episode: NDArray[np.int64]
@@ -85,6 +99,9 @@ class Detections:
 
     The full score is the anomaly score that the row would have as the first row of an episode.
     """
+    episode_rate: NDArray[np.float64]
+    """How many episodes a clean sensor has in a day that reach the highest score of the row's
+    episode so far; 0 for a normal row."""
     calibration: Calibration
     """Calibration of the detector that made the scores."""
     evidence: ScoreEvidence
@@ -136,13 +153,7 @@ class ClosedEpisode:
     """Number of the episode's anomalous rows."""
     peak: float
     """Highest full score of the episode's rows (see `Detections.episode_peak`)."""
+    rate: float
+    """How many episodes a clean sensor has in a day that reach the episode's highest score."""
     severity: Severity
-    """Severity of the episode's highest full score."""
-
-
-def severity_numbers(anomaly_score: NDArray[np.float64]) -> NDArray[np.int8]:
-    """Return the positions in SEVERITIES (n,) for the anomaly scores (n,) of anomalous rows."""
-    severities = np.ones(len(anomaly_score), dtype=np.int8)
-    for bound in SEVERITY_BOUNDS.values():
-        severities += (anomaly_score >= bound).astype(np.int8)
-    return severities
+    """Highest severity of the episode."""

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorwatch.common.errors import ModelRefused
+from sensorwatch.common.model.alarm_rates import AlarmRates, alarm_rates_from_arrays
 from sensorwatch.common.model.angles import (
     from_model_readings,
     model_positions,
@@ -22,6 +23,7 @@ from sensorwatch.common.model.calibration import (
 from sensorwatch.common.model.decision import Decision, decision_from_arrays
 from sensorwatch.common.model.forecast import Forecast, forecast_from_arrays
 from sensorwatch.common.model.forest import Forest, forest_from_arrays, score
+from sensorwatch.common.model.level_guard import LevelGuard, level_guard_from_arrays
 from sensorwatch.common.model.levels import Levels, levels_from_arrays
 from sensorwatch.common.model.plan import FeaturePlan
 from sensorwatch.common.model.stored_arrays import stored_array
@@ -34,10 +36,10 @@ from sensorwatch.common.scoring.detections import (
     ClosedEpisode,
     Detections,
     ScoreEvidence,
-    severity_numbers,
 )
-from sensorwatch.common.scoring.episodes import track_episodes
+from sensorwatch.common.scoring.episodes import ScoredRows, track_episodes
 from sensorwatch.common.scoring.features import compute_features
+from sensorwatch.common.scoring.level_guard import guard_scores
 from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.common.scoring.memory_layout import Layout
 from sensorwatch.common.scoring.recall import RecalledRows, recall
@@ -86,11 +88,14 @@ class Detector:
     forest: Forest
     calibration: Calibration
     ranges: SignalRanges
+    alarm_rates: AlarmRates
     forecast: Forecast | None = None
     """The forecast; None with the plain plan, which scores each row without previous rows."""
     decision: Decision | None = None
     """Parameters of the decision; None with the plain plan, which compares the raw score with the
     threshold."""
+    guard: LevelGuard | None = None
+    """The level guard; None with the plain plan."""
 
     @property
     def model_schema(self) -> Schema:
@@ -159,25 +164,38 @@ class Detector:
         if next_position is None:
             next_position = int(positions[-1]) + 1 if len(positions) else memory.position
         model_readings = to_model_readings(readings, self.schema)
-        recalled = recall(model_readings, self.levels, self.levels.level_by_sensor, memory)
+        recalled = recall(
+            model_readings, self.levels, self.levels.level_by_sensor, memory, self.guard
+        )
         model_readings = _with_recalled_values(model_readings, recalled, self.schema)
-        decisions, expected = self._score_and_decide(model_readings, recalled, memory, row_executor)
+        guard_score = guard_scores(recalled.deviation, self.guard)
+        decisions, expected = self._score_and_decide(
+            model_readings, recalled, guard_score, memory, row_executor
+        )
         anomaly_score = to_anomaly_scores(decisions.novelty, self.calibration).anomaly_score
         is_anomaly = decisions.is_anomaly
         full_score = to_anomaly_scores(decisions.raw_score, self.calibration).anomaly_score
-        row_episodes = track_episodes(readings, recalled, positions, is_anomaly, full_score, memory)
+        row_episodes = track_episodes(
+            readings,
+            recalled,
+            positions,
+            ScoredRows(is_anomaly, decisions.raw_score, full_score, guard_score),
+            self.alarm_rates,
+            memory,
+        )
         memory.position = next_position
         detections = Detections(
             raw_score=decisions.raw_score,
             anomaly_score=anomaly_score,
             is_anomaly=is_anomaly,
             calibration=self.calibration,
-            severity=np.where(is_anomaly, severity_numbers(row_episodes.peak), np.int8(0)),
+            severity=row_episodes.severity,
             status=recalled.status,
             episode=row_episodes.start,
             episode_rows=row_episodes.rows,
             episode_time=row_episodes.time,
             episode_peak=row_episodes.peak,
+            episode_rate=row_episodes.rate,
             evidence=_score_evidence(recalled, decisions, expected),
         )
         return DetectionResult(
@@ -197,7 +215,12 @@ class Detector:
         return forecast_features(recalled, compute_residuals(self.forecast, recalled))
 
     def _score_and_decide(
-        self, readings: Readings, recalled: RecalledRows, memory: Memory, row_executor: RowExecutor
+        self,
+        readings: Readings,
+        recalled: RecalledRows,
+        guard_score: NDArray[np.float64],
+        memory: Memory,
+        row_executor: RowExecutor,
     ) -> tuple[RowDecisions, NDArray[np.float64]]:
         """Return decisions and the forecast: shape (n, signals), or (n, 0) with the plain plan."""
         threshold = self.calibration.threshold
@@ -207,14 +230,25 @@ class Detector:
             )
             no_columns = np.zeros((len(raw_score), 0))
             return RowDecisions(
-                raw_score, raw_score > threshold, raw_score, no_columns, no_columns
+                raw_score,
+                raw_score > threshold,
+                raw_score,
+                no_columns,
+                no_columns,
+                np.zeros(len(raw_score), dtype=np.bool_),
             ), no_columns
         row_residuals = compute_residuals(self.forecast, recalled)
         forest_score = score(
             self.forest, forecast_features(recalled, row_residuals), row_executor=row_executor
         )
         decisions = decide(
-            self.decision, recalled, forest_score, row_residuals, memory, threshold=threshold
+            self.decision,
+            recalled,
+            forest_score,
+            row_residuals,
+            memory,
+            threshold=threshold,
+            guard_score=guard_score,
         )
         return decisions, row_residuals.expected
 
@@ -225,8 +259,10 @@ class Detector:
             | self.calibration.arrays()
             | self.ranges.arrays()
             | self.levels.arrays()
+            | self.alarm_rates.arrays()
             | (self.forecast.arrays() if self.forecast else {})
             | (self.decision.arrays() if self.decision else {})
+            | (self.guard.arrays() if self.guard else {})
         )
 
 
@@ -252,13 +288,17 @@ def detector_from_arrays(
         forest,
         calibration_from_arrays(arrays),
         SignalRanges(*ranges),
+        alarm_rates_from_arrays(arrays),
     )
     if not plan.needs_memory:
         return detector
     return replace(
         detector,
         forecast=forecast_from_arrays(arrays, signals=signals, contexts=columns - signals),
-        decision=decision_from_arrays(arrays),
+        decision=decision_from_arrays(arrays, signals=signals),
+        guard=level_guard_from_arrays(
+            arrays, levels=len(detector.levels.location), signals=signals
+        ),
     )
 
 
@@ -297,4 +337,6 @@ def _score_evidence(
         expected=expected,
         repeats=recalled.repeats,
         drift=decisions.drift,
+        deviation=recalled.deviation,
+        reference=recalled.reference,
     )

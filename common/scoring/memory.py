@@ -7,6 +7,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from sensorwatch.common.model.level_guard import LevelGuard
 from sensorwatch.common.model.levels import Levels
 from sensorwatch.common.rows.limits import MAX_SENSORS
 from sensorwatch.common.rows.open_rows import OpenRows
@@ -138,7 +139,12 @@ class Memory:
         """
         self.record_undo(_ReplacedTables(self.layout, self.floats, self.ints))
         tables = adopt_tables(
-            self.names, self.layout, (self.floats, self.ints), model.layout, model.levels
+            self.names,
+            self.layout,
+            (self.floats, self.ints),
+            model.layout,
+            model.levels,
+            model.guard,
         )
         self.layout, (self.floats, self.ints) = model.layout, tables
 
@@ -219,6 +225,10 @@ class ModelForMemory(Protocol):
     @property
     def levels(self) -> Levels:
         """The levels of the sensors that the model was trained on."""
+
+    @property
+    def guard(self) -> LevelGuard | None:
+        """The level guard of the model, or None."""
 
 
 class Undoable(Protocol):

@@ -3,10 +3,12 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from sensorwatch.common.model.level_guard import LevelGuard
 from sensorwatch.common.model.levels import Levels
 from sensorwatch.common.scoring.cadence import LEARNED_INTERVALS, MIN_INTERVALS
 from sensorwatch.common.scoring.memory_layout import (
     MAX_ROWS_SINCE_ALARM,
+    NO_REFERENCE,
     NO_ROW_YET,
     FloatColumn,
     IntColumn,
@@ -31,9 +33,14 @@ MemoryTables = tuple[NDArray[np.float64], NDArray[np.int64]]
 
 
 def adopt_tables(
-    names: list[str], old_layout: Layout, tables: MemoryTables, layout: Layout, levels: Levels
+    names: list[str],
+    old_layout: Layout,
+    tables: MemoryTables,
+    layout: Layout,
+    levels: Levels,
+    guard: LevelGuard | None,
 ) -> MemoryTables:
-    """Convert the tables of the sensors `names` for a model with `layout` and `levels`.
+    """Convert the tables of the sensors `names` for a model with `layout`, `levels` and `guard`.
 
     * Each sensor's open episode and the time of its newest row are kept.
     * A cadence is kept if it was learned from at least MIN_INTERVALS intervals, or if the new model
@@ -41,6 +48,8 @@ def adopt_tables(
     * Lagged rows, repeats and the last values of counters are kept if the columns are the same.
     * If both models use levels and the columns are the same, a sensor keeps its level unless the
       new model has a level for it. An incomplete level is kept only if `min_rows` is the same.
+    * Reference levels are those of the new model. A sensor that the new model does not know has its
+      present location as its reference.
     * Smoothed scores, alarms and each sensor's own tail are reset.
     * The count of rows since an alarm is kept, except for a sensor with an open episode.
     * If the columns differ, the newest lagged row becomes the sensor's location in the new model,
@@ -52,8 +61,13 @@ def adopt_tables(
     ints = np.zeros((slot_count, layout.int_columns), dtype=np.int64)
     ints[:, _MODEL_INDEPENDENT_COLUMNS] = old_ints[:, _MODEL_INDEPENDENT_COLUMNS]
     floats[:, : FloatColumn.LOCATIONS] = initial_values(layout)[0][: FloatColumn.LOCATIONS]
-    kept_floats = [FloatColumn.EPISODE_PEAK_SCORE, FloatColumn.CADENCE]
+    kept_floats = [
+        FloatColumn.EPISODE_PEAK_SCORE,
+        FloatColumn.EPISODE_RATE,
+        FloatColumn.CADENCE,
+    ]
     floats[:, kept_floats] = old_floats[:, kept_floats]
+    ints[:, IntColumn.REFERENCE_ROWS] = NO_REFERENCE
     ints[:, layout.counters_time :] = NO_ROW_YET
     has_same_columns = (old_layout.signals, old_layout.contexts, old_layout.counters) == (
         layout.signals,
@@ -65,7 +79,9 @@ def adopt_tables(
             :, old_layout.lags_start : old_layout.drift_start
         ]
         ints[:, IntColumn.LAG_COUNT] = old_ints[:, IntColumn.LAG_COUNT]
-        ints[:, IntColumn.REPEATS_START :] = old_ints[:, IntColumn.REPEATS_START :]
+        repeats = slice(IntColumn.REPEATS_START, layout.away_rows_start)
+        ints[:, repeats] = old_ints[:, repeats]
+        ints[:, layout.counters_time :] = old_ints[:, old_layout.counters_time :]
         floats[:, layout.counters_start :] = old_floats[:, old_layout.counters_start :]
     if has_same_columns and old_layout.min_rows and layout.min_rows:
         level_rows = old_ints[:, IntColumn.LEVEL_ROWS]
@@ -90,6 +106,9 @@ def adopt_tables(
             floats[slot, FloatColumn.LOCATIONS : layout.scales_start] = levels.location[level]
             floats[slot, layout.scales_start : layout.lags_start] = levels.scale[level]
             ints[slot, IntColumn.LEVEL_ROWS] = layout.min_rows
+        if level and guard is not None:
+            floats[slot, layout.references_start : layout.deviations_start] = guard.location[level]
+            ints[slot, IntColumn.REFERENCE_ROWS] = 0
         if not has_same_columns:
             floats[slot, layout.lags_start : layout.lags_start + layout.columns] = levels.location[
                 level

@@ -26,6 +26,10 @@ NO_ROW_YET = -(2**63)
 """Value of IntColumn.NEWEST_TIME before a sensor's first row."""
 
 
+NO_REFERENCE = -1
+"""Value of IntColumn.REFERENCE_ROWS before a sensor has a reference level."""
+
+
 class _TableColumn(IntEnum):
     """A column of a table, as an integer its position, with its initial value."""
 
@@ -42,7 +46,8 @@ class _TableColumn(IntEnum):
 class IntColumn(_TableColumn):
     """Columns of the table of integers, each with its position and its initial value.
 
-    From REPEATS_START on, there is one column per signal. A sensor has the initial value before its
+    From REPEATS_START on, there is one column per signal for the repeats, and then one column per
+    signal for the rows at a new level (`Layout.away_rows_start`). A sensor has the initial value before its
     first row, and if its snapshot was written by code that did not have the column yet.
     """
 
@@ -73,14 +78,19 @@ class IntColumn(_TableColumn):
     CADENCE_RUN = 11, 0
     """Number of newest intervals in a row that were longer than the cadence; negative if they were
     shorter."""
-    REPEATS_START = 12, 0
+    REFERENCE_ROWS = 12, NO_REFERENCE
+    """Number of rows since the sensor's reference level was set; NO_REFERENCE if it has none."""
+    ALARM_ROWS = 13, 0
+    """Number of rows of the current alarm; 0 if the sensor is in no alarm."""
+    REPEATS_START = 14, 0
     """Number of exact repeats of the first signal's value, up to and including the newest row."""
 
 
 class FloatColumn(_TableColumn):
     """First columns of the table of floats, each with its position and its initial value.
 
-    Scales, lagged rows and drift follow the locations. A sensor has the initial value before its
+    Scales, lagged rows, drift, reference levels and smoothed deviations from them follow the
+    locations. A sensor has the initial value before its
     first row, and if its snapshot was written by code that did not have the column yet.
     """
 
@@ -99,7 +109,13 @@ class FloatColumn(_TableColumn):
     interval."""
     GAP_FACTOR = 6, DEFAULT_GAP_FACTOR
     """A gap is longer than this multiple of the cadence."""
-    LOCATIONS = 7, 0.0
+    EPISODE_RATE = 7, 0.0
+    """How many false episodes a clean sensor has in a day that peak as high as the open episode."""
+    REFERENCE_ERROR = 8, 0.0
+    """Variance of the sensor's reference level, in squared scales."""
+    ALARM_MEAN_SCORE = 9, 0.0
+    """Smoothed score of the rows of the current alarm, in nats, before the sensor's own tail."""
+    LOCATIONS = 10, 0.0
     """Location of the first measured column, in the column's unit."""
 
 
@@ -148,7 +164,22 @@ class Layout:
     @property
     def counters_start(self) -> int:
         """Float column with the last value of the first counter; there is one per counter."""
+        return self.deviations_start + len(self.signals)
+
+    @property
+    def references_start(self) -> int:
+        """Float column with the first reference level; there is one per signal."""
         return self.drift_start + len(self.signals)
+
+    @property
+    def deviations_start(self) -> int:
+        """Float column with the first smoothed deviation from a reference level, in scales."""
+        return self.references_start + len(self.signals)
+
+    @property
+    def away_rows_start(self) -> int:
+        """Integer column with the number of rows since the first signal left its reference."""
+        return IntColumn.REPEATS_START + len(self.signals)
 
     @property
     def counters_time(self) -> int:
@@ -156,7 +187,7 @@ class Layout:
 
         There is one per counter, in microseconds UTC; NO_ROW_YET if there is no last value.
         """
-        return IntColumn.REPEATS_START + len(self.signals)
+        return self.away_rows_start + len(self.signals)
 
     @property
     def counter_names(self) -> list[str]:
@@ -175,6 +206,8 @@ class Layout:
             *(f"scale {name}" for name in measured),
             *(f"lag {lag} {name}" for lag in range(1, N_LAGS + 1) for name in measured),
             *(f"drift {name}" for name in self.signals),
+            *(f"reference {name}" for name in self.signals),
+            *(f"deviation {name}" for name in self.signals),
             *(f"counter {name}" for name in self.counter_names),
         )
 
@@ -185,6 +218,7 @@ class Layout:
         return (
             *names[: IntColumn.REPEATS_START],
             *(f"repeats {name}" for name in self.signals),
+            *(f"away {name}" for name in self.signals),
             *(f"counter time {name}" for name in self.counter_names),
         )
 

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from sensorwatch.common.kernels import inlined_kernel, kernel
 from sensorwatch.common.model.forecast import N_LAGS
+from sensorwatch.common.model.level_guard import LevelGuard
 from sensorwatch.common.model.levels import Levels
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.scoring.cadence import LEARNED_INTERVALS, is_gap, update_cadence
@@ -15,6 +16,12 @@ from sensorwatch.common.scoring.counters import (
     drop_counters,
     replace_counters_by_rates,
     start_counters,
+)
+from sensorwatch.common.scoring.level_guard import (
+    GuardParameters,
+    guard_parameters,
+    start_guard,
+    update_guard,
 )
 from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.common.scoring.memory_layout import NO_ROW_YET, FloatColumn, IntColumn, Layout
@@ -26,6 +33,8 @@ location."""
 MAX_FOLLOWED_SCALES = 3.0
 """A value's distance from its sensor's location is clipped at this number of scales before it moves
 the location."""
+IGNORED_FROM_SCALES = 8.0
+"""A value that is this number of scales from its sensor's location does not move the location."""
 LOCATION_ADAPTS_IN_ROWS = 1000.0
 """Time constant, in rows, of a sensor's location.
 
@@ -73,14 +82,28 @@ class RecalledRows:
     repeats: NDArray[np.int64]
     """Shape (n, signals). Number of exact repeats of the signal's value, up to and including the
     row."""
+    cadence: NDArray[np.float64]
+    """Shape (n,). Cadence of the sensor in microseconds; 0 if it is unknown."""
+    deviation: NDArray[np.float64]
+    """Shape (n, signals). Smoothed deviation from the reference level, including this row, divided
+    by its usual size; 0 if the signal is not watched. Shape (n, 0) without a guard."""
+    reference: NDArray[np.float64]
+    """Shape (n, signals). Reference level in the signal's unit; shape (n, 0) without a guard."""
+    accepts_level: NDArray[np.bool_]
+    """Shape (n,). Whether a signal of the sensor gets a new reference level after the row."""
 
 
 def recall(
-    readings: Readings, levels: Levels, level_by_sensor: dict[str, int], memory: Memory
+    readings: Readings,
+    levels: Levels,
+    level_by_sensor: dict[str, int],
+    memory: Memory,
+    guard: LevelGuard | None = None,
 ) -> RecalledRows:
     """Return the stored values of each row's sensor; update `memory` with each row, in order.
 
-    `level_by_sensor`: for each sensor with its own level, its row in `levels`.
+    `level_by_sensor`: for each sensor with its own level, its row in `levels`. `guard`: None if
+    levels are not watched.
     """
     layout, n = memory.layout, len(readings)
     measured = _measured_values(readings)
@@ -100,14 +123,19 @@ def recall(
         standardised=np.empty(shape),
         lagged=np.zeros((n, N_LAGS * layout.columns)),
         repeats=np.zeros((n, len(layout.signals)), dtype=np.int64),
+        cadence=np.empty(n),
+        deviation=np.zeros((n, len(layout.signals) if guard else 0)),
+        reference=np.zeros((n, len(layout.signals) if guard else 0)),
+        accepts_level=np.zeros(n, dtype=np.bool_),
     )
+    parameters = guard_parameters(guard, layout)
     for assignment in memory.assign_slots(readings, level_by_sensor):
         recalled.slots[assignment.rows], recalled.new_sensor_level[assignment.rows] = (
             assignment.slots,
             assignment.new_sensor_level,
         )
         recalled.evicted.update(assignment.evicted)
-        _recall_row_range(recalled, assignment.rows, levels, memory)
+        _recall_row_range(recalled, assignment.rows, levels, parameters, memory)
     return recalled
 
 
@@ -117,7 +145,9 @@ def _measured_values(readings: Readings) -> NDArray[np.float64]:
     return np.concatenate([readings.values, readings.context], axis=1)
 
 
-def _recall_row_range(recalled: RecalledRows, rows: slice, levels: Levels, memory: Memory) -> None:
+def _recall_row_range(
+    recalled: RecalledRows, rows: slice, levels: Levels, guard: GuardParameters, memory: Memory
+) -> None:
     layout = memory.layout
     memory.clock = _recall_rows(
         memory.floats,
@@ -133,6 +163,7 @@ def _recall_row_range(recalled: RecalledRows, rows: slice, levels: Levels, memor
         levels.max_gap,
         N_LAGS if layout.min_rows else 0,
         counter_columns(layout),
+        guard,
         recalled.slots[rows],
         recalled.new_sensor_level[rows],
         recalled.event_time[rows],
@@ -145,6 +176,10 @@ def _recall_row_range(recalled: RecalledRows, rows: slice, levels: Levels, memor
         recalled.standardised[rows],
         recalled.lagged[rows],
         recalled.repeats[rows],
+        recalled.cadence[rows],
+        recalled.deviation[rows],
+        recalled.reference[rows],
+        recalled.accepts_level[rows],
     )
 
 
@@ -167,9 +202,9 @@ def compress_outliers(standardised: float) -> float:
 @kernel
 def _recall_rows(  # type: ignore[no-untyped-def]
     floats, ints, column_starts, clock, level_location, level_scale, level_cadence,
-    level_gap_factor, min_scale, min_rows, max_gap, required_lags, counters, slots,
-    new_sensor_level, event_time, imputed, statuses, gaps, measured, location, scale, standardised,
-    lagged, repeats,
+    level_gap_factor, min_scale, min_rows, max_gap, required_lags, counters, guard,
+    slots, new_sensor_level, event_time, imputed, statuses, gaps, measured, location, scale,
+    standardised, lagged, repeats, cadence, deviation, reference, accepts_level,
 ):  # fmt: skip
     for row in range(len(slots)):
         float_row, int_row = floats[slots[row]], ints[slots[row]]
@@ -186,6 +221,8 @@ def _recall_rows(  # type: ignore[no-untyped-def]
             _start_cadence(float_row, int_row, new_sensor_level[row], level_cadence,
                            level_gap_factor)  # fmt: skip
             start_counters(int_row, counters)
+            start_guard(float_row, int_row, guard, new_sensor_level[row],
+                        new_sensor_level[row] > 0 or min_rows == 0)  # fmt: skip
         status = _row_status(float_row, int_row, event_time[row], min_rows, max_gap, required_lags)
         gaps[row] = status == _GAP
         if status == _GAP:
@@ -210,6 +247,12 @@ def _recall_rows(  # type: ignore[no-untyped-def]
             _count_repeats(
                 float_row, int_row, column_starts, imputed[row], measured[row], repeats[row]
             )
+            if deviation.shape[1] > 0:
+                accepts_level[row] = update_guard(
+                    float_row, int_row, guard, column_starts,
+                    int_row[IntColumn.LEVEL_ROWS] >= min_rows, event_time[row], imputed[row],
+                    measured[row], deviation[row], reference[row],
+                )  # fmt: skip
             _update_level_and_lags(
                 float_row, int_row, column_starts, measured[row], min_scale, min_rows
             )
@@ -219,6 +262,7 @@ def _recall_rows(  # type: ignore[no-untyped-def]
                 update_cadence(float_row, int_row, interval)
             int_row[IntColumn.NEWEST_TIME] = event_time[row]
             int_row[IntColumn.LAST_USED] = clock
+        cadence[row] = float_row[FloatColumn.CADENCE]
     return clock
 
 
@@ -326,6 +370,20 @@ def _count_repeats(float_row, int_row, column_starts, imputed, measured, repeats
 
 
 @inlined_kernel
+def _followed_step(scales):  # type: ignore[no-untyped-def]
+    """Return how many scales of a value's distance from the location move the location.
+
+    This is the redescending function of Hampel (1974): near values count as they are, farther ones
+    as MAX_FOLLOWED_SCALES, and values beyond IGNORED_FROM_SCALES count nothing.
+    """
+    size = min(abs(scales), MAX_FOLLOWED_SCALES)
+    if abs(scales) > LINEAR_SCALES:
+        falling = (IGNORED_FROM_SCALES - abs(scales)) / (IGNORED_FROM_SCALES - LINEAR_SCALES)
+        size *= max(falling, 0.0)
+    return size if scales > 0.0 else -size
+
+
+@inlined_kernel
 def _update_level_and_lags(float_row, int_row, column_starts, measured, min_scale, min_rows):  # type: ignore[no-untyped-def]
     scales_start, lags_start, _ = column_starts
     width, level_rows = len(measured), int_row[IntColumn.LEVEL_ROWS]
@@ -335,7 +393,7 @@ def _update_level_and_lags(float_row, int_row, column_starts, measured, min_scal
             step = (measured[column] - float_row[FloatColumn.LOCATIONS + column]) / float_row[
                 scales_start + column
             ]
-            step = min(max(step, -MAX_FOLLOWED_SCALES), MAX_FOLLOWED_SCALES)
+            step = _followed_step(step)
             float_row[FloatColumn.LOCATIONS + column] += (
                 float_row[scales_start + column] * step / LOCATION_ADAPTS_IN_ROWS
             )

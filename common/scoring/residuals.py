@@ -25,6 +25,9 @@ class Residuals:
     """Shape (n, signals). Standardised signals minus `expected`."""
     whitened: NDArray[np.float64]
     """Shape (n, signals). Whitened residuals; 0 if the row is scored without memory."""
+    conditional: NDArray[np.float64]
+    """Shape (n, signals). Residual of each signal minus its expectation given the residuals of the
+    other signals, in standard deviations; 0 if the row is scored without memory."""
     distance: NDArray[np.float64]
     """Shape (n,). Mahalanobis distance: the norm of the whitened residuals.
 
@@ -41,6 +44,7 @@ def compute_residuals(forecast: Forecast, recalled: RecalledRows) -> Residuals:
         expected=np.zeros((n, signals)),
         residual=np.empty((n, signals)),
         whitened=np.zeros((n, signals)),
+        conditional=np.zeros((n, signals)),
         distance=np.empty(n),
         stuck=np.zeros(n),
     )
@@ -63,6 +67,7 @@ def compute_residuals(forecast: Forecast, recalled: RecalledRows) -> Residuals:
         residuals.expected,
         residuals.residual,
         residuals.whitened,
+        residuals.conditional,
         residuals.distance,
         residuals.stuck,
     )
@@ -98,6 +103,7 @@ class _Outputs(NamedTuple):
     expected: NDArray[np.float64]
     residual: NDArray[np.float64]
     whitened: NDArray[np.float64]
+    conditional: NDArray[np.float64]
     distance: NDArray[np.float64]
     stuck: NDArray[np.float64]
 
@@ -108,10 +114,12 @@ class _Outputs(NamedTuple):
 def _compute_rows(rows, parameters, outputs):  # type: ignore[no-untyped-def]
     standardised, lagged, repeats, is_scored, event_time = rows
     coefficients, whitening, signal_whitening, repeat_nats, profile, period = parameters
-    expected, residual, whitened, distance, stuck = outputs
+    expected, residual, whitened, conditional, distance, stuck = outputs
     signals, contexts = residual.shape[1], standardised.shape[1] - residual.shape[1]
     n_lagged = lagged.shape[1]
     allowance = repeat_allowance(repeat_nats)
+    norms = np.ones(signals)
+    _write_column_norms(whitening, norms)
     for row in range(len(is_scored)):
         if is_scored[row]:
             phase = bin_at(event_time[row], period, profile.shape[1])
@@ -136,6 +144,23 @@ def _compute_rows(rows, parameters, outputs):  # type: ignore[no-untyped-def]
             if is_scored[row]:
                 whitened[row, i] = total
         distance[row] = np.sqrt(squares)
+        if is_scored[row]:
+            for signal in range(signals):
+                total = 0.0
+                for i in range(signals):
+                    total += whitening[i, signal] * whitened[row, i]
+                conditional[row, signal] = total / norms[signal]
+
+
+@inlined_kernel
+def _write_column_norms(matrix, norms):  # type: ignore[no-untyped-def]
+    """Write the norm of each column that is not 0 into `norms` (columns,)."""
+    for column in range(matrix.shape[1]):
+        squares = 0.0
+        for row in range(matrix.shape[0]):
+            squares += matrix[row, column] * matrix[row, column]
+        if squares > 0.0:
+            norms[column] = np.sqrt(squares)
 
 
 @inlined_kernel

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sensorwatch.common.kernels import inlined_kernel
+from sensorwatch.common.kernels import inlined_kernel, kernel
 from sensorwatch.common.model.decision import COMPONENTS, RarityTable
 from sensorwatch.common.model.tails import look_up_rarity
 from sensorwatch.common.scoring.memory_layout import FloatColumn
@@ -18,7 +18,7 @@ prolong an alarm."""
 DRIFT_SCALE = float(np.sqrt((2.0 - SMOOTHING) / SMOOTHING))
 """1 divided by the standard deviation of a smoothed residual, if the rows are independent."""
 
-FOREST, DISTANCE, DRIFT, STUCK = range(len(COMPONENTS))
+FOREST, DISTANCE, DRIFT, STUCK, SIGNAL = range(len(COMPONENTS))
 """Positions of the components in COMPONENTS."""
 
 
@@ -29,7 +29,7 @@ def combine_with_memory(float_row, tables, weights, components):  # type: ignore
     `components`: shape (len(COMPONENTS),), the values of the components before calibration.
     """
     total = 0.0
-    for component in range(len(components)):
+    for component in range(SIGNAL):
         total += weights[component] * look_up_rarity(tables[component], components[component])
     sum_rarity = look_up_rarity(tables[RarityTable.RARITY_SUM], total)
     float_row[FloatColumn.SMOOTHED_SCORE] = smooth_score(
@@ -38,9 +38,25 @@ def combine_with_memory(float_row, tables, weights, components):  # type: ignore
     smoothed_rarity = look_up_rarity(
         tables[RarityTable.SMOOTHED_SCORE], float_row[FloatColumn.SMOOTHED_SCORE]
     )
+    signal_rarity = weights[SIGNAL] * look_up_rarity(tables[RarityTable.SIGNAL], components[SIGNAL])
     return look_up_rarity(
-        tables[RarityTable.MAX_OF_SUM_AND_SMOOTHED], max(sum_rarity, smoothed_rarity)
+        tables[RarityTable.LARGEST_RARITY], max(sum_rarity, smoothed_rarity, signal_rarity)
     )
+
+
+@kernel
+def largest_signal_rarities(conditional, signal_tables, rarities):  # type: ignore[no-untyped-def]
+    """Write the largest rarity of the conditional residuals (n, signals) of each row.
+
+    `signal_tables`: see `Decision.signal_tables`; without tables, the rarities are 0.
+    """
+    for row in range(len(conditional)):
+        largest = 0.0
+        for signal in range(len(signal_tables)):
+            largest = max(
+                largest, look_up_rarity(signal_tables[signal], abs(conditional[row, signal]))
+            )
+        rarities[row] = largest
 
 
 @inlined_kernel

@@ -7,6 +7,7 @@ from sensorwatch.common.scoring.memory_layout import (
     CLEAN_TAIL_START,
     SENSOR_TAIL_SHARE,
     FloatColumn,
+    IntColumn,
 )
 
 SENSOR_TAIL_ROWS = 1000.0
@@ -17,7 +18,7 @@ ALARM_ROW_WEIGHT = 0.1
 
 The weight is small, because the tail should describe rows without a fault.
 """
-SENSOR_TAIL_SCALE_RANGE = (0.5, 20.0)
+SENSOR_TAIL_SCALE_RANGE = (0.5, 4.0)
 """Smallest and largest scale of a sensor's own tail, in nats."""
 SENSOR_TAIL_CLIP = 3.0
 """An excess is clipped at this number of tail scales before it changes the scale of a sensor's own
@@ -25,7 +26,38 @@ tail."""
 MIN_TAIL_START_SHARE = 0.3
 """Smallest start of a sensor's own tail, as a share of CLEAN_TAIL_START."""
 
+ACCEPTED_SCALE_SHARE = 0.5
+"""Scale of the tail after an alarm was accepted, as a share of the alarm's smoothed score."""
 _CLIPPED_MEAN_EXCESS = 1.0 - float(np.exp(-SENSOR_TAIL_CLIP))
+
+
+ALARM_SMOOTHING = 0.01
+"""Weight of the newest row in the smoothed score of an alarm."""
+
+
+@inlined_kernel
+def accept_scores(float_row, int_row, score, in_alarm, accept_after_rows):  # type: ignore[no-untyped-def]
+    """Count the rows of an alarm; after `accept_after_rows` rows, let its scores be usual.
+
+    The sensor's own tail then begins at the smoothed score of the alarm. Return whether this row
+    was the last of them.
+    """
+    if not in_alarm:
+        int_row[IntColumn.ALARM_ROWS] = 0
+        return False
+    rows = int_row[IntColumn.ALARM_ROWS] + 1
+    weight = max(1.0 / rows, ALARM_SMOOTHING)
+    mean = float_row[FloatColumn.ALARM_MEAN_SCORE] if rows > 1 else 0.0
+    mean += weight * (score - mean)
+    float_row[FloatColumn.ALARM_MEAN_SCORE] = mean
+    is_accepted = rows >= accept_after_rows
+    if is_accepted and mean > float_row[FloatColumn.TAIL_START]:
+        float_row[FloatColumn.TAIL_START] = mean
+        float_row[FloatColumn.TAIL_SCALE] = max(
+            float_row[FloatColumn.TAIL_SCALE], ACCEPTED_SCALE_SHARE * mean
+        )
+    int_row[IntColumn.ALARM_ROWS] = 0 if is_accepted else rows
+    return is_accepted
 
 
 @inlined_kernel
@@ -49,7 +81,9 @@ def adapt_sensor_tail(float_row, score, weight):  # type: ignore[no-untyped-def]
         excess = min(score - start, SENSOR_TAIL_CLIP * scale)
         # Clipping an exponentially distributed excess at three scales reduces its mean to 95 %.
         scale += step * (excess / _CLIPPED_MEAN_EXCESS - scale)
-        scale = min(max(scale, SENSOR_TAIL_SCALE_RANGE[0]), SENSOR_TAIL_SCALE_RANGE[1])
+        # After an accepted alarm, the scale may be above its range; it then only falls.
+        largest_scale = max(SENSOR_TAIL_SCALE_RANGE[1], float_row[FloatColumn.TAIL_SCALE])
+        scale = min(max(scale, SENSOR_TAIL_SCALE_RANGE[0]), largest_scale)
         start += step * scale * (1.0 - SENSOR_TAIL_SHARE)
     else:
         start -= step * scale * SENSOR_TAIL_SHARE

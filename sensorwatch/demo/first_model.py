@@ -55,7 +55,7 @@ def train_first_model(settings: Settings, data: Path, step: Step) -> str:
     step(f"training the first model on {TRAINING_ROWS:,} rows")
     schema = load_schema(settings.schema_.path)
     dataset = read_data(str(data), schema, kafka=settings.kafka)
-    candidate = train(dataset.readings, schema, dataset.source, settings.trainer)
+    candidate = train(dataset.readings, schema, dataset.source, settings.training)
     registry = Registry(settings.registry.path)
     return registry.register(
         settings.registry.model, candidate, who="sensorwatch demo", why="first model"

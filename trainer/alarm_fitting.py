@@ -1,0 +1,123 @@
+"""Fit how often clean sensors raise alarms, from episodes of rows that were not fitted on."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sensorwatch.common.model.alarm_rates import SHAPE_RANGE, AlarmRates
+from sensorwatch.common.model.season import DAY
+from sensorwatch.common.runtime.setting_keys import AlarmSettings
+
+PRIOR_EPISODES = 10.0
+"""Weight of the prior scale in the tail's scale, in episodes."""
+PRIOR_SHAPE_EPISODES = 50.0
+"""Weight of the shape 0 in the tail's shape, in episodes."""
+MIN_SHAPE_EPISODES = 20
+"""With fewer episodes than this, the shape of the tail is 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class CleanEpisodes:
+    """The episodes among clean rows that the model was not fitted on."""
+
+    peaks: NDArray[np.float64]
+    """Shape (episodes,). Highest score of each episode, all above `start`."""
+    rows: int
+    """Number of clean rows."""
+    start: float
+    """Score above which an episode was opened."""
+
+
+def fit_alarm_rates(
+    episodes: CleanEpisodes,
+    *,
+    prior_scale: float,
+    cadence: float,
+    sensors: int,
+    alarm_settings: AlarmSettings,
+) -> AlarmRates:
+    """Fit the tail of the peak scores of episodes among clean rows.
+
+    `prior_scale`: expected scale of the tail; with few episodes it has more weight. `cadence`:
+    typical interval between two rows of a sensor, in microseconds.
+    """
+    excesses = np.sort(episodes.peaks - episodes.start)
+    count = len(excesses)
+    shape = _moment_shape(excesses) * count / (count + PRIOR_SHAPE_EPISODES)
+    shape = min(max(shape, SHAPE_RANGE[0]), SHAPE_RANGE[1])
+    scale = float(excesses.mean()) * (1.0 - shape) if count else prior_scale
+    scale = (count * scale + PRIOR_EPISODES * prior_scale) / (count + PRIOR_EPISODES)
+    return AlarmRates(
+        start=episodes.start,
+        rate=(count + 0.5) / max(episodes.rows, 1),
+        scale=scale,
+        shape=shape,
+        cadence=cadence,
+        budgets=np.asarray(budgets_of(alarm_settings, sensors)),
+    )
+
+
+def budgets_of(alarm_settings: AlarmSettings, sensors: int) -> tuple[float, float, float]:
+    """Return the budgets of `warning`, `major` and `critical` for a fleet of `sensors` sensors.
+
+    The unit is false episodes a sensor-day. A severity never has a larger budget than the severity
+    below it.
+    """
+    rates = alarm_settings.false_alarms_per_sensor_day
+    critical = min(rates.critical, alarm_settings.max_critical_per_day / max(sensors, 1))
+    major = min(rates.major, rates.warning)
+    return rates.warning, major, min(critical, major)
+
+
+def episode_peaks(
+    scores: NDArray[np.float64],
+    in_alarm: NDArray[np.bool_],
+    slots: NDArray[np.int64],
+    included: NDArray[np.bool_],
+) -> NDArray[np.float64]:
+    """Return the highest score (episodes,) of each episode that begins in an included row.
+
+    `scores`, `in_alarm`, `slots`, `included`: shape (n,), in time order. `slots`: number of each
+    row's sensor. An episode is a run of rows of one sensor that are in an alarm.
+    """
+    order = np.argsort(slots, kind="stable")
+    sensor, alarmed = slots[order], in_alarm[order]
+    is_first_of_sensor = np.concatenate(([True], sensor[1:] != sensor[:-1]))
+    starts_episode = alarmed & (is_first_of_sensor | ~np.concatenate(([False], alarmed[:-1])))
+    first_rows = np.flatnonzero(starts_episode)
+    if len(first_rows) == 0:
+        return np.empty(0)
+    alarmed_scores = np.where(alarmed, scores[order], -np.inf)
+    peaks = np.maximum.reduceat(alarmed_scores, first_rows)
+    result: NDArray[np.float64] = peaks[included[order][first_rows]]
+    return result
+
+
+def expected_alarms(rates: AlarmRates, sensors: int) -> dict[str, float]:
+    """Return the expected number of false alarms a day of the whole fleet, by severity.
+
+    A severity contains the alarms of the severities above it.
+    """
+    names = ("warning", "major", "critical")
+    return dict(zip(names, (rates.budgets * sensors).tolist(), strict=True))
+
+
+def rows_per_day(cadence: float) -> float:
+    """Return the number of rows a day of a sensor with this cadence, in microseconds."""
+    return DAY / cadence
+
+
+def _moment_shape(excesses: NDArray[np.float64]) -> float:
+    """Return the shape of a generalised Pareto distribution by its L-moments.
+
+    `excesses`: shape (episodes,), rising (Hosking and Wallis 1987). With fewer than
+    MIN_SHAPE_EPISODES excesses, the shape is 0.
+    """
+    episodes = len(excesses)
+    if episodes < MIN_SHAPE_EPISODES:
+        return 0.0
+    weights = np.arange(episodes - 1, -1, -1) / (episodes - 1)
+    mean, weighted_mean = float(excesses.mean()), float((excesses * weights).mean())
+    spread = mean - 2.0 * weighted_mean
+    return 2.0 - mean / spread if spread > 0.0 else 0.0
