@@ -24,7 +24,7 @@ def directions_about(mean: float) -> Values:
 @cache
 def fitted(mean: float) -> Detector:
     readings = wind_readings(directions_about(mean))
-    return fit_unregistered(readings, WIND, TrainerSettings(min_rows=50))
+    return fit_unregistered(readings, WIND, TrainerSettings(min_rows=50, trees=20))
 
 
 @pytest.mark.parametrize("mean", [0.0, 45.0, 90.0])

@@ -2,20 +2,25 @@
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from sensorwatch.common.rows.field_declarations import ColumnKind, NumericColumn
+from sensorwatch.common.rows.instants import format_instant
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.schema import Schema
+from sensorwatch.common.runtime.command_line import run, typer_app
 from sensorwatch.common.runtime.setting_keys import TrainerSettings
 from sensorwatch.common.simulation.faults import FaultKind
+from sensorwatch.trainer.evaluate_command import evaluate
 from sensorwatch.trainer.fault_detection import fault_detection_section
 from sensorwatch.trainer.fault_injection import FaultCase, InjectedFaults, inject_case
 from sensorwatch.trainer.fault_rows import fault_rows
 from sensorwatch.trainer.fault_sizes import fault_sizes
+from sensorwatch.trainer.train_command import train
 from sensorwatch.trainer.training import fit_unregistered
 from tests.reading_builders import START_TIME, a_schema
 
@@ -122,7 +127,7 @@ def test_a_stuck_counter_has_a_rate_of_0_and_a_stuck_voltage_repeats_its_value()
 
 def test_a_random_direction_is_named_and_does_not_hide_the_faults_of_the_speed() -> None:
     readings = wind_readings(np.random.default_rng(3).uniform(0.0, 360.0, ROWS))
-    detector = fit_unregistered(readings, WIND, TrainerSettings(min_rows=50))
+    detector = fit_unregistered(readings, WIND, TrainerSettings(min_rows=50, trees=20))
 
     section = fault_detection_section(readings, detector, seed=0)
 
@@ -133,6 +138,37 @@ def test_a_random_direction_is_named_and_does_not_hide_the_faults_of_the_speed()
     (check,) = [check for check in section.checks if check.name == "failures.spike_of_one_signal"]
     assert check.passed
     assert check.observed.endswith("over 60 episodes: speed 1.00")
+
+
+def test_training_warns_of_a_random_direction(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SENSORWATCH__TRAINER__TREES", "20")
+    (tmp_path / "schema.toml").write_text(
+        '[[signals]]\nname = "dir"\nwrap = 360\n[[signals]]\nname = "speed"\n', encoding="utf-8"
+    )
+    readings = wind_readings(np.random.default_rng(3).uniform(0.0, 360.0, ROWS))
+    rows = zip(readings.event_time.tolist(), readings.values.tolist(), strict=True)
+    lines = [f"{format_instant(time)},{angle},{speed}" for time, (angle, speed) in rows]
+    text = "\n".join(["timestamp,dir,speed", *lines])
+    (tmp_path / "rows.csv").write_text(f"{text}\n", encoding="utf-8")
+    app = typer_app()
+    app.command()(train)
+    app.command()(evaluate)
+
+    exit_code = run(
+        app,
+        [
+            *("train", "--data", f"{tmp_path}/rows.csv", "--schema", f"{tmp_path}/schema.toml"),
+            *("--registry", f"{tmp_path}/registry", "--name", "wind", "--promote"),
+        ],
+        name="trainer",
+    )
+
+    assert exit_code == 0
+    assert "warning trainer  signal dir: spikes of 8 spreads cannot be seen" in (
+        capsys.readouterr().err
+    )
 
 
 def test_measurements_and_missing_angles_need_no_other_spread() -> None:
@@ -151,7 +187,7 @@ def test_measurements_and_missing_angles_need_no_other_spread() -> None:
 def test_the_rows_of_faults_have_rates_and_angles_without_a_seam() -> None:
     directions = 350.0 + 5.0 * noise(ROWS)
     readings = wind_readings(directions)
-    detector = fit_unregistered(readings, WIND, TrainerSettings(min_rows=50))
+    detector = fit_unregistered(readings, WIND, TrainerSettings(min_rows=50, trees=20))
 
     rows, detector_of_rows = fault_rows(readings, detector)
 
