@@ -9,7 +9,7 @@ from sensorwatch.common.runtime.command_line import ConfigOption
 from sensorwatch.common.runtime.logs import logger
 from sensorwatch.common.runtime.printing import print_line
 from sensorwatch.common.runtime.time_option import NOW, parse_time_option
-from sensorwatch.trainer.evaluation_check import failed_checks, require_passed
+from sensorwatch.trainer.evaluation_check import failed_checks, require_passed, undetectable_faults
 from sensorwatch.trainer.rejected_text import rejected_text
 from sensorwatch.trainer.trainer_options import (
     AsOfOption,
@@ -69,6 +69,8 @@ def evaluate(
         f"rows       {dataset.rows} read, {len(dataset.rejections)} rejected"
         f"{f' ({rejected})' if rejected else ''}"
     )
+    for sentence in undetectable_faults(report):
+        log.warning(sentence)
     failed_names = failed_checks(report)
     print_line(f"checks     {_result_text(len(report['checks']), failed_names)}; report in {out}")
     if gate:

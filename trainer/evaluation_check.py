@@ -36,6 +36,11 @@ def failed_checks(report: Mapping[str, Any]) -> list[str]:
     return [check["name"] for check in report["checks"] if not check["passed"]]
 
 
+def undetectable_faults(report: Mapping[str, Any]) -> list[str]:
+    """Return a sentence for each signal in which faults of a report cannot be seen."""
+    return list(report["failures"].get("undetectable", ()))
+
+
 def require_passed(report: Mapping[str, Any]) -> None:
     """Raise CheckFailed with the name of every failed check, if any check failed."""
     failed_names = failed_checks(report)

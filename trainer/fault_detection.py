@@ -5,22 +5,19 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import average_precision_score, roc_auc_score
 
 from sensorwatch.common.rows.readings import Readings
+from sensorwatch.common.scoring.decide import SENSOR_TAIL_ROWS
 from sensorwatch.common.scoring.detections import Detections
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.status import STATUSES, Status
 from sensorwatch.common.simulation.faults import VALUE_KINDS, FaultKind
 from sensorwatch.trainer.dataset import sort_by_time
 from sensorwatch.trainer.evaluation_check import Check, Section
-from sensorwatch.trainer.fault_injection import (
-    FaultCase,
-    InjectedFaults,
-    inject_case,
-    robust_spread,
-)
+from sensorwatch.trainer.fault_injection import FaultCase, InjectedFaults, inject_case
+from sensorwatch.trainer.fault_results import CaseResult, case_result, empty_result
 from sensorwatch.trainer.fault_rows import fault_rows
+from sensorwatch.trainer.fault_sizes import FaultSizes, fault_sizes
 
 FAULT_SIZES = (4.0, 8.0, 16.0)
 """Sizes of the injected faults, in spreads of the signal."""
@@ -57,58 +54,48 @@ MEMORY_CASES: Mapping[str, tuple[FaultCase, float]] = {
 The number after each case is the minimum share of detected episodes."""
 EPISODES_PER_CASE = 60
 """Number of episodes per case. They are injected in several rounds if there are too few rows."""
-MAX_ROUNDS = 20
+MAX_ROUNDS = EPISODES_PER_CASE
 ROWS_PER_EPISODE = 50
 """Minimum number of rows per injected fault in one round."""
+ROWS_PER_SPIKE = int(SENSOR_TAIL_ROWS)
+"""Minimum number of rows per injected spike in one round.
+
+A sensor's own tail follows its highest scores, so that a sensor with many high scores raises fewer
+alarms. With a spike in every 50th row, the tail adapts to the spikes, and later spikes are not
+found. So there is one spike in the tail's time constant.
+"""
 MAX_ROWS = 20_000
 """Faults are injected into at most this number of the newest rows."""
-
-
-@dataclass(frozen=True, slots=True)
-class CaseResult:
-    """The detection results of a case. A value is None if it cannot be measured."""
-
-    kind: str
-    size: float
-    """Size in spreads of the signal; 0 if the kind has no size."""
-    episodes: int
-    rows: int
-    faulty_rows: int
-    recall_events: float | None
-    """Share of episodes with at least one anomalous row."""
-    recall_rows: float | None
-    precision: float | None
-    """Share of faulty rows among the rows that were detected as anomalous.
-
-    This share depends on the number of injected faults."""
-    delay_rows: float | None
-    """Median detection delay of the detected episodes, in rows of the sensor.
-
-    The delay is the number of rows between the start of the episode and its first alarm."""
-    roc_auc: float | None
-    average_precision: float | None
 
 
 def fault_detection_section(readings: Readings, detector: Detector, *, seed: int) -> Section:
     """Inject every kind and size of fault, and return the checks and measurements.
 
     Faults of a counter are injected into its rate. `readings`: rows that the detector was not
-    fitted on.
+    fitted on. The figure `undetectable` has a sentence for each signal in which no fault of the
+    gate's size is possible.
     """
     rows = sort_by_time(readings)
     rows = rows.take(slice(max(len(rows) - MAX_ROWS, 0), None))
+    schema = detector.schema
     rows, detector = fault_rows(rows, detector)
+    sizes = fault_sizes(rows, schema)
     eligible = _rows_with_history(rows, detector)
-    cases = fault_cases(rows)
+    cases = fault_cases(sizes)
     results = [
         measure_case(
-            rows, case, detector, rng=np.random.default_rng([seed, case_number]), eligible=eligible
+            rows,
+            case,
+            detector,
+            sizes=sizes,
+            rng=np.random.default_rng([seed, case_number]),
+            eligible=eligible,
         )
         for case_number, case in enumerate(cases)
     ]
     result_by_case = dict(zip(cases, results, strict=True))
     gate_result = result_by_case[GATE_CASE]
-    varying_signals = int((robust_spread(rows) > 0).sum())
+    varying_signals = len(sizes.varying)
     has_memory = detector.forecast is not None
     bounds = (
         GATE_BOUNDS
@@ -130,6 +117,7 @@ def fault_detection_section(readings: Readings, detector: Detector, *, seed: int
     figures = {
         "gated": {"kind": GATE_CASE.name, "size": GATE_CASE.size, **asdict(bounds)},
         "varying_signals": varying_signals,
+        "undetectable": sizes.impossible_text(GATE_CASE.size),
         "cases": [asdict(result) for result in results],
     }
     return Section(tuple(checks), figures)
@@ -145,13 +133,14 @@ def _rows_with_history(rows: Readings, detector: Detector) -> NDArray[np.bool_]:
     return is_scored if is_scored.any() else np.ones_like(is_scored)
 
 
-def fault_cases(readings: Readings) -> list[FaultCase]:
+def fault_cases(sizes: FaultSizes) -> list[FaultCase]:
     """Return the fault cases to inject.
 
-    A case that needs two signals is included only if at least two signals vary.
+    A case that needs two signals is included only if at least two signals vary. A spike of one
+    signal is included only if it is possible in at least one signal.
     """
     cases: list[FaultCase] = []
-    several_signals_vary = (robust_spread(readings) > 0).sum() > 1
+    several_signals_vary = len(sizes.varying) > 1
     for kind in VALUE_KINDS:
         if kind is FaultKind.BROKEN_CORRELATION:
             # With size 1 the signal keeps its spread, and only the correlation changes.
@@ -159,7 +148,11 @@ def fault_cases(readings: Readings) -> list[FaultCase]:
         else:
             cases += [FaultCase(kind, size) for size in _fault_sizes(kind)]
     if several_signals_vary:
-        cases += [FaultCase(FaultKind.SPIKE, size, one_signal=True) for size in FAULT_SIZES]
+        cases += [
+            FaultCase(FaultKind.SPIKE, size, one_signal=True)
+            for size in FAULT_SIZES
+            if len(sizes.possible(size))
+        ]
     return cases
 
 
@@ -172,6 +165,7 @@ def measure_case(
     case: FaultCase,
     detector: Detector,
     *,
+    sizes: FaultSizes,
     rng: np.random.Generator,
     eligible: NDArray[np.bool_],
 ) -> CaseResult:
@@ -181,14 +175,15 @@ def measure_case(
     (n,): mask of rows after which faults may start; see `inject_case`.
     """
     rounds: list[tuple[InjectedFaults, Detections]] = []
-    missing_episodes = EPISODES_PER_CASE if (robust_spread(readings) > 0).any() else 0
+    missing_episodes = EPISODES_PER_CASE if len(sizes.varying) else 0
+    rows_per_episode = ROWS_PER_SPIKE if case.kind is FaultKind.SPIKE else ROWS_PER_EPISODE
     while missing_episodes > 0 and len(rounds) < MAX_ROUNDS:
         # The number of episodes in a round is limited, so that most rows stay healthy.
-        round_episodes = min(missing_episodes, max(1, len(readings) // ROWS_PER_EPISODE))
+        round_episodes = min(missing_episodes, max(1, len(readings) // rows_per_episode))
         injected = inject_case(
             readings,
             case,
-            schema=detector.schema,
+            sizes=sizes,
             rng=rng,
             episodes=round_episodes,
             eligible=eligible,
@@ -199,45 +194,7 @@ def measure_case(
             (injected, detector.detect(injected.readings, detector.empty_memory()).detections)
         )
         missing_episodes -= len(injected.episodes)
-    return _case_result(case, rounds) if rounds else _empty_result(case, len(readings))
-
-
-def _case_result(case: FaultCase, rounds: list[tuple[InjectedFaults, Detections]]) -> CaseResult:
-    is_faulty = np.concatenate([injected.faulty for injected, _ in rounds])
-    score = np.concatenate([detections.raw_score for _, detections in rounds])
-    is_anomaly = np.concatenate([detections.is_anomaly for _, detections in rounds])
-    detection_delays = [
-        delay
-        for injected, detections in rounds
-        for delay in _detection_delays(injected, detections.is_anomaly)
-    ]
-    known_delays = [delay for delay in detection_delays if delay is not None]
-    true_positives = int((is_anomaly & is_faulty).sum())
-    return CaseResult(
-        kind=case.name,
-        size=case.size,
-        episodes=len(detection_delays),
-        rows=len(is_faulty),
-        faulty_rows=int(is_faulty.sum()),
-        recall_events=len(known_delays) / len(detection_delays),
-        recall_rows=true_positives / int(is_faulty.sum()),
-        precision=true_positives / int(is_anomaly.sum()) if is_anomaly.any() else None,
-        delay_rows=float(np.median(known_delays)) if known_delays else None,
-        roc_auc=float(roc_auc_score(is_faulty, score)),
-        average_precision=float(average_precision_score(is_faulty, score)),
-    )
-
-
-def _detection_delays(injected: InjectedFaults, is_anomaly: NDArray[np.bool_]) -> list[int | None]:
-    """Return for each episode the number of rows before its first alarm, or None without alarm."""
-    return [
-        int(np.argmax(is_anomaly[rows])) if is_anomaly[rows].any() else None
-        for rows in injected.episodes
-    ]
-
-
-def _empty_result(case: FaultCase, rows: int) -> CaseResult:
-    return CaseResult(case.name, case.size, 0, rows, 0, None, None, None, None, None, None)
+    return case_result(case, rounds, sizes) if rounds else empty_result(case, len(readings))
 
 
 def _minimum_check(name: str, result: CaseResult, value: float | None, min_value: float) -> Check:
@@ -246,4 +203,7 @@ def _minimum_check(name: str, result: CaseResult, value: float | None, min_value
         observed = "no fault injected: no signal varies, or a sensor has fewer than 4 rows"
         return Check(name, passed=False, observed=observed, wanted=wanted)
     observed = f"{value:.3f} over {result.episodes} episodes"
+    if result.signals:
+        shares = (f"{name} {part.recall_events:.2f}" for name, part in result.signals.items())
+        observed += f": {', '.join(shares)}"
     return Check(name, value >= min_value, observed, wanted)

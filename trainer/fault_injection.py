@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorwatch.common.rows.readings import Readings
-from sensorwatch.common.rows.schema import Schema
 from sensorwatch.common.simulation.faults import EPISODE_LENGTHS, FaultKind, inject_fault
+from sensorwatch.trainer.fault_sizes import FaultSizes
 
 HEALTHY_ROWS_PER_FAULTY = 9
 """Number of healthy rows per faulty row around each fault, so that most rows are healthy."""
@@ -21,7 +21,7 @@ class FaultCase:
 
     kind: FaultKind
     size: float
-    """Size in units of the signal's `robust_spread`. 0 for a stuck sensor, which has no size."""
+    """Size in spreads of the signal, see `fault_sizes`. 0 for a stuck sensor, which has no size."""
     one_signal: bool = False
     """True if the fault changes one signal of the sensor instead of all signals."""
 
@@ -40,83 +40,91 @@ class InjectedFaults:
     """Shape (n,). True for rows of an episode."""
     episodes: list[NDArray[np.int64]]
     """The row indices of each episode, in time order."""
-
-
-def robust_spread(readings: Readings) -> NDArray[np.float64]:
-    """Return the spread (signals,) of each signal over all rows, robust against outliers.
-
-    The spread is the interquartile range, scaled to the standard deviation of a normal
-    distribution. If the interquartile range is 0, the spread is the standard deviation. The spread
-    of a signal that never changes is 0. Missing values (NaN) are ignored.
-    """
-    return np.asarray(
-        [_robust_spread_of_signal(signal[~np.isnan(signal)]) for signal in readings.values.T]
-    )
-
-
-def _robust_spread_of_signal(values: NDArray[np.float64]) -> float:
-    if len(values) == 0:
-        return 0.0
-    low, high = np.quantile(values, (0.25, 0.75))
-    return float((high - low) / 1.349 if high > low else values.std())
+    signals: list[NDArray[np.int64]]
+    """The indices of the signals that each episode changes."""
 
 
 def inject_case(
     readings: Readings,
     case: FaultCase,
     *,
-    schema: Schema,
+    sizes: FaultSizes,
     rng: np.random.Generator,
     episodes: int,
     eligible: NDArray[np.bool_] | None = None,
 ) -> InjectedFaults:
     """Inject at most `episodes` faults of a case into readings. The faults do not overlap.
 
-    Signals that never change get no fault. Values are clipped to the schema's bounds, because a row
-    outside the bounds would be rejected. `readings`: in time order. `eligible` (n,): mask of rows.
-    The faults of a sensor start after the first of its rows that the mask selects. A sensor without
-    a selected row gets no fault.
+    Signals that never change get no fault. A fault of one signal is injected only into signals for
+    which a fault of this size is possible. If a fault would leave a signal's bounds, it is injected
+    in the other direction. If it leaves the bounds in both directions, it is clipped, because a row
+    outside the bounds would be rejected. `readings`: rows of `fault_rows`, in time order.
+    `eligible` (n,): mask of rows. The faults of a sensor start after the first of its rows that the
+    mask selects. A sensor without a selected row gets no fault.
     """
-    scale = robust_spread(readings)
-    varying_signals = np.flatnonzero(scale > 0)
+    possible_signals = sizes.possible(case.size) if case.one_signal else sizes.varying
     values = readings.values.copy()
     faulty = np.zeros(len(readings), dtype=np.bool_)
-    episode_rows = []
+    episode_rows: list[NDArray[np.int64]] = []
+    episode_signals: list[NDArray[np.int64]] = []
     rows_by_sensor = _eligible_rows(
         readings, np.ones_like(faulty) if eligible is None else eligible
     )
+    if len(possible_signals) == 0:
+        rows_by_sensor = []
     for rows, start, length in _choose_episodes(rows_by_sensor, case, rng, episodes):
-        sensor_values = values[np.ix_(rows, varying_signals)]
-        values[np.ix_(rows, varying_signals)] = _inject_into_stream(
-            sensor_values, case, start, length, scale[varying_signals], rng
-        )
+        signals = rng.choice(possible_signals, 1) if case.one_signal else possible_signals
         faulty_rows = rows[start : start + length]
+        block = np.ix_(rows, signals)
+        values[block] = inject_fault(
+            values[block],
+            case.kind,
+            first_row=start,
+            length=length,
+            size=1.0,
+            scale=sizes.shifts(case.kind, case.size)[signals],
+            rng=rng,
+        )
+        faulty_block = np.ix_(faulty_rows, signals)
+        values[faulty_block] = _within_bounds(
+            readings.values[faulty_block], values[faulty_block], sizes, signals
+        )
+        if case.kind is FaultKind.STUCK:
+            _stop_rates(values, faulty_rows, np.intersect1d(sizes.rates, signals))
         faulty[faulty_rows] = True
         episode_rows.append(faulty_rows)
-    low, high = np.transpose([signal.bounds for signal in schema.signals])
-    values = np.clip(values, low, high)
-    return InjectedFaults(replace(readings, values=values), faulty, episode_rows)
+        episode_signals.append(signals)
+    return InjectedFaults(replace(readings, values=values), faulty, episode_rows, episode_signals)
 
 
-def _inject_into_stream(
-    sensor_values: NDArray[np.float64],
-    case: FaultCase,
-    start: int,
-    length: int,
-    scale: NDArray[np.float64],
-    rng: np.random.Generator,
+def _within_bounds(
+    healthy: NDArray[np.float64],
+    faulty: NDArray[np.float64],
+    sizes: FaultSizes,
+    signals: NDArray[np.int64],
 ) -> NDArray[np.float64]:
-    signals = [int(rng.integers(sensor_values.shape[1]))] if case.one_signal else None
-    return inject_fault(
-        sensor_values,
-        case.kind,
-        first_row=start,
-        length=length,
-        size=case.size,
-        scale=scale,
-        rng=rng,
-        signals=signals,
-    )
+    """Return faulty values (rows, signals) within the bounds; see `inject_case`."""
+    low, high = sizes.low[signals], sizes.high[signals]
+    reversed_fault = 2.0 * healthy - faulty
+    must_reverse = _leaves(faulty, low, high) & ~_leaves(reversed_fault, low, high)
+    return np.clip(np.where(must_reverse, reversed_fault, faulty), low, high)
+
+
+def _leaves(
+    values: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Return for each signal (signals,) whether a value (rows, signals) is outside its bounds."""
+    is_outside: NDArray[np.bool_] = np.any((values < low) | (values > high), axis=0)
+    return is_outside
+
+
+def _stop_rates(
+    values: NDArray[np.float64], rows: NDArray[np.int64], rates: NDArray[np.int64]
+) -> None:
+    """Set the rates of counters to 0: a stuck sensor repeats the counter's value, not its rate."""
+    for signal in rates.tolist():
+        is_measured = ~np.isnan(values[rows, signal])
+        values[rows[is_measured], signal] = 0.0
 
 
 def _choose_episodes(

@@ -1,5 +1,7 @@
 """Fit the forecast: ridge regression on lagged rows, the season, and whitening of residuals."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.covariance import ledoit_wolf
@@ -27,8 +29,13 @@ MAX_REPEAT_SURPRISE = 3.0
 Because of this limit, a signal must repeat its value several times before it counts as stuck."""
 
 
-def fit_forecast(recalled: RecalledRows, used_rows: NDArray[np.bool_]) -> Forecast:
-    """Fit the forecast on the rows that the mask `used_rows` (n,) selects: at least two."""
+def fit_forecast(
+    recalled: RecalledRows, used_rows: NDArray[np.bool_], sines: Sequence[int] = ()
+) -> Forecast:
+    """Fit the forecast on the rows that the mask `used_rows` (n,) selects: at least two.
+
+    `sines`: position of the sine of each angle among the signals; the cosine follows.
+    """
     signals = recalled.repeats.shape[1]
     standardised_rows = recalled.standardised[used_rows]
     targets = standardised_rows[:, :signals]
@@ -39,9 +46,9 @@ def fit_forecast(recalled: RecalledRows, used_rows: NDArray[np.bool_]) -> Foreca
     min_variance = np.where(np.ptp(targets, axis=0) == 0, CONSTANT_SPREAD**2, MIN_VARIANCE)
     return Forecast(
         coefficients=np.ascontiguousarray(coefficients),
-        whitening=_whitening_matrix(residuals, min_variance),
+        whitening=_whitening_matrix(residuals, min_variance, sines),
         spread=np.sqrt(np.maximum(residuals.var(axis=0), min_variance)),
-        signal_whitening=_whitening_matrix(targets - targets.mean(axis=0), min_variance),
+        signal_whitening=_whitening_matrix(targets - targets.mean(axis=0), min_variance, sines),
         repeat_nats=_repeat_surprise(recalled, used_rows),
         season=season,
     )
@@ -126,14 +133,23 @@ def _fit_ridge(inputs: NDArray[np.float64], targets: NDArray[np.float64]) -> NDA
 
 
 def _whitening_matrix(
-    residuals: NDArray[np.float64], min_variance: NDArray[np.float64]
+    residuals: NDArray[np.float64], min_variance: NDArray[np.float64], sines: Sequence[int]
 ) -> NDArray[np.float64]:
     """Return the matrix (signals, signals) that whitens residuals.
 
     The matrix is computed from a shrunk covariance (Ledoit and Wolf 2004). `min_variance`: shape
-    (signals,), minimum variance of each signal.
+    (signals,), minimum variance of each signal. `sines`: see `fit_forecast`.
+
+    The residual of an angle is a vector. Its covariance is replaced by a multiple of the identity
+    matrix with the mean squared length of the vector. The whitened vector then has a mean squared
+    length of 1 or less, and its length is the distance on the circle. With their own variances, the
+    cosine of an angle near 0 would have a small variance and a long tail on one side, and this tail
+    would hide the faults of all signals.
     """
     covariance, _ = ledoit_wolf(residuals, assume_centered=True)
+    for sine in sines:
+        pair = slice(sine, sine + 2)
+        covariance[pair, pair] = np.trace(covariance[pair, pair]) * np.eye(2)
     np.fill_diagonal(covariance, np.maximum(covariance.diagonal(), min_variance))
     variances, eigenvectors = np.linalg.eigh(covariance)
     scaled_eigenvectors = eigenvectors / np.sqrt(np.maximum(variances, MIN_VARIANCE))

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from sensorwatch.common.model.angles import sine_positions
 from sensorwatch.common.model.levels import Levels
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.schema import Schema
@@ -43,7 +44,8 @@ def fit_levels(readings: Readings, schema: Schema, *, min_rows: int) -> Levels:
     A sensor with fewer than MIN_ROWS_OF_KNOWN_SENSOR rows gets the pooled level.
     `drop_sensors_with_few_rows` removes such sensors from the result. If there are more than
     MAX_FIT_ROWS rows, sensors with many rows are subsampled. `readings`: in time order, with
-    missing values filled. `min_rows`: warm-up length to store in the levels.
+    missing values filled, with the columns of `model_schema(schema)`. `min_rows`: warm-up length to
+    store in the levels.
     """
     columns = np.concatenate([readings.values, readings.context], axis=1)
     rows_by_sensor = _rows_by_sensor(readings)
@@ -63,10 +65,11 @@ def fit_levels(readings: Readings, schema: Schema, *, min_rows: int) -> Levels:
         location.append(level[0])
         scale.append(level[1])
     scale_floor = _scale_floor(*pooled_level, scale)
+    scales = np.maximum(np.stack([pooled_level[1], *scale]), scale_floor)
     return Levels(
         tuple(sensor_ids),
         np.stack([pooled_level[0], *location]),
-        np.maximum(np.stack([pooled_level[1], *scale]), scale_floor),
+        _with_scales_of_angles(scales, sine_positions(schema.columns)),
         cadences.cadence,
         cadences.gap_factor,
         min_rows,
@@ -153,6 +156,19 @@ def _fit_level(columns: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArr
     clipped_scale = np.clip(columns, low_quantiles, high_quantiles).std(axis=0) / CLIPPED_NORMAL_STD
     scale = np.maximum(clipped_scale, MIN_SHARE_OF_STD * columns.std(axis=0))
     return location, np.where(scale > CONSTANT_TOLERANCE * (1.0 + np.abs(location)), scale, 0.0)
+
+
+def _with_scales_of_angles(scales: NDArray[np.float64], sines: list[int]) -> NDArray[np.float64]:
+    """Return scales (levels, columns) in which sine and cosine of an angle have the same scale.
+
+    The scale is the root of the sum of both squares. A step on the circle then has the same length
+    in every direction. `sines`: position of the sine of each angle; the cosine follows.
+    """
+    scales = scales.copy()
+    for sine in sines:
+        pair = slice(sine, sine + 2)
+        scales[:, pair] = np.sqrt((scales[:, pair] ** 2).sum(axis=1, keepdims=True))
+    return scales
 
 
 def _scale_floor(

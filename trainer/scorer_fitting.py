@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sensorwatch.common.model.angles import model_schema, sine_positions
 from sensorwatch.common.model.decision import COMPONENTS, Decision, RarityTable
 from sensorwatch.common.model.forecast import Forecast
 from sensorwatch.common.model.forest import Forest, score
@@ -90,7 +91,7 @@ def fit_scorer(
 ) -> FittedScorer:
     """Fit levels, forecast and forest on the rows that the mask `fit_mask` (n,) selects.
 
-    `readings`: in time order, without missing values. Levels are fitted on all selected rows.
+    `readings`: `model_rows` of readings of `schema`. Levels are fitted on all selected rows.
     If there are more than MAX_FIT_ROWS rows, forecast and forest are fitted on a sample of the
     selected rows.
     """
@@ -112,7 +113,10 @@ def fit_and_recall(
     updates the memory.
     """
     levels = fit_levels(readings.take(fit_mask), schema, min_rows=trainer_settings.min_rows)
-    layout = Layout(schema.signal_names, schema.context_names, trainer_settings.min_rows)
+    fitted_schema = model_schema(schema)
+    layout = Layout(
+        fitted_schema.signal_names, fitted_schema.context_names, trainer_settings.min_rows
+    )
     memory = Memory(layout)
     recalled = recall_selected(readings, sample_mask, levels, memory)
     is_fit_row = fit_mask[sample_mask]
@@ -120,7 +124,7 @@ def fit_and_recall(
     if used_rows.sum() < 2:
         # No sensor has enough rows to fill its lagged rows, so rows in warm-up are used too.
         used_rows = is_fit_row & (recalled.status < _LATE_STATUS)
-    forecast = fit_forecast(recalled, used_rows)
+    forecast = fit_forecast(recalled, used_rows, sine_positions(schema.signals))
     forecast_residuals = compute_residuals(forecast, recalled)
     estimator, forest = fit_forest(
         _forest_inputs(recalled, forecast_residuals, used_rows), trainer_settings

@@ -16,13 +16,13 @@ from sensorwatch.common.model.decision import (
 )
 from sensorwatch.common.model.tails import Tail, fit_tail, rarity
 from sensorwatch.common.runtime.setting_keys import TrainerSettings
+from sensorwatch.common.scoring.decide import decide_again
+from sensorwatch.common.scoring.memory_layout import INITIAL_SMOOTHED_SCORE
 from sensorwatch.common.scoring.score_combination import (
     SIGNAL,
     largest_signal_rarities,
     smooth_score,
 )
-from sensorwatch.common.scoring.decide import decide_again
-from sensorwatch.common.scoring.memory_layout import INITIAL_SMOOTHED_SCORE
 from sensorwatch.trainer.alarm_fitting import CleanEpisodes, episode_peaks
 from sensorwatch.trainer.scorer_fitting import RawScores
 

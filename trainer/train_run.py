@@ -17,7 +17,7 @@ from sensorwatch.common.runtime.settings import schema_file
 from sensorwatch.trainer import training
 from sensorwatch.trainer.dataset import Dataset, read_data
 from sensorwatch.trainer.evaluation import EvaluatedVersion, evaluate_version
-from sensorwatch.trainer.evaluation_check import failed_checks
+from sensorwatch.trainer.evaluation_check import failed_checks, undetectable_faults
 from sensorwatch.trainer.rejected_text import rejected_text
 
 log = logger("trainer")
@@ -80,6 +80,8 @@ def _evaluate_and_promote(
     )
     report = evaluate_version(evaluated_version, dataset)
     store.attach_report(name, version, report)
+    for sentence in undetectable_faults(report):
+        log.warning(sentence)
     failed_names = failed_checks(report)
     is_first_champion = store.current_aliases(name).champion == version
     if failed_names:

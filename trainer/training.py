@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorwatch.common.errors import DataError
-from sensorwatch.common.model.angles import model_schema
 from sensorwatch.common.model.calibration import calibrate
 from sensorwatch.common.model.forest import score
 from sensorwatch.common.model.levels import no_levels
@@ -153,13 +152,10 @@ def _train_forecast(
     If there are more than MAX_FIT_ROWS rows, the calibration uses a sample of them.
     """
     readings = model_rows(split.sorted_readings, schema)
-    fitted_schema = model_schema(schema)
-    scorer = fit_scorer(
-        readings, np.ones(len(readings), dtype=np.bool_), fitted_schema, trainer_settings
-    )
+    scorer = fit_scorer(readings, np.ones(len(readings), dtype=np.bool_), schema, trainer_settings)
     season = scorer.forecast.season
     raw_scores = out_of_fold_scores(
-        readings, fitted_schema, trainer_settings, period=season.period if season.is_present else 0
+        readings, schema, trainer_settings, period=season.period if season.is_present else 0
     )
     sensors, cadence = _fleet(readings)
     levels = drop_sensors_with_few_rows(scorer.final_levels, readings)

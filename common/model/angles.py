@@ -24,11 +24,8 @@ def model_schema(schema: Schema) -> Schema:
     """
     if not has_angles(schema):
         return schema
-    return schema.model_copy(
-        update={
-            "signals": _model_columns(schema.signals),
-            "context": _model_columns(schema.context),
-        }
+    return schema.with_changes(
+        signals=_model_columns(schema.signals), context=_model_columns(schema.context)
     )
 
 
@@ -67,6 +64,18 @@ def model_positions(columns: tuple[NumericColumn, ...]) -> list[int]:
     """Return the position of the first model column of each of `columns`."""
     widths = [len(column.model_names) for column in columns]
     return [sum(widths[:position]) for position in range(len(widths))]
+
+
+def sine_positions(columns: tuple[NumericColumn, ...]) -> list[int]:
+    """Return the position of the sine of each angle among the model's columns.
+
+    The cosine has the next position.
+    """
+    return [
+        position
+        for column, position in zip(columns, model_positions(columns), strict=True)
+        if column.wrap is not None
+    ]
 
 
 def to_angle(sine: float, cosine: float, wrap: float) -> float:

@@ -74,6 +74,13 @@ def infer_command(
         list[str] | None,
         typer.Option(help="Column of context, such as a set-point.", show_default=False),
     ] = None,
+    counter: Annotated[
+        list[str] | None,
+        typer.Option(help="Column of a total, such as kWh.", show_default=False),
+    ] = None,
+    angle: Annotated[
+        list[str] | None, typer.Option(help="Column of an angle in degrees.", show_default=False)
+    ] = None,
     leave_out: Annotated[
         list[str] | None, typer.Option(help="Column that is not used.", show_default=False)
     ] = None,
@@ -108,6 +115,8 @@ def infer_command(
         key_names=() if no_key else tuple(key) if key else None,
         signal_names=tuple(signal or ()),
         context_names=tuple(context or ()),
+        counter_names=tuple(counter or ()),
+        angle_names=tuple(angle or ()),
         left_out_names=tuple(leave_out or ()),
         missing_values=tuple(missing_value or ()),
         delimiter=delimiter,

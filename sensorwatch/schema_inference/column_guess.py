@@ -92,6 +92,10 @@ class InferredColumn:
     """Suspicious extreme values, each with the number of cells that contain it."""
     examples: tuple[str, ...] = ()
     """The first cells that are not empty, or one cell of each unit."""
+    is_counter: bool = False
+    """Whether the user says that the column is a counter."""
+    wrap: float | None = None
+    """The circle of the angle, if the user says that the column is one."""
 
 
 NumberReader = Callable[[object], object]

@@ -19,6 +19,7 @@ from sensorwatch.schema_inference.column_guess import (
 )
 from sensorwatch.schema_inference.csv_layout_guess import read_csv_table
 from sensorwatch.schema_inference.key_choice import choose_key
+from sensorwatch.schema_inference.kind_guess import kind_questions, with_chosen_kinds
 from sensorwatch.schema_inference.long_form import find_long_form, wide_table
 from sensorwatch.schema_inference.number_form_guess import guess_separators
 from sensorwatch.schema_inference.number_text import number_text
@@ -106,6 +107,7 @@ def infer_table(table: Table, options: InferenceOptions = InferenceOptions()) ->
                 wide_options = replace(wide_options, key_names=long_columns.ids)
             return infer_table(wide, wide_options)
     columns, key_questions = choose_key(table, columns, times, options, read_number)
+    columns = with_chosen_kinds(columns, options)
     missing_words = {word for column in columns for word in column.missing_words}
     inference = Inference(
         table,
@@ -119,6 +121,7 @@ def infer_table(table: Table, options: InferenceOptions = InferenceOptions()) ->
             *time_questions,
             *key_questions,
             *_column_questions(columns, sorted(missing_words)),
+            *kind_questions(table, columns, times, guess, options, read_number),
         ),
     )
     _check_signal_count(inference)
@@ -143,7 +146,7 @@ def _classify(
         cells,
         read_number,
         missing_numbers=options.missing_numbers,
-        is_signal=name in (*options.signal_names, *options.context_names),
+        is_signal=name in options.measured_names,
     )
     if name in options.context_names and column.kind is ColumnKind.SIGNAL:
         return replace(column, kind=ColumnKind.CONTEXT)

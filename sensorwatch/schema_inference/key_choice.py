@@ -80,7 +80,7 @@ def _candidates(
         if column.kind in _POSSIBLE_KINDS
         and not column.unit
         and not column.words
-        and column.name not in options.signal_names
+        and column.name not in options.measured_names
         and is_key(
             column.name,
             table.cells(column.name),

@@ -25,6 +25,10 @@ class InferenceOptions:
     signal_names: tuple[str, ...] = ()
     """Columns that are signals, although they look like a label, an id or a row number."""
     context_names: tuple[str, ...] = ()
+    counter_names: tuple[str, ...] = ()
+    """Signals or context columns that are totals."""
+    angle_names: tuple[str, ...] = ()
+    """Signals or context columns that are angles in degrees."""
     left_out_names: tuple[str, ...] = ()
     missing_values: tuple[str, ...] = ()
     delimiter: str | None = None
@@ -38,6 +42,8 @@ class InferenceOptions:
             *(self.key_names or ()),
             *self.signal_names,
             *self.context_names,
+            *self.counter_names,
+            *self.angle_names,
             *self.left_out_names,
         )
         known_names = set(table.names)
@@ -62,7 +68,19 @@ class InferenceOptions:
             time_names=known(self.time_names),
             signal_names=(*known(self.signal_names), *quantities),
             context_names=known(self.context_names),
+            counter_names=known(self.counter_names),
+            angle_names=known(self.angle_names),
             left_out_names=known(self.left_out_names),
+        )
+
+    @property
+    def measured_names(self) -> tuple[str, ...]:
+        """The columns that the user calls measurements."""
+        return (
+            *self.signal_names,
+            *self.context_names,
+            *self.counter_names,
+            *self.angle_names,
         )
 
     @property

@@ -111,8 +111,27 @@ def _column_lines(table: str, column: InferredColumn, inference: Inference) -> I
     yield f"# observed {low} to {high}; min and max reject impossible values"
     if column.low == column.high:
         yield "# it never changed in these rows, so a model learns nothing from it"
-    if _may_be_angle(column):
+    yield from _kind_lines(column)
+    yield from _missing_lines(column, inference)
+    if column.unit:
+        yield f'numbers = "unit"\nunit = {_toml(column.unit)}'
+    elif column.name in inference.table.text_columns and not column.words:
+        yield 'numbers = "text"'
+    if column.words:
+        words = ", ".join(f"{_toml(word)} = {number}" for word, number in column.words)
+        yield f"words = {{{words}}}"
+
+
+def _kind_lines(column: InferredColumn) -> Iterator[str]:
+    if column.is_counter:
+        yield 'kind = "counter"'
+    if column.wrap is not None:
+        yield f"wrap = {number_text(column.wrap)}"
+    elif _may_be_angle(column):
         yield "# wrap = 360                     # if it is an angle in degrees: 359 is close to 1"
+
+
+def _missing_lines(column: InferredColumn, inference: Inference) -> Iterator[str]:
     if column.missing:
         yield f"# {column.missing} of {column.cells} cells are missing"
     if column.invalid:
@@ -122,13 +141,6 @@ def _column_lines(table: str, column: InferredColumn, inference: Inference) -> I
         values = _missing_values([*inference.missing_values, *numbers])
         yield f"# far from all other values: {', '.join(numbers)}; if this means missing:"
         yield f"# missing_values = {values}"
-    if column.unit:
-        yield f'numbers = "unit"\nunit = {_toml(column.unit)}'
-    elif column.name in inference.table.text_columns and not column.words:
-        yield 'numbers = "text"'
-    if column.words:
-        words = ", ".join(f"{_toml(word)} = {number}" for word, number in column.words)
-        yield f"words = {{{words}}}"
 
 
 def _may_be_angle(column: InferredColumn) -> bool:

@@ -33,7 +33,7 @@ def with_side_columns(
 
     `times`: the cells of the time. A column that the user calls a measurement keeps its kind.
     """
-    kept_names = {*options.signal_names, *options.context_names}
+    kept_names = set(options.measured_names)
     row_times = _RowTimes(times, guess)
     return [
         column

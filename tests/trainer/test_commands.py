@@ -89,7 +89,7 @@ def test_a_version_that_fails_its_checks_is_not_promoted(
     error_output = capsys.readouterr().err
     assert exit_code == 1
     assert "was not promoted: failed " in error_output
-    assert "failures.spike_of_one_signal" in error_output
+    assert "failures.roc_auc" in error_output
     assert Registry(folder / "registry").current_aliases("default").champion == first_version
 
 

@@ -52,7 +52,10 @@ def write_rows(path: Path, rows: Rows) -> None:
 
 
 def alarms(folder: Path, schema: str, trained: Rows, scored: Rows) -> list[bool]:
-    """Train on rows and backtest other rows; return whether each row is in an alarm."""
+    """Train on rows and backtest other rows; return whether each row is in an alarm.
+
+    The command fails if the trained version does not pass a check of its evaluation.
+    """
     (folder / "schema.toml").write_text(schema, encoding="utf-8")
     write_rows(folder / "d.csv", trained)
     write_rows(folder / "then.csv", scored)
@@ -61,7 +64,7 @@ def alarms(folder: Path, schema: str, trained: Rows, scored: Rows) -> list[bool]
         app.command()(command_function)
     registry = f"--registry {folder}/registry --name m"
     for command in (
-        f"train --data {folder}/d.csv --schema {folder}/schema.toml {registry}",
+        f"train --data {folder}/d.csv --schema {folder}/schema.toml {registry} --promote",
         f"backtest --data {folder}/then.csv --model champion --out {folder}/scores.csv {registry}",
     ):
         assert run(app, command.split(), name="trainer") == 0
