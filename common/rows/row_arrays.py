@@ -75,7 +75,7 @@ def outer_array_name(path: str) -> str:
     >>> outer_array_name("d.values[*]"), outer_array_name("[*]")
     ('d.values', '')
     """
-    return ".".join(_keys_of_arrays(path)[0])
+    return ".".join(keys_of_arrays(path)[0])
 
 
 def unpack_rows(
@@ -103,7 +103,7 @@ def unpack_rows(
     >>> third.detail
     'found 7, wanted an object'
     """
-    outermost_keys, *inner_arrays = _keys_of_arrays(path)
+    outermost_keys, *inner_arrays = keys_of_arrays(path)
     array = _find(content, outermost_keys)
     if array is ABSENT:
         return None
@@ -156,7 +156,7 @@ def row_paths(content: object, path: str) -> list[tuple[str | int, ...]]:
     >>> row_paths({"d.values": [{"flow": 2}, {"flow": 3}]}, "d.values[*]")
     [('d.values', 0), ('d.values', 1)]
     """
-    return [*_paths_in(content, _keys_of_arrays(path), ())]
+    return [*_paths_in(content, keys_of_arrays(path), ())]
 
 
 def _paths_in(
@@ -215,7 +215,7 @@ def _find(content: object, keys: Sequence[str]) -> object:
 
 
 @lru_cache(maxsize=64)
-def _keys_of_arrays(path: str) -> list[tuple[str, ...]]:
+def keys_of_arrays(path: str) -> list[tuple[str, ...]]:
     """Return the keys that lead to each array of a path, the outermost array first."""
     parts = path.removesuffix(ARRAY_MARK).split(ARRAY_MARK)
     return [keys_of(part.removeprefix(".")) if part.strip(".") else () for part in parts]
