@@ -43,7 +43,7 @@ def _schema_of_fault_rows(schema: Schema) -> Schema:
         )
         for columns in (schema.signals, schema.context)
     )
-    return schema.model_copy(update={"signals": signals, "context": context})
+    return schema.with_changes(signals=signals, context=context)
 
 
 def _without_seams(
