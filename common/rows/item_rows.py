@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,8 +28,7 @@ CHUNK_BYTES = 65_536
 """Size after which a chunk of items with arrays ends, because an item may have many rows."""
 
 
-@dataclass(frozen=True, slots=True)
-class ItemRows:
+class ItemRows(NamedTuple):
     """The rows of some consecutive items of a request.
 
     An item is named by its position in the request.
