@@ -91,10 +91,13 @@ def rows_as_payloads(request: InferRequest) -> list[bytes]:
 def encode_infer_response(prediction: Prediction, request: InferRequest) -> bytes:
     """Return the JSON response with one output tensor per score.
 
-    Raises Problem (422), which lists every fault of every bad row.
+    Raises Problem (422), which lists every fault of every bad row, or the rows that the schema
+    ignores, because the tensors have a score for each row.
     """
     if prediction.rejections:
         raise _bad_rows_problem(prediction, request)
+    if prediction.ignored:
+        raise _ignored_rows_problem(prediction)
     detections_by_chunk = [outcome.detections for outcome in prediction.outcomes]
     columns = {
         name: np.concatenate([getattr(detections, name) for detections in detections_by_chunk])
@@ -153,6 +156,15 @@ def _bad_rows_problem(prediction: Prediction, request: InferRequest) -> Problem:
     detail = (
         f"{len(prediction.rejections)} rows cannot be scored, so no row was scored: correct them"
     )
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=errors)
+
+
+def _ignored_rows_problem(prediction: Prediction) -> Problem:
+    detail = "the schema ignores some rows, so they have no score: leave them out"
+    errors = [
+        {"pointer": pointer("inputs"), "detail": "[ignore] matches this row", "index": item}
+        for item, _ in prediction.ignored
+    ]
     return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=errors)
 
 

@@ -14,8 +14,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from sensorwatch.api.api_key import has_valid_key
+from sensorwatch.api.item_json_schema import example_items, item_schema
 from sensorwatch.api.response_models import PredictAnswer, ProblemModel
-from sensorwatch.api.row_json_schema import example_row, row_schema
 from sensorwatch.api.service import service_of
 from sensorwatch.common.scoring.detector import Detector
 
@@ -27,7 +27,7 @@ Scores sensor rows with the champion of a model registry.
 `anomaly_score` is 1.0 at the threshold of every model; a row with a higher score is anomalous.
 Every error is `application/problem+json` (RFC 9457). `errors` lists each fault with a JSON pointer.
 """
-_ANY_ROW = {"type": "object", "description": "The fields of the model's schema."}
+_ANY_ITEM = {"description": "A row or another record, as the model's schema declares it."}
 _EXAMPLE_ROW = {"timestamp": "2025-01-01T00:00:00", "x1": 0.1, "x2": 0.2, "x3": 0.3}
 
 
@@ -90,22 +90,23 @@ def openapi_document(app: FastAPI, detector: Detector | None, *, with_key: bool)
 
 
 def _describe_body(operation: dict[str, Any], detector: Detector | None) -> None:
-    row, example = _ANY_ROW, _EXAMPLE_ROW
+    item: dict[str, Any] = _ANY_ITEM
+    examples: list[object] = [_EXAMPLE_ROW]
     if detector is not None:
-        row = row_schema(detector.schema)
-        example = example_row(detector.schema, _typical_values(detector))
-    rows = {"type": "array", "minItems": 1, "items": row}
+        item = item_schema(detector.schema)
+        examples = example_items(detector.schema, _typical_values(detector))
+    rows = {"type": "array", "minItems": 1, "items": item}
     history = {
         "type": "array",
-        "items": row,
-        "description": "Rows before the first of `rows`. They warm up the memory, and the response "
-        "does not contain them. They count towards the row limit of a request.",
+        "items": item,
+        "description": "Items before the first of `rows`. Their rows warm up the memory, and the "
+        "response does not contain them. They count towards the row limit of a request.",
     }
     properties = {"rows": rows, "history": history}
     body = {"type": "object", "properties": properties, "required": ["rows"]}
     operation["requestBody"] = {
         "required": True,
-        "content": {"application/json": {"schema": body, "example": {"rows": [example]}}},
+        "content": {"application/json": {"schema": body, "example": {"rows": examples}}},
     }
 
 

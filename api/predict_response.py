@@ -1,24 +1,27 @@
 """The response of `/predict`, with the score or the errors of each row."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
-from http import HTTPStatus
+from itertools import repeat
+from operator import itemgetter
 
 import msgspec
 import numpy as np
 from msgspec import UNSET, UnsetType
 from numpy.typing import NDArray
 
-from sensorwatch.api.json_pointers import fault_pointers
 from sensorwatch.api.prediction import Prediction
-from sensorwatch.api.problem_details import Problem
+from sensorwatch.api.row_errors import bad_rows_problem, errors_of_rows
 from sensorwatch.common.rows.fast.timestamps import format_instants
-from sensorwatch.common.rows.rejection import Rejection
+from sensorwatch.common.rows.readings import WHOLE_RECORD
 from sensorwatch.common.scoring.detections import SEVERITY_TEXTS
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.explanation import SignalReading, explain_rows
 from sensorwatch.common.scoring.processing import Outcome
 from sensorwatch.common.scoring.status import STATUS_TEXTS
+
+ENCODED_ROWS = 2_000
+"""Number of rows that are encoded in one step of about 1 ms."""
 
 
 class OnError(StrEnum):
@@ -39,6 +42,8 @@ class _ScoredRow(msgspec.Struct, frozen=True, gc=False):
     """A scored row; `api/response_models.py` describes the fields."""
 
     index: int
+    row: int | UnsetType
+    items: list[int] | UnsetType
     sensor_id: str
     event_time: str
     status: str
@@ -48,6 +53,7 @@ class _ScoredRow(msgspec.Struct, frozen=True, gc=False):
     p_value: float
     severity: str
     episode_start: int | None
+    episode_start_row: int | UnsetType
     signals: list[SignalReading] | UnsetType
 
 
@@ -55,7 +61,18 @@ class _SkippedRow(msgspec.Struct, frozen=True):
     """A bad row; `api/response_models.py` describes the fields."""
 
     index: int
+    row: int | UnsetType
     errors: list[dict[str, object]]
+
+
+class _IgnoredItem(msgspec.Struct, frozen=True):
+    """An item without a row; `api/response_models.py` describes the fields."""
+
+    index: int
+    ignored: str
+
+
+_Entry = _ScoredRow | _SkippedRow | _IgnoredItem
 
 
 def encode_response(
@@ -67,13 +84,14 @@ def encode_response(
     """
     bad_rows = prediction.rejections
     if (
-        prediction.unread_rows
+        prediction.unread_items
         or prediction.has_bad_history
         or (bad_rows and on_error is OnError.REJECT)
     ):
-        raise _bad_rows_problem(prediction)
+        raise bad_rows_problem(prediction)
     scored_count = sum(len(outcome.readings) for outcome in prediction.outcomes)
     anomaly_count = sum(int(outcome.detections.is_anomaly.sum()) for outcome in prediction.outcomes)
+    ignored_count = {"ignored": len(prediction.ignored)} if prediction.ignored else {}
     response_head = msgspec.json.encode(
         {
             "model_version": prediction.version,
@@ -81,109 +99,103 @@ def encode_response(
             "scored": scored_count,
             "anomalies": anomaly_count,
             "rejected": len(bad_rows),
+            **ignored_count,
         }
     )
-    # Encode chunk by chunk, because other threads cannot run while a chunk is encoded.
+    # Encode in parts, because other threads cannot run while a part is encoded.
+    entries = _entries(prediction, detector, signals)
     rows = b",".join(
-        msgspec.json.encode(_row_structs(outcome, detector, signals, prediction))[1:-1]
-        for outcome in prediction.outcomes
+        msgspec.json.encode(entries[start : start + ENCODED_ROWS])[1:-1]
+        for start in range(0, len(entries), ENCODED_ROWS)
     )
     return response_head[:-1] + b',"rows":[' + rows + b"]}"
 
 
-def _bad_rows_problem(prediction: Prediction) -> Problem:
-    bad_rows, unread_rows = prediction.rejections, prediction.unread_rows
-    detail = (
-        f"{len(bad_rows)} of {len(prediction.payloads)} rows cannot be scored, "
-        "so no row was scored: "
+def _entries(prediction: Prediction, detector: Detector, signals: Signals) -> Sequence[_Entry]:
+    """Return the scored rows, the bad rows and the ignored items, in the order of the request."""
+    rows_of_outcomes = (
+        (outcome, _scored_rows(outcome, detector, signals, prediction))
+        for outcome in prediction.outcomes
     )
-    if unread_rows:
-        detail += f"there are too many faults, so the last {unread_rows} rows were not read"
-    elif prediction.has_bad_history:
-        detail += "correct them; history rows are never skipped"
-    else:
-        detail += "correct them, or use ?on_error=skip to get the scores of the other rows"
-    # Encode row by row, because other threads cannot run during one call of `encode`.
-    errors = b",".join(
-        msgspec.json.encode(
-            [
-                {**error, "index": _list_and_index(rejection, prediction)[1]}
-                for error in _errors(rejection, prediction)
-            ]
-        )[1:-1]
-        for rejection in bad_rows
+    if not (prediction.rejections or prediction.ignored):
+        return [row for _, rows in rows_of_outcomes for row in rows]
+    entries: list[tuple[tuple[int, int], _Entry]] = []
+    for outcome, rows in rows_of_outcomes:
+        entries += zip(prediction.places.sort_keys(_row_numbers(outcome)), rows, strict=True)
+    history_items = prediction.history_items
+    for rejection, errors in errors_of_rows(prediction):
+        item, row = rejection.index, rejection.rows[0] if rejection.rows else UNSET
+        skipped_row = _SkippedRow(item - history_items, row, errors)
+        entries.append(((item, 0 if row is UNSET else row), skipped_row))
+    entries += (
+        ((item, 0), _IgnoredItem(item - history_items, reason.value))
+        for item, reason in prediction.ignored
     )
-    return Problem(
-        HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=msgspec.Raw(b"[" + errors + b"]")
-    )
+    entries.sort(key=itemgetter(0))
+    return [entry for _, entry in entries]
 
 
-def _list_and_index(rejection: Rejection, prediction: Prediction) -> tuple[str, int]:
-    """Return the name of the list that contains a bad row, and its index in that list."""
-    index = rejection.index - prediction.history_rows
-    return ("rows", index) if index >= 0 else ("history", rejection.index)
-
-
-def _errors(rejection: Rejection, prediction: Prediction) -> list[dict[str, object]]:
-    payload = prediction.payloads[rejection.index]
-    pointers = fault_pointers(rejection, payload, *_list_and_index(rejection, prediction))
-    return [
-        {"pointer": fault_pointer, "detail": fault.detail, "reason": fault.reason}
-        for fault_pointer, fault in zip(pointers, rejection.faults, strict=True)
-    ]
-
-
-def _row_structs(
-    outcome: Outcome, detector: Detector, signals: Signals, prediction: Prediction
-) -> list[_ScoredRow | _SkippedRow]:
-    """Return the scored and the bad rows of a chunk, in the order of the request."""
-    scored_rows = _scored_rows(outcome, detector, signals, prediction.history_rows)
-    if not outcome.rejections:
-        return scored_rows
-    rows: list[_ScoredRow | _SkippedRow | None] = [None] * outcome.records
-    for row_index, row in zip(outcome.readings.index.tolist(), scored_rows, strict=True):
-        rows[row_index] = row
-    for rejection in outcome.rejections:
-        absolute_rejection = Rejection(int(outcome.positions[rejection.index]), rejection.faults)
-        errors = _errors(absolute_rejection, prediction)
-        _, index = _list_and_index(absolute_rejection, prediction)
-        rows[rejection.index] = _SkippedRow(index, errors)
-    return [row for row in rows if row is not None]
+def _row_numbers(outcome: Outcome) -> NDArray[np.int64]:
+    """Return the numbers (n,) of an outcome's rows in `Prediction.places`."""
+    return outcome.positions[outcome.readings.index]
 
 
 def _scored_rows(
-    outcome: Outcome, detector: Detector, signals: Signals, history_rows: int
-) -> list[_ScoredRow | _SkippedRow]:
+    outcome: Outcome, detector: Detector, signals: Signals, prediction: Prediction
+) -> Iterator[_ScoredRow]:
     """Return the scored rows. Each column is converted as a whole, which is fast."""
     readings, detections = outcome.readings, outcome.detections
     anomalous_rows = np.flatnonzero(detections.is_anomaly)
     explained_rows = np.arange(len(readings)) if signals is Signals.ALL else anomalous_rows
-    return list(
-        map(
-            _ScoredRow,
-            (outcome.positions[readings.index] - history_rows).tolist(),
-            np.asarray(readings.sensor_ids, dtype=object)[readings.sensor].tolist(),
-            format_instants(readings.event_time),
-            STATUS_TEXTS[detections.status].tolist(),
-            detections.anomaly_score.tolist(),
-            detections.raw_score.tolist(),
-            detections.is_anomaly.tolist(),
-            detections.p_value.tolist(),
-            SEVERITY_TEXTS[detections.severity].tolist(),
-            _sparse_column(
-                len(readings),
-                None,
-                anomalous_rows,
-                (detections.episode[anomalous_rows] - history_rows).tolist(),
-            ),
-            _sparse_column(
-                len(readings),
-                UNSET,
-                explained_rows,
-                explain_rows(detector, outcome, explained_rows),
-            ),
-        )
+    numbers, starts = _row_numbers(outcome), detections.episode[anomalous_rows]
+    places, history_items = prediction.places, prediction.history_items
+    return map(
+        _ScoredRow,
+        (places.item[numbers] - history_items).tolist(),
+        _rows_in_items(prediction, numbers),
+        _joined_items(prediction, numbers),
+        np.asarray(readings.sensor_ids, dtype=object)[readings.sensor].tolist(),
+        format_instants(readings.event_time),
+        STATUS_TEXTS[detections.status].tolist(),
+        detections.anomaly_score.tolist(),
+        detections.raw_score.tolist(),
+        detections.is_anomaly.tolist(),
+        detections.p_value.tolist(),
+        SEVERITY_TEXTS[detections.severity].tolist(),
+        _sparse_column(
+            len(readings), None, anomalous_rows, (places.item[starts] - history_items).tolist()
+        ),
+        _sparse_column(len(readings), UNSET, anomalous_rows, [*_rows_in_items(prediction, starts)]),
+        _sparse_column(
+            len(readings),
+            UNSET,
+            explained_rows,
+            explain_rows(detector, outcome, explained_rows),
+        ),
     )
+
+
+def _rows_in_items(prediction: Prediction, numbers: NDArray[np.int64]) -> Iterable[int | UnsetType]:
+    """Return the places of rows in their items; UNSET for an item that is one row."""
+    rows = prediction.places.row
+    if rows is None:
+        return repeat(UNSET, len(numbers))
+    return [UNSET if row == WHOLE_RECORD else row for row in rows[numbers].tolist()]
+
+
+def _joined_items(
+    prediction: Prediction, numbers: NDArray[np.int64]
+) -> Iterable[list[int] | UnsetType]:
+    """Return the items from which rows were joined; UNSET for an item that is one row."""
+    places = prediction.places
+    if not places.joined_from:
+        return repeat(UNSET, len(numbers))
+    return [
+        UNSET
+        if row is UNSET
+        else [item - prediction.history_items for item in places.joined_from[number]]
+        for number, row in zip(numbers.tolist(), _rows_in_items(prediction, numbers), strict=True)
+    ]
 
 
 def _sparse_column(

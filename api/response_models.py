@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from sensorwatch.api.predict_response import OnError, Signals
+from sensorwatch.common.rows.absorption import AbsorbedReason
 from sensorwatch.common.rows.rejection import Reason
 from sensorwatch.common.scoring.detections import Severity
 from sensorwatch.common.scoring.explanation import Direction
@@ -67,10 +68,31 @@ class SignalModel(_StrictModel):
     held: Annotated[bool, Field(description="True if the value was missing and carried forward.")]
 
 
+_ROW_PLACE = (
+    "Index of the row in the array of the item, from 0. For a joined row, its number among the "
+    "joined rows with the same `index`. Absent if the item is one row."
+)
+
+
 class ScoredRow(_StrictModel):
     """A row with its score."""
 
-    index: Annotated[int, Field(ge=0, description="Index of the row in `rows`, from 0.")]
+    index: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="Index of the row's item in `rows`, from 0. For a row that was joined from "
+            "values in long form, the last item with one of these values.",
+        ),
+    ]
+    row: Annotated[int | None, Field(ge=0, description=_ROW_PLACE)] = None
+    items: Annotated[
+        list[int] | None,
+        Field(
+            description="Only for a joined row: the indices of all items with its values. A "
+            "negative index is an item of `history`."
+        ),
+    ] = None
     sensor_id: str
     event_time: datetime
     status: Annotated[
@@ -93,9 +115,12 @@ class ScoredRow(_StrictModel):
         int | None,
         Field(
             description="The `index` of the first row of the anomalous row's episode, or null for "
-            "a normal row. A negative index is a row of `history`: -1 is its last row."
+            "a normal row. A negative index is an item of `history`: -1 is its last item."
         ),
     ]
+    episode_start_row: Annotated[
+        int | None, Field(ge=0, description="The `row` of the first row of the episode, if any.")
+    ] = None
     signals: Annotated[
         list[SignalModel] | None,
         Field(description="Signals of an anomalous row; with `signals=all`, of every row."),
@@ -114,7 +139,23 @@ class SkippedRow(_StrictModel):
     """A bad row that was skipped because of `on_error=skip`."""
 
     index: Annotated[int, Field(ge=0)]
+    row: Annotated[
+        int | None, Field(ge=0, description="Index of the bad element in the array of its item.")
+    ] = None
     errors: list[RowError]
+
+
+class IgnoredItem(_StrictModel):
+    """An item without a row: a message of another kind, a tombstone, or an empty array."""
+
+    index: Annotated[int, Field(ge=0)]
+    ignored: Annotated[
+        AbsorbedReason,
+        Field(
+            description="`filtered`: the schema ignores it. `tombstone`: it is null. `no_rows`: "
+            "its array is empty."
+        ),
+    ]
 
 
 class PredictAnswer(_StrictModel):
@@ -125,7 +166,11 @@ class PredictAnswer(_StrictModel):
     scored: int
     anomalies: int
     rejected: int
-    rows: list[ScoredRow | SkippedRow]
+    ignored: Annotated[int, Field(description="Number of ignored items; absent if 0.")] = 0
+    rows: Annotated[
+        list[ScoredRow | SkippedRow | IgnoredItem],
+        Field(description="An entry for each scored row, skipped row and ignored item."),
+    ]
 
 
 class ProblemError(_StrictModel):
@@ -134,7 +179,10 @@ class ProblemError(_StrictModel):
     pointer: str
     detail: str
     reason: Reason | None = None
-    index: Annotated[int | None, Field(description="Index of the row in its list, from 0.")] = None
+    index: Annotated[int | None, Field(description="Index of the item in its list, from 0.")] = None
+    row: Annotated[
+        int | None, Field(description="Index of the bad element in the array of its item.")
+    ] = None
 
 
 class ProblemModel(_StrictModel):

@@ -66,8 +66,8 @@ async def require_key(request: Request) -> None:
 async def predict(request: Request, query: Annotated[PredictQuery, Query()]) -> Response:
     """Score the rows of a request with the champion; one model version scores all rows.
 
-    The body is `{"rows": [...]}`; each row is an object with the fields of the model's schema. Each
-    row is compared with the previous rows of the same sensor in this request.
+    The body is `{"rows": [...]}`; each item is a row, or another record that the model's schema
+    declares. Each row is compared with the previous rows of the same sensor in this request.
     In `{"history": [...], "rows": [...]}`, the `history` rows warm up the memory and get no scores.
     """
     service = service_of(request)

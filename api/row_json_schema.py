@@ -1,4 +1,4 @@
-"""Derives the JSON Schema of a row, and an example row, from a model's schema."""
+"""Derives the JSON Schema of a flat row, and an example row, from a model's schema."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,13 +20,7 @@ EXAMPLE_TIME = 1_735_689_600_000_000  # 2025-01-01T00:00:00Z
 
 def row_schema(schema: Schema) -> dict[str, Any]:
     """Return the JSON Schema of a row, with a nested object for each dot in a field name."""
-    fields = dict.fromkeys(schema.time.fields, _time_schema(schema.time))
-    required = list(schema.time.fields)
-    if schema.key is not None:
-        key_schema = _key_schema(optional=schema.key.optional)
-        fields |= dict.fromkeys(schema.key.fields, key_schema)
-        if not schema.key.optional:
-            required += schema.key.fields
+    fields, required = time_and_key_fields(schema)
     for column in schema.columns:
         fields[column.path] = _number_schema(
             column, "context" if column in schema.context else "signal"
@@ -35,12 +29,22 @@ def row_schema(schema: Schema) -> dict[str, Any]:
             required.append(column.path)
         if column.quality:
             fields.setdefault(column.quality, _flag_schema(column))
-    json_schema = _object_schema()
-    for path, field in fields.items():
-        _insert_field(json_schema, keys_of(path), field, required=path in required)
+    json_schema = object_schema(fields, required)
     if schema.unknown_fields is UnknownFields.REJECT:
         _forbid_unknown_fields(json_schema)
     return json_schema
+
+
+def time_and_key_fields(schema: Schema) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """Return the JSON Schema of each time and key field by its path, and the required paths."""
+    fields = dict.fromkeys(schema.time.fields, _time_schema(schema.time))
+    required = list(schema.time.fields)
+    if schema.key is not None:
+        key_schema = _key_schema(optional=schema.key.optional)
+        fields |= dict.fromkeys(schema.key.fields, key_schema)
+        if not schema.key.optional:
+            required += schema.key.fields
+    return fields, required
 
 
 def example_row(schema: Schema, values: Sequence[float]) -> dict[str, Any]:
@@ -48,12 +52,19 @@ def example_row(schema: Schema, values: Sequence[float]) -> dict[str, Any]:
 
     `values`: a value for each column, signals first, then context.
     """
-    paths, cells = list(schema.time.fields), list[object](write_time(EXAMPLE_TIME, schema.time))
+    columns = {column.path: value for column, value in zip(schema.columns, values, strict=True)}
+    return example_fields(schema, columns)
+
+
+def example_fields(schema: Schema, values: Mapping[str, object]) -> dict[str, Any]:
+    """Return an example of time and key, with the given values of other fields by their paths."""
+    fields: dict[str, object] = dict(
+        zip(schema.time.fields, write_time(EXAMPLE_TIME, schema.time), strict=True)
+    )
     if schema.key is not None and not schema.key.optional:
-        paths += schema.key.fields
-        cells += ["sensor-1"] * len(schema.key.fields)
-    paths += [column.path for column in schema.columns]
-    return nested_document(paths, [*cells, *values])
+        fields |= dict.fromkeys(schema.key.fields, "sensor-1")
+    fields |= values
+    return nested_document(fields, fields.values())
 
 
 def _time_schema(time: TimeField) -> dict[str, Any]:
@@ -103,7 +114,17 @@ def _flag_schema(column: NumericColumn) -> dict[str, Any]:
     }
 
 
-def _object_schema() -> dict[str, Any]:
+def object_schema(
+    fields: Mapping[str, Mapping[str, Any]], required: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Return the JSON Schema of an object. `fields`, `required`: paths of fields."""
+    json_schema = _empty_object_schema()
+    for path, field in fields.items():
+        _insert_field(json_schema, keys_of(path), field, required=path in required)
+    return json_schema
+
+
+def _empty_object_schema() -> dict[str, Any]:
     return {"type": "object", "properties": {}, "required": []}
 
 
@@ -115,7 +136,7 @@ def _insert_field(
         json_schema["required"].append(name)
     if inner_keys:
         _insert_field(
-            json_schema["properties"].setdefault(name, _object_schema()),
+            json_schema["properties"].setdefault(name, _empty_object_schema()),
             inner_keys,
             field,
             required=required,

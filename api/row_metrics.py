@@ -25,7 +25,9 @@ class RowMetrics:
             self._metrics.rows_rejected.labels(reason.value).inc(rows)
 
     def count_scored(self, prediction: Prediction) -> None:
-        """Count the scored rows of a response."""
+        """Count the scored rows and the ignored items of a response."""
+        for reason, items in Counter(reason for _, reason in prediction.ignored).items():
+            self._metrics.items_ignored.labels(reason.value).inc(items)
         scores = self._metrics.scores
         rows = anomalies = 0
         for outcome in prediction.outcomes:

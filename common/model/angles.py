@@ -24,9 +24,14 @@ def model_schema(schema: Schema) -> Schema:
     """
     if not has_angles(schema):
         return schema
-    return schema.with_changes(
-        signals=_model_columns(schema.signals), context=_model_columns(schema.context)
-    )
+    # Without validation, because a schema may have more columns for the model than it may declare.
+    # A copy would keep the cached properties of the declared columns.
+    fields = {name: getattr(schema, name) for name in Schema.model_fields}
+    model_columns = {
+        "signals": _model_columns(schema.signals),
+        "context": _model_columns(schema.context),
+    }
+    return Schema.model_construct(**(fields | model_columns))
 
 
 def has_angles(schema: Schema) -> bool:

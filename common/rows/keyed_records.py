@@ -55,11 +55,13 @@ def _cached_key_reader(schema: Schema) -> Callable[[Mapping[str, object]], str |
 
     def read(sources: Mapping[str, object]) -> str | None:
         values = tuple(sources.get(name) for name in names)
-        if values in sensor_by_values:
-            return sensor_by_values[values]
+        # The types are part of the key, because 1 and True are equal, but only 1 is a sensor id.
+        cache_key = (values, tuple(map(type, values)))
+        if cache_key in sensor_by_values:
+            return sensor_by_values[cache_key]
         faults: list[Fault] = []
         sensor = read_key(sources, faults)
-        sensor_by_values[values] = None if faults else sensor
-        return sensor_by_values[values]
+        sensor_by_values[cache_key] = None if faults else sensor
+        return sensor_by_values[cache_key]
 
     return read

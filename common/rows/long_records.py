@@ -9,7 +9,7 @@ import numpy as np
 from sensorwatch.common.rows.absorption import AbsorbedReason
 from sensorwatch.common.rows.fields import Row
 from sensorwatch.common.rows.long_form import LongValue, long_form_reader
-from sensorwatch.common.rows.open_rows import OpenRow, OpenRows, complete_values
+from sensorwatch.common.rows.open_rows import OpenRow, OpenRows, complete_values, row_time
 from sensorwatch.common.rows.readings import WHOLE_RECORD, Readings
 from sensorwatch.common.rows.rejection import Fault, Reason, Rejection, make_fault
 from sensorwatch.common.rows.schema import Schema
@@ -36,6 +36,11 @@ class LongRecords:
         self._record: list[int] = []
         """For each row, the position of its record."""
         self._row_in_record: list[int] = []
+        self._records_of_open_row: dict[tuple[int, str], list[int]] = {}
+        """For the time and sensor of each open row, the records of its values, in order."""
+        self.joined_from: list[tuple[int, ...]] = []
+        """For each row, the positions of the records that contain its values, in order. Records of
+        earlier micro-batches are left out."""
         self.rejections: list[Rejection] = []
         """The index of a rejection is a position in `UnpackedRows.rows`."""
         self.absorbed: list[tuple[int, AbsorbedReason]] = []
@@ -53,6 +58,11 @@ class LongRecords:
         for record, positions in groupby(values, key=unpacked.record.__getitem__):
             self._add_record(unpacked, record, positions, None if times is None else times[record])
         self.absorbed = sorted([*self.absorbed, *unpacked.absorbed])
+
+    def close_open_rows(self, record: int) -> None:
+        """Close all open rows in the order of their times; they belong to `record`."""
+        open_rows = self._open_rows.close_all()
+        self._close(record, sorted(open_rows, key=lambda row: row.time))
 
     def _add_record(
         self,
@@ -75,7 +85,7 @@ class LongRecords:
                     self._join(open_rows, result, record, closes_rows=has_buckets)
             if isinstance(result, Row):
                 is_whole = unpacked.row_in_record[position] == WHOLE_RECORD
-                self._add_row(record, result, is_whole_record=is_whole)
+                self._add_row(record, result, (record,), is_whole_record=is_whole)
             elif result is not None and not isinstance(result, LongValue):
                 self.rejections.append(Rejection(position, result))
         if not has_buckets:
@@ -90,17 +100,26 @@ class LongRecords:
         if closes_rows:
             self._close(record, open_rows.advance(value.event_time, self._schema))
         open_rows.join(value.event_time, value.sensor_id, value.column, value.value, self._schema)
+        key = (row_time(value.event_time, self._schema), value.sensor_id)
+        records = self._records_of_open_row.setdefault(key, [])
+        if record not in records[-1:]:
+            records.append(record)
         if closes_rows:
             self._close(record, open_rows.close_oldest(self._max_open_rows))
 
     def _close(self, record: int, rows: Iterable[OpenRow]) -> None:
         for row in rows:
+            key = (row.time, row.sensor_id)
             values = complete_values(row.values, self._schema)
-            self._add_row(record, Row(row.time, row.sensor_id, values), is_whole_record=False)
+            joined_from = tuple(self._records_of_open_row.pop(key, ()))
+            self._add_row(record, Row(*key, values), joined_from, is_whole_record=False)
 
-    def _add_row(self, record: int, row: Row, *, is_whole_record: bool) -> None:
+    def _add_row(
+        self, record: int, row: Row, joined_from: tuple[int, ...], *, is_whole_record: bool
+    ) -> None:
         is_first = not self._record or self._record[-1] != record
         next_row = 0 if is_first else self._row_in_record[-1] + 1
         self._rows.append(row)
+        self.joined_from.append(joined_from)
         self._record.append(record)
         self._row_in_record.append(WHOLE_RECORD if is_whole_record else next_row)

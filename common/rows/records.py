@@ -22,7 +22,7 @@ from sensorwatch.common.rows.long_form import join_values
 from sensorwatch.common.rows.long_records import LongRecords
 from sensorwatch.common.rows.open_rows import OpenRows
 from sensorwatch.common.rows.parsing import parse
-from sensorwatch.common.rows.readings import Readings, merge_readings
+from sensorwatch.common.rows.readings import WHOLE_RECORD, Readings, merge_readings
 from sensorwatch.common.rows.rejection import Rejection, merge_rejections
 from sensorwatch.common.rows.schema import Schema
 from sensorwatch.common.rows.strict_parsing import Times, collect_rows, times_at
@@ -62,11 +62,32 @@ def parse_records(
         open_rows = OpenRows() if open_rows is None else open_rows
         long_records = LongRecords(schema, open_rows, max_open_rows=max_open_rows)
         long_records.add(unpacked, received)
-        return ParsedRecords(
+        parsed = ParsedRecords(
             long_records.readings,
-            [*_as_rejections_of_records(long_records.rejections, unpacked)],
+            rejections_of_rows(long_records.rejections, unpacked),
             absorbed_records(long_records.absorbed),
         )
+    else:
+        parsed = parse_without_joining(
+            payloads, schema, received=received, sources=sources, row_executor=row_executor
+        )
+    if not schema.rows:
+        return parsed
+    return replace(parsed, rejections=[*_rejections_of_records(parsed.rejections)])
+
+
+def parse_without_joining(
+    payloads: Sequence[bytes | None],
+    schema: Schema,
+    *,
+    received: Times | None = None,
+    sources: Sources | None = None,
+    row_executor: RowExecutor = run_serially,
+) -> ParsedRecords:
+    """Parse the payloads of records that are not in long form; see `parse_records`.
+
+    Each rejected row of an array has a rejection of its own, with its place in `Rejection.rows`.
+    """
     without_key = None if sources is None else payload_schema(schema)
     if sources is not None and without_key is not None:
         return _parse_with_keys(payloads, schema, without_key, received, sources, row_executor)
@@ -120,7 +141,9 @@ def _parse_with_keys(
 
     The result equals that of the strict parser, which reads every record with a fault again.
     """
-    parsed = parse_records(payloads, without_key, received=received, row_executor=row_executor)
+    parsed = parse_without_joining(
+        payloads, without_key, received=received, row_executor=row_executor
+    )
     readings, without_valid_key = with_keys(parsed.readings, schema, sources)
     rejected = [rejection.index for rejection in parsed.rejections]
     unread = sorted({*without_valid_key.tolist(), *rejected})
@@ -183,7 +206,7 @@ def _parse_strictly(
     readings, rejections = _collect(unpacked, schema, received)
     return ParsedRecords(
         _as_rows_of_records(readings, unpacked),
-        [*_as_rejections_of_records(rejections, unpacked)],
+        rejections_of_rows(rejections, unpacked),
         absorbed_records(unpacked.absorbed),
     )
 
@@ -202,16 +225,28 @@ def _as_rows_of_records(readings: Readings, unpacked: UnpackedRows) -> Readings:
     )
 
 
-def _as_rejections_of_records(
-    rejections: Iterable[Rejection], unpacked: UnpackedRows
-) -> Iterator[Rejection]:
+def rejections_of_rows(rejections: Iterable[Rejection], unpacked: UnpackedRows) -> list[Rejection]:
+    """Return rejections with the position of their record, and their place in its array.
+
+    The index of a given rejection is a position in `unpacked.rows`.
+    """
+    places = (
+        (unpacked.record[rejection.index], unpacked.row_in_record[rejection.index], rejection)
+        for rejection in rejections
+    )
+    return [
+        Rejection(record, rejection.faults, () if row == WHOLE_RECORD else (row,))
+        for record, row, rejection in places
+    ]
+
+
+def _rejections_of_records(rejections: Iterable[Rejection]) -> Iterator[Rejection]:
     """Yield one rejection for each record that has a bad row, with all of the bad rows."""
-    rows_of_records = groupby(rejections, key=lambda rejection: unpacked.record[rejection.index])
-    for record, row_rejections in rows_of_records:
+    for record, row_rejections in groupby(rejections, key=lambda rejection: rejection.index):
         yield merge_rejections(
             record,
             [
-                (unpacked.row_in_record[rejection.index], rejection.faults)
+                (rejection.rows[0] if rejection.rows else WHOLE_RECORD, rejection.faults)
                 for rejection in row_rejections
             ],
         )

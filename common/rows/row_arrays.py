@@ -75,7 +75,7 @@ def outer_array_name(path: str) -> str:
     >>> outer_array_name("d.values[*]"), outer_array_name("[*]")
     ('d.values', '')
     """
-    return ".".join(_keys_of_arrays(path)[0])
+    return ".".join(keys_of_arrays(path)[0])
 
 
 def unpack_rows(
@@ -103,7 +103,7 @@ def unpack_rows(
     >>> third.detail
     'found 7, wanted an object'
     """
-    outermost_keys, *inner_arrays = _keys_of_arrays(path)
+    outermost_keys, *inner_arrays = keys_of_arrays(path)
     array = _find(content, outermost_keys)
     if array is ABSENT:
         return None
@@ -150,6 +150,33 @@ def _rows_in(
             yield make_fault(Reason.WRONG_TYPE, ".".join(keys), detail)
 
 
+def row_paths(content: object, path: str) -> list[tuple[str | int, ...]]:
+    """Return names and positions that lead to each row that `unpack_rows` returns, in order.
+
+    >>> row_paths({"d.values": [{"flow": 2}, {"flow": 3}]}, "d.values[*]")
+    [('d.values', 0), ('d.values', 1)]
+    """
+    return [*_paths_in(content, keys_of_arrays(path), ())]
+
+
+def _paths_in(
+    content: object, arrays: Sequence[tuple[str, ...]], outer_path: tuple[str | int, ...]
+) -> Iterator[tuple[str | int, ...]]:
+    keys, *inner_arrays = arrays
+    array = _find(content, keys)
+    if not isinstance(array, list):
+        yield outer_path  # the fault of an element without an inner array
+        return
+    name = ".".join(keys)
+    array_keys = (name,) if isinstance(content, Mapping) and name in content else keys
+    for position, element in enumerate(array):
+        element_path = (*outer_path, *array_keys, position)
+        if inner_arrays and isinstance(element, Mapping | list):
+            yield from _paths_in(element, inner_arrays, element_path)
+        else:
+            yield element_path
+
+
 def shared_value(value: object) -> object:
     """Return a value that many rows share, or a short substitute for it.
 
@@ -188,7 +215,7 @@ def _find(content: object, keys: Sequence[str]) -> object:
 
 
 @lru_cache(maxsize=64)
-def _keys_of_arrays(path: str) -> list[tuple[str, ...]]:
+def keys_of_arrays(path: str) -> list[tuple[str, ...]]:
     """Return the keys that lead to each array of a path, the outermost array first."""
     parts = path.removesuffix(ARRAY_MARK).split(ARRAY_MARK)
     return [keys_of(part.removeprefix(".")) if part.strip(".") else () for part in parts]

@@ -212,6 +212,13 @@ class HttpMetrics:
             registry, "rows_rejected_total", "Rows of requests that were not valid.", "reason"
         )
         _create_label_series(self.rows_rejected, Reason)
+        self.items_ignored = _counter(
+            registry,
+            "items_ignored_total",
+            "Items of requests that the schema ignores or that have no rows.",
+            "reason",
+        )
+        _create_label_series(self.items_ignored, set(AbsorbedReason) - {AbsorbedReason.JOINED})
         for method, handler in handlers:
             self.requests.labels(method=method, handler=handler, status="200")
             self.request_duration.labels(method=method, handler=handler)

@@ -28,6 +28,12 @@ def read_json_table(payloads: Sequence[bytes], *, form: str) -> Table:
     records = [record for record in decoded if not isinstance(record, Fault)]
     if not records:
         faults = [record for record in decoded if isinstance(record, Fault)]
+        if any(isinstance(content, list) for content in contents) and faults:
+            raise DataError(
+                f"the rows are arrays of values without names, {faults[0].detail}: write each row "
+                "as an object with the names of its values, or write the table as CSV with the "
+                "names in the first line"
+            )
         raise DataError(f"no row is a JSON object: {faults[0].detail if faults else 'it is empty'}")
     flatten = _Flattening(array)
     position_of_keys = dict[_Keys, int]()

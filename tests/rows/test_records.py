@@ -17,6 +17,7 @@ from sensorwatch.common.rows.records import (
     _parse_strictly,
     parse_records,
     parse_rows,
+    parse_without_joining,
 )
 from tests.rows.array_rows import TIME, array_schema, elements, parsed, rows_of, rows_of_readings
 
@@ -215,7 +216,7 @@ def test_the_kernel_and_the_strict_parser_agree_about_arrays(
     payloads = [json.dumps(record).encode() for record in records]
     payloads.append(json.dumps(records).encode()[:-1])
 
-    result = parse_records(payloads, schema)
+    result = parse_without_joining(payloads, schema)
     strict = _parse_strictly(payloads, schema, None, None)
 
     assert result.readings.row_in_record is not None
@@ -274,3 +275,12 @@ def test_rows_without_an_array_are_read_from_csv(tmp_path: Path) -> None:
 def test_a_path_that_names_no_array_is_refused(path: str) -> None:
     with pytest.raises(SchemaError, match=r"wanted the path of an array, which ends with \[\*\]"):
         array_schema(path)
+
+
+def test_true_is_no_sensor_id_beside_a_sensor_with_the_id_1() -> None:
+    records = [{"pump": pump, "values": elements(1)} for pump in (1, True, 1.0)]
+
+    result = parsed(*records)
+
+    assert [(row[0], row[2]) for row in rows_of(result)] == [(0, "1"), (2, "1")]
+    assert [rejection.reason for rejection in result.rejections] == ["bad_key"]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sensorwatch.common.errors import SchemaError
 from sensorwatch.common.model.angles import model_schema, to_angle, to_model_readings
 from sensorwatch.common.rows.readings import Readings, build_readings
-from sensorwatch.common.rows.schema import schema_from_plain
+from sensorwatch.common.rows.schema import MAX_SIGNALS, schema_from_plain
 from sensorwatch.common.runtime.setting_choices import FeatureKind
 from sensorwatch.common.runtime.setting_keys import TrainerSettings
 from sensorwatch.common.scoring.detector import Detector
@@ -196,3 +196,17 @@ def test_a_schema_without_angles_and_counters_keeps_its_readings() -> None:
 
     assert to_model_readings(readings, schema) is readings
     assert model_schema(schema) is schema
+
+
+def test_the_model_schema_has_the_positions_of_its_own_columns() -> None:
+    speed = {"name": "speed", "missing": "hold_last", "missing_values": [-999]}
+    schema = schema_from_plain({"signals": [{"name": "direction", "wrap": 360}, speed]})
+
+    assert schema.missing_numbers == ((1, (-999.0,)),)
+    assert model_schema(schema).missing_numbers == ((2, (-999.0,)),)
+
+
+def test_a_schema_with_the_maximum_of_angles_has_a_model_schema() -> None:
+    angles = [{"name": f"a{number}", "wrap": 360} for number in range(MAX_SIGNALS)]
+
+    assert len(model_schema(schema_from_plain({"signals": angles})).signals) == 2 * MAX_SIGNALS
