@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from time import perf_counter
 
+from benchmarks.quality.alarms import budget_rates as budget
 from benchmarks.quality.alarms import fleet_alarms as fleet
+from benchmarks.quality.alarms import home_grounds as home
 from benchmarks.quality.alarms import pump_alarms as pump
 from benchmarks.quality.alarms import stream_files as streams
 from benchmarks.quality.dataset_files import FileSelection
@@ -20,6 +22,8 @@ class AlarmPart(StrEnum):
     FLEET = "fleet"
     STREAMS = "streams"
     PUMP = "pump"
+    BUDGET = "budget"
+    HOME = "home"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +82,10 @@ def _fleet(options: AlarmOptions) -> PartResult:
 
 def _streams(options: AlarmOptions) -> PartResult:
     max_rows = streams.QUICK_ROWS if options.is_quick else None
-    detectors = streams.detectors(is_default_only=options.is_default_only)
     results = [
-        streams.measure(stream, name, settings)
+        result
         for stream in streams.load(options.selection, max_rows=max_rows)
-        for name, settings in detectors.items()
+        for result in streams.measure(stream, is_default_only=options.is_default_only)
     ]
     return PartResult([streams.table(results)])
 
@@ -92,8 +95,23 @@ def _pump(options: AlarmOptions) -> PartResult:
     return PartResult(pump.tables([pump.measure(seed) for seed in seeds]))
 
 
+def _budget(options: AlarmOptions) -> PartResult:
+    rates = [budget.measure(run) for run in budget.runs(is_quick=options.is_quick)]
+    sensors = 100 if options.is_quick else 1_000
+    short_training = budget.measure_short_training(sensors=sensors)
+    rates = [*rates, *budget.pooled(rates), short_training]
+    return PartResult([budget.table(rates, budget.configured_rates())])
+
+
+def _home(options: AlarmOptions) -> PartResult:
+    seeds = 1 if options.is_quick else 5
+    return PartResult([home.table(seeds=seeds)])
+
+
 _RESULT_OF: dict[AlarmPart, Callable[[AlarmOptions], PartResult]] = {
     AlarmPart.FLEET: _fleet,
     AlarmPart.STREAMS: _streams,
     AlarmPart.PUMP: _pump,
+    AlarmPart.BUDGET: _budget,
+    AlarmPart.HOME: _home,
 }
