@@ -6,9 +6,12 @@ from enum import StrEnum
 from time import perf_counter
 
 from benchmarks.quality.alarms import budget_rates as budget
+from benchmarks.quality.alarms import constant_cases as constants
 from benchmarks.quality.alarms import fleet_alarms as fleet
 from benchmarks.quality.alarms import home_grounds as home
+from benchmarks.quality.alarms import plant_faults as plant
 from benchmarks.quality.alarms import pump_alarms as pump
+from benchmarks.quality.alarms import seed_checks
 from benchmarks.quality.alarms import stream_files as streams
 from benchmarks.quality.dataset_files import FileSelection
 from benchmarks.report.document import Section
@@ -24,6 +27,8 @@ class AlarmPart(StrEnum):
     PUMP = "pump"
     BUDGET = "budget"
     HOME = "home"
+    PLANT = "plant"
+    SEEDS = "seeds"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +110,20 @@ def _budget(options: AlarmOptions) -> PartResult:
 
 def _home(options: AlarmOptions) -> PartResult:
     seeds = 1 if options.is_quick else 5
-    return PartResult([home.table(seeds=seeds)])
+    return PartResult(
+        [home.table(seeds=seeds), constants.table(seeds=seeds), constants.scale_table()]
+    )
+
+
+def _plant(options: AlarmOptions) -> PartResult:
+    return PartResult([plant.table(seeds=2 if options.is_quick else 5)])
+
+
+def _seeds(options: AlarmOptions) -> PartResult:
+    data_seeds = range(1 if options.is_quick else 5)
+    fleets = seed_checks.QUICK_SENSORS if options.is_quick else seed_checks.SENSORS
+    checks = [seed_checks.measure(sensors, seed=seed) for sensors in fleets for seed in data_seeds]
+    return PartResult([seed_checks.table(checks)])
 
 
 _RESULT_OF: dict[AlarmPart, Callable[[AlarmOptions], PartResult]] = {
@@ -114,4 +132,6 @@ _RESULT_OF: dict[AlarmPart, Callable[[AlarmOptions], PartResult]] = {
     AlarmPart.PUMP: _pump,
     AlarmPart.BUDGET: _budget,
     AlarmPart.HOME: _home,
+    AlarmPart.PLANT: _plant,
+    AlarmPart.SEEDS: _seeds,
 }

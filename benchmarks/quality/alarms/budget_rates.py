@@ -3,17 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from benchmarks.quality.alarms.budget_streams import BudgetStream, clean_rows
 from benchmarks.quality.alarms.episodes import episode_table
 from benchmarks.quality.alarms.figures import NOT_KNOWN
 from benchmarks.quality.alarms.scored_rows import LEVELS, fit_and_score
-from benchmarks.quality.alarms.sensor_rows import DAY_SECONDS, SECOND_US, SensorRows, rows_of_grid
+from benchmarks.quality.alarms.sensor_rows import DAY_SECONDS, SECOND_US, SensorRows, simulated_rows
 from benchmarks.report.figures_table import Table
 from sensorwatch.common.runtime.setting_keys import Settings
-from sensorwatch.common.simulation.sensors import SIGNALS
-from sensorwatch.common.simulation.stream import Simulation, simulate
 
 MIN_EXPECTED = 20.0
 """A rate is judged if the budget expects at least this number of false episodes."""
@@ -84,14 +80,12 @@ def measure_short_training(
     *, sensors: int, judged_rows: int = SHORT_TRAINING_JUDGED_ROWS, seed: int = 0
 ) -> RealisedRate:
     """Train on 100 minutes of each sensor, then score a daily cycle that training has not seen."""
-    steps = SHORT_TRAINING_ROWS + judged_rows
-    simulation = Simulation(sensors=sensors, rows=steps * sensors, seed=seed, interval_seconds=60)
-    values = np.concatenate([chunk.values for chunk in simulate(simulation)])
-    rows = rows_of_grid(
-        "fleet",
-        values.reshape(steps, sensors, len(SIGNALS)),
+    rows = simulated_rows(
+        sensors=sensors,
+        steps=SHORT_TRAINING_ROWS + judged_rows,
         train_steps=SHORT_TRAINING_ROWS,
         interval_seconds=60,
+        seed=seed,
     )
     return realised_rate(rows, SHORT_TRAINING, skipped_rows=SKIPPED_ROWS)
 

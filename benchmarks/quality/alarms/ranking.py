@@ -37,15 +37,27 @@ def found_shares(
     rows of one sensor. `margin`: the number of rows after a fault that are neither faulty nor
     normal.
     """
-    is_normal = ~is_faulty
+    is_found = rows_above_limit(score, normal_rows(is_faulty, margin=margin))
     faults = true_ranges(is_faulty)
-    for _, end in faults:
-        is_normal[end : end + margin] = False
-    is_found = score > np.quantile(score[is_normal], 1 - FALSE_ROWS, method="higher")
     return FoundShares(
         float(is_found[is_faulty].mean()),
         float(np.mean([is_found[first:end].any() for first, end in faults])),
     )
+
+
+def normal_rows(is_faulty: NDArray[np.bool_], *, margin: int) -> NDArray[np.bool_]:
+    """Return a mask (m,) of the rows outside the faults and the `margin` rows after each fault."""
+    is_normal = ~is_faulty
+    for _, end in true_ranges(is_faulty):
+        is_normal[end : end + margin] = False
+    return is_normal
+
+
+def rows_above_limit(score: NDArray[np.float64], is_normal: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return a mask (m,) of the rows above the score that 1 % of the normal rows exceed."""
+    limit = np.quantile(score[is_normal], 1 - FALSE_ROWS, method="higher")
+    is_above: NDArray[np.bool_] = score > limit
+    return is_above
 
 
 def default_score(rows: SensorRows) -> NDArray[np.float64]:

@@ -29,6 +29,8 @@ class ScoredRows:
     event_time: NDArray[np.int64]
     """Event time, microseconds UTC."""
     raw_score: NDArray[np.float64]
+    anomaly_score: NDArray[np.float64]
+    """Calibrated score; inside an alarm, how far the row exceeds the alarm's highest score."""
     severity: NDArray[np.int8]
     """Severity of the row's episode so far, as a position in SEVERITIES; 0 for a normal row."""
     episode: NDArray[np.int64]
@@ -65,6 +67,7 @@ def score(readings: Readings, detector: Detector, memory: Memory) -> ScoredRows:
                 batch.sensor,
                 batch.event_time,
                 detections.raw_score,
+                detections.anomaly_score,
                 np.where(detections.is_anomaly, np.maximum(detections.severity, 1), np.int8(0)),
                 detections.episode,
             )

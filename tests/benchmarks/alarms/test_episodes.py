@@ -39,6 +39,7 @@ def test_an_episode_has_the_highest_severity_and_score_of_its_rows() -> None:
         sensor=np.array([0, 1, 0, 1, 0], dtype=np.int32),
         event_time=np.array([10, 10, 20, 20, 30]),
         raw_score=np.array([5.0, 1.0, 9.0, 6.0, 7.0]),
+        anomaly_score=np.ones(5),
         severity=np.array([WARNING, 0, CRITICAL, MAJOR, CRITICAL], dtype=np.int8),
         episode=np.array([0, -1, 0, 3, 0]),
     )
