@@ -13,6 +13,7 @@ from benchmarks.quality.alarms import plant_faults as plant
 from benchmarks.quality.alarms import pump_alarms as pump
 from benchmarks.quality.alarms import seed_checks
 from benchmarks.quality.alarms import stream_files as streams
+from benchmarks.quality.alarms.alarm_plots import budget_plots, fleet_plots
 from benchmarks.quality.dataset_files import FileSelection
 from benchmarks.report.document import Section
 from benchmarks.report.figures_table import Table
@@ -82,7 +83,7 @@ def selected_parts(text: str) -> tuple[AlarmPart, ...]:
 def _fleet(options: AlarmOptions) -> PartResult:
     seeds = 1 if options.is_quick else 5
     runs = [fleet.measure(seed) for seed in range(seeds)]
-    return PartResult(fleet.tables(runs))
+    return PartResult(fleet.tables(runs), fleet_plots(runs))
 
 
 def _streams(options: AlarmOptions) -> PartResult:
@@ -105,7 +106,8 @@ def _budget(options: AlarmOptions) -> PartResult:
     sensors = 100 if options.is_quick else 1_000
     short_training = budget.measure_short_training(sensors=sensors)
     rates = [*rates, *budget.pooled(rates), short_training]
-    return PartResult([budget.table(rates, budget.configured_rates())])
+    configured = budget.configured_rates()
+    return PartResult([budget.table(rates, configured)], budget_plots(rates, configured))
 
 
 def _home(options: AlarmOptions) -> PartResult:

@@ -148,7 +148,7 @@ def table(rates: Sequence[RealisedRate], configured: Mapping[str, float]) -> Tab
                 rate.stream,
                 f"{rate.interval_seconds} s",
                 f"{rate.sensor_days:.1f}",
-                *(_cell_text(rate, level, configured.get(level)) for level in LEVELS),
+                *(_cell_text(rate, level, configured) for level in LEVELS),
                 f"{100 * rate.rows_alarmed:.2f} %",
             )
             for rate in rates
@@ -160,13 +160,18 @@ def table(rates: Sequence[RealisedRate], configured: Mapping[str, float]) -> Tab
     )
 
 
-def _cell_text(rate: RealisedRate, level: str, configured: float | None) -> str:
+def judged_ratio(rate: RealisedRate, level: str, configured: Mapping[str, float]) -> float | None:
+    """Return the realised divided by the configured rate, or None if too few are expected."""
+    expected = configured.get(level, 0.0) * rate.sensor_days
+    return rate.episodes[level] / expected if expected >= MIN_EXPECTED else None
+
+
+def _cell_text(rate: RealisedRate, level: str, configured: Mapping[str, float]) -> str:
     text = f"{rate.rate(level):.3f}"
-    if configured is None:
+    if level not in configured:
         return text
-    expected = configured * rate.sensor_days
-    if expected < MIN_EXPECTED:
-        return f"{text} ({expected:.1f} expected)"
-    ratio = rate.rate(level) / configured
+    ratio = judged_ratio(rate, level, configured)
+    if ratio is None:
+        return f"{text} ({configured[level] * rate.sensor_days:.1f} expected)"
     limit = MAX_RATIO_SHORT_TRAINING if rate.stream == SHORT_TRAINING else MAX_RATIO
     return f"{text} ({ratio:.2f}){'' if ratio <= limit else ' !'}"
