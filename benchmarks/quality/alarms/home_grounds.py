@@ -9,14 +9,25 @@ from numpy.typing import NDArray
 from scipy.signal import lfilter
 
 from benchmarks.quality.alarms.figures import percent
-from benchmarks.quality.alarms.ranking import COMPARED_SCORES, FALSE_ROWS, found_shares
+from benchmarks.quality.alarms.ranking import (
+    FALSE_ROWS,
+    RULES,
+    FoundShares,
+    found_shares,
+    normal_rows,
+    shares_flagged,
+)
+from benchmarks.quality.alarms.scored_rows import fit_and_score
 from benchmarks.quality.alarms.sensor_rows import SensorRows, rows_of_grid
+from benchmarks.quality.compared_detectors import DEFAULT_NAME
 from benchmarks.report.figures_table import Table
 
 TRAIN_ROWS, JUDGED_ROWS = 3_000, 6_000
 MARGIN_ROWS = 200
 """Rows after a fault that are neither faulty nor normal."""
 INTERVAL_SECONDS = 600
+OWN_ALARMS = f"{DEFAULT_NAME}, own alarms"
+COLUMNS = (DEFAULT_NAME, *RULES, OWN_ALARMS)
 _AR_COEFFICIENT = 0.8
 _FIRST_SHORT_FAULT, _SHORT_FAULT_PERIOD = 500, 500
 _LEVEL_SIGNALS, _ODD_SIGNALS, _JOINT_SIGNALS = 8, 30, 4
@@ -28,6 +39,16 @@ class Ground:
 
     rows: SensorRows
     is_faulty: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class GroundResult:
+    """What is found on one ground."""
+
+    shares: dict[str, FoundShares]
+    """For each of COLUMNS."""
+    false_rows: float
+    """Share of the normal rows that the default detector alarms."""
 
 
 GroundFunction = Callable[[np.random.Generator], Ground]
@@ -115,28 +136,41 @@ def table(*, seeds: int) -> Table:
     """Measure all scores on all home grounds, and return the table of what they find."""
     rows = []
     for number, (name, ground_of) in enumerate(GROUNDS.items()):
-        grounds = [ground_of(np.random.default_rng([seed, number])) for seed in range(seeds)]
-        rows.append((name, *(_cell_text(grounds, score) for score in COMPARED_SCORES.values())))
+        results = [
+            measure(ground_of(np.random.default_rng([seed, number]))) for seed in range(seeds)
+        ]
+        false_rows = percent([result.false_rows for result in results], decimals=1)
+        cells = [_cell_text([result.shares[column] for result in results]) for column in COLUMNS]
+        rows.append((name, *cells, false_rows))
     return Table(
         f"Home grounds: faulty rows / faults found at {100 * FALSE_ROWS:g} % of normal rows",
-        ("", *COMPARED_SCORES),
+        ("", *COLUMNS, "normal rows"),
         rows,
         f"{seeds} seeds each: mean (lowest to highest). One sensor, a row in 10 minutes, "
         f"{TRAIN_ROWS:,} training rows, {JUDGED_ROWS:,} judged. Every score has its own limit, "
         f"which {100 * FALSE_ROWS:g} % of its normal rows exceed; the {MARGIN_ROWS} rows after a "
-        "fault count neither as faulty nor as normal. Only the default reads the context.",
+        "fault count neither as faulty nor as normal. Own alarms: the alarms of the default "
+        "detector at any severity, which are at the share of normal rows in the last column. Only "
+        "the default detector reads the context.",
     )
 
 
-def _cell_text(
-    grounds: Sequence[Ground], score: Callable[[SensorRows], NDArray[np.float64]]
-) -> str:
-    shares = [
-        found_shares(score(ground.rows), ground.is_faulty, margin=MARGIN_ROWS) for ground in grounds
-    ]
-    return f"{percent([share.rows for share in shares])} / " + percent(
-        [float(np.mean([share.faults for share in shares]))]
-    )
+def measure(ground: Ground) -> GroundResult:
+    """Score a ground with the default detector and with the simple rules."""
+    rows, is_faulty = ground.rows, ground.is_faulty
+    _, scored = fit_and_score(rows)
+    is_alarmed = scored.severity > 0
+    shares = {DEFAULT_NAME: found_shares(scored.raw_score, is_faulty, margin=MARGIN_ROWS)}
+    for name, rule in RULES.items():
+        shares[name] = found_shares(rule(rows), is_faulty, margin=MARGIN_ROWS)
+    shares[OWN_ALARMS] = shares_flagged(is_alarmed, is_faulty)
+    is_normal = normal_rows(is_faulty, margin=MARGIN_ROWS)
+    return GroundResult(shares, float(is_alarmed[is_normal].mean()))
+
+
+def _cell_text(shares: Sequence[FoundShares]) -> str:
+    fault_share = percent([float(np.mean([share.faults for share in shares]))])
+    return f"{percent([share.rows for share in shares])} / {fault_share}"
 
 
 def _ground(

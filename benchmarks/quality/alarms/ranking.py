@@ -6,10 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.quality.alarms.scored_rows import fit_and_score
 from benchmarks.quality.alarms.sensor_rows import SensorRows
 from benchmarks.quality.baselines import absolute_z, forest_scores, smoothed_z
-from benchmarks.quality.compared_detectors import DEFAULT_NAME, PLAIN_NAME
+from benchmarks.quality.compared_detectors import PLAIN_NAME
 from benchmarks.report.true_ranges import true_ranges
 
 FALSE_ROWS = 0.01
@@ -20,12 +19,12 @@ ScoreFunction = Callable[[SensorRows], NDArray[np.float64]]
 
 @dataclass(frozen=True, slots=True)
 class FoundShares:
-    """What a score finds while it alarms at 1 % of the normal rows."""
+    """What a rule finds."""
 
     rows: float
     """Share of the faulty rows."""
     faults: float
-    """Share of the runs of faulty rows with at least one alarm."""
+    """Share of the runs of faulty rows with at least one flagged row."""
 
 
 def found_shares(
@@ -37,11 +36,14 @@ def found_shares(
     rows of one sensor. `margin`: the number of rows after a fault that are neither faulty nor
     normal.
     """
-    is_found = rows_above_limit(score, normal_rows(is_faulty, margin=margin))
-    faults = true_ranges(is_faulty)
+    return shares_flagged(rows_above_limit(score, normal_rows(is_faulty, margin=margin)), is_faulty)
+
+
+def shares_flagged(is_flagged: NDArray[np.bool_], is_faulty: NDArray[np.bool_]) -> FoundShares:
+    """Return the shares of faulty rows and faults that are flagged."""
     return FoundShares(
-        float(is_found[is_faulty].mean()),
-        float(np.mean([is_found[first:end].any() for first, end in faults])),
+        float(is_flagged[is_faulty].mean()),
+        float(np.mean([is_flagged[first:end].any() for first, end in true_ranges(is_faulty)])),
     )
 
 
@@ -60,11 +62,6 @@ def rows_above_limit(score: NDArray[np.float64], is_normal: NDArray[np.bool_]) -
     return is_above
 
 
-def default_score(rows: SensorRows) -> NDArray[np.float64]:
-    """Return the raw score of the default detector."""
-    return fit_and_score(rows)[1].raw_score
-
-
 def plain_recipe(rows: SensorRows) -> NDArray[np.float64]:
     """Return the score of the forest on raw signals, hour and day of the week."""
     return forest_scores(rows.readings, rows.train_rows)[0][rows.train_rows :]
@@ -81,8 +78,7 @@ def largest_z(rows: SensorRows) -> NDArray[np.float64]:
     return z[rows.train_rows :]
 
 
-COMPARED_SCORES: Mapping[str, ScoreFunction] = {
-    DEFAULT_NAME: default_score,
+RULES: Mapping[str, ScoreFunction] = {
     PLAIN_NAME: plain_recipe,
     "EWMA of abs z": smoothed_mean_z,
     "z by signal": largest_z,
