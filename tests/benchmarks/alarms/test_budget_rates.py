@@ -1,9 +1,12 @@
 """Tests of the clean streams, and of counting their false alarms."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
-from benchmarks.quality.alarms.budget_rates import RealisedRate, pooled, table
+from benchmarks.quality.alarms import budget_rates
+from benchmarks.quality.alarms.budget_rates import RealisedRate, configured_rates, pooled, table
 from benchmarks.quality.alarms.budget_streams import BudgetStream, clean_rows
 from benchmarks.quality.alarms.scored_rows import LEVELS
 from benchmarks.quality.alarms.sensor_rows import SensorRows
@@ -53,6 +56,26 @@ def test_a_ratio_is_given_only_if_enough_alarms_are_expected() -> None:
         "major": "0.300",
         "critical": "0.300 (3.0 expected)",
     }
+
+
+@pytest.mark.parametrize(
+    "budget",
+    [{"warning": 0.1, "critical": None}, SimpleNamespace(warning=0.1, critical=None)],
+    ids=["table", "object"],
+)
+def test_the_budget_comes_from_the_settings_of_alarms(
+    budget: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alarm_settings = SimpleNamespace(false_alarms_per_sensor_day=budget)
+    monkeypatch.setattr(budget_rates, "Settings", lambda: SimpleNamespace(alarms=alarm_settings))
+
+    assert configured_rates() == {"warning": 0.1}
+
+
+def test_settings_without_a_budget_configure_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(budget_rates, "Settings", SimpleNamespace)
+
+    assert configured_rates() == {}
 
 
 def test_pooling_adds_the_streams_of_a_cadence() -> None:
