@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from benchmarks.quality.alarms.budget_streams import BudgetStream, clean_rows
 from benchmarks.quality.alarms.episodes import episode_table
 from benchmarks.quality.alarms.figures import NOT_KNOWN
-from benchmarks.quality.alarms.scored_rows import LEVELS, fit_and_score
+from benchmarks.quality.alarms.scored_rows import ANY, LEVELS, fit_and_score
 from benchmarks.quality.alarms.sensor_rows import DAY_SECONDS, SECOND_US, SensorRows, simulated_rows
 from benchmarks.report.figures_table import Table
 from sensorwatch.common.runtime.setting_keys import Settings
@@ -104,7 +104,7 @@ def realised_rate(rows: SensorRows, stream: str, *, skipped_rows: int = 0) -> Re
         round(rows.interval_seconds),
         sensor_days,
         {level: int((is_counted & episodes.reaches(level)).sum()) for level in LEVELS},
-        float((scored.severity[is_counted_row] > 0).mean()),
+        float(scored.alarmed(ANY)[is_counted_row].mean()),
     )
 
 

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.quality.alarms.scored_rows import ScoredRows, score
+from benchmarks.quality.alarms.scored_rows import ANY, ScoredRows, score
 from benchmarks.quality.alarms.sensor_rows import SensorRows, rows_of_grid
 from benchmarks.report.figures_table import Table
 from benchmarks.report.true_ranges import true_ranges
@@ -209,7 +209,7 @@ def alarm_cells(
     scored: ScoredRows, fault: tuple[int, int] | None, second_fault: int | None
 ) -> tuple[str, ...]:
     """Return the cells of one case: the alarms of the rows (m,) of one sensor."""
-    alarmed = scored.severity > 0
+    alarmed = scored.alarmed(ANY)
     delay = rows_after = NONE
     if fault is not None:
         first, end = fault

@@ -17,7 +17,7 @@ from benchmarks.quality.alarms.ranking import (
     normal_rows,
     shares_flagged,
 )
-from benchmarks.quality.alarms.scored_rows import fit_and_score
+from benchmarks.quality.alarms.scored_rows import ANY, fit_and_score
 from benchmarks.quality.alarms.sensor_rows import SensorRows, rows_of_grid
 from benchmarks.quality.compared_detectors import DEFAULT_NAME
 from benchmarks.report.figures_table import Table
@@ -159,7 +159,7 @@ def measure(ground: Ground) -> GroundResult:
     """Score a ground with the default detector and with the simple rules."""
     rows, is_faulty = ground.rows, ground.is_faulty
     _, scored = fit_and_score(rows)
-    is_alarmed = scored.severity > 0
+    is_alarmed = scored.alarmed(ANY)
     shares = {DEFAULT_NAME: found_shares(scored.raw_score, is_faulty, margin=MARGIN_ROWS)}
     for name, rule in RULES.items():
         shares[name] = found_shares(rule(rows), is_faulty, margin=MARGIN_ROWS)

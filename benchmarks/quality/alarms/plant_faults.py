@@ -23,7 +23,7 @@ from benchmarks.quality.alarms.plant_simulation import (
     simulate_plant,
 )
 from benchmarks.quality.alarms.ranking import FALSE_ROWS, ScoreFunction, rows_above_limit
-from benchmarks.quality.alarms.scored_rows import score
+from benchmarks.quality.alarms.scored_rows import ANY, score
 from benchmarks.quality.compared_detectors import DEFAULT_NAME
 from benchmarks.report.figures_table import Table
 from sensorwatch.common.runtime.setting_keys import TrainerSettings
@@ -95,7 +95,7 @@ def measure(seed: int) -> PlantResult:
         flags[DEFAULT_NAME].append(rows_above_limit(scored.raw_score, _IS_CLEAN))
         for name, baseline in BASELINES.items():
             flags[name].append(rows_above_limit(baseline(rows), _IS_CLEAN))
-        flags[OWN_THRESHOLD].append(scored.severity > 0)
+        flags[OWN_THRESHOLD].append(scored.alarmed(ANY))
     return PlantResult(
         {
             name: [float(flag[~_IS_CLEAN].mean()) for flag in of_faults]
