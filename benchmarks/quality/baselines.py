@@ -40,14 +40,30 @@ def forest_in_sample(
     hour and the day of the week.
     """
     readings, _ = collect_rows(stream.records, stream.schema)
+    raw_scores, threshold = forest_scores(
+        readings, stream.train_rows, rate=rate, trees=trees, seed=seed
+    )
+    score, sensor = _judged_rows(stream, readings, raw_scores)
+    return JudgedRows(score, score > threshold, alarm_starts(score > threshold, sensor))
+
+
+def forest_scores(
+    readings: Readings,
+    train_rows: int,
+    *,
+    rate: float = IN_SAMPLE_RATE,
+    trees: int = 100,
+    seed: int = 0,
+) -> tuple[NDArray[np.float64], float]:
+    """Return the scores (n,) of the forest of `forest_in_sample`, and its threshold.
+
+    `train_rows`: the forest is fitted on the rows whose index is below this number.
+    """
     time_features = (hour(readings.event_time), day_of_week(readings.event_time))
     matrix = np.column_stack([readings.values, *time_features])
-    is_training = readings.index < stream.train_rows
     forest = IsolationForest(n_estimators=trees, contamination=rate, random_state=seed)
-    forest.fit(matrix[is_training])
-    raw_scores = -forest.score_samples(matrix)
-    score, sensor = _judged_rows(stream, readings, raw_scores)
-    return JudgedRows(score, score > -forest.offset_, alarm_starts(score > -forest.offset_, sensor))
+    forest.fit(matrix[readings.index < train_rows])
+    return -forest.score_samples(matrix), -float(forest.offset_)
 
 
 def ewma_of_z(stream: RecordStream, *, rate: float, span: int = EWMA_SPAN) -> JudgedRows:
@@ -59,12 +75,7 @@ def ewma_of_z(stream: RecordStream, *, rate: float, span: int = EWMA_SPAN) -> Ju
     """
     readings, _ = collect_rows(stream.records, stream.schema)
     is_training = readings.index < stream.train_rows
-    smoothed = np.zeros(len(readings))
-    for sensor_number in range(len(readings.sensor_ids)):
-        sensor_rows = np.flatnonzero(readings.sensor == sensor_number)
-        smoothed[sensor_rows] = _smoothed_z(
-            readings.values[sensor_rows], is_training[sensor_rows], span
-        )
+    smoothed = smoothed_z(readings, stream.train_rows, span=span)
     threshold = float(np.quantile(smoothed[is_training], 1.0 - rate))
     smoothed /= max(threshold, float(np.finfo(np.float64).tiny))
     score, sensor = _judged_rows(stream, readings, smoothed)
@@ -80,17 +91,42 @@ def _judged_rows(
     return score_of_row[stream.train_rows :], sensor[stream.train_rows :]
 
 
-def _smoothed_z(
-    values: NDArray[np.float64], is_training: NDArray[np.bool_], span: int
+def smoothed_z(
+    readings: Readings, train_rows: int, *, span: int = EWMA_SPAN
 ) -> NDArray[np.float64]:
-    training_values = values[is_training] if is_training.any() else values[:1]
-    deviation = training_values.std(axis=0)
-    z = np.abs(values - training_values.mean(axis=0)) / np.where(deviation > 0, deviation, 1.0)
-    smoothed, smoothed_value, weight = np.empty(len(values)), 1.0, 2.0 / (span + 1.0)
-    for row, value in enumerate(z.mean(axis=1).tolist()):
-        smoothed_value += weight * (value - smoothed_value)
-        smoothed[row] = smoothed_value
+    """Return the exponentially smoothed mean (n,) of the signals' absolute z-scores.
+
+    The smoothing starts at 1 for each sensor.
+    """
+    mean_z = absolute_z(readings, train_rows).mean(axis=1)
+    smoothed, weight = np.empty(len(readings)), 2.0 / (span + 1.0)
+    for sensor_number in range(len(readings.sensor_ids)):
+        sensor_rows, smoothed_value = np.flatnonzero(readings.sensor == sensor_number), 1.0
+        for row, value in zip(sensor_rows.tolist(), mean_z[sensor_rows].tolist(), strict=True):
+            smoothed_value += weight * (value - smoothed_value)
+            smoothed[row] = smoothed_value
     return smoothed
+
+
+def absolute_z(readings: Readings, train_rows: int) -> NDArray[np.float64]:
+    """Return the absolute z-score (n, signals) of each value, by the sensor's training rows.
+
+    A sensor without training rows has its first row as the mean. A signal that never changed has
+    the standard deviation 1.
+    """
+    z = np.empty_like(readings.values)
+    is_training = readings.index < train_rows
+    for sensor_number in range(len(readings.sensor_ids)):
+        sensor_rows = np.flatnonzero(readings.sensor == sensor_number)
+        values = readings.values[sensor_rows]
+        training_values = values[is_training[sensor_rows]]
+        if len(training_values) == 0:
+            training_values = values[:1]
+        deviation = training_values.std(axis=0)
+        z[sensor_rows] = np.abs(values - training_values.mean(axis=0)) / np.where(
+            deviation > 0, deviation, 1.0
+        )
+    return z
 
 
 def alarm_starts(is_anomaly: NDArray[np.bool_], sensor: NDArray[np.int64]) -> NDArray[np.bool_]:

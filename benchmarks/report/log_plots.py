@@ -1,8 +1,9 @@
-"""Plots with two logarithmic axes."""
+"""Plots with one or two logarithmic axes."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from benchmarks.report.svg import (
     GRID_COLOUR,
@@ -15,12 +16,21 @@ from benchmarks.report.svg import (
 
 WIDTH, HEIGHT = 800.0, 460.0
 _LEFT, _TOP, _RIGHT, _BOTTOM = 60.0, 44.0, 210.0, 52.0
-_COLOURS = (OUR_COLOUR, PLAIN_COLOUR, PUBLISHED_COLOUR, "#e8590c", "#2b8a3e")
+_COLOURS = (
+    OUR_COLOUR,
+    PLAIN_COLOUR,
+    PUBLISHED_COLOUR,
+    "#e8590c",
+    "#2b8a3e",
+    "#c2255c",
+    "#5f3dc4",
+    "#868e96",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """A named series of points; all coordinates are positive."""
+    """A named series of points; coordinates on a logarithmic axis are positive."""
 
     name: str
     points: Sequence[tuple[float, float]]
@@ -28,18 +38,40 @@ class Curve:
 
 def log_log_plot(title: str, curves: Sequence[Curve], *, axis_names: tuple[str, str]) -> str:
     """Return a plot of curves on two logarithmic axes, where a power law is a straight line."""
+    y_axis = _LogScale([y for curve in curves for _, y in curve.points], HEIGHT - _BOTTOM, _TOP)
+    return _plot(title, curves, axis_names, _x_axis(curves), y_axis)
+
+
+def log_linear_plot(
+    title: str, curves: Sequence[Curve], *, axis_names: tuple[str, str], top: float
+) -> str:
+    """Return a plot of curves with a logarithmic x axis, and a y axis from 0 to `top`."""
+    y_axis = _LinearScale(top, HEIGHT - _BOTTOM, _TOP)
+    return _plot(title, curves, axis_names, _x_axis(curves), y_axis)
+
+
+class _Scale(Protocol):
+    """An axis that is drawn between two pixel positions."""
+
+    @property
+    def ticks(self) -> list[float]: ...
+
+    def pixel_of(self, value: float) -> float: ...
+
+
+def _x_axis(curves: Sequence[Curve]) -> "_LogScale":
+    return _LogScale([x for curve in curves for x, _ in curve.points], _LEFT, WIDTH - _RIGHT)
+
+
+def _plot(
+    title: str,
+    curves: Sequence[Curve],
+    axis_names: tuple[str, str],
+    x_axis: _Scale,
+    y_axis: _Scale,
+) -> str:
     drawing = Drawing(WIDTH, HEIGHT, title)
     drawing.text(16, 24, title, size=15, bold=True)
-    x_axis = _Scale(
-        [x for curve in curves for x, _ in curve.points],
-        _LEFT,
-        WIDTH - _RIGHT,
-    )
-    y_axis = _Scale(
-        [y for curve in curves for _, y in curve.points],
-        HEIGHT - _BOTTOM,
-        _TOP,
-    )
     for tick in x_axis.ticks:
         x = x_axis.pixel_of(tick)
         drawing.line(x, _TOP, x, HEIGHT - _BOTTOM, GRID_COLOUR)
@@ -70,7 +102,7 @@ def log_log_plot(title: str, curves: Sequence[Curve], *, axis_names: tuple[str, 
     return drawing.to_text()
 
 
-class _Scale:
+class _LogScale:
     """A logarithmic axis from one power of ten to another, drawn between two pixel positions."""
 
     def __init__(self, values: Sequence[float], first_pixel: float, last_pixel: float) -> None:
@@ -85,3 +117,19 @@ class _Scale:
     def pixel_of(self, value: float) -> float:
         fraction = (math.log10(value) - self._low) / (self._high - self._low)
         return self._first_pixel + fraction * (self._last_pixel - self._first_pixel)
+
+
+@dataclass(frozen=True, slots=True)
+class _LinearScale:
+    """A linear axis from 0 to `top`, drawn between two pixel positions."""
+
+    top: float
+    first_pixel: float
+    last_pixel: float
+
+    @property
+    def ticks(self) -> list[float]:
+        return [self.top * fifth / 5 for fifth in range(6)]
+
+    def pixel_of(self, value: float) -> float:
+        return self.first_pixel + value / self.top * (self.last_pixel - self.first_pixel)

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.quality.__main__ import main
+from benchmarks.quality.alarms.alarm_sections import AlarmPart, selected_parts
 from sensorwatch.common.runtime.command_line import run
 from tests.benchmarks.test_skab_benchmark import write_files
 
@@ -46,3 +47,16 @@ def test_the_error_names_a_folder_without_data(
     assert run(main, ["--data", str(tmp_path), "--only", "skab"]) != 0
 
     assert str(tmp_path / "skab") in capsys.readouterr().err
+
+
+def test_the_sub_parts_of_the_alarms_are_selected_by_name(
+    data_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--data", str(data_folder), "--only", "alarms", "--quick"]
+
+    assert selected_parts("pump, fleet") == (AlarmPart.PUMP, AlarmPart.FLEET)
+    assert selected_parts("") == tuple(AlarmPart)
+    assert run(main, [*arguments, "--alarms", "fleet,flood"]) != 0
+    error = capsys.readouterr().err
+    assert "flood" in error
+    assert "pump" in error

@@ -5,9 +5,15 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from time import perf_counter
 
+from benchmarks.quality.alarms import budget_rates as budget
+from benchmarks.quality.alarms import constant_cases as constants
 from benchmarks.quality.alarms import fleet_alarms as fleet
+from benchmarks.quality.alarms import home_grounds as home
+from benchmarks.quality.alarms import plant_faults as plant
 from benchmarks.quality.alarms import pump_alarms as pump
+from benchmarks.quality.alarms import seed_checks
 from benchmarks.quality.alarms import stream_files as streams
+from benchmarks.quality.alarms.alarm_plots import budget_plots, fleet_plots
 from benchmarks.quality.dataset_files import FileSelection
 from benchmarks.report.document import Section
 from benchmarks.report.figures_table import Table
@@ -20,6 +26,10 @@ class AlarmPart(StrEnum):
     FLEET = "fleet"
     STREAMS = "streams"
     PUMP = "pump"
+    BUDGET = "budget"
+    HOME = "home"
+    PLANT = "plant"
+    SEEDS = "seeds"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +83,15 @@ def selected_parts(text: str) -> tuple[AlarmPart, ...]:
 def _fleet(options: AlarmOptions) -> PartResult:
     seeds = 1 if options.is_quick else 5
     runs = [fleet.measure(seed) for seed in range(seeds)]
-    return PartResult(fleet.tables(runs))
+    return PartResult(fleet.tables(runs), fleet_plots(runs))
 
 
 def _streams(options: AlarmOptions) -> PartResult:
     max_rows = streams.QUICK_ROWS if options.is_quick else None
-    detectors = streams.detectors(is_default_only=options.is_default_only)
     results = [
-        streams.measure(stream, name, settings)
+        result
         for stream in streams.load(options.selection, max_rows=max_rows)
-        for name, settings in detectors.items()
+        for result in streams.measure(stream, is_default_only=options.is_default_only)
     ]
     return PartResult([streams.table(results)])
 
@@ -92,8 +101,39 @@ def _pump(options: AlarmOptions) -> PartResult:
     return PartResult(pump.tables([pump.measure(seed) for seed in seeds]))
 
 
+def _budget(options: AlarmOptions) -> PartResult:
+    rates = [budget.measure(run) for run in budget.runs(is_quick=options.is_quick)]
+    sensors = 100 if options.is_quick else 1_000
+    short_training = budget.measure_short_training(sensors=sensors)
+    rates = [*rates, *budget.pooled(rates), short_training]
+    configured = budget.configured_rates()
+    return PartResult([budget.table(rates, configured)], budget_plots(rates, configured))
+
+
+def _home(options: AlarmOptions) -> PartResult:
+    seeds = 1 if options.is_quick else 5
+    return PartResult(
+        [home.table(seeds=seeds), constants.table(seeds=seeds), constants.scale_table()]
+    )
+
+
+def _plant(options: AlarmOptions) -> PartResult:
+    return PartResult([plant.table(seeds=2 if options.is_quick else 5)])
+
+
+def _seeds(options: AlarmOptions) -> PartResult:
+    data_seeds = range(1 if options.is_quick else 5)
+    fleets = seed_checks.QUICK_SENSORS if options.is_quick else seed_checks.SENSORS
+    checks = [seed_checks.measure(sensors, seed=seed) for sensors in fleets for seed in data_seeds]
+    return PartResult([seed_checks.table(checks)])
+
+
 _RESULT_OF: dict[AlarmPart, Callable[[AlarmOptions], PartResult]] = {
     AlarmPart.FLEET: _fleet,
     AlarmPart.STREAMS: _streams,
     AlarmPart.PUMP: _pump,
+    AlarmPart.BUDGET: _budget,
+    AlarmPart.HOME: _home,
+    AlarmPart.PLANT: _plant,
+    AlarmPart.SEEDS: _seeds,
 }

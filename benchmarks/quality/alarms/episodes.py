@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.quality.alarms.scored_rows import ScoredRows, lowest_severity
+from benchmarks.quality.alarms.scored_rows import ANY, ScoredRows, lowest_severity
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Matches:
 
 def episode_table(rows: ScoredRows) -> EpisodeTable:
     """Collect the episodes of scored rows."""
-    alarmed = np.flatnonzero(rows.severity)
+    alarmed = np.flatnonzero(rows.alarmed(ANY))
     _, first, number = np.unique(rows.episode[alarmed], return_index=True, return_inverse=True)
     k = len(first)
     last_time = np.zeros(k, dtype=np.int64)

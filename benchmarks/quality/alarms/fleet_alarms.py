@@ -93,35 +93,25 @@ def tables(runs: Sequence[FleetAlarms]) -> list[Table]:
 def found_by_budget(runs: Sequence[FleetAlarms]) -> dict[str, list[tuple[float, float]]]:
     """Return the share of faults found at each of BUDGETS, by kind, as points of a curve."""
     kinds = sorted({fault.name for run in runs for fault in run.faulty.faults})
-    curves = {
-        kind: [
-            (
-                rate,
-                float(
-                    np.nanmean(
-                        [
-                            run.faulty.share_found(run.faulty.above_peak_at(rate), name=kind)
-                            for run in runs
-                        ]
-                    )
-                ),
-            )
-            for rate in BUDGETS
-        ]
-        for kind in kinds
-    }
-    curves["drift, 3 sigma in 200 rows"] = [
+    faulty, drifting = [run.faulty for run in runs], [run.drifting for run in runs]
+    curves = {kind: _budget_points(faulty, kind) for kind in kinds}
+    drift_name = f"drift, {simulation.DRIFT_SIZE:g} sigma in {simulation.DRIFT_ROWS} rows"
+    return {**curves, drift_name: _budget_points(drifting)}
+
+
+def _budget_points(
+    runs: Sequence[LabelledAlarms], kind: str | None = None
+) -> list[tuple[float, float]]:
+    """Return (rate, mean share found) at each of BUDGETS. `kind`: None for all kinds."""
+    return [
         (
             rate,
             float(
-                np.mean(
-                    [run.drifting.share_found(run.drifting.above_peak_at(rate)) for run in runs]
-                )
+                np.nanmean([run.share_found(run.above_peak_at(rate), name=kind) for run in runs])
             ),
         )
         for rate in BUDGETS
     ]
-    return curves
 
 
 def _level_table(runs: Sequence[FleetAlarms]) -> Table:

@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.quality.alarms.episodes import TrueFault
-from benchmarks.quality.alarms.sensor_rows import DAY_SECONDS, SECOND_US, SensorRows, schema_of
+from benchmarks.quality.alarms.sensor_rows import DAY_SECONDS, SECOND_US, SensorRows, simulated_rows
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.simulation.fault_plan import FaultPlan
 from sensorwatch.common.simulation.faults import VALUE_KINDS, FaultKind, inject_fault
-from sensorwatch.common.simulation.sensors import SIGNALS, noise_scale
+from sensorwatch.common.simulation.sensors import noise_scale
 from sensorwatch.common.simulation.stream import FAULT_KINDS, Chunk, Simulation, simulate
 
 SENSORS, DAYS, TRAIN_DAYS = 50, 14, 3
@@ -33,10 +33,13 @@ class LabelledReadings:
 
 def clean_fleet(seed: int, *, sensors: int = SENSORS, days: int = DAYS) -> SensorRows:
     """Simulate a fleet without faults; the rows of the first three days are for training."""
-    chunk = _simulate(seed, sensors, days, None)
-    schema = schema_of("fleet", SIGNALS)
-    train_rows = TRAIN_DAYS * _STEPS_PER_DAY * sensors
-    return SensorRows("fleet", schema, _readings(chunk), train_rows, INTERVAL_SECONDS)
+    return simulated_rows(
+        sensors=sensors,
+        steps=days * _STEPS_PER_DAY,
+        train_steps=TRAIN_DAYS * _STEPS_PER_DAY,
+        interval_seconds=INTERVAL_SECONDS,
+        seed=seed,
+    )
 
 
 def faulty_fleet(seed: int, *, sensors: int = SENSORS, days: int = DAYS) -> LabelledReadings:
@@ -44,9 +47,20 @@ def faulty_fleet(seed: int, *, sensors: int = SENSORS, days: int = DAYS) -> Labe
 
     Malformed rows are left out, because no detector gets them.
     """
-    chunk = _simulate(seed, sensors, days, FaultPlan(size=FAULT_SIZE))
-    first_row = int(np.searchsorted(chunk.event_time, _end_of_training(chunk), side="left"))
-    judged = chunk.slice_rows(first_row, len(chunk))
+    rows = days * _STEPS_PER_DAY * sensors
+    (chunk,) = simulate(
+        Simulation(
+            sensors=sensors,
+            rows=rows,
+            seed=seed,
+            interval_seconds=INTERVAL_SECONDS,
+            faults=FaultPlan(size=FAULT_SIZE),
+            chunk_rows=rows,
+        )
+    )
+    # The simulator counts only the rows that it sends, so the last rows are later than `days`.
+    day_bounds = int(chunk.event_time[0]) + np.array([TRAIN_DAYS, days]) * _STEPS_PER_DAY * STEP_US
+    judged = chunk.slice_rows(*np.searchsorted(chunk.event_time, day_bounds).tolist())
     readings = _readings(judged)
     well_formed = readings.take(judged.defect == 0)
     return LabelledReadings(well_formed, true_faults(judged.event_time, judged.sensor, judged.kind))
@@ -103,25 +117,6 @@ def true_faults(
                 name = FAULT_KINDS[kinds[first] - 1].value
                 faults.append(TrueFault(name, number, int(times[first]), int(times[end - 1])))
     return faults
-
-
-def _simulate(seed: int, sensors: int, days: int, faults: FaultPlan | None) -> Chunk:
-    rows = days * _STEPS_PER_DAY * sensors
-    (chunk,) = simulate(
-        Simulation(
-            sensors=sensors,
-            rows=rows,
-            seed=seed,
-            interval_seconds=INTERVAL_SECONDS,
-            faults=faults,
-            chunk_rows=rows,
-        )
-    )
-    return chunk
-
-
-def _end_of_training(chunk: Chunk) -> int:
-    return int(chunk.event_time[0]) + TRAIN_DAYS * _STEPS_PER_DAY * STEP_US
 
 
 def _readings(chunk: Chunk) -> Readings:

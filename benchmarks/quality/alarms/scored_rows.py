@@ -29,19 +29,21 @@ class ScoredRows:
     event_time: NDArray[np.int64]
     """Event time, microseconds UTC."""
     raw_score: NDArray[np.float64]
+    anomaly_score: NDArray[np.float64]
+    """Calibrated score; inside an alarm, how far the row exceeds the alarm's highest score."""
     severity: NDArray[np.int8]
-    """Severity of the row's episode so far, as a position in SEVERITIES; 0 for a normal row."""
+    """Severity of the row's episode so far, as a position in SEVERITIES."""
     episode: NDArray[np.int64]
     """Number of the row's episode; -1 for a normal row."""
 
     def alarmed(self, level: str) -> NDArray[np.bool_]:
         """Return a mask (m,) of the rows with an alarm of at least this level of LEVELS."""
-        return self.severity >= lowest_severity(level)
+        return (self.episode >= 0) & (self.severity >= lowest_severity(level))
 
 
 def lowest_severity(level: str) -> int:
     """Return the lowest severity number of a level of LEVELS; see SEVERITIES."""
-    return 1 if level == ANY else SEVERITIES.index(Severity(level))
+    return 0 if level == ANY else SEVERITIES.index(Severity(level))
 
 
 def fit_and_score(
@@ -65,8 +67,9 @@ def score(readings: Readings, detector: Detector, memory: Memory) -> ScoredRows:
                 batch.sensor,
                 batch.event_time,
                 detections.raw_score,
-                np.where(detections.is_anomaly, np.maximum(detections.severity, 1), np.int8(0)),
-                detections.episode,
+                detections.anomaly_score,
+                detections.severity,
+                np.where(detections.is_anomaly, detections.episode, -1),
             )
         )
     return ScoredRows(

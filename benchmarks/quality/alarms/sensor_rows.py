@@ -8,8 +8,13 @@ from numpy.typing import NDArray
 
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.schema import Schema, schema_from_plain
-from sensorwatch.common.simulation.sensors import sensor_names
-from sensorwatch.common.simulation.stream import START_TIME, VALUE_DECIMALS
+from sensorwatch.common.simulation.sensors import SIGNALS, sensor_names
+from sensorwatch.common.simulation.stream import (
+    START_TIME,
+    VALUE_DECIMALS,
+    Simulation,
+    simulate,
+)
 
 SECOND_US = 1_000_000
 DAY_SECONDS = 86_400
@@ -76,6 +81,23 @@ def rows_of_grid(
     )
     schema = schema_of(name, signals, contexts=context.shape[2], missing=missing)
     return SensorRows(name, schema, readings, train_steps * sensors, interval_seconds)
+
+
+def simulated_rows(
+    *, sensors: int, steps: int, train_steps: int, interval_seconds: int, seed: int
+) -> SensorRows:
+    """Return the rows of the package's simulator, without faults."""
+    rows = steps * sensors
+    simulation = Simulation(
+        sensors=sensors, rows=rows, seed=seed, interval_seconds=interval_seconds
+    )
+    values = np.concatenate([chunk.values for chunk in simulate(simulation)])
+    return rows_of_grid(
+        "fleet",
+        values.reshape(steps, sensors, len(SIGNALS)),
+        train_steps=train_steps,
+        interval_seconds=interval_seconds,
+    )
 
 
 def schema_of(

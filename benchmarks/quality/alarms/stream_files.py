@@ -1,6 +1,6 @@
 """Measure the detector and the plain recipe on public labelled streams in Parquet files."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -10,14 +10,13 @@ from numpy.typing import NDArray
 from pyarrow import parquet
 from sklearn.metrics import roc_auc_score
 
-from benchmarks.quality.alarms.scored_rows import LEVELS, ScoredRows, fit_and_score
+from benchmarks.quality.alarms.scored_rows import ANY, LEVELS, fit_and_score
 from benchmarks.quality.alarms.sensor_rows import SECOND_US, SensorRows, rows_of_grid
-from benchmarks.quality.compared_detectors import DEFAULT_NAME, PLAIN_NAME
+from benchmarks.quality.baselines import forest_scores
+from benchmarks.quality.compared_detectors import DEFAULT_NAME, IN_SAMPLE_NAME
 from benchmarks.quality.dataset_files import FileSelection, select_files
 from benchmarks.report.figures_table import Table
 from benchmarks.report.true_ranges import true_ranges
-from sensorwatch.common.runtime.setting_choices import FeatureKind
-from sensorwatch.common.runtime.setting_keys import TrainerSettings
 from sensorwatch.common.simulation.stream import START_TIME
 
 TRAIN_SHARE = 0.1
@@ -47,11 +46,10 @@ class StreamResult:
 
     stream: str
     detector: str
-    rows: int
     events: int
     roc_auc: float
     events_found: dict[str, int]
-    """For each level of LEVELS, the number of events with an alarm in their rows."""
+    """For each level that the detector knows, the number of events with an alarm in their rows."""
     normal_alarmed: dict[str, float]
     """For each level, the alarmed share of the normal rows."""
 
@@ -86,31 +84,36 @@ def read(path: Path, max_rows: int | None = None) -> LabelledStream:
     return LabelledStream(rows, is_faulty[:max_rows])
 
 
-def detectors(*, is_default_only: bool) -> dict[str, TrainerSettings]:
-    """Return the settings of the compared detectors by name."""
-    default = {DEFAULT_NAME: TrainerSettings()}
-    plain = TrainerSettings(features=FeatureKind.PLAIN)
-    return default if is_default_only else {**default, PLAIN_NAME: plain}
-
-
-def measure(stream: LabelledStream, detector: str, settings: TrainerSettings) -> StreamResult:
+def measure(stream: LabelledStream, *, is_default_only: bool) -> list[StreamResult]:
     """Fit on the first tenth of a stream, and score the other rows causally."""
-    _, scored = fit_and_score(stream.rows, settings)
-    return result_of(stream.rows.name, detector, scored, stream.judged_labels)
+    rows = stream.rows
+    _, scored = fit_and_score(rows)
+    alarmed = {level: scored.alarmed(level) for level in LEVELS}
+    labels = stream.judged_labels
+    results = [result_of(rows.name, DEFAULT_NAME, scored.raw_score, alarmed, labels)]
+    if not is_default_only:
+        forest_score, threshold = forest_scores(rows.readings, rows.train_rows)
+        score = forest_score[rows.train_rows :]
+        results.append(
+            result_of(rows.name, IN_SAMPLE_NAME, score, {ANY: score > threshold}, labels)
+        )
+    return results
 
 
 def result_of(
-    stream: str, detector: str, scored: ScoredRows, is_faulty: NDArray[np.bool_]
+    stream: str,
+    detector: str,
+    score: NDArray[np.float64],
+    alarmed: Mapping[str, NDArray[np.bool_]],
+    is_faulty: NDArray[np.bool_],
 ) -> StreamResult:
-    """Return the results for scored rows (m,) with labels (m,)."""
+    """Return the results for scores and labels (m,). `alarmed`: for each level, a mask (m,)."""
     events = true_ranges(is_faulty)
-    alarmed = {level: scored.alarmed(level) for level in LEVELS}
     return StreamResult(
         stream,
         detector,
-        len(is_faulty),
         len(events),
-        float(roc_auc_score(is_faulty, scored.raw_score)),
+        float(roc_auc_score(is_faulty, score)),
         {
             level: sum(bool(mask[first:end].any()) for first, end in events)
             for level, mask in alarmed.items()
@@ -137,21 +140,22 @@ def table(results: Sequence[StreamResult]) -> Table:
         f"The first tenth of each file ({TRAIN_ROWS[0]} to {TRAIN_ROWS[1]:,} rows) trains, and the "
         "rest is judged causally. Found: events with an alarm of at least this severity in their "
         "rows. Normal rows: their alarmed share. The last rows have the means over the streams, "
-        "and the sums of the events.",
+        "and the sums of the events. The plain recipe has one threshold, from its training rows.",
     )
 
 
 def _cells(results: Sequence[StreamResult]) -> tuple[str, str]:
     """Return the events found, and the mean share of alarmed normal rows."""
-    events_found = [sum(result.events_found[level] for result in results) for level in LEVELS]
-    alarmed = [
+    levels = [level for level in LEVELS if level in results[0].events_found]
+    events_found = [sum(result.events_found[level] for result in results) for level in levels]
+    shares = [
         100 * float(np.mean([result.normal_alarmed[level] for result in results]))
-        for level in LEVELS
+        for level in levels
     ]
     events = sum(result.events for result in results)
     return (
         f"{' / '.join(map(str, events_found))} of {events}",
-        f"{' / '.join(f'{share:.2f}' for share in alarmed)} %",
+        f"{' / '.join(f'{share:.2f}' for share in shares)} %",
     )
 
 

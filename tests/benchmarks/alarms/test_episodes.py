@@ -39,7 +39,8 @@ def test_an_episode_has_the_highest_severity_and_score_of_its_rows() -> None:
         sensor=np.array([0, 1, 0, 1, 0], dtype=np.int32),
         event_time=np.array([10, 10, 20, 20, 30]),
         raw_score=np.array([5.0, 1.0, 9.0, 6.0, 7.0]),
-        severity=np.array([WARNING, 0, CRITICAL, MAJOR, CRITICAL], dtype=np.int8),
+        anomaly_score=np.ones(5),
+        severity=np.array([0, 0, CRITICAL, MAJOR, CRITICAL], dtype=np.int8),
         episode=np.array([0, -1, 0, 3, 0]),
     )
 
@@ -52,6 +53,24 @@ def test_an_episode_has_the_highest_severity_and_score_of_its_rows() -> None:
     assert episodes.reaches("any").tolist() == [True, True]
     assert episodes.reaches("major").tolist() == [True, True]
     assert episodes.reaches("critical").tolist() == [True, False]
+
+
+def test_an_episode_below_the_lowest_severity_is_an_episode_all_the_same() -> None:
+    rows = ScoredRows(
+        sensor=np.array([0, 0], dtype=np.int32),
+        event_time=np.array([10, 20]),
+        raw_score=np.array([2.0, 1.0]),
+        anomaly_score=np.array([2.0, 1.0]),
+        severity=np.array([0, 0], dtype=np.int8),
+        episode=np.array([0, -1]),
+    )
+
+    episodes = episode_table(rows)
+
+    assert rows.alarmed("any").tolist() == [True, False]
+    assert rows.alarmed("warning").tolist() == [False, False]
+    assert episodes.reaches("any").tolist() == [True]
+    assert episodes.reaches("warning").tolist() == [False]
 
 
 def test_only_an_episode_of_the_same_sensor_with_a_faulty_row_is_true() -> None:

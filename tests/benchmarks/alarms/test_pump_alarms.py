@@ -19,6 +19,7 @@ def alarm_of(fault: TrueFault, severity_by_minute: list[int]) -> FaultAlarm:
         sensor=np.zeros(len(severity), dtype=np.int32),
         event_time=MINUTE * np.arange(len(severity)),
         raw_score=severity.astype(np.float64),
+        anomaly_score=severity.astype(np.float64),
         severity=severity,
         episode=np.where(severity > 0, 0, -1),
     )

@@ -7,7 +7,6 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from benchmarks.quality.alarms.scored_rows import ScoredRows
 from benchmarks.quality.alarms.stream_files import read, result_of
 
 
@@ -45,15 +44,9 @@ def test_rows_with_dates_start_at_the_first_date_and_are_a_second_apart(tmp_path
 def test_an_event_is_found_by_an_alarm_of_the_severity_in_its_rows() -> None:
     is_faulty = np.array([False, True, True, False, True, False])
     severity = np.array([0, 0, 3, 2, 0, 0], dtype=np.int8)
-    scored = ScoredRows(
-        np.zeros(6, dtype=np.int32),
-        np.arange(6),
-        np.array([0.0, 3.0, 4.0, 1.0, 2.0, 0.5]),
-        severity,
-        np.where(severity > 0, 2, -1),
-    )
+    alarmed = {"any": severity >= 1, "critical": severity >= 3}
 
-    result = result_of("a", "default", scored, is_faulty)
+    result = result_of("a", "default", np.array([0, 3, 4, 1, 2, 0.5]), alarmed, is_faulty)
 
     assert (result.events, result.events_found["any"], result.events_found["critical"]) == (2, 1, 1)
     assert result.normal_alarmed["any"] == pytest.approx(1 / 3)
