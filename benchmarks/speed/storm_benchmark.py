@@ -50,7 +50,7 @@ def drain_storms(testbed: Testbed) -> SectionResult:
     setups = {
         share: _drain_setup(testbed, share) for share in {run.storm_share for run in STORM_RUNS}
     }
-    rounds = [
+    rounds: list[Round] = [
         {run.name: _drain(run, setups[run.storm_share]) for run in STORM_RUNS}
         for _ in range(testbed.options.rounds)
     ]
@@ -63,9 +63,7 @@ def _drain_setup(testbed: Testbed, storm_share: float) -> DrainSetup:
     stream = replace(models.stream(rows), is_clean=True, storm_share=storm_share)
     print(f"filling a topic with {rows} rows, {storm_share:.1%} of them in storms ...", flush=True)
     topic = testbed.kafka.create_topic(f"storm-{uuid.uuid4().hex[:8]}", 1)
-    return DrainSetup(
-        testbed.kafka, load_topic(config_of(testbed.kafka), topic, 1, stream), models
-    )
+    return DrainSetup(testbed.kafka, load_topic(config_of(testbed.kafka), topic, 1, stream), models)
 
 
 def _drain(storm_run: StormRun, setup: DrainSetup) -> DrainRun:
@@ -82,9 +80,7 @@ def _drain(storm_run: StormRun, setup: DrainSetup) -> DrainRun:
 def _verdicts(rounds: list[Round]) -> list[Verdict]:
     targets = {EmittedEvents.ROWS: goals.STORM_ROWS, EmittedEvents.EPISODES: goals.STORM_EPISODES}
     return [
-        Verdict(
-            targets[run.emit], median_and_range(rate_ratios(rounds, run.name, CLEAN.name))
-        )
+        Verdict(targets[run.emit], median_and_range(rate_ratios(rounds, run.name, CLEAN.name)))
         for run in STORM_RUNS
         if run.storm_share == 1.0
     ]

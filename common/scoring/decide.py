@@ -65,6 +65,8 @@ class RowDecisions:
     """Shape (n, len(COMPONENTS)). Rarity of each component, in nats; 0 for a row without memory."""
     drift: NDArray[np.float64]
     """Shape (n, signals). Smoothed whitened residuals, including this row; 0 without memory."""
+    forest_score: NDArray[np.float64]
+    """Shape (n,). Raw score of the forest."""
 
 
 def decide(
@@ -88,6 +90,7 @@ def decide(
         novelty=np.empty(n),
         components=np.zeros((n, len(COMPONENTS))),
         drift=np.zeros((n, signals)),
+        forest_score=forest_score,
     )
     _decide_rows(
         memory.floats,

@@ -51,6 +51,8 @@ class ScoreEvidence:
 
     Shape (n, 0) with the plain plan.
     """
+    forest_score: NDArray[np.float64]
+    """Shape (n,). Raw score of the forest."""
 
 
 @dataclass(frozen=True, slots=True)

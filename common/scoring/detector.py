@@ -202,12 +202,11 @@ class Detector:
         """Return decisions and the forecast: shape (n, signals), or (n, 0) with the plain plan."""
         threshold = self.calibration.threshold
         if self.forecast is None or self.decision is None:
-            raw_score = score(
-                self.forest, compute_features(readings, self.plan), row_executor=row_executor
-            )
+            matrix = compute_features(readings, self.plan)
+            raw_score = score(self.forest, matrix, row_executor=row_executor)
             no_columns = np.zeros((len(raw_score), 0))
             return RowDecisions(
-                raw_score, raw_score > threshold, raw_score, no_columns, no_columns
+                raw_score, raw_score > threshold, raw_score, no_columns, no_columns, raw_score
             ), no_columns
         row_residuals = compute_residuals(self.forecast, recalled)
         forest_score = score(
@@ -297,4 +296,5 @@ def _score_evidence(
         expected=expected,
         repeats=recalled.repeats,
         drift=decisions.drift,
+        forest_score=decisions.forest_score,
     )
