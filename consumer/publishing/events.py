@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,8 +34,11 @@ MAX_TRACE_BYTES = 256
 
 A longer value is not copied, because the event could exceed the broker's size limit.
 """
-EVENTS_AT_ONCE = 10_000
-"""Number of events that are built at once; this limits the memory of their columns and texts."""
+SIGNALS_AT_ONCE = 30_000
+"""Number of signals of the events that are built at once, over all events.
+
+It limits the memory of the columns and texts.
+"""
 
 
 class EventType(StrEnum):
@@ -71,34 +75,33 @@ def anomaly_events(
         detections.is_anomaly if emit is EmittedEvents.ROWS else detections.episode_rows == 1
     )
     rows, episodes = np.flatnonzero(is_reported), outcome.closed
+    events_at_once = max(SIGNALS_AT_ONCE // len(detector.schema.signals), 1)
     if not (len(rows) or episodes):
         return
     origin = coordinates(records[0])
     partition = Partition(origin.topic, origin.partition)
     batch = _BatchMessages(records, topic, partition, detected_at)
-    detected_messages = (
-        message
-        for first in range(0, len(rows), EVENTS_AT_ONCE)
-        for message in batch.messages(
+    detected_messages = chain.from_iterable(
+        batch.messages(
             EventType.DETECTED,
             detected_events(
                 outcome,
                 detector,
-                rows[first : first + EVENTS_AT_ONCE],
+                rows[first : first + events_at_once],
                 partition,
                 row_executor=row_executor,
             ),
             row_executor,
         )
+        for first in range(0, len(rows), events_at_once)
     )
-    closed_messages = (
-        message
-        for first in range(0, len(episodes), EVENTS_AT_ONCE)
-        for message in batch.messages(
+    closed_messages = chain.from_iterable(
+        batch.messages(
             EventType.CLOSED,
-            closed_events(outcome, detector, episodes[first : first + EVENTS_AT_ONCE], partition),
+            closed_events(outcome, detector, episodes[first : first + events_at_once], partition),
             row_executor,
         )
+        for first in range(0, len(episodes), events_at_once)
     )
     if not episodes:
         yield from detected_messages
