@@ -42,8 +42,8 @@ _HIDDEN_BIT = np.uint64(1 << 52)
 _FRACTION_BITS = np.uint64((1 << 52) - 1)
 _LOW_HALF = np.uint64(0xFFFFFFFF)
 _EXPONENT_BIAS = 1075
-_ZERO, _ONE, _TWO, _FOUR, _TEN, _FORTY, _HUNDRED, _TEN_TO_THE_8, _HALF = (
-    np.uint64(number) for number in (0, 1, 2, 4, 10, 40, 100, 10**8, 32)
+_ZERO, _ONE, _TWO, _FOUR, _TEN, _FORTY, _HUNDRED, _TEN_TO_THE_15, _HALF = (
+    np.uint64(number) for number in (0, 1, 2, 4, 10, 40, 100, 10**15, 32)
 )
 _NULL = np.frombuffer(b"null", dtype=np.uint8)
 _MAX_PLAIN_EXPONENT, _MIN_PLAIN_EXPONENT = 15, -5
@@ -219,9 +219,10 @@ def _multiply(a, b):  # type: ignore[no-untyped-def]
 
 @inlined_kernel
 def _count_digits(number):  # type: ignore[no-untyped-def]
+    # Most float64 have 16 or 17 digits, so the count starts near these.
     count, bound = 1, _TEN
-    if number >= _TEN_TO_THE_8:
-        count, bound = 9, _TEN * _TEN_TO_THE_8
+    if number >= _TEN_TO_THE_15:
+        count, bound = 16, _TEN * _TEN_TO_THE_15
     while count < 20 and number >= bound:
         count += 1
         bound *= _TEN
