@@ -91,7 +91,7 @@ def _commit_batch(wiring: Wiring, policy: Policy, clock: Clock, batch: MicroBatc
     )
     if trip_reason:
         raise BreakerOpen(trip_reason)
-    results = _result_messages(policy, clock, outcomes, detector)
+    results = _result_messages(wiring, policy, clock, outcomes, detector)
     wiring.observation.end_stage(BatchStage.PROCESS)
 
     # 3. Publish events, dead letters, ledger records, snapshots and next offsets in one
@@ -150,6 +150,7 @@ def _score_records(wiring: Wiring, partition_batch: PartitionBatch, detector: De
 
 
 def _result_messages(
+    wiring: Wiring,
     policy: Policy,
     clock: Clock,
     outcomes: Sequence[tuple[PartitionBatch, Outcome]],
@@ -166,6 +167,7 @@ def _result_messages(
             topic=settings.topics.anomalies,
             detected_at=now_text,
             emit=settings.consumer.emit,
+            row_executor=wiring.row_executor,
         )
         yield from dead_letters(
             outcome.rejections,

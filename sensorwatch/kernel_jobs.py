@@ -33,16 +33,16 @@ def main(jobs: list[str]) -> None:
 
 
 def _compile_csv() -> None:
-    """Compile the kernels that read and write CSV files."""
+    """Compile the kernels that read CSV files and write columns of texts."""
     from sensorwatch.common.rows.csv_chunk import chunk_reader
-    from sensorwatch.trainer.csv_lines import join_lines, time_cells
+    from sensorwatch.common.scoring.warmup import write_texts
 
     schema = _row_schema()
     row = b"2025-01-01T00:00:00Z,sensor-1" + b",0.5" * len(schema.signals) + b"\n"
     reader = chunk_reader(schema, schema.paths)
     assert reader is not None
     (readings, _), _ = reader.read(row)
-    join_lines([time_cells(readings.event_time)])
+    write_texts(readings)
 
 
 def _compile_json() -> None:

@@ -13,10 +13,15 @@ import numpy as np
 
 from sensorwatch.common.errors import DataError
 from sensorwatch.common.rows.rejection import Rejection
+from sensorwatch.common.rows.text_columns import (
+    choice_texts,
+    join_texts,
+    number_texts,
+    time_texts,
+)
 from sensorwatch.common.scoring.detections import SEVERITY_TEXTS
 from sensorwatch.common.scoring.processing import Outcome
 from sensorwatch.common.scoring.status import STATUS_TEXTS
-from sensorwatch.trainer.csv_lines import join_lines, number_cells, text_cells, time_cells
 
 SCORE_COLUMNS = (
     "row",
@@ -89,19 +94,21 @@ class ScoreTable:
         readings, detections = outcome.readings, outcome.detections
         # The csv module is not used, because it would write a row slower than the detector scores
         # it.
-        lines = join_lines(
-            [
-                number_cells(readings.index),
-                time_cells(readings.event_time),
-                text_cells(_quote_cells(readings.sensor_ids), readings.sensor),
-                number_cells(detections.anomaly_score),
-                number_cells(detections.raw_score),
-                text_cells(_FLAG_TEXTS, detections.is_anomaly.astype(np.int8)),
-                text_cells(STATUS_TEXTS.tolist(), detections.status),
-                number_cells(detections.episode).blank_other_rows(detections.episode >= 0),
-                text_cells(SEVERITY_TEXTS.tolist(), detections.severity),
-            ]
-        )
+        index, episode = number_texts([readings.index, detections.episode])
+        anomaly_score, raw_score = number_texts([detections.anomaly_score, detections.raw_score])
+        cells = [
+            index,
+            time_texts(readings.event_time),
+            choice_texts(_csv_cells(readings.sensor_ids), readings.sensor),
+            anomaly_score,
+            raw_score,
+            choice_texts(_FLAG_TEXTS, detections.is_anomaly.astype(np.int8)),
+            choice_texts(_STATUS_CELLS, detections.status),
+            episode.blank_other_rows(detections.episode >= 0),
+            choice_texts(_SEVERITY_CELLS, detections.severity),
+        ]
+        commas = [b","] * (len(cells) - 1)
+        lines = join_texts(cells, [b"", *commas, b"\n"]).data
         self._scores.write(lines.data)
         self.scored += len(readings)
         self.anomalies += int(detections.is_anomaly.sum())
@@ -121,15 +128,19 @@ def _header(columns: tuple[str, ...]) -> str:
     return ",".join(columns) + "\n"
 
 
-def _quote_cells(texts: Sequence[str]) -> list[str]:
-    """Return texts as CSV cells, quoted if necessary."""
+def _csv_cells(texts: Sequence[str]) -> list[bytes]:
+    """Return texts as CSV cells, quoted if necessary; a lone surrogate becomes an escape."""
     buffer = io.StringIO()
     csv.writer(buffer, lineterminator="\0").writerows([text] for text in texts)
     # A sensor id cannot contain a zero byte, because ids must be printable.
-    return buffer.getvalue().split("\0")[:-1]
+    cells = buffer.getvalue().split("\0")[:-1]
+    return [cell.encode(errors="backslashreplace") for cell in cells]
 
 
-_FLAG_TEXTS = ("0", "1")
+_FLAG_TEXTS = (b"0", b"1")
+_STATUS_CELLS, _SEVERITY_CELLS = (
+    [text.encode() for text in texts] for texts in (STATUS_TEXTS, SEVERITY_TEXTS)
+)
 
 
 def _partial_path(path: Path) -> Path:

@@ -16,6 +16,11 @@ OUTLIER_SIGMAS = 10.0
 """Offset of the first two signals of an outlier, in standard deviations of the noise."""
 OUTLIER_STEPS = 8
 """Number of consecutive rows of a sensor that are outliers, as in a real fault."""
+STORM_SIGMAS = 30.0
+"""Offset of the first two signals in a storm, in standard deviations of the noise.
+
+Its sign is random in each row, so that no detector gets used to the offset.
+"""
 ROW_PATTERN = b'{"timestamp":"%b","sensor_id":"sensor-%06d","x1":%.4f,"x2":%.4f,"x3":%.4f}'
 _BAD_ROW_PATTERNS = (
     b'{"timestamp":"%b","sensor_id":"sensor-%06d","x1":%.4f,"x2":%.4f,"x3":%.4f',
@@ -40,6 +45,8 @@ class Stream:
     """Number of the first step; the training rows have lower step numbers."""
     is_clean: bool = False
     """True: no invalid rows and no outliers, as for training."""
+    storm_share: float = 0.0
+    """Share of rows that are in storms: runs of OUTLIER_STEPS rows of a sensor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +104,7 @@ def _simulate_span(stream: Stream, simulated_fleet: Fleet, block: int) -> Chunk:
     is_outlier = np.repeat(is_faulty, OUTLIER_STEPS, axis=0)[:steps].ravel()
     rows = values.reshape(steps * sensors, -1)
     rows[is_outlier, :2] += OUTLIER_SIGMAS * noise_scale()[:2]
+    _add_storms(rows, stream, block)
     return Chunk(
         np.repeat(START + step * interval, sensors),
         np.tile(np.arange(sensors, dtype=np.int64), steps),
@@ -104,6 +112,16 @@ def _simulate_span(stream: Stream, simulated_fleet: Fleet, block: int) -> Chunk:
         rng.random(steps * sensors) < (0.0 if stream.is_clean else BAD_SHARE),
         is_outlier,
     )
+
+
+def _add_storms(rows: NDArray[np.float64], stream: Stream, block: int) -> None:
+    """Move the rows in storms away from their level; `rows` (n, signals) is changed in place."""
+    rng = np.random.default_rng([stream.seed, block, 8])
+    steps = len(rows) // stream.sensors
+    draws = rng.random((1 + (steps - 1) // OUTLIER_STEPS, stream.sensors))
+    in_storm = np.repeat(draws < stream.storm_share, OUTLIER_STEPS, axis=0)[:steps].ravel()
+    signs = rng.choice((-1.0, 1.0), size=(int(in_storm.sum()), 2))
+    rows[in_storm, :2] += signs * STORM_SIGMAS * noise_scale()[:2]
 
 
 def _first_rows(chunk: Chunk, rows: int) -> Chunk:

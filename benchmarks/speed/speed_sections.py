@@ -13,6 +13,7 @@ from benchmarks.speed import (
     restore_time,
     scaling,
     startup_time,
+    storm_benchmark,
     two_workers,
 )
 from benchmarks.speed.section_result import SectionResult
@@ -24,6 +25,7 @@ class SpeedBenchmark(StrEnum):
 
     DRAIN = "drain"
     MANY = "many"
+    STORM = "storm"
     TWO_WORKERS = "two-workers"
     MEMORY = "memory"
     LATENCY = "latency"
@@ -44,6 +46,7 @@ def measure(benchmark: SpeedBenchmark, testbed: Testbed) -> SectionResult:
 _SECTION_OF: dict[SpeedBenchmark, Callable[[Testbed], SectionResult]] = {
     SpeedBenchmark.DRAIN: drain_benchmark.drain_few_sensors,
     SpeedBenchmark.MANY: drain_benchmark.drain_many_sensors,
+    SpeedBenchmark.STORM: storm_benchmark.drain_storms,
     SpeedBenchmark.TWO_WORKERS: two_workers.measure_two_workers,
     SpeedBenchmark.MEMORY: resident_memory.measure_memory,
     SpeedBenchmark.LATENCY: latency.measure_latency,

@@ -38,6 +38,12 @@ PLAIN_CPU = SpeedTarget(
 )
 DEFAULT_RATE = SpeedTarget("drain, default detector, few sensors", 0.28, 0.4)
 MANY_RATE = SpeedTarget("drain, default detector, many sensors", 0.2, 0.3)
+STORM_ROWS = SpeedTarget(
+    'drain, every row anomalous, emit = "rows": rows/s of the clean stream\'s', 0.25, 0.4
+)
+STORM_EPISODES = SpeedTarget(
+    'drain, every row anomalous, emit = "episodes": rows/s of the clean stream\'s', 0.5, 0.8
+)
 EXPERT = SpeedTarget("the same job against the expert's loop", 3.5, 5, digits=1)
 SPARK = SpeedTarget("the same job against Spark", 4, 7, digits=1)
 FRAMEWORK = SpeedTarget("the same job against the best other framework, pydantic", 15, 25, digits=1)

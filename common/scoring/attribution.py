@@ -9,6 +9,7 @@ from sensorwatch.common.model.decision import COMPONENTS, Decision, RarityTable
 from sensorwatch.common.model.forecast import Forecast
 from sensorwatch.common.model.forest import score
 from sensorwatch.common.model.tails import look_up_rarity
+from sensorwatch.common.row_executor import RowExecutor, run_serially
 from sensorwatch.common.scoring.detections import ScoreEvidence
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.features import compute_features
@@ -27,31 +28,45 @@ _SCORED = STATUSES.index(Status.SCORED)
 
 
 def attribute_rows(
-    detector: Detector, outcome: Outcome, rows: NDArray[np.int64]
+    detector: Detector,
+    outcome: Outcome,
+    rows: NDArray[np.int64],
+    *,
+    row_executor: RowExecutor = run_serially,
 ) -> NDArray[np.float64]:
     """Return each model signal's share of each row's score; shape (len(rows), signals).
 
-    `rows`: positions of the rows in the outcome's readings. Each signal in turn is replaced by its
-    expectation. The share of a signal is the resulting drop of the score, divided by the sum of all
-    signals' drops; the shares of a row sum to 1. The expectation of a signal is computed from the
-    previous rows and the row's other signals. With the plain plan, the expectation is the signal's
-    median in training. If the score drops for none of the signals, the shares are proportional to
-    the signals' outlyingness.
+    `rows`: positions of the rows in the outcome's readings. `row_executor`: runs the work. Each
+    signal in turn is replaced by its expectation. The share of a signal is the resulting drop of
+    the score, divided by the sum of all signals' drops; the shares of a row sum to 1. The
+    expectation of a signal is computed from the previous rows and the row's other signals. With the
+    plain plan, the expectation is the signal's median in training. If the score drops for none of
+    the signals, the shares are proportional to the signals' outlyingness.
     """
     signals = len(detector.model_schema.signals)
     shares = np.empty((len(rows), signals))
     values_per_row = (signals + 1) * len(detector.plan.features)
     rows_per_call = max(VALUES_PER_FOREST_CALL // values_per_row, 1)
-    for start in range(0, len(rows), rows_per_call):
-        rows_of_call = slice(start, start + rows_per_call)
-        if detector.forecast is None or detector.decision is None:
-            _attribute_without_forecast(detector, outcome, rows[rows_of_call], shares[rows_of_call])
-        else:
-            _attribute_with_forecast(
-                detector, detector.forecast, detector.decision, outcome, rows[rows_of_call],
-                shares[rows_of_call],
-            )  # fmt: skip
+
+    def attribute(begin: int, end: int) -> None:
+        for start in range(begin, end, rows_per_call):
+            rows_of_call = slice(start, min(start + rows_per_call, end))
+            _attribute(detector, outcome, rows[rows_of_call], shares[rows_of_call])
+
+    row_executor(attribute, len(rows))
     return shares
+
+
+def _attribute(
+    detector: Detector, outcome: Outcome, rows: NDArray[np.int64], shares: NDArray[np.float64]
+) -> None:
+    """Write each signal's share of each row's score."""
+    if detector.forecast is None or detector.decision is None:
+        _attribute_without_forecast(detector, outcome, rows, shares)
+    else:
+        _attribute_with_forecast(
+            detector, detector.forecast, detector.decision, outcome, rows, shares
+        )
 
 
 def _attribute_without_forecast(
@@ -99,9 +114,10 @@ def _attribute_with_forecast(
         component_scores,
         outlyingness,
     )
-    component_scores[:, :, 0] = score(detector.forest, matrix.reshape(-1, 2 * signals)).reshape(
-        n, -1
-    )
+    # The forest score of the last variant, which is the row itself, is known.
+    variant_scores = score(detector.forest, matrix[:, :signals].reshape(-1, 2 * signals))
+    component_scores[:, :signals, 0] = variant_scores.reshape(n, signals)
+    component_scores[:, signals, 0] = evidence.forest_score[rows]
     rarity_sums = np.empty((n, signals + 1))
     _sum_rarities(decision.tables, decision.weights, is_scored, component_scores, rarity_sums)
     _write_shares(rarity_sums, outlyingness, shares)

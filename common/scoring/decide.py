@@ -50,6 +50,8 @@ class RowDecisions:
     """Shape (n, signals). Smoothed whitened residuals, including this row; 0 without memory."""
     accepts_scores: NDArray[np.bool_]
     """Shape (n,). Whether the scores of the row's alarm are usual for the sensor after the row."""
+    forest_score: NDArray[np.float64]
+    """Shape (n,). Raw score of the forest."""
 
 
 def decide(
@@ -79,6 +81,7 @@ def decide(
         components=components,
         drift=np.zeros((n, signals)),
         accepts_scores=np.zeros(n, dtype=np.bool_),
+        forest_score=forest_score,
     )
     rows = _Rows(
         recalled.slots,

@@ -64,6 +64,8 @@ class ScoreEvidence:
     reference: NDArray[np.float64]
     """Shape (n, signals). Reference level in the signal's unit; shape (n, 0) with the plain
     plan."""
+    forest_score: NDArray[np.float64]
+    """Shape (n,). Raw score of the forest."""
 
 
 @dataclass(frozen=True, slots=True)

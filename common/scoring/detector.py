@@ -225,9 +225,8 @@ class Detector:
         """Return decisions and the forecast: shape (n, signals), or (n, 0) with the plain plan."""
         threshold = self.calibration.threshold
         if self.forecast is None or self.decision is None:
-            raw_score = score(
-                self.forest, compute_features(readings, self.plan), row_executor=row_executor
-            )
+            matrix = compute_features(readings, self.plan)
+            raw_score = score(self.forest, matrix, row_executor=row_executor)
             no_columns = np.zeros((len(raw_score), 0))
             return RowDecisions(
                 raw_score,
@@ -236,6 +235,7 @@ class Detector:
                 no_columns,
                 no_columns,
                 np.zeros(len(raw_score), dtype=np.bool_),
+                raw_score,
             ), no_columns
         row_residuals = compute_residuals(self.forecast, recalled)
         forest_score = score(
@@ -339,4 +339,5 @@ def _score_evidence(
         drift=decisions.drift,
         deviation=recalled.deviation,
         reference=recalled.reference,
+        forest_score=decisions.forest_score,
     )

@@ -1,5 +1,6 @@
 """The explanation of a row: each signal's value, expectation and attribution."""
 
+from dataclasses import dataclass
 from enum import StrEnum
 
 import msgspec
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from sensorwatch.common.kernels import kernel
 from sensorwatch.common.model.angles import has_angles
 from sensorwatch.common.model.forecast import Forecast
+from sensorwatch.common.row_executor import RowExecutor, run_serially
 from sensorwatch.common.scoring.angle_explanation import (
     Explanation,
     explain_angles,
@@ -40,7 +42,9 @@ class Direction(StrEnum):
     HIGH = "high"
 
 
-_DIRECTIONS = np.asarray([direction.value for direction in Direction], dtype=object)
+DIRECTIONS = tuple(Direction)
+"""Positions in this tuple are the numbers of `RankedSignals.direction`."""
+_DIRECTION_TEXTS = np.asarray([direction.value for direction in DIRECTIONS], dtype=object)
 
 
 # This class is not a dataclass, because every event contains several signal readings, and a
@@ -72,6 +76,60 @@ class SignalReading(msgspec.Struct, frozen=True):
     """Whether the value was missing and was imputed."""
 
 
+@dataclass(frozen=True, slots=True)
+class RankedSignals:
+    """The signals of n rows, from the highest attribution to the lowest.
+
+    Each array has shape (n, signals); `SignalReading` describes the values.
+    """
+
+    signal: NDArray[np.int64]
+    """Position of the signal in the schema."""
+    actual: NDArray[np.float64]
+    expected: NDArray[np.float64]
+    expected_low: NDArray[np.float64]
+    expected_high: NDArray[np.float64]
+    direction: NDArray[np.int64]
+    """Position of the direction in DIRECTIONS."""
+    attribution: NDArray[np.float64]
+    held: NDArray[np.bool_]
+
+
+def rank_signals(
+    detector: Detector,
+    outcome: Outcome,
+    rows: NDArray[np.int64],
+    *,
+    row_executor: RowExecutor = run_serially,
+) -> RankedSignals:
+    """Return the signals of each row, ordered by attribution.
+
+    `rows`: positions of the rows in the outcome's readings. `row_executor`: runs the attribution.
+    """
+    schema = detector.schema
+    shares = attribute_rows(detector, outcome, rows, row_executor=row_executor)
+    expected, low, high = _expected_and_band(detector, outcome, rows)
+    held = outcome.detections.evidence.imputed[rows, : shares.shape[1]]
+    explanation = Explanation(outcome.readings.values[rows], expected, low, high, shares, held)
+    if has_angles(schema):
+        explanation = explain_angles(explanation, schema.signals)
+    directions = _directions(explanation)
+    if has_angles(schema):
+        explanation = on_first_turn(explanation, schema.signals)
+    order = np.argsort(-explanation.shares, axis=1, kind="stable")
+    row_index = np.arange(len(rows))[:, np.newaxis]
+    return RankedSignals(
+        signal=order,
+        actual=explanation.actual[row_index, order],
+        expected=explanation.expected[row_index, order],
+        expected_low=explanation.low[row_index, order],
+        expected_high=explanation.high[row_index, order],
+        direction=directions[row_index, order],
+        attribution=explanation.shares[row_index, order],
+        held=explanation.held[row_index, order],
+    )
+
+
 def explain_rows(
     detector: Detector, outcome: Outcome, rows: NDArray[np.int64]
 ) -> list[list[SignalReading]]:
@@ -81,49 +139,33 @@ def explain_rows(
     """
     if len(rows) == 0:
         return []
-    schema = detector.schema
-    names = np.asarray(schema.signal_names, dtype=object)
-    signals = len(names)
-    shares = attribute_rows(detector, outcome, rows)
-    expected, low, high = _expected_and_band(detector, outcome, rows)
-    held = outcome.detections.evidence.imputed[rows, : shares.shape[1]]
-    explanation = Explanation(outcome.readings.values[rows], expected, low, high, shares, held)
-    if has_angles(schema):
-        explanation = explain_angles(explanation, schema.signals)
-    directions = _directions(explanation)
-    if has_angles(schema):
-        explanation = on_first_turn(explanation, schema.signals)
-    signal_orders = np.argsort(-explanation.shares, axis=1, kind="stable")
+    ranked = rank_signals(detector, outcome, rows)
+    names = np.asarray(detector.schema.signal_names, dtype=object)
     columns = [
-        explanation.actual,
-        explanation.expected,
-        explanation.low,
-        explanation.high,
-        directions,
-        explanation.shares,
-        explanation.held,
-    ]
-    row_index = np.arange(len(rows))[:, np.newaxis]
-    ordered_columns = [
-        names[signal_orders],
-        *(column[row_index, signal_orders] for column in columns),
+        names[ranked.signal],
+        ranked.actual,
+        ranked.expected,
+        ranked.expected_low,
+        ranked.expected_high,
+        _DIRECTION_TEXTS[ranked.direction],
+        ranked.attribution,
+        ranked.held,
     ]
     # All signal readings are built from flat columns, because building them row by row took longer
     # than all other steps together.
-    signal_readings = list(
-        map(SignalReading, *(column.ravel().tolist() for column in ordered_columns))
-    )
+    signal_readings = list(map(SignalReading, *(column.ravel().tolist() for column in columns)))
+    signals = len(names)
     return [
         signal_readings[first_reading : first_reading + signals]
         for first_reading in range(0, len(signal_readings), signals)
     ]
 
 
-def _directions(explanation: Explanation) -> NDArray[np.object_]:
+def _directions(explanation: Explanation) -> NDArray[np.int64]:
+    """Return the position in DIRECTIONS of each value's direction."""
     is_low = explanation.actual < explanation.low
     is_high = explanation.actual > explanation.high
-    directions: NDArray[np.object_] = _DIRECTIONS[1 - is_low.astype(np.int8) + is_high]
-    return directions
+    return 1 - is_low.astype(np.int64) + is_high
 
 
 def _expected_and_band(

@@ -30,13 +30,17 @@ def row_positions(record_positions: NDArray[np.int64], readings: Readings) -> ND
     return np.where(is_in_array, array_positions, positions)
 
 
-def split_row_position(position: int) -> tuple[int, int | None]:
-    """Return the position of a row's record, and the row's index in the record's array or None.
+def split_row_positions(
+    positions: NDArray[np.int64],
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the position of each row's record (n,), and the row's index in its array (n,).
 
-    >>> split_row_position(17)
-    (17, None)
+    The index is WHOLE_RECORD if the row is a whole record.
+
+    >>> [column.tolist() for column in split_row_positions(np.asarray([17]))]
+    [[17], [-1]]
     """
-    if position < _ROW_IN_ARRAY:
-        return position, None
-    bits = position ^ _ROW_IN_ARRAY
-    return bits >> _ROW_BITS, bits & ((1 << _ROW_BITS) - 1)
+    is_in_array = positions >= _ROW_IN_ARRAY
+    bits = positions ^ _ROW_IN_ARRAY
+    record_positions = np.where(is_in_array, bits >> _ROW_BITS, positions)
+    return record_positions, np.where(is_in_array, bits & ((1 << _ROW_BITS) - 1), WHOLE_RECORD)

@@ -2,8 +2,10 @@
 
 import numpy as np
 
+from sensorwatch.common.rows.json_objects import JsonText, json_objects
 from sensorwatch.common.rows.parsing import MIN_PAYLOADS_FOR_KERNEL, parse
-from sensorwatch.common.rows.readings import DEFAULT_SENSOR, build_readings
+from sensorwatch.common.rows.readings import DEFAULT_SENSOR, Readings, build_readings
+from sensorwatch.common.rows.text_columns import time_texts
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.explanation import explain_rows
 from sensorwatch.common.scoring.processing import score_readings
@@ -26,3 +28,10 @@ def load_kernels(detector: Detector) -> None:
     )
     outcome = score_readings(readings, [], detector, detector.empty_memory())
     explain_rows(detector, outcome, np.arange(len(outcome.readings)))
+    write_texts(readings)
+
+
+def write_texts(readings: Readings) -> None:
+    """Call the kernels that write events and CSV lines."""
+    times = JsonText(time_texts(readings.event_time))
+    json_objects({"time": times, "index": readings.index, "value": readings.values[:, 0]})

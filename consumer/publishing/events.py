@@ -2,36 +2,42 @@
 
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
-from operator import itemgetter
+from itertools import chain
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from sensorwatch.common.kafka.records import (
-    Coordinates,
     Headers,
     OutgoingMessage,
+    Partition,
     Record,
     coordinates,
-    header_value,
+    headers_of,
+    last_header_value,
 )
-from sensorwatch.common.model.calibration import p_values
-from sensorwatch.common.rows.fast.timestamps import format_instants
-from sensorwatch.common.rows.readings import WHOLE_RECORD, Readings
+from sensorwatch.common.row_executor import RowExecutor, run_serially
+from sensorwatch.common.rows.json_objects import json_objects
+from sensorwatch.common.rows.readings import WHOLE_RECORD
 from sensorwatch.common.runtime.setting_choices import EmittedEvents
-from sensorwatch.common.scoring.detections import SEVERITY_TEXTS, Detections
 from sensorwatch.common.scoring.detector import Detector
-from sensorwatch.common.scoring.explanation import SignalReading, explain_rows
 from sensorwatch.common.scoring.processing import Outcome
-from sensorwatch.common.scoring.row_positions import split_row_position
-from sensorwatch.common.scoring.status import STATUS_TEXTS
+from sensorwatch.common.scoring.row_positions import split_row_positions
+from sensorwatch.consumer.publishing.event_columns import (
+    EventColumns,
+    closed_events,
+    detected_events,
+)
 
-EVENT_SCHEMA_VERSION = 2
 MAX_TRACE_BYTES = 256
 """Maximum size of a `traceparent` header; the W3C format has 55 bytes.
 
 A longer value is not copied, because the event could exceed the broker's size limit.
+"""
+SIGNALS_AT_ONCE = 30_000
+"""Number of signals of the events that are built at once, over all events.
+
+It limits the memory of the columns and texts.
 """
 
 
@@ -44,51 +50,6 @@ class EventType(StrEnum):
     """The end of an episode."""
 
 
-class _EventValue(msgspec.Struct, frozen=True):
-    """The fields that both event types have, in the order in which they are written."""
-
-    event_id: str
-    schema_version: int
-    sensor_id: str
-    event_time: str
-    """Event time of the record that caused the event."""
-    source: Coordinates
-    """Topic, partition and offset of the record that caused the event."""
-    model_version: str
-
-
-class _Episode(msgspec.Struct, frozen=True):
-    id: str
-    start: str
-    rows: int
-    peak: float
-
-
-class _DetectedEvent(_EventValue, frozen=True):
-    """The JSON value of an event that reports an anomalous row."""
-
-    status: str
-    anomaly_score: float
-    raw_score: float
-    threshold: float
-    p_value: float
-    severity: str
-    episode: _Episode
-    signals: list[SignalReading]
-
-
-class _ClosedEvent(_EventValue, frozen=True):
-    """The JSON value of an event that reports the end of an episode."""
-
-    episode_id: str
-    start: str
-    last: str
-    duration_seconds: float
-    rows: int
-    peak: float
-    severity: str
-
-
 def anomaly_events(
     outcome: Outcome,
     detector: Detector,
@@ -97,169 +58,137 @@ def anomaly_events(
     topic: str,
     detected_at: str,
     emit: EmittedEvents = EmittedEvents.ROWS,
+    row_executor: RowExecutor = run_serially,
 ) -> Iterator[OutgoingMessage]:
     """Yield the events of a partition batch, in the order of the records that caused them.
 
     Each closed episode has an event. Each anomalous row has an event; with
-    `EmittedEvents.EPISODES`, only the first row of each episode has one. If one row causes both
-    events, the event of the closed episode comes first. `records` are the records of `outcome`.
-    `detected_at` (RFC 3339) is written only to a header, so key and value do not depend on the
-    clock or on the boundaries of micro-batches.
+    `EmittedEvents.EPISODES`, only the first row of each episode has one, and no other row is
+    explained. If one row causes both events, the event of the closed episode comes first.
+    `records` are the records of `outcome`, all of one partition; `outcome.positions` are their
+    offsets. `detected_at` (RFC 3339) is written only to a header, so key and value do not depend on
+    the clock or on the boundaries of micro-batches. `row_executor`: runs the work that does not
+    depend on the order of the rows.
     """
-    events: list[tuple[int, int, _EventValue]] = [
-        *_closed_events(outcome, detector, records),
-        *_detected_events(outcome, detector, records, emit),
-    ]
-    # The sort is stable: the closed episode of a row stays before the anomalous row.
-    events.sort(key=itemgetter(0, 1))
-    encode = msgspec.json.Encoder().encode
-    detected_at_header = ("detected_at", detected_at.encode())
-    for index, _, value in events:
-        headers = _headers(value, records[index], detected_at_header)
-        yield OutgoingMessage(topic, value.sensor_id.encode(), encode(value), headers)
-
-
-def _detected_events(
-    outcome: Outcome, detector: Detector, records: Sequence[Record], emit: EmittedEvents
-) -> Iterator[tuple[int, int, _EventValue]]:
-    """Yield the event of each reported anomalous row: index of the record, row in it, event."""
-    readings, detections = outcome.readings, outcome.detections
+    detections = outcome.detections
     is_reported = (
         detections.is_anomaly if emit is EmittedEvents.ROWS else detections.episode_rows == 1
     )
-    rows = np.flatnonzero(is_reported)
-    columns = zip(
-        zip(readings.index[rows].tolist(), _rows_in_records(readings, rows), strict=True),
-        readings.sensor[rows].tolist(),
-        format_instants(readings.event_time[rows]),
-        STATUS_TEXTS[detections.status[rows]].tolist(),
-        detections.anomaly_score[rows].tolist(),
-        detections.raw_score[rows].tolist(),
-        p_values(detections.raw_score[rows], detections.calibration).tolist(),
-        SEVERITY_TEXTS[detections.severity[rows]].tolist(),
-        _episodes(detections, rows),
-        explain_rows(detector, outcome, rows),
-        strict=True,
-    )
-    sensor_ids, version = readings.sensor_ids, detector.version
-    threshold = detector.calibration.threshold
-    for place, sensor, time, status, score, raw, p_value, severity, episode, signals in columns:
-        (index, row), (start, *episode_values) = place, episode
-        origin = coordinates(records[index])
-        yield (
-            index,
-            row,
-            _DetectedEvent(
-                _row_id(origin, None if row == WHOLE_RECORD else row),
-                EVENT_SCHEMA_VERSION,
-                sensor_ids[sensor],
-                time,
-                origin,
-                version,
-                status,
-                score,
-                raw,
-                threshold,
-                p_value,
-                severity,
-                _Episode(_episode_id(origin, start), *episode_values),
-                signals,
+    rows, episodes = np.flatnonzero(is_reported), outcome.closed
+    events_at_once = max(SIGNALS_AT_ONCE // len(detector.schema.signals), 1)
+    if not (len(rows) or episodes):
+        return
+    origin = coordinates(records[0])
+    partition = Partition(origin.topic, origin.partition)
+    batch = _BatchMessages(records, topic, partition, detected_at)
+    detected_messages = chain.from_iterable(
+        batch.messages(
+            EventType.DETECTED,
+            detected_events(
+                outcome,
+                detector,
+                rows[first : first + events_at_once],
+                partition,
+                row_executor=row_executor,
             ),
+            row_executor,
         )
-
-
-def _rows_in_records(readings: Readings, rows: NDArray[np.int64]) -> list[int]:
-    """Return the index of each row in the array of its record, or WHOLE_RECORD."""
-    if readings.row_in_record is None:
-        return [WHOLE_RECORD] * len(rows)
-    row_in_record: list[int] = readings.row_in_record[rows].tolist()
-    return row_in_record
-
-
-def _episodes(
-    detections: Detections, rows: NDArray[np.int64]
-) -> Iterator[tuple[int, str, int, float]]:
-    """Yield, for each row, its episode: first row's position, start, rows so far, peak so far."""
-    columns = (detections.episode_rows, detections.episode_peak)
-    return zip(
-        detections.episode[rows].tolist(),
-        format_instants(detections.episode_time[rows]),
-        *(column[rows].tolist() for column in columns),
-        strict=True,
+        for first in range(0, len(rows), events_at_once)
     )
-
-
-def _closed_events(
-    outcome: Outcome, detector: Detector, records: Sequence[Record]
-) -> Iterator[tuple[int, int, _EventValue]]:
-    """Yield the event of each closed episode: index of the record, row that closed it, event."""
-    times_us = [(e.closed_time, e.start_time, e.last_time) for e in outcome.closed]
-    time_texts = format_instants(np.asarray(times_us, dtype=np.int64).ravel())
-    times = zip(time_texts[::3], time_texts[1::3], time_texts[2::3], strict=True)
-    for episode, (time, start, last_time) in zip(outcome.closed, times, strict=True):
-        origin = coordinates(records[episode.index])
-        episode_id = _episode_id(origin, episode.start)
-        _, row = split_row_position(episode.position)
-        yield (
-            episode.index,
-            WHOLE_RECORD if row is None else row,
-            _ClosedEvent(
-                f"{episode_id}-closed",
-                EVENT_SCHEMA_VERSION,
-                episode.sensor_id,
-                time,
-                origin,
-                detector.version,
-                episode_id,
-                start,
-                last_time,
-                (episode.last_time - episode.start_time) / 1_000_000,
-                episode.rows,
-                episode.peak,
-                episode.severity.value,
-            ),
+    closed_messages = chain.from_iterable(
+        batch.messages(
+            EventType.CLOSED,
+            closed_events(outcome, detector, episodes[first : first + events_at_once], partition),
+            row_executor,
         )
+        for first in range(0, len(episodes), events_at_once)
+    )
+    if not episodes:
+        yield from detected_messages
+        return
+    for is_closed in _order(outcome, rows).tolist():
+        yield next(closed_messages if is_closed else detected_messages)
 
 
-def _episode_id(origin: Coordinates, start: int) -> str:
-    """Return the id of an episode: the event id of the episode's first anomalous row.
+def _order(outcome: Outcome, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return for each event, in the order of publishing, whether it is of a closed episode.
 
-    `start`: the position of that row in the partition.
+    `rows`: the rows with an event. The order is that of the causing records, and of their rows.
     """
-    offset, row = split_row_position(start)
-    return _row_id(Coordinates(origin.topic, origin.partition, offset), row)
-
-
-def _row_id(origin: Coordinates, row: int | None) -> str:
-    """Return the event id of a row; `row`: its index in the array of its record, or None."""
-    return str(origin) if row is None else f"{origin}-{row}"
+    readings, episodes = outcome.readings, outcome.closed
+    _, closing_row = split_row_positions(
+        np.asarray([episode.position for episode in episodes], dtype=np.int64)
+    )
+    closing_record = np.asarray([episode.index for episode in episodes], dtype=np.int64)
+    row_in_record = (
+        np.full(len(rows), WHOLE_RECORD)
+        if readings.row_in_record is None
+        else readings.row_in_record[rows]
+    )
+    record = np.concatenate([closing_record, readings.index[rows]])
+    is_closed = np.arange(len(record)) < len(episodes)
+    # The sort is stable: the closed episode of a row stays before the anomalous row.
+    order = np.lexsort((np.concatenate([closing_row, row_in_record]), record))
+    return is_closed[order]
 
 
 # All events share these tuples. Creating these objects for each event doubled the time for the
 # headers.
 _SPEC_VERSION_HEADER = ("ce_specversion", b"1.0")
 _CONTENT_TYPE_HEADER = ("content-type", b"application/json")
-_TYPE_HEADERS = {
-    _DetectedEvent: ("ce_type", EventType.DETECTED.encode()),
-    _ClosedEvent: ("ce_type", EventType.CLOSED.encode()),
-}
+_TYPE_HEADERS = {event_type: ("ce_type", event_type.encode()) for event_type in EventType}
 
 
-def _headers(value: _EventValue, record: Record, detected_at_header: tuple[str, bytes]) -> Headers:
-    headers: Headers = [
-        _SPEC_VERSION_HEADER,
-        ("ce_id", value.event_id.encode()),
-        ("ce_source", f"/kafka/{value.source.topic}".encode()),
-        _TYPE_HEADERS[type(value)],
-        ("ce_time", value.event_time.encode()),
-        ("ce_subject", value.sensor_id.encode()),
-        _CONTENT_TYPE_HEADER,
-        detected_at_header,
-    ]
-    if isinstance(value, _ClosedEvent):
+class _BatchMessages:
+    """Builds the messages of a partition batch."""
+
+    def __init__(
+        self, records: Sequence[Record], topic: str, partition: Partition, detected_at: str
+    ) -> None:
+        self._records = records
+        self._topic = topic
+        self._source_header = ("ce_source", f"/kafka/{partition.topic}".encode())
+        self._detected_at_header = ("detected_at", detected_at.encode())
+
+    def messages(
+        self, event_type: EventType, events: EventColumns, row_executor: RowExecutor
+    ) -> Iterator[OutgoingMessage]:
+        """Yield the messages of events of one type, in order."""
+        topic, records = self._topic, self._records
+        source_header, detected_at_header = self._source_header, self._detected_at_header
+        type_header = _TYPE_HEADERS[event_type]
         # The trace continues in the event of the anomalous row.
-        return headers
-    trace_parent = header_value(record, "traceparent")
-    if trace_parent is not None and len(trace_parent) <= MAX_TRACE_BYTES:
-        headers.append(("traceparent", trace_parent))
-    return headers
+        has_trace = event_type is EventType.DETECTED
+        keys = [sensor_id.encode() for sensor_id in events.sensor_ids]
+        subject_headers = [("ce_subject", key) for key in keys]
+        columns = zip(
+            events.record.tolist(),
+            events.sensor.tolist(),
+            events.event_id.to_list(),
+            events.event_time.to_list(),
+            json_objects(events.fields, row_executor=row_executor),
+            strict=True,
+        )
+        for record, sensor, event_id, event_time, value in columns:
+            headers: Headers = [
+                _SPEC_VERSION_HEADER,
+                ("ce_id", event_id),
+                source_header,
+                type_header,
+                ("ce_time", event_time),
+                subject_headers[sensor],
+                _CONTENT_TYPE_HEADER,
+                detected_at_header,
+            ]
+            record_headers = headers_of(records[record]) if has_trace else None
+            if record_headers:
+                headers += _trace_headers(record_headers)
+            yield OutgoingMessage(topic, keys[sensor], value, headers)
+
+
+def _trace_headers(record_headers: Headers) -> Headers:
+    """Return the `traceparent` header to copy, or no header."""
+    trace_parent = last_header_value(record_headers, "traceparent")
+    if trace_parent is None or len(trace_parent) > MAX_TRACE_BYTES:
+        return []
+    return [("traceparent", trace_parent)]

@@ -61,6 +61,21 @@ def test_a_stream_has_few_outliers_and_a_clean_stream_has_none() -> None:
     assert not any(chunk.is_bad.any() or chunk.is_outlier.any() for chunk in clean_chunks)
 
 
+def test_a_storm_moves_its_share_of_the_rows_far_up_or_down() -> None:
+    clean_values, some_values, all_values = (
+        np.concatenate(
+            [c.values for c in chunks(Stream(50, 20_000, is_clean=True, storm_share=share))]
+        )
+        for share in (0.0, 0.05, 1.0)
+    )
+
+    assert 0.03 < np.any(some_values != clean_values, axis=1).mean() < 0.07
+    signs = np.sign(all_values - clean_values)
+    assert (signs[:, :2] != 0).all()
+    assert 0.4 < (signs[:, :2] > 0).mean() < 0.6
+    assert (signs[:, 2] == 0).all()
+
+
 def test_a_drained_stream_comes_after_its_training() -> None:
     models = TrainedModels(ROOT, ROOT, sensors=100, steps=2_000)
 

@@ -21,15 +21,15 @@ from numba.core.dispatcher import Dispatcher
 
 from sensorwatch.common.scoring.explanation import explain_rows
 from sensorwatch.common.scoring.processing import score_readings
+from sensorwatch.common.scoring.warmup import write_texts
 from tests.reading_builders import a_detector, some_readings
 from tests.forecasts import a_forecast_candidate
-from sensorwatch.trainer.csv_lines import join_lines, time_cells
 
 for detector in (a_detector(), a_forecast_candidate().detector("v")):
     readings = some_readings(50, signals=len(detector.schema.signals))
     outcome = score_readings(readings, [], detector, detector.empty_memory())
     explain_rows(detector, outcome, np.arange(50))
-    join_lines([time_cells(readings.event_time)])
+    write_texts(readings)
 prefixes = ("sensorwatch.common.", "sensorwatch.trainer.")
 for module in [module for name, module in sys.modules.items() if name.startswith(prefixes)]:
     for name, kernel in vars(module).items():

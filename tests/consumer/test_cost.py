@@ -1,15 +1,20 @@
-"""A valid row costs few Python calls and few new objects, both independent of the machine."""
+"""A row and an event cost few Python calls and few objects, both independent of the machine."""
 
 import gc
 import sys
 import tracemalloc
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
+from sensorwatch.common.rows.instants import format_instant
+from sensorwatch.common.runtime.setting_choices import EmittedEvents
 from sensorwatch.common.scoring.processing import process
 from sensorwatch.consumer.micro_batch import BatchBuilder
+from sensorwatch.consumer.publishing.events import anomaly_events
 from tests.kafka.record_builders import StoredRecord, a_payload
-from tests.reading_builders import a_detector
+from tests.reading_builders import ANOMALOUS_VALUES, a_detector
 
 ROW_COUNT = 2_000
 MAX_CLIENT_CALLS = 4
@@ -25,16 +30,7 @@ def count_calls(count: int, *, sensor_count: int = 5) -> Counter[str]:
     detector = a_detector()
     # The first call also creates objects that later calls use again; do not count them.
     process([a_payload()] * 9, detector, detector.empty_memory())
-    calls: Counter[str] = Counter()
-
-    def count_call(frame: FrameType, event: str, called_function: object) -> None:
-        if event == "call":
-            calls[frame.f_code.co_name] += 1
-        elif event == "c_call":
-            calls[getattr(called_function, "__name__", "?")] += 1
-
-    sys.setprofile(count_call)
-    try:
+    with counted_calls() as calls:
         builder = BatchBuilder()
         for start in range(0, count, 1_000):
             chunk = records[start : start + 1_000]
@@ -47,9 +43,25 @@ def count_calls(count: int, *, sensor_count: int = 5) -> Counter[str]:
             positions=partition_batch.offsets,
             received=partition_batch.received,
         )
+    return calls
+
+
+@contextmanager
+def counted_calls() -> Iterator[Counter[str]]:
+    """Count the calls of each function, in Python and in C, until the end of the block."""
+    calls: Counter[str] = Counter()
+
+    def count_call(frame: FrameType, event: str, called_function: object) -> None:
+        if event == "call":
+            calls[frame.f_code.co_name] += 1
+        elif event == "c_call":
+            calls[getattr(called_function, "__name__", "?")] += 1
+
+    sys.setprofile(count_call)
+    try:
+        yield calls
     finally:
         sys.setprofile(None)
-    return calls
 
 
 def test_a_valid_row_costs_a_few_calls_into_the_client_and_no_other_calls() -> None:
@@ -104,6 +116,45 @@ def measure_allocations(count: int) -> tuple[int, int]:
         return block_count, tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
+
+
+def count_event_calls(rows: int, emit: EmittedEvents) -> Counter[str]:
+    """Return the calls of each function while the events of anomalous rows are built."""
+    records = [
+        StoredRecord(a_payload(ANOMALOUS_VALUES, timestamp=format_instant(n * 1_000_000)), n)
+        for n in range(rows)
+    ]
+    detector = a_detector()
+    outcome = process([record.value() for record in records], detector, detector.empty_memory())
+    assert outcome.detections.is_anomaly.all()
+
+    def build_events() -> None:
+        list(anomaly_events(outcome, detector, records, topic="a", detected_at="now", emit=emit))
+
+    build_events()  # the first call also loads kernels; do not count this
+    with counted_calls() as calls:
+        build_events()
+    return calls
+
+
+def test_an_event_costs_few_calls() -> None:
+    """Only the headers of a record are read one by one; a generator's step counts as a call."""
+    large_counts, small_counts = (
+        count_event_calls(rows, EmittedEvents.ROWS) for rows in (2 * ROW_COUNT, ROW_COUNT)
+    )
+
+    calls_per_event = {
+        name: (large_counts[name] - small_counts[name]) / ROW_COUNT for name in large_counts
+    }
+    assert sum(calls_per_event.values()) < 7, calls_per_event
+
+
+def test_with_emit_episodes_a_row_inside_an_episode_costs_no_calls() -> None:
+    large_counts, small_counts = (
+        count_event_calls(rows, EmittedEvents.EPISODES) for rows in (2 * ROW_COUNT, ROW_COUNT)
+    )
+
+    assert large_counts.total() == small_counts.total()
 
 
 def test_each_further_sensor_in_a_micro_batch_costs_fewer_than_ten_calls() -> None:

@@ -216,4 +216,6 @@ def test_the_loop_uses_its_row_executor() -> None:
 
     rig.run()
 
-    assert row_counts == [6, 4]  # first 6 payloads are parsed, then 4 valid rows are scored
+    # 6 payloads are parsed and 4 valid rows are scored. Then 2 anomalous rows are attributed, and
+    # the floats, integers and JSON of their events are written.
+    assert row_counts == [6, 4, 2, 2, 2, 2]

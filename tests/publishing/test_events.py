@@ -38,17 +38,14 @@ def events_of(
 
 
 def some_records(seed: int = 0, count: int = 40) -> list[StoredRecord]:
-    """Return records of two partitions with normal, anomalous and invalid rows in turn."""
+    """Return records with normal, anomalous and invalid rows in turn."""
     payload_kinds = [
         a_payload(),
         a_payload(ANOMALOUS_VALUES),
         b"{",
         a_payload((3.0, -4.0, float(seed))),
     ]
-    return [
-        StoredRecord(payload_kinds[(number * 7 + seed) % 4], number, stored_partition=number % 2)
-        for number in range(count)
-    ]
+    return [StoredRecord(payload_kinds[(number * 7 + seed) % 4], number) for number in range(count)]
 
 
 def event_of(message: OutgoingMessage) -> dict[str, object]:

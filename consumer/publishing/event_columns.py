@@ -1,0 +1,181 @@
+"""The fields of each event type, in the order of the JSON, with the values of n events in columns.
+
+A new field of an event is one more item in `detected_events` or `closed_events`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sensorwatch.common.kafka.records import Partition
+from sensorwatch.common.model.calibration import p_values
+from sensorwatch.common.row_executor import RowExecutor
+from sensorwatch.common.rows.json_objects import Field, JsonText, json_texts
+from sensorwatch.common.rows.readings import WHOLE_RECORD
+from sensorwatch.common.rows.text_columns import TextColumn, join_texts, number_texts, time_texts
+from sensorwatch.common.scoring.detections import SEVERITY_TEXTS, ClosedEpisode
+from sensorwatch.common.scoring.detector import Detector
+from sensorwatch.common.scoring.explanation import DIRECTIONS, rank_signals
+from sensorwatch.common.scoring.processing import Outcome
+from sensorwatch.common.scoring.row_positions import row_positions, split_row_positions
+from sensorwatch.common.scoring.status import STATUS_TEXTS
+
+EVENT_SCHEMA_VERSION = 2
+
+
+@dataclass(frozen=True, slots=True)
+class EventColumns:
+    """n events of one type, in the order of the records that caused them."""
+
+    record: NDArray[np.int64]
+    """Shape (n,). Index in the partition batch of the record that caused the event."""
+    sensor: NDArray[np.int64]
+    """Shape (n,). Position of the event's sensor in `sensor_ids`."""
+    sensor_ids: Sequence[str]
+    event_id: TextColumn
+    event_time: TextColumn
+    """Event time of the record that caused the event."""
+    fields: dict[str, Field]
+    """The fields of the event's JSON, in order."""
+
+
+def detected_events(
+    outcome: Outcome,
+    detector: Detector,
+    rows: NDArray[np.int64],
+    partition: Partition,
+    *,
+    row_executor: RowExecutor,
+) -> EventColumns:
+    """Return the events of anomalous rows; `rows`: their positions in the outcome's readings."""
+    readings, detections = outcome.readings.take(rows), outcome.detections
+    raw_score = detections.raw_score[rows]
+    positions = row_positions(outcome.positions, readings)
+    sensors, sensor = np.unique(readings.sensor, return_inverse=True)
+    events = _event_columns(
+        outcome,
+        detector,
+        partition,
+        record=readings.index,
+        sensor=sensor,
+        sensor_ids=[readings.sensor_ids[number] for number in sensors.tolist()],
+        event_id=_row_ids(positions, partition),
+        event_time=readings.event_time,
+    )
+    signals = rank_signals(detector, outcome, rows, row_executor=row_executor)
+    events.fields.update(
+        {
+            "status": json_texts(STATUS_TEXTS.tolist(), detections.status[rows]),
+            "anomaly_score": detections.anomaly_score[rows],
+            "raw_score": raw_score,
+            "threshold": detector.calibration.threshold,
+            "p_value": p_values(raw_score, detections.calibration),
+            "severity": json_texts(SEVERITY_TEXTS.tolist(), detections.severity[rows]),
+            "episode": {
+                "id": JsonText(_row_ids(detections.episode[rows], partition)),
+                "start": JsonText(time_texts(detections.episode_time[rows])),
+                "rows": detections.episode_rows[rows],
+                "peak": detections.episode_peak[rows],
+            },
+            "signals": [
+                {
+                    "name": json_texts(detector.schema.signal_names, signals.signal[:, rank]),
+                    "actual": signals.actual[:, rank],
+                    "expected": signals.expected[:, rank],
+                    "expected_low": signals.expected_low[:, rank],
+                    "expected_high": signals.expected_high[:, rank],
+                    "direction": json_texts(DIRECTIONS, signals.direction[:, rank]),
+                    "attribution": signals.attribution[:, rank],
+                    "held": signals.held[:, rank],
+                }
+                for rank in range(signals.signal.shape[1])
+            ],
+        }
+    )
+    return events
+
+
+def closed_events(
+    outcome: Outcome, detector: Detector, episodes: Sequence[ClosedEpisode], partition: Partition
+) -> EventColumns:
+    """Return the events of closed episodes."""
+    start_time = _integers([episode.start_time for episode in episodes])
+    last_time = _integers([episode.last_time for episode in episodes])
+    number_by_id: dict[str, int] = {}
+    sensor = [number_by_id.setdefault(e.sensor_id, len(number_by_id)) for e in episodes]
+    episode_id = _row_ids(_integers([episode.start for episode in episodes]), partition)
+    events = _event_columns(
+        outcome,
+        detector,
+        partition,
+        record=_integers([episode.index for episode in episodes]),
+        sensor=_integers(sensor),
+        sensor_ids=list(number_by_id),
+        event_id=join_texts([episode_id], [b"", b"-closed"]),
+        event_time=_integers([episode.closed_time for episode in episodes]),
+    )
+    severities = SEVERITY_TEXTS.tolist()
+    events.fields.update(
+        {
+            "episode_id": JsonText(episode_id),
+            "start": JsonText(time_texts(start_time)),
+            "last": JsonText(time_texts(last_time)),
+            "duration_seconds": (last_time - start_time) / 1_000_000,
+            "rows": _integers([episode.rows for episode in episodes]),
+            "peak": np.asarray([episode.peak for episode in episodes], dtype=np.float64),
+            "severity": json_texts(
+                severities, _integers([severities.index(e.severity.value) for e in episodes])
+            ),
+        }
+    )
+    return events
+
+
+def _event_columns(
+    outcome: Outcome,
+    detector: Detector,
+    partition: Partition,
+    *,
+    record: NDArray[np.int64],
+    sensor: NDArray[np.int64],
+    sensor_ids: Sequence[str],
+    event_id: TextColumn,
+    event_time: NDArray[np.int64],
+) -> EventColumns:
+    """Return events with the fields that all event types have."""
+    times = time_texts(event_time)
+    fields: dict[str, Field] = {
+        "event_id": JsonText(event_id),
+        "schema_version": EVENT_SCHEMA_VERSION,
+        "sensor_id": json_texts(sensor_ids, sensor),
+        "event_time": JsonText(times),
+        "source": {
+            "topic": partition.topic,
+            "partition": partition.number,
+            "offset": outcome.positions[record],
+        },
+        "model_version": detector.version,
+    }
+    return EventColumns(record, sensor, sensor_ids, event_id, times, fields)
+
+
+def _row_ids(positions: NDArray[np.int64], partition: Partition) -> TextColumn:
+    """Return the event ids of rows at positions (n,) of a partition.
+
+    The id is `topic-partition-offset`. For a row in the array of its record, `-` and the row's
+    index in the array follow.
+    """
+    offsets, row_in_record = split_row_positions(positions)
+    offset_texts, row_texts = number_texts([offsets, row_in_record])
+    prefix = f"{partition}-".encode()
+    is_in_array = row_in_record != WHOLE_RECORD
+    if not is_in_array.any():
+        return join_texts([offset_texts], [prefix, b""])
+    suffixes = join_texts([row_texts], [b"-", b""]).blank_other_rows(is_in_array)
+    return join_texts([offset_texts, suffixes], [prefix, b"", b""])
+
+
+def _integers(values: Sequence[int]) -> NDArray[np.int64]:
+    return np.asarray(values, dtype=np.int64)

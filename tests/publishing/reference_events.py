@@ -1,0 +1,176 @@
+"""Events built one by one as structs and encoded by msgspec: the reference for the bulk encoder."""
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+import numpy as np
+
+from sensorwatch.common.kafka.records import (
+    Coordinates,
+    OutgoingMessage,
+    Record,
+    coordinates,
+    header_value,
+)
+from sensorwatch.common.model.calibration import p_values
+from sensorwatch.common.rows.instants import format_instant
+from sensorwatch.common.rows.readings import WHOLE_RECORD
+from sensorwatch.common.runtime.setting_choices import EmittedEvents
+from sensorwatch.common.scoring.detections import SEVERITIES, ClosedEpisode
+from sensorwatch.common.scoring.detector import Detector
+from sensorwatch.common.scoring.explanation import SignalReading, explain_rows
+from sensorwatch.common.scoring.processing import Outcome
+from sensorwatch.common.scoring.row_positions import split_row_positions
+from sensorwatch.common.scoring.status import STATUSES
+
+
+class _Event(msgspec.Struct):
+    event_id: str
+    schema_version: int
+    sensor_id: str
+    event_time: str
+    source: Coordinates
+    model_version: str
+
+
+class _Episode(msgspec.Struct):
+    id: str
+    start: str
+    rows: int
+    peak: float
+
+
+class _DetectedEvent(_Event):
+    status: str
+    anomaly_score: float
+    raw_score: float
+    threshold: float
+    p_value: float
+    severity: str
+    episode: _Episode
+    signals: list[SignalReading]
+
+
+class _ClosedEvent(_Event):
+    episode_id: str
+    start: str
+    last: str
+    duration_seconds: float
+    rows: int
+    peak: float
+    severity: str
+
+
+def reference_events(
+    outcome: Outcome,
+    detector: Detector,
+    records: Sequence[Record],
+    *,
+    topic: str,
+    detected_at: str,
+    emit: EmittedEvents,
+) -> list[OutgoingMessage]:
+    """Return the same messages as `anomaly_events`."""
+    detections, readings = outcome.detections, outcome.readings
+    is_reported = (
+        detections.is_anomaly if emit is EmittedEvents.ROWS else detections.episode_rows == 1
+    )
+    events: list[tuple[int, int, _Event]] = []
+    for episode in outcome.closed:
+        _, row = _split(episode.position)
+        events.append(
+            (episode.index, row, _closed_event(episode, detector, records[episode.index]))
+        )
+    for reading in np.flatnonzero(is_reported).tolist():
+        row = (
+            WHOLE_RECORD if readings.row_in_record is None else int(readings.row_in_record[reading])
+        )
+        record = int(readings.index[reading])
+        events.append((record, row, _detected_event(outcome, detector, reading, records[record])))
+    events.sort(key=lambda event: event[:2])
+    return [
+        OutgoingMessage(
+            topic,
+            event.sensor_id.encode(),
+            msgspec.json.encode(event),
+            list(_headers(event, records[record], detected_at)),
+        )
+        for record, _, event in events
+    ]
+
+
+def _detected_event(
+    outcome: Outcome, detector: Detector, reading: int, record: Record
+) -> _DetectedEvent:
+    readings, detections = outcome.readings, outcome.detections
+    row = WHOLE_RECORD if readings.row_in_record is None else int(readings.row_in_record[reading])
+    raw_score = detections.raw_score[reading : reading + 1]
+    offset, first_row = _split(int(detections.episode[reading]))
+    (signals,) = explain_rows(detector, outcome, np.asarray([reading]))
+    return _DetectedEvent(
+        event_id=_row_id(record, coordinates(record).offset, row),
+        schema_version=2,
+        sensor_id=readings.sensor_ids[readings.sensor[reading]],
+        event_time=format_instant(int(readings.event_time[reading])),
+        source=coordinates(record),
+        model_version=detector.version,
+        status=STATUSES[detections.status[reading]].value,
+        anomaly_score=float(detections.anomaly_score[reading]),
+        raw_score=float(raw_score[0]),
+        threshold=detector.calibration.threshold,
+        p_value=float(p_values(raw_score, detections.calibration)[0]),
+        severity=SEVERITIES[detections.severity[reading]].value,
+        episode=_Episode(
+            _row_id(record, offset, first_row),
+            format_instant(int(detections.episode_time[reading])),
+            int(detections.episode_rows[reading]),
+            float(detections.episode_peak[reading]),
+        ),
+        signals=signals,
+    )
+
+
+def _closed_event(episode: ClosedEpisode, detector: Detector, record: Record) -> _ClosedEvent:
+    episode_id = _row_id(record, *_split(episode.start))
+    return _ClosedEvent(
+        event_id=f"{episode_id}-closed",
+        schema_version=2,
+        sensor_id=episode.sensor_id,
+        event_time=format_instant(episode.closed_time),
+        source=coordinates(record),
+        model_version=detector.version,
+        episode_id=episode_id,
+        start=format_instant(episode.start_time),
+        last=format_instant(episode.last_time),
+        duration_seconds=(episode.last_time - episode.start_time) / 1_000_000,
+        rows=episode.rows,
+        peak=episode.peak,
+        severity=episode.severity.value,
+    )
+
+
+def _headers(event: _Event, record: Record, detected_at: str) -> Iterator[tuple[str, bytes]]:
+    is_closed = isinstance(event, _ClosedEvent)
+    kind = "episode.closed" if is_closed else "anomaly.detected"
+    yield "ce_specversion", b"1.0"
+    yield "ce_id", event.event_id.encode()
+    yield "ce_source", f"/kafka/{event.source.topic}".encode()
+    yield "ce_type", f"io.sensorwatch.{kind}.v1".encode()
+    yield "ce_time", event.event_time.encode()
+    yield "ce_subject", event.sensor_id.encode()
+    yield "content-type", b"application/json"
+    yield "detected_at", detected_at.encode()
+    trace_parent = header_value(record, "traceparent")
+    if trace_parent is not None and not is_closed and len(trace_parent) <= 256:
+        yield "traceparent", trace_parent
+
+
+def _split(position: int) -> tuple[int, int]:
+    record_position, row = split_row_positions(np.asarray([position]))
+    return int(record_position[0]), int(row[0])
+
+
+def _row_id(record: Record, offset: int, row: int) -> str:
+    origin = coordinates(record)
+    row_id = f"{origin.topic}-{origin.partition}-{offset}"
+    return row_id if row == WHOLE_RECORD else f"{row_id}-{row}"
