@@ -8,17 +8,19 @@ from pathlib import Path
 import numpy as np
 from sklearn.ensemble import IsolationForest
 
+from sensorwatch.common.model.alarm_rates import AlarmRates
 from sensorwatch.common.model.calibration import calibrate
 from sensorwatch.common.model.forest import forest_from_sklearn, score
 from sensorwatch.common.model.levels import no_levels
 from sensorwatch.common.model.plan import plain_plan
+from sensorwatch.common.model.signal_ranges import learn_signal_ranges
 from sensorwatch.common.registry.candidate import Candidate, DataSource
 from sensorwatch.common.rows.cells import cell_reader
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.rejection import Fault
 from sensorwatch.common.rows.schema import Schema, load_schema
 from sensorwatch.common.rows.strict_parsing import Fields
-from sensorwatch.common.scoring.detector import Detector, learn_signal_ranges
+from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.features import compute_features
 
 DEFAULT_SCHEMA = Path(__file__).parents[1] / "schemas" / "default.toml"
@@ -67,6 +69,13 @@ def some_readings(
     )
 
 
+def some_alarm_rates(*, start: float = 0.5, scale: float = 0.05) -> AlarmRates:
+    """Return rates at which a sensor with a row a minute has one false episode a day at `start`."""
+    return AlarmRates(
+        start, 1 / 1_440, scale, 0.0, float(MINUTE_MICROSECONDS), np.asarray([0.1, 0.03, 0.01])
+    )
+
+
 @cache
 def a_candidate(*, seed: int = 7, rows: int = 400, trees: int = 20) -> Candidate:
     """Return a small candidate for `a_schema`, trained on `some_readings(rows, seed=seed)`."""
@@ -86,6 +95,7 @@ def a_candidate(*, seed: int = 7, rows: int = 400, trees: int = 20) -> Candidate
         forest=forest,
         calibration=calibrate(score(forest, features[fit_rows:]), 0.02),
         ranges=learn_signal_ranges(readings),
+        alarm_rates=some_alarm_rates(),
         estimator=estimator,
         parameters={"trees": trees, "max_samples": 64, "target_alert_rate": 0.02},
         seed=seed,

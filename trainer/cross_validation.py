@@ -92,7 +92,8 @@ def _out_of_fold_scores_of_sample(
 ) -> Iterator[RawScores]:
     """Yield for each fold the raw scores of its rows that `calibration_mask` (n,) selects.
 
-    `positions` (n,): position of each row in the training rows. The memory is updated with all rows. Levels are fitted on all rows outside the fold and its gap.
+    `positions` (n,): position of each row in the training rows. The memory is updated with all
+    rows. Levels are fitted on all rows outside the fold and its gap.
     """
     rows, sensor_rows = len(readings), SensorRows(readings.sensor)
     block_edges, sensors = _block_edges(rows), sensor_rows.sensor_count

@@ -136,8 +136,8 @@ def _measure_movement(
 def _freedom(mean_squares: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the degrees of freedom (signals,) of the mean of `mean_squares`.
 
-    `mean_squares`: shape (sensors, GUARD_BLOCKS, signals), mean squared deviations. A sum of squares
-    with k degrees of freedom has the variance 2 / k of its squared mean (Satterthwaite 1946).
+    `mean_squares`: shape (sensors, GUARD_BLOCKS, signals), mean squared deviations. The variance of
+    a mean square with k degrees of freedom is 2 / k times its squared mean (Satterthwaite 1946).
     """
     cells = mean_squares.reshape(-1, mean_squares.shape[2])
     cells = cells[np.isfinite(cells).all(axis=1)]
@@ -146,7 +146,8 @@ def _freedom(mean_squares: NDArray[np.float64]) -> NDArray[np.float64]:
     variance = cells.var(axis=0, ddof=1) / len(cells)
     mean = cells.mean(axis=0)
     freedom = 2.0 * mean**2 / np.maximum(variance, 1e-12 * mean**2 + np.finfo(np.float64).tiny)
-    return np.clip(freedom, *FREEDOM_RANGE)
+    result: NDArray[np.float64] = np.clip(freedom, *FREEDOM_RANGE)
+    return result
 
 
 def _level_outside_block(

@@ -174,8 +174,8 @@ def score_selected(
     """Return the raw scores of the rows that `scored_mask` (n,) selects.
 
     `readings`: the n sampled rows of `fit_result`. `block` (n,): number of each row's block of
-    time. `row` (n,): position of each row in the training rows. `calibration_mask` (n,): rows to calibrate on, by default all rows. Other rows only warm
-    up the smoothed score.
+    time. `row` (n,): position of each row in the training rows. `calibration_mask` (n,): rows to
+    calibrate on, by default all rows. Other rows only warm up the smoothed score.
     """
     fitted_scorer, recalled, forecast_residuals = (
         fit_result.fitted_scorer,

@@ -91,7 +91,8 @@ def calibrate_decision(
     """Fit the rarity tables of the decision one after the other, and then the threshold.
 
     Blocks of time with outlying scores are excluded, because they may contain an unlabelled fault.
-    `guard_score`: scores of the level guard for all training rows, in nats. `weights`: 1 for each component that is used, else 0.
+    `guard_score`: scores of the level guard for all training rows, in nats. `weights`: 1 for each
+    component that is used, else 0.
     """
     used_rows = np.flatnonzero(
         raw_scores.is_scored if raw_scores.is_scored.any() else np.ones_like(raw_scores.is_scored)

@@ -12,13 +12,14 @@ from sensorwatch.common.model.calibration import calibrate
 from sensorwatch.common.model.forest import score
 from sensorwatch.common.model.levels import no_levels
 from sensorwatch.common.model.plan import forecast_plan, plain_plan
+from sensorwatch.common.model.signal_ranges import learn_signal_ranges
 from sensorwatch.common.model.tails import MAX_TAIL_SHARE, MIN_EXCESSES
 from sensorwatch.common.registry.candidate import MAX_GOLDEN_ROWS, Candidate, DataSource
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.schema import Schema
 from sensorwatch.common.runtime.setting_choices import FeatureKind
 from sensorwatch.common.runtime.setting_keys import TrainerSettings
-from sensorwatch.common.scoring.detector import Detector, learn_signal_ranges
+from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.features import compute_features
 from sensorwatch.trainer.alarm_fitting import CleanEpisodes, episode_peaks, fit_alarm_rates
 from sensorwatch.trainer.cross_validation import block_count, out_of_fold_scores
@@ -216,7 +217,10 @@ def _plain_episodes(
 ) -> CleanEpisodes:
     """Return the episodes of calibration rows, whose scores (n,) do not use a memory."""
     peaks = episode_peaks(
-        scores, scores > threshold, readings.sensor, np.ones(len(scores), dtype=np.bool_)
+        scores,
+        scores > threshold,
+        readings.sensor.astype(np.int64),
+        np.ones(len(scores), dtype=np.bool_),
     )
     return CleanEpisodes(peaks, len(scores), threshold)
 

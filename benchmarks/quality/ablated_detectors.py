@@ -8,22 +8,25 @@ import numpy as np
 from benchmarks.quality.backtest_runs import MAX_ROWS, JudgedRows, RecordStream, collect_judged
 from sensorwatch.common.model.decision import Decision, RarityTable
 from sensorwatch.common.model.plan import forecast_plan
+from sensorwatch.common.model.signal_ranges import learn_signal_ranges
 from sensorwatch.common.model.tails import KNOTS, identity_tables
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.strict_parsing import collect_rows
 from sensorwatch.common.runtime.setting_keys import TrainerSettings
-from sensorwatch.common.scoring.detector import Detector, learn_signal_ranges
+from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.common.scoring.memory_layout import CLEAN_TAIL_START, FloatColumn, IntColumn
 from sensorwatch.common.scoring.processing import Outcome
+from sensorwatch.trainer.alarm_fitting import fit_alarm_rates
 from sensorwatch.trainer.backtest import score_records
 from sensorwatch.trainer.cross_validation import out_of_fold_scores
 from sensorwatch.trainer.dataset import sort_by_time
+from sensorwatch.trainer.guard_fitting import FittedGuard, fit_guard
 from sensorwatch.trainer.imputation import fill_missing
 from sensorwatch.trainer.level_fitting import drop_sensors_with_few_rows
 from sensorwatch.trainer.scorer_fitting import FittedScorer, RawScores, fit_scorer
 from sensorwatch.trainer.tail_fitting import calibrate_decision
-from sensorwatch.trainer.training import UNREGISTERED_VERSION
+from sensorwatch.trainer.training import DEFAULT_CADENCE, UNREGISTERED_VERSION
 
 UNREACHABLE_SCORE = 1e9
 
@@ -37,8 +40,10 @@ class Variant:
     """One change to the default detector, such as a part that is removed."""
 
     name: str
-    weights: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0)
-    """Weights of four score terms: the forest, the residual's length, the drift, the repeats."""
+    weights: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0, 1.0)
+    """Weights of the components, see `COMPONENTS`."""
+    is_guarded: bool = True
+    """False: the levels of the signals are not watched."""
     include_outlier_blocks: bool = False
     """True: calibrate on all blocks of time, including those with outliers."""
     change_decision: Callable[[Decision], Decision] = _keep_decision
@@ -56,6 +61,7 @@ class _SharedFit:
     """Training rows in order of time, with missing values filled."""
     fitted_scorer: FittedScorer
     raw_scores: RawScores
+    fitted_guard: FittedGuard
 
 
 def score_with_variants(
@@ -71,7 +77,13 @@ def score_with_variants(
         trainer_settings,
     )
     raw_scores = out_of_fold_scores(sorted_readings, stream.schema, trainer_settings)
-    shared_fit = _SharedFit(readings, sorted_readings, fitted_scorer, raw_scores)
+    fitted_guard = fit_guard(
+        sorted_readings,
+        drop_sensors_with_few_rows(fitted_scorer.levels, sorted_readings),
+        step=DEFAULT_CADENCE,
+        accept_after_rows=trainer_settings.alarms.accept_after_rows,
+    )
+    shared_fit = _SharedFit(readings, sorted_readings, fitted_scorer, raw_scores, fitted_guard)
     return [
         _score_with_variant(stream, shared_fit, variant, trainer_settings) for variant in variants
     ]
@@ -94,7 +106,11 @@ def _variant_detector(
     raw_scores = fit.raw_scores
     if variant.include_outlier_blocks:
         raw_scores = replace(raw_scores, block=np.zeros_like(raw_scores.block))
-    calibrated = calibrate_decision(raw_scores, trainer_settings, weights=variant.weights)
+    guard = fit.fitted_guard.guard if variant.is_guarded else None
+    guard_score = fit.fitted_guard.scores * variant.is_guarded
+    calibrated = calibrate_decision(
+        raw_scores, guard_score, trainer_settings, weights=variant.weights
+    )
     return Detector(
         version=UNREGISTERED_VERSION,
         schema=stream.schema,
@@ -103,6 +119,14 @@ def _variant_detector(
         forest=fit.fitted_scorer.forest,
         calibration=calibrated.calibration,
         ranges=learn_signal_ranges(fit.sorted_readings),
+        alarm_rates=fit_alarm_rates(
+            calibrated.clean_episodes,
+            prior_scale=1.0,
+            cadence=DEFAULT_CADENCE,
+            sensors=stream.sensors,
+            alarm_settings=trainer_settings.alarms,
+        ),
+        guard=guard,
         forecast=fit.fitted_scorer.forecast,
         decision=variant.change_decision(calibrated.decision),
     )
@@ -147,11 +171,13 @@ def _without_smoothing(decision: Decision) -> Decision:
 FULL_DETECTOR = Variant("whole")
 VARIANTS = (
     FULL_DETECTOR,
-    Variant("without the forest", weights=(0.0, 1.0, 1.0, 1.0)),
-    Variant("without the residual's length", weights=(1.0, 0.0, 1.0, 1.0)),
-    Variant("without its drift", weights=(1.0, 1.0, 0.0, 1.0)),
-    Variant("without exact repeats", weights=(1.0, 1.0, 1.0, 0.0)),
-    Variant("forest alone", weights=(1.0, 0.0, 0.0, 0.0)),
+    Variant("without the forest", weights=(0.0, 1.0, 1.0, 1.0, 1.0)),
+    Variant("without the residual's length", weights=(1.0, 0.0, 1.0, 1.0, 1.0)),
+    Variant("without its drift", weights=(1.0, 1.0, 0.0, 1.0, 1.0)),
+    Variant("without exact repeats", weights=(1.0, 1.0, 1.0, 0.0, 1.0)),
+    Variant("without single signals", weights=(1.0, 1.0, 1.0, 1.0, 0.0)),
+    Variant("without the level guard", is_guarded=False),
+    Variant("forest alone", weights=(1.0, 0.0, 0.0, 0.0, 0.0), is_guarded=False),
     Variant("without smoothing", change_decision=_without_smoothing),
     Variant("unusual blocks calibrate too", include_outlier_blocks=True),
     Variant("without each sensor's own tail", edit_memory=_reset_sensor_tails),

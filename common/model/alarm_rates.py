@@ -62,7 +62,7 @@ def alarm_rates_from_arrays(arrays: dict[str, NDArray[Any]]) -> AlarmRates:
     """Build the rates from stored arrays; raises ModelRefused if one of them is wrong."""
     parameters = stored_array(arrays, "alarm_rates", np.float64, (5,))
     budgets = stored_array(arrays, "alarm_budgets", np.float64, (3,))
-    _, rate, scale, shape, cadence = parameters.tolist()
+    start, rate, scale, shape, cadence = parameters.tolist()
     require(
         rate > 0 and scale > 0 and cadence > 0,
         "alarm_rates",
@@ -81,7 +81,7 @@ def alarm_rates_from_arrays(arrays: dict[str, NDArray[Any]]) -> AlarmRates:
         actual=f"the budgets {budgets.tolist()}",
         wanted="positive ones that do not rise",
     )
-    return AlarmRates(*parameters.tolist(), budgets)
+    return AlarmRates(start, rate, scale, shape, cadence, budgets)
 
 
 @inlined_kernel

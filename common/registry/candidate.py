@@ -13,9 +13,10 @@ from sensorwatch.common.model.forest import Forest
 from sensorwatch.common.model.level_guard import LevelGuard
 from sensorwatch.common.model.levels import Levels
 from sensorwatch.common.model.plan import FeaturePlan
+from sensorwatch.common.model.signal_ranges import SignalRanges
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.schema import Schema
-from sensorwatch.common.scoring.detector import Detector, SignalRanges
+from sensorwatch.common.scoring.detector import Detector
 
 MAX_GOLDEN_ROWS = 200
 

@@ -16,7 +16,8 @@ from sensorwatch.common.registry.manifest import (
 )
 from sensorwatch.common.registry.version_files import ARRAYS, ESTIMATOR, GOLDEN, MANIFEST
 from sensorwatch.common.rows.schema import Schema, schema_from_plain
-from sensorwatch.common.scoring.detector import Detector, detector_from_arrays
+from sensorwatch.common.scoring.detector import Detector
+from sensorwatch.common.scoring.stored_detector import detector_from_arrays
 
 MAX_MANIFEST_BYTES = 16 * 2**20
 MAX_FILE_BYTES = 2**30

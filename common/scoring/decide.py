@@ -121,9 +121,9 @@ def decide_again(
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Return score and `is_anomaly` (n,) of rows whose components (n, len(COMPONENTS)) are known.
 
-    `guard_score`: shape (n,), scores of the level guard in nats. All rows are scored with memory and in order. `slots`: shape (n,), the number of each row's
-    sensor. `restarts`: shape (n,), True if smoothing restarts: the sensor is new, or the row
-    follows a gap. The memory is empty before the first row.
+    All rows are scored with memory, in order, from an empty memory on. `guard_score`: shape (n,),
+    scores of the level guard in nats. `slots`: shape (n,), the number of each row's sensor.
+    `restarts`: shape (n,), True if smoothing restarts: the sensor is new, or the row follows a gap.
     """
     n = len(components)
     sensors = int(slots.max(initial=-1)) + 1

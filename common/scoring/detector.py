@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorwatch.common.errors import ModelRefused
-from sensorwatch.common.model.alarm_rates import AlarmRates, alarm_rates_from_arrays
+from sensorwatch.common.model.alarm_rates import AlarmRates
 from sensorwatch.common.model.angles import (
     from_model_readings,
     model_positions,
@@ -17,16 +16,15 @@ from sensorwatch.common.model.angles import (
 )
 from sensorwatch.common.model.calibration import (
     Calibration,
-    calibration_from_arrays,
     to_anomaly_scores,
 )
-from sensorwatch.common.model.decision import Decision, decision_from_arrays
-from sensorwatch.common.model.forecast import Forecast, forecast_from_arrays
-from sensorwatch.common.model.forest import Forest, forest_from_arrays, score
-from sensorwatch.common.model.level_guard import LevelGuard, level_guard_from_arrays
-from sensorwatch.common.model.levels import Levels, levels_from_arrays
+from sensorwatch.common.model.decision import Decision
+from sensorwatch.common.model.forecast import Forecast
+from sensorwatch.common.model.forest import Forest, score
+from sensorwatch.common.model.level_guard import LevelGuard
+from sensorwatch.common.model.levels import Levels
 from sensorwatch.common.model.plan import FeaturePlan
-from sensorwatch.common.model.stored_arrays import stored_array
+from sensorwatch.common.model.signal_ranges import SignalRanges
 from sensorwatch.common.row_executor import RowExecutor, run_serially
 from sensorwatch.common.rows.limits import MAX_SENSORS
 from sensorwatch.common.rows.readings import Readings
@@ -44,25 +42,6 @@ from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.common.scoring.memory_layout import Layout
 from sensorwatch.common.scoring.recall import RecalledRows, recall
 from sensorwatch.common.scoring.residuals import Residuals, compute_residuals
-
-RANGE_QUANTILES = (0.005, 0.5, 0.995)
-"""Quantiles of the training values that are the fields of `SignalRanges`: low, expected, high."""
-
-
-@dataclass(frozen=True, slots=True)
-class SignalRanges:
-    """The range of each signal of the model in training; each array has shape (signals,)."""
-
-    low: NDArray[np.float64]
-    """The 0.5 % quantile of the training values."""
-    expected: NDArray[np.float64]
-    """The median of the training values."""
-    high: NDArray[np.float64]
-    """The 99.5 % quantile of the training values."""
-
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return the ranges as one named array, as a model version stores them."""
-        return {"signal_ranges": np.stack([self.low, self.expected, self.high])}
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,48 +243,6 @@ class Detector:
             | (self.decision.arrays() if self.decision else {})
             | (self.guard.arrays() if self.guard else {})
         )
-
-
-def detector_from_arrays(
-    version: str, schema: Schema, plan: FeaturePlan, arrays: dict[str, NDArray[Any]]
-) -> Detector:
-    """Build a detector from stored arrays.
-
-    Raises ModelRefused if an array is wrong or does not fit the schema and the plan.
-    """
-    forest = forest_from_arrays(arrays)
-    if forest.columns[0] != len(plan.features):
-        raise ModelRefused(
-            f"the forest has {forest.columns[0]} features, the plan has {len(plan.features)}"
-        )
-    signals, columns = len(model_schema(schema).signals), len(model_schema(schema).columns)
-    ranges = stored_array(arrays, "signal_ranges", np.float64, (3, signals))
-    detector = Detector(
-        version,
-        schema,
-        plan,
-        levels_from_arrays(arrays, columns),
-        forest,
-        calibration_from_arrays(arrays),
-        SignalRanges(*ranges),
-        alarm_rates_from_arrays(arrays),
-    )
-    if not plan.needs_memory:
-        return detector
-    return replace(
-        detector,
-        forecast=forecast_from_arrays(arrays, signals=signals, contexts=columns - signals),
-        decision=decision_from_arrays(arrays, signals=signals),
-        guard=level_guard_from_arrays(
-            arrays, levels=len(detector.levels.location), signals=signals
-        ),
-    )
-
-
-def learn_signal_ranges(readings: Readings) -> SignalRanges:
-    """Return the range of each signal in training readings."""
-    low, expected, high = np.nanquantile(readings.values, RANGE_QUANTILES, axis=0)
-    return SignalRanges(low, expected, high)
 
 
 def _with_recalled_values(readings: Readings, recalled: RecalledRows, schema: Schema) -> Readings:

@@ -47,8 +47,8 @@ class IntColumn(_TableColumn):
     """Columns of the table of integers, each with its position and its initial value.
 
     From REPEATS_START on, there is one column per signal for the repeats, and then one column per
-    signal for the rows at a new level (`Layout.away_rows_start`). A sensor has the initial value before its
-    first row, and if its snapshot was written by code that did not have the column yet.
+    signal for the rows at a new level (`Layout.away_rows_start`). A sensor has the initial value
+    before its first row, and if its snapshot was written by code that did not have the column yet.
     """
 
     NEWEST_TIME = 0, NO_ROW_YET

@@ -134,22 +134,36 @@ def _compute_rows(rows, parameters, outputs):  # type: ignore[no-untyped-def]
                 stuck[row] = max(stuck[row], repeats[row, signal] * repeat_nats[signal] - allowance)
         for signal in range(signals):
             residual[row, signal] = standardised[row, signal] - expected[row, signal]
-        squares = 0.0
-        for i in range(signals):
-            total = 0.0
-            for j in range(signals):
-                weight = whitening[i, j] if is_scored[row] else signal_whitening[i, j]
-                total += weight * residual[row, j]
-            squares += total * total
-            if is_scored[row]:
-                whitened[row, i] = total
-        distance[row] = np.sqrt(squares)
+        distance[row] = _whiten(
+            whitening if is_scored[row] else signal_whitening, residual[row], whitened[row]
+        )
+        if not is_scored[row]:
+            whitened[row] = 0.0
         if is_scored[row]:
-            for signal in range(signals):
-                total = 0.0
-                for i in range(signals):
-                    total += whitening[i, signal] * whitened[row, i]
-                conditional[row, signal] = total / norms[signal]
+            _write_conditional(whitening, norms, whitened[row], conditional[row])
+
+
+@inlined_kernel
+def _whiten(whitening, residual, whitened):  # type: ignore[no-untyped-def]
+    """Write the whitened residuals of one row; return their norm."""
+    squares = 0.0
+    for i in range(len(residual)):
+        total = 0.0
+        for j in range(len(residual)):
+            total += whitening[i, j] * residual[j]
+        squares += total * total
+        whitened[i] = total
+    return np.sqrt(squares)
+
+
+@inlined_kernel
+def _write_conditional(whitening, norms, whitened, conditional):  # type: ignore[no-untyped-def]
+    """Write the conditional residuals of one row, see `Residuals.conditional`."""
+    for signal in range(len(conditional)):
+        total = 0.0
+        for i in range(len(conditional)):
+            total += whitening[i, signal] * whitened[i]
+        conditional[signal] = total / norms[signal]
 
 
 @inlined_kernel

@@ -78,6 +78,7 @@ def detected_events(
                 "start": JsonText(time_texts(detections.episode_time[rows])),
                 "rows": detections.episode_rows[rows],
                 "peak": detections.episode_peak[rows],
+                "false_alarms_per_sensor_day": detections.episode_rate[rows],
             },
             "signals": [
                 {
@@ -125,6 +126,7 @@ def closed_events(
             "duration_seconds": (last_time - start_time) / 1_000_000,
             "rows": _integers([episode.rows for episode in episodes]),
             "peak": np.asarray([episode.peak for episode in episodes], dtype=np.float64),
+            "false_alarms_per_sensor_day": np.asarray([e.rate for e in episodes], dtype=np.float64),
             "severity": json_texts(
                 severities, _integers([severities.index(e.severity.value) for e in episodes])
             ),

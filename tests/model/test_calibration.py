@@ -18,12 +18,6 @@ from sensorwatch.common.model.calibration import (
     p_values,
     to_anomaly_scores,
 )
-from sensorwatch.common.scoring.detections import (
-    SEVERITIES,
-    SEVERITY_BOUNDS,
-    Severity,
-    severity_numbers,
-)
 
 
 @dataclass(frozen=True)
@@ -31,16 +25,12 @@ class ScoredRows:
     anomaly_score: NDArray[np.float64]
     is_anomaly: NDArray[np.bool_]
     p_value: NDArray[np.float64]
-    severity: NDArray[np.int8]
 
 
 def decide(raw_scores: NDArray[np.float64], calibration: Calibration) -> ScoredRows:
     """Return the decisions of a detector with the plain plan."""
     result = to_anomaly_scores(raw_scores, calibration)
-    severity = np.where(result.above, severity_numbers(result.anomaly_score), np.int8(0))
-    return ScoredRows(
-        result.anomaly_score, result.above, p_values(raw_scores, calibration), severity
-    )
+    return ScoredRows(result.anomaly_score, result.above, p_values(raw_scores, calibration))
 
 
 score_lists = st.lists(st.floats(0, 1), min_size=1, max_size=60).map(np.asarray)
@@ -78,7 +68,6 @@ def test_the_next_float_above_the_threshold_is_anomalous() -> None:
 
     assert detections.is_anomaly.all()
     assert detections.anomaly_score[0] > 1.0
-    assert SEVERITIES[detections.severity[0]] is Severity.WARNING
 
 
 @settings(max_examples=150, deadline=None)
@@ -96,7 +85,6 @@ def test_a_row_is_anomalous_exactly_if_its_anomaly_score_is_above_one(
 
     assert np.array_equal(detections.is_anomaly, detections.anomaly_score > 1.0)
     assert np.array_equal(detections.is_anomaly, raw_scores > calibration.threshold)
-    assert np.array_equal(detections.is_anomaly, detections.severity > 0)
     assert np.all(detections.anomaly_score >= 0)
     assert np.all((detections.p_value > 0) & (detections.p_value <= 1))
 
@@ -110,7 +98,6 @@ def test_a_higher_raw_score_is_never_less_anomalous(
 
     assert np.all(np.diff(detections.anomaly_score) >= 0)
     assert np.all(np.diff(detections.p_value) <= 0)
-    assert np.all(np.diff(detections.severity.astype(int)) >= 0)
 
 
 def test_the_p_value_of_clean_rows_is_uniform() -> None:
@@ -140,24 +127,6 @@ def test_a_score_above_equal_calibration_scores_is_anomalous(value: float) -> No
     assert detections.is_anomaly.tolist() == [False, True]
     assert detections.anomaly_score[0] == 1.0
     assert math.isfinite(detections.anomaly_score[1])
-
-
-def test_each_severity_starts_at_its_bound() -> None:
-    calibration = Calibration(0.5, 0.25, np.asarray([0.2, 0.5]), 0.1)
-    severity_bounds = [*SEVERITY_BOUNDS.values()]
-    anomaly_scores = [1.1, *severity_bounds, *(bound - 1e-9 for bound in severity_bounds), 0.5]
-    raw_scores = np.asarray([0.25 + 0.25 * score for score in anomaly_scores])
-
-    severities = [SEVERITIES[position] for position in decide(raw_scores, calibration).severity]
-
-    assert severities == [
-        Severity.WARNING,
-        Severity.MAJOR,
-        Severity.CRITICAL,
-        Severity.WARNING,
-        Severity.MAJOR,
-        Severity.NONE,
-    ]
 
 
 def test_thinning_the_stored_scores_does_not_change_the_threshold() -> None:

@@ -16,10 +16,10 @@ from sensorwatch.common.model.season import (
     no_season,
     season_from_arrays,
 )
-from sensorwatch.common.scoring.detector import detector_from_arrays
 from sensorwatch.common.scoring.recall import recall
 from sensorwatch.common.scoring.residuals import compute_residuals
 from sensorwatch.common.scoring.status import STATUSES, Status
+from sensorwatch.common.scoring.stored_detector import detector_from_arrays
 from tests.reading_builders import some_readings
 from tests.scoring.detectors import a_forecast_detector
 

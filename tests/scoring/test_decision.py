@@ -10,16 +10,22 @@ from numpy.typing import NDArray
 
 from sensorwatch.common.errors import ModelRefused
 from sensorwatch.common.model.calibration import p_values
-from sensorwatch.common.model.decision import Decision, RarityTable, decision_from_arrays
+from sensorwatch.common.model.decision import (
+    COMPONENTS,
+    Decision,
+    RarityTable,
+    decision_from_arrays,
+)
 from sensorwatch.common.model.forecast import forecast_from_arrays
 from sensorwatch.common.model.levels import levels_from_arrays
 from sensorwatch.common.model.tails import KNOTS, fit_tail, identity_tables, rarity
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.scoring.alarm_state import ALARM_END_SHARE
-from sensorwatch.common.scoring.detector import Detector, detector_from_arrays
+from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.memory_layout import INITIAL_SMOOTHED_SCORE, FloatColumn, IntColumn
 from sensorwatch.common.scoring.processing import Outcome
 from sensorwatch.common.scoring.status import STATUSES, Status
+from sensorwatch.common.scoring.stored_detector import detector_from_arrays
 from tests.detection.detection_streams import score_in_batches
 from tests.reading_builders import MINUTE_MICROSECONDS, some_readings
 from tests.scoring.detectors import a_forecast_detector
@@ -215,7 +221,8 @@ def changed_tables(**changes: float) -> NDArray[np.float64]:
         ("decision_tables", changed_tables(scale=0.0)),
         ("decision_tables", np.zeros((2, 2))),
         ("decision_weights", np.full(4, 0.5)),
-        ("decision_refractory", np.asarray([-1])),
+        ("decision_rows", np.asarray([-1, 2_000])),
+        ("decision_rows", np.asarray([0, 0])),
         ("forecast_coefficients", np.zeros((3, 3))),
         ("forecast_whitening", np.full((3, 3), np.inf)),
         ("forecast_surprise", None),
@@ -241,7 +248,7 @@ def test_a_wrong_array_is_refused_by_its_name(name: str, array: NDArray[np.gener
 def test_each_missing_array_is_refused() -> None:
     signals = len(a_forecast_detector().schema.signals)
     for read_arrays in (
-        decision_from_arrays,
+        lambda arrays: decision_from_arrays(arrays, signals=signals),
         lambda arrays: forecast_from_arrays(arrays, signals=signals, contexts=0),
     ):
         with pytest.raises(ModelRefused):
@@ -254,7 +261,7 @@ def test_a_component_of_weight_zero_does_not_change_the_score() -> None:
     """The quality benchmark sets a weight to zero to measure the effect of a component."""
     detector = a_forecast_detector()
     assert detector.decision is not None
-    zero_weights = replace(detector.decision, weights=np.zeros(4))
+    zero_weights = replace(detector.decision, weights=np.zeros(len(COMPONENTS)))
     rows = readings_with_shift(300, start=100, stop=150, size=9.0)
 
     result = score_all(replace(detector, decision=zero_weights), rows).detections

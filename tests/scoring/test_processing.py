@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sensorwatch.common.errors import ModelRefused
 from sensorwatch.common.rows.absorption import ABSORBED_REASONS, AbsorbedReason
 from sensorwatch.common.rows.rejection import Reason
-from sensorwatch.common.scoring.detector import Detector, detector_from_arrays
+from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.memory_bytes import memory_to_bytes
 from sensorwatch.common.scoring.processing import (
     REASONS,
@@ -20,6 +20,7 @@ from sensorwatch.common.scoring.processing import (
     process,
     score_readings,
 )
+from sensorwatch.common.scoring.stored_detector import detector_from_arrays
 from tests.reading_builders import ANOMALOUS_VALUES, NORMAL_VALUES, a_detector, some_readings
 from tests.scoring.absorbing import HEARTBEAT, process_with_heartbeats
 
