@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorwatch.common.rows.readings import Readings
-from sensorwatch.common.scoring.sensor_tail import SENSOR_TAIL_ROWS
 from sensorwatch.common.scoring.detections import Detections
 from sensorwatch.common.scoring.detector import Detector
+from sensorwatch.common.scoring.sensor_tail import SENSOR_TAIL_ROWS
 from sensorwatch.common.scoring.status import STATUSES, Status
 from sensorwatch.common.simulation.faults import VALUE_KINDS, FaultKind
 from sensorwatch.trainer.dataset import sort_by_time
