@@ -91,6 +91,7 @@ def decide(
         residuals.whitened,
         components,
         np.zeros(n) if guard_score is None else guard_score,
+        recalled.accepts_level,
     )
     parameters = _Parameters(
         decision.tables,
@@ -137,6 +138,7 @@ def decide_again(
         np.zeros((n, 0)),
         components.copy(),
         guard_score,
+        np.zeros(n, dtype=np.bool_),
     )
     parameters = _Parameters(
         decision.tables,
@@ -176,6 +178,7 @@ class _Rows(NamedTuple):
     """Shape (n, len(COMPONENTS)). The kernel writes the drift of each row that has memory."""
     guard_score: NDArray[np.float64]
     """Shape (n,). Scores of the level guard, in nats."""
+    accepts_level: NDArray[np.bool_]
 
 
 class _Parameters(NamedTuple):
@@ -203,7 +206,7 @@ _SCORED, _LATE = STATUSES.index(Status.SCORED), STATUSES.index(Status.LATE)
 
 @kernel
 def _decide_rows(floats, ints, drift_start, parameters, rows, outputs):  # type: ignore[no-untyped-def]
-    slots, new_sensor_level, gaps, statuses, whitened, components, guard_score = rows
+    slots, new_sensor_level, gaps, statuses, whitened, components, guard_score, accepts_level = rows
     tables, weights, threshold, refractory_rows, accept_after_rows = parameters
     raw_score, is_anomaly, novelty, drift, accepts_scores = outputs
     signals = whitened.shape[1]
@@ -234,7 +237,7 @@ def _decide_rows(floats, ints, drift_start, parameters, rows, outputs):  # type:
                 float_row, score, ALARM_ROW_WEIGHT if in_alarm and was_in_alarm else 1.0
             )
             accepts_scores[row] = accept_scores(
-                float_row, int_row, score, in_alarm, accept_after_rows
+                float_row, int_row, score, in_alarm, accepts_level[row], accept_after_rows
             )
         if not is_out_of_order:
             novelty[row] = advance_alarm(float_row, int_row, relative_score, in_alarm)

@@ -62,8 +62,12 @@ class ScoreEvidence:
     Shape (n, 0) with the plain plan.
     """
     reference: NDArray[np.float64]
-    """Shape (n, signals). Reference level in the signal's unit; shape (n, 0) with the plain
-    plan."""
+    """Shape (n, signals). Reference level before the row, in the signal's unit.
+
+    Shape (n, 0) with the plain plan.
+    """
+    next_reference: NDArray[np.float64]
+    """Shape as `reference`. Reference level after the row; it differs if a level was accepted."""
     forest_score: NDArray[np.float64]
     """Shape (n,). Raw score of the forest."""
 
@@ -85,6 +89,12 @@ class Detections:
     severity: NDArray[np.int8]
     """Highest severity of the row's episode so far, as its position in SEVERITIES; 0 for a normal
     row."""
+    previous_severity: NDArray[np.int8]
+    """Severity of the row's episode before the row, as its position in SEVERITIES; 0 for the first
+    row of an episode and for a normal row."""
+    is_accepted: NDArray[np.bool_]
+    """Whether the row's episode has lasted so long that its level or its scores are usual for the
+    sensor from now on."""
     status: NDArray[np.int8]
     """Status of the row, as its position in STATUSES."""
     episode: NDArray[np.int64]

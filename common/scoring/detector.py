@@ -169,6 +169,8 @@ class Detector:
             is_anomaly=is_anomaly,
             calibration=self.calibration,
             severity=row_episodes.severity,
+            previous_severity=row_episodes.previous_severity,
+            is_accepted=is_anomaly & (recalled.accepts_level | decisions.accepts_scores),
             status=recalled.status,
             episode=row_episodes.start,
             episode_rows=row_episodes.rows,
@@ -276,5 +278,6 @@ def _score_evidence(
         drift=decisions.drift,
         deviation=recalled.deviation,
         reference=recalled.reference,
+        next_reference=recalled.next_reference,
         forest_score=decisions.forest_score,
     )

@@ -41,6 +41,8 @@ class Episodes:
     """Shape (n,). See `Detections.episode_rate`."""
     severity: NDArray[np.int8]
     """Shape (n,). See `Detections.severity`."""
+    previous_severity: NDArray[np.int8]
+    """Shape (n,). See `Detections.previous_severity`."""
     closed: list[ClosedEpisode]
     """The episodes that ended, in ascending order of `ClosedEpisode.index`."""
 
@@ -94,6 +96,7 @@ def track_episodes(
         peak=np.zeros(n),
         rate=np.zeros(n),
         severity=np.zeros(n, dtype=np.int8),
+        previous_severity=np.zeros(n, dtype=np.int8),
         ended_episode=np.zeros((n, 4), dtype=np.int64),
         ended_peak=np.zeros((n, 2)),
         ended_severity=np.zeros(n, dtype=np.int8),
@@ -107,6 +110,7 @@ def track_episodes(
         outputs.peak,
         outputs.rate,
         outputs.severity,
+        outputs.previous_severity,
         closed,
     )
 
@@ -137,7 +141,7 @@ class _Rows(NamedTuple):
 
 
 class _Outputs(NamedTuple):
-    """The kernel's output for n rows; see `Episodes` for the first six arrays."""
+    """The kernel's output for n rows; see `Episodes` for the first seven arrays."""
 
     start: NDArray[np.int64]
     rows: NDArray[np.int64]
@@ -145,6 +149,7 @@ class _Outputs(NamedTuple):
     peak: NDArray[np.float64]
     rate: NDArray[np.float64]
     severity: NDArray[np.int8]
+    previous_severity: NDArray[np.int8]
     ended_episode: NDArray[np.int64]
     """Shape (n, 4). The episode that the row ended: number of rows, start, start time, last time.
 
@@ -206,7 +211,8 @@ def _track_rows(rows, tail, budgets, floats, ints, outputs):  # type: ignore[no-
         full_score, raw_score, guard_score, cadence,
     ) = rows  # fmt: skip
     (
-        start, episode_rows, time, peak, rate, severity, ended_episode, ended_peak, ended_severity,
+        start, episode_rows, time, peak, rate, severity, previous_severity,
+        ended_episode, ended_peak, ended_severity,
     ) = outputs  # fmt: skip
     for row in range(len(slots)):
         float_row, int_row = floats[slots[row]], ints[slots[row]]
@@ -238,6 +244,10 @@ def _track_rows(rows, tail, budgets, floats, ints, outputs):  # type: ignore[no-
                 int_row[IntColumn.EPISODE_START_TIME] = event_time[row]
                 float_row[FloatColumn.EPISODE_PEAK_SCORE] = 0.0
                 float_row[FloatColumn.EPISODE_RATE] = row_rate
+            else:
+                previous_severity[row] = FIRST_SEVERITY + severity_of(
+                    budgets, float_row[FloatColumn.EPISODE_RATE]
+                )
             int_row[IntColumn.EPISODE_ROWS] += 1
             int_row[IntColumn.EPISODE_LAST_TIME] = event_time[row]
             float_row[FloatColumn.EPISODE_PEAK_SCORE] = max(

@@ -94,9 +94,9 @@ def start_guard(float_row, int_row, guard, level, has_level):  # type: ignore[no
 @inlined_kernel
 def update_guard(  # type: ignore[no-untyped-def]
     float_row, int_row, guard, column_starts, has_own_level, event_time, imputed, measured,
-    deviation, reference,
+    deviation, reference, next_reference,
 ):  # fmt: skip
-    """Update the deviations by one row; write relative deviations and references of the row.
+    """Update the deviations by one row; write relative deviations, and references around the row.
 
     Return whether a signal gets a new reference after this row.
     """
@@ -133,6 +133,7 @@ def update_guard(  # type: ignore[no-untyped-def]
             _accept_level(float_row, column_starts, guard, signal, measured[signal])
             accepts, away_rows = True, 0
         int_row[away_rows_start + signal] = away_rows
+        next_reference[signal] = float_row[references_start + signal]
     int_row[IntColumn.REFERENCE_ROWS] = rows + 1
     return accepts
 

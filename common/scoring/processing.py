@@ -23,7 +23,7 @@ from sensorwatch.common.rows.rejection import (
 )
 from sensorwatch.common.rows.strict_parsing import Times
 from sensorwatch.common.rows.unpacking import Sources
-from sensorwatch.common.scoring.detections import ClosedEpisode, Detections
+from sensorwatch.common.scoring.detections import SEVERITIES, ClosedEpisode, Detections
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.common.scoring.row_positions import row_positions
@@ -106,11 +106,12 @@ class Outcome:
 
     @property
     def score_bits(self) -> NDArray[np.uint64]:
-        """Shape (n,). Bits of each record's raw score; 0 for a record without a row.
+        """Shape (n,). A word of each record's raw score and alarm; 0 for a record without a row.
 
-        The word of a record with several rows depends on the raw scores of all of them.
+        The word depends on the bits of the raw score, on the severity, and on the episode. The word
+        of a record with several rows depends on all of them.
         """
-        index, row_bits = self.readings.index, self.detections.raw_score.view(np.uint64)
+        index, row_bits = self.readings.index, _row_bits(self.detections)
         if self.readings.row_in_record is not None:
             return _fold_rows(index, self.readings.row_in_record, row_bits, self.records)
         bits = np.zeros(self.records, dtype=np.uint64)
@@ -204,6 +205,15 @@ def score_readings(
         is_accepted[list(faults_by_row)] = False
         readings, detections = readings.take(is_accepted), detections.take(is_accepted)
     return Outcome(readings, detections, rejections, detection_result.closed, positions, absorbed)
+
+
+def _row_bits(detections: Detections) -> NDArray[np.uint64]:
+    """Return a word (rows,) for each row: the raw score's bits, changed if the row is anomalous."""
+    severity = detections.severity.astype(np.uint64)
+    episode = (detections.episode + 1).astype(np.uint64)
+    alarm_bits = (episode * np.uint64(len(SEVERITIES)) + severity) * _ROW_MULTIPLIER
+    alarm_bits[~detections.is_anomaly] = 0
+    return detections.raw_score.view(np.uint64) ^ alarm_bits
 
 
 def _fold_rows(

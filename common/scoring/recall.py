@@ -10,7 +10,12 @@ from sensorwatch.common.model.forecast import N_LAGS
 from sensorwatch.common.model.level_guard import LevelGuard
 from sensorwatch.common.model.levels import Levels
 from sensorwatch.common.rows.readings import Readings
-from sensorwatch.common.scoring.cadence import LEARNED_INTERVALS, is_gap, update_cadence
+from sensorwatch.common.scoring.cadence import (
+    LEARNED_INTERVALS,
+    MIN_INTERVALS,
+    is_gap,
+    update_cadence,
+)
 from sensorwatch.common.scoring.counters import (
     counter_columns,
     drop_counters,
@@ -83,12 +88,15 @@ class RecalledRows:
     """Shape (n, signals). Number of exact repeats of the signal's value, up to and including the
     row."""
     cadence: NDArray[np.float64]
-    """Shape (n,). Cadence of the sensor in microseconds; 0 if it is unknown."""
+    """Shape (n,). Cadence of the sensor in microseconds; 0 until it is learned from MIN_INTERVALS
+    intervals."""
     deviation: NDArray[np.float64]
     """Shape (n, signals). Smoothed deviation from the reference level, including this row, divided
     by its usual size; 0 if the signal is not watched. Shape (n, 0) without a guard."""
     reference: NDArray[np.float64]
     """Shape (n, signals). Reference level in the signal's unit; shape (n, 0) without a guard."""
+    next_reference: NDArray[np.float64]
+    """Shape as `reference`. Reference level after the row; it differs if a level was accepted."""
     accepts_level: NDArray[np.bool_]
     """Shape (n,). Whether a signal of the sensor gets a new reference level after the row."""
 
@@ -126,6 +134,7 @@ def recall(
         cadence=np.empty(n),
         deviation=np.zeros((n, len(layout.signals) if guard else 0)),
         reference=np.zeros((n, len(layout.signals) if guard else 0)),
+        next_reference=np.zeros((n, len(layout.signals) if guard else 0)),
         accepts_level=np.zeros(n, dtype=np.bool_),
     )
     parameters = guard_parameters(guard, layout)
@@ -179,6 +188,7 @@ def _recall_row_range(
         recalled.cadence[rows],
         recalled.deviation[rows],
         recalled.reference[rows],
+        recalled.next_reference[rows],
         recalled.accepts_level[rows],
     )
 
@@ -204,7 +214,8 @@ def _recall_rows(  # type: ignore[no-untyped-def]
     floats, ints, column_starts, clock, level_location, level_scale, level_cadence,
     level_gap_factor, min_scale, min_rows, max_gap, required_lags, counters, guard,
     slots, new_sensor_level, event_time, imputed, statuses, gaps, measured, location, scale,
-    standardised, lagged, repeats, cadence, deviation, reference, accepts_level,
+    standardised, lagged, repeats, cadence, deviation, reference, next_reference,
+    accepts_level,
 ):  # fmt: skip
     for row in range(len(slots)):
         float_row, int_row = floats[slots[row]], ints[slots[row]]
@@ -252,6 +263,7 @@ def _recall_rows(  # type: ignore[no-untyped-def]
                     float_row, int_row, guard, column_starts,
                     int_row[IntColumn.LEVEL_ROWS] >= min_rows, event_time[row], imputed[row],
                     measured[row], deviation[row], reference[row],
+                    next_reference[row],
                 )  # fmt: skip
             _update_level_and_lags(
                 float_row, int_row, column_starts, measured[row], min_scale, min_rows
@@ -262,7 +274,8 @@ def _recall_rows(  # type: ignore[no-untyped-def]
                 update_cadence(float_row, int_row, interval)
             int_row[IntColumn.NEWEST_TIME] = event_time[row]
             int_row[IntColumn.LAST_USED] = clock
-        cadence[row] = float_row[FloatColumn.CADENCE]
+        is_learned = int_row[IntColumn.CADENCE_INTERVALS] >= MIN_INTERVALS
+        cadence[row] = float_row[FloatColumn.CADENCE] if is_learned else 0.0
     return clock
 
 

@@ -31,18 +31,23 @@ ACCEPTED_SCALE_SHARE = 0.5
 _CLIPPED_MEAN_EXCESS = 1.0 - float(np.exp(-SENSOR_TAIL_CLIP))
 
 
+LEVEL_WAIT_ROWS = 100
+"""The level guard needs at most this number of rows to see that a signal has left its level."""
 ALARM_SMOOTHING = 0.01
 """Weight of the newest row in the smoothed score of an alarm."""
 
 
 @inlined_kernel
-def accept_scores(float_row, int_row, score, in_alarm, accept_after_rows):  # type: ignore[no-untyped-def]
-    """Count the rows of an alarm; after `accept_after_rows` rows, let its scores be usual.
+def accept_scores(  # type: ignore[no-untyped-def]
+    float_row, int_row, score, in_alarm, accepts_level, accept_after_rows
+):  # fmt: skip
+    """Count the rows of an alarm; let its scores be usual if it is longer than `accept_after_rows`.
 
-    The sensor's own tail then begins at the smoothed score of the alarm. Return whether this row
-    was the last of them.
+    The sensor's own tail then begins at the smoothed score of the alarm. The alarm lasts
+    LEVEL_WAIT_ROWS longer, so that a new level is accepted first; `accepts_level`: whether it is,
+    at this row, and the count starts again. Return whether the scores are accepted at this row.
     """
-    if not in_alarm:
+    if accepts_level or not in_alarm:
         int_row[IntColumn.ALARM_ROWS] = 0
         return False
     rows = int_row[IntColumn.ALARM_ROWS] + 1
@@ -50,7 +55,7 @@ def accept_scores(float_row, int_row, score, in_alarm, accept_after_rows):  # ty
     mean = float_row[FloatColumn.ALARM_MEAN_SCORE] if rows > 1 else 0.0
     mean += weight * (score - mean)
     float_row[FloatColumn.ALARM_MEAN_SCORE] = mean
-    is_accepted = rows >= accept_after_rows
+    is_accepted = rows >= accept_after_rows + LEVEL_WAIT_ROWS
     if is_accepted and mean > float_row[FloatColumn.TAIL_START]:
         float_row[FloatColumn.TAIL_START] = mean
         float_row[FloatColumn.TAIL_SCALE] = max(

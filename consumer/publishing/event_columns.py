@@ -1,10 +1,10 @@
 """The fields of each event type, in the order of the JSON, with the values of n events in columns.
 
-A new field of an event is one more item in `detected_events` or `closed_events`.
+A new field of an event is one more item in the function of its type.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from sensorwatch.common.scoring.detections import SEVERITY_TEXTS, ClosedEpisode
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.explanation import DIRECTIONS, rank_signals
 from sensorwatch.common.scoring.processing import Outcome
+from sensorwatch.common.scoring.reference_levels import reference_levels
 from sensorwatch.common.scoring.row_positions import row_positions, split_row_positions
 from sensorwatch.common.scoring.status import STATUS_TEXTS
 
@@ -96,6 +97,64 @@ def detected_events(
         }
     )
     return events
+
+
+def raised_events(
+    outcome: Outcome,
+    detector: Detector,
+    rows: NDArray[np.int64],
+    partition: Partition,
+    *,
+    row_executor: RowExecutor,
+) -> EventColumns:
+    """Return the events of rows that raise the severity of their episode; see `detected_events`."""
+    events = detected_events(outcome, detector, rows, partition, row_executor=row_executor)
+    previous_severity = outcome.detections.previous_severity[rows]
+    events.fields["previous_severity"] = json_texts(SEVERITY_TEXTS.tolist(), previous_severity)
+    return _with_suffix(events, b"-raised")
+
+
+def accepted_events(
+    outcome: Outcome, detector: Detector, rows: NDArray[np.int64], partition: Partition
+) -> EventColumns:
+    """Return the events of rows after which the level or the scores of an episode are usual."""
+    readings, detections = outcome.readings.take(rows), outcome.detections
+    sensors, sensor = np.unique(readings.sensor, return_inverse=True)
+    events = _event_columns(
+        outcome,
+        detector,
+        partition,
+        record=readings.index,
+        sensor=sensor,
+        sensor_ids=[readings.sensor_ids[number] for number in sensors.tolist()],
+        event_id=_row_ids(row_positions(outcome.positions, readings), partition),
+        event_time=readings.event_time,
+    )
+    before, after = reference_levels(detector, detections.evidence, rows)
+    events.fields.update(
+        {
+            "episode_id": JsonText(_row_ids(detections.episode[rows], partition)),
+            "start": JsonText(time_texts(detections.episode_time[rows])),
+            "rows": detections.episode_rows[rows],
+            "severity": json_texts(SEVERITY_TEXTS.tolist(), detections.severity[rows]),
+            "signals": [
+                {
+                    "name": json_texts([signal.name], np.zeros(len(rows), dtype=np.int64)),
+                    "level_before": before[:, number],
+                    "level_after": after[:, number],
+                }
+                for number, signal in enumerate(detector.schema.signals)
+            ],
+        }
+    )
+    return _with_suffix(events, b"-accepted")
+
+
+def _with_suffix(events: EventColumns, suffix: bytes) -> EventColumns:
+    """Return the events with a suffix behind their ids."""
+    event_id = join_texts([events.event_id], [b"", suffix])
+    events.fields["event_id"] = JsonText(event_id)
+    return replace(events, event_id=event_id)
 
 
 def closed_events(

@@ -1,8 +1,7 @@
 """Events of anomalous rows and of closed episodes: JSON values with CloudEvents headers."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
-from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,13 +19,16 @@ from sensorwatch.common.row_executor import RowExecutor, run_serially
 from sensorwatch.common.rows.json_objects import json_objects
 from sensorwatch.common.rows.readings import WHOLE_RECORD
 from sensorwatch.common.runtime.setting_choices import EmittedEvents
+from sensorwatch.common.scoring.detections import Detections
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.processing import Outcome
 from sensorwatch.common.scoring.row_positions import split_row_positions
 from sensorwatch.consumer.publishing.event_columns import (
     EventColumns,
+    accepted_events,
     closed_events,
     detected_events,
+    raised_events,
 )
 
 MAX_TRACE_BYTES = 256
@@ -46,8 +48,16 @@ class EventType(StrEnum):
 
     DETECTED = "io.sensorwatch.anomaly.detected.v1"
     """An anomalous row."""
+    RAISED = "io.sensorwatch.episode.raised.v1"
+    """A row that raises the severity of its episode."""
+    ACCEPTED = "io.sensorwatch.episode.accepted.v1"
+    """A row after which the new level of a long episode is usual for its sensor."""
     CLOSED = "io.sensorwatch.episode.closed.v1"
     """The end of an episode."""
+
+
+EVENT_ORDER = (EventType.CLOSED, EventType.DETECTED, EventType.RAISED, EventType.ACCEPTED)
+"""The order of the events that one row causes."""
 
 
 def anomaly_events(
@@ -64,72 +74,109 @@ def anomaly_events(
 
     Each closed episode has an event. Each anomalous row has an event; with
     `EmittedEvents.EPISODES`, only the first row of each episode has one, and no other row is
-    explained. If one row causes both events, the event of the closed episode comes first.
+    explained. A row that raises the severity of its episode, or after which the episode's level is
+    accepted, has an event for this too. EVENT_ORDER is the order of the events of one row.
     `records` are the records of `outcome`, all of one partition; `outcome.positions` are their
     offsets. `detected_at` (RFC 3339) is written only to a header, so key and value do not depend on
     the clock or on the boundaries of micro-batches. `row_executor`: runs the work that does not
     depend on the order of the rows.
     """
-    detections = outcome.detections
-    is_reported = (
-        detections.is_anomaly if emit is EmittedEvents.ROWS else detections.episode_rows == 1
-    )
-    rows, episodes = np.flatnonzero(is_reported), outcome.closed
-    events_at_once = max(SIGNALS_AT_ONCE // len(detector.schema.signals), 1)
-    if not (len(rows) or episodes):
+    if not (outcome.detections.is_anomaly.any() or outcome.closed):
         return
     origin = coordinates(records[0])
     partition = Partition(origin.topic, origin.partition)
     batch = _BatchMessages(records, topic, partition, detected_at)
-    detected_messages = chain.from_iterable(
-        batch.messages(
-            EventType.DETECTED,
-            detected_events(
-                outcome,
-                detector,
-                rows[first : first + events_at_once],
-                partition,
-                row_executor=row_executor,
-            ),
+    rows_of_type = _rows_with_events(outcome.detections, emit)
+    messages_of_type: dict[EventType, Iterator[OutgoingMessage]] = {
+        event_type: batch.messages(
+            event_type,
+            _event_parts(event_type, rows, outcome, detector, partition, row_executor),
             row_executor,
         )
-        for first in range(0, len(rows), events_at_once)
-    )
-    closed_messages = chain.from_iterable(
-        batch.messages(
-            EventType.CLOSED,
-            closed_events(outcome, detector, episodes[first : first + events_at_once], partition),
-            row_executor,
-        )
-        for first in range(0, len(episodes), events_at_once)
-    )
-    if not episodes:
-        yield from detected_messages
+        for event_type, rows in rows_of_type.items()
+    }
+    if len(outcome.closed) == 0 and len(rows_of_type) == 1:
+        yield from next(iter(messages_of_type.values()))
         return
-    for is_closed in _order(outcome, rows).tolist():
-        yield next(closed_messages if is_closed else detected_messages)
+    if outcome.closed:
+        closed_parts = _closed_parts(outcome, detector, partition)
+        messages_of_type[EventType.CLOSED] = batch.messages(
+            EventType.CLOSED, closed_parts, row_executor
+        )
+    for event_type in _order(outcome, rows_of_type):
+        yield next(messages_of_type[event_type])
 
 
-def _order(outcome: Outcome, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Return for each event, in the order of publishing, whether it is of a closed episode.
+def _rows_with_events(
+    detections: Detections, emit: EmittedEvents
+) -> dict[EventType, NDArray[np.int64]]:
+    """Return the rows (n,) that have an event of each type; types without a row are left out."""
+    is_raised = (detections.previous_severity > 0) & (
+        detections.severity > detections.previous_severity
+    )
+    masks = {
+        EventType.DETECTED: (
+            detections.is_anomaly if emit is EmittedEvents.ROWS else detections.episode_rows == 1
+        ),
+        EventType.RAISED: is_raised,
+        EventType.ACCEPTED: detections.is_accepted,
+    }
+    return {event_type: np.flatnonzero(mask) for event_type, mask in masks.items() if mask.any()}
 
-    `rows`: the rows with an event. The order is that of the causing records, and of their rows.
+
+def _event_parts(
+    event_type: EventType,
+    rows: NDArray[np.int64],
+    outcome: Outcome,
+    detector: Detector,
+    partition: Partition,
+    row_executor: RowExecutor,
+) -> Iterator[EventColumns]:
+    """Yield the events of rows in parts, which limits the memory that they need."""
+    events_at_once = max(SIGNALS_AT_ONCE // len(detector.schema.signals), 1)
+    for first in range(0, len(rows), events_at_once):
+        part = rows[first : first + events_at_once]
+        if event_type is EventType.ACCEPTED:
+            yield accepted_events(outcome, detector, part, partition)
+        elif event_type is EventType.RAISED:
+            yield raised_events(outcome, detector, part, partition, row_executor=row_executor)
+        else:
+            yield detected_events(outcome, detector, part, partition, row_executor=row_executor)
+
+
+def _closed_parts(
+    outcome: Outcome, detector: Detector, partition: Partition
+) -> Iterator[EventColumns]:
+    events_at_once = max(SIGNALS_AT_ONCE // len(detector.schema.signals), 1)
+    for first in range(0, len(outcome.closed), events_at_once):
+        episodes = outcome.closed[first : first + events_at_once]
+        yield closed_events(outcome, detector, episodes, partition)
+
+
+def _order(
+    outcome: Outcome, rows_of_type: dict[EventType, NDArray[np.int64]]
+) -> Iterator[EventType]:
+    """Yield the type of each event in the order of publishing.
+
+    The order is that of the causing records, of their rows, and of EVENT_ORDER.
     """
     readings, episodes = outcome.readings, outcome.closed
     _, closing_row = split_row_positions(
         np.asarray([episode.position for episode in episodes], dtype=np.int64)
     )
-    closing_record = np.asarray([episode.index for episode in episodes], dtype=np.int64)
-    row_in_record = (
-        np.full(len(rows), WHOLE_RECORD)
-        if readings.row_in_record is None
-        else readings.row_in_record[rows]
-    )
-    record = np.concatenate([closing_record, readings.index[rows]])
-    is_closed = np.arange(len(record)) < len(episodes)
-    # The sort is stable: the closed episode of a row stays before the anomalous row.
-    order = np.lexsort((np.concatenate([closing_row, row_in_record]), record))
-    return is_closed[order]
+    records = [np.asarray([episode.index for episode in episodes], dtype=np.int64)]
+    rows_in_record, types = [closing_row], [np.zeros(len(episodes), dtype=np.int64)]
+    for event_type, rows in rows_of_type.items():
+        records.append(readings.index[rows])
+        rows_in_record.append(
+            np.full(len(rows), WHOLE_RECORD)
+            if readings.row_in_record is None
+            else readings.row_in_record[rows]
+        )
+        types.append(np.full(len(rows), EVENT_ORDER.index(event_type)))
+    type_numbers = np.concatenate(types)
+    order = np.lexsort((type_numbers, np.concatenate(rows_in_record), np.concatenate(records)))
+    return (EVENT_ORDER[number] for number in type_numbers[order].tolist())
 
 
 # All events share these tuples. Creating these objects for each event doubled the time for the
@@ -151,9 +198,15 @@ class _BatchMessages:
         self._detected_at_header = ("detected_at", detected_at.encode())
 
     def messages(
+        self, event_type: EventType, parts: Iterable[EventColumns], row_executor: RowExecutor
+    ) -> Iterator[OutgoingMessage]:
+        """Yield the messages of events of one type, in order; the events come in parts."""
+        for events in parts:
+            yield from self._messages_of_part(event_type, events, row_executor)
+
+    def _messages_of_part(
         self, event_type: EventType, events: EventColumns, row_executor: RowExecutor
     ) -> Iterator[OutgoingMessage]:
-        """Yield the messages of events of one type, in order."""
         topic, records = self._topic, self._records
         source_header, detected_at_header = self._source_header, self._detected_at_header
         type_header = _TYPE_HEADERS[event_type]

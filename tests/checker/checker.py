@@ -11,6 +11,7 @@ from tests.checker.outcome_counts import check_account, check_offset
 from tests.checker.run_history import (
     EndOffsets,
     EpisodeEnd,
+    EpisodeNotice,
     ExpectedOutcome,
     History,
     OutputRecord,
@@ -25,6 +26,7 @@ def find_violations(history: History) -> list[Violation]:
     return [
         *_check_outcomes(history, RecordOutcome.ANOMALY, history.output_after_run.detections),
         *_check_episode_ends(history),
+        *_check_notices(history),
         *_check_outcomes(history, RecordOutcome.DEAD_LETTER, history.output_after_run.dead_letters),
         *_check_order(history.output_during_run, "during"),
         *_check_order(history.output_after_run, "afterwards"),
@@ -131,6 +133,34 @@ def _check_episode_ends(history: History) -> Iterator[Violation]:
         yield from _check_bytes(record, expected_record)
 
 
+def _check_notices(history: History) -> Iterator[Violation]:
+    """Compare the published events of rises and acceptances with the expected events."""
+    records = history.output_after_run.notices
+    published_ids = Counter(record.notice for record in records)
+    for event_id, count in published_ids.items():
+        if count > 1:
+            yield Violation(
+                ViolationKind.DOUBLED_OUTCOME, f"{event_id} was published {count} times"
+            )
+    expected_notices = {
+        notice.event_id: (notice, notice.offset < (input_partition.committed_offset or 0))
+        for input_partition in history.inputs
+        for notice in input_partition.notices
+    }
+    for event_id, (_, is_committed) in expected_notices.items():
+        if is_committed and event_id not in published_ids:
+            yield Violation(ViolationKind.LOST_OUTCOME, f"there is no event {event_id}")
+    for record in records:
+        description = f"{record.coordinates}: {record.notice}"
+        expected_notice, is_committed = expected_notices.get(record.notice or "", (None, False))
+        if expected_notice is None:
+            yield Violation(ViolationKind.UNEXPECTED_OUTCOME, description)
+            continue
+        if not is_committed:
+            yield Violation(ViolationKind.UNCOMMITTED_OUTCOME, description)
+        yield from _check_bytes(record, expected_notice)
+
+
 def _expected_records(
     history: History, record_outcome: RecordOutcome
 ) -> dict[Coordinates, ExpectedOutcome]:
@@ -147,7 +177,7 @@ def _expected_records(
 
 
 def _check_bytes(
-    record: OutputRecord, expected_record: ExpectedOutcome | EpisodeEnd
+    record: OutputRecord, expected_record: ExpectedOutcome | EpisodeEnd | EpisodeNotice
 ) -> Iterator[Violation]:
     reason = expected_record.reason if isinstance(expected_record, ExpectedOutcome) else None
     value = expected_record.value
@@ -169,7 +199,7 @@ def _check_order(output: ReaderOutput, read_time: str) -> Iterator[Violation]:
     """Yield a violation for each doubled outcome and for each outcome out of order.
 
     If one record both ends an episode and is an anomaly, the event of the ended episode must come
-    first.
+    first. Notices come last.
     """
     outcome_counts = Counter(record.source for record in (*output.detections, *output.dead_letters))
     for source, count in outcome_counts.items():
@@ -193,8 +223,8 @@ def _check_order(output: ReaderOutput, read_time: str) -> Iterator[Violation]:
                     )
 
 
-def _order_key(record: OutputRecord) -> tuple[int, bool]:
-    return record.source.offset, record.episode is None
+def _order_key(record: OutputRecord) -> tuple[int, bool, bool]:
+    return record.source.offset, record.episode is None, record.notice is not None
 
 
 def _records_by_partition_pair(

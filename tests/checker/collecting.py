@@ -168,6 +168,7 @@ def _input_partition(
         expected_output.digest,
         required_offset,
         expected_output.episode_ends,
+        expected_output.notices,
     )
 
 

@@ -1,5 +1,6 @@
 """Computes expected outcomes: scores an input partition again, with the ledger's versions."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -24,7 +25,12 @@ from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.common.scoring.processing import Outcome, OutcomeKind, process
 from sensorwatch.consumer.publishing.events import anomaly_events
-from tests.checker.run_history import EpisodeEnd, ExpectedOutcome, RecordOutcome
+from tests.checker.run_history import (
+    EpisodeEnd,
+    EpisodeNotice,
+    ExpectedOutcome,
+    RecordOutcome,
+)
 
 _RECORD_OUTCOME_OF_KIND = {
     OutcomeKind.NORMAL: RecordOutcome.NORMAL,
@@ -40,6 +46,7 @@ class ExpectedOutput:
 
     expected_outcomes: tuple[ExpectedOutcome, ...]
     episode_ends: tuple[EpisodeEnd, ...]
+    notices: tuple[EpisodeNotice, ...]
     digest: int | None
 
 
@@ -59,6 +66,7 @@ def rescore(
     rescored_account = _account_at_segment(account)
     expected_outcomes: list[ExpectedOutcome] = []
     episode_ends: list[EpisodeEnd] = []
+    notices: list[EpisodeNotice] = []
     for version_records, detector, memory in _records_with_versions(
         records, account, ledger, detectors
     ):
@@ -68,9 +76,10 @@ def rescore(
             events_by_id = {dict(event.headers)["ce_id"]: event for event in events}
             expected_outcomes += _expected_outcomes(outcome, batch, events_by_id)
             episode_ends += _expected_ends(outcome, batch, events_by_id)
+            notices += _expected_notices(events_by_id)
             rescored_account = _advance_rescored(rescored_account, account, batch, outcome)
     digest = None if rescored_account is None else rescored_account.digest
-    return ExpectedOutput(tuple(expected_outcomes), tuple(episode_ends), digest)
+    return ExpectedOutput(tuple(expected_outcomes), tuple(episode_ends), tuple(notices), digest)
 
 
 def _records_with_versions(
@@ -213,6 +222,21 @@ def _expected_ends(
             EpisodeEnd(closed_episode.start, end_coordinates.offset, event.key, event.value)
         )
     return episode_ends
+
+
+def _expected_notices(
+    events: Mapping[bytes | None, OutgoingMessage],
+) -> list[EpisodeNotice]:
+    return [
+        EpisodeNotice(
+            event_id.decode(),
+            json.loads(event.value or b"")["source"]["offset"],
+            event.key,
+            event.value,
+        )
+        for event_id, event in events.items()
+        if event_id is not None and event_id.endswith((b"-raised", b"-accepted"))
+    ]
 
 
 def _account_at_segment(account: Account | None) -> Account | None:

@@ -43,8 +43,19 @@ class EpisodeEnd:
 
 
 @dataclass(frozen=True, slots=True)
+class EpisodeNotice:
+    """A rise or an acceptance of an open episode; an event should report it."""
+
+    event_id: str
+    offset: int
+    """Offset of the record that caused the event."""
+    key: bytes | None
+    value: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
 class OutputRecord:
-    """A published record: an event of an anomaly or of an ended episode, or a dead letter."""
+    """A published record: an event of an anomaly, an episode's end or notice, or a dead letter."""
 
     coordinates: Coordinates
     source: Coordinates
@@ -56,6 +67,8 @@ class OutputRecord:
     """True for a dead letter with the header that reports a truncated value."""
     episode: Coordinates | None = None
     """The first record of the episode; None unless the record is the event of an ended episode."""
+    notice: str | None = None
+    """The event id; None unless the record is a notice, see `EpisodeNotice`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,18 +76,25 @@ class ReaderOutput:
     """The records that a read_committed reader returned, in reading order."""
 
     events: tuple[OutputRecord, ...] = ()
-    """Events of anomalies and events of ended episodes."""
+    """Events of anomalies, events of ended episodes, and notices."""
     dead_letters: tuple[OutputRecord, ...] = ()
 
     @property
     def detections(self) -> tuple[OutputRecord, ...]:
         """The events of anomalies."""
-        return tuple(record for record in self.events if record.episode is None)
+        return tuple(
+            record for record in self.events if record.episode is None and record.notice is None
+        )
 
     @property
     def episode_ends(self) -> tuple[OutputRecord, ...]:
         """The events of ended episodes."""
         return tuple(record for record in self.events if record.episode is not None)
+
+    @property
+    def notices(self) -> tuple[OutputRecord, ...]:
+        """The events of open episodes that rose or were accepted."""
+        return tuple(record for record in self.events if record.notice is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +130,8 @@ class InputPartition:
     """The offset that the group had to commit; None means that any offset is correct."""
     episode_ends: tuple[EpisodeEnd, ...] = ()
     """The ends of the partition's episodes, in offset order."""
+    notices: tuple[EpisodeNotice, ...] = ()
+    """The rises and acceptances of the partition's episodes, in offset order."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from sensorwatch.common.scoring.detections import SEVERITIES, ClosedEpisode
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.explanation import SignalReading, explain_rows
 from sensorwatch.common.scoring.processing import Outcome
+from sensorwatch.common.scoring.reference_levels import reference_levels
 from sensorwatch.common.scoring.row_positions import split_row_positions
 from sensorwatch.common.scoring.status import STATUSES
 
@@ -38,6 +39,7 @@ class _Episode(msgspec.Struct):
     start: str
     rows: int
     peak: float
+    false_alarms_per_sensor_day: float
 
 
 class _DetectedEvent(_Event):
@@ -51,6 +53,24 @@ class _DetectedEvent(_Event):
     signals: list[SignalReading]
 
 
+class _RaisedEvent(_DetectedEvent):
+    previous_severity: str
+
+
+class _AcceptedLevel(msgspec.Struct):
+    name: str
+    level_before: float
+    level_after: float
+
+
+class _AcceptedEvent(_Event):
+    episode_id: str
+    start: str
+    rows: int
+    severity: str
+    signals: list[_AcceptedLevel]
+
+
 class _ClosedEvent(_Event):
     episode_id: str
     start: str
@@ -58,6 +78,7 @@ class _ClosedEvent(_Event):
     duration_seconds: float
     rows: int
     peak: float
+    false_alarms_per_sensor_day: float
     severity: str
 
 
@@ -75,19 +96,30 @@ def reference_events(
     is_reported = (
         detections.is_anomaly if emit is EmittedEvents.ROWS else detections.episode_rows == 1
     )
-    events: list[tuple[int, int, _Event]] = []
+    events: list[tuple[int, int, int, _Event]] = []
     for episode in outcome.closed:
         _, row = _split(episode.position)
         events.append(
-            (episode.index, row, _closed_event(episode, detector, records[episode.index]))
+            (episode.index, row, 0, _closed_event(episode, detector, records[episode.index]))
         )
-    for reading in np.flatnonzero(is_reported).tolist():
+    for reading in np.flatnonzero(detections.is_anomaly).tolist():
         row = (
             WHOLE_RECORD if readings.row_in_record is None else int(readings.row_in_record[reading])
         )
         record = int(readings.index[reading])
-        events.append((record, row, _detected_event(outcome, detector, reading, records[record])))
-    events.sort(key=lambda event: event[:2])
+        detected = _detected_event(outcome, detector, reading, records[record])
+        previous_severity = detections.previous_severity[reading]
+        if is_reported[reading]:
+            events.append((record, row, 1, detected))
+        if 0 < previous_severity < detections.severity[reading]:
+            fields = msgspec.structs.asdict(detected)
+            fields["event_id"] += "-raised"
+            severity = SEVERITIES[previous_severity].value
+            events.append((record, row, 2, _RaisedEvent(**fields, previous_severity=severity)))
+        if detections.is_accepted[reading]:
+            accepted = _accepted_event(detected, outcome, detector, reading)
+            events.append((record, row, 3, accepted))
+    events.sort(key=lambda event: event[:3])
     return [
         OutgoingMessage(
             topic,
@@ -95,7 +127,7 @@ def reference_events(
             msgspec.json.encode(event),
             list(_headers(event, records[record], detected_at)),
         )
-        for record, _, event in events
+        for record, _, _, event in events
     ]
 
 
@@ -125,8 +157,33 @@ def _detected_event(
             format_instant(int(detections.episode_time[reading])),
             int(detections.episode_rows[reading]),
             float(detections.episode_peak[reading]),
+            float(detections.episode_rate[reading]),
         ),
         signals=signals,
+    )
+
+
+def _accepted_event(
+    detected: _DetectedEvent, outcome: Outcome, detector: Detector, reading: int
+) -> _AcceptedEvent:
+    before, after = reference_levels(detector, outcome.detections.evidence, np.asarray([reading]))
+    return _AcceptedEvent(
+        f"{detected.event_id}-accepted",
+        detected.schema_version,
+        detected.sensor_id,
+        detected.event_time,
+        detected.source,
+        detected.model_version,
+        episode_id=detected.episode.id,
+        start=detected.episode.start,
+        rows=detected.episode.rows,
+        severity=detected.severity,
+        signals=[
+            _AcceptedLevel(name, *levels)
+            for name, *levels in zip(
+                detector.schema.signal_names, before[0].tolist(), after[0].tolist(), strict=True
+            )
+        ],
     )
 
 
@@ -145,13 +202,13 @@ def _closed_event(episode: ClosedEpisode, detector: Detector, record: Record) ->
         duration_seconds=(episode.last_time - episode.start_time) / 1_000_000,
         rows=episode.rows,
         peak=episode.peak,
+        false_alarms_per_sensor_day=episode.rate,
         severity=episode.severity.value,
     )
 
 
 def _headers(event: _Event, record: Record, detected_at: str) -> Iterator[tuple[str, bytes]]:
-    is_closed = isinstance(event, _ClosedEvent)
-    kind = "episode.closed" if is_closed else "anomaly.detected"
+    kind = _KINDS[type(event)]
     yield "ce_specversion", b"1.0"
     yield "ce_id", event.event_id.encode()
     yield "ce_source", f"/kafka/{event.source.topic}".encode()
@@ -161,8 +218,16 @@ def _headers(event: _Event, record: Record, detected_at: str) -> Iterator[tuple[
     yield "content-type", b"application/json"
     yield "detected_at", detected_at.encode()
     trace_parent = header_value(record, "traceparent")
-    if trace_parent is not None and not is_closed and len(trace_parent) <= 256:
+    if trace_parent is not None and type(event) is _DetectedEvent and len(trace_parent) <= 256:
         yield "traceparent", trace_parent
+
+
+_KINDS: dict[type[_Event], str] = {
+    _DetectedEvent: "anomaly.detected",
+    _RaisedEvent: "episode.raised",
+    _AcceptedEvent: "episode.accepted",
+    _ClosedEvent: "episode.closed",
+}
 
 
 def _split(position: int) -> tuple[int, int]:

@@ -16,6 +16,7 @@ from jsonschema import Draft202012Validator
 
 from sensorwatch.common.kafka.records import OutgoingMessage, received_at
 from sensorwatch.common.runtime.setting_choices import EmittedEvents
+from sensorwatch.common.scoring.detections import Severity
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.processing import process
 from sensorwatch.consumer.publishing.events import EventType, anomaly_events
@@ -29,6 +30,8 @@ SCHEMA_BY_EVENT_TYPE = {
     )
     for kind, name in (
         (EventType.DETECTED, "anomaly-event.v2"),
+        (EventType.RAISED, "episode-raised.v2"),
+        (EventType.ACCEPTED, "episode-accepted.v2"),
         (EventType.CLOSED, "episode-closed.v2"),
     )
 }
@@ -141,6 +144,8 @@ def test_an_episode_has_an_event_per_row_and_an_event_for_its_end() -> None:
         "sensors-0-45",
     ]
     peak_scores = [event["anomaly_score"] for event in events[:2]]
+    rates = [event.get("episode", {}).pop("false_alarms_per_sensor_day", None) for event in events]
+    assert rates[0] >= rates[1] > 0
     assert [event.get("episode") for event in events] == [
         {"id": "sensors-0-41", "start": start, "rows": 1, "peak": peak_scores[0]},
         {"id": "sensors-0-41", "start": start, "rows": 2, "peak": max(peak_scores)},
@@ -165,6 +170,7 @@ def test_an_episode_has_an_event_per_row_and_an_event_for_its_end() -> None:
         "duration_seconds": 60.0,
         "rows": 2,
         "peak": max(event["anomaly_score"] for event in events[:2]),
+        "false_alarms_per_sensor_day": rates[1],
         "severity": events[0]["severity"],
     }
 
@@ -240,6 +246,7 @@ def test_a_late_or_duplicate_row_is_a_separate_episode(
 
     assert first_event["episode"]["rows"] == closed_event["rows"] == 1
     assert separate_event["status"] == status
+    assert separate_event["episode"].pop("false_alarms_per_sensor_day") > 0
     assert separate_event["episode"] == {
         "id": "sensors-0-1",
         "start": separate_event["event_time"],
@@ -303,6 +310,7 @@ def test_events_do_not_depend_on_the_boundaries_of_micro_batches(
     events_by_episode: dict[str, list[dict[str, Any]]] = defaultdict(list)
     end_counts: Counter[str] = Counter()
     source_offsets = []
+    severities = list(Severity)
     for message in single_batch_messages:
         event = validated_event(message)
         source_offsets.append(event["source"]["offset"])
@@ -313,6 +321,13 @@ def test_events_do_not_depend_on_the_boundaries_of_micro_batches(
             assert event["episode"]["start"] == episode_events[0]["event_time"]
             assert event["episode"]["id"] == episode_events[0]["event_id"]
             assert end_counts[event["episode"]["id"]] == 0, "a row follows the end of its episode"
+            continue
+        if event_type_of(message) is EventType.RAISED:
+            row_event = events_by_episode[event["episode"]["id"]][-1]
+            assert event["event_id"] == f"{row_event['event_id']}-raised"
+            assert severities.index(event["previous_severity"]) < severities.index(
+                event["severity"]
+            )
             continue
         episode_events = events_by_episode.get(event["episode_id"], [])
         end_counts[event["episode_id"]] += 1
@@ -349,7 +364,7 @@ def test_emit_episodes_omits_events_and_changes_no_event(
     expected_messages = [
         message
         for message in all_messages
-        if event_type_of(message) is EventType.CLOSED
+        if event_type_of(message) is not EventType.DETECTED
         or validated_event(message)["episode"]["rows"] == 1
     ]
     assert keys_and_values(episode_messages) == keys_and_values(expected_messages)

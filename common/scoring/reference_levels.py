@@ -1,0 +1,42 @@
+"""The reference levels of the declared signals around a row."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sensorwatch.common.model.angles import model_positions, to_angle
+from sensorwatch.common.scoring.detections import ScoreEvidence
+from sensorwatch.common.scoring.detector import Detector
+
+
+def reference_levels(
+    detector: Detector, evidence: ScoreEvidence, rows: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the reference level of each signal before and after each row: (len(rows), signals).
+
+    A level is in the signal's unit; for a counter it is a rate, for an angle an angle. With the
+    plain plan there are no levels, and both are the signals' medians in training.
+    """
+    if detector.guard is None:
+        typical = np.tile(detector.typical_values, (len(rows), 1))
+        return typical, typical
+    return (
+        _declared_levels(detector, evidence.reference[rows]),
+        _declared_levels(detector, evidence.next_reference[rows]),
+    )
+
+
+def _declared_levels(detector: Detector, levels: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Convert levels of the model's signals (rows, model signals) to those of the schema."""
+    signals = detector.schema.signals
+    columns = [
+        levels[:, first]
+        if signal.wrap is None
+        else np.asarray(
+            [
+                to_angle(sine, cosine, signal.wrap)
+                for sine, cosine in levels[:, first : first + 2].tolist()
+            ]
+        )
+        for signal, first in zip(signals, model_positions(signals), strict=True)
+    ]
+    return np.stack(columns, axis=1)
