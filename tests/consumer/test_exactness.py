@@ -149,4 +149,5 @@ def test_the_emit_setting_changes_no_account() -> None:
 def is_later_row(topic: str, _key: bytes | None, value: bytes | None) -> bool:
     """Return True for the event of a row that is not the first row of its episode."""
     event = json.loads(value or b"") if topic == "anomalies" else {}
-    return "signals" in event and event["episode"]["rows"] > 1
+    is_row = "anomaly_score" in event and "previous_severity" not in event
+    return is_row and event["episode"]["rows"] > 1

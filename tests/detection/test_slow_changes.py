@@ -87,13 +87,13 @@ def test_a_spike_of_one_row_does_not_move_the_smoothed_level() -> None:
 def test_results_do_not_depend_on_how_rows_are_cut() -> None:
     values = values_of(900, seed=5)
     values[100:, 0, 0] += 2.0 * 30
-    (whole,) = detect(values)
+    (expected,) = detect(values)
 
     parts = detect(values, rows_per_batch=37)
 
     for name in ("raw_score", "severity", "previous_severity", "is_accepted", "episode_rate"):
         joined = np.concatenate([getattr(part.detections, name) for part in parts])
-        assert np.array_equal(joined, getattr(whole.detections, name)), name
+        assert np.array_equal(joined, getattr(expected.detections, name)), name
 
 
 def test_drift_at_the_rate_of_training_is_no_critical_alarm() -> None:
