@@ -20,6 +20,7 @@ from sensorwatch.common.scoring.memory_layout import (
     IntColumn,
     Layout,
 )
+from sensorwatch.common.scoring.sensor_level import distance_in_scales
 
 LEVEL_SMOOTHING = 2.0 / (LEVEL_SPAN_ROWS + 1.0)
 """Weight of the newest row in the smoothed deviation."""
@@ -119,7 +120,8 @@ def update_guard(  # type: ignore[no-untyped-def]
         smoothed = float_row[deviations_start + signal]
         if not imputed[signal]:
             scale = float_row[column_starts[0] + signal]
-            value = (measured[signal] - reference[signal]) / scale - profile[signal, phase]
+            value = distance_in_scales(measured[signal], reference[signal], scale)
+            value -= profile[signal, phase]
             smoothed = smooth_deviation(smoothed, value)
             float_row[deviations_start + signal] = smoothed
         drift = slope[signal] * (rows + fit_rows / 2.0)

@@ -4,6 +4,7 @@ import numpy as np
 
 from sensorwatch.common.kernels import inlined_kernel
 from sensorwatch.common.model.forecast import N_LAGS
+from sensorwatch.common.model.levels import CONSTANT_SCALE_SHARE, NO_SCALE
 from sensorwatch.common.scoring.memory_layout import FloatColumn, IntColumn
 
 LINEAR_SCALES = 4.0
@@ -34,6 +35,14 @@ def compress_outliers(standardised: float) -> float:
         return standardised
     compressed: float = LINEAR_SCALES + np.log(size - (LINEAR_SCALES - 1.0))
     return compressed if standardised > 0 else -compressed
+
+
+@inlined_kernel
+def distance_in_scales(value, location, scale):  # type: ignore[no-untyped-def]
+    """Return the distance of a value from a location; see NO_SCALE for a column without scale."""
+    if scale > NO_SCALE:
+        return (value - location) / scale
+    return np.sign(value - location) / CONSTANT_SCALE_SHARE
 
 
 @inlined_kernel
@@ -74,13 +83,13 @@ def standardise(  # type: ignore[no-untyped-def]
     lags_start, width = column_starts[1], len(measured)
     for column in range(width):
         standardised[column] = compress_outliers(
-            (measured[column] - location[column]) / scale[column]
+            distance_in_scales(measured[column], location[column], scale[column])
         )
         for lag in range(min(N_LAGS, int_row[IntColumn.LAG_COUNT])):
             lagged_value = float_row[lags_start + lag * width + column]
             lagged_column = lag * width + column
             lagged[lagged_column] = compress_outliers(
-                (lagged_value - location[column]) / scale[column]
+                distance_in_scales(lagged_value, location[column], scale[column])
             )
 
 
@@ -104,14 +113,16 @@ def update_level(float_row, int_row, scales_start, measured, min_scale, min_rows
     level_rows = int_row[IntColumn.LEVEL_ROWS]
     for column in range(len(measured)):
         if level_rows >= min_rows:
-            # The location moves slowly: one row changes it by at most 0.003 scales.
-            step = (measured[column] - float_row[FloatColumn.LOCATIONS + column]) / float_row[
-                scales_start + column
-            ]
-            step = _followed_step(step)
-            float_row[FloatColumn.LOCATIONS + column] += (
-                float_row[scales_start + column] * step / LOCATION_ADAPTS_IN_ROWS
+            location, scale = (
+                float_row[FloatColumn.LOCATIONS + column],
+                float_row[scales_start + column],
             )
+            if scale <= NO_SCALE and measured[column] != location:
+                scale = CONSTANT_SCALE_SHARE * abs(measured[column])
+                float_row[scales_start + column] = scale
+            # The location moves slowly: one row changes it by at most 0.003 scales.
+            step = _followed_step(distance_in_scales(measured[column], location, scale))
+            float_row[FloatColumn.LOCATIONS + column] += scale * step / LOCATION_ADAPTS_IN_ROWS
         else:
             _update_running_level(
                 float_row,
@@ -141,4 +152,6 @@ def _update_running_level(float_row, scales_start, column, value, level_rows, mi
     float_row[FloatColumn.LOCATIONS + column] = mean
     if level_rows + 1 == min_rows:
         squares = max(np.sqrt(squares / min_rows), min_scale)
+        if squares <= NO_SCALE:
+            squares = max(CONSTANT_SCALE_SHARE * abs(mean), NO_SCALE)
     float_row[scales_start + column] = squares
