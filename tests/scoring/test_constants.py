@@ -18,7 +18,7 @@ from tests.reading_builders import MINUTE_MICROSECONDS, START_TIME, a_schema
 
 TRAIN_ROWS, JUDGED_ROWS = 500, 600
 ACCEPT_AFTER_ROWS = 250
-END_ROWS = 100
+END_ROWS = 20
 """An alarm ends at most this number of rows after its signal is back."""
 FAULT_ROW, SECOND_FAULT_ROW = 100, 280
 CONSTANTS = {"zero": 0.0, "forty": 40.0, "tiny": 3e-9}
