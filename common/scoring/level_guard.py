@@ -29,7 +29,7 @@ MAX_STEP_SCALES = 10.0
 a spike of one row is no change of the level."""
 BACK_SHARE = 0.1
 """A signal is back if its deviation is less than this share of its smoothed deviation."""
-BACK_FROM_SCALES = 1.0
+BACK_FROM_SCALES = 2.0
 """A signal whose smoothed deviation is at most this number of scales was not away."""
 BACK_FACTOR = 0.5
 """Each row of a signal that is back multiplies the smoothed deviation by this factor, so that the
