@@ -31,6 +31,8 @@ MAX_TABLE_RARITY = 25.0
 """Rarity of the last knot of the guard's table, in nats."""
 MIN_TABLE_DEVIATION = 0.01
 """Smallest deviation of the guard's table, so that its logarithm is finite."""
+MAX_RATIO = 1e6
+"""A deviation is at most this number of scales before it is clipped."""
 ACCEPT_RARITY = 4.0
 """A row is away from its level if its deviation has at least this rarity, in nats."""
 
@@ -62,7 +64,9 @@ def fit_guard(
     signals = readings.values.shape[1]
     location, scale = levels.location[:, :signals].copy(), levels.scale[:, :signals]
     level_of_known, known = level_of_row[is_known], readings.take(is_known)
-    deviations = (known.values - location[level_of_known]) / scale[level_of_known]
+    distance = known.values - location[level_of_known]
+    # The division does not overflow for NO_SCALE. Large deviations are clipped below.
+    deviations = distance / np.maximum(scale[level_of_known], np.abs(distance) / MAX_RATIO)
     season = no_season(signals)
     if len(known):
         deviations = np.clip(deviations, -MAX_DEVIATION_SCALES, MAX_DEVIATION_SCALES)

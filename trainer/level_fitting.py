@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorwatch.common.model.angles import sine_positions
-from sensorwatch.common.model.levels import Levels
+from sensorwatch.common.model.levels import CONSTANT_SCALE_SHARE, NO_SCALE, Levels
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.schema import Schema
 from sensorwatch.trainer.cadence_fitting import fit_cadences
@@ -32,8 +32,6 @@ MIN_SHARE_OF_STD = 0.2
 """A scale is at least this share of the unclipped standard deviation.
 
 This limit matters for a signal that is constant most of the time and changes rarely."""
-CONSTANT_SCALE_SHARE = 0.001
-"""Scale of a column that is constant at every sensor, as a share of its absolute value."""
 CONSTANT_TOLERANCE = 1e-9
 """A column is constant if its scale is below this share of its absolute value."""
 
@@ -64,11 +62,11 @@ def fit_levels(readings: Readings, schema: Schema, *, min_rows: int) -> Levels:
         sensor_ids.append(readings.sensor_ids[sensor_number])
         location.append(level[0])
         scale.append(level[1])
-    scale_floor = _scale_floor(*pooled_level, scale)
-    scales = np.maximum(np.stack([pooled_level[1], *scale]), scale_floor)
+    locations, scales = np.stack([pooled_level[0], *location]), np.stack([pooled_level[1], *scale])
+    scales = np.maximum(scales, _scale_floor(locations, scales))
     return Levels(
         tuple(sensor_ids),
-        np.stack([pooled_level[0], *location]),
+        locations,
         _with_scales_of_angles(scales, sine_positions(schema.columns)),
         cadences.cadence,
         cadences.gap_factor,
@@ -155,7 +153,7 @@ def _fit_level(columns: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArr
     low_quantiles, high_quantiles = np.quantile(sorted_columns, CLIP_QUANTILES, axis=1)
     clipped_scale = np.clip(columns, low_quantiles, high_quantiles).std(axis=0) / CLIPPED_NORMAL_STD
     scale = np.maximum(clipped_scale, MIN_SHARE_OF_STD * columns.std(axis=0))
-    return location, np.where(scale > CONSTANT_TOLERANCE * (1.0 + np.abs(location)), scale, 0.0)
+    return location, np.where(scale > CONSTANT_TOLERANCE * np.abs(location), scale, 0.0)
 
 
 def _with_scales_of_angles(scales: NDArray[np.float64], sines: list[int]) -> NDArray[np.float64]:
@@ -172,16 +170,15 @@ def _with_scales_of_angles(scales: NDArray[np.float64], sines: list[int]) -> NDA
 
 
 def _scale_floor(
-    location: NDArray[np.float64],
-    pooled_scale: NDArray[np.float64],
-    scales: list[NDArray[np.float64]],
+    locations: NDArray[np.float64], scales: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return the minimum scale (columns,): a share of the median scale of the sensors.
+    """Return the minimum scales (levels, columns); rows as in `Levels.scale`.
 
-    The minimum applies to a sensor whose column is constant. If a column is constant at every
-    sensor, the minimum is CONSTANT_SCALE_SHARE of its absolute value.
+    The minimum is a share of the median scale of the sensors. If a column is constant at every
+    sensor, the minimum is CONSTANT_SCALE_SHARE of the level's absolute value, and NO_SCALE if this
+    value is 0. No minimum depends on the unit of a column.
     """
-    scales_by_sensor = np.stack(scales or [pooled_scale])
+    scales_by_sensor = scales[1:] if len(scales) > 1 else scales
     sorted_nonzero_scales = np.sort(
         np.where(scales_by_sensor > 0, scales_by_sensor, np.inf), axis=0
     )
@@ -189,8 +186,9 @@ def _scale_floor(
     median_scale = np.take_along_axis(
         sorted_nonzero_scales, np.maximum(sensors_with_scale - 1, 0)[None] // 2, axis=0
     )[0]
-    fallback_scale = CONSTANT_SCALE_SHARE * np.maximum(np.abs(location), 1.0)
     scale_floor: NDArray[np.float64] = np.where(
-        sensors_with_scale > 0, MIN_SHARE_OF_USUAL_SCALE * median_scale, fallback_scale
+        sensors_with_scale > 0,
+        MIN_SHARE_OF_USUAL_SCALE * median_scale,
+        np.maximum(CONSTANT_SCALE_SHARE * np.abs(locations), NO_SCALE),
     )
     return scale_floor

@@ -58,6 +58,8 @@ With this limit, a gross outlier raises an alarm even if there were few training
 scores are compressed, a power law with exponent 2 (infinite variance) has a scale of 0.5."""
 MIN_SIGNAL_SCALE = 0.1
 """Minimum scale of the tail of a signal's conditional residual, in standard deviations."""
+USUAL_CONSTANT_SIZE = 1.0
+"""Usual conditional residual of a signal that never changed, in standard deviations."""
 USUAL_SCORES: Mapping[RarityTable, float] = {
     RarityTable.FOREST: 0.501,
     RarityTable.NO_MEMORY_FOREST: 0.501,
@@ -247,7 +249,17 @@ def _signal_tables(
 ) -> NDArray[np.float64]:
     """Return `Decision.signal_tables`, fitted on the included ones of the n rows."""
     sizes = np.abs(conditional[included])
-    return np.stack([fit_tail(column, min_scale=MIN_SIGNAL_SCALE).table for column in sizes.T])
+    return np.stack([_signal_table(column) for column in sizes.T])
+
+
+def _signal_table(sizes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the table of the sizes (n,) of one signal's conditional residuals.
+
+    The table of a signal that never changed begins at USUAL_CONSTANT_SIZE. Otherwise the smallest
+    later change of the sensor's location would count as rare.
+    """
+    usual_size = USUAL_CONSTANT_SIZE if np.ptp(sizes) == 0.0 else -np.inf
+    return fit_tail(sizes, min_scale=MIN_SIGNAL_SCALE, usual_score=usual_size).table
 
 
 @kernel

@@ -13,6 +13,14 @@ DEFAULT_GAP_FACTOR = 10.0
 """A gap is longer than this multiple of a sensor's cadence, unless its steps in training were less
 regular."""
 
+CONSTANT_SCALE_SHARE = 0.001
+"""Scale of a column that never changed, as a share of its absolute value."""
+NO_SCALE = float(np.finfo(np.float64).tiny)
+"""Scale of a column that was always exactly 0, so that its unit is unknown.
+
+Any other value is 1 / CONSTANT_SCALE_SHARE such scales away. The first other value of a sensor in
+service gives the column its scale, by CONSTANT_SCALE_SHARE."""
+
 
 @dataclass(frozen=True)
 class Levels:
@@ -23,7 +31,8 @@ class Levels:
     location: NDArray[np.float64]
     """Shape (1 + sensors, columns). In the column's unit; row 0 is computed from all sensors."""
     scale: NDArray[np.float64]
-    """Shape (1 + sensors, columns). In the column's unit, above 0; row 0 is for all sensors."""
+    """Shape (1 + sensors, columns). In the column's unit, above 0; row 0 is for all sensors.
+    NO_SCALE for a column that was always 0."""
     cadence: NDArray[np.float64]
     """Shape (1 + sensors,). Typical interval between two rows of the sensor, in microseconds; 0 if
     it is learned in service. Row 0 is 0, because other sensors may have any cadence."""

@@ -9,6 +9,8 @@ from sensorwatch.common.scoring.memory_layout import (
     IntColumn,
 )
 
+RECENT_ROWS = 100.0
+"""Time constant, in rows, after which an alarm's earlier scores hide no new fault."""
 ALARM_END_SHARE = 0.8
 """An alarm starts above the threshold and ends below this share of the threshold."""
 
@@ -35,16 +37,22 @@ def is_in_alarm(int_row, score, threshold, refractory_rows, is_out_of_order):  #
 
 
 @inlined_kernel
-def advance_alarm(float_row, int_row, score, in_alarm):  # type: ignore[no-untyped-def]
+def advance_alarm(float_row, int_row, score, row_score, in_alarm):  # type: ignore[no-untyped-def]
     """Update the alarm of a sensor by a row in order; return the row's novelty in nats.
 
-    The novelty of a row is its score; inside an alarm, it is the excess over the alarm's highest
-    score so far.
+    `row_score`: the score without the level guard. The novelty of a row is its score; inside an
+    alarm, it is the excess over the alarm's highest score so far, or the excess of `row_score` over
+    its recent highest value, if that is larger. So a second fault shows in a long alarm.
     """
     was_in_alarm = int_row[IntColumn.IN_ALARM] == 1
+    recent_score = 0.0
     novelty = score
-    if was_in_alarm and in_alarm:
-        novelty = max(score - float_row[FloatColumn.ALARM_PEAK_SCORE], 0.0)
+    if was_in_alarm:
+        recent_score = float_row[FloatColumn.ALARM_RECENT_SCORE] * (1.0 - 1.0 / RECENT_ROWS)
+        if in_alarm:
+            excess = score - float_row[FloatColumn.ALARM_PEAK_SCORE]
+            novelty = max(excess, row_score - recent_score, 0.0)
+    float_row[FloatColumn.ALARM_RECENT_SCORE] = max(row_score, recent_score)
     float_row[FloatColumn.ALARM_PEAK_SCORE] = max(
         score, float_row[FloatColumn.ALARM_PEAK_SCORE] if was_in_alarm else 0.0
     )

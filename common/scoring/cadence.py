@@ -13,6 +13,15 @@ LEARNED_INTERVALS = 100
 
 
 @inlined_kernel
+def start_cadence(float_row, int_row, level, level_cadence, level_gap_factor):  # type: ignore[no-untyped-def]
+    """Reset the cadence of a new sensor; a sensor with a cadence in the model starts with it."""
+    float_row[FloatColumn.CADENCE] = level_cadence[level]
+    float_row[FloatColumn.GAP_FACTOR] = level_gap_factor[level]
+    int_row[IntColumn.CADENCE_INTERVALS] = LEARNED_INTERVALS if level_cadence[level] > 0.0 else 0
+    int_row[IntColumn.CADENCE_RUN] = 0
+
+
+@inlined_kernel
 def is_gap(float_row, int_row, interval, max_gap):  # type: ignore[no-untyped-def]
     """Return whether the interval since a sensor's newest row, in microseconds, is a gap.
 

@@ -42,8 +42,7 @@ class RowDecisions:
     is_anomaly: NDArray[np.bool_]
     """Shape (n,). Whether the row is in an alarm."""
     novelty: NDArray[np.float64]
-    """Shape (n,). Raw score; inside an alarm, how far the raw score exceeds the alarm's highest raw
-    score so far."""
+    """Shape (n,). Raw score; inside an alarm, its excess over the alarm, see `advance_alarm`."""
     components: NDArray[np.float64]
     """Shape (n, len(COMPONENTS)). Values of the components before calibration."""
     drift: NDArray[np.float64]
@@ -224,11 +223,13 @@ def _decide_rows(floats, ints, drift_start, parameters, rows, outputs):  # type:
                     float_row, drift_start, whitened[row], drift[row]
                 )
             score = combine_with_memory(float_row, tables, weights, components[row])
-            relative_score = max(relative_to_sensor_tail(float_row, score), guard_score[row])
+            row_score = relative_to_sensor_tail(float_row, score)
+            relative_score = max(row_score, guard_score[row])
         else:
-            relative_score = combine_without_memory(
+            row_score = combine_without_memory(
                 tables, components[row, FOREST], components[row, DISTANCE]
             )
+            relative_score = row_score
         in_alarm = is_in_alarm(int_row, relative_score, threshold, refractory_rows, is_out_of_order)
         raw_score[row], is_anomaly[row], novelty[row] = relative_score, in_alarm, relative_score
         if has_memory:
@@ -240,4 +241,4 @@ def _decide_rows(floats, ints, drift_start, parameters, rows, outputs):  # type:
                 float_row, int_row, score, in_alarm, accepts_level[row], accept_after_rows
             )
         if not is_out_of_order:
-            novelty[row] = advance_alarm(float_row, int_row, relative_score, in_alarm)
+            novelty[row] = advance_alarm(float_row, int_row, relative_score, row_score, in_alarm)

@@ -19,7 +19,7 @@ from sensorwatch.common.scoring.angle_explanation import (
 from sensorwatch.common.scoring.attribution import attribute_rows
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.processing import Outcome
-from sensorwatch.common.scoring.recall import LINEAR_SCALES
+from sensorwatch.common.scoring.sensor_level import LINEAR_SCALES
 from sensorwatch.common.scoring.status import STATUSES, Status
 
 BAND_SPREADS = 2.58

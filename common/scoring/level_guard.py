@@ -20,12 +20,20 @@ from sensorwatch.common.scoring.memory_layout import (
     IntColumn,
     Layout,
 )
+from sensorwatch.common.scoring.sensor_level import distance_in_scales
 
 LEVEL_SMOOTHING = 2.0 / (LEVEL_SPAN_ROWS + 1.0)
 """Weight of the newest row in the smoothed deviation."""
 MAX_STEP_SCALES = 10.0
 """One row changes the smoothed deviation as if it were at most this number of scales away, so that
 a spike of one row is no change of the level."""
+BACK_SHARE = 0.1
+"""A signal is back if its deviation is less than this share of its smoothed deviation."""
+BACK_FROM_SCALES = 2.0
+"""A signal whose smoothed deviation is at most this number of scales was not away."""
+BACK_FACTOR = 0.5
+"""Each row of a signal that is back multiplies the smoothed deviation by this factor, so that the
+alarm of a long change ends soon after it."""
 MAX_DEVIATION_SCALES = 50.0
 """A deviation is clipped to plus or minus this number of scales."""
 NEW_REFERENCE_ERROR = 1.0
@@ -119,7 +127,8 @@ def update_guard(  # type: ignore[no-untyped-def]
         smoothed = float_row[deviations_start + signal]
         if not imputed[signal]:
             scale = float_row[column_starts[0] + signal]
-            value = (measured[signal] - reference[signal]) / scale - profile[signal, phase]
+            value = distance_in_scales(measured[signal], reference[signal], scale)
+            value -= profile[signal, phase]
             smoothed = smooth_deviation(smoothed, value)
             float_row[deviations_start + signal] = smoothed
         drift = slope[signal] * (rows + fit_rows / 2.0)
@@ -142,6 +151,8 @@ def update_guard(  # type: ignore[no-untyped-def]
 def smooth_deviation(smoothed, value):  # type: ignore[no-untyped-def]
     """Return the smoothed deviation after one more row with the deviation `value`, in scales."""
     value = min(max(value, -MAX_DEVIATION_SCALES), MAX_DEVIATION_SCALES)
+    if abs(smoothed) > BACK_FROM_SCALES and abs(value) < BACK_SHARE * abs(smoothed):
+        return BACK_FACTOR * smoothed
     step = min(max(value - smoothed, -MAX_STEP_SCALES), MAX_STEP_SCALES)
     return smoothed + LEVEL_SMOOTHING * step
 

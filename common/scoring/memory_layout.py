@@ -115,7 +115,9 @@ class FloatColumn(_TableColumn):
     """Variance of the sensor's reference level, in squared scales."""
     ALARM_MEAN_SCORE = 9, 0.0
     """Smoothed score of the rows of the current alarm, in nats, before the sensor's own tail."""
-    LOCATIONS = 10, 0.0
+    ALARM_RECENT_SCORE = 10, 0.0
+    """Highest score of the current alarm by its sensor's own tail, in nats; it falls with time."""
+    LOCATIONS = 11, 0.0
     """Location of the first measured column, in the column's unit."""
 
 

@@ -11,9 +11,9 @@ from sensorwatch.common.model.level_guard import LevelGuard
 from sensorwatch.common.model.levels import Levels
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.scoring.cadence import (
-    LEARNED_INTERVALS,
     MIN_INTERVALS,
     is_gap,
+    start_cadence,
     update_cadence,
 )
 from sensorwatch.common.scoring.counters import (
@@ -30,26 +30,13 @@ from sensorwatch.common.scoring.level_guard import (
 )
 from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.common.scoring.memory_layout import NO_ROW_YET, FloatColumn, IntColumn, Layout
+from sensorwatch.common.scoring.sensor_level import (
+    read_level,
+    standardise,
+    start_level,
+    update_level,
+)
 from sensorwatch.common.scoring.status import STATUSES
-
-LINEAR_SCALES = 4.0
-"""`compress_outliers` does not change a value that is at most this number of scales from the
-location."""
-MAX_FOLLOWED_SCALES = 3.0
-"""A value's distance from its sensor's location is clipped at this number of scales before it moves
-the location."""
-IGNORED_FROM_SCALES = 8.0
-"""A value that is this number of scales from its sensor's location does not move the location."""
-LOCATION_ADAPTS_IN_ROWS = 1000.0
-"""Time constant, in rows, of a sensor's location.
-
-The time constant is long, so that the location follows a slow change but hardly a fault.
-"""
-LEARN_CLIP_FROM_ROW = 20
-"""The values of a new sensor are clipped at LEARN_CLIP after this number of its rows."""
-LEARN_CLIP = 4.0
-"""While the level of a new sensor is learned, the distance of a value from the mean is clipped at
-this number of standard deviations."""
 
 _SCORED, _WARMING_UP, _GAP, _LATE, _DUPLICATE = range(len(STATUSES))
 
@@ -197,16 +184,6 @@ def _column_starts(layout: Layout) -> tuple[int, int, int]:
     return layout.scales_start, layout.lags_start, len(layout.signals)
 
 
-@inlined_kernel
-def compress_outliers(standardised: float) -> float:
-    """Return a standardised value; the part above LINEAR_SCALES is compressed logarithmically."""
-    size = abs(standardised)
-    if size <= LINEAR_SCALES:
-        return standardised
-    compressed: float = LINEAR_SCALES + np.log(size - (LINEAR_SCALES - 1.0))
-    return compressed if standardised > 0 else -compressed
-
-
 # The kernel computes row by row in a fixed order, so that the bits of the results do not depend on
 # the boundaries of micro-batches.
 @kernel
@@ -220,16 +197,10 @@ def _recall_rows(  # type: ignore[no-untyped-def]
     for row in range(len(slots)):
         float_row, int_row = floats[slots[row]], ints[slots[row]]
         if new_sensor_level[row] >= 0:
-            _start_sensor(
-                float_row,
-                int_row,
-                column_starts,
-                new_sensor_level[row],
-                level_location,
-                level_scale,
-                min_rows,
-            )
-            _start_cadence(float_row, int_row, new_sensor_level[row], level_cadence,
+            _start_lagged_rows(float_row, int_row, column_starts)
+            start_level(float_row, int_row, column_starts[0], new_sensor_level[row],
+                        level_location, level_scale, min_rows)  # fmt: skip
+            start_cadence(float_row, int_row, new_sensor_level[row], level_cadence,
                            level_gap_factor)  # fmt: skip
             start_counters(int_row, counters)
             start_guard(float_row, int_row, guard, new_sensor_level[row],
@@ -246,12 +217,12 @@ def _recall_rows(  # type: ignore[no-untyped-def]
             )
         else:
             drop_counters(counters, imputed[row])
-        _read_level(float_row, int_row, column_starts, level_location, level_scale, min_rows,
+        read_level(float_row, int_row, column_starts, level_location, level_scale, min_rows,
                     location[row], scale[row])  # fmt: skip
         _impute_missing(
             float_row, int_row, column_starts, imputed[row], location[row], measured[row]
         )
-        _standardise(float_row, int_row, column_starts, measured[row], location[row], scale[row],
+        standardise(float_row, int_row, column_starts, measured[row], location[row], scale[row],
                      standardised[row], lagged[row])  # fmt: skip
         statuses[row] = status
         if status < _LATE:
@@ -265,9 +236,8 @@ def _recall_rows(  # type: ignore[no-untyped-def]
                     measured[row], deviation[row], reference[row],
                     next_reference[row],
                 )  # fmt: skip
-            _update_level_and_lags(
-                float_row, int_row, column_starts, measured[row], min_scale, min_rows
-            )
+            update_level(float_row, int_row, column_starts[0], measured[row], min_scale, min_rows)
+            _push_lagged_row(float_row, int_row, column_starts[1], measured[row])
             clock += 1
             if int_row[IntColumn.NEWEST_TIME] != NO_ROW_YET:
                 interval = event_time[row] - int_row[IntColumn.NEWEST_TIME]
@@ -280,31 +250,14 @@ def _recall_rows(  # type: ignore[no-untyped-def]
 
 
 @inlined_kernel
-def _start_sensor(float_row, int_row, column_starts, level, level_location, level_scale, min_rows):  # type: ignore[no-untyped-def]
-    """Reset the slot of a new sensor; a sensor with a level in the model starts with it."""
+def _start_lagged_rows(float_row, int_row, column_starts):  # type: ignore[no-untyped-def]
+    """Reset time, lagged rows and repeats of a new sensor."""
     scales_start, lags_start, signals = column_starts
-    width = lags_start - scales_start
     int_row[IntColumn.NEWEST_TIME] = NO_ROW_YET
-    has_level = level > 0 or min_rows == 0
-    int_row[IntColumn.LEVEL_ROWS] = min_rows if has_level else 0
     int_row[IntColumn.LAG_COUNT] = 0
     int_row[IntColumn.REPEATS_START : IntColumn.REPEATS_START + signals] = 0
-    for column in range(width):
-        float_row[FloatColumn.LOCATIONS + column] = (
-            level_location[level, column] if has_level else 0.0
-        )
-        float_row[scales_start + column] = level_scale[level, column] if has_level else 0.0
-        for lag in range(N_LAGS):
-            float_row[lags_start + lag * width + column] = 0.0
-
-
-@inlined_kernel
-def _start_cadence(float_row, int_row, level, level_cadence, level_gap_factor):  # type: ignore[no-untyped-def]
-    """Reset the cadence of a new sensor; a sensor with a cadence in the model starts with it."""
-    float_row[FloatColumn.CADENCE] = level_cadence[level]
-    float_row[FloatColumn.GAP_FACTOR] = level_gap_factor[level]
-    int_row[IntColumn.CADENCE_INTERVALS] = LEARNED_INTERVALS if level_cadence[level] > 0.0 else 0
-    int_row[IntColumn.CADENCE_RUN] = 0
+    lagged_values = N_LAGS * (lags_start - scales_start)
+    float_row[lags_start : lags_start + lagged_values] = 0.0
 
 
 @inlined_kernel
@@ -323,23 +276,6 @@ def _row_status(float_row, int_row, event_time, min_rows, max_gap, required_lags
 
 
 @inlined_kernel
-def _read_level(  # type: ignore[no-untyped-def]
-    float_row, int_row, column_starts, level_location, level_scale, min_rows, location, scale
-):  # fmt: skip
-    scales_start = column_starts[0]
-    has_own_level = int_row[IntColumn.LEVEL_ROWS] >= min_rows
-    for column in range(len(location)):
-        location[column] = (
-            float_row[FloatColumn.LOCATIONS + column]
-            if has_own_level
-            else level_location[0, column]
-        )
-        scale[column] = (
-            float_row[scales_start + column] if has_own_level else level_scale[0, column]
-        )
-
-
-@inlined_kernel
 def _impute_missing(float_row, int_row, column_starts, imputed, location, measured):  # type: ignore[no-untyped-def]
     lags_start = column_starts[1]
     for column in range(len(measured)):
@@ -347,23 +283,6 @@ def _impute_missing(float_row, int_row, column_starts, imputed, location, measur
             has_previous_row = int_row[IntColumn.NEWEST_TIME] != NO_ROW_YET
             measured[column] = (
                 float_row[lags_start + column] if has_previous_row else location[column]
-            )
-
-
-@inlined_kernel
-def _standardise(  # type: ignore[no-untyped-def]
-    float_row, int_row, column_starts, measured, location, scale, standardised, lagged
-):  # fmt: skip
-    lags_start, width = column_starts[1], len(measured)
-    for column in range(width):
-        standardised[column] = compress_outliers(
-            (measured[column] - location[column]) / scale[column]
-        )
-        for lag in range(min(N_LAGS, int_row[IntColumn.LAG_COUNT])):
-            lagged_value = float_row[lags_start + lag * width + column]
-            lagged_column = lag * width + column
-            lagged[lagged_column] = compress_outliers(
-                (lagged_value - location[column]) / scale[column]
             )
 
 
@@ -383,65 +302,11 @@ def _count_repeats(float_row, int_row, column_starts, imputed, measured, repeats
 
 
 @inlined_kernel
-def _followed_step(scales):  # type: ignore[no-untyped-def]
-    """Return how many scales of a value's distance from the location move the location.
-
-    This is the redescending function of Hampel (1974): near values count as they are, farther ones
-    as MAX_FOLLOWED_SCALES, and values beyond IGNORED_FROM_SCALES count nothing.
-    """
-    size = min(abs(scales), MAX_FOLLOWED_SCALES)
-    if abs(scales) > LINEAR_SCALES:
-        falling = (IGNORED_FROM_SCALES - abs(scales)) / (IGNORED_FROM_SCALES - LINEAR_SCALES)
-        size *= max(falling, 0.0)
-    return size if scales > 0.0 else -size
-
-
-@inlined_kernel
-def _update_level_and_lags(float_row, int_row, column_starts, measured, min_scale, min_rows):  # type: ignore[no-untyped-def]
-    scales_start, lags_start, _ = column_starts
-    width, level_rows = len(measured), int_row[IntColumn.LEVEL_ROWS]
+def _push_lagged_row(float_row, int_row, lags_start, measured):  # type: ignore[no-untyped-def]
+    width = len(measured)
     for column in range(width):
-        if level_rows >= min_rows:
-            # The location moves slowly: one row changes it by at most 0.003 scales.
-            step = (measured[column] - float_row[FloatColumn.LOCATIONS + column]) / float_row[
-                scales_start + column
-            ]
-            step = _followed_step(step)
-            float_row[FloatColumn.LOCATIONS + column] += (
-                float_row[scales_start + column] * step / LOCATION_ADAPTS_IN_ROWS
-            )
-        else:
-            _update_running_level(
-                float_row,
-                scales_start,
-                column,
-                measured[column],
-                level_rows,
-                min_scale[column],
-                min_rows,
-            )
         for lag in range(N_LAGS - 1, 0, -1):
             older_column = lags_start + lag * width + column
             float_row[older_column] = float_row[older_column - width]
         float_row[lags_start + column] = measured[column]
-    int_row[IntColumn.LEVEL_ROWS] = min(level_rows + 1, min_rows)
     int_row[IntColumn.LAG_COUNT] = min(int_row[IntColumn.LAG_COUNT] + 1, N_LAGS)
-
-
-@inlined_kernel
-def _update_running_level(float_row, scales_start, column, value, level_rows, min_scale, min_rows):  # type: ignore[no-untyped-def]
-    """Update the running mean and sum of squares of a new sensor's level by one row (Welford).
-
-    At the last row of the warm-up, the sum of squares is converted to the scale.
-    """
-    mean, squares = float_row[FloatColumn.LOCATIONS + column], float_row[scales_start + column]
-    step = value - mean
-    if level_rows >= LEARN_CLIP_FROM_ROW:
-        max_step = LEARN_CLIP * max(np.sqrt(squares / level_rows), min_scale)
-        step = min(max(step, -max_step), max_step)
-    mean += step / (level_rows + 1)
-    squares += step * (step - step / (level_rows + 1))
-    float_row[FloatColumn.LOCATIONS + column] = mean
-    if level_rows + 1 == min_rows:
-        squares = max(np.sqrt(squares / min_rows), min_scale)
-    float_row[scales_start + column] = squares

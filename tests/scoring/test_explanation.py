@@ -17,7 +17,7 @@ from sensorwatch.common.scoring.explanation import (
     explain_rows,
 )
 from sensorwatch.common.scoring.processing import Outcome, score_readings
-from sensorwatch.common.scoring.recall import compress_outliers
+from sensorwatch.common.scoring.sensor_level import compress_outliers
 from sensorwatch.common.scoring.status import STATUSES, Status
 from tests.detection.detection_streams import score_in_batches, streams_with_irregular_rows
 from tests.reading_builders import a_detector, some_readings

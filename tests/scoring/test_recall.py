@@ -12,7 +12,7 @@ from sensorwatch.common.rows.rejection import Reason
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.memory_bytes import memory_to_bytes
 from sensorwatch.common.scoring.processing import Outcome
-from sensorwatch.common.scoring.recall import LINEAR_SCALES, compress_outliers
+from sensorwatch.common.scoring.sensor_level import LINEAR_SCALES, compress_outliers
 from sensorwatch.common.scoring.status import STATUSES, Status
 from tests.detection.detection_streams import score_in_batches
 from tests.reading_builders import MINUTE_MICROSECONDS, START_TIME, some_readings
