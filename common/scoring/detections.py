@@ -64,6 +64,11 @@ class ScoreEvidence:
     reference: NDArray[np.float64]
     """Shape (n, signals). Reference level in the signal's unit; shape (n, 0) with the plain
     plan."""
+    offset: NDArray[np.float64]
+    """Shape (n, signals). Deviation of the value from the reference level and the season, in
+    scales; shape (n, 0) with the plain plan."""
+    smoothed_offset: NDArray[np.float64]
+    """Shape (n, signals). `offset`, smoothed; shape (n, 0) with the plain plan."""
     forest_score: NDArray[np.float64]
     """Shape (n,). Raw score of the forest."""
 
@@ -85,6 +90,8 @@ class Detections:
     severity: NDArray[np.int8]
     """Highest severity of the row's episode so far, as its position in SEVERITIES; 0 for a normal
     row."""
+    pattern: NDArray[np.int8]
+    """Pattern of the row's episode so far, as its position in PATTERNS; 0 for a normal row."""
     status: NDArray[np.int8]
     """Status of the row, as its position in STATUSES."""
     episode: NDArray[np.int64]
