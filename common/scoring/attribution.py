@@ -151,7 +151,8 @@ def is_decided_by_guard(
     detections = outcome.detections
     score_of_guard = guard_scores(detections.evidence.deviation[rows], detector.guard)
     is_scored = detections.status[rows] == _SCORED
-    return is_scored & (score_of_guard > 0.0) & (score_of_guard >= detections.raw_score[rows])
+    is_highest = (score_of_guard > 0.0) & (score_of_guard >= detections.raw_score[rows])
+    return np.asarray(is_scored & is_highest)
 
 
 @kernel
