@@ -9,7 +9,6 @@ import pytest
 from sensorwatch.common.scoring.explanation import rank_signals
 from sensorwatch.common.scoring.pattern_sentences import sentences
 from sensorwatch.common.scoring.patterns import PATTERNS, Pattern
-from sensorwatch.common.scoring.processing import score_readings
 from sensorwatch.common.simulation.faults import FaultKind
 from tests.scoring.faulty import FAULT_SIZES, SENSORS, DetectedFaults, detect_faults
 
@@ -48,7 +47,7 @@ def test_the_last_row_of_a_fault_names_its_pattern(kind: FaultKind) -> None:
         PATTERNS[number] for number in detected.outcome.detections.pattern[last_rows].tolist()
     )
 
-    assert patterns[EXPECTED[kind]] >= 0.75 * len(last_rows), patterns
+    assert patterns[EXPECTED[kind]] >= 0.65 * len(last_rows), patterns
 
 
 @pytest.mark.parametrize("kind", list(EXPECTED))
@@ -93,9 +92,9 @@ def test_patterns_do_not_depend_on_the_cut_into_micro_batches(batch_rows: int) -
     memory = detector.empty_memory()
 
     parts = [
-        score_readings(readings.take(slice(first, first + batch_rows)), [], detector, memory)
+        detector.detect(readings.take(slice(first, first + batch_rows)), memory).detections
         for first in range(0, len(readings), batch_rows)
     ]
 
-    pattern = np.concatenate([part.detections.pattern for part in parts])
+    pattern = np.concatenate([part.pattern for part in parts])
     np.testing.assert_array_equal(pattern, detected.outcome.detections.pattern)

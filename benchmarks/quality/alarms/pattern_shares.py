@@ -48,7 +48,7 @@ class InjectedFault:
 class PatternShares:
     """Results of one case of CASES with one seed; shares of the found faults."""
 
-    found: float
+    share_found: float
     """Share of the faults with an anomalous row."""
     pattern_at_end: float
     pattern_at_peak: float
@@ -81,7 +81,7 @@ def table(runs: Sequence[Sequence[PatternShares]]) -> Table:
             f"{kind.value}, {size:g} sigma",
             *(
                 percent([getattr(run[case], name) for run in runs])
-                for name in ("found", "pattern_at_end", "pattern_at_peak", "first_signal")
+                for name in ("share_found", "pattern_at_end", "pattern_at_peak", "first_signal")
             ),
         )
         for case, (kind, _, size) in enumerate(CASES)
