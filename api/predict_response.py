@@ -16,7 +16,9 @@ from sensorwatch.common.rows.fast.timestamps import format_instants
 from sensorwatch.common.rows.readings import WHOLE_RECORD
 from sensorwatch.common.scoring.detections import SEVERITY_TEXTS
 from sensorwatch.common.scoring.detector import Detector
-from sensorwatch.common.scoring.explanation import SignalReading, explain_rows
+from sensorwatch.common.scoring.explanation import SignalReading, rank_signals, signal_readings
+from sensorwatch.common.scoring.pattern_sentences import sentences
+from sensorwatch.common.scoring.patterns import PATTERN_TEXTS
 from sensorwatch.common.scoring.processing import Outcome
 from sensorwatch.common.scoring.status import STATUS_TEXTS
 
@@ -52,6 +54,8 @@ class _ScoredRow(msgspec.Struct, frozen=True, gc=False):
     is_anomaly: bool
     p_value: float
     severity: str
+    pattern: str
+    message: str | UnsetType
     episode_start: int | None
     episode_start_row: int | UnsetType
     signals: list[SignalReading] | UnsetType
@@ -149,6 +153,8 @@ def _scored_rows(
     explained_rows = np.arange(len(readings)) if signals is Signals.ALL else anomalous_rows
     numbers, starts = _row_numbers(outcome), detections.episode[anomalous_rows]
     places, history_items = prediction.places, prediction.history_items
+    ranked = rank_signals(detector, outcome, explained_rows) if len(explained_rows) else None
+    messages = [] if ranked is None else sentences(detector, outcome, explained_rows, ranked)
     return map(
         _ScoredRow,
         (places.item[numbers] - history_items).tolist(),
@@ -162,6 +168,10 @@ def _scored_rows(
         detections.is_anomaly.tolist(),
         detections.p_value.tolist(),
         SEVERITY_TEXTS[detections.severity].tolist(),
+        PATTERN_TEXTS[detections.pattern].tolist(),
+        _sparse_column(
+            len(readings), UNSET, explained_rows, [message or UNSET for message in messages]
+        ),
         _sparse_column(
             len(readings), None, anomalous_rows, (places.item[starts] - history_items).tolist()
         ),
@@ -170,7 +180,7 @@ def _scored_rows(
             len(readings),
             UNSET,
             explained_rows,
-            explain_rows(detector, outcome, explained_rows),
+            [] if ranked is None else signal_readings(detector, ranked),
         ),
     )
 

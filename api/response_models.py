@@ -14,6 +14,7 @@ from sensorwatch.common.rows.absorption import AbsorbedReason
 from sensorwatch.common.rows.rejection import Reason
 from sensorwatch.common.scoring.detections import Severity
 from sensorwatch.common.scoring.explanation import Direction
+from sensorwatch.common.scoring.patterns import Pattern
 from sensorwatch.common.scoring.status import Status
 
 
@@ -111,6 +112,14 @@ class ScoredRow(_StrictModel):
         Field(gt=0, le=1, description="Share of calibration rows with at least this score."),
     ]
     severity: Severity
+    pattern: Annotated[
+        Pattern,
+        Field(description="Kind of change that the row's episode shows; `none` for a normal row."),
+    ]
+    message: Annotated[
+        str | None,
+        Field(description="The pattern as a sentence. Absent for a normal row."),
+    ] = None
     episode_start: Annotated[
         int | None,
         Field(

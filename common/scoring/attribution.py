@@ -13,9 +13,10 @@ from sensorwatch.common.row_executor import RowExecutor, run_serially
 from sensorwatch.common.scoring.detections import ScoreEvidence
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.features import compute_features
+from sensorwatch.common.scoring.level_guard import deviation_rarity, guard_scores
 from sensorwatch.common.scoring.processing import Outcome
 from sensorwatch.common.scoring.residuals import repeat_allowance
-from sensorwatch.common.scoring.score_combination import DRIFT_SCALE
+from sensorwatch.common.scoring.score_combination import DRIFT_SCALE, SIGNAL
 from sensorwatch.common.scoring.status import STATUSES, Status
 
 MIN_SCORE_DROP = 1e-9
@@ -42,6 +43,10 @@ def attribute_rows(
     expectation of a signal is computed from the previous rows and the row's other signals. With the
     plain plan, the expectation is the signal's median in training. If the score drops for none of
     the signals, the shares are proportional to the signals' outlyingness.
+
+    If the level guard decided a row, the shares are proportional to the rarities of the signals'
+    deviations from their reference levels. If one odd signal decided it, they are proportional to
+    the rarities of the conditional residuals.
     """
     signals = len(detector.model_schema.signals)
     shares = np.empty((len(rows), signals))
@@ -121,6 +126,76 @@ def _attribute_with_forecast(
     rarity_sums = np.empty((n, signals + 1))
     _sum_rarities(decision.tables, decision.weights, is_scored, component_scores, rarity_sums)
     _write_shares(rarity_sums, outlyingness, shares)
+    _write_signal_shares(
+        evidence.standardised[rows],
+        evidence.expected[rows],
+        is_scored,
+        forecast.whitening,
+        decision.tables,
+        decision.weights,
+        decision.signal_tables,
+        rarity_sums,
+        shares,
+    )
+    if detector.guard is not None:
+        decided = is_decided_by_guard(detector, outcome, rows)
+        _write_guard_shares(evidence.deviation[rows], detector.guard.table, decided, shares)
+
+
+def is_decided_by_guard(
+    detector: Detector, outcome: Outcome, rows: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Return whether the score of each row is that of the level guard."""
+    if detector.guard is None:
+        return np.zeros(len(rows), dtype=np.bool_)
+    detections = outcome.detections
+    score_of_guard = guard_scores(detections.evidence.deviation[rows], detector.guard)
+    is_scored = detections.status[rows] == _SCORED
+    is_highest = (score_of_guard > 0.0) & (score_of_guard >= detections.raw_score[rows])
+    return np.asarray(is_scored & is_highest)
+
+
+@kernel
+def _write_guard_shares(deviation, tables, is_decided, shares):  # type: ignore[no-untyped-def]
+    """Write shares proportional to the rarities of the deviations, for rows that `is_decided`."""
+    for row in range(len(shares)):
+        if is_decided[row]:
+            for signal in range(shares.shape[1]):
+                shares[row, signal] = deviation_rarity(deviation[row, signal], tables[signal])
+            _normalise(shares[row])
+
+
+@kernel
+def _write_signal_shares(  # type: ignore[no-untyped-def]
+    standardised, expected, is_scored, whitening, tables, weights, signal_tables, rarity_sums,
+    shares,
+):  # fmt: skip
+    """Write shares proportional to the rarities of the conditional residuals.
+
+    Only the shares of rows are written whose largest such rarity exceeds that of their sum.
+    """
+    signals = shares.shape[1]
+    whitened, rarity = np.empty(signals), np.empty(signals)
+    for row in range(len(shares)):
+        if not is_scored[row] or len(signal_tables) == 0:
+            continue
+        for i in range(signals):
+            whitened[i] = 0.0
+            for j in range(signals):
+                whitened[i] += whitening[i, j] * (standardised[row, j] - expected[row, j])
+        largest = 0.0
+        for signal in range(signals):
+            squares = 0.0
+            for i in range(signals):
+                squares += whitening[i, signal] * whitening[i, signal]
+            conditional = _residual_excess(whitening, whitened, signal) * np.sqrt(squares)
+            rarity[signal] = look_up_rarity(signal_tables[signal], abs(conditional))
+            largest = max(largest, rarity[signal])
+        signal_score = weights[SIGNAL] * look_up_rarity(tables[RarityTable.SIGNAL], largest)
+        if signal_score > look_up_rarity(tables[RarityTable.RARITY_SUM], rarity_sums[row, -1]):
+            for signal in range(signals):
+                shares[row, signal] = rarity[signal]
+            _normalise(shares[row])
 
 
 # The kernel computes row by row in a fixed order, so that the bits of a row's results do not depend
@@ -217,9 +292,15 @@ def _write_shares(total, outlyingness, shares):  # type: ignore[no-untyped-def]
                 shares[row, signal] = outlyingness[row, signal]
         if _sum(shares[row]) <= MIN_SCORE_DROP:
             shares[row] = 1.0
-        divisor = _sum(shares[row])
-        for signal in range(shares.shape[1]):
-            shares[row, signal] /= divisor
+        _normalise(shares[row])
+
+
+@inlined_kernel
+def _normalise(shares):  # type: ignore[no-untyped-def]
+    """Divide the shares of a row by their sum."""
+    divisor = _sum(shares)
+    for signal in range(len(shares)):
+        shares[signal] /= divisor
 
 
 @inlined_kernel

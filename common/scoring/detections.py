@@ -68,6 +68,11 @@ class ScoreEvidence:
     """
     next_reference: NDArray[np.float64]
     """Shape as `reference`. Reference level after the row; it differs if a level was accepted."""
+    offset: NDArray[np.float64]
+    """Shape (n, signals). Deviation of the value from the reference level and the season, in
+    scales; shape (n, 0) with the plain plan."""
+    smoothed_offset: NDArray[np.float64]
+    """Shape (n, signals). `offset`, smoothed; shape (n, 0) with the plain plan."""
     forest_score: NDArray[np.float64]
     """Shape (n,). Raw score of the forest."""
 
@@ -95,6 +100,8 @@ class Detections:
     is_accepted: NDArray[np.bool_]
     """Whether the row's episode has lasted so long that its level or its scores are usual for the
     sensor from now on."""
+    pattern: NDArray[np.int8]
+    """Pattern of the row's episode so far, as its position in PATTERNS; 0 for a normal row."""
     status: NDArray[np.int8]
     """Status of the row, as its position in STATUSES."""
     episode: NDArray[np.int64]

@@ -35,11 +35,12 @@ from sensorwatch.common.scoring.detections import (
     Detections,
     ScoreEvidence,
 )
-from sensorwatch.common.scoring.episodes import ScoredRows, track_episodes
+from sensorwatch.common.scoring.episodes import Episodes, ScoredRows, track_episodes
 from sensorwatch.common.scoring.features import compute_features
 from sensorwatch.common.scoring.level_guard import guard_scores
 from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.common.scoring.memory_layout import Layout
+from sensorwatch.common.scoring.patterns import UNUSUAL, track_patterns
 from sensorwatch.common.scoring.recall import RecalledRows, recall
 from sensorwatch.common.scoring.residuals import Residuals, compute_residuals
 
@@ -148,7 +149,7 @@ class Detector:
         )
         model_readings = _with_recalled_values(model_readings, recalled, self.schema)
         guard_score = guard_scores(recalled.deviation, self.guard)
-        decisions, expected = self._score_and_decide(
+        decisions, row_residuals = self._score_and_decide(
             model_readings, recalled, guard_score, memory, row_executor
         )
         anomaly_score = to_anomaly_scores(decisions.novelty, self.calibration).anomaly_score
@@ -162,6 +163,7 @@ class Detector:
             self.alarm_rates,
             memory,
         )
+        pattern = self._patterns(recalled, row_residuals, decisions, row_episodes, memory)
         memory.position = next_position
         detections = Detections(
             raw_score=decisions.raw_score,
@@ -171,13 +173,14 @@ class Detector:
             severity=row_episodes.severity,
             previous_severity=row_episodes.previous_severity,
             is_accepted=is_anomaly & (recalled.accepts_level | decisions.accepts_scores),
+            pattern=pattern,
             status=recalled.status,
             episode=row_episodes.start,
             episode_rows=row_episodes.rows,
             episode_time=row_episodes.time,
             episode_peak=row_episodes.peak,
             episode_rate=row_episodes.rate,
-            evidence=_score_evidence(recalled, decisions, expected),
+            evidence=_score_evidence(recalled, decisions, row_residuals),
         )
         return DetectionResult(
             from_model_readings(model_readings, readings, self.schema),
@@ -202,7 +205,7 @@ class Detector:
         guard_score: NDArray[np.float64],
         memory: Memory,
         row_executor: RowExecutor,
-    ) -> tuple[RowDecisions, NDArray[np.float64]]:
+    ) -> tuple[RowDecisions, Residuals | None]:
         """Return decisions and the forecast: shape (n, signals), or (n, 0) with the plain plan."""
         threshold = self.calibration.threshold
         if self.forecast is None or self.decision is None:
@@ -217,7 +220,7 @@ class Detector:
                 no_columns,
                 np.zeros(len(raw_score), dtype=np.bool_),
                 raw_score,
-            ), no_columns
+            ), None
         row_residuals = compute_residuals(self.forecast, recalled)
         forest_score = score(
             self.forest, forecast_features(recalled, row_residuals), row_executor=row_executor
@@ -231,7 +234,28 @@ class Detector:
             threshold=threshold,
             guard_score=guard_score,
         )
-        return decisions, row_residuals.expected
+        return decisions, row_residuals
+
+    def _patterns(
+        self,
+        recalled: RecalledRows,
+        row_residuals: Residuals | None,
+        decisions: RowDecisions,
+        row_episodes: Episodes,
+        memory: Memory,
+    ) -> NDArray[np.int8]:
+        """Return the pattern (n,) of each row's episode so far; see `Detections.pattern`."""
+        if self.forecast is None or row_residuals is None:
+            return np.where(decisions.is_anomaly, UNUSUAL, 0).astype(np.int8)
+        return track_patterns(
+            recalled,
+            row_residuals,
+            decisions.drift,
+            row_episodes.rows,
+            self.forecast,
+            self.guard,
+            memory,
+        )
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return every array that a score depends on, by the name under which it is stored."""
@@ -266,18 +290,22 @@ def forecast_features(recalled: RecalledRows, row_residuals: Residuals) -> NDArr
 
 
 def _score_evidence(
-    recalled: RecalledRows, decisions: RowDecisions, expected: NDArray[np.float64]
+    recalled: RecalledRows, decisions: RowDecisions, row_residuals: Residuals | None
 ) -> ScoreEvidence:
     return ScoreEvidence(
         imputed=recalled.imputed,
         location=recalled.location,
         scale=recalled.scale,
         standardised=recalled.standardised,
-        expected=expected,
+        expected=(
+            np.zeros((len(recalled.slots), 0)) if row_residuals is None else row_residuals.expected
+        ),
         repeats=recalled.repeats,
         drift=decisions.drift,
         deviation=recalled.deviation,
         reference=recalled.reference,
         next_reference=recalled.next_reference,
+        offset=recalled.offset,
+        smoothed_offset=recalled.smoothed_offset,
         forest_score=decisions.forest_score,
     )

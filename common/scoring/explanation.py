@@ -10,14 +10,16 @@ from numpy.typing import NDArray
 from sensorwatch.common.kernels import kernel
 from sensorwatch.common.model.angles import has_angles
 from sensorwatch.common.model.forecast import Forecast
+from sensorwatch.common.model.level_guard import LevelGuard
 from sensorwatch.common.row_executor import RowExecutor, run_serially
 from sensorwatch.common.scoring.angle_explanation import (
     Explanation,
     explain_angles,
     on_first_turn,
 )
-from sensorwatch.common.scoring.attribution import attribute_rows
+from sensorwatch.common.scoring.attribution import attribute_rows, is_decided_by_guard
 from sensorwatch.common.scoring.detector import Detector
+from sensorwatch.common.scoring.patterns import PATTERNS, Pattern
 from sensorwatch.common.scoring.processing import Outcome
 from sensorwatch.common.scoring.sensor_level import LINEAR_SCALES
 from sensorwatch.common.scoring.status import STATUSES, Status
@@ -31,6 +33,10 @@ MAX_COMPRESSED_VALUE = 500.0
 """A compressed value is limited to this size before it is expanded, so that the result is
 finite."""
 
+MIN_REST_VARIANCE = 0.04
+"""Lower limit of the variance of a signal without its season, in squared scales."""
+
+_LEVEL_PATTERNS = [PATTERNS.index(Pattern.LEVEL_SHIFT), PATTERNS.index(Pattern.DRIFT)]
 _SCORED = STATUSES.index(Status.SCORED)
 
 
@@ -139,7 +145,11 @@ def explain_rows(
     """
     if len(rows) == 0:
         return []
-    ranked = rank_signals(detector, outcome, rows)
+    return signal_readings(detector, rank_signals(detector, outcome, rows))
+
+
+def signal_readings(detector: Detector, ranked: RankedSignals) -> list[list[SignalReading]]:
+    """Return the ranked signals of n rows as one list of readings for each row."""
     names = np.asarray(detector.schema.signal_names, dtype=object)
     columns = [
         names[ranked.signal],
@@ -153,11 +163,11 @@ def explain_rows(
     ]
     # All signal readings are built from flat columns, because building them row by row took longer
     # than all other steps together.
-    signal_readings = list(map(SignalReading, *(column.ravel().tolist() for column in columns)))
+    readings = list(map(SignalReading, *(column.ravel().tolist() for column in columns)))
     signals = len(names)
     return [
-        signal_readings[first_reading : first_reading + signals]
-        for first_reading in range(0, len(signal_readings), signals)
+        readings[first_reading : first_reading + signals]
+        for first_reading in range(0, len(readings), signals)
     ]
 
 
@@ -191,13 +201,47 @@ def _forecast_and_band(
     is_scored = outcome.detections.status[rows, np.newaxis] == _SCORED
     half_band = BAND_SPREADS * np.where(is_scored, forecast.spread, 1.0)
     expected = evidence.expected[rows]
+    ends = [
+        location + scale * _undo_compression(compressed_values)
+        for compressed_values in (expected, expected - half_band, expected + half_band)
+    ]
+    if detector.guard is not None:
+        shows_level = shows_reference(detector, outcome, rows)[:, np.newaxis]
+        level_band = _reference_band(detector.guard, outcome, rows)
+        ends = [
+            np.where(shows_level, level_end, end)
+            for level_end, end in zip(level_band, ends, strict=True)
+        ]
     lower_bounds, upper_bounds = np.transpose(
         [signal.bounds for signal in detector.model_schema.signals]
     )
-    return [
-        np.clip(location + scale * _undo_compression(compressed_values), lower_bounds, upper_bounds)
-        for compressed_values in (expected, expected - half_band, expected + half_band)
-    ]
+    return [np.clip(end, lower_bounds, upper_bounds) for end in ends]
+
+
+def shows_reference(
+    detector: Detector, outcome: Outcome, rows: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Return whether the band of each row is around the reference level.
+
+    It is, if a level has moved or if the level guard decided the row: the forecast follows a fault
+    that lasts, but the reference level does not.
+    """
+    has_moved = np.isin(outcome.detections.pattern[rows], _LEVEL_PATTERNS)
+    return has_moved | is_decided_by_guard(detector, outcome, rows)
+
+
+def _reference_band(
+    guard: LevelGuard, outcome: Outcome, rows: NDArray[np.int64]
+) -> list[NDArray[np.float64]]:
+    """Return the usual value at the time of each row and the ends of its band, in the units."""
+    evidence, signals = outcome.detections.evidence, len(guard.spread)
+    scale = evidence.scale[rows, :signals]
+    season = guard.season.at(outcome.readings.event_time[rows])
+    expected = evidence.reference[rows] + scale * season
+    # The scale includes the season's variation. The band is about the rest.
+    rest = np.sqrt(np.maximum(1.0 - guard.season.profile.var(axis=1), MIN_REST_VARIANCE))
+    half_band = BAND_SPREADS * scale * rest
+    return [expected, expected - half_band, expected + half_band]
 
 
 # This function is a kernel, because a vectorised exponential may round the last rows differently

@@ -102,9 +102,9 @@ def start_guard(float_row, int_row, guard, level, has_level):  # type: ignore[no
 @inlined_kernel
 def update_guard(  # type: ignore[no-untyped-def]
     float_row, int_row, guard, column_starts, has_own_level, event_time, imputed, measured,
-    deviation, reference, next_reference,
+    deviation, reference, next_reference, offset, smoothed_offset,
 ):  # fmt: skip
-    """Update the deviations by one row; write relative deviations, and references around the row.
+    """Update the deviations by one row; write the row's deviations, references and offsets.
 
     Return whether a signal gets a new reference after this row.
     """
@@ -129,8 +129,10 @@ def update_guard(  # type: ignore[no-untyped-def]
             scale = float_row[column_starts[0] + signal]
             value = distance_in_scales(measured[signal], reference[signal], scale)
             value -= profile[signal, phase]
+            offset[signal] = value
             smoothed = smooth_deviation(smoothed, value)
             float_row[deviations_start + signal] = smoothed
+        smoothed_offset[signal] = smoothed
         drift = slope[signal] * (rows + fit_rows / 2.0)
         variance = spread[signal] * spread[signal] + error + drift_rate[signal] * rows
         variance += drift * drift
@@ -186,6 +188,12 @@ def guard_scores(deviation: NDArray[np.float64], guard: LevelGuard | None) -> ND
 def _score_deviations(deviation, table, scores):  # type: ignore[no-untyped-def]
     for row in range(len(scores)):
         for signal in range(deviation.shape[1]):
-            size = abs(deviation[row, signal])
-            if size > SMALL_DEVIATION:
-                scores[row] = max(scores[row], look_up_rarity(table[signal], np.log(size)))
+            rarity = deviation_rarity(deviation[row, signal], table[signal])
+            scores[row] = max(scores[row], rarity)
+
+
+@inlined_kernel
+def deviation_rarity(deviation, table):  # type: ignore[no-untyped-def]
+    """Return the rarity, in nats, of a signal's relative deviation; `table`: a `Tail.table`."""
+    size = abs(deviation)
+    return look_up_rarity(table, np.log(size)) if size > SMALL_DEVIATION else 0.0

@@ -82,7 +82,13 @@ class IntColumn(_TableColumn):
     """Number of rows since the sensor's reference level was set; NO_REFERENCE if it has none."""
     ALARM_ROWS = 13, 0
     """Number of rows of the current alarm; 0 if the sensor is in no alarm."""
-    REPEATS_START = 14, 0
+    EPISODE_ODD_ROWS = 14, 0
+    """Number of rows of the open episode with a large offset or conditional residual."""
+    EPISODE_LARGE_ROWS = 15, 0
+    """Number of these rows with a large offset."""
+    EPISODE_STUCK_ROWS = 16, 0
+    """Number of rows of the open episode with a long run of exact repeats."""
+    REPEATS_START = 17, 0
     """Number of exact repeats of the first signal's value, up to and including the newest row."""
 
 
@@ -117,7 +123,23 @@ class FloatColumn(_TableColumn):
     """Smoothed score of the rows of the current alarm, in nats, before the sensor's own tail."""
     ALARM_RECENT_SCORE = 10, 0.0
     """Highest score of the current alarm by its sensor's own tail, in nats; it falls with time."""
-    LOCATIONS = 11, 0.0
+    EPISODE_ONSET = 11, 0.0
+    """Smoothed offset at the beginning of the open episode, as a share of the offset; near 0 if the
+    episode began with a jump, see `track_patterns`."""
+    EPISODE_FIRST_EXCESS = 12, 0.0
+    """Size of the excess of the open episode's first odd row."""
+    EPISODE_EXCESS_SUM = 13, 0.0
+    """Sum of the signed excesses of the open episode's odd rows, see `track_patterns`."""
+    EPISODE_EXCESS_SQUARES = 14, 0.0
+    """Sum of the squares of these excesses."""
+    EPISODE_PRODUCTS = 15, 0.0
+    """Sum over the odd rows of the residual of the leading signal, times its expectation given the
+    residuals of the other signals."""
+    EPISODE_RESIDUAL_SQUARES = 16, 0.0
+    """Sum over the odd rows of the square of this residual."""
+    EPISODE_EXPECTED_SQUARES = 17, 0.0
+    """Sum over the odd rows of the square of this expectation."""
+    LOCATIONS = 18, 0.0
     """Location of the first measured column, in the column's unit."""
 
 

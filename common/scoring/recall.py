@@ -84,6 +84,11 @@ class RecalledRows:
     """Shape (n, signals). Reference level in the signal's unit; shape (n, 0) without a guard."""
     next_reference: NDArray[np.float64]
     """Shape as `reference`. Reference level after the row; it differs if a level was accepted."""
+    offset: NDArray[np.float64]
+    """Shape (n, signals). Deviation of the value from the reference level and the season, in
+    scales; 0 for a missing value. Shape (n, 0) without a guard."""
+    smoothed_offset: NDArray[np.float64]
+    """Shape (n, signals). Smoothed `offset`, in scales; shape (n, 0) without a guard."""
     accepts_level: NDArray[np.bool_]
     """Shape (n,). Whether a signal of the sensor gets a new reference level after the row."""
 
@@ -122,6 +127,8 @@ def recall(
         deviation=np.zeros((n, len(layout.signals) if guard else 0)),
         reference=np.zeros((n, len(layout.signals) if guard else 0)),
         next_reference=np.zeros((n, len(layout.signals) if guard else 0)),
+        offset=np.zeros((n, len(layout.signals) if guard else 0)),
+        smoothed_offset=np.zeros((n, len(layout.signals) if guard else 0)),
         accepts_level=np.zeros(n, dtype=np.bool_),
     )
     parameters = guard_parameters(guard, layout)
@@ -176,6 +183,8 @@ def _recall_row_range(
         recalled.deviation[rows],
         recalled.reference[rows],
         recalled.next_reference[rows],
+        recalled.offset[rows],
+        recalled.smoothed_offset[rows],
         recalled.accepts_level[rows],
     )
 
@@ -191,8 +200,8 @@ def _recall_rows(  # type: ignore[no-untyped-def]
     floats, ints, column_starts, clock, level_location, level_scale, level_cadence,
     level_gap_factor, min_scale, min_rows, max_gap, required_lags, counters, guard,
     slots, new_sensor_level, event_time, imputed, statuses, gaps, measured, location, scale,
-    standardised, lagged, repeats, cadence, deviation, reference, next_reference,
-    accepts_level,
+    standardised, lagged, repeats, cadence, deviation, reference, next_reference, offset,
+    smoothed_offset, accepts_level,
 ):  # fmt: skip
     for row in range(len(slots)):
         float_row, int_row = floats[slots[row]], ints[slots[row]]
@@ -235,6 +244,7 @@ def _recall_rows(  # type: ignore[no-untyped-def]
                     int_row[IntColumn.LEVEL_ROWS] >= min_rows, event_time[row], imputed[row],
                     measured[row], deviation[row], reference[row],
                     next_reference[row],
+                    offset[row], smoothed_offset[row],
                 )  # fmt: skip
             update_level(float_row, int_row, column_starts[0], measured[row], min_scale, min_rows)
             _push_lagged_row(float_row, int_row, column_starts[1], measured[row])

@@ -18,6 +18,8 @@ from sensorwatch.common.rows.text_columns import TextColumn, join_texts, number_
 from sensorwatch.common.scoring.detections import SEVERITY_TEXTS, ClosedEpisode
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.explanation import DIRECTIONS, rank_signals
+from sensorwatch.common.scoring.pattern_sentences import sentences
+from sensorwatch.common.scoring.patterns import PATTERN_TEXTS
 from sensorwatch.common.scoring.processing import Outcome
 from sensorwatch.common.scoring.reference_levels import reference_levels
 from sensorwatch.common.scoring.row_positions import row_positions, split_row_positions
@@ -66,6 +68,7 @@ def detected_events(
         event_time=readings.event_time,
     )
     signals = rank_signals(detector, outcome, rows, row_executor=row_executor)
+    messages = sentences(detector, outcome, rows, signals)
     events.fields.update(
         {
             "status": json_texts(STATUS_TEXTS.tolist(), detections.status[rows]),
@@ -74,6 +77,8 @@ def detected_events(
             "threshold": detector.calibration.threshold,
             "p_value": p_values(raw_score, detections.calibration),
             "severity": json_texts(SEVERITY_TEXTS.tolist(), detections.severity[rows]),
+            "pattern": json_texts(PATTERN_TEXTS.tolist(), detections.pattern[rows]),
+            "message": json_texts(messages, np.arange(len(rows))),
             "episode": {
                 "id": JsonText(_row_ids(detections.episode[rows], partition)),
                 "start": JsonText(time_texts(detections.episode_time[rows])),

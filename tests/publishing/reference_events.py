@@ -18,7 +18,9 @@ from sensorwatch.common.rows.readings import WHOLE_RECORD
 from sensorwatch.common.runtime.setting_choices import EmittedEvents
 from sensorwatch.common.scoring.detections import SEVERITIES, ClosedEpisode
 from sensorwatch.common.scoring.detector import Detector
-from sensorwatch.common.scoring.explanation import SignalReading, explain_rows
+from sensorwatch.common.scoring.explanation import SignalReading, rank_signals, signal_readings
+from sensorwatch.common.scoring.pattern_sentences import sentences
+from sensorwatch.common.scoring.patterns import PATTERNS
 from sensorwatch.common.scoring.processing import Outcome
 from sensorwatch.common.scoring.reference_levels import reference_levels
 from sensorwatch.common.scoring.row_positions import split_row_positions
@@ -49,6 +51,8 @@ class _DetectedEvent(_Event):
     threshold: float
     p_value: float
     severity: str
+    pattern: str
+    message: str
     episode: _Episode
     signals: list[SignalReading]
 
@@ -138,7 +142,9 @@ def _detected_event(
     row = WHOLE_RECORD if readings.row_in_record is None else int(readings.row_in_record[reading])
     raw_score = detections.raw_score[reading : reading + 1]
     offset, first_row = _split(int(detections.episode[reading]))
-    (signals,) = explain_rows(detector, outcome, np.asarray([reading]))
+    ranked = rank_signals(detector, outcome, np.asarray([reading]))
+    (signals,) = signal_readings(detector, ranked)
+    (message,) = sentences(detector, outcome, np.asarray([reading]), ranked)
     return _DetectedEvent(
         event_id=_row_id(record, coordinates(record).offset, row),
         schema_version=2,
@@ -152,6 +158,8 @@ def _detected_event(
         threshold=detector.calibration.threshold,
         p_value=float(p_values(raw_score, detections.calibration)[0]),
         severity=SEVERITIES[detections.severity[reading]].value,
+        pattern=PATTERNS[detections.pattern[reading]].value,
+        message=message,
         episode=_Episode(
             _row_id(record, offset, first_row),
             format_instant(int(detections.episode_time[reading])),

@@ -9,6 +9,7 @@ from benchmarks.quality.alarms import budget_rates as budget
 from benchmarks.quality.alarms import constant_cases as constants
 from benchmarks.quality.alarms import fleet_alarms as fleet
 from benchmarks.quality.alarms import home_grounds as home
+from benchmarks.quality.alarms import pattern_shares as patterns
 from benchmarks.quality.alarms import plant_faults as plant
 from benchmarks.quality.alarms import pump_alarms as pump
 from benchmarks.quality.alarms import seed_checks
@@ -30,6 +31,7 @@ class AlarmPart(StrEnum):
     HOME = "home"
     PLANT = "plant"
     SEEDS = "seeds"
+    PATTERNS = "patterns"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +130,11 @@ def _seeds(options: AlarmOptions) -> PartResult:
     return PartResult([seed_checks.table(checks)])
 
 
+def _patterns(options: AlarmOptions) -> PartResult:
+    seeds = 1 if options.is_quick else 5
+    return PartResult([patterns.table([patterns.measure(seed) for seed in range(seeds)])])
+
+
 _RESULT_OF: dict[AlarmPart, Callable[[AlarmOptions], PartResult]] = {
     AlarmPart.FLEET: _fleet,
     AlarmPart.STREAMS: _streams,
@@ -136,4 +143,5 @@ _RESULT_OF: dict[AlarmPart, Callable[[AlarmOptions], PartResult]] = {
     AlarmPart.HOME: _home,
     AlarmPart.PLANT: _plant,
     AlarmPart.SEEDS: _seeds,
+    AlarmPart.PATTERNS: _patterns,
 }

@@ -1,0 +1,291 @@
+"""The pattern of an episode: what kind of change the evidence of its rows shows."""
+
+from enum import StrEnum
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sensorwatch.common.kernels import inlined_kernel, kernel
+from sensorwatch.common.model.forecast import Forecast
+from sensorwatch.common.model.level_guard import LevelGuard
+from sensorwatch.common.model.season import bin_at
+from sensorwatch.common.scoring.memory import Memory
+from sensorwatch.common.scoring.memory_layout import FloatColumn, IntColumn
+from sensorwatch.common.scoring.recall import RecalledRows
+from sensorwatch.common.scoring.residuals import Residuals, repeat_allowance
+from sensorwatch.common.scoring.score_combination import DRIFT_SCALE
+from sensorwatch.common.scoring.status import STATUSES, Status
+
+
+class Pattern(StrEnum):
+    """The kind of change that an anomalous row's episode shows so far; `none`: a normal row."""
+
+    NONE = "none"
+    SPIKE = "spike"
+    """One row jumped away."""
+    LEVEL_SHIFT = "level_shift"
+    """A signal jumped to another level and stays there."""
+    DRIFT = "drift"
+    """A signal moved away slowly."""
+    NOISE = "noise"
+    """A signal varies much more than usual, in both directions."""
+    STUCK = "stuck"
+    """A signal repeats its value more often than usual."""
+    BROKEN_CORRELATION = "broken_correlation"
+    """The signals no longer move together."""
+    OUT_OF_SEASON = "out_of_season"
+    """The value is usual, but not at this time of the day or week."""
+    UNUSUAL = "unusual"
+    """None of the other patterns."""
+
+
+PATTERNS = tuple(Pattern)
+"""Positions in this tuple are the pattern numbers of `Detections.pattern`."""
+PATTERN_TEXTS = np.asarray([pattern.value for pattern in PATTERNS], dtype=object)
+"""The values of PATTERNS as plain texts, which encoders write faster than enum members."""
+
+UNUSUAL = PATTERNS.index(Pattern.UNUSUAL)
+"""Pattern number of an anomalous row for which no other pattern is known."""
+
+LARGE_OFFSET = 2.5
+"""An offset from the usual level of more than this number of scales is large."""
+LARGE_CONDITIONAL = 4.0
+"""A conditional residual of more than this number of standard deviations is large."""
+MAX_EXCESS = 12.0
+"""An excess is clipped to plus or minus this value."""
+STUCK_NATS = 5.0
+"""A run of repeats whose rarity is higher than this, in nats, is stuck."""
+GRADUAL_ONSET = 0.22
+"""An episode began gradually if the smoothed offset at its first odd row was a larger share of the
+offset. After a jump, the share is the weight of one row, 0.065."""
+GROWTH = 1.45
+"""An episode is a drift if its mean excess is more than this multiple of its first excess."""
+ONE_SIDED_SHARE = 0.5
+"""Excesses have one side if their squared mean is more than this share of their mean square."""
+CLEAR, UNCLEAR = 0.8, 0.6
+"""A signal moves against the others if the correlation of its residuals with their expectations is
+below minus one of these values. CLEAR is for episodes of which most rows have no large offset."""
+USUAL_OFFSET = 1.5
+"""A value is usual at another time if it is at most this number of scales from the reference."""
+FAR_DEVIATION = 3.0
+"""Relative deviation from the reference level from which a level has moved."""
+FAR_DRIFT = 4.0
+"""Smoothed residual, in standard deviations, from which a level has moved."""
+
+_NONE, _SPIKE, _LEVEL_SHIFT, _DRIFT, _NOISE, _STUCK, _BROKEN, _OUT_OF_SEASON = range(UNUSUAL)
+_SCORED, _LATE = STATUSES.index(Status.SCORED), STATUSES.index(Status.LATE)
+
+
+def track_patterns(
+    recalled: RecalledRows,
+    residuals: Residuals,
+    drift: NDArray[np.float64],
+    episode_rows: NDArray[np.int64],
+    forecast: Forecast,
+    guard: LevelGuard | None,
+    memory: Memory,
+) -> NDArray[np.int8]:
+    """Return the pattern (n,) of each row's episode so far, as its position in PATTERNS.
+
+    `drift`: see `RowDecisions.drift`. `episode_rows`: shape (n,), see `Episodes.rows`. The sums of
+    the open episodes in `memory` are updated row by row, so that the patterns do not depend on how
+    rows are cut into micro-batches.
+
+    The leading signal of a row has the largest excess: its offset divided by LARGE_OFFSET, or its
+    conditional residual divided by LARGE_CONDITIONAL. A row with an excess above 1 is odd.
+    """
+    pattern = np.zeros(len(recalled.slots), dtype=np.int8)
+    signals = residuals.residual.shape[1]
+    rows = _Rows(
+        recalled.slots,
+        recalled.event_time,
+        recalled.status,
+        recalled.offset if guard else recalled.standardised[:, :signals],
+        recalled.smoothed_offset if guard else np.zeros((len(pattern), signals)),
+        recalled.deviation if guard else np.zeros((len(pattern), signals)),
+        recalled.repeats,
+        residuals.residual,
+        residuals.conditional,
+        drift,
+        episode_rows,
+    )
+    season = guard.season if guard else forecast.season
+    parameters = _Parameters(
+        forecast.whitening,
+        forecast.repeat_nats,
+        season.profile,
+        season.period,
+    )
+    _track_rows(memory.floats, memory.ints, parameters, rows, pattern)
+    return pattern
+
+
+class _Rows(NamedTuple):
+    """The kernel's input of n rows; see `RecalledRows` and `Residuals`."""
+
+    slots: NDArray[np.int64]
+    event_time: NDArray[np.int64]
+    status: NDArray[np.int8]
+    offset: NDArray[np.float64]
+    smoothed_offset: NDArray[np.float64]
+    deviation: NDArray[np.float64]
+    repeats: NDArray[np.int64]
+    residual: NDArray[np.float64]
+    conditional: NDArray[np.float64]
+    drift: NDArray[np.float64]
+    episode_rows: NDArray[np.int64]
+
+
+class _Parameters(NamedTuple):
+    """The kernel's parameters; see `Forecast` and `Season`."""
+
+    whitening: NDArray[np.float64]
+    repeat_nats: NDArray[np.float64]
+    profile: NDArray[np.float64]
+    period: int
+
+
+@kernel
+def _track_rows(floats, ints, parameters, rows, pattern):  # type: ignore[no-untyped-def]
+    slots, status, episode_rows = rows[0], rows[2], rows[10]
+    for row in range(len(pattern)):
+        if episode_rows[row] == 0:
+            continue
+        float_row, int_row = floats[slots[row]], ints[slots[row]]
+        if episode_rows[row] == 1 and status[row] < _LATE:
+            _reset_sums(float_row, int_row)
+        if status[row] == _SCORED:
+            _add_row(float_row, int_row, parameters, rows, row)
+            pattern[row] = _pattern_of(float_row, int_row, parameters, rows, row)
+        else:
+            pattern[row] = UNUSUAL
+
+
+@inlined_kernel
+def _reset_sums(float_row, int_row):  # type: ignore[no-untyped-def]
+    int_row[IntColumn.EPISODE_ODD_ROWS] = 0
+    int_row[IntColumn.EPISODE_LARGE_ROWS] = 0
+    int_row[IntColumn.EPISODE_STUCK_ROWS] = 0
+    float_row[FloatColumn.EPISODE_ONSET] = 0.0
+    float_row[FloatColumn.EPISODE_FIRST_EXCESS] = 0.0
+    float_row[FloatColumn.EPISODE_EXCESS_SUM] = 0.0
+    float_row[FloatColumn.EPISODE_EXCESS_SQUARES] = 0.0
+    float_row[FloatColumn.EPISODE_PRODUCTS] = 0.0
+    float_row[FloatColumn.EPISODE_RESIDUAL_SQUARES] = 0.0
+    float_row[FloatColumn.EPISODE_EXPECTED_SQUARES] = 0.0
+
+
+@inlined_kernel
+def _signed_excess(offset, conditional):  # type: ignore[no-untyped-def]
+    """Return the larger one of a signal's two excesses, with its sign."""
+    by_offset = min(max(offset / LARGE_OFFSET, -MAX_EXCESS), MAX_EXCESS)
+    by_conditional = min(max(conditional / LARGE_CONDITIONAL, -MAX_EXCESS), MAX_EXCESS)
+    return by_offset if abs(by_offset) >= abs(by_conditional) else by_conditional
+
+
+@inlined_kernel
+def _leading_signal(offset, conditional):  # type: ignore[no-untyped-def]
+    """Return the position of the signal with the largest excess."""
+    lead = 0
+    for signal in range(len(offset)):
+        if abs(_signed_excess(offset[signal], conditional[signal])) > abs(
+            _signed_excess(offset[lead], conditional[lead])
+        ):
+            lead = signal
+    return lead
+
+
+@inlined_kernel
+def _add_row(float_row, int_row, parameters, rows, row):  # type: ignore[no-untyped-def]
+    """Add a row to the sums of its episode."""
+    whitening, repeat_nats = parameters[0], parameters[1]
+    offset, smoothed_offset, repeats = rows[3], rows[4], rows[6]
+    residual, conditional, episode_rows = rows[7], rows[8], rows[10]
+    allowance = repeat_allowance(repeat_nats)
+    is_stuck = False
+    for signal in range(len(repeat_nats)):
+        nats = repeats[row, signal] * repeat_nats[signal] - allowance
+        is_stuck = is_stuck or nats > STUCK_NATS
+    int_row[IntColumn.EPISODE_STUCK_ROWS] += is_stuck
+    lead = _leading_signal(offset[row], conditional[row])
+    excess = _signed_excess(offset[row, lead], conditional[row, lead])
+    is_odd = abs(excess) > 1.0
+    is_first = is_odd and int_row[IntColumn.EPISODE_ODD_ROWS] == 0
+    if (episode_rows[row] == 1 or is_first) and offset[row, lead] != 0.0:
+        float_row[FloatColumn.EPISODE_ONSET] = smoothed_offset[row, lead] / offset[row, lead]
+    if not is_odd:
+        return
+    if is_first:
+        float_row[FloatColumn.EPISODE_FIRST_EXCESS] = abs(excess)
+    int_row[IntColumn.EPISODE_ODD_ROWS] += 1
+    int_row[IntColumn.EPISODE_LARGE_ROWS] += abs(offset[row, lead]) > LARGE_OFFSET
+    float_row[FloatColumn.EPISODE_EXCESS_SUM] += excess
+    float_row[FloatColumn.EPISODE_EXCESS_SQUARES] += excess * excess
+    squares = 0.0
+    for i in range(len(repeat_nats)):
+        squares += whitening[i, lead] * whitening[i, lead]
+    own = residual[row, lead]
+    expected = own - (conditional[row, lead] / np.sqrt(squares) if squares > 0.0 else 0.0)
+    float_row[FloatColumn.EPISODE_PRODUCTS] += own * expected
+    float_row[FloatColumn.EPISODE_RESIDUAL_SQUARES] += own * own
+    float_row[FloatColumn.EPISODE_EXPECTED_SQUARES] += expected * expected
+
+
+@inlined_kernel
+def _pattern_of(float_row, int_row, parameters, rows, row):  # type: ignore[no-untyped-def]
+    """Return the number of the first pattern whose rule the episode fulfils so far."""
+    if int_row[IntColumn.EPISODE_STUCK_ROWS] > 0:
+        return _STUCK
+    odd_rows, large_rows = (
+        int_row[IntColumn.EPISODE_ODD_ROWS],
+        int_row[IntColumn.EPISODE_LARGE_ROWS],
+    )
+    is_gradual = float_row[FloatColumn.EPISODE_ONSET] > GRADUAL_ONSET
+    if odd_rows == 0:
+        if _has_moved(rows[5][row], rows[9][row]):
+            return _DRIFT if is_gradual else _LEVEL_SHIFT
+        return UNUSUAL
+    if _is_out_of_season(parameters, rows, row):
+        return _OUT_OF_SEASON
+    is_mostly_small = 2 * large_rows <= odd_rows
+    if is_mostly_small and _is_opposed(float_row, CLEAR):
+        return _BROKEN
+    if odd_rows == 1:
+        return _DRIFT if is_gradual else _SPIKE
+    mean = float_row[FloatColumn.EPISODE_EXCESS_SUM] / odd_rows
+    if mean * mean > ONE_SIDED_SHARE * float_row[FloatColumn.EPISODE_EXCESS_SQUARES] / odd_rows:
+        is_growing = abs(mean) > GROWTH * float_row[FloatColumn.EPISODE_FIRST_EXCESS]
+        return _DRIFT if is_gradual or is_growing else _LEVEL_SHIFT
+    # By chance, the correlation of n rows has a standard deviation of about 1 / sqrt(n).
+    limit = max(UNCLEAR, 2.2 / np.sqrt(odd_rows))
+    if is_mostly_small:
+        limit = 1.0 / np.sqrt(odd_rows)
+    return _BROKEN if _is_opposed(float_row, limit) else _NOISE
+
+
+@inlined_kernel
+def _has_moved(deviation, drift):  # type: ignore[no-untyped-def]
+    """Return whether the smoothed level of a signal is far away, or its smoothed residual large."""
+    for signal in range(len(deviation)):
+        if abs(deviation[signal]) > FAR_DEVIATION or abs(DRIFT_SCALE * drift[signal]) > FAR_DRIFT:
+            return True
+    return False
+
+
+@inlined_kernel
+def _is_out_of_season(parameters, rows, row):  # type: ignore[no-untyped-def]
+    """Return whether the leading signal's value is usual at another time of the day or week."""
+    profile, period = parameters[2], parameters[3]
+    offset = rows[3][row]
+    lead = _leading_signal(offset, rows[8][row])
+    usual = profile[lead, bin_at(rows[1][row], period, profile.shape[1])]
+    return abs(offset[lead]) > LARGE_OFFSET and abs(offset[lead] + usual) < USUAL_OFFSET
+
+
+@inlined_kernel
+def _is_opposed(float_row, limit):  # type: ignore[no-untyped-def]
+    """Return whether residuals and their expectations have a correlation below -`limit`."""
+    squares = float_row[FloatColumn.EPISODE_RESIDUAL_SQUARES]
+    squares *= float_row[FloatColumn.EPISODE_EXPECTED_SQUARES]
+    return float_row[FloatColumn.EPISODE_PRODUCTS] < -limit * np.sqrt(squares)
