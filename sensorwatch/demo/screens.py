@@ -239,7 +239,9 @@ def _episode_cells(event: Event | ClosingEvent, alarm: Event | None) -> Iterator
     """
     if isinstance(event, ClosingEvent):
         yield str(event.rows)
-        yield styled(("closed", CLOSED_STYLE))
+        yield styled(
+            (event.severity, SEVERITY_STYLES.get(event.severity, "")), (" closed", CLOSED_STYLE)
+        )
         yield f"{event.peak:.2f}"
         yield styled(*((text, "dim") for text, _ in _reason_of(event, alarm)))
         return
