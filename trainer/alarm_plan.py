@@ -16,6 +16,9 @@ from sensorwatch.trainer.fault_injection import FaultCase, InjectedFaults
 BUDGETS = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
 """Budgets of a plan, in false episodes a sensor-day, besides those of the severities."""
 
+PLAN_SIZES = (1.0, 2.0, 4.0)
+"""Sizes of the faults of a plan, in spreads of the signal. Larger faults are found anyway."""
+
 
 @dataclass(frozen=True, slots=True)
 class PlannedCase:
@@ -54,7 +57,7 @@ def plan_alarms(readings: Readings, detector: Detector, *, seed: int) -> AlarmPl
     injection = injection_input(readings, detector)
     rates = detector.alarm_rates.budgets.tolist()
     cases = []
-    for case_number, case in enumerate(fault_cases(injection.sizes)):
+    for case_number, case in enumerate(fault_cases(injection.sizes, PLAN_SIZES)):
         rounds = injected_rounds(injection, case, rng=np.random.default_rng([seed, case_number]))
         if rounds:
             cases.append(PlannedCase(case, np.asarray(list(_needed_budgets(rounds)))))

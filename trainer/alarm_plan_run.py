@@ -85,7 +85,8 @@ def _print_plan(plan: AlarmPlan) -> None:
 def _clean_cells(plan: AlarmPlan) -> Iterator[str]:
     for budget in plan.budgets:
         expected = budget * plan.clean.sensor_days
-        yield f"{plan.clean.within(budget)} of {expected:.2g}"
+        text = f"{expected:.0f}" if expected >= 10 else f"{expected:.2g}"
+        yield f"{plan.clean.within(budget)} of {text}"
 
 
 def _write_plot(path: Path, plan: AlarmPlan) -> None:

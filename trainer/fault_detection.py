@@ -148,7 +148,9 @@ def _rows_with_history(rows: Readings, detector: Detector) -> NDArray[np.bool_]:
     return is_scored if is_scored.any() else np.ones_like(is_scored)
 
 
-def fault_cases(sizes: FaultSizes) -> list[FaultCase]:
+def fault_cases(
+    sizes: FaultSizes, sizes_in_spreads: tuple[float, ...] = FAULT_SIZES
+) -> list[FaultCase]:
     """Return the fault cases to inject.
 
     A case that needs two signals is included only if at least two signals vary. A spike of one
@@ -161,18 +163,15 @@ def fault_cases(sizes: FaultSizes) -> list[FaultCase]:
             # With size 1 the signal keeps its spread, and only the correlation changes.
             cases += [FaultCase(kind, 1.0)] if several_signals_vary else []
         else:
-            cases += [FaultCase(kind, size) for size in _fault_sizes(kind)]
+            kind_sizes = (0.0,) if kind is FaultKind.STUCK else sizes_in_spreads
+            cases += [FaultCase(kind, size) for size in kind_sizes]
     if several_signals_vary:
         cases += [
             FaultCase(FaultKind.SPIKE, size, one_signal=True)
-            for size in FAULT_SIZES
+            for size in sizes_in_spreads
             if len(sizes.possible(size))
         ]
     return cases
-
-
-def _fault_sizes(kind: FaultKind) -> tuple[float, ...]:
-    return (0.0,) if kind is FaultKind.STUCK else FAULT_SIZES
 
 
 def measure_case(

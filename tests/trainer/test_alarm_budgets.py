@@ -81,13 +81,13 @@ def test_the_bound_of_a_count_is_the_one_of_the_poisson_distribution() -> None:
 def test_a_budget_fails_only_if_the_lower_bound_of_the_rate_is_above_twice_the_budget() -> None:
     at_the_limit, above = (
         budget_checks(alarms_with(critical=count, sensor_days=500.0), BUDGETS)[2]
-        for count in (16, 17)
+        for count in (15, 16)
     )
 
     assert at_the_limit.name == above.name == "alarms.budget.critical"
     assert at_the_limit.passed
     assert not above.passed
-    assert lower_bound(16) <= 10.0 < lower_bound(17)
+    assert lower_bound(15) <= 10.0 < lower_bound(16)
 
 
 def test_a_budget_with_fewer_than_one_expected_episode_is_not_testable() -> None:
