@@ -29,7 +29,7 @@ class PlannedCase:
     """Shape (faults,). The smallest budget with which the fault is found; infinite if it raises no
     alarm."""
 
-    def found(self, budget: float) -> float:
+    def share_found(self, budget: float) -> float:
         """Return the share of faults that are found within a budget."""
         return float((self.needed_budgets <= budget).mean())
 

@@ -36,7 +36,7 @@ def plan_drawing(plan: AlarmPlan) -> str:
     drawing.text(
         16,
         44,
-        "lines: sizes in spreads of the signal; dashed: the budgets of the severities",
+        "lines: sizes in spreads; dashed: the budgets of warning (w), major (m), critical (c)",
         size=11,
         colour=MUTED_COLOUR,
     )
@@ -76,7 +76,7 @@ def _draw_panel(
         points = [
             (
                 left + _PLOT_WIDTH * _position(budget),
-                bottom - _PLOT_HEIGHT * planned.found(budget),
+                bottom - _PLOT_HEIGHT * planned.share_found(budget),
             )
             for budget in budgets
         ]

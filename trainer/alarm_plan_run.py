@@ -68,11 +68,11 @@ def _print_plan(plan: AlarmPlan) -> None:
     names = budget_names(plan.severity_budgets)
     for budget in plan.budgets:
         name = f"\n{names[budget]}" if budget in names else ""
-        table.add_column(styled(f"{budget:.3g}{name}"), justify="right")
+        table.add_column(f"{budget:.3g}{name}", justify="right")
     for planned in plan.cases:
         case = planned.case
-        found = (f"{planned.found(budget):.0%}" for budget in plan.budgets)
-        table.add_row(styled(case.name), f"{case.size:g}" if case.size else "-", *found)
+        shares = (f"{planned.share_found(budget):.0%}" for budget in plan.budgets)
+        table.add_row(styled(case.name), f"{case.size:g}" if case.size else "-", *shares)
     table.add_section()
     table.add_row("false alarms on clean rows", "", *_clean_cells(plan))
     out.print(table)

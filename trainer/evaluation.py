@@ -52,7 +52,7 @@ def evaluate_version(evaluated_version: EvaluatedVersion, dataset: Dataset) -> d
             f"{rows_needed(trainer_settings.calibration_share)} are needed"
         )
     is_training_dataset = is_training_data(manifest, dataset)
-    held_out = _rows_to_inject(
+    unseen_rows = _rows_to_inject(
         readings, detector, trainer_settings, is_training_data=is_training_dataset
     )
     detector_at_start = (
@@ -70,8 +70,8 @@ def evaluate_version(evaluated_version: EvaluatedVersion, dataset: Dataset) -> d
             trainer_settings,
             is_training_data=is_training_dataset,
         ),
-        "alarms": alarm_budget_section(*held_out),
-        "failures": fault_detection_section(*held_out, seed=manifest.seed),
+        "alarms": alarm_budget_section(*unseen_rows),
+        "failures": fault_detection_section(*unseen_rows, seed=manifest.seed),
     }
     checks = [check for section in sections.values() for check in section.checks]
     return {

@@ -78,7 +78,7 @@ class EpisodeBoard:
 
 
 def _changed(entry: EpisodeEntry | None, event: Event | ClosingEvent) -> EpisodeEntry | None:
-    """Return the entry after an event, or None if the event changes nothing that is shown."""
+    """Return the entry after an event, or None if no shown value changes."""
     if isinstance(event, ClosingEvent):
         if entry is not None and entry.is_closed:
             return None

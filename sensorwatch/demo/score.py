@@ -145,11 +145,11 @@ def _severity_scores(
             found_at[fault] = max(found_at.get(fault, 0), rank)
     for severity in reversed(SEVERITIES[FIRST_SEVERITY:]):
         episodes = {episode for episode, highest in severities.items() if highest == severity}
-        found = sum(rank >= severity_rank(severity) for rank in found_at.values())
+        faults_found = sum(rank >= severity_rank(severity) for rank in found_at.values())
         yield SeverityScore(
             severity.value,
             Ratio(len(episodes & true_episodes), len(episodes)),
-            Ratio(found, faults),
+            Ratio(faults_found, faults),
         )
 
 

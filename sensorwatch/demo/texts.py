@@ -27,8 +27,8 @@ _CLIENT_NOTE = "# or another client built on librdkafka"
 _NOTES = """\
 The model was trained without labels. It compares each row with a forecast from
 that sensor's previous rows. The settings [alarms] say how many false alarms of
-warning, major and critical a sensor-day may have. Info is for the record: nobody
-needs to look at it. A malformed row is detected if it became a dead letter."""
+warning, major and critical a sensor-day may have. Info is within no budget, so
+no person is notified of it. A malformed row is detected if it became a dead letter."""
 
 
 def addresses(services: Services) -> Iterator[tuple[str, str, list[str]]]:

@@ -110,7 +110,7 @@ def a_plan() -> AlarmPlan:
 def test_a_fault_is_found_within_each_budget_that_its_alarm_does_not_exceed() -> None:
     spike = a_plan().cases[0]
 
-    assert [spike.found(budget) for budget in (1.0, 0.1, 0.01)] == [0.5, 0.25, 0.0]
+    assert [spike.share_found(budget) for budget in (1.0, 0.1, 0.01)] == [0.5, 0.25, 0.0]
 
 
 def test_the_budgets_of_the_severities_are_among_those_of_the_plan() -> None:
