@@ -160,7 +160,7 @@ class LiveOutput:
 def hidden_text(hidden: int) -> str:
     """Return a sentence about the episodes that were not shown."""
     episodes = "1 episode" if hidden == 1 else f"{hidden} episodes"
-    return f"{episodes} below the severity hidden (--severity info shows all)"
+    return f"hidden: {episodes} of a lower severity (--severity info shows all)"
 
 
 def _reason(entry: EpisodeEntry) -> Iterator[tuple[str, str]]:

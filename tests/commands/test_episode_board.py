@@ -103,4 +103,4 @@ def test_a_terminal_shows_one_line_an_episode_with_its_severity_after_the_end(
     last_frame = CONTROL_SEQUENCE.sub("", terminal.getvalue()).split("event time")[-1]
     (line,) = [line for line in last_frame.splitlines() if "sensor-1" in line]
     assert re.search(r"critical +closed +2\.35 +closed after 12 rows in 11 min; x2 41\.3", line)
-    assert "1 episode below the severity hidden" in last_frame
+    assert "hidden: 1 episode of a lower severity" in last_frame

@@ -240,7 +240,7 @@ def test_an_episode_has_a_line_for_each_rise_and_hidden_episodes_are_counted(
         f"{printed_line(risen)}  (was warning)",
         printed_line(a_closing_event(), EventType.CLOSED),
     ]
-    assert "1 episode below the severity hidden (--severity info shows all)" in captured.err
+    assert "hidden: 1 episode of a lower severity (--severity info shows all)" in captured.err
 
 
 @pytest.mark.embedded
