@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,7 +12,6 @@ import typer
 from sensorwatch.common.runtime.command_line import ConfigOption
 from sensorwatch.common.runtime.logs import configure, kafka_logger
 from sensorwatch.common.runtime.time_option import parse_time_option
-from sensorwatch.common.scoring.detections import Severity
 
 if TYPE_CHECKING:
     from confluent_kafka import Message
@@ -21,12 +21,24 @@ if TYPE_CHECKING:
     from sensorwatch.common.runtime.setting_keys import Settings
 
 
+class SeverityChoice(StrEnum):
+    """The values of `--severity`, lowest first.
+
+    `Severity` has the same values, but its module needs numpy, which `--help` must not import.
+    """
+
+    INFO = "info"
+    WARNING = "warning"
+    MAJOR = "major"
+    CRITICAL = "critical"
+
+
 def tail(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the JSON of each event on one line.")
     ] = False,
     severity: Annotated[
-        Severity | None,
+        SeverityChoice | None,
         typer.Option(
             help="Lowest severity to show. Default: warning, or info with --json.",
             show_default=False,
@@ -72,11 +84,13 @@ def tail(
     """
     from sensorwatch.commands.event_selection import EventSelection
     from sensorwatch.common.runtime.settings import load_settings
+    from sensorwatch.common.scoring.detections import Severity
 
+    default_severity = SeverityChoice.INFO if as_json else SeverityChoice.WARNING
     settings = load_settings(config, overrides={"topics.anomalies": topic}).settings
     configure(settings.log.format, settings.log.level)
     selection = EventSelection(
-        severity or (Severity.INFO if as_json else Severity.WARNING),
+        Severity(severity or default_severity),
         sensor,
         None if since is None else parse_time_option("--since", since),
     )

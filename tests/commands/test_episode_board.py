@@ -9,6 +9,7 @@ import pytest
 from sensorwatch.commands.episode_board import MAX_EPISODES, EpisodeBoard
 from sensorwatch.commands.event_line import ClosingEvent, Event, read_event
 from sensorwatch.commands.event_selection import EventSelection
+from sensorwatch.commands.tail_command import SeverityChoice
 from sensorwatch.commands.tail_output import LiveOutput
 from sensorwatch.common.scoring.detections import Severity
 from sensorwatch.consumer.publishing.events import EventType
@@ -28,6 +29,12 @@ def closing(episode: str, severity: str) -> ClosingEvent:
     event = read_event(event_record(value, EventType.CLOSED))
     assert isinstance(event, ClosingEvent)
     return event
+
+
+def test_each_severity_of_an_alarm_can_be_chosen() -> None:
+    alarm_severities = [severity.value for severity in Severity if severity is not Severity.NONE]
+
+    assert [choice.value for choice in SeverityChoice] == alarm_severities
 
 
 @pytest.fixture
