@@ -71,6 +71,11 @@ COMMANDS: dict[str, CommandEntry] = {
         "Score a file as the consumer would.",
         MODEL_PANEL,
     ),
+    "alarms": CommandEntry(
+        "sensorwatch.trainer.alarms_command:app",
+        "Plan how many false alarms to allow.",
+        MODEL_PANEL,
+    ),
     "models": CommandEntry(
         "sensorwatch.commands.models_command:app",
         "List, show, promote, roll back, verify, audit.",

@@ -1,4 +1,4 @@
-"""Fit the cadence of each sensor: the typical interval between two of its rows."""
+"""Fit the cadence of each sensor and of all sensors: the typical interval between two rows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorwatch.common.model.levels import DEFAULT_GAP_FACTOR
+from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.scoring.cadence import MIN_INTERVALS
 
 LONG_INTERVAL_QUANTILE = 0.999
@@ -17,6 +18,9 @@ MIN_LONGER_INTERVALS = 3
 in a short training hides no later gap."""
 GAP_LONG_INTERVALS = 3.0
 """A gap is longer than this multiple of the long interval, and than DEFAULT_GAP_FACTOR cadences."""
+
+DEFAULT_CADENCE = 60_000_000.0
+"""Interval between two rows of a sensor, in microseconds, if no sensor has two rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,19 @@ def fit_cadences(
     pooled_intervals = np.sort(np.concatenate(relative_intervals))
     pooled_factor = _gap_factor(pooled_intervals) if len(pooled_intervals) else DEFAULT_GAP_FACTOR
     return Cadences(cadence, np.where(cadence > 0, gap_factor, pooled_factor))
+
+
+def fleet_of(readings: Readings) -> tuple[int, float]:
+    """Return the number of sensors, and the median interval of their rows in microseconds.
+
+    `readings`: in time order.
+    """
+    order = np.argsort(readings.sensor, kind="stable")
+    is_same_sensor = np.diff(readings.sensor[order]) == 0
+    intervals = np.diff(readings.event_time[order])[is_same_sensor]
+    intervals = intervals[intervals > 0]
+    sensors = len(order) - int(is_same_sensor.sum())
+    return sensors, float(np.median(intervals)) if len(intervals) else DEFAULT_CADENCE
 
 
 def _gap_factor(sorted_intervals: NDArray[np.float64]) -> float:

@@ -11,6 +11,7 @@ from sensorwatch.common.registry.version_files import library_versions
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.runtime.setting_keys import TrainerSettings
 from sensorwatch.common.scoring.detector import Detector
+from sensorwatch.trainer.clean_alarms import alarm_budget_section
 from sensorwatch.trainer.dataset import Dataset, sort_by_time
 from sensorwatch.trainer.evaluation_check import Check, Section
 from sensorwatch.trainer.fault_detection import fault_detection_section
@@ -51,7 +52,7 @@ def evaluate_version(evaluated_version: EvaluatedVersion, dataset: Dataset) -> d
             f"{rows_needed(trainer_settings.calibration_share)} are needed"
         )
     is_training_dataset = is_training_data(manifest, dataset)
-    injection_input = _rows_to_inject(
+    unseen_rows = _rows_to_inject(
         readings, detector, trainer_settings, is_training_data=is_training_dataset
     )
     detector_at_start = (
@@ -69,7 +70,8 @@ def evaluate_version(evaluated_version: EvaluatedVersion, dataset: Dataset) -> d
             trainer_settings,
             is_training_data=is_training_dataset,
         ),
-        "failures": fault_detection_section(*injection_input, seed=manifest.seed),
+        "alarms": alarm_budget_section(*unseen_rows),
+        "failures": fault_detection_section(*unseen_rows, seed=manifest.seed),
     }
     checks = [check for section in sections.values() for check in section.checks]
     return {

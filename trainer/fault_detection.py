@@ -68,6 +68,32 @@ MAX_ROWS = 20_000
 """Faults are injected into at most this number of the newest rows."""
 
 
+@dataclass(frozen=True, slots=True)
+class InjectionInput:
+    """The rows into which faults are injected, and the detector that scores them."""
+
+    rows: Readings
+    """Rows of `fault_rows`, in time order."""
+    detector: Detector
+    sizes: FaultSizes
+    eligible: NDArray[np.bool_]
+    """Shape (rows,). Mask of rows after which faults may start; see `inject_case`."""
+
+
+def injection_input(readings: Readings, detector: Detector) -> InjectionInput:
+    """Return the newest rows in the form that fault injection needs; see `fault_rows`.
+
+    `readings`: rows that the detector was not fitted on.
+    """
+    rows = sort_by_time(readings)
+    rows = rows.take(slice(max(len(rows) - MAX_ROWS, 0), None))
+    schema = detector.schema
+    rows, detector = fault_rows(rows, detector)
+    return InjectionInput(
+        rows, detector, fault_sizes(rows, schema), _rows_with_history(rows, detector)
+    )
+
+
 def fault_detection_section(readings: Readings, detector: Detector, *, seed: int) -> Section:
     """Inject every kind and size of fault, and return the checks and measurements.
 
@@ -75,22 +101,11 @@ def fault_detection_section(readings: Readings, detector: Detector, *, seed: int
     fitted on. The figure `undetectable` has a sentence for each signal in which no fault of the
     gate's size is possible.
     """
-    rows = sort_by_time(readings)
-    rows = rows.take(slice(max(len(rows) - MAX_ROWS, 0), None))
-    schema = detector.schema
-    rows, detector = fault_rows(rows, detector)
-    sizes = fault_sizes(rows, schema)
-    eligible = _rows_with_history(rows, detector)
+    injection = injection_input(readings, detector)
+    sizes = injection.sizes
     cases = fault_cases(sizes)
     results = [
-        measure_case(
-            rows,
-            case,
-            detector,
-            sizes=sizes,
-            rng=np.random.default_rng([seed, case_number]),
-            eligible=eligible,
-        )
+        measure_case(injection, case, rng=np.random.default_rng([seed, case_number]))
         for case_number, case in enumerate(cases)
     ]
     result_by_case = dict(zip(cases, results, strict=True))
@@ -133,7 +148,9 @@ def _rows_with_history(rows: Readings, detector: Detector) -> NDArray[np.bool_]:
     return is_scored if is_scored.any() else np.ones_like(is_scored)
 
 
-def fault_cases(sizes: FaultSizes) -> list[FaultCase]:
+def fault_cases(
+    sizes: FaultSizes, sizes_in_spreads: tuple[float, ...] = FAULT_SIZES
+) -> list[FaultCase]:
     """Return the fault cases to inject.
 
     A case that needs two signals is included only if at least two signals vary. A spike of one
@@ -146,47 +163,49 @@ def fault_cases(sizes: FaultSizes) -> list[FaultCase]:
             # With size 1 the signal keeps its spread, and only the correlation changes.
             cases += [FaultCase(kind, 1.0)] if several_signals_vary else []
         else:
-            cases += [FaultCase(kind, size) for size in _fault_sizes(kind)]
+            kind_sizes = (0.0,) if kind is FaultKind.STUCK else sizes_in_spreads
+            cases += [FaultCase(kind, size) for size in kind_sizes]
     if several_signals_vary:
         cases += [
             FaultCase(FaultKind.SPIKE, size, one_signal=True)
-            for size in FAULT_SIZES
+            for size in sizes_in_spreads
             if len(sizes.possible(size))
         ]
     return cases
 
 
-def _fault_sizes(kind: FaultKind) -> tuple[float, ...]:
-    return (0.0,) if kind is FaultKind.STUCK else FAULT_SIZES
-
-
 def measure_case(
-    readings: Readings,
-    case: FaultCase,
-    detector: Detector,
-    *,
-    sizes: FaultSizes,
-    rng: np.random.Generator,
-    eligible: NDArray[np.bool_],
+    injection: InjectionInput, case: FaultCase, *, rng: np.random.Generator
 ) -> CaseResult:
-    """Inject EPISODES_PER_CASE episodes of a case in rounds, and return the detection results.
+    """Inject EPISODES_PER_CASE episodes of a case in rounds, and return the detection results."""
+    rounds = injected_rounds(injection, case, rng=rng)
+    if not rounds:
+        return empty_result(case, len(injection.rows))
+    return case_result(case, rounds, injection.sizes)
 
-    Every round starts with an empty memory, which the rows before the first fault fill. `eligible`
-    (n,): mask of rows after which faults may start; see `inject_case`.
+
+def injected_rounds(
+    injection: InjectionInput, case: FaultCase, *, rng: np.random.Generator
+) -> list[tuple[InjectedFaults, Detections]]:
+    """Inject EPISODES_PER_CASE episodes of a case in rounds, and return the scored rounds.
+
+    Every round starts with an empty memory, which the rows before the first fault fill. The result
+    is empty if no fault of this case is possible.
     """
     rounds: list[tuple[InjectedFaults, Detections]] = []
-    missing_episodes = EPISODES_PER_CASE if len(sizes.varying) else 0
+    detector = injection.detector
+    missing_episodes = EPISODES_PER_CASE if len(injection.sizes.varying) else 0
     rows_per_episode = ROWS_PER_SPIKE if case.kind is FaultKind.SPIKE else ROWS_PER_EPISODE
     while missing_episodes > 0 and len(rounds) < MAX_ROUNDS:
         # The number of episodes in a round is limited, so that most rows stay healthy.
-        round_episodes = min(missing_episodes, max(1, len(readings) // rows_per_episode))
+        round_episodes = min(missing_episodes, max(1, len(injection.rows) // rows_per_episode))
         injected = inject_case(
-            readings,
+            injection.rows,
             case,
-            sizes=sizes,
+            sizes=injection.sizes,
             rng=rng,
             episodes=round_episodes,
-            eligible=eligible,
+            eligible=injection.eligible,
         )
         if not injected.episodes:
             break
@@ -194,7 +213,7 @@ def measure_case(
             (injected, detector.detect(injected.readings, detector.empty_memory()).detections)
         )
         missing_episodes -= len(injected.episodes)
-    return case_result(case, rounds, sizes) if rounds else empty_result(case, len(readings))
+    return rounds
 
 
 def _minimum_check(name: str, result: CaseResult, value: float | None, min_value: float) -> Check:

@@ -15,6 +15,7 @@ from sensorwatch.common.runtime.row_summary_output import print_row_summary
 from sensorwatch.common.runtime.setting_keys import Settings
 from sensorwatch.common.runtime.settings import schema_file
 from sensorwatch.trainer import training
+from sensorwatch.trainer.alarm_text import expectation_text, extrapolation_warnings
 from sensorwatch.trainer.dataset import Dataset, read_data
 from sensorwatch.trainer.evaluation import EvaluatedVersion, evaluate_version
 from sensorwatch.trainer.evaluation_check import failed_checks, undetectable_faults
@@ -109,6 +110,8 @@ def _warn_if_few_rows(candidate: Candidate) -> None:
     )
     if warning_text:
         log.warning(warning_text)
+    for warning_text in extrapolation_warnings(candidate.alarms):
+        log.warning(warning_text)
 
 
 def _print_summary(dataset: Dataset, candidate: Candidate, version: str) -> None:
@@ -123,6 +126,7 @@ def _print_summary(dataset: Dataset, candidate: Candidate, version: str) -> None
         f"threshold  raw score {calibration.threshold:.6f}"
         f" for a target alert rate of {calibration.target_alert_rate:g}"
     )
+    print_line(f"alarms     {expectation_text(candidate.alarms)}")
     if candidate.forecast is not None:
         print_line(f"season     {_season_text(candidate.forecast.season, candidate.schema)}")
     print_line(f"version    {version}")

@@ -22,6 +22,8 @@ from sensorwatch.common.runtime.setting_keys import TrainerSettings
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.features import compute_features
 from sensorwatch.trainer.alarm_fitting import CleanEpisodes, episode_peaks, fit_alarm_rates
+from sensorwatch.trainer.alarm_text import alarm_figures
+from sensorwatch.trainer.cadence_fitting import fleet_of
 from sensorwatch.trainer.cross_validation import block_count, out_of_fold_scores
 from sensorwatch.trainer.dataset import sort_by_time
 from sensorwatch.trainer.forest_fitting import fit_forest
@@ -37,8 +39,6 @@ from sensorwatch.trainer.tail_fitting import calibrate_decision
 
 UNREGISTERED_VERSION = "unkept"
 """Version name of a detector that is not in a registry."""
-DEFAULT_CADENCE = 60_000_000.0
-"""Interval between two rows of a sensor, in microseconds, if no sensor has two rows."""
 MIN_FIT_ROWS = 20
 MIN_CALIBRATION_ROWS = 10
 
@@ -112,7 +112,15 @@ def _train_plain(
     estimator, forest = fit_forest(compute_features(fit_rows, feature_plan), trainer_settings)
     scores = score(forest, compute_features(calibration_rows, feature_plan))
     calibration = calibrate(scores, trainer_settings.target_alert_rate)
-    sensors, cadence = _fleet(split.sorted_readings)
+    clean_episodes = _plain_episodes(scores, calibration_rows, calibration.threshold)
+    sensors, cadence = fleet_of(split.sorted_readings)
+    alarm_rates = fit_alarm_rates(
+        clean_episodes,
+        prior_scale=calibration.threshold - calibration.centre,
+        cadence=cadence,
+        sensors=sensors,
+        alarm_settings=trainer_settings.alarms,
+    )
     return Candidate(
         schema=schema,
         plan=feature_plan,
@@ -124,13 +132,8 @@ def _train_plain(
         forest=forest,
         calibration=calibration,
         ranges=learn_signal_ranges(fit_rows),
-        alarm_rates=fit_alarm_rates(
-            _plain_episodes(scores, calibration_rows, calibration.threshold),
-            prior_scale=calibration.threshold - calibration.centre,
-            cadence=cadence,
-            sensors=sensors,
-            alarm_settings=trainer_settings.alarms,
-        ),
+        alarm_rates=alarm_rates,
+        alarms=alarm_figures(alarm_rates, clean_episodes, sensors),
         estimator=estimator,
         parameters=parameters_of(trainer_settings),
         seed=trainer_settings.seed,
@@ -158,7 +161,7 @@ def _train_forecast(
     raw_scores = out_of_fold_scores(
         readings, schema, trainer_settings, period=season.period if season.is_present else 0
     )
-    sensors, cadence = _fleet(readings)
+    sensors, cadence = fleet_of(readings)
     levels = drop_sensors_with_few_rows(scorer.final_levels, readings)
     fitted_guard = fit_guard(
         readings,
@@ -167,6 +170,13 @@ def _train_forecast(
         accept_after_rows=trainer_settings.alarms.accept_after_rows,
     )
     calibrated_decision = calibrate_decision(raw_scores, fitted_guard.scores, trainer_settings)
+    alarm_rates = fit_alarm_rates(
+        calibrated_decision.clean_episodes,
+        prior_scale=1.0,
+        cadence=cadence,
+        sensors=sensors,
+        alarm_settings=trainer_settings.alarms,
+    )
     return Candidate(
         schema=schema,
         plan=forecast_plan(schema),
@@ -174,13 +184,8 @@ def _train_forecast(
         forest=scorer.forest,
         calibration=calibrated_decision.calibration,
         ranges=learn_signal_ranges(readings),
-        alarm_rates=fit_alarm_rates(
-            calibrated_decision.clean_episodes,
-            prior_scale=1.0,
-            cadence=cadence,
-            sensors=sensors,
-            alarm_settings=trainer_settings.alarms,
-        ),
+        alarm_rates=alarm_rates,
+        alarms=alarm_figures(alarm_rates, calibrated_decision.clean_episodes, sensors),
         guard=fitted_guard.guard,
         forecast=scorer.forecast,
         decision=calibrated_decision.decision,
@@ -197,19 +202,6 @@ def _train_forecast(
         },
         golden=golden_rows(split.calibration),
     )
-
-
-def _fleet(readings: Readings) -> tuple[int, float]:
-    """Return the number of sensors, and the median interval of their rows in microseconds.
-
-    `readings`: in time order.
-    """
-    order = np.argsort(readings.sensor, kind="stable")
-    is_same_sensor = np.diff(readings.sensor[order]) == 0
-    intervals = np.diff(readings.event_time[order])[is_same_sensor]
-    intervals = intervals[intervals > 0]
-    sensors = len(order) - int(is_same_sensor.sum())
-    return sensors, float(np.median(intervals)) if len(intervals) else DEFAULT_CADENCE
 
 
 def _plain_episodes(

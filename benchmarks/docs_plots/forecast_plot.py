@@ -12,9 +12,9 @@ from benchmarks.docs_plots.panel import (
     titled_drawing,
 )
 from benchmarks.docs_plots.scored_sensor import MINUTE_FLEET, ScoredSensor, score_sensor
-from benchmarks.report.svg import FAULT_COLOUR, OUR_COLOUR
 from sensorwatch.common.simulation.faults import FaultKind, inject_fault
 from sensorwatch.common.simulation.sensors import noise_scale
+from sensorwatch.common.svg import FAULT_COLOUR, OUR_COLOUR
 
 FIRST_ROW, ROWS, FAULT_START, FAULT_LENGTH = 560, 720, 540, 40
 SENSOR, FAULTY_SIGNAL = 3, 1

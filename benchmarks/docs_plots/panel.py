@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.report.svg import BACKGROUND_COLOUR, MUTED_COLOUR, Drawing
+from sensorwatch.common.svg import BACKGROUND_COLOUR, MUTED_COLOUR, Drawing
 
 WIDTH = 800.0
 LEFT, RIGHT = 64.0, 20.0

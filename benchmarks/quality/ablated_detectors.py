@@ -19,6 +19,7 @@ from sensorwatch.common.scoring.memory_layout import CLEAN_TAIL_START, FloatColu
 from sensorwatch.common.scoring.processing import Outcome
 from sensorwatch.trainer.alarm_fitting import fit_alarm_rates
 from sensorwatch.trainer.backtest import score_records
+from sensorwatch.trainer.cadence_fitting import DEFAULT_CADENCE
 from sensorwatch.trainer.cross_validation import out_of_fold_scores
 from sensorwatch.trainer.dataset import sort_by_time
 from sensorwatch.trainer.guard_fitting import FittedGuard, fit_guard
@@ -26,7 +27,7 @@ from sensorwatch.trainer.imputation import fill_missing
 from sensorwatch.trainer.level_fitting import drop_sensors_with_few_rows
 from sensorwatch.trainer.scorer_fitting import FittedScorer, RawScores, fit_scorer
 from sensorwatch.trainer.tail_fitting import calibrate_decision
-from sensorwatch.trainer.training import DEFAULT_CADENCE, UNREGISTERED_VERSION
+from sensorwatch.trainer.training import UNREGISTERED_VERSION
 
 UNREACHABLE_SCORE = 1e9
 

@@ -15,7 +15,7 @@ from benchmarks.quality.compared_detectors import DEFAULT_NAME
 from benchmarks.quality.nab_scoring import probation
 from benchmarks.quality.skab_scoring import sum_counts
 from benchmarks.report.plots import Bar, Point, Strip, bars, colour_of, ratios, scatter, strips
-from benchmarks.report.svg import PUBLISHED_COLOUR
+from sensorwatch.common.svg import PUBLISHED_COLOUR
 
 
 def skab_plots(files: Sequence[skab.SkabFile], runs: Sequence[skab.SkabRun]) -> Mapping[str, str]:

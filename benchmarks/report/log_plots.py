@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from benchmarks.report.svg import (
+from sensorwatch.common.svg import (
     GRID_COLOUR,
     MUTED_COLOUR,
     OUR_COLOUR,

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.report.svg import (
+from benchmarks.report.true_ranges import true_ranges
+from sensorwatch.common.svg import (
     BACKGROUND_COLOUR,
     FAULT_COLOUR,
     GRID_COLOUR,
@@ -19,7 +20,6 @@ from benchmarks.report.svg import (
     TRIVIAL_COLOUR,
     Drawing,
 )
-from benchmarks.report.true_ranges import true_ranges
 
 WIDTH = 800.0
 _LEFT, _TOP, _RIGHT, _BOTTOM = 56.0, 52.0, 20.0, 44.0

@@ -6,7 +6,6 @@ from dataclasses import replace
 from benchmarks.report.document import Section
 from benchmarks.report.figures_table import Table
 from benchmarks.report.plots import Bar, bars
-from benchmarks.report.svg import OUR_COLOUR, PLAIN_COLOUR, TRIVIAL_COLOUR
 from benchmarks.speed import compared_systems as compared
 from benchmarks.speed import speed_targets as goals
 from benchmarks.speed.compared_systems import ComparedSystem
@@ -22,6 +21,7 @@ from benchmarks.speed.run_statistics import (
 from benchmarks.speed.section_result import SectionResult
 from benchmarks.speed.speed_targets import Verdict
 from benchmarks.speed.testbed import DrainSetup, Testbed
+from sensorwatch.common.svg import OUR_COLOUR, PLAIN_COLOUR, TRIVIAL_COLOUR
 
 
 def run_rounds(

@@ -116,7 +116,7 @@ def level_episodes_per_day(cadence, guard_score):  # type: ignore[no-untyped-def
 def severity_of(budgets, episodes_per_day):  # type: ignore[no-untyped-def]
     """Return the number of budgets that a peak with this false alarm rate does not exceed.
 
-    0 is `info`: clean sensors reach this peak too often for a notification.
+    0 is `info`: more clean episodes reach this peak than the budget of `warning` allows.
     """
     severity = 0
     for budget in budgets:

@@ -1,6 +1,6 @@
 """The result of training: the content of a model version that has no id yet."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -72,6 +72,8 @@ class Candidate:
     decision: Decision | None = None
     guard: LevelGuard | None = None
     """`forecast`, `decision` and `guard` are None if the features are `plain`."""
+    alarms: dict[str, Any] = field(default_factory=dict)
+    """The fitted rates of false alarms as plain JSON values, as information for people."""
 
     def detector(self, version: str) -> Detector:
         """Return this candidate as a detector with the id `version`."""

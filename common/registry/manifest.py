@@ -64,6 +64,8 @@ class ModelManifest(_ManifestModel):
     data_source: DataSource
     split: dict[str, Any]
     calibration: CalibrationSummary
+    alarms: dict[str, Any] = {}
+    """The fitted rates of false alarms, as information for people; scoring uses the arrays."""
     libraries: dict[str, str]
     arrays: dict[str, StoredArray]
     arrays_digest: Sha256

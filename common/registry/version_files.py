@@ -82,6 +82,7 @@ def manifest_for(
         seed=candidate.seed,
         data_source=candidate.data_source,
         split=candidate.split,
+        alarms=candidate.alarms,
         calibration=CalibrationSummary(
             threshold=calibration.threshold,
             centre=calibration.centre,

@@ -7,7 +7,12 @@ import msgspec
 from sensorwatch.common.kafka.records import Record, header_value
 from sensorwatch.consumer.publishing.events import EventType
 
-SEVERITY_STYLES = {"warning": "yellow", "major": "bold bright_red", "critical": "bold white on red"}
+SEVERITY_STYLES = {
+    "info": "dim",
+    "warning": "yellow",
+    "major": "bold bright_red",
+    "critical": "bold white on red",
+}
 CLOSED_STYLE = "green"
 
 StyledParts = Iterator[tuple[str, str]]
@@ -63,6 +68,7 @@ class ClosingEvent(msgspec.Struct, frozen=True):
     rows: int
     peak: float
     severity: str
+    episode_id: str = ""
 
 
 _DECODERS: dict[bytes | None, msgspec.json.Decoder[Event] | msgspec.json.Decoder[ClosingEvent]] = {
@@ -84,12 +90,11 @@ def line_parts(event: Event | ClosingEvent) -> StyledParts:
     """Yield the parts of the line that shows an event: time, sensor, severity, score and reason."""
     yield f"{event.event_time}  ", "dim"
     yield f"{event.sensor_id:<12}", "bold cyan"
+    yield f"  {event.severity:<8} ", SEVERITY_STYLES.get(event.severity, "")
     if isinstance(event, ClosingEvent):
-        yield f"  {'closed':<8} ", CLOSED_STYLE
         yield f" {event.peak:5.2f}  ", "bold"
         yield from closing_text(event)
         return
-    yield f"  {event.severity:<8} ", SEVERITY_STYLES.get(event.severity, "")
     yield f" {event.worst_score:5.2f}  ", "bold"
     yield from full_reason(event)
     notes = [] if event.status == "scored" else [event.status.replace("_", " ")]
@@ -100,12 +105,12 @@ def line_parts(event: Event | ClosingEvent) -> StyledParts:
 
 
 def closing_text(closing_event: ClosingEvent) -> StyledParts:
-    """Yield the text of a closed episode: its rows, duration and worst severity."""
+    """Yield the text of a closed episode: its rows and duration."""
     rows = "1 row" if closing_event.rows == 1 else f"{closing_event.rows} rows"
-    yield f"episode of {rows}", ""
+    yield "closed", CLOSED_STYLE
+    yield f" after {rows}", ""
     if closing_event.rows > 1:
         yield f" in {_duration_text(closing_event.duration_seconds)}", ""
-    yield f", worst severity {closing_event.severity}", ""
 
 
 def full_reason(event: Event) -> StyledParts:

@@ -4,7 +4,9 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from sensorwatch.commands.event_selection import severity_rank
 from sensorwatch.common.kafka.records import Coordinates
+from sensorwatch.common.scoring.detections import FIRST_SEVERITY, SEVERITIES
 from sensorwatch.common.simulation.faults import FaultKind
 
 _MALFORMED = FaultKind.MALFORMED.value
@@ -25,9 +27,17 @@ class Observations:
     """The fault episode of each labelled record, as an index of `fault_episodes`."""
     alarms: dict[Coordinates, str] = field(default_factory=dict)
     """The id of the alarm episode of each anomalous row."""
+    severities: dict[str, str] = field(default_factory=dict)
+    """The highest severity of each alarm episode so far, by its id."""
     dead_letters: set[Coordinates] = field(default_factory=set)
     _open_episodes: dict[bytes | None, int] = field(default_factory=dict)
     """For each sensor whose newest record has a label, the fault episode of this record."""
+
+    def add_alarm(self, record: Coordinates, episode: str, severity: str) -> None:
+        """Add an anomalous row. The severity of an episode never falls."""
+        self.alarms[record] = episode
+        known_severity = self.severities.get(episode, severity)
+        self.severities[episode] = max(known_severity, severity, key=severity_rank)
 
     def add_record(self, record: Coordinates, key: bytes | None, label: str) -> None:
         """Add an input record.
@@ -69,10 +79,26 @@ class Ratio:
 
 
 @dataclass(frozen=True, slots=True)
+class SeverityScore:
+    """The alarm episodes of one severity, and the faults that they find.
+
+    A malformed row is no fault here, because it becomes a dead letter and not an alarm.
+    """
+
+    severity: str
+    precision: Ratio
+    """Share of the alarm episodes with this severity that contain at least one labelled row."""
+    recall: Ratio
+    """Share of the fault episodes that are in an alarm episode of at least this severity."""
+
+
+@dataclass(frozen=True, slots=True)
 class Score:
     """Recall and precision of the alarms, for rows and for episodes."""
 
     kinds: tuple[KindScore, ...]
+    severities: tuple[SeverityScore, ...]
+    """The highest severity first."""
     row_precision: Ratio
     """Share of all alarms that were raised by labelled rows."""
     episode_precision: Ratio
@@ -89,14 +115,6 @@ class Score:
             sum(kind.rows_detected for kind in self.kinds), sum(kind.rows for kind in self.kinds)
         )
 
-    @property
-    def episode_recall(self) -> Ratio:
-        """Return the share of all fault episodes that were detected."""
-        return Ratio(
-            sum(kind.episodes_detected for kind in self.kinds),
-            sum(kind.episodes for kind in self.kinds),
-        )
-
 
 def score(observations: Observations) -> Score:
     """Return recall and precision of the alarms and dead letters against the labels."""
@@ -105,6 +123,7 @@ def score(observations: Observations) -> Score:
     false_alarms = observations.alarms.keys() - true_alarms
     return Score(
         tuple(_kind_scores(observations)),
+        tuple(_severity_scores(observations, true_episodes)),
         row_precision=Ratio(len(true_alarms), len(observations.alarms)),
         episode_precision=Ratio(len(true_episodes), len(set(observations.alarms.values()))),
         false_alarms=Ratio(len(false_alarms), observations.rows - len(observations.labels)),
@@ -112,6 +131,26 @@ def score(observations: Observations) -> Score:
             observations.alarms[record] in true_episodes for record in false_alarms
         ),
     )
+
+
+def _severity_scores(
+    observations: Observations, true_episodes: set[str]
+) -> Iterator[SeverityScore]:
+    severities = observations.severities
+    faults = sum(kind != _MALFORMED for kind in observations.fault_episodes)
+    found_at: dict[int, int] = {}
+    for record, fault in observations.labels.items():
+        if record in observations.alarms:
+            rank = severity_rank(severities[observations.alarms[record]])
+            found_at[fault] = max(found_at.get(fault, 0), rank)
+    for severity in reversed(SEVERITIES[FIRST_SEVERITY:]):
+        episodes = {episode for episode, highest in severities.items() if highest == severity}
+        faults_found = sum(rank >= severity_rank(severity) for rank in found_at.values())
+        yield SeverityScore(
+            severity.value,
+            Ratio(len(episodes & true_episodes), len(episodes)),
+            Ratio(faults_found, faults),
+        )
 
 
 def _kind_scores(observations: Observations) -> Iterator[KindScore]:

@@ -4,7 +4,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from itertools import islice
 from typing import Protocol
 
 from rich.console import Group, RenderableType
@@ -22,8 +21,10 @@ from sensorwatch.commands.event_line import (
     line_parts,
     short_reason,
 )
+from sensorwatch.commands.event_selection import severity_rank
 from sensorwatch.common.runtime.console import SafeConsole, styled
 from sensorwatch.common.runtime.printing import print_line
+from sensorwatch.common.scoring.detections import Severity
 from sensorwatch.demo.consumer_metrics import ConsumerFigures
 from sensorwatch.demo.services import Services
 from sensorwatch.demo.texts import addresses
@@ -101,7 +102,7 @@ class PlainScreen:
         return nullcontext()
 
     def update(self, state: DemoState) -> None:
-        """Print the metrics, and the newest event if it was not printed before."""
+        """Print the metrics, and the newest alarm if it was not printed before."""
         metrics = state.metrics
         print_line(
             f"{state.elapsed:5.1f} s  sent {state.sent}  scored {metrics.records} "
@@ -109,7 +110,8 @@ class PlainScreen:
             f"({metrics.anomaly_ratio:.1%})  dead letters {metrics.dead_letters}  "
             f"model {metrics.version}"
         )
-        newest = state.latest[-1] if state.latest else None
+        loud_events = (event for event in reversed(state.latest) if _is_loud(event))
+        newest = next(loud_events, None)
         if newest is not None and newest is not self._printed_event:
             self._printed_event = newest
             print_line("         " + "".join(text for text, _ in line_parts(newest)))
@@ -154,7 +156,7 @@ class LiveScreen:
 
 
 def _view(state: DemoState, lines: int) -> RenderableType:
-    title = "latest alarm of each sensor"
+    title = "latest alarm of each sensor, open and most severe first"
     return Group(
         _overview(state),
         Panel(_alarm_table(state.latest, lines), title=styled(title), border_style="dim"),
@@ -219,17 +221,29 @@ def _alarm_table(latest: Sequence[Event | ClosingEvent], lines: int) -> Renderab
         ratio=1,
     )
     # Each sensor has only one line, because all events of a long fault would fill the screen.
-    newest_events = {event.sensor_id: event for event in latest}
-    sensor_order = dict.fromkeys(event.sensor_id for event in reversed(latest))
+    newest_events: dict[str, Event | ClosingEvent] = {}
+    for latest_event in latest:
+        newest_events.pop(latest_event.sensor_id, None)  # the newest event is the last one
+        newest_events[latest_event.sensor_id] = latest_event
+    newest_first = [newest_events[sensor] for sensor in reversed(newest_events)]
+    by_importance = sorted(newest_first, key=_importance)
     alarms_by_sensor = {event.sensor_id: event for event in latest if isinstance(event, Event)}
-    for sensor in islice(sensor_order, lines):
-        event = newest_events[sensor]
+    for event in by_importance[:lines]:
         table.add_row(
             styled(event.event_time[:16].replace("T", " ")),
-            styled(sensor),
-            *_episode_cells(event, alarms_by_sensor.get(sensor)),
+            styled(event.sensor_id),
+            *_episode_cells(event, alarms_by_sensor.get(event.sensor_id)),
         )
     return table
+
+
+def _importance(event: Event | ClosingEvent) -> tuple[bool, int]:
+    """Return the sort key of an event: open episodes first, then the highest severity."""
+    return isinstance(event, ClosingEvent), -severity_rank(event.severity)
+
+
+def _is_loud(event: Event | ClosingEvent) -> bool:
+    return severity_rank(event.severity) >= severity_rank(Severity.WARNING)
 
 
 def _episode_cells(event: Event | ClosingEvent, alarm: Event | None) -> Iterator[RenderableType]:
@@ -239,7 +253,9 @@ def _episode_cells(event: Event | ClosingEvent, alarm: Event | None) -> Iterator
     """
     if isinstance(event, ClosingEvent):
         yield str(event.rows)
-        yield styled(("closed", CLOSED_STYLE))
+        yield styled(
+            (event.severity, SEVERITY_STYLES.get(event.severity, "")), (" closed", CLOSED_STYLE)
+        )
         yield f"{event.peak:.2f}"
         yield styled(*((text, "dim") for text, _ in _reason_of(event, alarm)))
         return

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from sensorwatch.common.scoring.detections import Severity
 from sensorwatch.demo.record_account import Counts, discrepancies, equation
 from sensorwatch.demo.score import KindScore, Ratio, Score
 from sensorwatch.demo.services import Services
@@ -25,9 +26,9 @@ _CLIENT_NOTE = "# or another client built on librdkafka"
 
 _NOTES = """\
 The model was trained without labels. It compares each row with a forecast from
-that sensor's previous rows. A slow drift is detected late. Most false alarm
-episodes have one row; the target alert rate allows these. A malformed row is
-detected if it became a dead letter; it counts in recall only."""
+that sensor's previous rows. The settings [alarms] say how many false alarms of
+warning, major and critical a sensor-day may have. Info is within no budget, so
+no person is notified of it. A malformed row is detected if it became a dead letter."""
 
 
 def addresses(services: Services) -> Iterator[tuple[str, str, list[str]]]:
@@ -66,6 +67,8 @@ def summary(
     yield from _account_lines(counts, reasons)
     yield "", _PLAIN_STYLE
     yield "Alarms compared with the fault labels of the simulator", _HEADING_STYLE
+    yield from _severity_lines(score)
+    yield "", _PLAIN_STYLE
     yield from _kind_lines(score)
     yield "", _PLAIN_STYLE
     yield from _total_lines(score, target_alert_rate)
@@ -105,6 +108,38 @@ def _account_lines(counts: Counts, reasons: Mapping[str, int]) -> Lines:
         yield f"Dead letters by reason: {reason_counts}", _PLAIN_STYLE
 
 
+def _severity_lines(score: Score) -> Lines:
+    yield _table_line("severity", "alarms", "true", "precision", "faults found"), _DIM_STYLE
+    for line in score.severities:
+        yield (
+            _table_line(
+                line.severity,
+                str(line.precision.total),
+                str(line.precision.part),
+                _percent(line.precision),
+                f"{line.recall.part} of {line.recall.total}",
+            ),
+            _HEADING_STYLE if line.severity == Severity.CRITICAL else _PLAIN_STYLE,
+        )
+    yield (
+        _table_line(
+            "any",
+            str(score.episode_precision.total),
+            str(score.episode_precision.part),
+            _percent(score.episode_precision),
+        ),
+        _PLAIN_STYLE,
+    )
+    yield (
+        "  An alarm is an episode: consecutive anomalous rows of a sensor. It is true if at least",
+        _DIM_STYLE,
+    )
+    yield (
+        "  one of its rows has a fault. Faults found: by an alarm of at least this severity.",
+        _DIM_STYLE,
+    )
+
+
 def _kind_lines(score: Score) -> Lines:
     heading = ("fault", "episodes", "detected", "rows", "detected", "row recall")
     yield _table_line(*heading), _DIM_STYLE
@@ -119,19 +154,12 @@ def _cells(kind: KindScore) -> Iterator[str]:
 
 
 def _table_line(heading: str, *cells: str) -> str:
-    return f"  {heading:<20}" + "".join(f"{cell:>11}" for cell in cells)
+    return f"  {heading:<20}" + "".join(f"{cell:>13}" for cell in cells)
 
 
 def _total_lines(score: Score, target_alert_rate: float) -> Lines:
-    for name, recall, precision in (
-        ("rows", score.row_recall, score.row_precision),
-        ("episodes", score.episode_recall, score.episode_precision),
-    ):
-        yield f"  {name:<10} recall {_share(recall)}, precision {_share(precision)}", _HEADING_STYLE
-    yield (
-        "  An alarm episode is true if at least one of its alarms is on a labelled row.",
-        _DIM_STYLE,
-    )
+    recall, precision = score.row_recall, score.row_precision
+    yield f"  rows: recall {_share(recall)}, precision {_share(precision)}", _PLAIN_STYLE
     rate_text = f"{_share(score.false_alarms)} healthy rows; target {target_alert_rate:.1%}"
     yield f"  false alarm rate {rate_text}", _PLAIN_STYLE
     rows = score.false_alarms_beside_faults

@@ -102,7 +102,7 @@ class TopicWatcher:
         record = _coordinates_of(event.event_id)
         if record is not None:
             self.duplicates += record in self.seen.alarms
-            self.seen.alarms[record] = event.episode.id or event.event_id
+            self.seen.add_alarm(record, event.episode.id or event.event_id, event.severity)
 
     def _add_dead_letter(self, message: Message) -> None:
         headers = headers_of(message) or []  # a second `message.headers()` crashes the client

@@ -130,20 +130,20 @@ def test_the_reason_can_be_a_signal_within_its_expected_range() -> None:
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({}, "episode of 12 rows in 11 min, worst severity critical"),
-        ({"rows": 1}, "episode of 1 row, worst severity critical"),
-        ({"duration_seconds": 119.94}, "in 119.9 s, worst"),
-        ({"duration_seconds": 7200.0}, "in 2 h, worst"),
-        ({"duration_seconds": 180_000.0}, "in 2.1 days, worst"),
+        ({}, "closed after 12 rows in 11 min"),
+        ({"rows": 1}, "closed after 1 row"),
+        ({"duration_seconds": 119.94}, "in 119.9 s"),
+        ({"duration_seconds": 7200.0}, "in 2 h"),
+        ({"duration_seconds": 180_000.0}, "in 2.1 days"),
     ],
 )
-def test_a_closing_event_has_rows_duration_and_worst_severity(
+def test_a_closing_event_keeps_its_severity_and_has_rows_and_duration(
     changes: dict[str, Any], expected: str
 ) -> None:
     line = printed_line(a_closing_event(**changes), EventType.CLOSED)
 
-    assert line.startswith("2025-01-01T00:12:00Z  sensor-1      closed     2.35  ")
-    assert expected in line
+    assert line.startswith("2025-01-01T00:12:00Z  sensor-1      critical   2.35  closed after ")
+    assert line.endswith(expected)
 
 
 def test_a_line_reports_an_unusual_combination_if_no_single_signal_is_unusual() -> None:
@@ -220,6 +220,65 @@ def test_without_a_terminal_lines_are_plain_and_complete_and_invalid_events_are_
         printed_line(an_event(1, sensor_id="s" * 200)),
         printed_line(a_closing_event(), EventType.CLOSED),
     ]
+
+
+@pytest.mark.embedded
+def test_an_episode_has_a_line_for_each_rise_and_hidden_episodes_are_counted(
+    broker: EmbeddedBroker, capfd: pytest.CaptureFixture[str]
+) -> None:
+    episode = {"id": "sensors-0-1", "rows": 2}
+    first = an_event(1, severity="warning", episode=episode)
+    risen = an_event(1, event_id="sensors-0-3", severity="critical", episode=episode)
+    send_events(broker, an_event(7, severity="info"), first, first, risen)
+    send_events(broker, a_closing_event(), event_type=EventType.CLOSED)
+
+    assert run(tail, ["--until-end"]) == 0
+
+    captured = capfd.readouterr()
+    assert captured.out.splitlines() == [
+        printed_line(first),
+        f"{printed_line(risen)}  (was warning)",
+        printed_line(a_closing_event(), EventType.CLOSED),
+    ]
+    assert "hidden: 1 episode of a lower severity (--severity info shows all)" in captured.err
+
+
+@pytest.mark.embedded
+def test_rows_prints_each_event_of_an_episode(
+    broker: EmbeddedBroker, capfd: pytest.CaptureFixture[str]
+) -> None:
+    event = an_event(1, episode={"id": "sensors-0-1", "rows": 2})
+    send_events(broker, event, event)
+
+    assert run(tail, ["--until-end", "--rows"]) == 0
+
+    assert capfd.readouterr().out.splitlines() == [printed_line(event)] * 2
+
+
+@pytest.mark.embedded
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--sensor", "sensor-2"],
+        ["--sensor", "*-[2-9]"],
+        ["--since", "2025-01-01T00:30:00Z"],
+        ["--severity", "critical"],
+    ],
+)
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_only_selected_events_are_printed(
+    broker: EmbeddedBroker,
+    capfd: pytest.CaptureFixture[str],
+    options: list[str],
+    form: list[str],
+) -> None:
+    wanted = an_event(2, event_time="2025-01-01T01:00:00Z")
+    send_events(broker, an_event(1, severity="major"), wanted)
+
+    assert run(tail, [*options, *form, "--until-end"]) == 0
+
+    expected = wanted.decode() if form else printed_line(wanted)
+    assert capfd.readouterr().out.splitlines() == [expected]
 
 
 @pytest.mark.embedded

@@ -55,7 +55,7 @@ def test_training_registers_the_champion_and_evaluating_it_passes_the_gate(
     assert "rejected   2 (1 wrong_type, 1 null_value)" in train_output
     assert "sensors    10" in train_output
     assert "season     none" in train_output
-    assert "all 15 passed" in evaluate_output
+    assert "all 18 passed" in evaluate_output
     report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     assert report == Registry(folder / "registry").report("default", champion)
 

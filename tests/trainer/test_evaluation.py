@@ -58,6 +58,7 @@ def test_a_sound_model_passes_every_check(report: dict[str, Any]) -> None:
         "stability",
         "correctness",
         "training",
+        "alarms",
         "failures",
     }
     require_passed(report)
@@ -75,6 +76,16 @@ def test_the_report_contains_the_rates_their_bounds_and_every_fault(report: dict
         ("stuck", 0.0),
         ("spike, one signal", 16.0),
     } <= measured_cases
+
+
+def test_the_report_counts_the_alarm_episodes_of_unseen_rows_by_severity(
+    report: dict[str, Any],
+) -> None:
+    alarms = report["alarms"]
+
+    assert alarms["budgets"] == {"warning": 0.1, "major": 0.03, "critical": 0.01}
+    assert alarms["episodes"].keys() == alarms["budgets"].keys()
+    assert alarms["sensor_days"] > 0
 
 
 def test_larger_faults_have_a_larger_roc_auc(report: dict[str, Any]) -> None:

@@ -1,0 +1,101 @@
+"""The alarm episodes of a stream of events: one entry for each episode, which changes in place."""
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+from sensorwatch.commands.event_line import ClosingEvent, Event
+from sensorwatch.commands.event_selection import EventSelection, severity_rank
+
+T = TypeVar("T")
+
+MAX_EPISODES = 10_000
+"""The board remembers at most this number of episodes, the newest ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeEntry:
+    """The newest state of an episode."""
+
+    severity: str
+    """Highest severity of the episode so far."""
+    event: Event | ClosingEvent
+    """The event that changed the entry last."""
+    alarm: Event | None
+    """The event in which the episode reached its severity; None if it was not read."""
+    previous_severity: str = ""
+    """The severity before the last rise; empty before the first rise."""
+
+    @property
+    def is_closed(self) -> bool:
+        """Return whether the episode has ended."""
+        return isinstance(self.event, ClosingEvent)
+
+
+class EpisodeBoard:
+    """Follows the episodes of the selected events."""
+
+    def __init__(self, selection: EventSelection) -> None:
+        self._selection = selection
+        self._entries: dict[str, EpisodeEntry] = {}
+        self._hidden: dict[str, None] = {}
+        self.hidden = 0
+        """Number of episodes that were not shown, because their severity is too low."""
+
+    def add(self, event: Event | ClosingEvent) -> EpisodeEntry | None:
+        """Add an event. Return the entry of its episode if the entry is new, rose or closed."""
+        if not self._selection.is_wanted(event):
+            return None
+        episode = _episode_id(event)
+        if not self._selection.is_loud(event):
+            self._hide(episode, event)
+            return None
+        if episode in self._hidden:
+            del self._hidden[episode]
+            self.hidden -= 1
+        entry = self._entries.get(episode)
+        changed_entry = _changed(entry, event)
+        if changed_entry is not None:
+            self._entries.pop(episode, None)  # the newest change is the last entry
+            self._entries[episode] = changed_entry
+            _drop_oldest(self._entries)
+        return changed_entry
+
+    def entries(self, lines: int) -> list[EpisodeEntry]:
+        """Return the most important episodes: open ones first, then by severity, newest first."""
+        newest_first = reversed(self._entries.values())
+        by_importance = sorted(
+            newest_first, key=lambda entry: (entry.is_closed, -severity_rank(entry.severity))
+        )
+        return by_importance[:lines]
+
+    def _hide(self, episode: str, event: Event | ClosingEvent) -> None:
+        if episode not in self._hidden:
+            self._hidden[episode] = None
+            self.hidden += 1
+        if isinstance(event, ClosingEvent):
+            del self._hidden[episode]
+        _drop_oldest(self._hidden)
+
+
+def _changed(entry: EpisodeEntry | None, event: Event | ClosingEvent) -> EpisodeEntry | None:
+    """Return the entry after an event, or None if no shown value changes."""
+    if isinstance(event, ClosingEvent):
+        if entry is not None and entry.is_closed:
+            return None
+        return EpisodeEntry(event.severity, event, None if entry is None else entry.alarm)
+    if entry is None:
+        return EpisodeEntry(event.severity, event, event)
+    if entry.is_closed or severity_rank(event.severity) <= severity_rank(entry.severity):
+        return None
+    return EpisodeEntry(event.severity, event, event, entry.severity)
+
+
+def _episode_id(event: Event | ClosingEvent) -> str:
+    if isinstance(event, ClosingEvent):
+        return event.episode_id or event.event_id
+    return event.episode.id or event.event_id
+
+
+def _drop_oldest(entries: dict[str, T]) -> None:
+    if len(entries) > MAX_EPISODES:
+        del entries[next(iter(entries))]

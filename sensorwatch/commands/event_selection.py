@@ -1,0 +1,46 @@
+"""Select the events of a topic by severity, sensor and time."""
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from sensorwatch.commands.event_line import ClosingEvent, Event
+from sensorwatch.common.rows.field_declarations import TimeField
+from sensorwatch.common.rows.instants import BadTime, time_reader
+from sensorwatch.common.scoring.detections import Severity
+
+_RANKS = {severity.value: rank for rank, severity in enumerate(Severity)}
+_read_time = time_reader(TimeField(naive_zone="UTC"))
+
+
+def severity_rank(severity: str) -> int:
+    """Return the position of a severity, from 0 (`none`); an unknown severity is the highest."""
+    return _RANKS.get(severity, len(_RANKS))
+
+
+@dataclass(frozen=True, slots=True)
+class EventSelection:
+    """The events to show."""
+
+    lowest_severity: Severity
+    sensor_pattern: str = "*"
+    """Shell pattern that the sensor id must match."""
+    since: int | None = None
+    """Earliest event time, microseconds UTC."""
+
+    def is_loud(self, event: Event | ClosingEvent) -> bool:
+        """Return whether the severity of the event's episode is high enough."""
+        return severity_rank(event.severity) >= severity_rank(self.lowest_severity)
+
+    def is_wanted(self, event: Event | ClosingEvent) -> bool:
+        """Return whether the event has a wanted sensor and time."""
+        if not fnmatchcase(event.sensor_id, self.sensor_pattern):
+            return False
+        return self.since is None or _microseconds(event.event_time) >= self.since
+
+
+def _microseconds(text: str) -> int:
+    """Return an event time, or 0 if the text is no time."""
+    try:
+        return _read_time(text, None)
+    except BadTime:
+        return 0

@@ -1,0 +1,113 @@
+"""Tests of the alarm episodes that `tail` shows, and of its view on a terminal."""
+
+import re
+import sys
+from typing import Any
+
+import pytest
+
+from sensorwatch.commands.episode_board import MAX_EPISODES, EpisodeBoard
+from sensorwatch.commands.event_line import ClosingEvent, Event, read_event
+from sensorwatch.commands.event_selection import EventSelection
+from sensorwatch.commands.tail_command import SeverityChoice
+from sensorwatch.commands.tail_output import LiveOutput
+from sensorwatch.common.scoring.detections import Severity
+from sensorwatch.consumer.publishing.events import EventType
+from tests.commands.test_tail import a_closing_event, an_event, event_record
+from tests.demo.test_screens import CONTROL_SEQUENCE, FakeTerminal
+
+
+def alarm(episode: str, severity: str, **changes: Any) -> Event:
+    value = an_event(episode={"id": episode, "rows": 1}, severity=severity, **changes)
+    event = read_event(event_record(value))
+    assert isinstance(event, Event)
+    return event
+
+
+def closing(episode: str, severity: str) -> ClosingEvent:
+    value = a_closing_event(episode_id=episode, severity=severity)
+    event = read_event(event_record(value, EventType.CLOSED))
+    assert isinstance(event, ClosingEvent)
+    return event
+
+
+def test_each_severity_of_an_alarm_can_be_chosen() -> None:
+    alarm_severities = [severity.value for severity in Severity if severity is not Severity.NONE]
+
+    assert [choice.value for choice in SeverityChoice] == alarm_severities
+
+
+@pytest.fixture
+def board() -> EpisodeBoard:
+    return EpisodeBoard(EventSelection(Severity.WARNING))
+
+
+def test_only_a_rise_of_severity_or_the_end_changes_an_entry(board: EpisodeBoard) -> None:
+    changes = [
+        board.add(event)
+        for event in (
+            alarm("a", "warning"),
+            alarm("a", "warning"),
+            alarm("a", "major"),
+            closing("a", "major"),
+            closing("a", "major"),
+        )
+    ]
+
+    assert [None if entry is None else entry.severity for entry in changes] == [
+        "warning",
+        None,
+        "major",
+        "major",
+        None,
+    ]
+    assert len(board.entries(10)) == 1
+
+
+def test_open_episodes_come_first_and_then_the_highest_severity(board: EpisodeBoard) -> None:
+    for name, severity in (("a", "critical"), ("b", "warning"), ("c", "critical"), ("d", "major")):
+        board.add(alarm(name, severity, sensor_id=name))
+    board.add(closing("a", "critical"))
+
+    assert [entry.event.sensor_id for entry in board.entries(3)] == ["c", "d", "b"]
+    assert [entry.is_closed for entry in board.entries(4)] == [False, False, False, True]
+
+
+def test_a_hidden_episode_is_not_counted_after_its_severity_has_risen(board: EpisodeBoard) -> None:
+    board.add(alarm("a", "info"))
+    board.add(alarm("a", "info"))
+    board.add(alarm("b", "info"))
+    board.add(closing("b", "info"))
+    assert board.hidden == 2
+
+    board.add(alarm("a", "warning"))
+
+    assert board.hidden == 1
+
+
+def test_the_board_forgets_the_oldest_episodes(board: EpisodeBoard) -> None:
+    for number in range(MAX_EPISODES + 5):
+        board.add(alarm(f"episode-{number}", "warning"))
+
+    assert len(board.entries(2 * MAX_EPISODES)) == MAX_EPISODES
+
+
+def test_a_terminal_shows_one_line_an_episode_with_its_severity_after_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    terminal = FakeTerminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    monkeypatch.setenv("COLUMNS", "140")
+    output = LiveOutput(EventSelection(Severity.WARNING))
+    info = an_event(2, severity="info")
+    rising = an_event(1, episode={"id": "sensors-0-1", "rows": 1}, severity="warning")
+
+    with output.screen():
+        output.show(event_record(info))  # type: ignore[arg-type] # a record is enough
+        output.show(event_record(rising))  # type: ignore[arg-type]
+        output.show(event_record(a_closing_event(), EventType.CLOSED))  # type: ignore[arg-type]
+
+    last_frame = CONTROL_SEQUENCE.sub("", terminal.getvalue()).split("event time")[-1]
+    (line,) = [line for line in last_frame.splitlines() if "sensor-1" in line]
+    assert re.search(r"critical +closed +2\.35 +closed after 12 rows in 11 min; x2 41\.3", line)
+    assert "hidden: 1 episode of a lower severity" in last_frame
