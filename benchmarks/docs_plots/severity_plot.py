@@ -24,7 +24,7 @@ FAULT_PROFILE = ((0, 1.5), (6, 2.0), (9, 0.8), (14, 1.0), (16, 3.2), (20, 3.6), 
 
 def draw() -> str:
     """Return the plot as SVG text."""
-    scored_sensor = score_sensor(MINUTE_FLEET, SENSOR, slice(700, 700 + ROWS), _add_fault)
+    scored_sensor = score_sensor(MINUTE_FLEET, SENSOR, slice(820, 820 + ROWS), _add_fault)
     raw_scores, anomaly_scores = (
         scored_sensor.detections.raw_score,
         scored_sensor.detections.anomaly_score,

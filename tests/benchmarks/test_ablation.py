@@ -41,7 +41,7 @@ def test_every_stream_is_judged_by_every_variant(tmp_path: Path) -> None:
         skab.load(selection), nab.load(selection), load(sensors=2, slots=1), seeds=1
     )
     trainer_settings = TrainerSettings.model_validate({"trees": 5})
-    variants = [FULL_DETECTOR, Variant("forest alone", weights=(1.0, 0.0, 0.0, 0.0))]
+    variants = [FULL_DETECTOR, Variant("forest alone", weights=(1.0, 0.0, 0.0, 0.0, 0.0))]
 
     full_detector, forest_detector = detectors_of_variants(variants, data, trainer_settings)
 

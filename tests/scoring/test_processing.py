@@ -98,7 +98,12 @@ def test_normal_anomalous_and_invalid_records_have_their_outcomes() -> None:
     kinds = [OutcomeKind.NORMAL, OutcomeKind.ANOMALY, OutcomeKind.DEAD_LETTER]
     assert outcome.kinds.tolist() == kinds
     assert REASONS[outcome.reasons[2] - 1] is Reason.NOT_JSON
-    assert np.array_equal(outcome.score_bits[:2], outcome.detections.raw_score.view(np.uint64))
+    raw_bits = outcome.detections.raw_score.view(np.uint64)
+    # The word of an anomaly also depends on its severity and its episode.
+    assert (outcome.score_bits[:2] == raw_bits).tolist() == [True, False]
+    other_episode = replace(outcome.detections, episode=outcome.detections.episode + 1)
+    other_bits = replace(outcome, detections=other_episode).score_bits
+    assert (other_bits[:2] == outcome.score_bits[:2]).tolist() == [True, False]
 
 
 def test_a_row_without_a_finite_score_is_a_dead_letter() -> None:
