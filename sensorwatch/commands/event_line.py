@@ -51,6 +51,8 @@ class Event(msgspec.Struct, frozen=True):
     signals: list[Signal]
     status: str = "scored"
     episode: Episode = Episode(rows=1)
+    message: str = ""
+    """The pattern of the episode as a sentence."""
 
     @property
     def worst_score(self) -> float:
@@ -73,6 +75,7 @@ class ClosingEvent(msgspec.Struct, frozen=True):
 
 _DECODERS: dict[bytes | None, msgspec.json.Decoder[Event] | msgspec.json.Decoder[ClosingEvent]] = {
     EventType.DETECTED.encode(): msgspec.json.Decoder(Event),
+    EventType.RAISED.encode(): msgspec.json.Decoder(Event),
     EventType.CLOSED.encode(): msgspec.json.Decoder(ClosingEvent),
 }
 
@@ -114,7 +117,10 @@ def closing_text(closing_event: ClosingEvent) -> StyledParts:
 
 
 def full_reason(event: Event) -> StyledParts:
-    """Yield the signals that explain the alarm, each with its expected range."""
+    """Yield the event's sentence, or the signals that explain the alarm with their ranges."""
+    if event.message:
+        yield event.message, "bold"
+        return
     signals = _explaining_signals(event)
     for position, signal in enumerate(signals):
         yield "; " if position else "", ""

@@ -118,6 +118,19 @@ def test_the_signal_with_the_highest_attribution_is_the_reason() -> None:
     assert "x1" not in line
 
 
+def test_the_sentence_of_the_event_is_the_reason() -> None:
+    message = "x2 has repeated 41.30 for 34 rows"
+
+    assert printed_line(an_event(message=message)).endswith(f"critical   2.35  {message}")
+
+
+def test_a_rise_of_an_episode_is_read_as_an_event_of_a_row() -> None:
+    event = read_event(event_record(an_event(3), EventType.RAISED))
+
+    assert isinstance(event, Event)
+    assert event.severity == "critical"
+
+
 def test_the_reason_can_be_a_signal_within_its_expected_range() -> None:
     """A stuck sensor repeats a value within the normal range."""
     signals = [a_signal("x1", 13.0, "within", attribution=1.0)]
