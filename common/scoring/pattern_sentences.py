@@ -186,6 +186,8 @@ def _out_of_season(row: _Row) -> str:
 
 
 def _unusual(row: _Row) -> str:
+    if 0.0 < row.band < 2.0 * abs(row.difference):
+        return f"{row.name} {_value(row)} is {_amount(row)} {_side(row)} expected"
     others = "the other signals" if row.other else "the previous rows"
     return f"{row.name} {_value(row)} is unusual beside {others}"
 

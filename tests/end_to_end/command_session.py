@@ -120,6 +120,10 @@ format = "json"
         """Return all committed events that close an episode."""
         return self._events(EventType.CLOSED)
 
+    def episode_notices(self) -> list[dict[str, Any]]:
+        """Return all committed events of rises and of accepted levels."""
+        return [*self._events(EventType.RAISED), *self._events(EventType.ACCEPTED)]
+
     def _events(self, event_type: EventType) -> list[dict[str, Any]]:
         return [
             json.loads(message.value() or b"")

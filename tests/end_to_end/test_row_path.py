@@ -35,6 +35,7 @@ class ScoredStream:
     """The version that is the champion during each third of the stream."""
     events: list[dict[str, Any]]
     episode_end_events: list[dict[str, Any]]
+    episode_notices: list[dict[str, Any]]
     exit_code: int
 
 
@@ -67,6 +68,7 @@ def scored_stream(kafka: Kafka, tmp_path_factory: pytest.TempPathFactory) -> Ite
             (first_version, second_version, first_version),
             events,
             episode_end_events,
+            session.episode_notices(),
             code,
         )
     finally:
@@ -165,7 +167,11 @@ def test_a_closing_event_counts_the_rows_that_have_events(scored_stream: ScoredS
 
 
 def test_tail_prints_every_event_unchanged_as_json(scored_stream: ScoredStream) -> None:
-    events = [*scored_stream.events, *scored_stream.episode_end_events]
+    events = [
+        *scored_stream.events,
+        *scored_stream.episode_end_events,
+        *scored_stream.episode_notices,
+    ]
     command = f"tail --json --from-beginning --max {len(events)}"
     printed_events = {
         event["event_id"]: event for event in scored_stream.session.run_json_command(command)
