@@ -81,11 +81,11 @@ def test_a_missing_value_is_marked_as_held() -> None:
 
 def test_the_printed_line_has_the_reason() -> None:
     message = last_event_after({"x2": 41.3})
-    signal = json.loads(message.value or b"")["signals"][0]
 
     event = read_event(StoredRecord(message.value, stored_headers=message.headers))
 
     assert event is not None
     text = "".join(line_part for line_part, _ in line_parts(event))
-    percent_text = f"{100 * signal['attribution']:.0f}"
-    assert re.search(rf"x2 41\.3\d*, expected -?[\d.]+ to -?[\d.]+, high, {percent_text} %$", text)
+    assert re.search(
+        r"critical +\d+\.\d+  x2 jumped to 41\.3, 4\d\.\d \(4\d sigma\) above expected$", text
+    )
