@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
+import coverage
 import pytest
 from hypothesis import is_hypothesis_test, settings
 
@@ -40,9 +41,17 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     return announcement.announcement(config) if announcement.is_complete(config) else []
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Store the start time of the run."""
+    """Store the start time of the run; stop the surplus measurement in a worker of xdist.
+
+    In a worker, pytest-cov starts one measurement of coverage when it is loaded and another one in
+    the hook after this one. The marker `no_cover` pauses only the second.
+    """
     session.config.stash[_start_key] = time.monotonic()
+    surplus = coverage.Coverage.current()
+    if surplus is not None and hasattr(session.config, "workerinput"):
+        surplus.stop()
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

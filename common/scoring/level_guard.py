@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sensorwatch.common.kernels import inlined_kernel, kernel
 from sensorwatch.common.model.alarm_rates import LEVEL_SPAN_ROWS
+from sensorwatch.common.model.forecast import N_LAGS
 from sensorwatch.common.model.level_guard import LevelGuard
 from sensorwatch.common.model.season import bin_at
 from sensorwatch.common.model.tails import look_up_rarity
@@ -43,8 +44,17 @@ SMALL_DEVIATION = 1.0
 FAR_SCALES = 8.0
 """A signal is also away from its level if its smoothed deviation is larger than this."""
 WIDE_LEVEL_SCALES = 40.0
-"""If the smoothed deviation is larger than this, a new reference is the median of the newest three
-rows, because clipped deviations do not say how far the signal is away."""
+"""If the smoothed deviation is larger than this, a new reference is first the median of the newest
+three rows, because clipped deviations do not say how far the signal is away."""
+LEARN_LEVEL_ROWS = 30
+"""After this number of further rows, their mean becomes such a reference."""
+
+DISTINCT_LEVELS_SCALES = 4.0
+"""A signal can return to its former reference level if this level is at least this number of scales
+from the present one."""
+AT_LEVEL_SCALES = 1.0
+"""A signal is at its former reference level if it is at most this number of scales from it, or
+BACK_SHARE of the distance between the two levels."""
 
 
 class GuardParameters(NamedTuple):
@@ -60,13 +70,19 @@ class GuardParameters(NamedTuple):
     accept_bound: NDArray[np.float64]
     accept_after_rows: int
     references_start: int
+    former_references_start: int
     deviations_start: int
     away_rows_start: int
 
 
 def guard_parameters(guard: LevelGuard | None, layout: Layout) -> GuardParameters:
     """Return the kernel's parameters of a guard; None: the signals are not watched."""
-    starts = (layout.references_start, layout.deviations_start, layout.away_rows_start)
+    starts = (
+        layout.references_start,
+        layout.former_references_start,
+        layout.deviations_start,
+        layout.away_rows_start,
+    )
     if guard is None:
         empty = np.empty(0)
         return GuardParameters(
@@ -90,11 +106,13 @@ def guard_parameters(guard: LevelGuard | None, layout: Layout) -> GuardParameter
 def start_guard(float_row, int_row, guard, level, has_level):  # type: ignore[no-untyped-def]
     """Reset the guard of a new sensor; a sensor with a level in the model has its reference."""
     location, spread = guard[0], guard[1]
-    references_start, deviations_start, away_rows_start = guard[9], guard[10], guard[11]
+    references_start, former_start = guard[9], guard[10]
+    deviations_start, away_rows_start = guard[11], guard[12]
     int_row[IntColumn.REFERENCE_ROWS] = 0 if has_level else NO_REFERENCE
     float_row[FloatColumn.REFERENCE_ERROR] = 0.0
     for signal in range(len(spread)):
-        float_row[references_start + signal] = location[level, signal] if has_level else 0.0
+        reference = location[level, signal] if has_level else 0.0
+        float_row[references_start + signal] = float_row[former_start + signal] = reference
         float_row[deviations_start + signal] = 0.0
         int_row[away_rows_start + signal] = 0
 
@@ -110,7 +128,7 @@ def update_guard(  # type: ignore[no-untyped-def]
     """
     (
         _, spread, drift_rate, slope, fit_rows, profile, period, accept_bound, accept_after_rows,
-        references_start, deviations_start, away_rows_start,
+        references_start, former_start, deviations_start, away_rows_start,
     ) = guard  # fmt: skip
     if not has_own_level:
         return False
@@ -118,7 +136,9 @@ def update_guard(  # type: ignore[no-untyped-def]
         int_row[IntColumn.REFERENCE_ROWS] = 0
         float_row[FloatColumn.REFERENCE_ERROR] = NEW_REFERENCE_ERROR
         for signal in range(len(spread)):
-            float_row[references_start + signal] = float_row[FloatColumn.LOCATIONS + signal]
+            reference_level = float_row[FloatColumn.LOCATIONS + signal]
+            float_row[references_start + signal] = reference_level
+            float_row[former_start + signal] = reference_level
     rows, error = int_row[IntColumn.REFERENCE_ROWS], float_row[FloatColumn.REFERENCE_ERROR]
     phase = bin_at(event_time, period, profile.shape[1])
     accepts = False
@@ -130,7 +150,11 @@ def update_guard(  # type: ignore[no-untyped-def]
             value = distance_in_scales(measured[signal], reference[signal], scale)
             value -= profile[signal, phase]
             offset[signal] = value
-            smoothed = smooth_deviation(smoothed, value)
+            learned_rows = int_row[away_rows_start + signal] + LEARN_LEVEL_ROWS
+            if learned_rows < LEARN_LEVEL_ROWS:
+                smoothed += (value - smoothed) / (learned_rows + 1)
+            else:
+                smoothed = smooth_deviation(smoothed, value)
             float_row[deviations_start + signal] = smoothed
         smoothed_offset[signal] = smoothed
         drift = slope[signal] * (rows + fit_rows / 2.0)
@@ -138,10 +162,20 @@ def update_guard(  # type: ignore[no-untyped-def]
         variance += drift * drift
         deviation[signal] = smoothed / np.sqrt(variance)
         away_rows = int_row[away_rows_start + signal] + 1
-        if abs(deviation[signal]) <= accept_bound[signal] and abs(smoothed) <= FAR_SCALES:
+        if away_rows == 0:
+            _shift_reference(float_row, column_starts, guard, signal)
+        elif away_rows > 0 and (
+            abs(deviation[signal]) <= accept_bound[signal] and abs(smoothed) <= FAR_SCALES
+        ):
             away_rows = 0
         if away_rows >= accept_after_rows:
-            _accept_level(float_row, column_starts, guard, signal, measured[signal])
+            accepts = True
+            away_rows = _accept_level(float_row, column_starts, guard, signal, measured[signal])
+        elif away_rows > 0 and _is_at_former_reference(
+            float_row, int_row, column_starts, guard, signal, measured[signal],
+            profile[signal, phase],
+        ):  # fmt: skip
+            _change_reference(float_row, guard, signal, float_row[former_start + signal])
             accepts, away_rows = True, 0
         int_row[away_rows_start + signal] = away_rows
         next_reference[signal] = float_row[references_start + signal]
@@ -161,19 +195,73 @@ def smooth_deviation(smoothed, value):  # type: ignore[no-untyped-def]
 
 @inlined_kernel
 def _accept_level(float_row, column_starts, guard, signal, measured):  # type: ignore[no-untyped-def]
-    """Let the sensor's present level be the signal's reference and location."""
-    scales_start, lags_start, _ = column_starts
-    references_start, deviations_start = guard[9], guard[10]
-    width = lags_start - scales_start
-    smoothed = float_row[deviations_start + signal]
-    if abs(smoothed) <= WIDE_LEVEL_SCALES:
-        level = float_row[references_start + signal] + smoothed * float_row[scales_start + signal]
-    else:
-        newer, older = float_row[lags_start + signal], float_row[lags_start + width + signal]
-        level = max(min(measured, newer), min(max(measured, newer), older))
-    float_row[references_start + signal] = level
+    """Let the sensor's present level be the signal's reference and location.
+
+    Return the new count of rows away: negative while the level must still be learned.
+    """
+    if abs(float_row[guard[11] + signal]) <= WIDE_LEVEL_SCALES:
+        level = _smoothed_level(float_row, column_starts, guard, signal)
+        _change_reference(float_row, guard, signal, level)
+        return 0
+    level = _median_of_newest(float_row, column_starts, signal, measured)
+    _change_reference(float_row, guard, signal, level)
+    return -LEARN_LEVEL_ROWS
+
+
+@inlined_kernel
+def _shift_reference(float_row, column_starts, guard, signal):  # type: ignore[no-untyped-def]
+    """Move reference and location to the mean of the rows since the level was accepted."""
+    level = _smoothed_level(float_row, column_starts, guard, signal)
+    float_row[guard[9] + signal] = level
     float_row[FloatColumn.LOCATIONS + signal] = level
-    float_row[deviations_start + signal] = 0.0
+    float_row[guard[11] + signal] = 0.0
+
+
+@inlined_kernel
+def _smoothed_level(float_row, column_starts, guard, signal):  # type: ignore[no-untyped-def]
+    """Return the signal's smoothed level, in its unit."""
+    scale = float_row[column_starts[0] + signal]
+    return float_row[guard[9] + signal] + float_row[guard[11] + signal] * scale
+
+
+@inlined_kernel
+def _is_at_former_reference(  # type: ignore[no-untyped-def]
+    float_row, int_row, column_starts, guard, signal, measured, usual_deviation
+):  # fmt: skip
+    """Return whether a signal is again at the level before its present reference level.
+
+    The median of the newest three rows decides. Levels that are close together are not compared.
+    `usual_deviation`: of the season at this row, in scales.
+    """
+    former = float_row[guard[10] + signal]
+    distance = float_row[guard[9] + signal] - former
+    if distance == 0.0 or int_row[IntColumn.LAG_COUNT] < N_LAGS:
+        return False
+    scale = float_row[column_starts[0] + signal]
+    levels_apart = abs(distance_in_scales(former + distance, former, scale))
+    median = _median_of_newest(float_row, column_starts, signal, measured)
+    deviation = abs(distance_in_scales(median, former, scale) - usual_deviation)
+    return levels_apart >= DISTINCT_LEVELS_SCALES and deviation <= max(
+        AT_LEVEL_SCALES, BACK_SHARE * levels_apart
+    )
+
+
+@inlined_kernel
+def _median_of_newest(float_row, column_starts, signal, measured):  # type: ignore[no-untyped-def]
+    """Return the median of the signal's newest three values; `measured`: the newest."""
+    scales_start, lags_start, _ = column_starts
+    newer = float_row[lags_start + signal]
+    older = float_row[lags_start + lags_start - scales_start + signal]
+    return max(min(measured, newer), min(max(measured, newer), older))
+
+
+@inlined_kernel
+def _change_reference(float_row, guard, signal, level):  # type: ignore[no-untyped-def]
+    """Let `level` be the signal's reference and location; keep the former reference."""
+    float_row[guard[10] + signal] = float_row[guard[9] + signal]
+    float_row[guard[9] + signal] = level
+    float_row[FloatColumn.LOCATIONS + signal] = level
+    float_row[guard[11] + signal] = 0.0
 
 
 def guard_scores(deviation: NDArray[np.float64], guard: LevelGuard | None) -> NDArray[np.float64]:

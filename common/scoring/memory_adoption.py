@@ -107,7 +107,8 @@ def adopt_tables(
             floats[slot, layout.scales_start : layout.lags_start] = levels.scale[level]
             ints[slot, IntColumn.LEVEL_ROWS] = layout.min_rows
         if level and guard is not None:
-            floats[slot, layout.references_start : layout.deviations_start] = guard.location[level]
+            for start in (layout.references_start, layout.former_references_start):
+                floats[slot, start : start + len(layout.signals)] = guard.location[level]
             ints[slot, IntColumn.REFERENCE_ROWS] = 0
         if not has_same_columns:
             floats[slot, layout.lags_start : layout.lags_start + layout.columns] = levels.location[

@@ -196,9 +196,17 @@ class Layout:
         return self.drift_start + len(self.signals)
 
     @property
+    def former_references_start(self) -> int:
+        """Float column with the first former reference level; there is one per signal.
+
+        It equals the reference level until the signal gets a new one.
+        """
+        return self.references_start + len(self.signals)
+
+    @property
     def deviations_start(self) -> int:
         """Float column with the first smoothed deviation from a reference level, in scales."""
-        return self.references_start + len(self.signals)
+        return self.former_references_start + len(self.signals)
 
     @property
     def away_rows_start(self) -> int:
@@ -231,6 +239,7 @@ class Layout:
             *(f"lag {lag} {name}" for lag in range(1, N_LAGS + 1) for name in measured),
             *(f"drift {name}" for name in self.signals),
             *(f"reference {name}" for name in self.signals),
+            *(f"former reference {name}" for name in self.signals),
             *(f"deviation {name}" for name in self.signals),
             *(f"counter {name}" for name in self.counter_names),
         )

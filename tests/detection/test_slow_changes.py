@@ -74,6 +74,35 @@ def test_a_new_level_is_accepted_once_and_then_usual(scales: float) -> None:
     assert after[1] == before[1]
 
 
+@pytest.mark.parametrize("scales", [5.0, 60.0, 1e6])
+def test_the_level_before_an_accepted_level_is_usual_again_at_once(scales: float) -> None:
+    values = values_of(1_300, seed=8)
+    values[200:700, 0, 0] += 2.0 * scales
+    values[1_000:, 0, 0] += 2.0 * scales
+
+    (result,) = detect(values)
+
+    detections = result.detections
+    for change in (700, 1_000):
+        assert scales < 10 or detections.is_anomaly[change]
+        assert not detections.is_anomaly[change + 30 : change + 290].any()
+    accepted_rows = np.flatnonzero(detections.is_accepted)
+    assert len(accepted_rows) == 3
+    assert (accepted_rows[1:] - [700, 1_000] <= 5).all()
+    reference = detections.evidence.reference[:, 0]
+    assert reference[701 + 30] == reference[0]
+    assert reference[-1] == reference[650]
+
+
+def test_a_return_to_a_level_close_to_the_reference_changes_nothing() -> None:
+    values = values_of(1_500, seed=9)
+    values[200:900, 0, 0] += 2.0 * 3
+
+    (result,) = detect(values)
+
+    assert 0 < result.detections.is_accepted.sum() <= 2
+
+
 def test_a_spike_of_one_row_does_not_move_the_smoothed_level() -> None:
     values = values_of(300, seed=4)
     values[200, 0, 0] += 1e6
