@@ -27,6 +27,10 @@ FOLD_GAP_ROWS = 10
 
 Through the memory, a row affects the scores of about this number of following rows of its
 sensor."""
+FORWARD_SHARE = 0.7
+"""A block after this share of the rows is scored by a model of the rows before it only.
+
+Such a score contains how far the levels of the sensors move after training, as in service."""
 MIN_ROWS_PER_SENSOR_FOR_FEW_FOLDS = 1_000
 """Minimum number of rows per sensor for a cross-validation with only FEW_FOLDS folds.
 
@@ -70,6 +74,8 @@ def out_of_fold_scores(
         # With few rows or many sensors, the gap is at most as long as the block.
         gap_rows = min(gap, stop - start)
         fit_mask[max(start - gap_rows, 0) : stop + gap_rows] = False
+        if start >= FORWARD_SHARE * rows:
+            fit_mask[start:] = False
         fitted_scorer = fit_scorer(readings, fit_mask, schema, trainer_settings)
         block_scores.append(
             score_after_warm_up(fitted_scorer, readings.take(slice(None, stop)), start, block)

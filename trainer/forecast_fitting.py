@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.covariance import ledoit_wolf
 
-from sensorwatch.common.model.forecast import Forecast
+from sensorwatch.common.model.forecast import N_LAGS, Forecast
 from sensorwatch.common.model.season import Season
 from sensorwatch.common.scoring.recall import RecalledRows
 from sensorwatch.trainer.season_fitting import fit_season, season_deviation
@@ -17,6 +17,13 @@ RIDGE_PENALTIES = tuple(10.0**exponent for exponent in range(-4, 3))
 Source: Golub, Heath and Wahba 1979."""
 MIN_VARIANCE = 1e-6
 """Minimum variance of a whitened direction. It prevents a division by 0 if signals are equal."""
+VALIDATED_SHARE = 0.3
+"""Share of the rows, the newest ones, on which two kinds of coefficients are compared."""
+MIN_VALIDATED_ROWS = 50
+"""With fewer rows to compare on, no signal counts as a random walk."""
+MIN_WALK_GAIN = 2.0
+"""A signal is a random walk if the mean squared error of the free forecast is more than this number
+of times that of the forecast of its changes."""
 CONSTANT_SPREAD = 0.3
 """Spread of the residuals of a signal that never changed, in scales.
 
@@ -67,12 +74,12 @@ def _fit_lags_and_season(
     would be too small for the lagged rows if there is a sharp daily peak.
     """
     median_step = _median_step(event_time, slots)
-    lag_coefficients = _fit_ridge(inputs, targets)
+    lag_coefficients = _fit_lags(inputs, targets)
     lag_residuals = _residuals_of(inputs, targets, lag_coefficients)
     first_season = fit_season(lag_residuals, event_time, median_step)
     if not first_season.is_present:
         return lag_coefficients, first_season, lag_residuals
-    coefficients = _fit_ridge(
+    coefficients = _fit_lags(
         season_deviation(inputs, event_time, first_season),
         season_deviation(targets, event_time, first_season),
     )
@@ -83,6 +90,47 @@ def _fit_lags_and_season(
     if not season.is_present:
         return lag_coefficients, season, lag_residuals
     return coefficients, season, residuals - season.at(event_time)
+
+
+def _fit_lags(inputs: NDArray[np.float64], targets: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the coefficients (signals, 1 + inputs) of rows in time order.
+
+    A signal that moves like a random walk gets coefficients that forecast its change from the
+    changes of the rows before. Its level then does not matter. The coefficients of a free fit sum
+    up to almost 1, and this small error is a large residual if the walk moves far away from the
+    levels of training. The forecast of the newest rows from the older rows decides, see
+    MIN_WALK_GAIN.
+    """
+    coefficients = _fit_ridge(inputs, targets)
+    older = round((1.0 - VALIDATED_SHARE) * len(inputs))
+    if len(inputs) - older < MIN_VALIDATED_ROWS:
+        return coefficients
+    errors = [
+        (
+            _residuals_of(inputs[older:], targets[older:], fit(inputs[:older], targets[:older]))
+            ** 2
+        ).mean(axis=0)
+        for fit in (_fit_ridge, _fit_changes)
+    ]
+    is_walk = MIN_WALK_GAIN * errors[1] < errors[0]
+    if is_walk.any():
+        coefficients[is_walk] = _fit_changes(inputs, targets)[is_walk]
+    return coefficients
+
+
+def _fit_changes(inputs: NDArray[np.float64], targets: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return ridge coefficients (signals, 1 + inputs) that forecast changes from changes."""
+    signals = targets.shape[1]
+    contexts = (inputs.shape[1] - N_LAGS * signals) // (N_LAGS + 1)
+    width = signals + contexts
+    newest, older = inputs[:, :width], inputs[:, width : 2 * width]
+    context = inputs[:, N_LAGS * width :]
+    coefficients = _fit_ridge(
+        np.concatenate([newest - older, context], axis=1), targets - newest[:, :signals]
+    )
+    of_change, of_context = coefficients[:, 1 : 1 + width], coefficients[:, 1 + width :]
+    of_newest = of_change + np.eye(signals, width)
+    return np.concatenate([coefficients[:, :1], of_newest, -of_change, of_context], axis=1)
 
 
 def _residuals_of(

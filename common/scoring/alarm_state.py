@@ -11,7 +11,7 @@ from sensorwatch.common.scoring.memory_layout import (
 
 RECENT_ROWS = 100.0
 """Time constant, in rows, after which an alarm's earlier scores hide no new fault."""
-ALARM_END_SHARE = 0.8
+ALARM_END_SHARE = 0.9
 """An alarm starts above the threshold and ends below this share of the threshold."""
 
 

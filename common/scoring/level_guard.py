@@ -127,8 +127,8 @@ def update_guard(  # type: ignore[no-untyped-def]
     Return whether a signal gets a new reference after this row.
     """
     (
-        _, spread, drift_rate, slope, fit_rows, profile, period, accept_bound, accept_after_rows,
-        references_start, former_start, deviations_start, away_rows_start,
+        _, spread, drift_rate, slope, fit_rows, profile, period, accept_bound, _, references_start,
+        former_start, deviations_start, away_rows_start,
     ) = guard  # fmt: skip
     if not has_own_level:
         return False
@@ -161,26 +161,41 @@ def update_guard(  # type: ignore[no-untyped-def]
         variance = spread[signal] * spread[signal] + error + drift_rate[signal] * rows
         variance += drift * drift
         deviation[signal] = smoothed / np.sqrt(variance)
-        away_rows = int_row[away_rows_start + signal] + 1
-        if away_rows == 0:
-            _shift_reference(float_row, column_starts, guard, signal)
-        elif away_rows > 0 and (
-            abs(deviation[signal]) <= accept_bound[signal] and abs(smoothed) <= FAR_SCALES
-        ):
-            away_rows = 0
-        if away_rows >= accept_after_rows:
+        is_away = abs(deviation[signal]) > accept_bound[signal] or abs(smoothed) > FAR_SCALES
+        if _update_reference(float_row, int_row, column_starts, guard, signal, measured[signal],
+                             profile[signal, phase], is_away):  # fmt: skip
             accepts = True
-            away_rows = _accept_level(float_row, column_starts, guard, signal, measured[signal])
-        elif away_rows > 0 and _is_at_former_reference(
-            float_row, int_row, column_starts, guard, signal, measured[signal],
-            profile[signal, phase],
-        ):  # fmt: skip
-            _change_reference(float_row, guard, signal, float_row[former_start + signal])
-            accepts, away_rows = True, 0
-        int_row[away_rows_start + signal] = away_rows
         next_reference[signal] = float_row[references_start + signal]
     int_row[IntColumn.REFERENCE_ROWS] = rows + 1
     return accepts
+
+
+@inlined_kernel
+def _update_reference(  # type: ignore[no-untyped-def]
+    float_row, int_row, column_starts, guard, signal, measured, usual_deviation, is_away
+):  # fmt: skip
+    """Count the rows that a signal is away from its reference level; change the level if needed.
+
+    `usual_deviation`: of the season at this row, in scales. Return whether the signal gets another
+    reference level: its present one, or its former one.
+    """
+    accept_after_rows, former_start, away_rows_start = guard[8], guard[10], guard[12]
+    away_rows = int_row[away_rows_start + signal] + 1
+    changes = False
+    if away_rows == 0:
+        _shift_reference(float_row, column_starts, guard, signal)
+    elif away_rows > 0 and not is_away:
+        away_rows = 0
+    elif away_rows >= accept_after_rows:
+        away_rows = _accept_level(float_row, column_starts, guard, signal, measured)
+        changes = True
+    elif away_rows > 0 and _is_at_former_reference(
+        float_row, int_row, column_starts, guard, signal, measured, usual_deviation
+    ):
+        _change_reference(float_row, guard, signal, float_row[former_start + signal])
+        away_rows, changes = 0, True
+    int_row[away_rows_start + signal] = away_rows
+    return changes
 
 
 @inlined_kernel
