@@ -28,7 +28,12 @@ BOUND_QUANTILE = 0.999
 
 With few rows, the alert rate varies by chance."""
 MAX_ROWS = 50_000
-"""Refits use at most this number of the newest rows, because refits are the slowest checks."""
+"""Refits use at most this number of rows, because refits are the slowest checks."""
+ENOUGH_ROWS_OF_SENSOR = 1_000
+"""With more rows, the sensors of a refit are chosen so that each has at least this number of rows.
+
+A refit on a few rows of each of many sensors would judge a training that is much shorter than the
+one of the model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +117,7 @@ def seed_rates(
     The newer rows are the newest `calibration_share` of the rows. Return [] if there are too few
     rows for a fit. `sorted_readings`: in time order.
     """
-    sorted_readings = sorted_readings.take(slice(max(len(sorted_readings) - MAX_ROWS, 0), None))
+    sorted_readings = rows_for_refits(sorted_readings)
     boundary = int(len(sorted_readings) * (1.0 - trainer_settings.calibration_share))
     if boundary < rows_needed(trainer_settings.calibration_share):
         return []
@@ -128,6 +133,20 @@ def seed_rates(
         alerts = detector.detect(newer_rows, memory).detections.is_anomaly
         rates.append(rate_of(f"seed {seed}", alerts, target))
     return rates
+
+
+def rows_for_refits(sorted_readings: Readings) -> Readings:
+    """Return at most MAX_ROWS of the readings: all sensors, or evenly chosen ones, newest rows."""
+    if len(sorted_readings) <= MAX_ROWS:
+        return sorted_readings
+    rows_of_sensor = np.bincount(sorted_readings.sensor, minlength=len(sorted_readings.sensor_ids))
+    sensors = np.flatnonzero(rows_of_sensor)
+    typical_rows = max(int(np.median(rows_of_sensor[sensors])), 1)
+    count = MAX_ROWS // min(typical_rows, ENOUGH_ROWS_OF_SENSOR)
+    if count < len(sensors):
+        chosen = sensors[np.linspace(0, len(sensors) - 1, count).astype(np.int64)]
+        sorted_readings = sorted_readings.take(np.isin(sorted_readings.sensor, chosen))
+    return sorted_readings.take(slice(max(len(sorted_readings) - MAX_ROWS, 0), None))
 
 
 def _rows_of_folds(rows: int) -> list[NDArray[np.intp]]:
