@@ -36,6 +36,14 @@ for module in [module for name, module in sys.modules.items() if name.startswith
         if isinstance(kernel, Dispatcher) and kernel.stats.cache_misses:
             print(module.__name__, name)
 """
+COMPILE_SCRIPT = """
+import sensorwatch.common.scoring.warmup
+from sensorwatch.common.runtime.kernel_compilation import KernelCompilation
+shares = []
+with KernelCompilation() as compilation:
+    print(compilation.is_needed, compilation.wait(shares.append), end=" ")
+print(shares == sorted(shares), bool(shares) and shares[-1] > 0.5)
+"""
 # A command that runs this script on its first start, without compiled kernels.
 FIRST_COMMAND_SCRIPT = f"""
 from sensorwatch.common.runtime.command_line import run
@@ -59,6 +67,16 @@ def run_python(cache_dir: Path, *arguments: str) -> str:
     ).stdout
 
 
+def compiling_process(cache: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", COMPILE_SCRIPT],
+        env={**os.environ, "NUMBA_CACHE_DIR": str(cache)},
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
 def test_compiled_kernels_are_in_the_cache() -> None:
     load_kernels(a_detector())
 
@@ -66,16 +84,23 @@ def test_compiled_kernels_are_in_the_cache() -> None:
 
 
 @pytest.mark.slow
-def test_after_the_warmup_no_kernel_needs_compilation(tmp_path: Path) -> None:
+def test_of_two_processes_one_compiles_and_then_no_kernel_needs_compilation(
+    tmp_path: Path,
+) -> None:
     print_is_compiled = (
         "import sensorwatch.common.scoring.warmup; "
         "from sensorwatch.common.kernels import all_cached; print(all_cached())"
     )
     assert run_python(tmp_path, "-c", print_is_compiled) == "False\n"
 
-    output = run_python(tmp_path, "-m", "sensorwatch", "warmup")
+    processes = [compiling_process(tmp_path) for _ in range(2)]
+    outputs = [process.communicate()[0].split() for process in processes]
 
-    assert "every kernel is compiled" in output
+    # The waiting process never shows a share of finished kernels.
+    assert sorted(outputs) == [["True", "[]", "True", "False"], ["True", "[]", "True", "True"]]
+    output, _ = compiling_process(tmp_path).communicate()
+    assert output.split() == ["False", "[]", "True", "False"]
+    assert "every kernel is compiled" in run_python(tmp_path, "-m", "sensorwatch", "warmup")
     assert run_python(tmp_path, "-c", print_is_compiled) == "True\n"
     assert run_python(tmp_path, "-c", COMPILED_KERNELS_SCRIPT) == ""
 

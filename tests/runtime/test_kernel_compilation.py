@@ -1,9 +1,6 @@
 """One process at a time compiles kernels, in several child processes in parallel."""
 
 import fcntl
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,39 +10,6 @@ from sensorwatch.common.kernel_folder import kernel_folder
 from sensorwatch.common.runtime import kernel_compilation
 from sensorwatch.common.runtime.kernel_compilation import JOBS, SCORING_JOB, KernelCompilation
 from sensorwatch.common.runtime.kernel_progress import show_share
-from tests.commands.command_runner import ROOT
-
-COMPILE_SCRIPT = """
-import sensorwatch.common.scoring.warmup
-from sensorwatch.common.runtime.kernel_compilation import KernelCompilation
-shares = []
-with KernelCompilation() as compilation:
-    print(compilation.is_needed, compilation.wait(shares.append), end=" ")
-print(shares == sorted(shares), bool(shares) and shares[-1] > 0.5)
-"""
-
-
-def compiling_process(cache: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", COMPILE_SCRIPT],
-        env={**os.environ, "NUMBA_CACHE_DIR": str(cache)},
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-
-
-@pytest.mark.slow
-def test_of_two_processes_one_compiles_and_the_other_waits(tmp_path: Path) -> None:
-    processes = [compiling_process(tmp_path) for _ in range(2)]
-    outputs = [process.communicate()[0].split() for process in processes]
-
-    # The waiting process never shows a share of finished kernels.
-    assert sorted(outputs) == [["True", "[]", "True", "False"], ["True", "[]", "True", "True"]]
-
-    output, _ = compiling_process(tmp_path).communicate()
-
-    assert output.split() == ["False", "[]", "True", "False"]
 
 
 def test_nothing_is_compiled_if_every_kernel_is_in_the_cache() -> None:
