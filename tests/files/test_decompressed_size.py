@@ -21,6 +21,9 @@ from sensorwatch.common.rows.rejection import Reason
 from sensorwatch.common.rows.schema import schema_from_plain
 from sensorwatch.schema_inference.file_inference import infer_file
 
+# A tracer would multiply the time of the readers' inner loops.
+pytestmark = pytest.mark.no_cover
+
 MIB = 1 << 20
 LARGE_BYTES = 40 * MIB
 MAX_PEAK_BYTES = 32 * MIB

@@ -10,6 +10,9 @@ import pytest
 from sensorwatch.common.errors import DataError
 from sensorwatch.schema_inference.file_inference import infer_file
 
+# A tracer would multiply the time of the parser's inner loops.
+pytestmark = pytest.mark.no_cover
+
 MAX_SECONDS = 30.0
 """Far more than linear work takes on a busy machine, and far less than quadratic work takes."""
 
