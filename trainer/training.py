@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from sensorwatch.common.errors import DataError
 from sensorwatch.common.model.calibration import calibrate
+from sensorwatch.common.model.civil_clock import civil_clock
 from sensorwatch.common.model.forest import score
 from sensorwatch.common.model.levels import no_levels
 from sensorwatch.common.model.plan import forecast_plan, plain_plan
@@ -35,6 +36,7 @@ from sensorwatch.trainer.level_fitting import (
 )
 from sensorwatch.trainer.model_rows import model_rows
 from sensorwatch.trainer.scorer_fitting import fit_scorer
+from sensorwatch.trainer.season_text import season_figures, season_zone
 from sensorwatch.trainer.tail_fitting import calibrate_decision
 
 UNREGISTERED_VERSION = "unkept"
@@ -157,7 +159,7 @@ def _train_forecast(
     """
     readings = model_rows(split.sorted_readings, schema)
     scorer = fit_scorer(readings, np.ones(len(readings), dtype=np.bool_), schema, trainer_settings)
-    season = scorer.forecast.season
+    season, zone = scorer.forecast.season, season_zone(schema, trainer_settings)
     raw_scores = out_of_fold_scores(
         readings, schema, trainer_settings, period=season.period if season.is_present else 0
     )
@@ -168,6 +170,7 @@ def _train_forecast(
         drop_sensors_with_few_rows(scorer.levels, readings),
         step=cadence,
         accept_after_rows=trainer_settings.alarms.accept_after_rows,
+        clock=civil_clock(zone),
     )
     calibrated_decision = calibrate_decision(raw_scores, fitted_guard.scores, trainer_settings)
     alarm_rates = fit_alarm_rates(
@@ -198,7 +201,8 @@ def _train_forecast(
             "fit_rows": len(readings),
             "calibration_rows": int((~raw_scores.warm_up_only).sum()),
             "blocks": block_count(len(readings)),
-            "season": scorer.forecast.season.to_plain(),
+            "season": season.to_plain(),
+            "seasons": season_figures(scorer.season_fit, fitted_guard.season_fit, schema, zone),
         },
         golden=golden_rows(split.calibration),
     )

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from sensorwatch.common.kernels import inlined_kernel, kernel
 from sensorwatch.common.model.alarm_rates import LEVEL_SPAN_ROWS
 from sensorwatch.common.model.level_guard import LevelGuard
-from sensorwatch.common.model.season import bin_at
 from sensorwatch.common.model.tails import look_up_rarity
 from sensorwatch.common.scoring.memory_layout import (
     NO_REFERENCE,
@@ -56,7 +55,6 @@ class GuardParameters(NamedTuple):
     slope: NDArray[np.float64]
     fit_rows: float
     profile: NDArray[np.float64]
-    period: int
     accept_bound: NDArray[np.float64]
     accept_after_rows: int
     references_start: int
@@ -70,7 +68,7 @@ def guard_parameters(guard: LevelGuard | None, layout: Layout) -> GuardParameter
     if guard is None:
         empty = np.empty(0)
         return GuardParameters(
-            np.empty((1, 0)), empty, empty, empty, 0.0, np.zeros((0, 1)), 1, empty, 1, *starts
+            np.empty((1, 0)), empty, empty, empty, 0.0, np.zeros((0, 1)), empty, 1, *starts
         )
     return GuardParameters(
         guard.location,
@@ -79,7 +77,6 @@ def guard_parameters(guard: LevelGuard | None, layout: Layout) -> GuardParameter
         guard.slope,
         guard.fit_rows,
         guard.season.profile,
-        guard.season.period,
         guard.accept_bound,
         guard.accept_after_rows,
         *starts,
@@ -90,7 +87,7 @@ def guard_parameters(guard: LevelGuard | None, layout: Layout) -> GuardParameter
 def start_guard(float_row, int_row, guard, level, has_level):  # type: ignore[no-untyped-def]
     """Reset the guard of a new sensor; a sensor with a level in the model has its reference."""
     location, spread = guard[0], guard[1]
-    references_start, deviations_start, away_rows_start = guard[9], guard[10], guard[11]
+    references_start, deviations_start, away_rows_start = guard[8], guard[9], guard[10]
     int_row[IntColumn.REFERENCE_ROWS] = 0 if has_level else NO_REFERENCE
     float_row[FloatColumn.REFERENCE_ERROR] = 0.0
     for signal in range(len(spread)):
@@ -101,7 +98,7 @@ def start_guard(float_row, int_row, guard, level, has_level):  # type: ignore[no
 
 @inlined_kernel
 def update_guard(  # type: ignore[no-untyped-def]
-    float_row, int_row, guard, column_starts, has_own_level, event_time, imputed, measured,
+    float_row, int_row, guard, column_starts, has_own_level, phase, imputed, measured,
     deviation, reference, next_reference, offset, smoothed_offset,
 ):  # fmt: skip
     """Update the deviations by one row; write the row's deviations, references and offsets.
@@ -109,7 +106,7 @@ def update_guard(  # type: ignore[no-untyped-def]
     Return whether a signal gets a new reference after this row.
     """
     (
-        _, spread, drift_rate, slope, fit_rows, profile, period, accept_bound, accept_after_rows,
+        _, spread, drift_rate, slope, fit_rows, profile, accept_bound, accept_after_rows,
         references_start, deviations_start, away_rows_start,
     ) = guard  # fmt: skip
     if not has_own_level:
@@ -120,7 +117,6 @@ def update_guard(  # type: ignore[no-untyped-def]
         for signal in range(len(spread)):
             float_row[references_start + signal] = float_row[FloatColumn.LOCATIONS + signal]
     rows, error = int_row[IntColumn.REFERENCE_ROWS], float_row[FloatColumn.REFERENCE_ERROR]
-    phase = bin_at(event_time, period, profile.shape[1])
     accepts = False
     for signal in range(len(spread)):
         reference[signal] = float_row[references_start + signal]
@@ -163,7 +159,7 @@ def smooth_deviation(smoothed, value):  # type: ignore[no-untyped-def]
 def _accept_level(float_row, column_starts, guard, signal, measured):  # type: ignore[no-untyped-def]
     """Let the sensor's present level be the signal's reference and location."""
     scales_start, lags_start, _ = column_starts
-    references_start, deviations_start = guard[9], guard[10]
+    references_start, deviations_start = guard[8], guard[9]
     width = lags_start - scales_start
     smoothed = float_row[deviations_start + signal]
     if abs(smoothed) <= WIDE_LEVEL_SCALES:

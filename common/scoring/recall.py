@@ -132,13 +132,14 @@ def recall(
         accepts_level=np.zeros(n, dtype=np.bool_),
     )
     parameters = guard_parameters(guard, layout)
+    phases = guard.season.phases(readings.event_time) if guard else np.zeros(n, dtype=np.int64)
     for assignment in memory.assign_slots(readings, level_by_sensor):
         recalled.slots[assignment.rows], recalled.new_sensor_level[assignment.rows] = (
             assignment.slots,
             assignment.new_sensor_level,
         )
         recalled.evicted.update(assignment.evicted)
-        _recall_row_range(recalled, assignment.rows, levels, parameters, memory)
+        _recall_row_range(recalled, assignment.rows, levels, parameters, phases, memory)
     return recalled
 
 
@@ -149,7 +150,12 @@ def _measured_values(readings: Readings) -> NDArray[np.float64]:
 
 
 def _recall_row_range(
-    recalled: RecalledRows, rows: slice, levels: Levels, guard: GuardParameters, memory: Memory
+    recalled: RecalledRows,
+    rows: slice,
+    levels: Levels,
+    guard: GuardParameters,
+    phases: NDArray[np.int64],
+    memory: Memory,
 ) -> None:
     layout = memory.layout
     memory.clock = _recall_rows(
@@ -170,6 +176,7 @@ def _recall_row_range(
         recalled.slots[rows],
         recalled.new_sensor_level[rows],
         recalled.event_time[rows],
+        phases[rows],
         recalled.imputed[rows],
         recalled.status[rows],
         recalled.gap[rows],
@@ -199,7 +206,7 @@ def _column_starts(layout: Layout) -> tuple[int, int, int]:
 def _recall_rows(  # type: ignore[no-untyped-def]
     floats, ints, column_starts, clock, level_location, level_scale, level_cadence,
     level_gap_factor, min_scale, min_rows, max_gap, required_lags, counters, guard,
-    slots, new_sensor_level, event_time, imputed, statuses, gaps, measured, location, scale,
+    slots, new_sensor_level, event_time, phases, imputed, statuses, gaps, measured, location, scale,
     standardised, lagged, repeats, cadence, deviation, reference, next_reference, offset,
     smoothed_offset, accepts_level,
 ):  # fmt: skip
@@ -241,7 +248,7 @@ def _recall_rows(  # type: ignore[no-untyped-def]
             if deviation.shape[1] > 0:
                 accepts_level[row] = update_guard(
                     float_row, int_row, guard, column_starts,
-                    int_row[IntColumn.LEVEL_ROWS] >= min_rows, event_time[row], imputed[row],
+                    int_row[IntColumn.LEVEL_ROWS] >= min_rows, phases[row], imputed[row],
                     measured[row], deviation[row], reference[row],
                     next_reference[row],
                     offset[row], smoothed_offset[row],
