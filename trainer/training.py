@@ -29,6 +29,7 @@ from sensorwatch.trainer.cross_validation import block_count, out_of_fold_scores
 from sensorwatch.trainer.dataset import sort_by_time
 from sensorwatch.trainer.forest_fitting import fit_forest
 from sensorwatch.trainer.guard_fitting import fit_guard
+from sensorwatch.trainer.imputation import drop_rows_without_signals
 from sensorwatch.trainer.level_fitting import (
     drop_sensors_with_few_rows,
     pooled_gap_factor,
@@ -226,16 +227,16 @@ def split_by_time(readings: Readings, calibration_share: float) -> Split:
 
     The boundary is moved to the first row with the same event time, so that rows with equal times
     are on the same side. It is not moved if too few older rows would remain. Raises DataError if
-    there are too few rows.
+    there are too few rows. Rows without any signal value are dropped.
     """
     min_rows = rows_needed(calibration_share)
-    if len(readings) < min_rows:
+    sorted_readings = drop_rows_without_signals(sort_by_time(readings))
+    if len(sorted_readings) < min_rows:
         raise DataError(
-            f"{len(readings)} valid rows are too few to train on: at least {min_rows} are needed "
-            f"({MIN_FIT_ROWS} to fit and {MIN_CALIBRATION_ROWS} to calibrate at "
+            f"{len(sorted_readings)} valid rows are too few to train on: at least {min_rows} are "
+            f"needed ({MIN_FIT_ROWS} to fit and {MIN_CALIBRATION_ROWS} to calibrate at "
             f"calibration_share = {calibration_share:g})"
         )
-    sorted_readings = sort_by_time(readings)
     boundary = math.floor(len(sorted_readings) * (1.0 - calibration_share))
     instant_start = int(
         np.searchsorted(

@@ -22,6 +22,7 @@ from sensorwatch.common.scoring.counters import (
     replace_counters_by_rates,
     start_counters,
 )
+from sensorwatch.common.scoring.held_values import has_no_signal, impute_missing, keep_context
 from sensorwatch.common.scoring.level_guard import (
     GuardParameters,
     guard_parameters,
@@ -38,7 +39,7 @@ from sensorwatch.common.scoring.sensor_level import (
 )
 from sensorwatch.common.scoring.status import STATUSES
 
-_SCORED, _WARMING_UP, _GAP, _LATE, _DUPLICATE = range(len(STATUSES))
+_SCORED, _WARMING_UP, _GAP, _LATE, _DUPLICATE, _MISSING = range(len(STATUSES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,8 @@ class RecalledRows:
     """Shape (n,). Whether the row is its sensor's first row after a gap."""
     measured: NDArray[np.float64]
     """Shape (n, columns). Values of the signals, then of the context columns. Counters are replaced
-    by their rates, and missing values by the values of the sensor's previous row."""
+    by their rates, and missing values by the values of the sensor's previous row. A late row
+    has the location in place of a missing value, because the newest row is newer than it."""
     imputed: NDArray[np.bool_]
     """Shape (n, columns). Whether the value was missing, or a counter had no rate."""
     location: NDArray[np.float64]
@@ -222,6 +224,9 @@ def _recall_rows(  # type: ignore[no-untyped-def]
             start_guard(float_row, int_row, guard, new_sensor_level[row],
                         new_sensor_level[row] > 0 or min_rows == 0)  # fmt: skip
         status = _row_status(float_row, int_row, event_time[row], min_rows, max_gap, required_lags)
+        is_newer = status < _LATE
+        if has_no_signal(imputed[row], column_starts[2]):
+            status = _MISSING
         gaps[row] = status == _GAP
         if status == _GAP:
             int_row[IntColumn.LAG_COUNT] = 0
@@ -235,9 +240,12 @@ def _recall_rows(  # type: ignore[no-untyped-def]
             drop_counters(counters, imputed[row])
         read_level(float_row, int_row, column_starts, level_location, level_scale, min_rows,
                     location[row], scale[row])  # fmt: skip
-        _impute_missing(
-            float_row, int_row, column_starts, imputed[row], location[row], measured[row]
-        )
+        impute_missing(
+            float_row, int_row, column_starts, imputed[row], location[row], status == _LATE,
+            measured[row],
+        )  # fmt: skip
+        if status == _MISSING and is_newer:
+            keep_context(float_row, column_starts, imputed[row], measured[row])
         standardise(float_row, int_row, column_starts, measured[row], location[row], scale[row],
                      standardised[row], lagged[row])  # fmt: skip
         statuses[row] = status
@@ -290,17 +298,6 @@ def _row_status(float_row, int_row, event_time, min_rows, max_gap, required_lags
     if int_row[IntColumn.LEVEL_ROWS] < min_rows or int_row[IntColumn.LAG_COUNT] < required_lags:
         return _WARMING_UP
     return _SCORED
-
-
-@inlined_kernel
-def _impute_missing(float_row, int_row, column_starts, imputed, location, measured):  # type: ignore[no-untyped-def]
-    lags_start = column_starts[1]
-    for column in range(len(measured)):
-        if imputed[column]:
-            has_previous_row = int_row[IntColumn.NEWEST_TIME] != NO_ROW_YET
-            measured[column] = (
-                float_row[lags_start + column] if has_previous_row else location[column]
-            )
 
 
 @inlined_kernel
