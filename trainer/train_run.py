@@ -7,6 +7,7 @@ from sensorwatch.common.registry.store import Registry
 from sensorwatch.common.rows.instants import format_instant
 from sensorwatch.common.rows.row_summary import RowOrderUse, summarize
 from sensorwatch.common.rows.schema import load_schema
+from sensorwatch.common.rows.set_points import set_point_texts
 from sensorwatch.common.runtime.logs import logger
 from sensorwatch.common.runtime.printing import print_line
 from sensorwatch.common.runtime.row_summary_output import print_row_summary
@@ -118,6 +119,11 @@ def _print_summary(dataset: Dataset, candidate: Candidate, version: str) -> None
     print_line(f"rows       {dataset.rows} read, {len(dataset.readings)} accepted")
     print_line(f"rejected   {len(dataset.rejections)}{f' ({rejected})' if rejected else ''}")
     print_row_summary(summarize(dataset.readings), candidate.schema, RowOrderUse.SORTED_BY_TIME)
+    for name, text in set_point_texts(dataset.readings, candidate.schema):
+        print_line(
+            f"question   {text}; if it is a set-point or a command, declare {name!r} as "
+            "[[context]] in the schema, so that it hides no fault of other signals"
+        )
     print_line(f"fit        {candidate.split['fit_rows']} rows")
     print_line(f"calibrated {_calibration_text(candidate)}")
     print_line(

@@ -1,7 +1,6 @@
 """The civil time of one zone, as a table of offsets that a model version stores."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
 from functools import cache
 from typing import Any
 
@@ -9,14 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorwatch.common.model.stored_arrays import require, stored_array
-from sensorwatch.common.rows.zones import load_zone
+from sensorwatch.common.rows.zone_changes import zone_changes
 
-FIRST_YEAR, LAST_YEAR = 1970, 2100
-"""The table contains the changes of the offset between these years."""
-MAX_OFFSET = 24 * 3_600_000_000
+SECOND = 1_000_000
+"""One second in microseconds."""
+MAX_OFFSET = 24 * 3_600 * SECOND
 """No offset from UTC is larger, in microseconds."""
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND, _SECOND, _DAY = timedelta(microseconds=1), timedelta(seconds=1), timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +48,10 @@ UTC_CLOCK = CivilClock(np.empty(0, dtype=np.int64), np.zeros(1, dtype=np.int64))
 @cache
 def civil_clock(zone: str) -> CivilClock:
     """Return the clock of an IANA zone; raises ValueError if there is none of this name."""
-    rules = load_zone(zone)
-    day, end = datetime(FIRST_YEAR, 1, 1, tzinfo=UTC), datetime(LAST_YEAR, 1, 1, tzinfo=UTC)
-    changes, offsets = [], [_offset(day, rules)]
-    while day < end:
-        next_day = day + _DAY
-        if _offset(next_day, rules) != offsets[-1]:
-            change = _first_change(day, next_day, rules)
-            changes.append((change - _EPOCH) // _MICROSECOND)
-            offsets.append(_offset(next_day, rules))
-        day = next_day
+    changes = zone_changes(zone)
     return CivilClock(
-        np.asarray(changes, dtype=np.int64),
-        np.asarray([offset // _MICROSECOND for offset in offsets], dtype=np.int64),
+        SECOND * np.asarray(changes.instants, dtype=np.int64),
+        SECOND * np.asarray(changes.offsets, dtype=np.int64),
     )
 
 
@@ -89,18 +77,3 @@ def clock_from_arrays(arrays: dict[str, NDArray[Any]]) -> CivilClock:
         wanted=f"at most {MAX_OFFSET}",
     )
     return CivilClock(changes, offsets)
-
-
-def _offset(instant: datetime, rules: tzinfo) -> timedelta:
-    offset = instant.astimezone(rules).utcoffset()
-    assert offset is not None
-    return offset
-
-
-def _first_change(before: datetime, after: datetime, rules: tzinfo) -> datetime:
-    """Return the second at which the offset changes between two instants, by bisection."""
-    old = _offset(before, rules)
-    while after - before > _SECOND:
-        middle = before + (after - before) // _SECOND // 2 * _SECOND
-        before, after = (middle, after) if _offset(middle, rules) == old else (before, middle)
-    return after
