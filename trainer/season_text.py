@@ -82,7 +82,7 @@ def _refused_text(cycle_fit: CycleFit, fit: SeasonFit, names: Sequence[str], of:
             f"not steadily ({cycle_fit.standard_errors[signal]:.1f} standard errors, "
             f"{MIN_STANDARD_ERRORS:g} needed)"
         )
-        explains = f"{explains}, but {shortfall}"
+        explains = f"{explains}, {shortfall}"
     else:
         explains = f"{explains} at most ({MIN_ERROR_REDUCTION:.0%} needed)"
     if cycle_fit.cycle is Cycle.DAY_TYPE:
