@@ -56,7 +56,9 @@ def pump_detector(features: FeatureKind = FeatureKind.FORECAST) -> Detector:
     return fit_unregistered(pump_rows(400), pump_schema(), settings)
 
 
-def score(memory: Memory, *rows: Mapping[str, float | None], kind: str = "forecast") -> Outcome:
+def score(
+    memory: Memory, *rows: Mapping[str, float | str | None], kind: str = "forecast"
+) -> Outcome:
     payloads = [json.dumps({"id": "p", **row}).encode() for row in rows]
     return process(payloads, pump_detector(FeatureKind(kind)), memory)
 
@@ -104,6 +106,26 @@ def test_a_late_row_holds_no_value_that_is_newer_than_it() -> None:
 
     assert late.readings.values[0, 1] != 10.0
     assert duplicate.readings.values[0, 1] == 10.0
+
+
+def test_rows_without_signals_give_the_same_bits_in_micro_batches_of_any_size() -> None:
+    rows: list[Mapping[str, float | str | None]] = [
+        {"t": 300.0, "rpm": 3.0},
+        {"t": 360.0, "a": 3.0},
+        {"t": 200.0},
+        {"t": 330.0, "rpm": 2.0},
+        {"t": 420.0, "b": 6.0, "rpm": None},
+        {"t": 430.0, "id": "new", "rpm": 1.0},
+        {"t": 440.0, "id": "new", "a": 1.0, "b": 2.0},
+    ]
+    memory, other_memory = warm_memory(), warm_memory()
+
+    together = score(memory, *rows)
+    apart = [score(other_memory, row) for row in rows]
+
+    scores = [outcome.detections.raw_score for outcome in apart]
+    assert together.detections.raw_score.tobytes() == np.concatenate(scores).tobytes()
+    assert tables(memory) == tables(other_memory)
 
 
 def test_a_plain_model_gives_a_row_without_signals_no_alarm() -> None:
