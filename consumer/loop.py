@@ -101,7 +101,7 @@ def _commit_batch(wiring: Wiring, policy: Policy, clock: Clock, batch: MicroBatc
     # 4. Advance accounts, memories and metrics, only after the commit.
     advance(wiring, accounts, snapshots)
     wiring.observation.end_stage(BatchStage.COMMIT)
-    wiring.observation.count_outcomes(outcomes)
+    wiring.observation.count_outcomes(outcomes, detector.schema)
     return True
 
 

@@ -13,6 +13,7 @@ from sensorwatch.common.kafka.snapshot_text import Snapshot
 from sensorwatch.common.ledger.account import Account
 from sensorwatch.common.rows.absorption import ABSORBED_REASONS
 from sensorwatch.common.rows.limits import NO_TIME
+from sensorwatch.common.rows.schema import Schema
 from sensorwatch.common.runtime.logs import logger
 from sensorwatch.common.runtime.metrics import BatchStage, ConsumerMetrics, TransactionOutcome
 from sensorwatch.common.scoring.detections import SEVERITIES
@@ -20,6 +21,7 @@ from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.common.scoring.processing import Outcome
 from sensorwatch.common.scoring.status import STATUSES
 from sensorwatch.consumer.health import Heartbeat
+from sensorwatch.consumer.held_signals import HeldSignals, held_signals
 from sensorwatch.consumer.micro_batch import PartitionBatch
 
 NOT_READY_FAILURES = 2
@@ -55,6 +57,7 @@ class Observation:
         self._evicted_counts: dict[Partition, int] = {}
         """The value of `evicted` of each memory when the memory was last shown."""
         self._stage_started = clock()
+        self._held_signals = HeldSignals(metrics.memory.held_values, clock)
 
     def not_live_reason(self) -> str | None:
         """Return the reason why the process should be restarted, or None if the loop runs."""
@@ -94,8 +97,13 @@ class Observation:
             self._metrics.memory.snapshots.inc()
             self._metrics.memory.snapshot_bytes.observe(len(snapshot.content))
 
-    def count_outcomes(self, outcomes: Sequence[tuple[PartitionBatch, Outcome]]) -> None:
-        """Count the outcomes of a committed micro-batch; `outcomes` has one item per partition."""
+    def count_outcomes(
+        self, outcomes: Sequence[tuple[PartitionBatch, Outcome]], schema: Schema
+    ) -> None:
+        """Count the outcomes of a committed micro-batch; `outcomes` has one item per partition.
+
+        `schema`: the schema of the rows.
+        """
         if not outcomes:
             return
         metrics, now = self._metrics, self._wall_clock()
@@ -106,6 +114,7 @@ class Observation:
             self._count_outcome(outcome)
             timestamps_us = partition_batch.received[partition_batch.received != NO_TIME]
             metrics.end_to_end_latency.observe(np.maximum(now - timestamps_us / 1_000_000, 0.0))
+        self._count_held([outcome for _, outcome in outcomes], schema)
 
     def show_restore(self, partition: Partition, memory: Memory, seconds: float) -> None:
         """Show a restored or cold memory, and the duration of its restore."""
@@ -214,6 +223,16 @@ class Observation:
         metrics.scores.recent_anomalies.add(
             int(counts[1:].sum()), len(detections), now=self._clock()
         )
+
+    def _count_held(self, outcomes: Sequence[Outcome], schema: Schema) -> None:
+        """Count held values, and log a warning about each signal that all rows miss."""
+        held = held_signals(schema)
+        if held:
+            is_held = [
+                outcome.detections.evidence.imputed[:, [*held.values()]] for outcome in outcomes
+            ]
+            for sentence in self._held_signals.count([*held], np.concatenate(is_held)):
+                _log.warning(sentence)
 
     def _show_memory(self, partition: Partition, memory: Memory) -> None:
         metrics = self._metrics.memory

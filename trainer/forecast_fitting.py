@@ -1,15 +1,16 @@
 """Fit the forecast: ridge regression on lagged rows, the season, and whitening of residuals."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.covariance import ledoit_wolf
 
+from sensorwatch.common.model.civil_clock import UTC_CLOCK, CivilClock
 from sensorwatch.common.model.forecast import N_LAGS, Forecast
-from sensorwatch.common.model.season import Season
 from sensorwatch.common.scoring.recall import RecalledRows
-from sensorwatch.trainer.season_fitting import fit_season, season_deviation
+from sensorwatch.trainer.season_fitting import SeasonFit, fit_season, season_deviation
 
 RIDGE_PENALTIES = tuple(10.0**exponent for exponent in range(-4, 3))
 """Ridge penalties per input. Generalised cross-validation chooses one of these penalties.
@@ -36,29 +37,43 @@ MAX_REPEAT_SURPRISE = 3.0
 Because of this limit, a signal must repeat its value several times before it counts as stuck."""
 
 
+@dataclass(frozen=True, slots=True)
+class FittedForecast:
+    """A forecast, and the fit of its season."""
+
+    forecast: Forecast
+    season_fit: SeasonFit
+
+
 def fit_forecast(
-    recalled: RecalledRows, used_rows: NDArray[np.bool_], sines: Sequence[int] = ()
-) -> Forecast:
+    recalled: RecalledRows,
+    used_rows: NDArray[np.bool_],
+    sines: Sequence[int] = (),
+    *,
+    clock: CivilClock = UTC_CLOCK,
+) -> FittedForecast:
     """Fit the forecast on the rows that the mask `used_rows` (n,) selects: at least two.
 
-    `sines`: position of the sine of each angle among the signals; the cosine follows.
+    `sines`: position of the sine of each angle among the signals; the cosine follows. `clock`: the
+    civil time of the season.
     """
     signals = recalled.repeats.shape[1]
     standardised_rows = recalled.standardised[used_rows]
     targets = standardised_rows[:, :signals]
     inputs = np.concatenate([recalled.lagged[used_rows], standardised_rows[:, signals:]], axis=1)
-    coefficients, season, residuals = _fit_lags_and_season(
-        inputs, targets, recalled.event_time[used_rows], recalled.slots[used_rows]
+    coefficients, season_fit, residuals = _fit_lags_and_season(
+        inputs, targets, recalled.event_time[used_rows], recalled.slots[used_rows], clock
     )
     min_variance = np.where(np.ptp(targets, axis=0) == 0, CONSTANT_SPREAD**2, MIN_VARIANCE)
-    return Forecast(
+    forecast = Forecast(
         coefficients=np.ascontiguousarray(coefficients),
         whitening=_whitening_matrix(residuals, min_variance, sines),
         spread=np.sqrt(np.maximum(residuals.var(axis=0), min_variance)),
         signal_whitening=_whitening_matrix(targets - targets.mean(axis=0), min_variance, sines),
         repeat_nats=_repeat_surprise(recalled, used_rows),
-        season=season,
+        season=season_fit.season,
     )
+    return FittedForecast(forecast, season_fit)
 
 
 def _fit_lags_and_season(
@@ -66,7 +81,8 @@ def _fit_lags_and_season(
     targets: NDArray[np.float64],
     event_time: NDArray[np.int64],
     slots: NDArray[np.int64],
-) -> tuple[NDArray[np.float64], Season, NDArray[np.float64]]:
+    clock: CivilClock,
+) -> tuple[NDArray[np.float64], SeasonFit, NDArray[np.float64]]:
     """Return the coefficients, the season, and the residuals (n, signals) of both together.
 
     If there is a season, the coefficients are fitted to deviations from the mean of the same bin
@@ -76,9 +92,10 @@ def _fit_lags_and_season(
     median_step = _median_step(event_time, slots)
     lag_coefficients = _fit_lags(inputs, targets)
     lag_residuals = _residuals_of(inputs, targets, lag_coefficients)
-    first_season = fit_season(lag_residuals, event_time, median_step)
+    first_fit = fit_season(lag_residuals, event_time, median_step, clock)
+    first_season = first_fit.season
     if not first_season.is_present:
-        return lag_coefficients, first_season, lag_residuals
+        return lag_coefficients, first_fit, lag_residuals
     coefficients = _fit_lags(
         season_deviation(inputs, event_time, first_season),
         season_deviation(targets, event_time, first_season),
@@ -86,10 +103,10 @@ def _fit_lags_and_season(
     coefficients[:, 0] = 0.0
     coefficients[:, 0] = np.median(_residuals_of(inputs, targets, coefficients), axis=0)
     residuals = _residuals_of(inputs, targets, coefficients)
-    season = fit_season(residuals, event_time, median_step)
-    if not season.is_present:
-        return lag_coefficients, season, lag_residuals
-    return coefficients, season, residuals - season.at(event_time)
+    season_fit = fit_season(residuals, event_time, median_step, clock)
+    if not season_fit.season.is_present:
+        return lag_coefficients, season_fit, lag_residuals
+    return coefficients, season_fit, residuals - season_fit.season.at(event_time)
 
 
 def _fit_lags(inputs: NDArray[np.float64], targets: NDArray[np.float64]) -> NDArray[np.float64]:

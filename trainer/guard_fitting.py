@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy.stats import t
 
 from sensorwatch.common.kernels import kernel
+from sensorwatch.common.model.civil_clock import UTC_CLOCK, CivilClock
 from sensorwatch.common.model.level_guard import UNWATCHED_SPREAD, LevelGuard
 from sensorwatch.common.model.levels import Levels
 from sensorwatch.common.model.season import DAY, Season, no_season
@@ -17,7 +18,7 @@ from sensorwatch.common.scoring.level_guard import (
     guard_scores,
     smooth_deviation,
 )
-from sensorwatch.trainer.season_fitting import fit_season
+from sensorwatch.trainer.season_fitting import SeasonFit, fit_season
 
 GUARD_BLOCKS = 10
 """The training time is divided into this number of blocks."""
@@ -44,16 +45,24 @@ class FittedGuard:
     guard: LevelGuard
     scores: NDArray[np.float64]
     """Shape (n,). In nats; the level of each row comes from the rows outside its block of time."""
+    season_fit: SeasonFit | None
+    """None if no sensor has a level."""
 
 
 def fit_guard(
-    readings: Readings, levels: Levels, *, step: float, accept_after_rows: int
+    readings: Readings,
+    levels: Levels,
+    *,
+    step: float,
+    accept_after_rows: int,
+    clock: CivilClock = UTC_CLOCK,
 ) -> FittedGuard:
     """Fit the level guard on readings in time order, without missing values.
 
     `levels`: fitted on the same rows, without sensors that have few rows. `step`: median time
-    between two rows of a sensor, in microseconds. Only the rows of sensors with a level are used;
-    other rows get the score 0. Without such rows, no signal is watched.
+    between two rows of a sensor, in microseconds. `clock`: the civil time of the season. Only the
+    rows of sensors with a level are used; other rows get the score 0. Without such rows, no signal
+    is watched.
     """
     level_of_sensor = np.asarray(
         [levels.level_by_sensor.get(sensor_id, 0) for sensor_id in readings.sensor_ids],
@@ -67,10 +76,11 @@ def fit_guard(
     distance = known.values - location[level_of_known]
     # The division does not overflow for NO_SCALE. Large deviations are clipped below.
     deviations = distance / np.maximum(scale[level_of_known], np.abs(distance) / MAX_RATIO)
-    season = no_season(signals)
+    season_fit = None
     if len(known):
         deviations = np.clip(deviations, -MAX_DEVIATION_SCALES, MAX_DEVIATION_SCALES)
-        season = fit_season(deviations, known.event_time, step)
+        season_fit = fit_season(deviations, known.event_time, step, clock)
+    season = season_fit.season if season_fit else no_season(signals)
     deviations -= season.at(known.event_time)
     movement = _measure_movement(deviations, level_of_known, len(location))
     spread = movement.spread * _season_factor(season, known.event_time)
@@ -89,7 +99,7 @@ def fit_guard(
     )
     scores = np.zeros(len(readings))
     scores[is_known] = guard_scores(movement.smoothed / spread, guard)
-    return FittedGuard(guard, scores)
+    return FittedGuard(guard, scores, season_fit)
 
 
 @dataclass(frozen=True, slots=True)

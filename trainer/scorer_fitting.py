@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorwatch.common.model.angles import model_schema, sine_positions
+from sensorwatch.common.model.civil_clock import civil_clock
 from sensorwatch.common.model.decision import COMPONENTS, Decision, RarityTable
 from sensorwatch.common.model.forecast import Forecast
 from sensorwatch.common.model.forest import Forest, score
@@ -28,6 +29,8 @@ from sensorwatch.trainer.forest_fitting import fit_forest
 from sensorwatch.trainer.level_fitting import fit_levels
 from sensorwatch.trainer.recall_rows import concatenated_columns, recall_selected
 from sensorwatch.trainer.row_subsampling import SensorRows, sample_rows
+from sensorwatch.trainer.season_fitting import SeasonFit
+from sensorwatch.trainer.season_text import season_zone
 
 UNREACHABLE_MIN_ROWS = 2**40
 """No sensor completes a warm-up of this length, so every row is scored without memory."""
@@ -44,6 +47,7 @@ class FittedScorer:
     final_levels: Levels
     """The levels after the last training row. A detector in service starts with these levels."""
     forecast: Forecast
+    season_fit: SeasonFit
     forest: Forest
     estimator: Any
     """The scikit-learn estimator that `forest` was built from."""
@@ -124,13 +128,27 @@ def fit_and_recall(
     if used_rows.sum() < 2:
         # No sensor has enough rows to fill its lagged rows, so rows in warm-up are used too.
         used_rows = is_fit_row & (recalled.status < _LATE_STATUS)
-    forecast = fit_forecast(recalled, used_rows, sine_positions(schema.signals))
+    fitted_forecast = fit_forecast(
+        recalled,
+        used_rows,
+        sine_positions(schema.signals),
+        clock=civil_clock(season_zone(schema, trainer_settings)),
+    )
+    forecast = fitted_forecast.forecast
     forecast_residuals = compute_residuals(forecast, recalled)
     estimator, forest = fit_forest(
         _forest_inputs(recalled, forecast_residuals, used_rows), trainer_settings
     )
     levels_after_fit = final_levels(levels, memory)
-    fitted_scorer = FittedScorer(layout, levels, levels_after_fit, forecast, forest, estimator)
+    fitted_scorer = FittedScorer(
+        layout,
+        levels,
+        levels_after_fit,
+        forecast,
+        fitted_forecast.season_fit,
+        forest,
+        estimator,
+    )
     return FitResult(fitted_scorer, recalled, forecast_residuals, memory)
 
 

@@ -1,20 +1,21 @@
 """Fit a season to residuals. A season is accepted only if it predicts cycles outside its fit."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sensorwatch.common.model.civil_clock import UTC_CLOCK, CivilClock
 from sensorwatch.common.model.forecast import N_LAGS
-from sensorwatch.common.model.season import DAY, WEEK, Season, bins_at, no_season
+from sensorwatch.common.model.season import DAY, WEEK, Season, no_season
+from sensorwatch.trainer.season_cycles import (
+    DAYS_OF_WEEK,
+    FIRST_WEEKEND_DAY,
+    Cycle,
+    CycleGrid,
+    cycle_grids,
+)
 
-MIN_CYCLES = 3
-"""Minimum number of whole cycles.
-
-With fewer cycles, a season cannot be distinguished from chance."""
-DAILY_BINS = (24, 48, 96)
-"""Numbers of bins per day that are tried for a daily season."""
 MIN_ERROR_REDUCTION = 0.05
 """A season is kept only if it reduces a signal's squared error by this share.
 
@@ -34,48 +35,128 @@ MAD_TO_SIGMA = 1.4826
 
 
 @dataclass(frozen=True, slots=True)
-class _CycleGrid:
-    """For each of n times, its cycle and its bin in the cycle."""
+class CycleFit:
+    """How well one cycle explains the signals."""
 
-    period: int
-    """Length of a cycle in microseconds."""
-    bins: int
-    """Bins per cycle."""
-    cycle: NDArray[np.int64]
-    """Shape (n,). For each time, the number of its cycle. Cycles without rows have no number."""
-    cycles: int
-    bin: NDArray[np.int64]
-    """Shape (n,). For each time, the number of its bin in the cycle."""
+    cycle: Cycle
+    explained: NDArray[np.float64]
+    """Shape (signals,). Share of the squared error that the season removes, on cycles that it was
+    not fitted on; negative if it adds error."""
+    standard_errors: NDArray[np.float64]
+    """Shape (signals,). The removed error divided by its standard error over groups of cycles."""
+    is_accepted: NDArray[np.bool_]
+    """Shape (signals,). Whether the season of the signal is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeasonFit:
+    """A fitted season, and why it was chosen."""
+
+    season: Season
+    chosen: CycleFit | None
+    """None if there is no season."""
+    tried: tuple[CycleFit, ...]
+    """The cycles for which there were enough rows, each with its best number of bins."""
+    span: float
+    """Time from the first row to the last one, in microseconds."""
+    step: float
+    """Median time between two rows of a sensor, in microseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class _GridFit:
+    """The season of one grid, and its errors."""
+
+    fit: CycleFit
+    profile: NDArray[np.float64]
+    """Shape (signals, bins)."""
+    errors: NDArray[np.float64]
+    """Shape (groups,). Squared error of each group of cycles, summed over the signals."""
+    errors_without: NDArray[np.float64]
+    """Shape (groups,). The same without a season."""
+
+    @property
+    def error(self) -> float:
+        """The mean squared error with the season."""
+        return float(self.errors.mean())
 
 
 def fit_season(
-    residuals: NDArray[np.float64], event_time: NDArray[np.int64], step: float
-) -> Season:
+    residuals: NDArray[np.float64],
+    event_time: NDArray[np.int64],
+    step: float,
+    clock: CivilClock = UTC_CLOCK,
+) -> SeasonFit:
     """Fit the season of residuals (n, signals) at times (n,) in microseconds UTC.
 
     `residuals`: in units of the sensor's scale. `step`: median time between two rows of a sensor in
-    microseconds. No bin is shorter than a step. The error of each cycle is measured with a profile
-    that was fitted on other cycles (cross-validation). A signal gets a season only if the profile
-    reduces its error significantly.
+    microseconds. No bin is shorter than a step. `clock`: the civil time of days and weeks. The
+    error of each cycle is measured with a profile that was fitted on other cycles
+    (cross-validation). A signal gets a season only if the profile reduces its error significantly.
     """
-    signals = residuals.shape[1]
-    best_season, lowest_error = no_season(signals), np.inf
-    for grid in _cycle_grids(event_time, step):
-        mean_residuals = _cell_means(residuals, grid)
-        errors_without, errors_with = _cross_validated_errors(residuals, mean_residuals, grid)
-        error_reductions = errors_without - errors_with
-        mean_reduction = error_reductions.mean(axis=0)
-        is_significant = mean_reduction > MIN_STANDARD_ERRORS * error_reductions.std(
-            axis=0, ddof=1
-        ) / np.sqrt(len(error_reductions))
-        is_accepted = is_significant & (
-            mean_reduction > MIN_ERROR_REDUCTION * errors_without.mean(axis=0)
-        )
-        error = float(np.where(is_accepted, errors_with, errors_without).mean(axis=0).sum())
-        if is_accepted.any() and error < lowest_error:
-            profile = np.where(is_accepted[:, np.newaxis], _fit_profile(mean_residuals), 0.0)
-            best_season, lowest_error = Season(np.ascontiguousarray(profile), grid.period), error
-    return best_season
+    # The first rows of each sensor only fill its lagged rows; their times are not in `event_time`.
+    span = int(event_time.max()) - int(event_time.min()) + (1 + N_LAGS) * step
+    best: _GridFit | None = None
+    daily_errors: NDArray[np.float64] | None = None
+    fits: dict[Cycle, CycleFit] = {}
+    for grid in cycle_grids(clock.local_time(event_time), step, span):
+        grid_fit = _fit_grid(residuals, grid)
+        fit = grid_fit.fit
+        if fit.cycle not in fits or fit.explained.max() > fits[fit.cycle].explained.max():
+            fits[fit.cycle] = fit
+        if daily_errors is None:
+            daily_errors = grid_fit.errors_without
+        if fit.cycle is Cycle.DAY_TYPE and not _is_smaller(grid_fit.errors, daily_errors):
+            continue
+        if fit.is_accepted.any() and (best is None or grid_fit.error < best.error):
+            best = grid_fit
+        if fit.cycle is Cycle.DAY and grid_fit.error < daily_errors.mean():
+            daily_errors = grid_fit.errors
+    tried = tuple(fits.values())
+    if best is None:
+        return SeasonFit(no_season(residuals.shape[1]), None, tried, span, step)
+    return SeasonFit(_season_of(best, clock), best.fit, tried, span, step)
+
+
+def _is_smaller(errors: NDArray[np.float64], other_errors: NDArray[np.float64]) -> bool:
+    """Return whether the errors of groups of cycles are significantly smaller than others."""
+    reductions = other_errors - errors
+    standard_error = reductions.std(ddof=1) / np.sqrt(len(reductions))
+    return bool(reductions.mean() > MIN_STANDARD_ERRORS * standard_error)
+
+
+def _fit_grid(residuals: NDArray[np.float64], grid: CycleGrid) -> _GridFit:
+    mean_residuals = _cell_means(residuals, grid)
+    errors_without, errors_with = _cross_validated_errors(residuals, mean_residuals, grid)
+    error_reductions = errors_without - errors_with
+    mean_reduction = error_reductions.mean(axis=0)
+    standard_error = error_reductions.std(axis=0, ddof=1) / np.sqrt(len(error_reductions))
+    mean_error = errors_without.mean(axis=0)
+    is_accepted = (mean_reduction > MIN_STANDARD_ERRORS * standard_error) & (
+        mean_reduction > MIN_ERROR_REDUCTION * mean_error
+    )
+    tiny = np.finfo(np.float64).tiny
+    return _GridFit(
+        CycleFit(
+            grid.kind,
+            mean_reduction / np.maximum(mean_error, tiny),
+            mean_reduction / np.maximum(standard_error, tiny),
+            is_accepted,
+        ),
+        np.where(is_accepted[:, np.newaxis], _fit_profile(mean_residuals), 0.0),
+        np.where(is_accepted, errors_with, errors_without).sum(axis=1),
+        errors_without.sum(axis=1),
+    )
+
+
+def _season_of(grid_fit: _GridFit, clock: CivilClock) -> Season:
+    profile = grid_fit.profile
+    if grid_fit.fit.cycle is Cycle.DAY_TYPE:
+        working_day, weekend = np.split(profile, 2, axis=1)
+        days = [weekend if day >= FIRST_WEEKEND_DAY else working_day for day in DAYS_OF_WEEK]
+        profile = np.concatenate(days, axis=1)
+    period = DAY if grid_fit.fit.cycle is Cycle.DAY else WEEK
+    return Season(np.ascontiguousarray(profile), period, clock)
 
 
 def season_deviation(
@@ -83,7 +164,7 @@ def season_deviation(
 ) -> NDArray[np.float64]:
     """Return columns (n, k) minus their mean in the same bin of the season."""
     bins = season.profile.shape[1]
-    bin_of_row = bins_at(event_time, season.period, bins)
+    bin_of_row = season.phases(event_time)
     row_counts = np.maximum(np.bincount(bin_of_row, minlength=bins), 1)
     bin_means = [
         np.bincount(bin_of_row, column, minlength=bins) / row_counts for column in columns.T
@@ -92,21 +173,7 @@ def season_deviation(
     return result
 
 
-def _cycle_grids(event_time: NDArray[np.int64], step: float) -> Iterator[_CycleGrid]:
-    """Yield a grid for each period and number of bins if the times span enough whole cycles."""
-    # The first rows of each sensor only fill its lagged rows; their times are not in `event_time`.
-    span = int(event_time.max()) - int(event_time.min()) + (1 + N_LAGS) * step
-    for period, bins in [(DAY, n) for n in DAILY_BINS] + [(WEEK, 7 * DAILY_BINS[0])]:
-        if step <= 0 or span < MIN_CYCLES * period or period / bins < step:
-            continue
-        cycle_numbers, cycle = np.unique(event_time // period, return_inverse=True)
-        if len(cycle_numbers) >= MIN_CYCLES:
-            yield _CycleGrid(
-                period, bins, cycle, len(cycle_numbers), bins_at(event_time, period, bins)
-            )
-
-
-def _cell_means(residuals: NDArray[np.float64], grid: _CycleGrid) -> NDArray[np.float64]:
+def _cell_means(residuals: NDArray[np.float64], grid: CycleGrid) -> NDArray[np.float64]:
     """Return the mean residual of each cell (signals, cycles, bins); NaN if a cell has no rows."""
     cell_of_row = grid.cycle * grid.bins + grid.bin
     cell_count = grid.cycles * grid.bins
@@ -154,7 +221,7 @@ def _median_over_cycles(mean_residuals: NDArray[np.float64]) -> NDArray[np.float
 
 
 def _cross_validated_errors(
-    residuals: NDArray[np.float64], mean_residuals: NDArray[np.float64], grid: _CycleGrid
+    residuals: NDArray[np.float64], mean_residuals: NDArray[np.float64], grid: CycleGrid
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the clipped mean squared errors (groups, signals) without and with a season.
 

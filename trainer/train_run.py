@@ -1,14 +1,13 @@
 """A run of `train`: read rows, fit a model, register it as a version and evaluate it."""
 
 from sensorwatch.common.errors import CheckFailed, ModelRefused
-from sensorwatch.common.model.angles import model_schema
-from sensorwatch.common.model.season import Season
 from sensorwatch.common.registry.candidate import Candidate
 from sensorwatch.common.registry.model_names import current_user, require_model_name
 from sensorwatch.common.registry.store import Registry
 from sensorwatch.common.rows.instants import format_instant
 from sensorwatch.common.rows.row_summary import RowOrderUse, summarize
-from sensorwatch.common.rows.schema import Schema, load_schema
+from sensorwatch.common.rows.schema import load_schema
+from sensorwatch.common.rows.set_points import set_point_texts
 from sensorwatch.common.runtime.logs import logger
 from sensorwatch.common.runtime.printing import print_line
 from sensorwatch.common.runtime.row_summary_output import print_row_summary
@@ -120,6 +119,11 @@ def _print_summary(dataset: Dataset, candidate: Candidate, version: str) -> None
     print_line(f"rows       {dataset.rows} read, {len(dataset.readings)} accepted")
     print_line(f"rejected   {len(dataset.rejections)}{f' ({rejected})' if rejected else ''}")
     print_row_summary(summarize(dataset.readings), candidate.schema, RowOrderUse.SORTED_BY_TIME)
+    for name, text in set_point_texts(dataset.readings, candidate.schema):
+        print_line(
+            f"question   {text}; if it is a set-point or a command, declare {name!r} as "
+            "[[context]] in the schema, so that it hides no fault of other signals"
+        )
     print_line(f"fit        {candidate.split['fit_rows']} rows")
     print_line(f"calibrated {_calibration_text(candidate)}")
     print_line(
@@ -128,16 +132,10 @@ def _print_summary(dataset: Dataset, candidate: Candidate, version: str) -> None
     )
     print_line(f"alarms     {expectation_text(candidate.alarms)}")
     if candidate.forecast is not None:
-        print_line(f"season     {_season_text(candidate.forecast.season, candidate.schema)}")
+        seasons = candidate.split["seasons"]
+        print_line(f"season     {seasons['level']}")
+        print_line(f"           in the forecast: {seasons['forecast']}")
     print_line(f"version    {version}")
-
-
-def _season_text(season: Season, schema: Schema) -> str:
-    if not season.is_present:
-        return "none (it takes at least three whole days or weeks of rows to learn one)"
-    profiles = zip(model_schema(schema).signal_names, season.profile, strict=True)
-    signal_names = [name for name, profile in profiles if profile.any()]
-    return f"of a {season.to_plain()}, in UTC: {', '.join(signal_names)}"
 
 
 def _calibration_text(candidate: Candidate) -> str:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from sensorwatch.common.errors import DataError
 from sensorwatch.common.model.calibration import calibrate
+from sensorwatch.common.model.civil_clock import civil_clock
 from sensorwatch.common.model.forest import score
 from sensorwatch.common.model.levels import no_levels
 from sensorwatch.common.model.plan import forecast_plan, plain_plan
@@ -28,6 +29,7 @@ from sensorwatch.trainer.cross_validation import block_count, out_of_fold_scores
 from sensorwatch.trainer.dataset import sort_by_time
 from sensorwatch.trainer.forest_fitting import fit_forest
 from sensorwatch.trainer.guard_fitting import fit_guard
+from sensorwatch.trainer.imputation import drop_rows_without_signals
 from sensorwatch.trainer.level_fitting import (
     drop_sensors_with_few_rows,
     pooled_gap_factor,
@@ -35,6 +37,7 @@ from sensorwatch.trainer.level_fitting import (
 )
 from sensorwatch.trainer.model_rows import model_rows
 from sensorwatch.trainer.scorer_fitting import fit_scorer
+from sensorwatch.trainer.season_text import season_figures, season_zone
 from sensorwatch.trainer.tail_fitting import calibrate_decision
 
 UNREGISTERED_VERSION = "unkept"
@@ -157,7 +160,7 @@ def _train_forecast(
     """
     readings = model_rows(split.sorted_readings, schema)
     scorer = fit_scorer(readings, np.ones(len(readings), dtype=np.bool_), schema, trainer_settings)
-    season = scorer.forecast.season
+    season, zone = scorer.forecast.season, season_zone(schema, trainer_settings)
     raw_scores = out_of_fold_scores(
         readings, schema, trainer_settings, period=season.period if season.is_present else 0
     )
@@ -168,6 +171,7 @@ def _train_forecast(
         drop_sensors_with_few_rows(scorer.levels, readings),
         step=cadence,
         accept_after_rows=trainer_settings.alarms.accept_after_rows,
+        clock=civil_clock(zone),
     )
     calibrated_decision = calibrate_decision(raw_scores, fitted_guard.scores, trainer_settings)
     alarm_rates = fit_alarm_rates(
@@ -198,7 +202,8 @@ def _train_forecast(
             "fit_rows": len(readings),
             "calibration_rows": int((~raw_scores.warm_up_only).sum()),
             "blocks": block_count(len(readings)),
-            "season": scorer.forecast.season.to_plain(),
+            "season": season.to_plain(),
+            "seasons": season_figures(scorer.season_fit, fitted_guard.season_fit, schema, zone),
         },
         golden=golden_rows(split.calibration),
     )
@@ -222,16 +227,16 @@ def split_by_time(readings: Readings, calibration_share: float) -> Split:
 
     The boundary is moved to the first row with the same event time, so that rows with equal times
     are on the same side. It is not moved if too few older rows would remain. Raises DataError if
-    there are too few rows.
+    there are too few rows. Rows without any signal value are dropped.
     """
     min_rows = rows_needed(calibration_share)
-    if len(readings) < min_rows:
+    sorted_readings = drop_rows_without_signals(sort_by_time(readings))
+    if len(sorted_readings) < min_rows:
         raise DataError(
-            f"{len(readings)} valid rows are too few to train on: at least {min_rows} are needed "
-            f"({MIN_FIT_ROWS} to fit and {MIN_CALIBRATION_ROWS} to calibrate at "
+            f"{len(sorted_readings)} valid rows are too few to train on: at least {min_rows} are "
+            f"needed ({MIN_FIT_ROWS} to fit and {MIN_CALIBRATION_ROWS} to calibrate at "
             f"calibration_share = {calibration_share:g})"
         )
-    sorted_readings = sort_by_time(readings)
     boundary = math.floor(len(sorted_readings) * (1.0 - calibration_share))
     instant_start = int(
         np.searchsorted(

@@ -12,7 +12,7 @@ from benchmarks.quality.compared_detectors import DEFAULT_NAME, ComparedDetector
 from benchmarks.quality.sensor_grid import SensorGrid
 from benchmarks.report.figures_table import Table
 from sensorwatch.common.runtime.setting_keys import TrainerSettings
-from sensorwatch.trainer import season_fitting as season
+from sensorwatch.trainer import season_cycles as season
 
 ROWS_PER_DAY = (24, 48, 288)
 SEED_COUNT = 6

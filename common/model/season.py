@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorwatch.common.kernels import inlined_kernel
+from sensorwatch.common.model.civil_clock import UTC_CLOCK, CivilClock, clock_from_arrays
 from sensorwatch.common.model.stored_arrays import require, stored_array
 
 DAY = 86_400_000_000
@@ -19,12 +19,14 @@ MAX_BINS = 7 * 96
 
 @dataclass(frozen=True, slots=True)
 class Season:
-    """A periodic profile of each signal: one value for each bin of a day or week (UTC)."""
+    """A periodic profile of each signal: one value for each bin of a day or week."""
 
     profile: NDArray[np.float64]
     """Shape (signals, bins). Values that are added to the forecast of standardised signals."""
     period: int
     """Length of one cycle in microseconds: DAY, WEEK, or 1 if there is no season."""
+    clock: CivilClock = UTC_CLOCK
+    """The civil time that days and weeks are counted in."""
 
     @property
     def is_present(self) -> bool:
@@ -37,14 +39,21 @@ class Season:
 
     def at(self, event_time: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the profile's values (n, signals) at event times (n,), in microseconds UTC."""
-        return self.profile[:, bins_at(event_time, self.period, self.profile.shape[1])].T
+        return self.profile[:, self.phases(event_time)].T
+
+    def phases(self, event_time: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the number (n,) of the profile's bin at event times (n,), in microseconds UTC."""
+        if not self.is_present:
+            return np.zeros(len(event_time), dtype=np.int64)
+        return bins_at(self.clock.local_time(event_time), self.period, self.profile.shape[1])
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the stored arrays of the season by name; empty if there is no season."""
         if not self.is_present:
             return {}
         period = np.asarray([self.period], dtype=np.int64)
-        return {"season_profile": self.profile, "season_period": period}
+        stored_arrays = {"season_profile": self.profile, "season_period": period}
+        return stored_arrays | self.clock.arrays()
 
 
 def no_season(signals: int) -> Season:
@@ -71,14 +80,10 @@ def season_from_arrays(arrays: dict[str, NDArray[Any]], signals: int) -> Season:
         actual=f"a period of {period} us",
         wanted=f"a day ({DAY}) or a week ({WEEK})",
     )
-    return Season(profile, period)
+    return Season(profile, period, clock_from_arrays(arrays))
 
 
-def bins_at(event_time: NDArray[np.int64], period: int, bins: int) -> NDArray[np.int64]:
-    """Return the index (n,) of the bin that contains each event time (n,)."""
-    bin_index: NDArray[np.int64] = event_time % period * bins // period
+def bins_at(local_time: NDArray[np.int64], period: int, bins: int) -> NDArray[np.int64]:
+    """Return the index (n,) of the bin that contains each civil time (n,), in microseconds."""
+    bin_index: NDArray[np.int64] = local_time % period * bins // period
     return bin_index
-
-
-bin_at = inlined_kernel(bins_at)
-"""Return the index of the bin that contains one event time; called from kernels."""

@@ -14,6 +14,8 @@ from sensorwatch.common.rows.schema import Schema
 _WARNING_SHARE = 0.05
 _YEAR_2000 = 946_684_800_000_000
 _FEW_ROWS = 2
+_MAX_HELD = 8
+"""A line names at most this number of columns with missing values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,8 @@ class RowSummary:
     """The latest event time, in microseconds UTC."""
     rows_per_sensor: NDArray[np.int64]
     """Shape (sensors,). The number of rows of each sensor, sorted."""
+    missing: NDArray[np.int64]
+    """Shape (columns,). Number of rows without a value of each signal and context column."""
 
 
 class RowSummaryBuilder:
@@ -41,6 +45,7 @@ class RowSummaryBuilder:
         self._rows_of_sensor: dict[str, int] = {}
         self._newest_time_of_sensor: dict[str, int] = {}
         self._first_time = self._last_time = 0
+        self._missing = np.zeros(0, dtype=np.int64)
 
     def add(self, readings: Readings) -> None:
         """Add the next rows of the source."""
@@ -51,6 +56,9 @@ class RowSummaryBuilder:
         self._first_time = first_time if is_first_batch else min(self._first_time, first_time)
         self._last_time = last_time if is_first_batch else max(self._last_time, last_time)
         self._count_order(readings)
+        columns = np.concatenate([readings.values, readings.context], axis=1)
+        missing = np.isnan(columns).sum(axis=0)
+        self._missing = missing if is_first_batch else self._missing + missing
         counts = np.bincount(readings.sensor, minlength=len(readings.sensor_ids))
         for sensor_id, count in zip(readings.sensor_ids, counts.tolist(), strict=True):
             if count:
@@ -66,6 +74,7 @@ class RowSummaryBuilder:
             first_time=self._first_time,
             last_time=self._last_time,
             rows_per_sensor=rows_per_sensor,
+            missing=self._missing,
         )
 
     def _count_order(self, readings: Readings) -> None:
@@ -120,6 +129,17 @@ def summary_lines(summary: RowSummary) -> Iterator[str]:
         )
 
 
+def held_lines(summary: RowSummary, schema: Schema) -> Iterator[str]:
+    """Yield a line with the share of missing values of each column that has any."""
+    if not summary.missing.any():
+        return
+    names = (*schema.signal_names, *schema.context_names)
+    shares = sorted(zip((summary.missing / summary.rows).tolist(), names, strict=True))
+    texts = [f"{name!r} in {share:.1%}" for share, name in reversed(shares) if share]
+    more = f" and {len(texts) - _MAX_HELD} more columns" if len(texts) > _MAX_HELD else ""
+    yield f"held       {', '.join(texts[:_MAX_HELD])}{more} of rows: the last value is used"
+
+
 class RowOrderUse(Enum):
     """What a command does with the order of the rows."""
 
@@ -138,6 +158,10 @@ def summary_warnings(
             f"all times are before the year 2000 (the last is {format_instant(summary.last_time)})"
             f": check [time] format, which is {', '.join(schema.time.formats)}"
         )
+    names = (*schema.signal_names, *schema.context_names)
+    for name, missing in zip(names, summary.missing.tolist(), strict=True):
+        if missing == summary.rows:
+            yield f"no row has a value of {name!r}: check whether its field has another name"
     median_rows = np.median(summary.rows_per_sensor)
     if schema.key is not None and len(summary.rows_per_sensor) > 1 and median_rows <= _FEW_ROWS:
         yield (

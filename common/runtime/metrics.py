@@ -86,6 +86,12 @@ class MemoryMetrics:
             "status",
         )
         _create_label_series(self.rows_by_status, Status)
+        self.held_values = _counter(
+            registry,
+            "held_values_total",
+            "Missing values that were replaced by the sensor's last value.",
+            "signal",
+        )
         self.episodes_closed = _counter(
             registry, "episodes_closed_total", "Episodes of anomalous rows that ended."
         )

@@ -3,6 +3,7 @@
 from sensorwatch.common.rows.row_summary import (
     RowOrderUse,
     RowSummary,
+    held_lines,
     summary_lines,
     summary_warnings,
 )
@@ -14,7 +15,7 @@ def print_row_summary(
     summary: RowSummary, schema: Schema, order_use: RowOrderUse = RowOrderUse.SCORED_IN_ORDER
 ) -> None:
     """Print the lines on standard output, and the warnings on standard error."""
-    for line in summary_lines(summary):
+    for line in (*summary_lines(summary), *held_lines(summary, schema)):
         print_line(line)
     for warning in summary_warnings(summary, schema, order_use):
         print_note(f"warning: {warning}")

@@ -15,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from sensorwatch.common.rows.zones import load_zone
 from sensorwatch.common.runtime.setting_choices import (
     Delivery,
     EmittedEvents,
@@ -55,6 +56,12 @@ def _check_wait(milliseconds: int) -> int:
             "this wait, and a longer wait makes no micro-batch larger"
         )
     return milliseconds
+
+
+def _check_zone(zone: str) -> str:
+    if zone:
+        load_zone(zone)
+    return zone
 
 
 def _check_optional_topic_name(name: str) -> str:
@@ -182,6 +189,13 @@ class AlarmSettings(_SettingsTable):
     """A signal that stays at a new level for this number of rows has the new level as its own."""
 
 
+class SeasonSettings(_SettingsTable):
+    """Settings of the season. They are stored in each model version."""
+
+    zone: Annotated[str, AfterValidator(_check_zone)] = ""
+    """IANA zone whose civil time the season follows; if empty, the schema's `naive_zone` or UTC."""
+
+
 class TrainerTable(_SettingsTable):
     """The settings in the table `[trainer]`."""
 
@@ -198,9 +212,10 @@ class TrainerTable(_SettingsTable):
 
 
 class TrainerSettings(TrainerTable):
-    """All settings of training: the tables `[trainer]` and `[alarms]`."""
+    """All settings of training: the tables `[trainer]`, `[alarms]` and `[season]`."""
 
     alarms: AlarmSettings = AlarmSettings()
+    season: SeasonSettings = SeasonSettings()
 
 
 class ApiSettings(_SettingsTable):
@@ -232,6 +247,7 @@ class Settings(_SettingsTable):
     consumer: ConsumerSettings = ConsumerSettings()
     trainer: TrainerTable = TrainerTable()
     alarms: AlarmSettings = AlarmSettings()
+    season: SeasonSettings = SeasonSettings()
     api: ApiSettings = ApiSettings()
     log: LogSettings = LogSettings()
 
@@ -243,7 +259,7 @@ class Settings(_SettingsTable):
     @property
     def training(self) -> TrainerSettings:
         """All settings of training."""
-        return TrainerSettings(**self.trainer.model_dump(), alarms=self.alarms)
+        return TrainerSettings(**self.trainer.model_dump(), alarms=self.alarms, season=self.season)
 
     @property
     def ledger_topic(self) -> str:

@@ -201,6 +201,7 @@ class _Outputs(NamedTuple):
 
 
 _SCORED, _LATE = STATUSES.index(Status.SCORED), STATUSES.index(Status.LATE)
+_MISSING = STATUSES.index(Status.MISSING)
 
 
 @kernel
@@ -226,9 +227,11 @@ def _decide_rows(floats, ints, drift_start, parameters, rows, outputs):  # type:
             row_score = relative_to_sensor_tail(float_row, score)
             relative_score = max(row_score, guard_score[row])
         else:
-            row_score = combine_without_memory(
-                tables, components[row, FOREST], components[row, DISTANCE]
-            )
+            row_score = 0.0
+            if statuses[row] != _MISSING:
+                row_score = combine_without_memory(
+                    tables, components[row, FOREST], components[row, DISTANCE]
+                )
             relative_score = row_score
         in_alarm = is_in_alarm(int_row, relative_score, threshold, refractory_rows, is_out_of_order)
         raw_score[row], is_anomaly[row], novelty[row] = relative_score, in_alarm, relative_score

@@ -43,6 +43,7 @@ from sensorwatch.common.scoring.memory_layout import Layout
 from sensorwatch.common.scoring.patterns import UNUSUAL, track_patterns
 from sensorwatch.common.scoring.recall import RecalledRows, recall
 from sensorwatch.common.scoring.residuals import Residuals, compute_residuals
+from sensorwatch.common.scoring.status import STATUSES, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +212,7 @@ class Detector:
         if self.forecast is None or self.decision is None:
             matrix = compute_features(readings, self.plan)
             raw_score = score(self.forest, matrix, row_executor=row_executor)
+            raw_score[recalled.status == STATUSES.index(Status.MISSING)] = 0.0
             no_columns = np.zeros((len(raw_score), 0))
             return RowDecisions(
                 raw_score,

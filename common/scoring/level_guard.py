@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 
 from sensorwatch.common.kernels import inlined_kernel, kernel
 from sensorwatch.common.model.alarm_rates import LEVEL_SPAN_ROWS
-from sensorwatch.common.model.forecast import N_LAGS
 from sensorwatch.common.model.level_guard import LevelGuard
-from sensorwatch.common.model.season import bin_at
 from sensorwatch.common.model.tails import look_up_rarity
+from sensorwatch.common.scoring.guard_reference import (
+    BACK_SHARE,
+    LEARN_LEVEL_ROWS,
+    update_reference,
+)
 from sensorwatch.common.scoring.memory_layout import (
     NO_REFERENCE,
     FloatColumn,
@@ -28,8 +31,6 @@ LEVEL_SMOOTHING = 2.0 / (LEVEL_SPAN_ROWS + 1.0)
 MAX_STEP_SCALES = 10.0
 """One row changes the smoothed deviation as if it were at most this number of scales away, so that
 a spike of one row is no change of the level."""
-BACK_SHARE = 0.1
-"""A signal is back if its deviation is less than this share of its smoothed deviation."""
 BACK_FROM_SCALES = 2.0
 """A signal whose smoothed deviation is at most this number of scales was not away."""
 BACK_FACTOR = 0.5
@@ -43,18 +44,6 @@ SMALL_DEVIATION = 1.0
 """A relative deviation below this has the score 0."""
 FAR_SCALES = 8.0
 """A signal is also away from its level if its smoothed deviation is larger than this."""
-WIDE_LEVEL_SCALES = 40.0
-"""If the smoothed deviation is larger than this, a new reference is first the median of the newest
-three rows, because clipped deviations do not say how far the signal is away."""
-LEARN_LEVEL_ROWS = 30
-"""After this number of further rows, their mean becomes such a reference."""
-
-DISTINCT_LEVELS_SCALES = 4.0
-"""A signal can return to its former reference level if this level is at least this number of scales
-from the present one."""
-AT_LEVEL_SCALES = 1.0
-"""A signal is at its former reference level if it is at most this number of scales from it, or
-BACK_SHARE of the distance between the two levels."""
 
 
 class GuardParameters(NamedTuple):
@@ -66,7 +55,6 @@ class GuardParameters(NamedTuple):
     slope: NDArray[np.float64]
     fit_rows: float
     profile: NDArray[np.float64]
-    period: int
     accept_bound: NDArray[np.float64]
     accept_after_rows: int
     references_start: int
@@ -86,7 +74,7 @@ def guard_parameters(guard: LevelGuard | None, layout: Layout) -> GuardParameter
     if guard is None:
         empty = np.empty(0)
         return GuardParameters(
-            np.empty((1, 0)), empty, empty, empty, 0.0, np.zeros((0, 1)), 1, empty, 1, *starts
+            np.empty((1, 0)), empty, empty, empty, 0.0, np.zeros((0, 1)), empty, 1, *starts
         )
     return GuardParameters(
         guard.location,
@@ -95,7 +83,6 @@ def guard_parameters(guard: LevelGuard | None, layout: Layout) -> GuardParameter
         guard.slope,
         guard.fit_rows,
         guard.season.profile,
-        guard.season.period,
         guard.accept_bound,
         guard.accept_after_rows,
         *starts,
@@ -105,31 +92,27 @@ def guard_parameters(guard: LevelGuard | None, layout: Layout) -> GuardParameter
 @inlined_kernel
 def start_guard(float_row, int_row, guard, level, has_level):  # type: ignore[no-untyped-def]
     """Reset the guard of a new sensor; a sensor with a level in the model has its reference."""
-    location, spread = guard[0], guard[1]
-    references_start, former_start = guard[9], guard[10]
-    deviations_start, away_rows_start = guard[11], guard[12]
     int_row[IntColumn.REFERENCE_ROWS] = 0 if has_level else NO_REFERENCE
     float_row[FloatColumn.REFERENCE_ERROR] = 0.0
-    for signal in range(len(spread)):
-        reference = location[level, signal] if has_level else 0.0
-        float_row[references_start + signal] = float_row[former_start + signal] = reference
-        float_row[deviations_start + signal] = 0.0
-        int_row[away_rows_start + signal] = 0
+    for signal in range(len(guard.spread)):
+        reference = guard.location[level, signal] if has_level else 0.0
+        float_row[guard.references_start + signal] = reference
+        float_row[guard.former_references_start + signal] = reference
+        float_row[guard.deviations_start + signal] = 0.0
+        int_row[guard.away_rows_start + signal] = 0
 
 
 @inlined_kernel
 def update_guard(  # type: ignore[no-untyped-def]
-    float_row, int_row, guard, column_starts, has_own_level, event_time, imputed, measured,
+    float_row, int_row, guard, column_starts, has_own_level, phase, imputed, measured,
     deviation, reference, next_reference, offset, smoothed_offset,
 ):  # fmt: skip
     """Update the deviations by one row; write the row's deviations, references and offsets.
 
     Return whether a signal gets a new reference after this row.
     """
-    (
-        _, spread, drift_rate, slope, fit_rows, profile, period, accept_bound, _, references_start,
-        former_start, deviations_start, away_rows_start,
-    ) = guard  # fmt: skip
+    spread, profile = guard.spread, guard.profile
+    references_start, deviations_start = guard.references_start, guard.deviations_start
     if not has_own_level:
         return False
     if int_row[IntColumn.REFERENCE_ROWS] == NO_REFERENCE:
@@ -138,9 +121,8 @@ def update_guard(  # type: ignore[no-untyped-def]
         for signal in range(len(spread)):
             reference_level = float_row[FloatColumn.LOCATIONS + signal]
             float_row[references_start + signal] = reference_level
-            float_row[former_start + signal] = reference_level
+            float_row[guard.former_references_start + signal] = reference_level
     rows, error = int_row[IntColumn.REFERENCE_ROWS], float_row[FloatColumn.REFERENCE_ERROR]
-    phase = bin_at(event_time, period, profile.shape[1])
     accepts = False
     for signal in range(len(spread)):
         reference[signal] = float_row[references_start + signal]
@@ -150,52 +132,24 @@ def update_guard(  # type: ignore[no-untyped-def]
             value = distance_in_scales(measured[signal], reference[signal], scale)
             value -= profile[signal, phase]
             offset[signal] = value
-            learned_rows = int_row[away_rows_start + signal] + LEARN_LEVEL_ROWS
+            learned_rows = int_row[guard.away_rows_start + signal] + LEARN_LEVEL_ROWS
             if learned_rows < LEARN_LEVEL_ROWS:
                 smoothed += (value - smoothed) / (learned_rows + 1)
             else:
                 smoothed = smooth_deviation(smoothed, value)
             float_row[deviations_start + signal] = smoothed
         smoothed_offset[signal] = smoothed
-        drift = slope[signal] * (rows + fit_rows / 2.0)
-        variance = spread[signal] * spread[signal] + error + drift_rate[signal] * rows
+        drift = guard.slope[signal] * (rows + guard.fit_rows / 2.0)
+        variance = spread[signal] * spread[signal] + error + guard.drift_rate[signal] * rows
         variance += drift * drift
         deviation[signal] = smoothed / np.sqrt(variance)
-        is_away = abs(deviation[signal]) > accept_bound[signal] or abs(smoothed) > FAR_SCALES
-        if _update_reference(float_row, int_row, column_starts, guard, signal, measured[signal],
+        is_away = abs(deviation[signal]) > guard.accept_bound[signal] or abs(smoothed) > FAR_SCALES
+        if update_reference(float_row, int_row, column_starts, guard, signal, measured[signal],
                              profile[signal, phase], is_away):  # fmt: skip
             accepts = True
         next_reference[signal] = float_row[references_start + signal]
     int_row[IntColumn.REFERENCE_ROWS] = rows + 1
     return accepts
-
-
-@inlined_kernel
-def _update_reference(  # type: ignore[no-untyped-def]
-    float_row, int_row, column_starts, guard, signal, measured, usual_deviation, is_away
-):  # fmt: skip
-    """Count the rows that a signal is away from its reference level; change the level if needed.
-
-    `usual_deviation`: of the season at this row, in scales. Return whether the signal gets another
-    reference level: its present one, or its former one.
-    """
-    accept_after_rows, former_start, away_rows_start = guard[8], guard[10], guard[12]
-    away_rows = int_row[away_rows_start + signal] + 1
-    changes = False
-    if away_rows == 0:
-        _shift_reference(float_row, column_starts, guard, signal)
-    elif away_rows > 0 and not is_away:
-        away_rows = 0
-    elif away_rows >= accept_after_rows:
-        away_rows = _accept_level(float_row, column_starts, guard, signal, measured)
-        changes = True
-    elif away_rows > 0 and _is_at_former_reference(
-        float_row, int_row, column_starts, guard, signal, measured, usual_deviation
-    ):
-        _change_reference(float_row, guard, signal, float_row[former_start + signal])
-        away_rows, changes = 0, True
-    int_row[away_rows_start + signal] = away_rows
-    return changes
 
 
 @inlined_kernel
@@ -206,77 +160,6 @@ def smooth_deviation(smoothed, value):  # type: ignore[no-untyped-def]
         return BACK_FACTOR * smoothed
     step = min(max(value - smoothed, -MAX_STEP_SCALES), MAX_STEP_SCALES)
     return smoothed + LEVEL_SMOOTHING * step
-
-
-@inlined_kernel
-def _accept_level(float_row, column_starts, guard, signal, measured):  # type: ignore[no-untyped-def]
-    """Let the sensor's present level be the signal's reference and location.
-
-    Return the new count of rows away: negative while the level must still be learned.
-    """
-    if abs(float_row[guard[11] + signal]) <= WIDE_LEVEL_SCALES:
-        level = _smoothed_level(float_row, column_starts, guard, signal)
-        _change_reference(float_row, guard, signal, level)
-        return 0
-    level = _median_of_newest(float_row, column_starts, signal, measured)
-    _change_reference(float_row, guard, signal, level)
-    return -LEARN_LEVEL_ROWS
-
-
-@inlined_kernel
-def _shift_reference(float_row, column_starts, guard, signal):  # type: ignore[no-untyped-def]
-    """Move reference and location to the mean of the rows since the level was accepted."""
-    level = _smoothed_level(float_row, column_starts, guard, signal)
-    float_row[guard[9] + signal] = level
-    float_row[FloatColumn.LOCATIONS + signal] = level
-    float_row[guard[11] + signal] = 0.0
-
-
-@inlined_kernel
-def _smoothed_level(float_row, column_starts, guard, signal):  # type: ignore[no-untyped-def]
-    """Return the signal's smoothed level, in its unit."""
-    scale = float_row[column_starts[0] + signal]
-    return float_row[guard[9] + signal] + float_row[guard[11] + signal] * scale
-
-
-@inlined_kernel
-def _is_at_former_reference(  # type: ignore[no-untyped-def]
-    float_row, int_row, column_starts, guard, signal, measured, usual_deviation
-):  # fmt: skip
-    """Return whether a signal is again at the level before its present reference level.
-
-    The median of the newest three rows decides. Levels that are close together are not compared.
-    `usual_deviation`: of the season at this row, in scales.
-    """
-    former = float_row[guard[10] + signal]
-    distance = float_row[guard[9] + signal] - former
-    if distance == 0.0 or int_row[IntColumn.LAG_COUNT] < N_LAGS:
-        return False
-    scale = float_row[column_starts[0] + signal]
-    levels_apart = abs(distance_in_scales(former + distance, former, scale))
-    median = _median_of_newest(float_row, column_starts, signal, measured)
-    deviation = abs(distance_in_scales(median, former, scale) - usual_deviation)
-    return levels_apart >= DISTINCT_LEVELS_SCALES and deviation <= max(
-        AT_LEVEL_SCALES, BACK_SHARE * levels_apart
-    )
-
-
-@inlined_kernel
-def _median_of_newest(float_row, column_starts, signal, measured):  # type: ignore[no-untyped-def]
-    """Return the median of the signal's newest three values; `measured`: the newest."""
-    scales_start, lags_start, _ = column_starts
-    newer = float_row[lags_start + signal]
-    older = float_row[lags_start + lags_start - scales_start + signal]
-    return max(min(measured, newer), min(max(measured, newer), older))
-
-
-@inlined_kernel
-def _change_reference(float_row, guard, signal, level):  # type: ignore[no-untyped-def]
-    """Let `level` be the signal's reference and location; keep the former reference."""
-    float_row[guard[10] + signal] = float_row[guard[9] + signal]
-    float_row[guard[9] + signal] = level
-    float_row[FloatColumn.LOCATIONS + signal] = level
-    float_row[guard[11] + signal] = 0.0
 
 
 def guard_scores(deviation: NDArray[np.float64], guard: LevelGuard | None) -> NDArray[np.float64]:

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from sensorwatch.common.kernels import inlined_kernel, kernel
 from sensorwatch.common.model.forecast import Forecast
 from sensorwatch.common.model.level_guard import LevelGuard
-from sensorwatch.common.model.season import bin_at
 from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.common.scoring.memory_layout import FloatColumn, IntColumn
 from sensorwatch.common.scoring.recall import RecalledRows
@@ -97,9 +96,10 @@ def track_patterns(
     """
     pattern = np.zeros(len(recalled.slots), dtype=np.int8)
     signals = residuals.residual.shape[1]
+    season = guard.season if guard else forecast.season
     rows = _Rows(
         recalled.slots,
-        recalled.event_time,
+        season.phases(recalled.event_time),
         recalled.status,
         recalled.offset if guard else recalled.standardised[:, :signals],
         recalled.smoothed_offset if guard else np.zeros((len(pattern), signals)),
@@ -110,13 +110,7 @@ def track_patterns(
         drift,
         episode_rows,
     )
-    season = guard.season if guard else forecast.season
-    parameters = _Parameters(
-        forecast.whitening,
-        forecast.repeat_nats,
-        season.profile,
-        season.period,
-    )
+    parameters = _Parameters(forecast.whitening, forecast.repeat_nats, season.profile)
     _track_rows(memory.floats, memory.ints, parameters, rows, pattern)
     return pattern
 
@@ -125,7 +119,8 @@ class _Rows(NamedTuple):
     """The kernel's input of n rows; see `RecalledRows` and `Residuals`."""
 
     slots: NDArray[np.int64]
-    event_time: NDArray[np.int64]
+    phase: NDArray[np.int64]
+    """Shape (n,). Bin of the season."""
     status: NDArray[np.int8]
     offset: NDArray[np.float64]
     smoothed_offset: NDArray[np.float64]
@@ -143,7 +138,6 @@ class _Parameters(NamedTuple):
     whitening: NDArray[np.float64]
     repeat_nats: NDArray[np.float64]
     profile: NDArray[np.float64]
-    period: int
 
 
 @kernel
@@ -276,10 +270,9 @@ def _has_moved(deviation, drift):  # type: ignore[no-untyped-def]
 @inlined_kernel
 def _is_out_of_season(parameters, rows, row):  # type: ignore[no-untyped-def]
     """Return whether the leading signal's value is usual at another time of the day or week."""
-    profile, period = parameters[2], parameters[3]
     offset = rows[3][row]
     lead = _leading_signal(offset, rows[8][row])
-    usual = profile[lead, bin_at(rows[1][row], period, profile.shape[1])]
+    usual = parameters[2][lead, rows[1][row]]
     return abs(offset[lead]) > LARGE_OFFSET and abs(offset[lead] + usual) < USUAL_OFFSET
 
 

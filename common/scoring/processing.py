@@ -257,6 +257,9 @@ def _find_unscored(detections: Detections, order: RowOrder) -> dict[int, Fault]:
         if policy is OutOfOrderPolicy.REJECT:
             rows = np.flatnonzero(detections.status == STATUSES.index(status))
             faults.update(dict.fromkeys(rows.tolist(), _ORDER_FAULTS[status]))
+    has_no_value = detections.status == STATUSES.index(Status.MISSING)
+    has_no_value &= detections.evidence.imputed.all(axis=1)
+    faults.update(dict.fromkeys(np.flatnonzero(has_no_value).tolist(), _NO_VALUE_FAULT))
     failed_rows = np.flatnonzero(~np.isfinite(detections.raw_score))
     faults.update(dict.fromkeys(failed_rows.tolist(), _SCORING_FAULT))
     return faults
@@ -270,6 +273,9 @@ _ORDER_FAULTS = {
         Reason.DUPLICATE, "", "as old as the newest row of its sensor, wanted a newer one"
     ),
 }
+_NO_VALUE_FAULT = make_fault(
+    Reason.NULL_VALUE, "", "no signal and no context column has a value, wanted at least one value"
+)
 _SCORING_FAULT = make_fault(
     Reason.SCORING_FAILED, "", "the model gave no finite score for this row"
 )

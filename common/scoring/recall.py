@@ -22,6 +22,7 @@ from sensorwatch.common.scoring.counters import (
     replace_counters_by_rates,
     start_counters,
 )
+from sensorwatch.common.scoring.held_values import has_no_signal, impute_missing, keep_context
 from sensorwatch.common.scoring.level_guard import (
     GuardParameters,
     guard_parameters,
@@ -38,7 +39,7 @@ from sensorwatch.common.scoring.sensor_level import (
 )
 from sensorwatch.common.scoring.status import STATUSES
 
-_SCORED, _WARMING_UP, _GAP, _LATE, _DUPLICATE = range(len(STATUSES))
+_SCORED, _WARMING_UP, _GAP, _LATE, _DUPLICATE, _MISSING = range(len(STATUSES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,8 @@ class RecalledRows:
     """Shape (n,). Whether the row is its sensor's first row after a gap."""
     measured: NDArray[np.float64]
     """Shape (n, columns). Values of the signals, then of the context columns. Counters are replaced
-    by their rates, and missing values by the values of the sensor's previous row."""
+    by their rates, and missing values by the values of the sensor's previous row. A late row
+    has the location in place of a missing value, because the newest row is newer than it."""
     imputed: NDArray[np.bool_]
     """Shape (n, columns). Whether the value was missing, or a counter had no rate."""
     location: NDArray[np.float64]
@@ -132,13 +134,14 @@ def recall(
         accepts_level=np.zeros(n, dtype=np.bool_),
     )
     parameters = guard_parameters(guard, layout)
+    phases = guard.season.phases(readings.event_time) if guard else np.zeros(n, dtype=np.int64)
     for assignment in memory.assign_slots(readings, level_by_sensor):
         recalled.slots[assignment.rows], recalled.new_sensor_level[assignment.rows] = (
             assignment.slots,
             assignment.new_sensor_level,
         )
         recalled.evicted.update(assignment.evicted)
-        _recall_row_range(recalled, assignment.rows, levels, parameters, memory)
+        _recall_row_range(recalled, assignment.rows, levels, parameters, phases, memory)
     return recalled
 
 
@@ -149,7 +152,12 @@ def _measured_values(readings: Readings) -> NDArray[np.float64]:
 
 
 def _recall_row_range(
-    recalled: RecalledRows, rows: slice, levels: Levels, guard: GuardParameters, memory: Memory
+    recalled: RecalledRows,
+    rows: slice,
+    levels: Levels,
+    guard: GuardParameters,
+    phases: NDArray[np.int64],
+    memory: Memory,
 ) -> None:
     layout = memory.layout
     memory.clock = _recall_rows(
@@ -170,6 +178,7 @@ def _recall_row_range(
         recalled.slots[rows],
         recalled.new_sensor_level[rows],
         recalled.event_time[rows],
+        phases[rows],
         recalled.imputed[rows],
         recalled.status[rows],
         recalled.gap[rows],
@@ -199,7 +208,7 @@ def _column_starts(layout: Layout) -> tuple[int, int, int]:
 def _recall_rows(  # type: ignore[no-untyped-def]
     floats, ints, column_starts, clock, level_location, level_scale, level_cadence,
     level_gap_factor, min_scale, min_rows, max_gap, required_lags, counters, guard,
-    slots, new_sensor_level, event_time, imputed, statuses, gaps, measured, location, scale,
+    slots, new_sensor_level, event_time, phases, imputed, statuses, gaps, measured, location, scale,
     standardised, lagged, repeats, cadence, deviation, reference, next_reference, offset,
     smoothed_offset, accepts_level,
 ):  # fmt: skip
@@ -215,6 +224,9 @@ def _recall_rows(  # type: ignore[no-untyped-def]
             start_guard(float_row, int_row, guard, new_sensor_level[row],
                         new_sensor_level[row] > 0 or min_rows == 0)  # fmt: skip
         status = _row_status(float_row, int_row, event_time[row], min_rows, max_gap, required_lags)
+        is_newer = status < _LATE
+        if has_no_signal(imputed[row], column_starts[2]):
+            status = _MISSING
         gaps[row] = status == _GAP
         if status == _GAP:
             int_row[IntColumn.LAG_COUNT] = 0
@@ -228,9 +240,12 @@ def _recall_rows(  # type: ignore[no-untyped-def]
             drop_counters(counters, imputed[row])
         read_level(float_row, int_row, column_starts, level_location, level_scale, min_rows,
                     location[row], scale[row])  # fmt: skip
-        _impute_missing(
-            float_row, int_row, column_starts, imputed[row], location[row], measured[row]
-        )
+        impute_missing(
+            float_row, int_row, column_starts, imputed[row], location[row], status == _LATE,
+            measured[row],
+        )  # fmt: skip
+        if status == _MISSING and is_newer:
+            keep_context(float_row, column_starts, imputed[row], measured[row])
         standardise(float_row, int_row, column_starts, measured[row], location[row], scale[row],
                      standardised[row], lagged[row])  # fmt: skip
         statuses[row] = status
@@ -241,7 +256,7 @@ def _recall_rows(  # type: ignore[no-untyped-def]
             if deviation.shape[1] > 0:
                 accepts_level[row] = update_guard(
                     float_row, int_row, guard, column_starts,
-                    int_row[IntColumn.LEVEL_ROWS] >= min_rows, event_time[row], imputed[row],
+                    int_row[IntColumn.LEVEL_ROWS] >= min_rows, phases[row], imputed[row],
                     measured[row], deviation[row], reference[row],
                     next_reference[row],
                     offset[row], smoothed_offset[row],
@@ -283,17 +298,6 @@ def _row_status(float_row, int_row, event_time, min_rows, max_gap, required_lags
     if int_row[IntColumn.LEVEL_ROWS] < min_rows or int_row[IntColumn.LAG_COUNT] < required_lags:
         return _WARMING_UP
     return _SCORED
-
-
-@inlined_kernel
-def _impute_missing(float_row, int_row, column_starts, imputed, location, measured):  # type: ignore[no-untyped-def]
-    lags_start = column_starts[1]
-    for column in range(len(measured)):
-        if imputed[column]:
-            has_previous_row = int_row[IntColumn.NEWEST_TIME] != NO_ROW_YET
-            measured[column] = (
-                float_row[lags_start + column] if has_previous_row else location[column]
-            )
 
 
 @inlined_kernel

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from sensorwatch.common.kernels import inlined_kernel, kernel
 from sensorwatch.common.model.forecast import Forecast
-from sensorwatch.common.model.season import bin_at
 from sensorwatch.common.scoring.recall import RecalledRows
 from sensorwatch.common.scoring.status import STATUSES, Status
 
@@ -53,7 +52,7 @@ def compute_residuals(forecast: Forecast, recalled: RecalledRows) -> Residuals:
         lagged=recalled.lagged,
         repeats=recalled.repeats,
         is_scored=recalled.status == _SCORED,
-        event_time=recalled.event_time,
+        phase=forecast.season.phases(recalled.event_time),
     )
     parameters = _Parameters(
         coefficients=forecast.coefficients,
@@ -61,7 +60,6 @@ def compute_residuals(forecast: Forecast, recalled: RecalledRows) -> Residuals:
         signal_whitening=forecast.signal_whitening,
         repeat_nats=forecast.repeat_nats,
         profile=forecast.season.profile,
-        period=forecast.season.period,
     )
     outputs = _Outputs(
         residuals.expected,
@@ -83,7 +81,8 @@ class _Rows(NamedTuple):
     repeats: NDArray[np.int64]
     is_scored: NDArray[np.bool_]
     """Shape (n,). Whether the row has status SCORED."""
-    event_time: NDArray[np.int64]
+    phase: NDArray[np.int64]
+    """Shape (n,). Bin of the season."""
 
 
 class _Parameters(NamedTuple):
@@ -94,7 +93,6 @@ class _Parameters(NamedTuple):
     signal_whitening: NDArray[np.float64]
     repeat_nats: NDArray[np.float64]
     profile: NDArray[np.float64]
-    period: int
 
 
 class _Outputs(NamedTuple):
@@ -112,8 +110,8 @@ class _Outputs(NamedTuple):
 # depends on the number of rows.
 @kernel
 def _compute_rows(rows, parameters, outputs):  # type: ignore[no-untyped-def]
-    standardised, lagged, repeats, is_scored, event_time = rows
-    coefficients, whitening, signal_whitening, repeat_nats, profile, period = parameters
+    standardised, lagged, repeats, is_scored, phase = rows
+    coefficients, whitening, signal_whitening, repeat_nats, profile = parameters
     expected, residual, whitened, conditional, distance, stuck = outputs
     signals, contexts = residual.shape[1], standardised.shape[1] - residual.shape[1]
     n_lagged = lagged.shape[1]
@@ -122,9 +120,8 @@ def _compute_rows(rows, parameters, outputs):  # type: ignore[no-untyped-def]
     _write_column_norms(whitening, norms)
     for row in range(len(is_scored)):
         if is_scored[row]:
-            phase = bin_at(event_time[row], period, profile.shape[1])
             for signal in range(signals):
-                total = coefficients[signal, 0] + profile[signal, phase]
+                total = coefficients[signal, 0] + profile[signal, phase[row]]
                 for column in range(n_lagged):
                     total += coefficients[signal, 1 + column] * lagged[row, column]
                 for column in range(contexts):

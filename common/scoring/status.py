@@ -18,6 +18,9 @@ class Status(StrEnum):
     """The row is older than the sensor's newest row; the row does not change the memory."""
     DUPLICATE = "duplicate"
     """The row has the same time as the sensor's newest row; the row does not change the memory."""
+    MISSING = "missing"
+    """The row has no value of any signal. It gets the score 0, and only its context values change
+    the memory."""
 
 
 STATUSES = tuple(Status)

@@ -132,7 +132,7 @@ def infer_command(
     except UsageError as error:
         raise DataError(f"{source}: {error}") from error
     sample = read_sample(row_schema)
-    report = list(report_lines(inference, row_schema, sample))
+    report = list(report_lines(inference, row_schema, sample, named_signals=options.signal_names))
     if len(sample.readings) == 0:
         for line in report:
             print_note(line)

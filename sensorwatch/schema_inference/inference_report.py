@@ -1,7 +1,7 @@
 """The report of an inference: what was understood, and how the first rows are read."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -16,6 +16,7 @@ from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.rejection import Rejection, short_repr
 from sensorwatch.common.rows.row_summary import summarize, summary_lines, summary_warnings
 from sensorwatch.common.rows.schema import Schema
+from sensorwatch.common.rows.set_points import set_point_texts
 from sensorwatch.common.rows.strict_parsing import collect_rows
 from sensorwatch.schema_inference.column_guess import USED_KINDS, ColumnKind, InferredColumn
 from sensorwatch.schema_inference.inference import Inference
@@ -45,8 +46,10 @@ def read_sample(path: Path, schema: Schema) -> Sample:
     return Sample(*collect_rows((row for _, row in rows), schema))
 
 
-def report_lines(inference: Inference, schema: Schema, sample: Sample) -> Iterator[str]:
-    """Yield the lines of the report."""
+def report_lines(
+    inference: Inference, schema: Schema, sample: Sample, *, named_signals: Collection[str] = ()
+) -> Iterator[str]:
+    """Yield the lines of the report. `named_signals`: columns that the user declared as signals."""
     readings, rejections = sample.readings, sample.rejections
     yield f"file       {_file_text(inference)}"
     yield from (f"           {note}" for note in inference.table.notes)
@@ -72,6 +75,11 @@ def report_lines(inference: Inference, schema: Schema, sample: Sample) -> Iterat
     )
     yield from _first_rows(readings, schema)
     yield from (f"question   {question}" for question in inference.questions)
+    yield from (
+        f"question   {text}; if it is a set-point or a command: --context {name}"
+        for name, text in set_point_texts(readings, schema)
+        if name not in named_signals
+    )
     yield from (f"warning    {warning}" for warning in summary_warnings(summary, schema))
 
 

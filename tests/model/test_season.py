@@ -8,6 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from sensorwatch.common.errors import ModelRefused
+from sensorwatch.common.model.civil_clock import civil_clock
 from sensorwatch.common.model.season import (
     DAY,
     WEEK,
@@ -37,6 +38,16 @@ def test_a_season_is_restored_from_its_arrays() -> None:
 
     assert restored_season.period == WEEK
     np.testing.assert_array_equal(restored_season.profile, season.profile)
+
+
+def test_a_season_is_restored_with_its_civil_time() -> None:
+    season = replace(a_season(), clock=civil_clock("Europe/Berlin"))
+    times = np.arange(0, 800 * DAY, DAY // 5)
+
+    restored_season = season_from_arrays(season.arrays(), 3)
+
+    np.testing.assert_array_equal(restored_season.phases(times), season.phases(times))
+    assert (season.phases(times) != a_season().phases(times)).all()
 
 
 def test_a_model_without_a_season_stores_no_array_of_it() -> None:

@@ -9,6 +9,7 @@ from sensorwatch.common.rows.readings import Readings, build_readings
 from sensorwatch.common.rows.row_summary import (
     RowOrderUse,
     RowSummaryBuilder,
+    held_lines,
     summarize,
     summary_lines,
     summary_warnings,
@@ -105,3 +106,23 @@ def test_rows_of_many_sensors_are_summarized_at_once() -> None:
 
     assert summary.duplicate == sensors
     assert np.all(summary.rows_per_sensor == 2)
+
+
+def test_the_share_of_held_values_is_counted_in_batches_and_a_missing_signal_is_named() -> None:
+    schema = schema_from_plain(
+        {"signals": [{"name": name, "missing": "hold_last"} for name in ("x", "y", "z")]}
+    )
+    nan = float("nan")
+    builder = RowSummaryBuilder()
+    for values in ([1.0, nan, 2.0], [nan, nan, 2.0], [3.0, nan, 2.0], [4.0, nan, 2.0]):
+        rows = build_readings(
+            index=[0], event_time=[MIDNIGHT], sensor_ids=["a"], values=[values], signals=3
+        )
+        builder.add(rows)
+    summary = builder.summary()
+
+    assert list(held_lines(summary, schema)) == [
+        "held       'y' in 100.0%, 'x' in 25.0% of rows: the last value is used"
+    ]
+    warnings = [warning for warning in summary_warnings(summary, schema) if "no row" in warning]
+    assert warnings == ["no row has a value of 'y': check whether its field has another name"]

@@ -34,6 +34,7 @@ CONSUMER_METRICS = {
     "sensorwatch_anomaly_score",
     "sensorwatch_sensors",
     "sensorwatch_sensors_evicted",
+    "sensorwatch_held_values",
     "sensorwatch_rows_by_status",
     "sensorwatch_episodes_closed",
     "sensorwatch_restore_seconds",

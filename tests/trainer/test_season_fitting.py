@@ -11,6 +11,7 @@ from sensorwatch.common.rows.field_declarations import NumericColumn
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.schema import Schema
 from sensorwatch.common.runtime.setting_keys import TrainerSettings
+from sensorwatch.trainer.season_cycles import Cycle
 from sensorwatch.trainer.season_fitting import fit_season
 from sensorwatch.trainer.training import fit_unregistered
 from tests.reading_builders import START_TIME
@@ -45,7 +46,7 @@ def test_noise_has_no_season(days: int, rows_per_day: int, kind: str) -> None:
                 residuals[row] += 0.9 * residuals[row - 1]
         if kind == "heavy_tailed":
             residuals = np.random.default_rng(seed).standard_t(3, size=residuals.shape)
-        seasons_fitted += fit_season(residuals, times, DAY / rows_per_day).is_present
+        seasons_fitted += fit_season(residuals, times, DAY / rows_per_day).season.is_present
     assert seasons_fitted <= 1
 
 
@@ -54,7 +55,7 @@ def test_a_daily_peak_is_a_season_of_its_signal_only() -> None:
     residuals = white_noise(len(times), 1, signals=2)
     residuals[:, :1] += peak_at_eight(times)
 
-    season = fit_season(residuals, times, HOUR)
+    season = fit_season(residuals, times, HOUR).season
 
     assert season.period == DAY
     assert season.profile.shape == (2, 24)
@@ -70,16 +71,20 @@ def test_a_peak_on_working_days_is_a_weekly_season() -> None:
         white_noise(len(times), 1) + peak_at_eight(times) * (times // DAY % 7 < 5)[:, np.newaxis]
     )
 
-    season = fit_season(residuals, times, HOUR)
+    season = fit_season(residuals, times, HOUR).season
 
     assert (season.period, season.profile.shape) == (WEEK, (1, 168))
 
 
 def test_fewer_than_three_cycles_give_no_season() -> None:
     times = regular_times(3)[:-3]
-    assert not fit_season(white_noise(len(times), 1) + peak_at_eight(times), times, HOUR).is_present
+    assert not fit_season(
+        white_noise(len(times), 1) + peak_at_eight(times), times, HOUR
+    ).season.is_present
     times = regular_times(3)
-    assert fit_season(white_noise(len(times), 1) + peak_at_eight(times), times, HOUR).is_present
+    assert fit_season(
+        white_noise(len(times), 1) + peak_at_eight(times), times, HOUR
+    ).season.is_present
 
 
 def test_one_faulty_day_neither_makes_nor_changes_a_season() -> None:
@@ -88,14 +93,14 @@ def test_one_faulty_day_neither_makes_nor_changes_a_season() -> None:
     residuals_with_fault = residuals_without_fault.copy()
     residuals_with_fault[5 * 24 : 6 * 24] += 50.0
 
-    profile = fit_season(residuals_with_fault, times, HOUR).profile
+    profile = fit_season(residuals_with_fault, times, HOUR).season.profile
 
     np.testing.assert_allclose(
-        profile, fit_season(residuals_without_fault, times, HOUR).profile, atol=0.7
+        profile, fit_season(residuals_without_fault, times, HOUR).season.profile, atol=0.7
     )
     residuals_without_season = white_noise(len(times), 1)
     residuals_without_season[5 * 24 : 6 * 24] += 50.0
-    assert not fit_season(residuals_without_season, times, HOUR).is_present
+    assert not fit_season(residuals_without_season, times, HOUR).season.is_present
 
 
 def test_bins_are_at_least_a_step_long_and_rows_may_be_missing() -> None:
@@ -103,13 +108,13 @@ def test_bins_are_at_least_a_step_long_and_rows_may_be_missing() -> None:
     is_present_row = np.random.default_rng(2).random(len(times)) < 0.6
     residuals = (white_noise(len(times), 1) + peak_at_eight(times))[is_present_row]
 
-    assert fit_season(residuals, times[is_present_row], HOUR).profile.shape == (1, 24)
-    assert not fit_season(residuals, times[is_present_row], 2 * HOUR).is_present
+    assert fit_season(residuals, times[is_present_row], HOUR).season.profile.shape == (1, 24)
+    assert not fit_season(residuals, times[is_present_row], 2 * HOUR).season.is_present
 
 
 @pytest.mark.parametrize("step", [0.0, float(HOUR)])
 def test_two_rows_give_no_season(step: float) -> None:
-    assert not fit_season(np.zeros((2, 1)), regular_times(1)[:2], step).is_present
+    assert not fit_season(np.zeros((2, 1)), regular_times(1)[:2], step).season.is_present
 
 
 def rows_with_peak(
@@ -160,3 +165,27 @@ def test_a_peak_at_the_wrong_hour_or_a_missing_peak_alarms(change_values: Change
     is_day_detected = faulty_result.detections.is_anomaly.reshape(-1, 24)[days].any(axis=1)
     assert is_day_detected.mean() >= 0.9
     assert clean_result.detections.is_anomaly[fit_rows:].mean() < 0.03
+
+
+def test_two_weeks_are_enough_for_a_profile_of_weekends() -> None:
+    times = regular_times(17)
+    day_of_week = (times // DAY + 3) % 7
+    peak = peak_at_eight(times) * (day_of_week < 5)[:, np.newaxis]
+
+    fit = fit_season(white_noise(len(times), 1) + peak, times, HOUR)
+
+    assert fit.chosen is not None
+    assert fit.chosen.cycle is Cycle.DAY_TYPE
+    assert (fit.season.period, fit.season.profile.shape) == (WEEK, (1, 168))
+    later_times = regular_times(28)[17 * 24 :]
+    expected_peak = peak_at_eight(later_times) * ((later_times // DAY + 3) % 7 < 5)[:, np.newaxis]
+    assert np.abs(fit.season.at(later_times) - expected_peak).max() < 1.5
+
+
+def test_equal_days_are_not_divided_into_working_days_and_weekends() -> None:
+    times = regular_times(17)
+    cycles = [
+        fit_season(white_noise(len(times), seed) + peak_at_eight(times), times, HOUR).chosen
+        for seed in range(10)
+    ]
+    assert sum(fit is not None and fit.cycle is Cycle.DAY for fit in cycles) >= 9

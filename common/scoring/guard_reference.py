@@ -1,0 +1,123 @@
+"""The reference level of a signal: when it changes, and to which level."""
+
+from sensorwatch.common.kernels import inlined_kernel
+from sensorwatch.common.model.forecast import N_LAGS
+from sensorwatch.common.scoring.memory_layout import FloatColumn, IntColumn
+from sensorwatch.common.scoring.sensor_level import distance_in_scales
+
+BACK_SHARE = 0.1
+"""A signal is back if its deviation is less than this share of its smoothed deviation."""
+WIDE_LEVEL_SCALES = 40.0
+"""If the smoothed deviation is larger than this, a new reference is first the median of the newest
+three rows, because clipped deviations do not say how far the signal is away."""
+LEARN_LEVEL_ROWS = 30
+"""After this number of further rows, their mean becomes such a reference."""
+DISTINCT_LEVELS_SCALES = 4.0
+"""A signal can return to its former reference level if this level is at least this number of scales
+from the present one."""
+AT_LEVEL_SCALES = 1.0
+"""A signal is at its former reference level if it is at most this number of scales from it, or
+BACK_SHARE of the distance between the two levels."""
+
+
+@inlined_kernel
+def update_reference(  # type: ignore[no-untyped-def]
+    float_row, int_row, column_starts, guard, signal, measured, usual_deviation, is_away
+):  # fmt: skip
+    """Count the rows that a signal is away from its reference level; change the level if needed.
+
+    `usual_deviation`: of the season at this row, in scales. Return whether the signal gets another
+    reference level: its present one, or its former one.
+    """
+    away_rows = int_row[guard.away_rows_start + signal] + 1
+    changes = False
+    if away_rows == 0:
+        _shift_reference(float_row, column_starts, guard, signal)
+    elif away_rows > 0 and not is_away:
+        away_rows = 0
+    elif away_rows >= guard.accept_after_rows:
+        away_rows = _accept_level(float_row, column_starts, guard, signal, measured)
+        changes = True
+    elif away_rows > 0 and _is_at_former_reference(
+        float_row, int_row, column_starts, guard, signal, measured, usual_deviation
+    ):
+        _change_reference(
+            float_row, guard, signal, float_row[guard.former_references_start + signal]
+        )
+        away_rows, changes = 0, True
+    int_row[guard.away_rows_start + signal] = away_rows
+    return changes
+
+
+@inlined_kernel
+def _accept_level(float_row, column_starts, guard, signal, measured):  # type: ignore[no-untyped-def]
+    """Let the sensor's present level be the signal's reference and location.
+
+    Return the new count of rows away: negative while the level must still be learned.
+    """
+    if abs(float_row[guard.deviations_start + signal]) <= WIDE_LEVEL_SCALES:
+        level = _smoothed_level(float_row, column_starts, guard, signal)
+        _change_reference(float_row, guard, signal, level)
+        return 0
+    level = _median_of_newest(float_row, column_starts, signal, measured)
+    _change_reference(float_row, guard, signal, level)
+    return -LEARN_LEVEL_ROWS
+
+
+@inlined_kernel
+def _shift_reference(float_row, column_starts, guard, signal):  # type: ignore[no-untyped-def]
+    """Move reference and location to the mean of the rows since the level was accepted."""
+    level = _smoothed_level(float_row, column_starts, guard, signal)
+    float_row[guard.references_start + signal] = level
+    float_row[FloatColumn.LOCATIONS + signal] = level
+    float_row[guard.deviations_start + signal] = 0.0
+
+
+@inlined_kernel
+def _smoothed_level(float_row, column_starts, guard, signal):  # type: ignore[no-untyped-def]
+    """Return the signal's smoothed level, in its unit."""
+    scale = float_row[column_starts[0] + signal]
+    return (
+        float_row[guard.references_start + signal]
+        + float_row[guard.deviations_start + signal] * scale
+    )
+
+
+@inlined_kernel
+def _is_at_former_reference(  # type: ignore[no-untyped-def]
+    float_row, int_row, column_starts, guard, signal, measured, usual_deviation
+):  # fmt: skip
+    """Return whether a signal is again at the level before its present reference level.
+
+    The median of the newest three rows decides. Levels that are close together are not compared.
+    `usual_deviation`: of the season at this row, in scales.
+    """
+    former = float_row[guard.former_references_start + signal]
+    distance = float_row[guard.references_start + signal] - former
+    if distance == 0.0 or int_row[IntColumn.LAG_COUNT] < N_LAGS:
+        return False
+    scale = float_row[column_starts[0] + signal]
+    levels_apart = abs(distance_in_scales(former + distance, former, scale))
+    median = _median_of_newest(float_row, column_starts, signal, measured)
+    deviation = abs(distance_in_scales(median, former, scale) - usual_deviation)
+    return levels_apart >= DISTINCT_LEVELS_SCALES and deviation <= max(
+        AT_LEVEL_SCALES, BACK_SHARE * levels_apart
+    )
+
+
+@inlined_kernel
+def _median_of_newest(float_row, column_starts, signal, measured):  # type: ignore[no-untyped-def]
+    """Return the median of the signal's newest three values; `measured`: the newest."""
+    scales_start, lags_start, _ = column_starts
+    newer = float_row[lags_start + signal]
+    older = float_row[lags_start + lags_start - scales_start + signal]
+    return max(min(measured, newer), min(max(measured, newer), older))
+
+
+@inlined_kernel
+def _change_reference(float_row, guard, signal, level):  # type: ignore[no-untyped-def]
+    """Let `level` be the signal's reference and location; keep the former reference."""
+    float_row[guard.former_references_start + signal] = float_row[guard.references_start + signal]
+    float_row[guard.references_start + signal] = level
+    float_row[FloatColumn.LOCATIONS + signal] = level
+    float_row[guard.deviations_start + signal] = 0.0

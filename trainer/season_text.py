@@ -1,0 +1,102 @@
+"""The season of a model in words: which one training took, or why it took none."""
+
+from collections.abc import Sequence
+
+from sensorwatch.common.model.angles import model_schema
+from sensorwatch.common.model.season import DAY, WEEK
+from sensorwatch.common.rows.schema import Schema
+from sensorwatch.common.runtime.setting_keys import TrainerSettings
+from sensorwatch.trainer.season_cycles import MIN_CYCLES, Cycle
+from sensorwatch.trainer.season_fitting import (
+    MIN_ERROR_REDUCTION,
+    MIN_STANDARD_ERRORS,
+    CycleFit,
+    SeasonFit,
+)
+
+MAX_NAMED_SIGNALS = 5
+"""A sentence names at most this number of signals."""
+_HOUR = DAY / 24
+
+
+def season_zone(schema: Schema, trainer_settings: TrainerSettings) -> str:
+    """Return the IANA zone of the season: the setting, else the schema's zone, else UTC."""
+    return trainer_settings.season.zone or schema.time.naive_zone or "UTC"
+
+
+def season_figures(
+    forecast_fit: SeasonFit, guard_fit: SeasonFit | None, schema: Schema, zone: str
+) -> dict[str, str]:
+    """Return the zone and a sentence about each season of a model, for its manifest.
+
+    `guard_fit`: the season of the level guard; None if no sensor has a level.
+    """
+    names = model_schema(schema).signal_names
+    guard_text = "none: no sensor has enough rows for a level"
+    if guard_fit:
+        guard_text = season_sentence(guard_fit, names, zone, of="variance")
+    return {
+        "zone": zone,
+        "forecast": season_sentence(forecast_fit, names, zone, of="forecast error"),
+        "level": guard_text,
+    }
+
+
+def season_sentence(fit: SeasonFit, names: Sequence[str], zone: str, *, of: str) -> str:
+    """Return which season was taken, or why none was. `of`: what the season explains a share of."""
+    if fit.chosen:
+        return f"{_chosen_text(fit.chosen, names, of)}, in {zone}"
+    tried = {cycle_fit.cycle: cycle_fit for cycle_fit in fit.tried}
+    reasons = [_refused_text(cycle_fit, fit, names, of) for cycle_fit in tried.values()]
+    if Cycle.DAY not in tried:
+        reasons.append(_untried_text(fit))
+    elif Cycle.WEEK not in tried:
+        reasons.append(f"a weekly season needs {MIN_CYCLES} weeks")
+    return f"none: {'; '.join(reasons)}"
+
+
+def _chosen_text(chosen: CycleFit, names: Sequence[str], of: str) -> str:
+    accepted = sorted(
+        (
+            (share, name)
+            for share, name, is_accepted in zip(
+                chosen.explained.tolist(), names, chosen.is_accepted.tolist(), strict=True
+            )
+            if is_accepted
+        ),
+        reverse=True,
+    )
+    texts = [f"{share:.0%} of {name}'s {of}" for share, name in accepted[:MAX_NAMED_SIGNALS]]
+    if len(accepted) > MAX_NAMED_SIGNALS:
+        texts.append(f"less of {len(accepted) - MAX_NAMED_SIGNALS} other signals")
+    repeating = f"a {chosen.cycle}" if chosen.cycle is not Cycle.DAY_TYPE else str(chosen.cycle)
+    return f"of {repeating}, explains {', '.join(texts)}"
+
+
+def _refused_text(cycle_fit: CycleFit, fit: SeasonFit, names: Sequence[str], of: str) -> str:
+    signal = int(cycle_fit.explained.argmax())
+    share, name = float(cycle_fit.explained[signal]), names[signal]
+    explains = f"explains {max(share, 0.0):.0%} of {name}'s {of}"
+    if share > MIN_ERROR_REDUCTION:
+        shortfall = (
+            f"not steadily ({cycle_fit.standard_errors[signal]:.1f} standard errors, "
+            f"{MIN_STANDARD_ERRORS:g} needed)"
+        )
+        explains = f"{explains}, {shortfall}"
+    else:
+        explains = f"{explains} at most ({MIN_ERROR_REDUCTION:.0%} needed)"
+    if cycle_fit.cycle is Cycle.DAY_TYPE:
+        return f"a difference between {cycle_fit.cycle} {explains}"
+    period, unit = (DAY, "days") if cycle_fit.cycle is Cycle.DAY else (WEEK, "weeks")
+    return (
+        f"{fit.span / period:.1f} {unit} of rows ({MIN_CYCLES} needed), but a cycle of a "
+        f"{cycle_fit.cycle} {explains}"
+    )
+
+
+def _untried_text(fit: SeasonFit) -> str:
+    if fit.span < MIN_CYCLES * DAY:
+        return f"the rows span {fit.span / DAY:.1f} days, a daily season needs {MIN_CYCLES} days"
+    if fit.step > _HOUR:
+        return f"a row each {fit.step / _HOUR:.1f} hours, a daily season needs one each hour"
+    return f"the rows are of fewer than {MIN_CYCLES} days"
