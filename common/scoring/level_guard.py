@@ -62,11 +62,17 @@ class GuardParameters(NamedTuple):
     references_start: int
     deviations_start: int
     away_rows_start: int
+    movements_start: int
 
 
 def guard_parameters(guard: LevelGuard | None, layout: Layout) -> GuardParameters:
     """Return the kernel's parameters of a guard; None: the signals are not watched."""
-    starts = (layout.references_start, layout.deviations_start, layout.away_rows_start)
+    starts = (
+        layout.references_start,
+        layout.deviations_start,
+        layout.away_rows_start,
+        layout.movements_start,
+    )
     if guard is None:
         empty = np.empty(0)
         return GuardParameters(
@@ -95,7 +101,7 @@ def start_guard(float_row, int_row, guard, level, has_level):  # type: ignore[no
     float_row[FloatColumn.REFERENCE_ERROR] = 0.0
     for signal in range(len(spread)):
         float_row[references_start + signal] = location[level, signal] if has_level else 0.0
-        float_row[deviations_start + signal] = 0.0
+        float_row[deviations_start + signal] = float_row[guard[12] + signal] = 0.0
         int_row[away_rows_start + signal] = 0
 
 
@@ -110,7 +116,7 @@ def update_guard(  # type: ignore[no-untyped-def]
     """
     (
         _, spread, drift_rate, slope, fit_rows, profile, period, accept_bound, accept_after_rows,
-        references_start, deviations_start, away_rows_start,
+        references_start, deviations_start, away_rows_start, _,
     ) = guard  # fmt: skip
     if not has_own_level:
         return False

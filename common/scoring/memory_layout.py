@@ -188,7 +188,7 @@ class Layout:
     @property
     def counters_start(self) -> int:
         """Float column with the last value of the first counter; there is one per counter."""
-        return self.deviations_start + len(self.signals)
+        return self.movements_start + len(self.signals)
 
     @property
     def references_start(self) -> int:
@@ -199,6 +199,11 @@ class Layout:
     def deviations_start(self) -> int:
         """Float column with the first smoothed deviation from a reference level, in scales."""
         return self.references_start + len(self.signals)
+
+    @property
+    def movements_start(self) -> int:
+        """Float column with the movement of the first location while its signal is away."""
+        return self.deviations_start + len(self.signals)
 
     @property
     def away_rows_start(self) -> int:
@@ -232,6 +237,7 @@ class Layout:
             *(f"drift {name}" for name in self.signals),
             *(f"reference {name}" for name in self.signals),
             *(f"deviation {name}" for name in self.signals),
+            *(f"movement {name}" for name in self.signals),
             *(f"counter {name}" for name in self.counter_names),
         )
 
