@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorwatch.common.model.calibration import Calibration, p_values
+from sensorwatch.common.scoring.suppression import Suppression
 
 
 class Severity(StrEnum):
@@ -97,6 +98,15 @@ class Detections:
     previous_severity: NDArray[np.int8]
     """Severity of the row's episode before the row, as its position in SEVERITIES; 0 for the first
     row of an episode and for a normal row."""
+    suppression: NDArray[np.int8]
+    """Why the row's episode is no news so far, as its position in SUPPRESSIONS; 0 if it is news,
+    and for a normal row. A suppressed episode has the severity `info`."""
+    is_news: NDArray[np.bool_]
+    """Whether the row shows another fault inside an alarm: another signal, or another direction,
+    that by itself is within the budget of `warning`."""
+    alike: NDArray[np.int64]
+    """Number of the sensor's recent alike alarms, including this episode and suppressed ones; 0 for
+    a normal row."""
     is_accepted: NDArray[np.bool_]
     """Whether the row's episode has lasted so long that its level or its scores are usual for the
     sensor from now on."""
@@ -176,3 +186,5 @@ class ClosedEpisode:
     """How many episodes a clean sensor has in a day that reach the episode's highest score."""
     severity: Severity
     """Highest severity of the episode."""
+    suppression: Suppression
+    """Why the episode was no news, up to its end."""

@@ -29,6 +29,7 @@ from sensorwatch.common.row_executor import RowExecutor, run_serially
 from sensorwatch.common.rows.limits import MAX_SENSORS
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.schema import Schema
+from sensorwatch.common.scoring.changes import RowChanges, no_changes, row_changes
 from sensorwatch.common.scoring.decide import RowDecisions, decide
 from sensorwatch.common.scoring.detections import (
     ClosedEpisode,
@@ -160,7 +161,14 @@ class Detector:
             readings,
             recalled,
             positions,
-            ScoredRows(is_anomaly, decisions.raw_score, full_score, guard_score),
+            ScoredRows(
+                is_anomaly,
+                decisions.raw_score,
+                full_score,
+                guard_score,
+                decisions.novelty,
+                self._changes(recalled, row_residuals, decisions),
+            ),
             self.alarm_rates,
             memory,
         )
@@ -173,6 +181,9 @@ class Detector:
             calibration=self.calibration,
             severity=row_episodes.severity,
             previous_severity=row_episodes.previous_severity,
+            suppression=row_episodes.suppression,
+            is_news=row_episodes.is_news,
+            alike=row_episodes.alike,
             is_accepted=is_anomaly & (recalled.accepts_level | decisions.accepts_scores),
             pattern=pattern,
             status=recalled.status,
@@ -237,6 +248,15 @@ class Detector:
             guard_score=guard_score,
         )
         return decisions, row_residuals
+
+    def _changes(
+        self, recalled: RecalledRows, row_residuals: Residuals | None, decisions: RowDecisions
+    ) -> RowChanges:
+        if self.forecast is None or row_residuals is None:
+            return no_changes(len(recalled.slots))
+        return row_changes(
+            recalled, row_residuals, decisions.drift, decisions.is_anomaly, self.forecast
+        )
 
     def _patterns(
         self,

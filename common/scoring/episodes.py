@@ -1,24 +1,19 @@
 """The episodes of a stream: consecutive anomalous rows of one sensor."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorwatch.common.kernels import kernel
-from sensorwatch.common.model.alarm_rates import (
-    AlarmRates,
-    false_episodes_per_day,
-    level_episodes_per_day,
-    severity_of,
-)
+from sensorwatch.common.model.alarm_rates import AlarmRates
 from sensorwatch.common.rows.readings import Readings
-from sensorwatch.common.scoring.detections import FIRST_SEVERITY, SEVERITIES, ClosedEpisode
+from sensorwatch.common.scoring.changes import RowChanges
+from sensorwatch.common.scoring.detections import SEVERITIES, ClosedEpisode
+from sensorwatch.common.scoring.episode_rows import EpisodeOutputs, EpisodeRows, track_rows
 from sensorwatch.common.scoring.memory import Memory
-from sensorwatch.common.scoring.memory_layout import FloatColumn, IntColumn
 from sensorwatch.common.scoring.recall import RecalledRows
 from sensorwatch.common.scoring.status import STATUSES, Status
+from sensorwatch.common.scoring.suppression import SUPPRESSIONS
 
 _LATE = STATUSES.index(Status.LATE)
 
@@ -43,6 +38,12 @@ class Episodes:
     """Shape (n,). See `Detections.severity`."""
     previous_severity: NDArray[np.int8]
     """Shape (n,). See `Detections.previous_severity`."""
+    suppression: NDArray[np.int8]
+    """Shape (n,). See `Detections.suppression`."""
+    is_news: NDArray[np.bool_]
+    """Shape (n,). See `Detections.is_news`."""
+    alike: NDArray[np.int64]
+    """Shape (n,). See `Detections.alike`."""
     closed: list[ClosedEpisode]
     """The episodes that ended, in ascending order of `ClosedEpisode.index`."""
 
@@ -57,6 +58,10 @@ class ScoredRows:
     """Anomaly score that the row would have as the first row of an episode."""
     guard_score: NDArray[np.float64]
     """Score of the level guard, in nats."""
+    novelty: NDArray[np.float64]
+    """Score of the row, inside an alarm its excess over the alarm; see `RowDecisions.novelty`."""
+    changes: RowChanges
+    """Which signals are odd, and in which direction."""
 
 
 def track_episodes(
@@ -73,10 +78,12 @@ def track_episodes(
     sensor is evicted. An anomalous row that is late or a duplicate is a separate episode, whose end
     is not reported.
 
+    An episode that is no news has the severity `info`, until a row is news (see `news`).
+
     `positions`: shape (n,), positions of the readings in their stream.
     """
     n = len(readings)
-    rows = _Rows(
+    rows = EpisodeRows(
         slots=recalled.slots,
         new_sensor_level=recalled.new_sensor_level,
         is_out_of_order=recalled.status >= _LATE,
@@ -87,9 +94,13 @@ def track_episodes(
         full_score=scored.full_score,
         raw_score=scored.raw_score,
         guard_score=scored.guard_score,
+        novelty=scored.novelty,
+        leading=scored.changes.leading,
+        away=scored.changes.away,
+        is_back=scored.changes.is_back,
         cadence=np.where(recalled.cadence > 0.0, recalled.cadence, alarm_rates.cadence),
     )
-    outputs = _Outputs(
+    outputs = EpisodeOutputs(
         start=np.full(n, -1, dtype=np.int64),
         rows=np.zeros(n, dtype=np.int64),
         time=np.zeros(n, dtype=np.int64),
@@ -97,11 +108,14 @@ def track_episodes(
         rate=np.zeros(n),
         severity=np.zeros(n, dtype=np.int8),
         previous_severity=np.zeros(n, dtype=np.int8),
+        suppression=np.zeros(n, dtype=np.int8),
+        is_news=np.zeros(n, dtype=np.bool_),
+        alike=np.zeros(n, dtype=np.int64),
         ended_episode=np.zeros((n, 4), dtype=np.int64),
         ended_peak=np.zeros((n, 2)),
-        ended_severity=np.zeros(n, dtype=np.int8),
+        ended_severity=np.zeros((n, 2), dtype=np.int8),
     )
-    _track_rows(rows, alarm_rates.tail, alarm_rates.budgets, memory.floats, memory.ints, outputs)
+    track_rows(rows, alarm_rates.tail, alarm_rates.budgets, memory.floats, memory.ints, outputs)
     closed = _closed_episodes(readings, recalled, positions, outputs)
     return Episodes(
         outputs.start,
@@ -111,58 +125,18 @@ def track_episodes(
         outputs.rate,
         outputs.severity,
         outputs.previous_severity,
+        outputs.suppression,
+        outputs.is_news,
+        outputs.alike,
         closed,
     )
 
 
-class _Rows(NamedTuple):
-    """The kernel's input of n rows; each array has shape (n,)."""
-
-    slots: NDArray[np.int64]
-    """Row of the sensor in the memory's tables."""
-    new_sensor_level: NDArray[np.int32]
-    """0 or more if the row's sensor is new in the memory; see `SlotAssignment`."""
-    is_out_of_order: NDArray[np.bool_]
-    """Whether the row is late or a duplicate."""
-    gap: NDArray[np.bool_]
-    """Whether the row is its sensor's first row after a gap."""
-    event_time: NDArray[np.int64]
-    """Event time in microseconds UTC."""
-    positions: NDArray[np.int64]
-    """Position of the row in the stream."""
-    is_anomaly: NDArray[np.bool_]
-    full_score: NDArray[np.float64]
-    """Anomaly score that the row would have as the first row of an episode."""
-    raw_score: NDArray[np.float64]
-    guard_score: NDArray[np.float64]
-    """Score of the level guard, in nats."""
-    cadence: NDArray[np.float64]
-    """Typical interval between two rows of the row's sensor, in microseconds."""
-
-
-class _Outputs(NamedTuple):
-    """The kernel's output for n rows; see `Episodes` for the first seven arrays."""
-
-    start: NDArray[np.int64]
-    rows: NDArray[np.int64]
-    time: NDArray[np.int64]
-    peak: NDArray[np.float64]
-    rate: NDArray[np.float64]
-    severity: NDArray[np.int8]
-    previous_severity: NDArray[np.int8]
-    ended_episode: NDArray[np.int64]
-    """Shape (n, 4). The episode that the row ended: number of rows, start, start time, last time.
-
-    If the row ended no episode, all four values are 0.
-    """
-    ended_peak: NDArray[np.float64]
-    """Shape (n, 2). Highest full score of the episode that the row ended, and its rate."""
-    ended_severity: NDArray[np.int8]
-    """Shape (n,). Severity of the episode that the row ended."""
-
-
 def _closed_episodes(
-    readings: Readings, recalled: RecalledRows, positions: NDArray[np.int64], outputs: _Outputs
+    readings: Readings,
+    recalled: RecalledRows,
+    positions: NDArray[np.int64],
+    outputs: EpisodeOutputs,
 ) -> list[ClosedEpisode]:
     rows = np.flatnonzero(outputs.ended_episode[:, 0])
     return [
@@ -184,10 +158,11 @@ def _closed_episode(
     row: int,
     ended_episode: list[int],
     ended_peak: list[float],
-    severity: int,
+    ended_severity: list[int],
 ) -> ClosedEpisode:
     rows, start, start_time, last_time = ended_episode
     peak, rate = ended_peak
+    severity, suppression = ended_severity
     sensor_id = recalled.evicted.get(row) or readings.sensor_ids[readings.sensor[row]]
     return ClosedEpisode(
         index=int(readings.index[row]),
@@ -201,62 +176,5 @@ def _closed_episode(
         peak=peak,
         rate=rate,
         severity=SEVERITIES[severity],
+        suppression=SUPPRESSIONS[suppression],
     )
-
-
-@kernel
-def _track_rows(rows, tail, budgets, floats, ints, outputs):  # type: ignore[no-untyped-def]
-    (
-        slots, new_sensor_level, is_out_of_order, gap, event_time, positions, is_anomaly,
-        full_score, raw_score, guard_score, cadence,
-    ) = rows  # fmt: skip
-    (
-        start, episode_rows, time, peak, rate, severity, previous_severity,
-        ended_episode, ended_peak, ended_severity,
-    ) = outputs  # fmt: skip
-    for row in range(len(slots)):
-        float_row, int_row = floats[slots[row]], ints[slots[row]]
-        if is_anomaly[row]:
-            row_rate = false_episodes_per_day(tail, cadence[row], raw_score[row])
-            if guard_score[row] > 0.0:
-                row_rate = min(row_rate, level_episodes_per_day(cadence[row], guard_score[row]))
-        if is_out_of_order[row]:
-            if is_anomaly[row]:
-                start[row], episode_rows[row], time[row] = positions[row], 1, event_time[row]
-                peak[row], rate[row] = full_score[row], row_rate
-                severity[row] = FIRST_SEVERITY + severity_of(budgets, row_rate)
-            continue
-        episode_ends = new_sensor_level[row] >= 0 or gap[row] or not is_anomaly[row]
-        if episode_ends and int_row[IntColumn.EPISODE_ROWS] > 0:
-            ended_episode[row, 0] = int_row[IntColumn.EPISODE_ROWS]
-            ended_episode[row, 1] = int_row[IntColumn.EPISODE_START]
-            ended_episode[row, 2] = int_row[IntColumn.EPISODE_START_TIME]
-            ended_episode[row, 3] = int_row[IntColumn.EPISODE_LAST_TIME]
-            ended_peak[row, 0] = float_row[FloatColumn.EPISODE_PEAK_SCORE]
-            ended_peak[row, 1] = float_row[FloatColumn.EPISODE_RATE]
-            ended_severity[row] = FIRST_SEVERITY + severity_of(
-                budgets, float_row[FloatColumn.EPISODE_RATE]
-            )
-            int_row[IntColumn.EPISODE_ROWS] = 0
-        if is_anomaly[row]:
-            if int_row[IntColumn.EPISODE_ROWS] == 0:
-                int_row[IntColumn.EPISODE_START] = positions[row]
-                int_row[IntColumn.EPISODE_START_TIME] = event_time[row]
-                float_row[FloatColumn.EPISODE_PEAK_SCORE] = 0.0
-                float_row[FloatColumn.EPISODE_RATE] = row_rate
-            else:
-                previous_severity[row] = FIRST_SEVERITY + severity_of(
-                    budgets, float_row[FloatColumn.EPISODE_RATE]
-                )
-            int_row[IntColumn.EPISODE_ROWS] += 1
-            int_row[IntColumn.EPISODE_LAST_TIME] = event_time[row]
-            float_row[FloatColumn.EPISODE_PEAK_SCORE] = max(
-                float_row[FloatColumn.EPISODE_PEAK_SCORE], full_score[row]
-            )
-            float_row[FloatColumn.EPISODE_RATE] = min(float_row[FloatColumn.EPISODE_RATE], row_rate)
-            peak[row] = float_row[FloatColumn.EPISODE_PEAK_SCORE]
-            rate[row] = float_row[FloatColumn.EPISODE_RATE]
-            severity[row] = FIRST_SEVERITY + severity_of(budgets, rate[row])
-            start[row] = int_row[IntColumn.EPISODE_START]
-            episode_rows[row] = int_row[IntColumn.EPISODE_ROWS]
-            time[row] = int_row[IntColumn.EPISODE_START_TIME]

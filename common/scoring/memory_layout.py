@@ -88,7 +88,11 @@ class IntColumn(_TableColumn):
     """Number of these rows with a large offset."""
     EPISODE_STUCK_ROWS = 16, 0
     """Number of rows of the open episode with a long run of exact repeats."""
-    REPEATS_START = 17, 0
+    RECENT_ALARMS = 17, 0
+    """Changes, number and suppression of the sensor's recent alarms, see `news`."""
+    RECENT_TIME = 18, 0
+    """Event time of the newest row of the recent alarms, microseconds UTC."""
+    REPEATS_START = 19, 0
     """Number of exact repeats of the first signal's value, up to and including the newest row."""
 
 
@@ -139,7 +143,9 @@ class FloatColumn(_TableColumn):
     """Sum over the odd rows of the square of this residual."""
     EPISODE_EXPECTED_SQUARES = 17, 0.0
     """Sum over the odd rows of the square of this expectation."""
-    LOCATIONS = 18, 0.0
+    RECENT_RATE = 18, 0.0
+    """Lowest EPISODE_RATE of the sensor's recent alarms; 0 if there is none."""
+    LOCATIONS = 19, 0.0
     """Location of the first measured column, in the column's unit."""
 
 
@@ -188,7 +194,7 @@ class Layout:
     @property
     def counters_start(self) -> int:
         """Float column with the last value of the first counter; there is one per counter."""
-        return self.deviations_start + len(self.signals)
+        return self.movements_start + len(self.signals)
 
     @property
     def references_start(self) -> int:
@@ -207,6 +213,11 @@ class Layout:
     def deviations_start(self) -> int:
         """Float column with the first smoothed deviation from a reference level, in scales."""
         return self.former_references_start + len(self.signals)
+
+    @property
+    def movements_start(self) -> int:
+        """Float column with the movement of the first location while its signal is away."""
+        return self.deviations_start + len(self.signals)
 
     @property
     def away_rows_start(self) -> int:
@@ -241,6 +252,7 @@ class Layout:
             *(f"reference {name}" for name in self.signals),
             *(f"former reference {name}" for name in self.signals),
             *(f"deviation {name}" for name in self.signals),
+            *(f"movement {name}" for name in self.signals),
             *(f"counter {name}" for name in self.counter_names),
         )
 

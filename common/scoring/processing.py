@@ -28,6 +28,7 @@ from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.common.scoring.row_positions import row_positions
 from sensorwatch.common.scoring.status import STATUSES, Status
+from sensorwatch.common.scoring.suppression import SUPPRESSIONS
 
 REASONS = tuple(Reason)
 """The numbers of a dead letter's reason in `Outcome.reasons` are positions in this tuple plus 1."""
@@ -108,7 +109,8 @@ class Outcome:
     def score_bits(self) -> NDArray[np.uint64]:
         """Shape (n,). A word of each record's raw score and alarm; 0 for a record without a row.
 
-        The word depends on the bits of the raw score, on the severity, and on the episode. The word
+        The word depends on the bits of the raw score, on the severity, on the suppression, on
+        whether the row is news, and on the episode. The word
         of a record with several rows depends on all of them.
         """
         index, row_bits = self.readings.index, _row_bits(self.detections)
@@ -211,7 +213,9 @@ def _row_bits(detections: Detections) -> NDArray[np.uint64]:
     """Return a word (rows,) for each row: the raw score's bits, changed if the row is anomalous."""
     severity = detections.severity.astype(np.uint64)
     episode = (detections.episode + 1).astype(np.uint64)
-    alarm_bits = (episode * np.uint64(len(SEVERITIES)) + severity) * _ROW_MULTIPLIER
+    news = 2 * detections.suppression.astype(np.uint64) + detections.is_news.astype(np.uint64)
+    alarm_bits = (episode * np.uint64(2 * len(SUPPRESSIONS)) + news) * np.uint64(len(SEVERITIES))
+    alarm_bits = (alarm_bits + severity) * _ROW_MULTIPLIER
     alarm_bits[~detections.is_anomaly] = 0
     return detections.raw_score.view(np.uint64) ^ alarm_bits
 

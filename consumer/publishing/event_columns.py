@@ -24,8 +24,11 @@ from sensorwatch.common.scoring.processing import Outcome
 from sensorwatch.common.scoring.reference_levels import reference_levels
 from sensorwatch.common.scoring.row_positions import row_positions, split_row_positions
 from sensorwatch.common.scoring.status import STATUS_TEXTS
+from sensorwatch.common.scoring.suppression import SUPPRESSION_TEXTS, SUPPRESSIONS
 
 EVENT_SCHEMA_VERSION = 2
+RAISED_NEWS = ["severity", "change"]
+"""What is new in a raised episode: a higher severity, or another signal or direction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,7 @@ def detected_events(
             "threshold": detector.calibration.threshold,
             "p_value": p_values(raw_score, detections.calibration),
             "severity": json_texts(SEVERITY_TEXTS.tolist(), detections.severity[rows]),
+            "suppressed": json_texts(SUPPRESSION_TEXTS.tolist(), detections.suppression[rows]),
             "pattern": json_texts(PATTERN_TEXTS.tolist(), detections.pattern[rows]),
             "message": json_texts(messages, np.arange(len(rows))),
             "episode": {
@@ -85,6 +89,7 @@ def detected_events(
                 "rows": detections.episode_rows[rows],
                 "peak": detections.episode_peak[rows],
                 "false_alarms_per_sensor_day": detections.episode_rate[rows],
+                "alike": detections.alike[rows],
             },
             "signals": [
                 {
@@ -112,10 +117,12 @@ def raised_events(
     *,
     row_executor: RowExecutor,
 ) -> EventColumns:
-    """Return the events of rows that raise the severity of their episode; see `detected_events`."""
+    """Return the events of rows that raise the severity of their episode, or are news in it."""
     events = detected_events(outcome, detector, rows, partition, row_executor=row_executor)
     previous_severity = outcome.detections.previous_severity[rows]
     events.fields["previous_severity"] = json_texts(SEVERITY_TEXTS.tolist(), previous_severity)
+    is_another_fault = outcome.detections.severity[rows] == previous_severity
+    events.fields["news"] = json_texts(RAISED_NEWS, is_another_fault.astype(np.int64))
     return _with_suffix(events, b"-raised")
 
 
@@ -193,6 +200,10 @@ def closed_events(
             "false_alarms_per_sensor_day": np.asarray([e.rate for e in episodes], dtype=np.float64),
             "severity": json_texts(
                 severities, _integers([severities.index(e.severity.value) for e in episodes])
+            ),
+            "suppressed": json_texts(
+                SUPPRESSION_TEXTS.tolist(),
+                _integers([SUPPRESSIONS.index(e.suppression) for e in episodes]),
             ),
         }
     )

@@ -49,7 +49,7 @@ class EventType(StrEnum):
     DETECTED = "io.sensorwatch.anomaly.detected.v1"
     """An anomalous row."""
     RAISED = "io.sensorwatch.episode.raised.v1"
-    """A row that raises the severity of its episode."""
+    """A row that raises the severity of its episode, or shows another fault in it."""
     ACCEPTED = "io.sensorwatch.episode.accepted.v1"
     """A row after which the new level of a long episode is usual for its sensor."""
     CLOSED = "io.sensorwatch.episode.closed.v1"
@@ -74,8 +74,9 @@ def anomaly_events(
 
     Each closed episode has an event. Each anomalous row has an event; with
     `EmittedEvents.EPISODES`, only the first row of each episode has one, and no other row is
-    explained. A row that raises the severity of its episode, or after which the episode's level is
-    accepted, has an event for this too. EVENT_ORDER is the order of the events of one row.
+    explained. A row that raises the severity of its episode, that is news in it, or after which the
+    episode's level is accepted, has an event for this too. EVENT_ORDER is the order of the events
+    of one row.
     `records` are the records of `outcome`, all of one partition; `outcome.positions` are their
     offsets. `detected_at` (RFC 3339) is written only to a header, so key and value do not depend on
     the clock or on the boundaries of micro-batches. `row_executor`: runs the work that does not
@@ -114,6 +115,7 @@ def _rows_with_events(
     is_raised = (detections.previous_severity > 0) & (
         detections.severity > detections.previous_severity
     )
+    is_raised |= detections.is_news
     masks = {
         EventType.DETECTED: (
             detections.is_anomaly if emit is EmittedEvents.ROWS else detections.episode_rows == 1

@@ -8,6 +8,8 @@ from sensorwatch.commands.event_selection import EventSelection, severity_rank
 
 T = TypeVar("T")
 
+ANOTHER_FAULT = "change"
+"""Value of `Event.news` if an episode shows another fault; its severity may stay the same."""
 MAX_EPISODES = 10_000
 """The board remembers at most this number of episodes, the newest ones."""
 
@@ -85,9 +87,11 @@ def _changed(entry: EpisodeEntry | None, event: Event | ClosingEvent) -> Episode
         return EpisodeEntry(event.severity, event, None if entry is None else entry.alarm)
     if entry is None:
         return EpisodeEntry(event.severity, event, event)
-    if entry.is_closed or severity_rank(event.severity) <= severity_rank(entry.severity):
+    is_higher = severity_rank(event.severity) > severity_rank(entry.severity)
+    if entry.is_closed or not (is_higher or event.news == ANOTHER_FAULT):
         return None
-    return EpisodeEntry(event.severity, event, event, entry.severity)
+    previous_severity = entry.severity if is_higher else entry.previous_severity
+    return EpisodeEntry(event.severity, event, event, previous_severity)
 
 
 def _episode_id(event: Event | ClosingEvent) -> str:

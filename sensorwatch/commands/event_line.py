@@ -53,6 +53,8 @@ class Event(msgspec.Struct, frozen=True):
     episode: Episode = Episode(rows=1)
     message: str = ""
     """The pattern of the episode as a sentence."""
+    news: str = ""
+    """What is new in a raised episode; empty for other events."""
 
     @property
     def worst_score(self) -> float:

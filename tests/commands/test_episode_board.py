@@ -42,6 +42,15 @@ def board() -> EpisodeBoard:
     return EpisodeBoard(EventSelection(Severity.WARNING))
 
 
+def test_another_fault_in_an_episode_changes_its_entry(board: EpisodeBoard) -> None:
+    board.add(alarm("a", "warning"))
+
+    entry = board.add(alarm("a", "warning", news="change"))
+
+    assert entry is not None
+    assert (entry.severity, entry.previous_severity) == ("warning", "")
+
+
 def test_only_a_rise_of_severity_or_the_end_changes_an_entry(board: EpisodeBoard) -> None:
     changes = [
         board.add(event)

@@ -25,6 +25,7 @@ from sensorwatch.common.scoring.processing import Outcome
 from sensorwatch.common.scoring.reference_levels import reference_levels
 from sensorwatch.common.scoring.row_positions import split_row_positions
 from sensorwatch.common.scoring.status import STATUSES
+from sensorwatch.common.scoring.suppression import SUPPRESSIONS
 
 
 class _Event(msgspec.Struct):
@@ -42,6 +43,7 @@ class _Episode(msgspec.Struct):
     rows: int
     peak: float
     false_alarms_per_sensor_day: float
+    alike: int
 
 
 class _DetectedEvent(_Event):
@@ -51,6 +53,7 @@ class _DetectedEvent(_Event):
     threshold: float
     p_value: float
     severity: str
+    suppressed: str
     pattern: str
     message: str
     episode: _Episode
@@ -59,6 +62,7 @@ class _DetectedEvent(_Event):
 
 class _RaisedEvent(_DetectedEvent):
     previous_severity: str
+    news: str
 
 
 class _AcceptedLevel(msgspec.Struct):
@@ -84,6 +88,7 @@ class _ClosedEvent(_Event):
     peak: float
     false_alarms_per_sensor_day: float
     severity: str
+    suppressed: str
 
 
 def reference_events(
@@ -115,11 +120,14 @@ def reference_events(
         previous_severity = detections.previous_severity[reading]
         if is_reported[reading]:
             events.append((record, row, 1, detected))
-        if 0 < previous_severity < detections.severity[reading]:
+        rises = 0 < previous_severity < detections.severity[reading]
+        if rises or detections.is_news[reading]:
             fields = msgspec.structs.asdict(detected)
             fields["event_id"] += "-raised"
             severity = SEVERITIES[previous_severity].value
-            events.append((record, row, 2, _RaisedEvent(**fields, previous_severity=severity)))
+            news = "severity" if rises else "change"
+            raised = _RaisedEvent(**fields, previous_severity=severity, news=news)
+            events.append((record, row, 2, raised))
         if detections.is_accepted[reading]:
             accepted = _accepted_event(detected, outcome, detector, reading)
             events.append((record, row, 3, accepted))
@@ -158,6 +166,7 @@ def _detected_event(
         threshold=detector.calibration.threshold,
         p_value=float(p_values(raw_score, detections.calibration)[0]),
         severity=SEVERITIES[detections.severity[reading]].value,
+        suppressed=SUPPRESSIONS[detections.suppression[reading]].value,
         pattern=PATTERNS[detections.pattern[reading]].value,
         message=message,
         episode=_Episode(
@@ -166,6 +175,7 @@ def _detected_event(
             int(detections.episode_rows[reading]),
             float(detections.episode_peak[reading]),
             float(detections.episode_rate[reading]),
+            int(detections.alike[reading]),
         ),
         signals=signals,
     )
@@ -212,6 +222,7 @@ def _closed_event(episode: ClosedEpisode, detector: Detector, record: Record) ->
         peak=episode.peak,
         false_alarms_per_sensor_day=episode.rate,
         severity=episode.severity.value,
+        suppressed=episode.suppression.value,
     )
 
 

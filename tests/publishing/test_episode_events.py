@@ -147,14 +147,15 @@ def test_an_episode_has_an_event_per_row_and_an_event_for_its_end() -> None:
     rates = [event.get("episode", {}).pop("false_alarms_per_sensor_day", None) for event in events]
     assert rates[0] >= rates[1] > 0
     assert [event.get("episode") for event in events] == [
-        {"id": "sensors-0-41", "start": start, "rows": 1, "peak": peak_scores[0]},
-        {"id": "sensors-0-41", "start": start, "rows": 2, "peak": max(peak_scores)},
+        {"id": "sensors-0-41", "start": start, "rows": 1, "peak": peak_scores[0], "alike": 1},
+        {"id": "sensors-0-41", "start": start, "rows": 2, "peak": max(peak_scores), "alike": 1},
         None,
         {
             "id": "sensors-0-45",
             "start": "2025-01-01T00:04:00Z",
             "rows": 1,
             "peak": events[3]["anomaly_score"],
+            "alike": 1,
         },
     ]
     assert events[2] == {
@@ -172,6 +173,7 @@ def test_an_episode_has_an_event_per_row_and_an_event_for_its_end() -> None:
         "peak": max(event["anomaly_score"] for event in events[:2]),
         "false_alarms_per_sensor_day": rates[1],
         "severity": events[0]["severity"],
+        "suppressed": "none",
     }
 
 
@@ -252,6 +254,7 @@ def test_a_late_or_duplicate_row_is_a_separate_episode(
         "start": separate_event["event_time"],
         "rows": 1,
         "peak": separate_event["anomaly_score"],
+        "alike": 1,
     }
 
 

@@ -123,6 +123,7 @@ def test_an_event_names_its_record_model_threshold_and_signals() -> None:
         "start": "2025-01-01T00:00:00Z",
         "rows": 1,
         "peak": event["anomaly_score"],
+        "alike": 1,
     }
     assert [signal["direction"] for signal in event["signals"]] == ["high"] * 3  # type: ignore[attr-defined]  # a list
     assert (message.topic, message.key) == ("anomalies", b"pump-7")

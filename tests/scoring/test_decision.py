@@ -143,7 +143,7 @@ def test_a_gap_ends_the_alarm_and_resets_smoothed_residuals_and_score() -> None:
     detector = a_forecast_detector()
     readings = readings_with_shift(200, start=150, stop=199, size=5.0)
     values, time = readings.values.copy(), readings.event_time.copy()
-    values[199] = [0.0, 4.5, 0.0]
+    values[199] = [0.0, 4.8, 0.0]
     time[199] += 100_000 * MINUTE_MICROSECONDS
     memory, drift_start = detector.empty_memory(), detector.layout.drift_start
 

@@ -41,8 +41,10 @@ class FaultAlarm:
     """Minutes from the first faulty row to the first anomalous row; None: no alarm."""
     minutes_open: float | None
     """Minutes from the last faulty row to the last row of the fault's episodes; None: no alarm."""
-    alarms: int
+    episodes: int
     """Number of episodes in the fault's rows and shortly after them."""
+    alarms: int
+    """Number of these episodes that have at least the severity `warning`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ def measure(seed: int) -> PumpAlarms:
     training_episodes = episode_table(score(rows.training, detector, detector.empty_memory()))
     return PumpAlarms(
         [
-            fault_alarm(fault, scored, episodes, true_episodes, len(near_episodes))
+            fault_alarm(fault, scored, episodes, true_episodes, near_episodes)
             for fault, true_episodes, near_episodes in zip(
                 day.faults, matches.episodes_of, matches.near_episodes_of, strict=True
             )
@@ -86,9 +88,13 @@ def fault_alarm(
     scored: ScoredRows,
     episodes: EpisodeTable,
     true_episodes: NDArray[np.int64],
-    alarms: int,
+    near_episodes: NDArray[np.int64],
 ) -> FaultAlarm:
-    """Return what the true episodes of a fault said. `true_episodes`: their positions."""
+    """Return what the episodes of a fault said.
+
+    `true_episodes`, `near_episodes`: positions of the episodes in its rows, and of these and those
+    shortly after it.
+    """
     limit = MAX_DELAY_MINUTES.get(fault.name)
     last_time = fault.last_time
     if limit is not None:
@@ -99,7 +105,8 @@ def fault_alarm(
         _delay(scored, fault, Severity.CRITICAL.value, last_time),
         _delay(scored, fault, ANY, fault.last_time),
         max(last_alarm - fault.last_time, 0) / _MINUTE_US if len(true_episodes) else None,
-        alarms,
+        len(near_episodes),
+        int(episodes.reaches(Severity.WARNING.value)[near_episodes].sum()),
     )
 
 
@@ -134,6 +141,7 @@ def _fault_table(runs: Sequence[PumpAlarms]) -> Table:
                 f"{len(critical)} of {len(runs)}",
                 _median_text(critical),
                 f"{_median_text(open_minutes)} / {max(open_minutes, default=0.0):.1f}",
+                number([float(alarm.episodes) for alarm in alarms], decimals=1),
                 number([float(alarm.alarms) for alarm in alarms], decimals=1),
             )
         )
@@ -146,12 +154,14 @@ def _fault_table(runs: Sequence[PumpAlarms]) -> Table:
             "critical in time",
             "after, min",
             "open after the end, min (median / most)",
+            "episodes a fault",
             "alarms a fault",
         ),
         rows,
         "Delays and minutes are medians over the seeds. Critical in time: before the last faulty "
-        f"row; for the slow rise within {MAX_DELAY_MINUTES[SLOW_RISE]:g} minutes. Alarms a fault: "
-        f"episodes in its rows, and those that begin within {MARGIN_ROWS} rows after it.",
+        f"row; for the slow rise within {MAX_DELAY_MINUTES[SLOW_RISE]:g} minutes. Episodes a "
+        f"fault: those in its rows, and those that begin within {MARGIN_ROWS} rows after it. "
+        "Alarms: episodes of at least `warning`.",
     )
 
 

@@ -25,7 +25,7 @@ def alarm_of(fault: TrueFault, severity_by_minute: list[int]) -> FaultAlarm:
     )
     episodes = episode_table(rows)
     matches = match(episodes, [fault], margin=0)
-    return fault_alarm(fault, rows, episodes, matches.episodes_of[0], 1)
+    return fault_alarm(fault, rows, episodes, matches.episodes_of[0], matches.near_episodes_of[0])
 
 
 def test_delays_count_from_the_first_faulty_row_and_open_minutes_from_the_last() -> None:
@@ -34,6 +34,13 @@ def test_delays_count_from_the_first_faulty_row_and_open_minutes_from_the_last()
     alarm = alarm_of(fault, [0, 0, 0, WARNING, CRITICAL, CRITICAL, CRITICAL, CRITICAL, CRITICAL])
 
     assert (alarm.any_delay, alarm.critical_delay, alarm.minutes_open) == (1.0, 2.0, 2.0)
+    assert (alarm.episodes, alarm.alarms) == (1, 1)
+
+
+def test_an_episode_below_warning_is_no_alarm_of_its_fault() -> None:
+    alarm = alarm_of(TrueFault(STUCK, 0, 2 * MINUTE, 6 * MINUTE), [0, 0, 0, WARNING - 1, 0, 0, 0])
+
+    assert (alarm.episodes, alarm.alarms) == (1, 0)
 
 
 def test_a_fault_without_an_alarm_has_no_figures() -> None:

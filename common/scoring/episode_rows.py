@@ -1,0 +1,197 @@
+"""The pass over the memory that opens, extends and closes episodes, row by row."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sensorwatch.common.kernels import inlined_kernel, kernel
+from sensorwatch.common.model.alarm_rates import (
+    false_episodes_per_day,
+    level_episodes_per_day,
+    severity_of,
+)
+from sensorwatch.common.scoring.detections import FIRST_SEVERITY
+from sensorwatch.common.scoring.memory_layout import FloatColumn, IntColumn
+from sensorwatch.common.scoring.news import (
+    alike_alarms,
+    first_suppression,
+    forget_alarms,
+    is_above_recent,
+    new_changes,
+    remember_alarm,
+    set_suppression,
+    suppression_of,
+)
+
+
+class EpisodeRows(NamedTuple):
+    """The kernel's input of n rows; each array has shape (n,)."""
+
+    slots: NDArray[np.int64]
+    """Row of the sensor in the memory's tables."""
+    new_sensor_level: NDArray[np.int32]
+    """0 or more if the row's sensor is new in the memory; see `SlotAssignment`."""
+    is_out_of_order: NDArray[np.bool_]
+    """Whether the row is late or a duplicate."""
+    gap: NDArray[np.bool_]
+    """Whether the row is its sensor's first row after a gap."""
+    event_time: NDArray[np.int64]
+    """Event time in microseconds UTC."""
+    positions: NDArray[np.int64]
+    """Position of the row in the stream."""
+    is_anomaly: NDArray[np.bool_]
+    full_score: NDArray[np.float64]
+    """Anomaly score that the row would have as the first row of an episode."""
+    raw_score: NDArray[np.float64]
+    guard_score: NDArray[np.float64]
+    """Score of the level guard, in nats."""
+    novelty: NDArray[np.float64]
+    leading: NDArray[np.int64]
+    away: NDArray[np.int64]
+    is_back: NDArray[np.bool_]
+    cadence: NDArray[np.float64]
+    """Typical interval between two rows of the row's sensor, in microseconds."""
+
+
+class EpisodeOutputs(NamedTuple):
+    """The kernel's output for n rows; see `Episodes` for the first ten arrays."""
+
+    start: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    time: NDArray[np.int64]
+    peak: NDArray[np.float64]
+    rate: NDArray[np.float64]
+    severity: NDArray[np.int8]
+    previous_severity: NDArray[np.int8]
+    suppression: NDArray[np.int8]
+    is_news: NDArray[np.bool_]
+    alike: NDArray[np.int64]
+    ended_episode: NDArray[np.int64]
+    """Shape (n, 4). The episode that the row ended: number of rows, start, start time, last time.
+
+    If the row ended no episode, all four values are 0.
+    """
+    ended_peak: NDArray[np.float64]
+    """Shape (n, 2). Highest full score of the episode that the row ended, and its rate."""
+    ended_severity: NDArray[np.int8]
+    """Shape (n, 2). Severity of the episode that the row ended, and its suppression."""
+
+
+@kernel
+def track_rows(rows, tail, budgets, floats, ints, outputs):  # type: ignore[no-untyped-def]
+    """Write the episode of each row into `outputs`; update the two tables of a memory.
+
+    `tail`, `budgets`: see `AlarmRates`. `floats`, `ints`: see `memory_layout`.
+    """
+    is_out_of_order, is_anomaly = rows.is_out_of_order, rows.is_anomaly
+    for row in range(len(is_anomaly)):
+        float_row, int_row = floats[rows.slots[row]], ints[rows.slots[row]]
+        if rows.new_sensor_level[row] >= 0:
+            _end_episode(float_row, int_row, budgets, row, outputs)
+            forget_alarms(float_row, int_row)
+        if is_out_of_order[row]:
+            if is_anomaly[row]:
+                _write_separate_episode(rows, tail, budgets, row, outputs)
+            continue
+        if rows.gap[row] or not is_anomaly[row]:
+            _end_episode(float_row, int_row, budgets, row, outputs)
+        if is_anomaly[row]:
+            _add_row(float_row, int_row, rows, tail, budgets, row, outputs)
+
+
+@inlined_kernel
+def _rate_of(rows, tail, row, raw_score):  # type: ignore[no-untyped-def]
+    """Return the false episodes a clean sensor has in a day with at least this raw score."""
+    rate = false_episodes_per_day(tail, rows.cadence[row], raw_score)
+    if rows.guard_score[row] > 0.0:
+        rate = min(rate, level_episodes_per_day(rows.cadence[row], rows.guard_score[row]))
+    return rate
+
+
+@inlined_kernel
+def _write_separate_episode(rows, tail, budgets, row, outputs):  # type: ignore[no-untyped-def]
+    """Write the episode of an anomalous row that is late or a duplicate."""
+    rate = _rate_of(rows, tail, row, rows.raw_score[row])
+    outputs.start[row], outputs.rows[row] = rows.positions[row], 1
+    outputs.time[row], outputs.peak[row] = rows.event_time[row], rows.full_score[row]
+    outputs.rate[row] = rate
+    outputs.severity[row] = FIRST_SEVERITY + severity_of(budgets, rate)
+    outputs.alike[row] = 1
+
+
+@inlined_kernel
+def _severity(float_row, int_row, budgets):  # type: ignore[no-untyped-def]
+    """Return the severity number of the open episode; a suppressed episode has the first one."""
+    if suppression_of(int_row) > 0:
+        return FIRST_SEVERITY
+    return FIRST_SEVERITY + severity_of(budgets, float_row[FloatColumn.EPISODE_RATE])
+
+
+@inlined_kernel
+def _end_episode(float_row, int_row, budgets, row, outputs):  # type: ignore[no-untyped-def]
+    """Write the open episode as one that this row ended, and close it."""
+    if int_row[IntColumn.EPISODE_ROWS] == 0:
+        return
+    outputs.ended_episode[row, 0] = int_row[IntColumn.EPISODE_ROWS]
+    outputs.ended_episode[row, 1] = int_row[IntColumn.EPISODE_START]
+    outputs.ended_episode[row, 2] = int_row[IntColumn.EPISODE_START_TIME]
+    outputs.ended_episode[row, 3] = int_row[IntColumn.EPISODE_LAST_TIME]
+    outputs.ended_peak[row, 0] = float_row[FloatColumn.EPISODE_PEAK_SCORE]
+    outputs.ended_peak[row, 1] = float_row[FloatColumn.EPISODE_RATE]
+    outputs.ended_severity[row, 0] = _severity(float_row, int_row, budgets)
+    outputs.ended_severity[row, 1] = suppression_of(int_row)
+    int_row[IntColumn.EPISODE_ROWS] = 0
+
+
+@inlined_kernel
+def _add_row(float_row, int_row, rows, tail, budgets, row, outputs):  # type: ignore[no-untyped-def]
+    """Add an anomalous row to the open episode, or begin an episode with it."""
+    rate = _rate_of(rows, tail, row, rows.raw_score[row])
+    was_alarm = False
+    if int_row[IntColumn.EPISODE_ROWS] == 0:
+        int_row[IntColumn.EPISODE_START] = rows.positions[row]
+        int_row[IntColumn.EPISODE_START_TIME] = rows.event_time[row]
+        float_row[FloatColumn.EPISODE_PEAK_SCORE] = 0.0
+        float_row[FloatColumn.EPISODE_RATE] = rate
+        set_suppression(int_row, first_suppression(
+            float_row, int_row, rows.event_time[row], rows.cadence[row], rows.leading[row],
+            rows.is_back[row], rate, budgets,
+        ))  # fmt: skip
+    else:
+        outputs.previous_severity[row] = _severity(float_row, int_row, budgets)
+        was_alarm = severity_of(budgets, float_row[FloatColumn.EPISODE_RATE]) > 0
+        float_row[FloatColumn.EPISODE_RATE] = min(float_row[FloatColumn.EPISODE_RATE], rate)
+        novel_rate = false_episodes_per_day(tail, rows.cadence[row], rows.novelty[row])
+        is_news = (
+            severity_of(budgets, novel_rate) > 0
+            and new_changes(int_row, rows.leading[row], rows.away[row], rows.is_back[row]) != 0
+        )
+        outputs.is_news[row] = is_news and was_alarm
+        if suppression_of(int_row) > 0 and (is_news or is_above_recent(float_row, rate, budgets)):
+            set_suppression(int_row, 0)
+    int_row[IntColumn.EPISODE_ROWS] += 1
+    int_row[IntColumn.EPISODE_LAST_TIME] = rows.event_time[row]
+    float_row[FloatColumn.EPISODE_PEAK_SCORE] = max(
+        float_row[FloatColumn.EPISODE_PEAK_SCORE], rows.full_score[row]
+    )
+    episode_rate = float_row[FloatColumn.EPISODE_RATE]
+    if severity_of(budgets, episode_rate) > 0:
+        remember_alarm(
+            float_row, int_row, rows.event_time[row], rows.cadence[row], rows.leading[row],
+            rows.away[row], rows.is_back[row], episode_rate, budgets, not was_alarm,
+        )  # fmt: skip
+    _write_row(float_row, int_row, budgets, row, outputs)
+
+
+@inlined_kernel
+def _write_row(float_row, int_row, budgets, row, outputs):  # type: ignore[no-untyped-def]
+    """Write the episode so far, for a row of it."""
+    outputs.start[row] = int_row[IntColumn.EPISODE_START]
+    outputs.rows[row] = int_row[IntColumn.EPISODE_ROWS]
+    outputs.time[row] = int_row[IntColumn.EPISODE_START_TIME]
+    outputs.peak[row] = float_row[FloatColumn.EPISODE_PEAK_SCORE]
+    outputs.rate[row] = float_row[FloatColumn.EPISODE_RATE]
+    outputs.severity[row] = _severity(float_row, int_row, budgets)
+    outputs.suppression[row] = suppression_of(int_row)
+    outputs.alike[row] = max(alike_alarms(int_row), 1)

@@ -1,0 +1,54 @@
+"""After a signal has returned to its reference level, its alarm ends soon."""
+
+import numpy as np
+import pytest
+
+from tests.detection.test_slow_changes import a_guarded_detector, detect, values_of
+
+SHIFT_ROWS = 250
+"""Fewer rows than the detector needs to accept a new level."""
+
+
+@pytest.mark.parametrize("scales", [3.0, 5.0, 7.0])
+def test_an_alarm_ends_soon_after_a_long_shift_is_over(scales: float) -> None:
+    values = values_of(1_000, seed=11)
+    end = 200 + SHIFT_ROWS
+    values[200:end, 0, 0] += 2.0 * scales
+
+    (result,) = detect(values)
+
+    alarmed = result.detections.is_anomaly
+    assert alarmed[210:end].all()
+    assert alarmed[end + 30 :].mean() < 0.01
+
+
+def test_a_location_is_again_where_it_was_before_its_signal_left() -> None:
+    values = values_of(700, seed=12)
+    values[200 : 200 + SHIFT_ROWS, 0, 0] += 2.0 * 5.0
+
+    (result,) = detect(values)
+
+    location = result.detections.evidence.location[:, 0]
+    assert location[440] - location[200] > 0.5
+    assert location[490] == pytest.approx(location[200], abs=0.1)
+
+
+def test_the_movement_of_a_location_does_not_depend_on_micro_batches() -> None:
+    values = values_of(700, seed=13)
+    values[200:400, 0, 1] += 0.1 * 6.0
+
+    (at_once,), in_parts = detect(values), detect(values, rows_per_batch=7)
+
+    locations = [result.detections.evidence.location for result in in_parts]
+    assert np.concatenate(locations).tobytes() == at_once.detections.evidence.location.tobytes()
+
+
+def test_an_accepted_level_keeps_its_location() -> None:
+    values = values_of(1_200, seed=14)
+    values[200:, 0, 0] += 2.0 * 5.0
+
+    (result,) = detect(values)
+
+    location = result.detections.evidence.location[:, 0]
+    assert location[-1] == pytest.approx(60.0, abs=1.5)
+    assert a_guarded_detector().levels.location[1, 0] == pytest.approx(50.0, abs=0.5)
