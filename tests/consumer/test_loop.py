@@ -275,6 +275,7 @@ def test_rows_are_counted_by_status_and_each_closed_episode_is_counted_once() ->
         Status.DUPLICATE: 3,
         Status.LATE: 4,
         Status.GAP: 1,
+        Status.MISSING: 0,
     }
     assert rig.metric("episodes_closed_total") == 1
 
