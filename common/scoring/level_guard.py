@@ -61,7 +61,6 @@ class GuardParameters(NamedTuple):
     former_references_start: int
     deviations_start: int
     away_rows_start: int
-    movements_start: int
 
 
 def guard_parameters(guard: LevelGuard | None, layout: Layout) -> GuardParameters:
@@ -71,7 +70,6 @@ def guard_parameters(guard: LevelGuard | None, layout: Layout) -> GuardParameter
         layout.former_references_start,
         layout.deviations_start,
         layout.away_rows_start,
-        layout.movements_start,
     )
     if guard is None:
         empty = np.empty(0)
@@ -101,7 +99,6 @@ def start_guard(float_row, int_row, guard, level, has_level):  # type: ignore[no
         float_row[guard.references_start + signal] = reference
         float_row[guard.former_references_start + signal] = reference
         float_row[guard.deviations_start + signal] = 0.0
-        float_row[guard.movements_start + signal] = 0.0
         int_row[guard.away_rows_start + signal] = 0
 
 

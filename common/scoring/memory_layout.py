@@ -194,7 +194,7 @@ class Layout:
     @property
     def counters_start(self) -> int:
         """Float column with the last value of the first counter; there is one per counter."""
-        return self.movements_start + len(self.signals)
+        return self.deviations_start + len(self.signals)
 
     @property
     def references_start(self) -> int:
@@ -213,11 +213,6 @@ class Layout:
     def deviations_start(self) -> int:
         """Float column with the first smoothed deviation from a reference level, in scales."""
         return self.former_references_start + len(self.signals)
-
-    @property
-    def movements_start(self) -> int:
-        """Float column with the movement of the first location while its signal is away."""
-        return self.deviations_start + len(self.signals)
 
     @property
     def away_rows_start(self) -> int:
@@ -252,7 +247,6 @@ class Layout:
             *(f"reference {name}" for name in self.signals),
             *(f"former reference {name}" for name in self.signals),
             *(f"deviation {name}" for name in self.signals),
-            *(f"movement {name}" for name in self.signals),
             *(f"counter {name}" for name in self.counter_names),
         )
 

@@ -29,7 +29,6 @@ from sensorwatch.common.scoring.level_guard import (
     start_guard,
     update_guard,
 )
-from sensorwatch.common.scoring.level_return import undo_movement
 from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.common.scoring.memory_layout import NO_ROW_YET, FloatColumn, IntColumn, Layout
 from sensorwatch.common.scoring.sensor_level import (
@@ -262,8 +261,10 @@ def _recall_rows(  # type: ignore[no-untyped-def]
                     next_reference[row],
                     offset[row], smoothed_offset[row],
                 )  # fmt: skip
-            update_level(float_row, int_row, column_starts[0], measured[row], min_scale, min_rows)
-            undo_movement(float_row, guard, location[row], reference[row], next_reference[row])
+            update_level(
+                float_row, int_row, column_starts[0], measured[row], min_scale, min_rows,
+                guard.away_rows_start, deviation.shape[1],
+            )  # fmt: skip
             _push_lagged_row(float_row, int_row, column_starts[1], measured[row])
             clock += 1
             if int_row[IntColumn.NEWEST_TIME] != NO_ROW_YET:

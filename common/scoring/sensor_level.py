@@ -108,11 +108,21 @@ def _followed_step(scales):  # type: ignore[no-untyped-def]
 
 
 @inlined_kernel
-def update_level(float_row, int_row, scales_start, measured, min_scale, min_rows):  # type: ignore[no-untyped-def]
-    """Move the location by one row; before the warm-up ends, learn location and scale."""
+def update_level(  # type: ignore[no-untyped-def]
+    float_row, int_row, scales_start, measured, min_scale, min_rows, away_rows_start, watched
+):  # fmt: skip
+    """Move the location by one row; before the warm-up ends, learn location and scale.
+
+    A location does not move while the level guard finds its signal away from the reference level.
+    Otherwise usual values would be far from it after a long fault, and the alarm would stay open.
+    `watched`: number of signals that the guard watches; they are the first columns.
+    `away_rows_start`: see `GuardParameters`.
+    """
     level_rows = int_row[IntColumn.LEVEL_ROWS]
     for column in range(len(measured)):
         if level_rows >= min_rows:
+            if column < watched and int_row[away_rows_start + column] > 0:
+                continue
             location, scale = (
                 float_row[FloatColumn.LOCATIONS + column],
                 float_row[scales_start + column],
