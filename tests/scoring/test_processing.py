@@ -99,11 +99,13 @@ def test_normal_anomalous_and_invalid_records_have_their_outcomes() -> None:
     assert outcome.kinds.tolist() == kinds
     assert REASONS[outcome.reasons[2] - 1] is Reason.NOT_JSON
     raw_bits = outcome.detections.raw_score.view(np.uint64)
-    # The word of an anomaly also depends on its severity and its episode.
+    # The word of an anomaly also depends on its severity, its pattern and its episode.
     assert (outcome.score_bits[:2] == raw_bits).tolist() == [True, False]
-    other_episode = replace(outcome.detections, episode=outcome.detections.episode + 1)
-    other_bits = replace(outcome, detections=other_episode).score_bits
-    assert (other_bits[:2] == outcome.score_bits[:2]).tolist() == [True, False]
+    for column in ("severity", "pattern", "episode"):
+        other_values = getattr(outcome.detections, column) + 1
+        other_detections = replace(outcome.detections, **{column: other_values})
+        other_bits = replace(outcome, detections=other_detections).score_bits
+        assert (other_bits[:2] == outcome.score_bits[:2]).tolist() == [True, False]
 
 
 def test_a_row_without_a_finite_score_is_a_dead_letter() -> None:
