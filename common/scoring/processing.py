@@ -26,6 +26,7 @@ from sensorwatch.common.rows.unpacking import Sources
 from sensorwatch.common.scoring.detections import SEVERITIES, ClosedEpisode, Detections
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.memory import Memory
+from sensorwatch.common.scoring.patterns import PATTERNS
 from sensorwatch.common.scoring.row_positions import row_positions
 from sensorwatch.common.scoring.status import STATUSES, Status
 from sensorwatch.common.scoring.suppression import SUPPRESSIONS
@@ -109,9 +110,9 @@ class Outcome:
     def score_bits(self) -> NDArray[np.uint64]:
         """Shape (n,). A word of each record's raw score and alarm; 0 for a record without a row.
 
-        The word depends on the bits of the raw score, on the severity, on the suppression, on
-        whether the row is news, and on the episode. The word
-        of a record with several rows depends on all of them.
+        The word depends on the bits of the raw score, on the severity, on the pattern, on the
+        suppression, on whether the row is news, and on the episode. The word of a record with
+        several rows depends on all of them.
         """
         index, row_bits = self.readings.index, _row_bits(self.detections)
         if self.readings.row_in_record is not None:
@@ -213,9 +214,11 @@ def _row_bits(detections: Detections) -> NDArray[np.uint64]:
     """Return a word (rows,) for each row: the raw score's bits, changed if the row is anomalous."""
     severity = detections.severity.astype(np.uint64)
     episode = (detections.episode + 1).astype(np.uint64)
+    pattern = detections.pattern.astype(np.uint64)
     news = 2 * detections.suppression.astype(np.uint64) + detections.is_news.astype(np.uint64)
-    alarm_bits = (episode * np.uint64(2 * len(SUPPRESSIONS)) + news) * np.uint64(len(SEVERITIES))
-    alarm_bits = (alarm_bits + severity) * _ROW_MULTIPLIER
+    alarm = episode * np.uint64(2 * len(SUPPRESSIONS)) + news
+    alarm = (alarm * np.uint64(len(SEVERITIES)) + severity) * np.uint64(len(PATTERNS)) + pattern
+    alarm_bits = alarm * _ROW_MULTIPLIER
     alarm_bits[~detections.is_anomaly] = 0
     return detections.raw_score.view(np.uint64) ^ alarm_bits
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TypeVar
 
-from sensorwatch.commands.event_line import ClosingEvent, Event
+from sensorwatch.commands.event_line import AcceptedEvent, AnyEvent, ClosingEvent, Event
 from sensorwatch.commands.event_selection import EventSelection, severity_rank
 
 T = TypeVar("T")
@@ -20,7 +20,7 @@ class EpisodeEntry:
 
     severity: str
     """Highest severity of the episode so far."""
-    event: Event | ClosingEvent
+    event: AnyEvent
     """The event that changed the entry last."""
     alarm: Event | None
     """The event in which the episode reached its severity; None if it was not read."""
@@ -31,6 +31,11 @@ class EpisodeEntry:
     def is_closed(self) -> bool:
         """Return whether the episode has ended."""
         return isinstance(self.event, ClosingEvent)
+
+    @property
+    def is_accepted(self) -> bool:
+        """Return whether the newest change is that the episode's level was accepted."""
+        return isinstance(self.event, AcceptedEvent)
 
 
 class EpisodeBoard:
@@ -43,8 +48,8 @@ class EpisodeBoard:
         self.hidden = 0
         """Number of episodes that were not shown, because their severity is too low."""
 
-    def add(self, event: Event | ClosingEvent) -> EpisodeEntry | None:
-        """Add an event. Return the entry of its episode if the entry is new, rose or closed."""
+    def add(self, event: AnyEvent) -> EpisodeEntry | None:
+        """Add an event. Return the entry of its episode if it is new or changed."""
         if not self._selection.is_wanted(event):
             return None
         episode = _episode_id(event)
@@ -70,7 +75,7 @@ class EpisodeBoard:
         )
         return by_importance[:lines]
 
-    def _hide(self, episode: str, event: Event | ClosingEvent) -> None:
+    def _hide(self, episode: str, event: AnyEvent) -> None:
         if episode not in self._hidden:
             self._hidden[episode] = None
             self.hidden += 1
@@ -79,10 +84,14 @@ class EpisodeBoard:
         _drop_oldest(self._hidden)
 
 
-def _changed(entry: EpisodeEntry | None, event: Event | ClosingEvent) -> EpisodeEntry | None:
+def _changed(entry: EpisodeEntry | None, event: AnyEvent) -> EpisodeEntry | None:
     """Return the entry after an event, or None if no shown value changes."""
     if isinstance(event, ClosingEvent):
         if entry is not None and entry.is_closed:
+            return None
+        return EpisodeEntry(event.severity, event, None if entry is None else entry.alarm)
+    if isinstance(event, AcceptedEvent):
+        if entry is not None and (entry.is_closed or entry.is_accepted):
             return None
         return EpisodeEntry(event.severity, event, None if entry is None else entry.alarm)
     if entry is None:
@@ -94,8 +103,8 @@ def _changed(entry: EpisodeEntry | None, event: Event | ClosingEvent) -> Episode
     return EpisodeEntry(event.severity, event, event, previous_severity)
 
 
-def _episode_id(event: Event | ClosingEvent) -> str:
-    if isinstance(event, ClosingEvent):
+def _episode_id(event: AnyEvent) -> str:
+    if not isinstance(event, Event):
         return event.episode_id or event.event_id
     return event.episode.id or event.event_id
 

@@ -1,6 +1,7 @@
 """Read events of the anomaly topic, and format an event as one line of text."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 
@@ -75,23 +76,49 @@ class ClosingEvent(msgspec.Struct, frozen=True):
     episode_id: str = ""
 
 
-_DECODERS: dict[bytes | None, msgspec.json.Decoder[Event] | msgspec.json.Decoder[ClosingEvent]] = {
+class SignalLevel(msgspec.Struct, frozen=True):
+    """The level of a signal before and after a new level was accepted, in the signal's unit."""
+
+    name: str
+    level_before: float
+    level_after: float
+
+
+class AcceptedEvent(msgspec.Struct, frozen=True):
+    """The event of an open episode whose level is accepted, with only the printed fields."""
+
+    event_id: str
+    sensor_id: str
+    event_time: str
+    rows: int
+    severity: str
+    signals: list[SignalLevel]
+    episode_id: str = ""
+
+
+AnyEvent = Event | ClosingEvent | AcceptedEvent
+
+_DECODERS: dict[bytes | None, msgspec.json.Decoder[Any]] = {
     EventType.DETECTED.encode(): msgspec.json.Decoder(Event),
     EventType.RAISED.encode(): msgspec.json.Decoder(Event),
     EventType.CLOSED.encode(): msgspec.json.Decoder(ClosingEvent),
+    EventType.ACCEPTED.encode(): msgspec.json.Decoder(AcceptedEvent),
 }
 
 
-def read_event(record: Record) -> Event | ClosingEvent | None:
+def read_event(record: Record) -> AnyEvent | None:
     """Return the event in a record of the anomaly topic; None if the record is not an event."""
     decoder = _DECODERS.get(header_value(record, "ce_type"))
+    if decoder is None:
+        return None
     try:
-        return None if decoder is None else decoder.decode(record.value() or b"")
+        event: AnyEvent = decoder.decode(record.value() or b"")
     except (ValueError, RecursionError):
         return None
+    return event
 
 
-def line_parts(event: Event | ClosingEvent) -> StyledParts:
+def line_parts(event: AnyEvent) -> StyledParts:
     """Yield the parts of the line that shows an event: time, sensor, severity, score and reason."""
     yield f"{event.event_time}  ", "dim"
     yield f"{event.sensor_id:<12}", "bold cyan"
@@ -99,6 +126,10 @@ def line_parts(event: Event | ClosingEvent) -> StyledParts:
     if isinstance(event, ClosingEvent):
         yield f" {event.peak:5.2f}  ", "bold"
         yield from closing_text(event)
+        return
+    if isinstance(event, AcceptedEvent):
+        yield "        ", ""  # the event has no score
+        yield from accepted_text(event)
         return
     yield f" {event.worst_score:5.2f}  ", "bold"
     yield from full_reason(event)
@@ -111,11 +142,24 @@ def line_parts(event: Event | ClosingEvent) -> StyledParts:
 
 def closing_text(closing_event: ClosingEvent) -> StyledParts:
     """Yield the text of a closed episode: its rows and duration."""
-    rows = "1 row" if closing_event.rows == 1 else f"{closing_event.rows} rows"
     yield "closed", CLOSED_STYLE
-    yield f" after {rows}", ""
+    yield f" after {_row_count(closing_event.rows)}", ""
     if closing_event.rows > 1:
         yield f" in {_duration_text(closing_event.duration_seconds)}", ""
+
+
+def accepted_text(accepted_event: AcceptedEvent) -> StyledParts:
+    """Yield the text of an accepted level: the levels before and after, and the rows until then."""
+    moved = [
+        signal for signal in accepted_event.signals if signal.level_after != signal.level_before
+    ]
+    yield "accepted", CLOSED_STYLE
+    yield f" after {_row_count(accepted_event.rows)}", ""
+    for position, signal in enumerate(moved):
+        yield "; " if position else ": ", ""
+        yield f"level of {signal.name} {_levels_text(signal)}", "bold"
+    if not moved:
+        yield ": its scores are usual now", ""
 
 
 def full_reason(event: Event) -> StyledParts:
@@ -182,6 +226,19 @@ def _number_texts(signal: Signal) -> tuple[str, str, str]:
         decimals = max(len(text.partition(".")[2]) for text in texts)
         actual, low, high = (f"{number:.{decimals}f}" for number in values)
     return actual, low, high
+
+
+def _levels_text(signal: SignalLevel) -> str:
+    """Return both levels with 4 digits, or more if they would otherwise look equal."""
+    for digits in range(4, 18):
+        before, after = (f"{v:.{digits}g}" for v in (signal.level_before, signal.level_after))
+        if before != after:
+            break
+    return f"{before} before, {after} now"
+
+
+def _row_count(rows: int) -> str:
+    return "1 row" if rows == 1 else f"{rows} rows"
 
 
 def _duration_text(seconds: float) -> str:

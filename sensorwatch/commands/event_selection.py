@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from sensorwatch.commands.event_line import ClosingEvent, Event
+from sensorwatch.commands.event_line import AnyEvent
 from sensorwatch.common.rows.field_declarations import TimeField
 from sensorwatch.common.rows.instants import BadTime, time_reader
 from sensorwatch.common.scoring.detections import Severity
@@ -27,11 +27,11 @@ class EventSelection:
     since: int | None = None
     """Earliest event time, microseconds UTC."""
 
-    def is_loud(self, event: Event | ClosingEvent) -> bool:
+    def is_loud(self, event: AnyEvent) -> bool:
         """Return whether the severity of the event's episode is high enough."""
         return severity_rank(event.severity) >= severity_rank(self.lowest_severity)
 
-    def is_wanted(self, event: Event | ClosingEvent) -> bool:
+    def is_wanted(self, event: AnyEvent) -> bool:
         """Return whether the event has a wanted sensor and time."""
         if not fnmatchcase(event.sensor_id, self.sensor_pattern):
             return False

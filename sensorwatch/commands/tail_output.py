@@ -14,7 +14,10 @@ from sensorwatch.commands.episode_board import EpisodeBoard, EpisodeEntry
 from sensorwatch.commands.event_line import (
     CLOSED_STYLE,
     SEVERITY_STYLES,
+    AcceptedEvent,
     ClosingEvent,
+    Event,
+    accepted_text,
     closing_text,
     full_reason,
     line_parts,
@@ -70,7 +73,7 @@ class JsonOutput:
 
 
 class LineOutput:
-    """Prints a line for each new, risen or closed episode, or for each event."""
+    """Prints a line for each new, risen, accepted or closed episode, or for each event."""
 
     def __init__(self, selection: EventSelection, *, every_row: bool) -> None:
         self._selection = selection
@@ -140,14 +143,12 @@ class LiveOutput:
         table.add_column("score", justify="right", no_wrap=True)
         table.add_column("reason", no_wrap=True, overflow="ellipsis", ratio=1)
         for entry in self._board.entries(lines):
-            event = entry.event
-            score = event.peak if isinstance(event, ClosingEvent) else event.worst_score
             table.add_row(
-                styled(event.event_time[:16].replace("T", " ")),
-                styled(event.sensor_id),
+                styled(entry.event.event_time[:16].replace("T", " ")),
+                styled(entry.event.sensor_id),
                 styled((entry.severity, SEVERITY_STYLES.get(entry.severity, ""))),
-                styled(("closed", CLOSED_STYLE) if entry.is_closed else "open"),
-                f"{score:.2f}",
+                styled(_state(entry)),
+                _score_text(entry),
                 styled(*_reason(entry)),
             )
         footer = hidden_text(self._board.hidden) if self._board.hidden else ""
@@ -163,9 +164,27 @@ def hidden_text(hidden: int) -> str:
     return f"hidden: {episodes} of a lower severity (--severity info shows all)"
 
 
+def _state(entry: EpisodeEntry) -> tuple[str, str]:
+    if entry.is_closed:
+        return "closed", CLOSED_STYLE
+    return ("accepted", CLOSED_STYLE) if entry.is_accepted else ("open", "")
+
+
+def _score_text(entry: EpisodeEntry) -> str:
+    """Return the highest known score of the episode; empty if no event with a score was read."""
+    if isinstance(entry.event, ClosingEvent):
+        return f"{entry.event.peak:.2f}"
+    alarm = entry.event if isinstance(entry.event, Event) else entry.alarm
+    return "" if alarm is None else f"{alarm.worst_score:.2f}"
+
+
 def _reason(entry: EpisodeEntry) -> Iterator[tuple[str, str]]:
     if isinstance(entry.event, ClosingEvent):
         yield from closing_text(entry.event)
+        if entry.alarm is not None:
+            yield "; ", ""
+    elif isinstance(entry.event, AcceptedEvent):
+        yield from accepted_text(entry.event)
         if entry.alarm is not None:
             yield "; ", ""
     elif entry.previous_severity:

@@ -12,7 +12,7 @@ from typing import Self
 
 from confluent_kafka import Message
 
-from sensorwatch.commands.event_line import ClosingEvent, Event, read_event
+from sensorwatch.commands.event_line import AcceptedEvent, ClosingEvent, Event, read_event
 from sensorwatch.commands.topic_follower import StartAt, follow_topics
 from sensorwatch.common.kafka.dead_letters import HEADER_PREFIX, ID_HEADER
 from sensorwatch.common.kafka.records import (
@@ -92,7 +92,7 @@ class TopicWatcher:
 
     def _add_event(self, message: Message) -> None:
         event = read_event(message)
-        if event is None:
+        if event is None or isinstance(event, AcceptedEvent):  # the demo shows no accepted levels
             return
         self.latest.append(event)
         if isinstance(event, ClosingEvent):  # a closing event belongs to an episode, not to a row

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from sensorwatch.commands.episode_board import MAX_EPISODES, EpisodeBoard
-from sensorwatch.commands.event_line import ClosingEvent, Event, read_event
+from sensorwatch.commands.event_line import AcceptedEvent, ClosingEvent, Event, read_event
 from sensorwatch.commands.event_selection import EventSelection
 from sensorwatch.commands.tail_command import SeverityChoice
 from sensorwatch.commands.tail_output import LiveOutput
 from sensorwatch.common.scoring.detections import Severity
 from sensorwatch.consumer.publishing.events import EventType
-from tests.commands.test_tail import a_closing_event, an_event, event_record
+from tests.commands.test_tail import a_closing_event, an_accepted_event, an_event, event_record
 from tests.demo.test_screens import CONTROL_SEQUENCE, FakeTerminal
 
 
@@ -28,6 +28,13 @@ def closing(episode: str, severity: str) -> ClosingEvent:
     value = a_closing_event(episode_id=episode, severity=severity)
     event = read_event(event_record(value, EventType.CLOSED))
     assert isinstance(event, ClosingEvent)
+    return event
+
+
+def accepted(episode: str, severity: str) -> AcceptedEvent:
+    value = an_accepted_event(episode_id=episode, severity=severity)
+    event = read_event(event_record(value, EventType.ACCEPTED))
+    assert isinstance(event, AcceptedEvent)
     return event
 
 
@@ -49,6 +56,20 @@ def test_another_fault_in_an_episode_changes_its_entry(board: EpisodeBoard) -> N
 
     assert entry is not None
     assert (entry.severity, entry.previous_severity) == ("warning", "")
+
+
+def test_an_accepted_level_changes_an_open_entry_once(board: EpisodeBoard) -> None:
+    board.add(alarm("a", "major"))
+
+    first_entry = board.add(accepted("a", "major"))
+    assert first_entry is not None
+    assert first_entry.is_accepted
+    assert first_entry.alarm is not None
+    assert board.add(accepted("a", "major")) is None
+    closed_entry = board.add(closing("a", "major"))
+    assert closed_entry is not None
+    assert not closed_entry.is_accepted
+    assert board.add(accepted("a", "major")) is None
 
 
 def test_only_a_rise_of_severity_or_the_end_changes_an_entry(board: EpisodeBoard) -> None:

@@ -57,6 +57,23 @@ def a_closing_event(**changes: Any) -> bytes:
     return json.dumps(value | changes).encode()
 
 
+def an_accepted_event(**changes: Any) -> bytes:
+    """Return the JSON of an event that reports an accepted level of x1."""
+    value = {
+        "event_id": "sensors-0-9-accepted",
+        "episode_id": "sensors-0-1",
+        "sensor_id": "sensor-1",
+        "event_time": "2025-01-01T00:09:00Z",
+        "rows": 2000,
+        "severity": "critical",
+        "signals": [
+            {"name": "x1", "level_before": 0.02, "level_after": 7.4},
+            {"name": "x2", "level_before": 3.0, "level_after": 3.0},
+        ],
+    }
+    return json.dumps(value | changes).encode()
+
+
 def event_record(value: bytes | None, event_type: str = EventType.DETECTED) -> StoredRecord:
     return StoredRecord(value, stored_headers=[("ce_type", event_type.encode())])
 
@@ -129,6 +146,28 @@ def test_a_rise_of_an_episode_is_read_as_an_event_of_a_row() -> None:
 
     assert isinstance(event, Event)
     assert event.severity == "critical"
+
+
+@pytest.mark.parametrize(
+    ("levels", "expected"),
+    [
+        ((0.02, 7.4), "accepted after 2000 rows: level of x1 0.02 before, 7.4 now"),
+        ((50001.0, 50002.0), "accepted after 2000 rows: level of x1 50001 before, 50002 now"),
+        ((3.0, 3.0), "accepted after 2000 rows: its scores are usual now"),
+    ],
+)
+def test_an_accepted_level_has_a_line_with_the_level_before_and_after(
+    levels: tuple[float, float], expected: str
+) -> None:
+    signals = [
+        {"name": "x1", "level_before": levels[0], "level_after": levels[1]},
+        {"name": "x2", "level_before": 3.0, "level_after": 3.0},
+    ]
+
+    line = printed_line(an_accepted_event(signals=signals), EventType.ACCEPTED)
+
+    assert line.startswith("2025-01-01T00:09:00Z  sensor-1      critical ")
+    assert line.endswith(expected)
 
 
 def test_the_reason_can_be_a_signal_within_its_expected_range() -> None:

@@ -195,6 +195,8 @@ class TestScraping:
     ) -> None:
         text = ALERTS_FILE.read_text() + "\n".join(dashboard_expressions())
         metric_names = set(re.findall(r"\bsensorwatch_[a-z_]+\b", text))
+        # The schema of this test has no signal whose missing values are filled.
+        metric_names -= {"sensorwatch_held_values_total"}
         assert len(metric_names) > 10
         wait_until(
             lambda: metric_names <= scraped_services.prometheus.metric_names(),

@@ -99,9 +99,9 @@ def test_normal_anomalous_and_invalid_records_have_their_outcomes() -> None:
     assert outcome.kinds.tolist() == kinds
     assert REASONS[outcome.reasons[2] - 1] is Reason.NOT_JSON
     raw_bits = outcome.detections.raw_score.view(np.uint64)
-    # The word of an anomaly also depends on its severity, its episode and its news.
+    # The word of an anomaly also depends on its severity, pattern, episode and news.
     assert (outcome.score_bits[:2] == raw_bits).tolist() == [True, False]
-    for name in ("episode", "suppression", "is_news"):
+    for name in ("severity", "pattern", "episode", "suppression", "is_news"):
         other_values = getattr(outcome.detections, name) + 1
         other_detections = replace(outcome.detections, **{name: other_values})
         other_bits = replace(outcome, detections=other_detections).score_bits
