@@ -86,6 +86,7 @@ class ChampionFollower:
             model=manifest.name,
             version=manifest.id,
             schema=manifest.schema_fingerprint,
+            blind_signals=len(manifest.blind_signals),
             at=loaded_at.timestamp(),
         )
         _log.info("model loaded", model=manifest.name, version=manifest.id)

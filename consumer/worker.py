@@ -137,6 +137,7 @@ def follow_champion(settings: Settings, metrics: ModelMetrics) -> Champion:
             model=settings.registry.model,
             version=version.detector.version,
             schema=schema,
+            blind_signals=len(version.manifest.blind_signals),
             at=time.time(),
         )
         _log.info("model loaded", version=version.detector.version, schema=schema)

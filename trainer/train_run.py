@@ -1,5 +1,7 @@
 """A run of `train`: read rows, fit a model, register it as a version and evaluate it."""
 
+from dataclasses import replace
+
 from sensorwatch.common.errors import CheckFailed, ModelRefused
 from sensorwatch.common.registry.candidate import Candidate
 from sensorwatch.common.registry.model_names import current_user, require_model_name
@@ -15,6 +17,7 @@ from sensorwatch.common.runtime.setting_keys import Settings
 from sensorwatch.common.runtime.settings import schema_file
 from sensorwatch.trainer import training
 from sensorwatch.trainer.alarm_text import expectation_text, extrapolation_warnings
+from sensorwatch.trainer.blindness import blind_signals, blindness_warning
 from sensorwatch.trainer.dataset import Dataset, read_data
 from sensorwatch.trainer.evaluation import EvaluatedVersion, evaluate_version
 from sensorwatch.trainer.evaluation_check import failed_checks, undetectable_faults
@@ -38,7 +41,10 @@ def train_version(
     dataset = read_data(data, row_schema, rows=rows, as_of=as_of, kafka=settings.kafka)
     log.info("rows read", data=data, rows=dataset.rows, rejected=len(dataset.rejections))
     candidate = training.train(dataset.readings, row_schema, dataset.source, settings.training)
+    candidate = replace(candidate, blind_signals=blind_signals(candidate, dataset.readings))
     _warn_if_few_rows(candidate)
+    if candidate.blind_signals:
+        log.warning(blindness_warning(candidate.blind_signals))
     version = store.register(model_name, candidate, who=current_user(), why=f"trained on {data}")
     log.info("version registered", version=version, registry=settings.registry.path)
     _print_summary(dataset, candidate, version)

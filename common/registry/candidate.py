@@ -74,6 +74,8 @@ class Candidate:
     """`forecast`, `decision` and `guard` are None if the features are `plain`."""
     alarms: dict[str, Any] = field(default_factory=dict)
     """The fitted rates of false alarms as plain JSON values, as information for people."""
+    blind_signals: dict[str, float] = field(default_factory=dict)
+    """Signals in which the model misses most large spikes, each with the share that it finds."""
 
     def detector(self, version: str) -> Detector:
         """Return this candidate as a detector with the id `version`."""

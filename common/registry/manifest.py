@@ -66,6 +66,8 @@ class ModelManifest(_ManifestModel):
     calibration: CalibrationSummary
     alarms: dict[str, Any] = {}
     """The fitted rates of false alarms, as information for people; scoring uses the arrays."""
+    blind_signals: dict[str, float] = {}
+    """Signals in which the model misses most large spikes, each with the share that it finds."""
     libraries: dict[str, str]
     arrays: dict[str, StoredArray]
     arrays_digest: Sha256

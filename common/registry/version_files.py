@@ -83,6 +83,7 @@ def manifest_for(
         data_source=candidate.data_source,
         split=candidate.split,
         alarms=candidate.alarms,
+        blind_signals=candidate.blind_signals,
         calibration=CalibrationSummary(
             threshold=calibration.threshold,
             centre=calibration.centre,

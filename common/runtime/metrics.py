@@ -122,9 +122,20 @@ class ModelMetrics:
             "model_reload_last_success",
             "1 if the last load succeeded, 0 if the model was refused.",
         )
+        self.blind_signals = _gauge(
+            registry,
+            "model_blind_signals",
+            "Number of signals in which the loaded model misses most large spikes.",
+        )
 
-    def loaded(self, *, model: str, version: str, schema: str, at: float) -> None:
-        """Record that a version was loaded at `at`, in seconds since 1970."""
+    def loaded(
+        self, *, model: str, version: str, schema: str, blind_signals: int, at: float
+    ) -> None:
+        """Record that a version was loaded at `at`, in seconds since 1970.
+
+        `blind_signals`: number of signals, see `ModelManifest.blind_signals`.
+        """
+        self.blind_signals.set(blind_signals)
         self.info.clear()
         self.info.labels(model=model, version=version, schema=schema).set(1)
         self.loaded_timestamp.set(at)

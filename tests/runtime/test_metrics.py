@@ -30,6 +30,7 @@ CONSUMER_METRICS = {
     "sensorwatch_breaker_open",
     "sensorwatch_model_info",
     "sensorwatch_model_loaded_timestamp_seconds",
+    "sensorwatch_model_blind_signals",
     "sensorwatch_model_reload_last_success",
     "sensorwatch_anomaly_score",
     "sensorwatch_sensors",
@@ -94,8 +95,8 @@ def test_http_request_counters_start_at_zero_for_each_handler() -> None:
 def test_only_the_model_in_use_has_an_info_metric() -> None:
     registry = CollectorRegistry()
     model = ConsumerMetrics(registry, topic="sensors").model
-    model.loaded(model="default", version="v1", schema="f00", at=1.0)
-    model.loaded(model="default", version="v2", schema="f00", at=2.0)
+    model.loaded(model="default", version="v1", schema="f00", blind_signals=0, at=1.0)
+    model.loaded(model="default", version="v2", schema="f00", blind_signals=2, at=2.0)
 
     def model_info(version: str) -> float | None:
         labels = {"model": "default", "version": version, "schema": "f00"}
@@ -103,6 +104,7 @@ def test_only_the_model_in_use_has_an_info_metric() -> None:
 
     assert (model_info("v1"), model_info("v2")) == (None, 1)
     assert registry.get_sample_value("sensorwatch_model_reload_last_success") == 1
+    assert registry.get_sample_value("sensorwatch_model_blind_signals") == 2
 
 
 @given(st.lists(st.lists(st.floats(-2, 12, width=16), max_size=20), max_size=5))
