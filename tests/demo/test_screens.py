@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from sensorwatch.commands.event_line import read_event
+from sensorwatch.commands.event_line import Event, read_event
 from sensorwatch.demo.consumer_metrics import ConsumerFigures
 from sensorwatch.demo.screens import DemoState, LiveScreen, PlainScreen, Screen
 from tests.commands.test_tail import a_signal, an_event, event_record
@@ -38,7 +38,7 @@ def hostile_state() -> DemoState:
         signals=[a_signal(hostile_text("signal"), 20.0, hostile_text("direction"))],
     )
     event = read_event(event_record(value))
-    assert event is not None
+    assert isinstance(event, Event)
     return DemoState(
         elapsed=1.0,
         seconds=10.0,
