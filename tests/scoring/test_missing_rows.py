@@ -121,9 +121,9 @@ def test_rows_without_signals_give_the_same_bits_in_micro_batches_of_any_size() 
     memory, other_memory = warm_memory(), warm_memory()
 
     together = score(memory, *rows)
-    apart = [score(other_memory, row) for row in rows]
+    one_by_one = [score(other_memory, row) for row in rows]
 
-    scores = [outcome.detections.raw_score for outcome in apart]
+    scores = [outcome.detections.raw_score for outcome in one_by_one]
     assert together.detections.raw_score.tobytes() == np.concatenate(scores).tobytes()
     assert tables(memory) == tables(other_memory)
 
