@@ -15,6 +15,8 @@ from sensorwatch.common.scoring.processing import Outcome
 
 CHANGES_EVERY_ROW = 0.05
 """A signal that repeats a smaller share of its values in training changes at every row."""
+AT_USUAL_LEVEL_SIGMAS = 1.0
+"""A value that is less than this from the expected value has returned to the usual level."""
 MOVING_SCALES = 0.5
 """A signal still moves away if its offset exceeds the smoothed offset by this number of scales."""
 
@@ -125,9 +127,18 @@ def _amount(row: _Row) -> str:
     """Return the difference to the expected value, in the signal's unit and in sigma."""
     sigma = ""
     if row.band > 0.0:
-        size = abs(row.difference) / (row.band / (2.0 * BAND_SPREADS))
+        size = _sigmas(row)
         sigma = f" ({size:.2g} sigma)" if size < 10 else f" ({min(size, 999.0):.0f} sigma)"
     return f"{abs(row.difference):.3g}{row.unit}{sigma}"
+
+
+def _sigmas(row: _Row) -> float:
+    """Return the size of the difference to the expected value in sigma; infinite without a band."""
+    return abs(row.difference) / (row.band / (2.0 * BAND_SPREADS)) if row.band > 0.0 else np.inf
+
+
+def _return(row: _Row) -> str:
+    return f"{row.name} {_value(row)} is back at its usual level, alarm since {row.since}"
 
 
 def _side(row: _Row) -> str:
@@ -147,10 +158,14 @@ def _spike(row: _Row) -> str:
 
 
 def _level_shift(row: _Row) -> str:
+    if _sigmas(row) < AT_USUAL_LEVEL_SIGMAS:
+        return _return(row)
     return f"{row.name} runs {_amount(row)} {_side(row)} its usual level since {row.since}"
 
 
 def _drift(row: _Row) -> str:
+    if _sigmas(row) < AT_USUAL_LEVEL_SIGMAS:
+        return _return(row)
     moving = ""
     if row.is_moving:
         moving = " and still rising" if row.difference >= 0.0 else " and still falling"

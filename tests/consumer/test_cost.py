@@ -138,7 +138,7 @@ def count_event_calls(rows: int, emit: EmittedEvents) -> Counter[str]:
 
 
 def test_an_event_costs_few_calls() -> None:
-    """Only headers and sentences are made one by one, a sentence with at most 7 calls.
+    """Only headers and sentences are made one by one, a sentence with at most 8 calls.
 
     A step of a generator counts as a call.
     """
@@ -149,7 +149,7 @@ def test_an_event_costs_few_calls() -> None:
     calls_per_event = {
         name: (large_counts[name] - small_counts[name]) / ROW_COUNT for name in large_counts
     }
-    assert sum(calls_per_event.values()) < 16, calls_per_event
+    assert sum(calls_per_event.values()) < 17, calls_per_event
 
 
 def test_with_emit_episodes_a_row_inside_an_episode_costs_no_calls() -> None:

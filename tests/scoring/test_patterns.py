@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from sensorwatch.common.scoring.explanation import rank_signals
+from sensorwatch.common.scoring.explanation import BAND_SPREADS, rank_signals
 from sensorwatch.common.scoring.pattern_sentences import sentences
 from sensorwatch.common.scoring.patterns import PATTERNS, Pattern
 from sensorwatch.common.simulation.faults import FaultKind
@@ -98,3 +98,17 @@ def test_patterns_do_not_depend_on_the_cut_into_micro_batches(batch_rows: int) -
 
     pattern = np.concatenate([part.pattern for part in parts])
     np.testing.assert_array_equal(pattern, detected.outcome.detections.pattern)
+
+
+def test_the_sentence_of_a_value_that_has_returned_says_so() -> None:
+    detected = _detected(FaultKind.LEVEL_SHIFT)
+    pattern = detected.outcome.detections.pattern
+    rows = np.flatnonzero(pattern == PATTERNS.index(Pattern.LEVEL_SHIFT))
+    ranked = rank_signals(detected.detector, detected.outcome, rows)
+    sigma = (ranked.expected_high - ranked.expected_low)[:, 0] / (2.0 * BAND_SPREADS)
+    has_returned = np.abs(ranked.actual - ranked.expected)[:, 0] < sigma
+
+    texts = sentences(detected.detector, detected.outcome, rows, ranked)
+
+    assert has_returned.any()
+    assert ["is back at its usual level" in text for text in texts] == has_returned.tolist()
