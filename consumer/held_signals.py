@@ -1,4 +1,4 @@
-"""Counts held values, and finds signals of which no row has had a value for some minutes."""
+"""Count held values, and find signals that have had no value in any row for some minutes."""
 
 from collections.abc import Callable, Iterator
 
@@ -11,7 +11,7 @@ from sensorwatch.common.rows.field_declarations import MissingPolicy
 from sensorwatch.common.rows.schema import Schema
 
 MISSING_SECONDS = 300.0
-"""A signal without a value for this time is reported."""
+"""A signal is reported only if it has had no value for this time."""
 MIN_MISSING_ROWS = 10
 """A signal is reported only if at least this number of rows had no value of it."""
 

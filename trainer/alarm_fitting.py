@@ -1,4 +1,4 @@
-"""Fit how often clean sensors raise alarms, from episodes of rows that were not fitted on."""
+"""Fit the rate of false alarms, from episodes of clean rows that the model was not fitted on."""
 
 from dataclasses import dataclass
 
@@ -39,8 +39,8 @@ def fit_alarm_rates(
 ) -> AlarmRates:
     """Fit the tail of the peak scores of episodes among clean rows.
 
-    `prior_scale`: expected scale of the tail; with few episodes it has more weight. `cadence`:
-    typical interval between two rows of a sensor, in microseconds.
+    `prior_scale`: expected scale of the tail; it has more weight if there are few episodes.
+    `cadence`: typical interval between two rows of a sensor, in microseconds.
     """
     excesses = np.sort(episodes.peaks - episodes.start)
     count = len(excesses)

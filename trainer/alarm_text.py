@@ -8,9 +8,9 @@ from sensorwatch.common.scoring.detections import Severity
 from sensorwatch.trainer.alarm_fitting import CleanEpisodes, expected_alarms, rows_per_day
 
 MIN_EXPECTED_EPISODES = 0.1
-"""Smallest number of false episodes within a budget that the clean rows must be expected to have.
+"""Minimum expected number of false episodes within a budget among the clean rows.
 
-With fewer, the score of this budget is extrapolated to a rate that is far below all measured
+If fewer are expected, the score of this budget is extrapolated to a rate far below all measured
 rates."""
 ALARM_SEVERITIES = (Severity.WARNING, Severity.MAJOR, Severity.CRITICAL)
 """The severities with a budget, in the order of `AlarmRates.budgets`."""
@@ -40,7 +40,7 @@ def alarm_figures(rates: AlarmRates, clean: CleanEpisodes, sensors: int) -> dict
 
 
 def expectation_text(figures: dict[str, Any]) -> str:
-    """Return what false alarms to expect; `figures`: see `alarm_figures`."""
+    """Return a sentence with the expected false alarms; `figures`: see `alarm_figures`."""
     expected = figures["expected_per_day"]
     critical = expected[Severity.CRITICAL]
     sensors = "1 sensor" if figures["sensors"] == 1 else f"{figures['sensors']} sensors"

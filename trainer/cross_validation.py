@@ -28,9 +28,9 @@ FOLD_GAP_ROWS = 10
 Through the memory, a row affects the scores of about this number of following rows of its
 sensor."""
 FORWARD_SHARE = 0.7
-"""A block after this share of the rows is scored by a model of the rows before it only.
+"""A block that begins after this share of the rows is scored by a model of only the rows before it.
 
-Such a score contains how far the levels of the sensors move after training, as in service."""
+So the score includes the movement of the sensors' levels after training, as in service."""
 MIN_ROWS_PER_SENSOR_FOR_FEW_FOLDS = 1_000
 """Minimum number of rows per sensor for a cross-validation with only FEW_FOLDS folds.
 

@@ -21,10 +21,10 @@ MIN_VARIANCE = 1e-6
 VALIDATED_SHARE = 0.3
 """Share of the rows, the newest ones, on which two kinds of coefficients are compared."""
 MIN_VALIDATED_ROWS = 50
-"""With fewer rows to compare on, no signal counts as a random walk."""
+"""With fewer rows for this comparison, no signal counts as a random walk."""
 MIN_WALK_GAIN = 2.0
-"""A signal is a random walk if the mean squared error of the free forecast is more than this number
-of times that of the forecast of its changes."""
+"""A signal is a random walk if the mean squared error of the free fit (see `_fit_lags`) is more
+than this multiple of the error of the forecast of its changes."""
 CONSTANT_SPREAD = 0.3
 """Spread of the residuals of a signal that never changed, in scales.
 
@@ -113,10 +113,10 @@ def _fit_lags(inputs: NDArray[np.float64], targets: NDArray[np.float64]) -> NDAr
     """Return the coefficients (signals, 1 + inputs) of rows in time order.
 
     A signal that moves like a random walk gets coefficients that forecast its change from the
-    changes of the rows before. Its level then does not matter. The coefficients of a free fit sum
-    up to almost 1, and this small error is a large residual if the walk moves far away from the
-    levels of training. The forecast of the newest rows from the older rows decides, see
-    MIN_WALK_GAIN.
+    previous changes. This forecast does not depend on the level of the signal. A free fit forecasts
+    the value from the previous values. Its coefficients have a sum slightly below 1. If the walk
+    moves far away from the levels of training, this small error causes a large residual. Both kinds
+    are fitted on the older rows and compared on the newest rows, see MIN_WALK_GAIN.
     """
     coefficients = _fit_ridge(inputs, targets)
     older = round((1.0 - VALIDATED_SHARE) * len(inputs))

@@ -1,4 +1,4 @@
-"""Fit the level guard: how far the level of each signal moves on rows that were not fitted on."""
+"""Fit the level guard: the usual movement of each signal's level on rows outside the fit."""
 
 from dataclasses import dataclass
 
@@ -23,11 +23,11 @@ from sensorwatch.trainer.season_fitting import SeasonFit, fit_season
 GUARD_BLOCKS = 10
 """The training time is divided into this number of blocks."""
 FREEDOM_RANGE = (3.0, 30.0)
-"""Smallest and largest degrees of freedom of a spread."""
+"""Smallest and largest number of degrees of freedom of a spread."""
 MIN_SPREAD = 0.3
 """Smallest spread of a smoothed deviation, in scales. For independent rows, the spread is 0.18."""
 FAR_BLOCKS = 5
-"""Distance between two far blocks; two near blocks are neighbours."""
+"""Number of blocks between the starts of two far blocks. Two near blocks are neighbours."""
 MAX_TABLE_RARITY = 25.0
 """Rarity of the last knot of the guard's table, in nats."""
 MIN_TABLE_DEVIATION = 0.01
@@ -40,7 +40,7 @@ ACCEPT_RARITY = 4.0
 
 @dataclass(frozen=True, slots=True)
 class FittedGuard:
-    """A level guard, and its scores of the training rows, each with a level from other rows."""
+    """A level guard, and its scores of the training rows."""
 
     guard: LevelGuard
     scores: NDArray[np.float64]
@@ -198,8 +198,9 @@ def _block_means(
 def _drift_rate(block_means: NDArray[np.float64], rows_per_sensor: float) -> NDArray[np.float64]:
     """Return the increase of the squared deviation per row (signals,), at least 0.
 
-    Blocks that are far from each other differ more than neighbours if the level moves. The
-    difference of the two mean squared differences is divided by the distance in rows.
+    If the level moves, blocks that are far from each other differ more than neighbours. The mean
+    squared difference of neighbours is subtracted from that of far blocks, and the result is
+    divided by the additional distance in rows.
     """
     near = _mean_squared_difference(block_means, 1)
     far = _mean_squared_difference(block_means, FAR_BLOCKS)
@@ -231,7 +232,7 @@ def _slope(block_means: NDArray[np.float64], rows_per_sensor: float) -> NDArray[
 
 
 def _season_factor(season: Season, event_time: NDArray[np.int64]) -> float:
-    """Return the factor from the error of a season on its own cycles to that on other cycles."""
+    """Return the error of a season on other cycles, divided by its error on the fitted cycles."""
     if not season.is_present:
         return 1.0
     cycles = max(int(np.ptp(event_time)) / max(season.period, DAY), 2.0)

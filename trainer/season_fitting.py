@@ -50,7 +50,7 @@ class CycleFit:
 
 @dataclass(frozen=True, slots=True)
 class SeasonFit:
-    """A fitted season, and why it was chosen."""
+    """A fitted season, and how well each tried cycle explains the signals."""
 
     season: Season
     chosen: CycleFit | None

@@ -1,4 +1,4 @@
-"""The season of a model in words: which one training took, or why it took none."""
+"""Sentences about the season of a model: which season training uses, or why it uses none."""
 
 from collections.abc import Sequence
 
@@ -43,7 +43,10 @@ def season_figures(
 
 
 def season_sentence(fit: SeasonFit, names: Sequence[str], zone: str, *, of: str) -> str:
-    """Return which season was taken, or why none was. `of`: what the season explains a share of."""
+    """Return which season is used, or why none is used.
+
+    `of`: name of the quantity of which the season explains a share.
+    """
     if fit.chosen:
         return f"{_chosen_text(fit.chosen, names, of)}, in {zone}"
     tried = {cycle_fit.cycle: cycle_fit for cycle_fit in fit.tried}

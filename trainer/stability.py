@@ -30,10 +30,11 @@ With few rows, the alert rate varies by chance."""
 MAX_ROWS = 50_000
 """Refits use at most this number of rows, because refits are the slowest checks."""
 ENOUGH_ROWS_OF_SENSOR = 1_000
-"""With more rows, the sensors of a refit are chosen so that each has at least this number of rows.
+"""If there are more than MAX_ROWS rows, a refit uses fewer sensors, each with at least this number
+of rows if it has them.
 
-A refit on a few rows of each of many sensors would judge a training that is much shorter than the
-one of the model."""
+A refit on a few rows of each of many sensors would test a much shorter training than the training
+of the model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +137,10 @@ def seed_rates(
 
 
 def rows_for_refits(sorted_readings: Readings) -> Readings:
-    """Return at most MAX_ROWS of the readings: all sensors, or evenly chosen ones, newest rows."""
+    """Return at most MAX_ROWS of the readings: the newest rows of all sensors, or of some sensors.
+
+    The sensors are chosen at equal distances in the list of sensors.
+    """
     if len(sorted_readings) <= MAX_ROWS:
         return sorted_readings
     rows_of_sensor = np.bincount(sorted_readings.sensor, minlength=len(sorted_readings.sensor_ids))

@@ -1,4 +1,4 @@
-"""How often clean sensors raise alarms: the tail of the peak scores of false episodes."""
+"""The rate of false alarms of clean sensors, from the tail of the peak scores of false episodes."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -42,8 +42,8 @@ class AlarmRates:
     """Typical interval between two rows of a sensor, in microseconds; used until the sensor's own
     cadence is known."""
     budgets: NDArray[np.float64]
-    """Shape (3,). Budget of `warning`, `major` and `critical`, not rising: largest allowed number
-    of false episodes a sensor-day with at least this severity."""
+    """Shape (3,). Budget of `warning`, `major` and `critical`: largest allowed number of false
+    episodes a sensor-day with at least this severity. No budget is larger than its predecessor."""
 
     @property
     def tail(self) -> tuple[float, float, float, float]:
@@ -106,8 +106,8 @@ def false_episodes_per_day(tail, cadence, peak):  # type: ignore[no-untyped-def]
 def level_episodes_per_day(cadence, guard_score):  # type: ignore[no-untyped-def]
     """Return how many false episodes a clean sensor has in a day by the level guard alone.
 
-    `guard_score`: in nats. A level is smoothed over LEVEL_SPAN_ROWS rows, so that a day has only
-    one independent level for each of these spans.
+    `guard_score`: in nats. A level is smoothed over LEVEL_SPAN_ROWS rows, so that there is only
+    one independent level in this number of rows.
     """
     return np.exp(-guard_score) * (DAY / (cadence * LEVEL_SPAN_ROWS))
 

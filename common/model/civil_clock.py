@@ -13,7 +13,7 @@ from sensorwatch.common.rows.zone_changes import zone_changes
 SECOND = 1_000_000
 """One second in microseconds."""
 MAX_OFFSET = 24 * 3_600 * SECOND
-"""No offset from UTC is larger, in microseconds."""
+"""Largest offset from UTC that is accepted, in microseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ UTC_CLOCK = CivilClock(np.empty(0, dtype=np.int64), np.zeros(1, dtype=np.int64))
 
 @cache
 def civil_clock(zone: str) -> CivilClock:
-    """Return the clock of an IANA zone; raises ValueError if there is none of this name."""
+    """Return the clock of an IANA zone; raises ValueError if no zone has this name."""
     changes = zone_changes(zone)
     return CivilClock(
         SECOND * np.asarray(changes.instants, dtype=np.int64),

@@ -1,4 +1,4 @@
-"""The level guard: how far a signal's level may move away from its level in training."""
+"""The parameters of the level guard, which detects that a signal's level has moved."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +11,7 @@ from sensorwatch.common.model.stored_arrays import require, stored_array
 from sensorwatch.common.model.tails import KNOTS
 
 UNWATCHED_SPREAD = 1e9
-"""Spread of a signal that is not watched: no deviation is large beside it."""
+"""Spread of a signal that is not watched; every deviation is small in relation to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class LevelGuard:
     """Shape (1 + sensors, signals). Median of the training values, in the signal's unit; rows as in
     `Levels.location`."""
     spread: NDArray[np.float64]
-    """Shape (signals,). Usual size of the smoothed deviation on rows that were not fitted on;
+    """Shape (signals,). Usual size of the smoothed deviation on rows outside the fit;
     UNWATCHED_SPREAD for a signal that is not watched."""
     drift_rate: NDArray[np.float64]
     """Shape (signals,). Increase of the deviation's variance per row, as seen in training."""
@@ -39,9 +39,9 @@ class LevelGuard:
     """Shape (signals, KNOTS + 2). For each signal a `Tail.table`, from the logarithm of its
     relative deviation to nats."""
     accept_bound: NDArray[np.float64]
-    """Shape (signals,). A signal whose relative deviation is larger is away from its level."""
+    """Shape (signals,). A signal is away from its level if its relative deviation is larger."""
     accept_after_rows: int
-    """After this number of rows in a row away from its level, a signal gets a new level."""
+    """A signal gets a new level after this number of consecutive rows away from its level."""
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the arrays of the guard by name, as a model version stores them."""

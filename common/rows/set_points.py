@@ -12,26 +12,26 @@ from sensorwatch.common.rows.schema import Schema
 MIN_STEPS = 8
 """Minimum number of steps. With fewer steps, signals may follow by chance."""
 MAX_STEPS = 2_000
-"""More steps than this are not examined."""
+"""At most this number of steps is examined."""
 MAX_STEP_SHARE = 0.1
 """A set-point changes at most in this share of the rows."""
 FEW_LEVELS = 4
 MIN_JUMP_SHARE = 0.2
-"""With more than FEW_LEVELS values, at least this share of the steps skips a value in between.
+"""If a set-point has more than FEW_LEVELS values, at least this share of its steps skips a value.
 
-The steps of a measurement with a coarse resolution go to the next value."""
+In contrast, a measurement with a coarse resolution steps to the next value."""
 MIN_MOVING_SHARE = 0.5
 """A signal that follows changes in at least this share of the rows."""
 MIN_MOVING_VALUES = 20
 WINDOW = 10
-"""Number of rows before and after a step that are compared; no other step is among them."""
+"""Number of rows before and after a step that are compared. They contain no other step."""
 MIN_CORRELATION = 0.7
 MIN_STANDARD_ERRORS = 5.0
 """Minimum of the correlation after Fisher's transformation, in standard errors (Fisher 1921)."""
 MAX_EARLY_SHARE = 0.15
-"""A signal that moves by more than this share already before the step does not follow it.
+"""A signal does not follow a step if more than this share of its movement is before the step.
 
-For a signal that rises or falls steadily, the share is a half."""
+For a signal that rises or falls steadily, half of the movement is before the step."""
 MAX_NAMED = 4
 
 Values = NDArray[np.float64]
@@ -49,7 +49,7 @@ class SetPoint:
 
 
 def set_point_texts(readings: Readings, schema: Schema) -> Iterator[tuple[str, str]]:
-    """Yield name of each signal that looks like a set-point, and what is seen, as a sentence."""
+    """Yield the name of each signal that looks like a set-point, and a sentence about it."""
     names = schema.signal_names
     for set_point in find_set_points(readings):
         followers = [repr(names[signal]) for signal in set_point.followers]
@@ -64,7 +64,7 @@ def set_point_texts(readings: Readings, schema: Schema) -> Iterator[tuple[str, s
 def find_set_points(readings: Readings) -> list[SetPoint]:
     """Return the signals that move in steps, if other signals move after these steps.
 
-    Rows in any order; a missing value of a stepping signal counts as its last one.
+    The rows may be in any order. A missing value of a stepping signal counts as its last value.
     """
     order = np.lexsort((readings.event_time, readings.sensor))
     sensor, values = readings.sensor[order], readings.values[order]
@@ -128,7 +128,7 @@ def _steps(values: Values, is_same_sensor: NDArray[np.bool_]) -> NDArray[np.int6
 
 
 def _has_room(steps: NDArray[np.int64], sensor: NDArray[np.int32]) -> NDArray[np.bool_]:
-    """Return which steps have WINDOW rows of the sensor without a step on both sides."""
+    """Return which steps have, before and after them, WINDOW rows of the sensor without a step."""
     edges = np.concatenate([[0], steps, [len(sensor)]])
     has_room = (np.diff(edges)[:-1] >= WINDOW) & (np.diff(edges)[1:] >= WINDOW)
     first, last = np.maximum(steps - WINDOW, 0), np.minimum(steps + WINDOW, len(sensor)) - 1

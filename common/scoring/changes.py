@@ -1,4 +1,4 @@
-"""The changes that an anomalous row shows: which signals are odd, and in which direction."""
+"""The changes that an anomalous row shows: the unusual signals and their directions."""
 
 from typing import NamedTuple
 
@@ -19,8 +19,8 @@ from sensorwatch.common.scoring.residuals import Residuals, repeat_allowance
 from sensorwatch.common.scoring.score_combination import DRIFT_SCALE
 
 CHANGE_BITS = 48
-"""Number of bits of a set of changes. The first bit is a low value of the first signal, the second
-bit a high value of it. Signals with the same number modulo 24 share their bits."""
+"""Number of bits of a set of changes. The first bit means that the first signal is low, the second
+bit that it is high. Signals with the same number modulo 24 share their bits."""
 NO_CHANGE = 0
 """Changes of a row that is normal, or that was scored without memory."""
 
@@ -37,7 +37,7 @@ class RowChanges(NamedTuple):
 
 
 def no_changes(rows: int) -> RowChanges:
-    """Return rows without changes, for the plain plan."""
+    """Return the changes of rows that have none, for the plain plan."""
     nothing = np.zeros(rows, dtype=np.int64)
     return RowChanges(nothing, nothing, np.zeros(rows, dtype=np.bool_))
 
@@ -97,12 +97,12 @@ def _change_of(signal, strength):  # type: ignore[no-untyped-def]
 
 @inlined_kernel
 def _larger(first, second):  # type: ignore[no-untyped-def]
-    """Return the one of two numbers with the larger size."""
+    """Return the number with the larger absolute value."""
     return first if abs(first) >= abs(second) else second
 
 
 @inlined_kernel
 def opposite_changes(changes):  # type: ignore[no-untyped-def]
-    """Return the same signals, each in the other direction."""
+    """Return a set of changes with the same signals, each in the other direction."""
     low_bits = np.int64(0x555555555555)
     return ((changes & low_bits) << 1) | ((changes >> 1) & low_bits)

@@ -102,7 +102,7 @@ def track_rows(rows, tail, budgets, floats, ints, outputs):  # type: ignore[no-u
 
 @inlined_kernel
 def _rate_of(rows, tail, row, raw_score):  # type: ignore[no-untyped-def]
-    """Return the false episodes a clean sensor has in a day with at least this raw score."""
+    """Return how many false episodes with at least this raw score a clean sensor has in a day."""
     rate = false_episodes_per_day(tail, rows.cadence[row], raw_score)
     if rows.guard_score[row] > 0.0:
         rate = min(rate, level_episodes_per_day(rows.cadence[row], rows.guard_score[row]))
@@ -122,7 +122,7 @@ def _write_separate_episode(rows, tail, budgets, row, outputs):  # type: ignore[
 
 @inlined_kernel
 def _severity(float_row, int_row, budgets):  # type: ignore[no-untyped-def]
-    """Return the severity number of the open episode; a suppressed episode has the first one."""
+    """Return the severity number of the open episode; a suppressed episode has FIRST_SEVERITY."""
     if suppression_of(int_row) > 0:
         return FIRST_SEVERITY
     return FIRST_SEVERITY + severity_of(budgets, float_row[FloatColumn.EPISODE_RATE])
@@ -130,7 +130,7 @@ def _severity(float_row, int_row, budgets):  # type: ignore[no-untyped-def]
 
 @inlined_kernel
 def _end_episode(float_row, int_row, budgets, row, outputs):  # type: ignore[no-untyped-def]
-    """Write the open episode as one that this row ended, and close it."""
+    """Close the open episode, and write it as the episode that this row ended."""
     if int_row[IntColumn.EPISODE_ROWS] == 0:
         return
     outputs.ended_episode[row, 0] = int_row[IntColumn.EPISODE_ROWS]
@@ -186,7 +186,7 @@ def _add_row(float_row, int_row, rows, tail, budgets, row, outputs):  # type: ig
 
 @inlined_kernel
 def _write_row(float_row, int_row, budgets, row, outputs):  # type: ignore[no-untyped-def]
-    """Write the episode so far, for a row of it."""
+    """Write the state of the open episode as the output of one of its rows."""
     outputs.start[row] = int_row[IntColumn.EPISODE_START]
     outputs.rows[row] = int_row[IntColumn.EPISODE_ROWS]
     outputs.time[row] = int_row[IntColumn.EPISODE_START_TIME]

@@ -1,4 +1,4 @@
-"""The reference level of a signal: when it changes, and to which level."""
+"""The rules by which the reference level of a signal changes."""
 
 from sensorwatch.common.kernels import inlined_kernel
 from sensorwatch.common.model.forecast import N_LAGS
@@ -8,10 +8,10 @@ from sensorwatch.common.scoring.sensor_level import distance_in_scales
 BACK_SHARE = 0.1
 """A signal is back if its deviation is less than this share of its smoothed deviation."""
 WIDE_LEVEL_SCALES = 40.0
-"""If the smoothed deviation is larger than this, a new reference is first the median of the newest
-three rows, because clipped deviations do not say how far the signal is away."""
+"""If the smoothed deviation is more than this number of scales, a new reference is first the median
+of the newest three rows, because clipped deviations do not contain the true distance."""
 LEARN_LEVEL_ROWS = 30
-"""After this number of further rows, their mean becomes such a reference."""
+"""After this number of further rows, the mean of these rows replaces the median."""
 DISTINCT_LEVELS_SCALES = 4.0
 """A signal can return to its former reference level if this level is at least this number of scales
 from the present one."""
@@ -26,8 +26,8 @@ def update_reference(  # type: ignore[no-untyped-def]
 ):  # fmt: skip
     """Count the rows that a signal is away from its reference level; change the level if needed.
 
-    `usual_deviation`: of the season at this row, in scales. Return whether the signal gets another
-    reference level: its present one, or its former one.
+    `usual_deviation`: the deviation that the season expects at this row, in scales. Return whether
+    the signal gets another reference level: its present level, or its former reference level.
     """
     away_rows = int_row[guard.away_rows_start + signal] + 1
     changes = False
@@ -51,9 +51,9 @@ def update_reference(  # type: ignore[no-untyped-def]
 
 @inlined_kernel
 def _accept_level(float_row, column_starts, guard, signal, measured):  # type: ignore[no-untyped-def]
-    """Let the sensor's present level be the signal's reference and location.
+    """Set the signal's reference and location to its present level.
 
-    Return the new count of rows away: negative while the level must still be learned.
+    Return the new count of rows away; it is negative while the level is still learned.
     """
     if abs(float_row[guard.deviations_start + signal]) <= WIDE_LEVEL_SCALES:
         level = _smoothed_level(float_row, column_starts, guard, signal)
@@ -89,8 +89,8 @@ def _is_at_former_reference(  # type: ignore[no-untyped-def]
 ):  # fmt: skip
     """Return whether a signal is again at the level before its present reference level.
 
-    The median of the newest three rows decides. Levels that are close together are not compared.
-    `usual_deviation`: of the season at this row, in scales.
+    The median of the newest three rows is compared. The result is False if the two levels are
+    closer than DISTINCT_LEVELS_SCALES. `usual_deviation`: see `update_reference`.
     """
     former = float_row[guard.former_references_start + signal]
     distance = float_row[guard.references_start + signal] - former
@@ -116,7 +116,7 @@ def _median_of_newest(float_row, column_starts, signal, measured):  # type: igno
 
 @inlined_kernel
 def _change_reference(float_row, guard, signal, level):  # type: ignore[no-untyped-def]
-    """Let `level` be the signal's reference and location; keep the former reference."""
+    """Set the signal's reference and location to `level`; keep the former reference."""
     float_row[guard.former_references_start + signal] = float_row[guard.references_start + signal]
     float_row[guard.references_start + signal] = level
     float_row[FloatColumn.LOCATIONS + signal] = level

@@ -1,7 +1,8 @@
 """The deviation of each signal's smoothed level from its reference level.
 
 The reference is the level of training, or for a new sensor the level that the memory learned. It
-does not follow the signal. Only a signal that stays away for very long gets a new reference.
+does not follow the signal. A signal gets a new reference only if it stays away for
+`accept_after_rows` rows, or if it returns to its former reference.
 """
 
 from typing import NamedTuple
@@ -29,21 +30,22 @@ from sensorwatch.common.scoring.sensor_level import distance_in_scales
 LEVEL_SMOOTHING = 2.0 / (LEVEL_SPAN_ROWS + 1.0)
 """Weight of the newest row in the smoothed deviation."""
 MAX_STEP_SCALES = 10.0
-"""One row changes the smoothed deviation as if it were at most this number of scales away, so that
-a spike of one row is no change of the level."""
+"""The difference between a row's deviation and the smoothed deviation is clipped to this number of
+scales, so that a spike of one row does not change the level."""
 BACK_FROM_SCALES = 2.0
-"""A signal whose smoothed deviation is at most this number of scales was not away."""
+"""BACK_FACTOR is used only if the smoothed deviation is more than this number of scales."""
 BACK_FACTOR = 0.5
-"""Each row of a signal that is back multiplies the smoothed deviation by this factor, so that the
-alarm of a long change ends soon after it."""
+"""If a signal is back, each row multiplies the smoothed deviation by this factor, so that the alarm
+of a long change ends soon after the change."""
 MAX_DEVIATION_SCALES = 50.0
 """A deviation is clipped to plus or minus this number of scales."""
 NEW_REFERENCE_ERROR = 1.0
 """Variance, in squared scales, of a reference that was learned from a few rows in service."""
 SMALL_DEVIATION = 1.0
-"""A relative deviation below this has the score 0."""
+"""A relative deviation up to this value has the score 0."""
 FAR_SCALES = 8.0
-"""A signal is also away from its level if its smoothed deviation is larger than this."""
+"""A signal is also away from its level if its smoothed deviation is larger than this number of
+scales."""
 
 
 class GuardParameters(NamedTuple):
@@ -91,7 +93,7 @@ def guard_parameters(guard: LevelGuard | None, layout: Layout) -> GuardParameter
 
 @inlined_kernel
 def start_guard(float_row, int_row, guard, level, has_level):  # type: ignore[no-untyped-def]
-    """Reset the guard of a new sensor; a sensor with a level in the model has its reference."""
+    """Reset the guard of a new sensor; the reference is the level in the model, if there is one."""
     int_row[IntColumn.REFERENCE_ROWS] = 0 if has_level else NO_REFERENCE
     float_row[FloatColumn.REFERENCE_ERROR] = 0.0
     for signal in range(len(guard.spread)):

@@ -1,4 +1,4 @@
-"""Which alarms are news: a repeat or the recovery of a known fault is suppressed.
+"""The rules by which repeats and the recovery of a known fault are suppressed.
 
 The memory of a sensor keeps the changes of its newest alarms (see `changes`), their lowest rate of
 false alarms, their number, and the time of their newest row. It forgets them after MEMORY_ROWS.
@@ -13,17 +13,19 @@ from sensorwatch.common.scoring.memory_layout import FloatColumn, IntColumn
 from sensorwatch.common.scoring.suppression import SUPPRESSIONS
 
 REPEAT_ROWS = 30
-"""An alike episode that begins at most this number of rows after an alarm is a repeat."""
+"""An alike episode is a repeat if it begins at most this number of rows after an alarm. Alike: led
+by a signal and direction of the recent alarms."""
 MEMORY_ROWS = 300
 """Recent alarms are forgotten after this number of rows without one."""
 RECURRING_ALARMS = 4
 """If an alarm has come this number of times, each more than REPEAT_ROWS after the one before it,
-alike episodes are repeats for MEMORY_ROWS."""
+alike episodes are repeats for MEMORY_ROWS rows instead of REPEAT_ROWS rows."""
 FLAPPING_ALARMS = 3
-"""The alarm and its repeats are flapping from this number on."""
+"""A repeat is flapping if it is at least this number in its series of alike alarms."""
 NEWS_NATS, NEWS_SHARE = 2.3, 0.5
 """An episode is clearly above the recent alarms if the logarithm of its rate of false alarms is
-lower by more than NEWS_NATS (a factor of 10), and by more than this share of their logarithm."""
+lower than theirs by more than NEWS_NATS (a factor of 10), and by more than NEWS_SHARE of the size
+of their logarithm."""
 
 _NONE, _RECOVERY, _REPEAT, _FLAPPING = range(len(SUPPRESSIONS))
 # IntColumn.RECENT_ALARMS has four parts, from the lowest bit on: changes, number of alike alarms,
@@ -65,9 +67,10 @@ def set_suppression(int_row, suppression):  # type: ignore[no-untyped-def]
 
 @inlined_kernel
 def first_suppression(float_row, int_row, event_time, cadence, leading, is_back, rate, budgets):  # type: ignore[no-untyped-def]
-    """Return the suppression of an episode by its first row.
+    """Return the number of the suppression of an episode, from its first row.
 
-    `leading`, `is_back`: see `RowChanges`. `rate`: false episodes a sensor-day of the row.
+    `leading`, `is_back`: see `RowChanges`. `rate`: false episodes a sensor-day with at least
+    the score of the row.
     """
     age = (event_time - int_row[IntColumn.RECENT_TIME]) / cadence
     if age > MEMORY_ROWS or is_above_recent(float_row, rate, budgets):
@@ -95,7 +98,7 @@ def is_above_recent(float_row, rate, budgets):  # type: ignore[no-untyped-def]
 
 @inlined_kernel
 def new_changes(int_row, leading, away, is_back):  # type: ignore[no-untyped-def]
-    """Return the changes of a row that no recent alarm has; a recovery is no change.
+    """Return the changes of a row that no recent alarm has; a recovery does not count as a change.
 
     `leading`, `away`, `is_back`: see `RowChanges`.
     """
@@ -111,8 +114,9 @@ def remember_alarm(  # type: ignore[no-untyped-def]
 ):  # fmt: skip
     """Add a row of an alarm to the recent alarms; a recovery is not added.
 
-    `leading`, `away`, `is_back`: see `RowChanges`. `rate`: of the alarm's episode. `is_first_row`:
-    whether the row is the first one of its episode that a person would be notified of.
+    `leading`, `away`, `is_back`: see `RowChanges`. `rate`: false episodes a sensor-day with at
+    least the peak of the alarm's episode. `is_first_row`: whether the row is the first one of its
+    episode that is within the budget of `warning`.
     """
     suppression = suppression_of(int_row)
     if suppression == _RECOVERY:

@@ -1,4 +1,4 @@
-"""The sentence of an anomalous row: what a technician would say about its episode."""
+"""The sentence of an anomalous row, which describes the pattern of its episode."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -44,7 +44,7 @@ class _Row(NamedTuple):
     is_moving: bool
     """Whether the signal still moves away from its usual level."""
     cycle: str
-    """The time at which the season repeats: `hour` or `hour of the week`."""
+    """The unit of the season's cycle: `hour` (of the day) or `hour of the week`."""
 
 
 def sentences(
@@ -105,7 +105,7 @@ def _unit_text(unit: str) -> str:
 
 
 def _since_texts(start: NDArray[np.int64], event_time: NDArray[np.int64]) -> list[str]:
-    """Return the time of day of each start, with the date if the row is of another day."""
+    """Return the time of day of each start, with the date if the row is from another day."""
     return [
         f"{first[11:16]} UTC" if first[:10] == now[:10] else f"{first[:10]} {first[11:16]} UTC"
         for first, now in zip(format_instants(start), format_instants(event_time), strict=True)

@@ -1,4 +1,4 @@
-"""The pattern of an episode: what kind of change the evidence of its rows shows."""
+"""The pattern of an episode: the kind of change that its rows show."""
 
 from enum import StrEnum
 from typing import NamedTuple
@@ -22,7 +22,7 @@ class Pattern(StrEnum):
 
     NONE = "none"
     SPIKE = "spike"
-    """One row jumped away."""
+    """One row is far from its expected value."""
     LEVEL_SHIFT = "level_shift"
     """A signal jumped to another level and stays there."""
     DRIFT = "drift"
@@ -56,21 +56,23 @@ MAX_EXCESS = 12.0
 STUCK_NATS = 5.0
 """A run of repeats whose rarity is higher than this, in nats, is stuck."""
 GRADUAL_ONSET = 0.22
-"""An episode began gradually if the smoothed offset at its first odd row was a larger share of the
-offset. After a jump, the share is the weight of one row, 0.065."""
+"""An episode began gradually if the ratio of the smoothed offset to the offset at its first odd row
+was larger than this. After a jump, the ratio is the weight of one row, 0.065."""
 GROWTH = 1.45
 """An episode is a drift if its mean excess is more than this multiple of its first excess."""
 ONE_SIDED_SHARE = 0.5
-"""Excesses have one side if their squared mean is more than this share of their mean square."""
+"""Excesses are on one side if their squared mean is more than this share of their mean square."""
 CLEAR, UNCLEAR = 0.8, 0.6
-"""A signal moves against the others if the correlation of its residuals with their expectations is
-below minus one of these values. CLEAR is for episodes of which most rows have no large offset."""
+"""A signal moves against the others if the correlation of its residuals with the values that the
+other signals predict for them is below -CLEAR or -UNCLEAR. CLEAR is for episodes in which most odd
+rows have no large offset."""
 USUAL_OFFSET = 1.5
 """A value is usual at another time if it is at most this number of scales from the reference."""
 FAR_DEVIATION = 3.0
-"""Relative deviation from the reference level from which a level has moved."""
+"""A level has moved if its relative deviation from the reference level is larger than this."""
 FAR_DRIFT = 4.0
-"""Smoothed residual, in standard deviations, from which a level has moved."""
+"""A level has also moved if the smoothed residual is larger than this number of standard
+deviations."""
 
 _NONE, _SPIKE, _LEVEL_SHIFT, _DRIFT, _NOISE, _STUCK, _BROKEN, _OUT_OF_SEASON = range(UNUSUAL)
 _SCORED, _LATE = STATUSES.index(Status.SCORED), STATUSES.index(Status.LATE)
@@ -228,7 +230,7 @@ def _add_row(float_row, int_row, parameters, rows, row):  # type: ignore[no-unty
 
 @inlined_kernel
 def _pattern_of(float_row, int_row, parameters, rows, row):  # type: ignore[no-untyped-def]
-    """Return the number of the first pattern whose rule the episode fulfils so far."""
+    """Return the number of the first pattern that fits the episode so far."""
     if int_row[IntColumn.EPISODE_STUCK_ROWS] > 0:
         return _STUCK
     odd_rows, large_rows = (

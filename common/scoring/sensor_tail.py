@@ -1,4 +1,4 @@
-"""Each sensor's own tail: how high the scores of this sensor usually are."""
+"""Each sensor's own tail: the distribution of the highest scores that are usual for this sensor."""
 
 import numpy as np
 
@@ -41,11 +41,12 @@ ALARM_SMOOTHING = 0.01
 def accept_scores(  # type: ignore[no-untyped-def]
     float_row, int_row, score, in_alarm, accepts_level, accept_after_rows
 ):  # fmt: skip
-    """Count the rows of an alarm; let its scores be usual if it is longer than `accept_after_rows`.
+    """Count the rows of an alarm; accept its scores as usual if the alarm lasts very long.
 
-    The sensor's own tail then begins at the smoothed score of the alarm. The alarm lasts
-    LEVEL_WAIT_ROWS longer, so that a new level is accepted first; `accepts_level`: whether it is,
-    at this row, and the count starts again. Return whether the scores are accepted at this row.
+    The scores are accepted LEVEL_WAIT_ROWS after `accept_after_rows` rows, so that a new level is
+    accepted first. The sensor's own tail then begins at the smoothed score of the alarm.
+    `accepts_level`: whether a new level is accepted at this row; the count then starts again.
+    Return whether the scores are accepted at this row.
     """
     if accepts_level or not in_alarm:
         int_row[IntColumn.ALARM_ROWS] = 0

@@ -1,4 +1,4 @@
-"""The reasons for which an episode is no news."""
+"""The reasons for which an episode is suppressed."""
 
 from enum import StrEnum
 
@@ -6,13 +6,14 @@ import numpy as np
 
 
 class Suppression(StrEnum):
-    """Why an episode is no news, so that its severity is `info`."""
+    """Why an episode shows no new fault, so that its severity is `info`."""
 
     NONE = "none"
     RECOVERY = "recovery"
     """A signal of a recent alarm has jumped back to its usual level."""
     REPEAT = "repeat"
-    """A signal of a recent alarm is odd again in the same direction, and not rarer."""
+    """A signal of a recent alarm is unusual again in the same direction, and the episode is not
+    clearly rarer than the recent alarms."""
     FLAPPING = "flapping"
     """A repeat of an alarm that has come several times."""
 

@@ -85,7 +85,7 @@ class SignalLevel(msgspec.Struct, frozen=True):
 
 
 class AcceptedEvent(msgspec.Struct, frozen=True):
-    """The event of an open episode whose level is accepted, with only the printed fields."""
+    """The event that a new level or new scores are accepted, with only the printed fields."""
 
     event_id: str
     sensor_id: str
@@ -163,7 +163,7 @@ def accepted_text(accepted_event: AcceptedEvent) -> StyledParts:
 
 
 def full_reason(event: Event) -> StyledParts:
-    """Yield the event's sentence, or the signals that explain the alarm with their ranges."""
+    """Yield the event's message; if it has none, the explaining signals with their ranges."""
     if event.message:
         yield event.message, "bold"
         return
@@ -229,7 +229,7 @@ def _number_texts(signal: Signal) -> tuple[str, str, str]:
 
 
 def _levels_text(signal: SignalLevel) -> str:
-    """Return both levels with 4 digits, or more if they would otherwise look equal."""
+    """Return both levels with 4 digits, or with more digits if the 4 digits are equal."""
     for digits in range(4, 18):
         before, after = (f"{v:.{digits}g}" for v in (signal.level_before, signal.level_after))
         if before != after:
