@@ -23,6 +23,9 @@ _RFC3339 = re.compile(
 _DECIMAL_NUMBER = re.compile(
     r"[+-]?(?:\d{1,25}(?:\.\d{0,25})?|\.\d{1,25})(?:[eE][+-]?\d{1,3})?", re.ASCII
 )
+_TWENTY_FOUR = re.compile(r"2(?=4)")
+_MAX_END_OF_DAY_TEXT = 60
+"""A longer text is not searched for hour 24, because a text could contain 24 many times."""
 EXCEL_EPOCH = datetime(1899, 12, 30, tzinfo=UTC)
 _DAY_US = 86_400_000_000
 _EXCEL_TOLERANCE_US = 50_000
@@ -184,13 +187,27 @@ def _parse_by_pattern(text: str, pattern: str) -> datetime:
     try:
         return datetime.strptime(text, pattern)  # noqa: DTZ007 - the zone is set by the caller
     except ValueError:
-        # strptime refuses 24:00, which means the end of the day.
-        if "%H" not in pattern or "24:00" not in text:
+        # strptime refuses hour 24, which means the end of the day.
+        if "%H" not in pattern or len(text) > _MAX_END_OF_DAY_TEXT:
             raise
-    midnight = datetime.strptime(text.replace("24:00", "00:00", 1), pattern)  # noqa: DTZ007
-    if (midnight.hour, midnight.minute, midnight.second) != (0, 0, 0):
-        raise ValueError("only 24:00:00 can be written with hour 24")
+        midnight = _start_of_day(text, pattern)
+        if midnight is None:
+            raise
     return midnight + timedelta(days=1)
+
+
+def _start_of_day(text: str, pattern: str) -> datetime | None:
+    """Return the time of a text with hour 24 as if it had hour 0; None if it has no such hour."""
+    for match in _TWENTY_FOUR.finditer(text):
+        # Only the hour can be 24 in a text that strptime refuses and reads with 00 in its place.
+        text_with_hour_0 = f"{text[: match.start()]}00{text[match.start() + 2 :]}"
+        try:
+            midnight = datetime.strptime(text_with_hour_0, pattern)  # noqa: DTZ007
+        except ValueError:
+            continue
+        if (midnight.hour, midnight.minute, midnight.second) == (0, 0, 0):
+            return midnight
+    return None
 
 
 class _LocalClock:

@@ -26,7 +26,7 @@ from sensorwatch.schema_inference.number_text import number_text
 from sensorwatch.schema_inference.options import InferenceOptions
 from sensorwatch.schema_inference.side_columns import with_side_columns
 from sensorwatch.schema_inference.table import Table
-from sensorwatch.schema_inference.time_choice import choose_time_format
+from sensorwatch.schema_inference.time_choice import choose_time_format, choose_zone
 from sensorwatch.schema_inference.time_columns import find_time, joined_cells
 from sensorwatch.schema_inference.time_format_guess import TimeGuess
 
@@ -41,7 +41,7 @@ class Inference:
     time_names: tuple[str, ...]
     time: TimeGuess
     zone: str | None
-    """The zone of times without a zone, if the user gave one."""
+    """The zone of times without a zone, if the user or the data names it."""
     columns: tuple[InferredColumn, ...]
     missing_values: tuple[str, ...]
     """Words and numbers that mean a missing value."""
@@ -88,6 +88,8 @@ def infer_table(table: Table, options: InferenceOptions = InferenceOptions()) ->
         csv_format = table.csv.model_copy(update={"decimal": decimal, "thousands": thousands})
         table = replace(table, csv=csv_format)
     time = find_time(table, names=options.time_names, time_format=options.time_format)
+    if options.zone is None and time.guess.naive:
+        options = replace(options, zone=choose_zone(time.guess, table, time.names))
     guess, time_questions = choose_time_format(time.guess, options)
     read_number = number_cell_reader(table.csv)
     columns = [

@@ -76,6 +76,9 @@ def test_a_decimal_comma_separates_the_fraction() -> None:
         ("excel_days", "45658.000000"),
         ("excel_days", 45658 + 3e-7),
         ("%d-%b-%Y %H:%M:%S", "31-Dec-2024 24:00:00"),
+        ("%Y-%m-%d %H", "2024-12-31 24"),
+        ("%Y%m%d%H", "2024123124"),
+        ("%d.%m.%y %H.%M", "31.12.24 24.00"),
         ("%m/%d/%y %I:%M %p", "01/01/25 12:00 AM"),
     ],
 )
@@ -103,7 +106,7 @@ def test_hour_24_is_only_the_end_of_the_day() -> None:
     options = {"format": "%Y-%m-%d %H:%M", "naive_zone": "UTC"}
 
     assert read_time("2024-12-31 24:00", **options) == MIDNIGHT
-    for text in ("2024-12-31 24:01", "2024-12-31 25:00", "9999-12-31 24:00"):
+    for text in ("2024-12-31 24:01", "2024-12-31 25:00", "9999-12-31 24:00", "2024-24-24 24:24"):
         with pytest.raises(BadTime):
             read_time(text, **options)
 
