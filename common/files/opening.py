@@ -15,7 +15,7 @@ from typing import cast
 from sensorwatch.common.errors import DataError
 from sensorwatch.common.files.xz_stream import open_xz
 
-_MAGIC_BYTES = 8
+_MAGIC_BYTES = 20
 _MAX_SHOWN_MEMBERS = 5
 
 
@@ -32,6 +32,17 @@ class FileForm(StrEnum):
     ARROW = "Arrow"
     EXCEL = "an Excel workbook"
     OLD_EXCEL = "an Excel workbook of an old version (.xls) or with a password"
+    SEVEN_ZIP = "a 7-Zip archive"
+    RAR = "a RAR archive"
+    PDF = "a PDF document"
+    HDF5 = "an HDF5 or NetCDF file"
+    NETCDF = "a NetCDF file"
+    AVRO = "an Avro file"
+    MATLAB = "a MATLAB file"
+    NUMPY = "a NumPy file"
+    SQLITE = "an SQLite database"
+    XML = "an XML file"
+    HTML = "an HTML page"
 
 
 ARROW_FORMS = (FileForm.PARQUET, FileForm.ARROW)
@@ -45,6 +56,21 @@ _FORM_OF_MAGIC = {
     b"PAR1": FileForm.PARQUET,
     b"ARROW1": FileForm.ARROW,
     b"\xd0\xcf\x11\xe0": FileForm.OLD_EXCEL,
+    b"7z\xbc\xaf\x27\x1c": FileForm.SEVEN_ZIP,
+    b"Rar!\x1a\x07": FileForm.RAR,
+    b"%PDF-": FileForm.PDF,
+    b"\x89HDF\r\n\x1a\n": FileForm.HDF5,
+    b"CDF\x01": FileForm.NETCDF,
+    b"CDF\x02": FileForm.NETCDF,
+    b"CDF\x05": FileForm.NETCDF,
+    b"Obj\x01": FileForm.AVRO,
+    b"MATLAB 5.0 MAT-file": FileForm.MATLAB,
+    b"\x93NUMPY": FileForm.NUMPY,
+    b"SQLite format 3\0": FileForm.SQLITE,
+    b"<?xml ": FileForm.XML,
+    b"<!DOCTYPE html": FileForm.HTML,
+    b"<!doctype html": FileForm.HTML,
+    b"<html": FileForm.HTML,
 }
 _ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2)
 """The methods whose memory is bounded; LZMA in a zip archive can ask for 4 GiB."""

@@ -260,13 +260,15 @@ def many_files(content: bytes) -> bytes:
     [
         (many_files(PLAIN), "zip archive of 2 files"),
         (b"\xd0\xcf\x11\xe0", "Excel workbook of an old version"),
+        (b"SQLite format 3\0...", "is an SQLite database"),
+        (b'<?xml version="1.0"?><rows/>', "is an XML file"),
         (gzip.compress(PLAIN, mtime=0)[:-12], "damaged or incomplete"),
         (PLAIN.replace(b"temp", b"t\xe9mp"), 'set encoding in [csv], for example "windows-1252"'),
         (PLAIN.decode().encode("utf-16-le"), "if it is UTF-16"),
         (b"[{]", "is not a JSON array of rows"),
         (b"", "is empty"),
     ],
-    ids=["zip", "xls", "cut gzip", "windows-1252", "UTF-16", "array", "empty"],
+    ids=["zip", "xls", "SQLite", "XML", "cut gzip", "windows-1252", "UTF-16", "array", "empty"],
 )
 def test_a_file_that_cannot_be_read_is_named_with_the_remedy(
     content: bytes, message: str, tmp_path: Path
