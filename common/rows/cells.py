@@ -29,7 +29,8 @@ def cell_reader(schema: Schema, header: Sequence[str]) -> CellReader:
 
     * A cell of a signal or context column becomes a float. `nan` and `inf` become floats too, so
       that validation reports them. An empty cell becomes None, any other text stays text.
-    * A time cell becomes a number if the first time format is an epoch or a number of days.
+    * A time cell becomes a number if the first time format is an epoch or a number of days. Spaces
+      around it are ignored, as around a number.
     * Decimal and thousands separators are read as the schema declares them.
     * An empty cell of a key counts as absent. Cells that are missing at the end of a short line are
       absent.
@@ -65,7 +66,8 @@ def cell_reader(schema: Schema, header: Sequence[str]) -> CellReader:
                 record[name] = read_number(record[name])
         for name in time_names:
             if name in record:
-                record[name] = None if record[name] == "" else read_time(record[name])
+                text = _without_padding(record[name])
+                record[name] = None if text == "" else read_time(text)
         for name in key_names:
             if record.get(name) == "":
                 del record[name]
@@ -90,6 +92,10 @@ def _make_line_check(schema: Schema, names: Sequence[str]) -> Callable[[Sequence
 
 def _unchanged(cell: object) -> object:
     return cell
+
+
+def _without_padding(cell: object) -> object:
+    return cell.strip() if isinstance(cell, str) else cell
 
 
 def number_cell_reader(csv_format: CsvFormat) -> Callable[[object], object]:

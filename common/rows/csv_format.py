@@ -57,8 +57,6 @@ class CsvFormat(SchemaModel):
             raise ValueError(f'decimal {self.decimal!r} is not "." or ","')
         if self.thousands == self.decimal or self.thousands in _NUMBER_CHARACTERS:
             raise ValueError(f"thousands {self.thousands!r} would be part of the number")
-        if self.decimal == self.delimiter:
-            raise ValueError(f"decimal and delimiter are both {self.decimal!r}")
         if len(set(self.names)) < len(self.names):
             raise ValueError("names must be distinct")
         return self

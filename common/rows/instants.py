@@ -21,7 +21,7 @@ _RFC3339 = re.compile(
     re.ASCII,
 )
 _DECIMAL_NUMBER = re.compile(
-    r"[+-]?(?:\d{1,25}(?:\.\d{0,25})?|\.\d{1,25})(?:[eE][+-]?\d{1,3})?", re.ASCII
+    r"[+-]?(?:\d{1,25}(?:[.,]\d{0,25})?|[.,]\d{1,25})(?:[eE][+-]?\d{1,3})?", re.ASCII
 )
 _TWENTY_FOUR = re.compile(r"2(?=4)")
 _MAX_END_OF_DAY_TEXT = 60
@@ -161,12 +161,13 @@ def _parse_excel_days(
 def number_of(value: object) -> object:
     """Return the number in a text, or the value itself if it is not the text of a number.
 
-    Digits alone become an int, so that nanoseconds stay exact.
+    The number may have a decimal point or a decimal comma. Digits alone become an int, so that
+    nanoseconds stay exact.
     """
     if not isinstance(value, str) or not _DECIMAL_NUMBER.fullmatch(value):
         return value
     digits = value.removeprefix("-").removeprefix("+")
-    return int(value) if digits.isdecimal() else float(value)
+    return int(value) if digits.isdecimal() else float(value.replace(",", "."))
 
 
 def _parse_pattern(

@@ -8,7 +8,7 @@ from sensorwatch.schema_inference.table import Table
 from sensorwatch.schema_inference.time_format_guess import CLOCK_ONLY
 
 _TIME_NAMES = re.compile(
-    r"time|date|epoch|stamp|clock|utc|recorded|observed|zeit|datum|fecha|heure|hora|tijd"
+    r"time|date|epoch|unix|stamp|clock|utc|recorded|observed|zeit|datum|fecha|heure|hora|tijd"
     r"|(?:^|[^a-z])(?:ts|t|at|dt|when)(?:[^a-z]|$)",
     re.IGNORECASE,
 )

@@ -6,10 +6,13 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 
 MISSING_WORDS = frozenset(
     {"nan", "na", "n/a", "#n/a", "null", "none", "nil", "-", "--", "?", "unavailable", "unknown"}
-    | {"missing", "#value!", "#div/0!", "nodata", "no data"}
+    | {"missing", "#value!", "#div/0!", "#ref!", "#num!", "#name?", "#null!", "nodata", "no data"}
+    | {"n.a.", "---", "----", "invalid", "error", "bad", "bad input", "i/o timeout", "no result"}
+    | {"scan off", "calc failed", "comm fail", "pt created", "not available", "offline"}
 )
 _LABEL_NAMES = frozenset(
     {"anomaly", "isanomaly", "anomalous", "changepoint", "label", "labels", "islabel", "fault"}
@@ -24,12 +27,15 @@ _WORD_PAIRS = (
     *(("non", "oui"), ("faux", "vrai"), ("arrêt", "marche"), ("no", "sí"), ("no", "si")),
 )
 _NUMBER_WITH_UNIT = re.compile(r"([+-]?[\d.,]*\d(?:[eE][+-]?\d+)?)\s*([^\d\s.,+-][^\d]*)")
+_MARKED_NUMBER = re.compile(r"[^\w\s,]{1,3} ?(?:\d{1,3}(?:[.,]\d{3})+|\d+)(?:[.,]\d+)?[^\w\s]{0,3}")
+"""A number with characters around it that no option reads, such as a currency or brackets."""
 _MIN_NUMERIC_SHARE = 0.9
 _MIN_SUSPICIOUS_NUMERIC_SHARE = 0.3
 _MIN_SENTINEL_ROWS = 20
 _MAX_SENTINELS = 3
 _TYPICAL_SENTINEL = re.compile(r"-?9{3,}(\.9+)?|-200|-32768|65535|-?1e\+?\d\d")
 _MIN_ROW_NUMBERS = 10
+_MAX_NUMBER_CHARACTERS = 50
 
 
 class ColumnKind(StrEnum):
@@ -92,6 +98,8 @@ class InferredColumn:
     """Suspicious extreme values, each with the number of cells that contain it."""
     examples: tuple[str, ...] = ()
     """The first cells that are not empty, or one cell of each unit."""
+    other_words: tuple[str, ...] = ()
+    """The first distinct cells that are neither numbers nor missing words, if most are numbers."""
     is_counter: bool = False
     """Whether the user says that the column is a counter."""
     wrap: float | None = None
@@ -108,17 +116,20 @@ def classify_column(
     read_number: NumberReader,
     *,
     missing_numbers: frozenset[float] = frozenset(),
+    missing_words: frozenset[str] = frozenset(),
     is_signal: bool = False,
 ) -> InferredColumn:
     """Return the kind and the statistics of a column that is neither the time nor the id.
 
-    `is_signal`: the user says that the column is a measurement, so it is no label or row number.
+    `missing_words`: words for a missing value that the user gives, in lower case. `is_signal`: the
+    user says that the column is a measurement, so it is no label or row number.
     """
     plain_name = re.sub(r"[^a-z0-9]", "", name.lower())
     texts = [cell for cell in cells if cell]
     examples = tuple(texts[:3])
-    words = [text for text in texts if text.casefold() not in MISSING_WORDS]
-    missing_words = frozenset(text for text in texts if text.casefold() in MISSING_WORDS)
+    known_words = MISSING_WORDS | missing_words
+    words = [text for text in texts if text.casefold() not in known_words]
+    found_missing_words = frozenset(text for text in texts if text.casefold() in known_words)
     kind = _kind_by_name_and_presence(plain_name, name, texts, words)
     if kind is not None and not (is_signal and kind in UNWANTED_SIGNALS):
         return InferredColumn(name, path, kind, len(cells), examples=examples)
@@ -136,13 +147,22 @@ def classify_column(
             kind = _kind_without_numbers(words, numbers, number_texts)
             if kind is ColumnKind.UNITS:
                 examples = _examples_of_units(words)
-            return InferredColumn(name, path, kind, len(cells), examples=examples)
+            other_words = _other_words(words, read_number) if kind is ColumnKind.MIXED else ()
+            return InferredColumn(
+                name,
+                path,
+                kind,
+                len(cells),
+                examples=other_words or examples,
+                other_words=other_words,
+            )
     if len(numbers) < _MIN_NUMERIC_SHARE * len(words):
         return InferredColumn(name, path, ColumnKind.MIXED, len(cells), examples=examples)
     valid_numbers = [number for number in numbers if number not in missing_numbers]
     if not valid_numbers:
         return InferredColumn(name, path, ColumnKind.NO_VALUES, len(cells), examples=examples)
     missing = len(cells) - len(words) + len(numbers) - len(valid_numbers)
+    has_other_words = len(numbers) < len(words) and not (unit or word_numbers)
     return InferredColumn(
         name,
         path,
@@ -154,9 +174,10 @@ def classify_column(
         max(valid_numbers),
         unit or "",
         word_numbers,
-        missing_words,
+        found_missing_words,
         _suspicious_extremes(valid_numbers),
         examples,
+        _other_words(words, read_number) if has_other_words else (),
     )
 
 
@@ -193,6 +214,13 @@ def _numbers(texts: Sequence[str], read_number: NumberReader) -> list[float]:
     return [value for value in values if isinstance(value, float) and math.isfinite(value)]
 
 
+def _other_words(words: Sequence[str], read_number: NumberReader) -> tuple[str, ...]:
+    """Return the first distinct words that are no numbers."""
+    return tuple(
+        islice(dict.fromkeys(word for word in words if not _numbers([word], read_number)), 3)
+    )
+
+
 def _common_unit(words: Sequence[str]) -> tuple[str | None, list[str]]:
     """Return the unit behind all numbers, or None; and the texts of the numbers with a unit."""
     matches = [match for word in words if (match := _NUMBER_WITH_UNIT.fullmatch(word))]
@@ -224,7 +252,10 @@ def _kind_without_numbers(
 ) -> ColumnKind:
     if len(number_texts) >= _MIN_NUMERIC_SHARE * len(words):
         return ColumnKind.UNITS
-    has_many_numbers = len(numbers) >= _MIN_SUSPICIOUS_NUMERIC_SHARE * len(words)
+    marked = sum(
+        _MARKED_NUMBER.fullmatch(word[:_MAX_NUMBER_CHARACTERS]) is not None for word in words
+    )
+    has_many_numbers = len(numbers) + marked >= _MIN_SUSPICIOUS_NUMERIC_SHARE * len(words)
     return ColumnKind.MIXED if has_many_numbers else ColumnKind.TEXT
 
 

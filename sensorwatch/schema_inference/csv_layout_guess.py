@@ -16,6 +16,8 @@ from sensorwatch.schema_inference.table import Table
 DELIMITERS = (",", ";", "\t", "|")
 _NUMBER = re.compile(r"[+-]?[\d.,]*\d[\d.,]*(?:[eE][+-]?\d+)?")
 _DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}.*|\d{1,2}:\d\d.*")
+_DECIMAL_COMMA = re.compile(r"[+-]?[\d.]{0,20}\d,\d{1,20}(?:[eE][+-]?\d{1,3})?")
+_MIN_EQUAL_ROWS = 0.9
 _SAMPLE_LINES = 200
 _MAX_PREAMBLE_LINES = 50
 _MAX_UNIT_ROWS = 3
@@ -193,8 +195,24 @@ def _guess_delimiter(lines: Sequence[str]) -> str:
         delimiter: _delimiter_score([_split(line, delimiter) for line in sample])
         for delimiter in (*DELIMITERS, SPACES)
     }
-    best = max(DELIMITERS, key=lambda delimiter: scores[delimiter])
-    return SPACES if scores[best] == 0 and scores[SPACES] > 0 else best
+    if any(_has_only_decimal_commas(sample, delimiter) for delimiter in DELIMITERS[1:]):
+        del scores[","]
+    best = max(DELIMITERS, key=lambda delimiter: scores.get(delimiter, 0))
+    return SPACES if scores.get(best, 0) == 0 and scores[SPACES] > 0 else best
+
+
+def _has_only_decimal_commas(lines: Sequence[str], delimiter: str) -> bool:
+    """Return whether nearly all lines have equally many cells, and a comma only within a number."""
+    cells = [_split(line, delimiter) for line in lines]
+    width = _usual_width(cells)
+    rows = [row for row in cells if len(row) == width]
+    if width == 1 or len(rows) < _MIN_EQUAL_ROWS * len(cells):
+        return False
+    return all(
+        "," not in cell or _DECIMAL_COMMA.fullmatch(cell.strip())
+        for row in rows[1:]
+        for cell in row
+    )
 
 
 def _delimiter_score(cells: Sequence[Sequence[str]]) -> int:

@@ -25,6 +25,7 @@ from sensorwatch.schema_inference.text_sample import TextSample, first_lines, re
 
 _MAX_ROWS = 20_000
 _MAX_SHOWN_SHEETS = 10
+_FIRST_LINES = 3
 _ENCODING_QUESTION = (
     "the text is not UTF-8 and is read as Windows-1252; if letters are wrong, --encoding names "
     "another encoding"
@@ -67,10 +68,11 @@ def _read_json(sample: TextSample, compression: str) -> Table:
     if content.startswith(b"\0"):
         return read_json_table([content.strip()], form="JSON in Schema Registry's frame")
     lines = [line.encode("utf-8", "surrogateescape") for line in sample.lines if line.strip()]
-    if _decoded(lines[0]) is None and isinstance(_decoded(content), dict):
+    if len(lines) > 1 and all(_decoded(line) is None for line in lines[:_FIRST_LINES]):
         raise DataError(
-            "one JSON object over several lines; wanted one object per line, or an array of "
-            "objects: `jq -c . FILE` writes each object on one line"
+            "JSON objects over several lines; wanted one object per line, or an array of objects: "
+            "`jq -c . FILE` writes each object on one line, and `jq -c '.NAME[]' FILE` writes each "
+            "element of the array NAME of an object on one line"
         )
     encoding_note = ", encoded twice" if content.startswith(b'"') else ""
     return read_json_table(lines, form=f"JSON lines{encoding_note}{compression}")

@@ -21,7 +21,10 @@ from sensorwatch.schema_inference.csv_layout_guess import read_csv_table
 from sensorwatch.schema_inference.key_choice import choose_key
 from sensorwatch.schema_inference.kind_guess import kind_questions, with_chosen_kinds
 from sensorwatch.schema_inference.long_form import find_long_form, wide_table
-from sensorwatch.schema_inference.number_form_guess import guess_separators
+from sensorwatch.schema_inference.number_form_guess import (
+    guess_separators,
+    may_have_thousands,
+)
 from sensorwatch.schema_inference.number_text import number_text
 from sensorwatch.schema_inference.options import InferenceOptions
 from sensorwatch.schema_inference.side_columns import with_side_columns
@@ -123,6 +126,7 @@ def infer_table(table: Table, options: InferenceOptions = InferenceOptions()) ->
             *time_questions,
             *key_questions,
             *_column_questions(columns, sorted(missing_words)),
+            *_thousands_questions(table, columns),
             *kind_questions(table, columns, times, guess, options, read_number),
         ),
     )
@@ -148,6 +152,7 @@ def _classify(
         cells,
         read_number,
         missing_numbers=options.missing_numbers,
+        missing_words=options.missing_words,
         is_signal=name in options.measured_names,
     )
     if name in options.context_names and column.kind is ColumnKind.SIGNAL:
@@ -174,7 +179,7 @@ def _column_questions(
     for column in columns:
         if column.sentinels:
             values = [number_text(value) for value, _ in column.sentinels]
-            words = [f'"{word}"' for word in missing_words]
+            quoted_words = [f'"{word}"' for word in missing_words]
             options = " ".join(f"--missing-value {value}" for value in values)
             counts = " and ".join(
                 f"{value} in {count} rows"
@@ -182,13 +187,37 @@ def _column_questions(
             )
             yield (
                 f"{column.name!r} is {counts}, far from all other values; if it means missing: "
-                f"{options}, or in the schema: missing_values = [{', '.join([*words, *values])}]"
+                f"{options}, or in the schema: missing_values = "
+                f"[{', '.join([*quoted_words, *values])}]"
+            )
+        if column.other_words and _have_letters(column.other_words):
+            options = " ".join(f"--missing-value {word!r}" for word in column.other_words)
+            yield (
+                f"{column.name!r} has texts among its numbers; if they mean missing values: "
+                f"{options}"
             )
         if column.kind is ColumnKind.ROW_NUMBER and not is_row_number_name(column.name):
             yield (
                 f"{column.name!r} is left out as {column.kind}; if it is a measurement: "
                 f"--signal {column.name}"
             )
+
+
+def _thousands_questions(table: Table, columns: Iterable[InferredColumn]) -> Iterator[str]:
+    """Ask about numbers such as 1.234 in a file that may have a decimal comma."""
+    if table.is_json or table.csv.delimiter == ",":
+        return
+    for column in columns:
+        if column.kind is ColumnKind.SIGNAL and may_have_thousands(table.cells(column.name)):
+            yield (
+                f"each number of {column.name!r} has three digits behind the point, and is read as "
+                f"{number_text(column.low)} to {number_text(column.high)}; if the point separates "
+                'thousands, write in the schema: [csv] decimal = "," and thousands = "."'
+            )
+
+
+def _have_letters(words: Iterable[str]) -> bool:
+    return all(any(character.isalpha() for character in word) for word in words)
 
 
 def _check_signal_count(inference: Inference) -> None:

@@ -19,9 +19,14 @@ from sensorwatch.schema_inference.time_format_guess import TimeGuess, cell_time_
 _NAME_COLUMNS = frozenset(
     {"metric", "metricname", "field", "parameter", "variable", "measurement", "signal", "quantity"}
     | {"attribute", "property", "item", "tag", "tagname", "entityid", "sensortype", "type", "name"}
-    | {"datapoint", "point", "channel", "series", "key"}
+    | {"datapoint", "point", "channel", "series", "key", "parametername", "variablename"}
+    | {"characteristicname", "pollutant", "airpollutant", "analyte", "species", "kanal", "grandeur"}
 )
-_VALUE_COLUMNS = frozenset({"value", "val", "reading", "state", "measure", "measuredvalue", "data"})
+_VALUE_COLUMNS = frozenset(
+    {"value", "val", "reading", "state", "measure", "measuredvalue", "data", "concentration"}
+    | {"samplemeasurement", "resultmeasurevalue", "wert", "messwert", "valeur", "valor"}
+)
+_UNIT_COLUMNS = frozenset({"unit", "units", "uom", "unitofmeasure", "einheit", "unidad", "eenheid"})
 _MAX_NAMES = 200
 _MIN_SCALE_RATIO = 10.0
 _ID_KINDS = (ColumnKind.TEXT, ColumnKind.KEY)
@@ -178,7 +183,7 @@ def _by_scale(
     time_names: Sequence[str],
     read_number: NumberReader,
 ) -> tuple[str, str] | None:
-    """Return the columns of names and values, if the scale of the only value depends on a name.
+    """Return the columns of names and values, if the name decides the value's scale or unit.
 
     The rows of one time have different names, as they are different quantities of one time.
     """
@@ -197,15 +202,32 @@ def _by_scale(
         ids = [
             column.name
             for column in columns
-            if column.kind in _ID_KINDS and column.name != name and suggests_key(column.name)
+            if column.kind in _ID_KINDS
+            and column.name != name
+            and suggests_key(column.name)
+            and not _follows(table, column.name, name)
         ]
         instants = list(zip(*(table.cells(key) for key in (*time_names, *ids)), strict=True))
         texts = ["\0".join(instant) for instant in instants]
-        if separates_equal_times(table.cells(name), texts) and _scales_differ(
-            table.cells(name), [read_number(cell) for cell in table.cells(values[0])]
+        if separates_equal_times(table.cells(name), texts) and (
+            _has_units(table, columns, name)
+            or _scales_differ(
+                table.cells(name), [read_number(cell) for cell in table.cells(values[0])]
+            )
         ):
             return name, values[0]
     return None
+
+
+def _has_units(table: Table, columns: Sequence[InferredColumn], name: str) -> bool:
+    """Return whether a column of units has one unit for each name, and several units."""
+    return any(
+        _plain(column.name) in _UNIT_COLUMNS
+        and len(set(table.cells(column.name))) > 1
+        and _follows(table, column.name, name)
+        for column in columns
+        if column.name != name
+    )
 
 
 def _scales_differ(names: Sequence[str], values: Sequence[object]) -> bool:

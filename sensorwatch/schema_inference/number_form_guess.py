@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 # For each decimal and thousands separator, the numbers that no other form can explain.
 _GROUPED = {
@@ -15,6 +15,8 @@ _SPACED = re.compile(
 )
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+(?:[eE][+-]?\d+)?(?:\s*[^\d\s,.][^\d,.]*)?")
 _DECIMAL_POINT = re.compile(r"[+-]?\d+\.\d+(?:[eE][+-]?\d+)?(?:\s*[^\d\s,.][^\d,.]*)?")
+_POINT_AND_THREE = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}")
+_MIN_NUMBERS = 8
 _THREE_DIGITS = re.compile(r"[+-]?\d{1,3},\d{3}")
 
 
@@ -31,8 +33,12 @@ def guess_separators(cells: Iterable[str], *, delimiter: str) -> tuple[str, str]
         return ("," if "," in fractions else "."), separator
     commas = {text for text in texts if _DECIMAL_COMMA.fullmatch(text)}
     points = {text for text in texts if _DECIMAL_POINT.fullmatch(text)}
-    if delimiter == ",":
-        # In a quoted cell of a file with commas, three digits after a comma are a group.
-        is_grouped = bool(commas) and all(_THREE_DIGITS.fullmatch(text) for text in commas)
-        return ".", "," if is_grouped else ""
+    if delimiter == "," and commas and all(_THREE_DIGITS.fullmatch(text) for text in commas):
+        return ".", ","  # in a quoted cell of a file with commas
     return (",", "") if len(commas) > len(points) else (".", "")
+
+
+def may_have_thousands(cells: Sequence[str]) -> bool:
+    """Return whether each number has a point and three digits behind it, as 1.234 has."""
+    texts = [cell for cell in cells if cell]
+    return len(texts) >= _MIN_NUMBERS and all(_POINT_AND_THREE.fullmatch(text) for text in texts)

@@ -88,3 +88,10 @@ class InferenceOptions:
         """The missing values that are numbers."""
         numbers = map(number_of_text, self.missing_values)
         return frozenset(number for number in numbers if number is not None)
+
+    @property
+    def missing_words(self) -> frozenset[str]:
+        """The missing values that are words, in lower case."""
+        return frozenset(
+            value.casefold() for value in self.missing_values if number_of_text(value) is None
+        )

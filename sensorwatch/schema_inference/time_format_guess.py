@@ -8,7 +8,6 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
-from sensorwatch.common.rows.cells import parse_number_cell
 from sensorwatch.common.rows.field_declarations import TimeField
 from sensorwatch.common.rows.instants import BadTime, number_of, time_reader
 
@@ -175,9 +174,9 @@ def _guess_calendar(cells: Sequence[str]) -> str | None:
 
 
 def _guess_epoch(cells: Sequence[str]) -> str | None:
-    numbers = [parse_number_cell(cell) for cell in cells]
+    numbers = [number_of(cell) for cell in cells]
     for time_format, (low, high) in (*_EPOCH_RANGES.items(), ("excel_days", _EXCEL_RANGE)):
-        fits = [isinstance(value, float) and low <= value <= high for value in numbers]
+        fits = [isinstance(value, int | float) and low <= value <= high for value in numbers]
         if sum(fits) >= _MIN_READABLE_SHARE * len(cells) > 0:
             return time_format
     return None

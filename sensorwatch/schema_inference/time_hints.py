@@ -39,6 +39,10 @@ _TEXT_FORMS = (
         "have a name of a month that is not English: write the month as a number",
     ),
     (
+        re.compile(r"'.{4,40}'"),
+        "are in single quotes, which are part of the text: write double quotes",
+    ),
+    (
         re.compile(r".{6,30} [ap]\. ?m\.", re.IGNORECASE),
         "have a.m. or p.m. with points: write AM or PM",
     ),
@@ -110,7 +114,7 @@ def _array_remedy(table: Table) -> str:
 def _line_protocol_remedy(table: Table) -> str:
     delimiter = " " if table.csv.delimiter == SPACES else table.csv.delimiter
     lines = [delimiter.join(cells) for cells in (table.names, *table.rows[:_FIRST_CELLS])]
-    if table.is_json or not any(_LINE_PROTOCOL.fullmatch(line[:_MAX_CHARACTERS]) for line in lines):
+    if table.is_json or not all(_LINE_PROTOCOL.fullmatch(line[:_MAX_CHARACTERS]) for line in lines):
         return ""
     return "The lines are InfluxDB's line protocol, which is not read: export them as CSV or JSON"
 

@@ -51,7 +51,6 @@ def test_the_default_schema_has_three_signals_and_an_optional_key() -> None:
         ('signals = [{name = "x1", words = {ON = 1, on = 0}}]', "differ only in upper and lower"),
         ('signals = [{name = "x1", numbers = "unit"}]', "needs the unit"),
         ('defaults = {missin = "hold_last"}\n' + MINIMAL_SCHEMA, 'did you mean "defaults.missing"'),
-        ('csv = {decimal = ","}\n' + MINIMAL_SCHEMA, "decimal and delimiter are both"),
         ('csv = {decimal = "x"}\n' + MINIMAL_SCHEMA, "decimal 'x' is not"),
         ('csv = {thousands = "."}\n' + MINIMAL_SCHEMA, "would be part of the number"),
         ('csv = {encoding = "utf-99"}\n' + MINIMAL_SCHEMA, "not an encoding"),

@@ -152,7 +152,7 @@ def test_parquet_is_understood(tmp_path: Path) -> None:
         ("time,x\n2025-01-01," + "1" * 200_000, "fewer than two lines"),
         ("{", "no row is a JSON object"),
         ('[["at", "flow"], ["2025-01-01T00:00:00Z", 1]]', "arrays of values without names"),
-        ('{\n"time": "2024-01-01T00:00:00Z",\n"a": 1\n}\n', "one JSON object over several lines"),
+        ('{\n"time": "2024-01-01T00:00:00Z",\n"a": 1\n}\n', "JSON objects over several lines"),
         ("[{]", "not a JSON array"),
     ],
 )

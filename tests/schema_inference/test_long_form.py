@@ -68,6 +68,22 @@ def test_rows_in_long_form_become_rows_with_one_column_per_quantity(
     assert any("--key kind" in question for question in inference.questions)
 
 
+@pytest.mark.parametrize(
+    "header", [("when", "kind", "amount", "unit"), ("Zeit", "Kanal", "Wert", "x")]
+)
+def test_quantities_of_a_similar_scale_are_recognised_by_units_or_names(
+    header: tuple[str, ...], tmp_path: Path
+) -> None:
+    path = tmp_path / "long.csv"
+    units = {"temp": "degC", "pressure": "bar"}
+    rows = [(*row, units[str(row[1])]) for row in long_rows(20.0, 18.0)]
+    path.write_text(lines_of([header, *rows]), encoding="utf-8")
+
+    schema = schema_from_plain(tomllib.loads(schema_text(infer_file(path), name="long")))
+
+    assert schema.signal_names == ("temp", "pressure")
+
+
 def test_values_with_nearby_times_and_qualities_form_one_row(tmp_path: Path) -> None:
     path = tmp_path / "long.csv"
     lines = ["time,device,metric,value,quality"]

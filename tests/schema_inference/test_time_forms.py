@@ -130,6 +130,7 @@ def test_an_abbreviation_with_several_meanings_is_asked(tmp_path: Path) -> None:
         (["/Date(1709510400000)/"], "write the number alone"),
         (["2024-W10"], "the day of the week behind each"),
         (["4 mars 2024 00:00"], "write the month as a number"),
+        (["'2024-03-04 00:00:00'"], "write double quotes"),
         (["04/03/2024 12:00:00 a.m."], "write AM or PM"),
         (["133539840000000000"], "Windows times"),
         (["638451072000000000"], ".NET ticks"),
