@@ -18,7 +18,7 @@ from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.schema import Schema
 from sensorwatch.common.runtime.setting_keys import TrainerSettings
 from sensorwatch.common.scoring.decide import decide
-from sensorwatch.common.scoring.detector import forecast_features
+from sensorwatch.common.scoring.features import forecast_features
 from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.common.scoring.memory_layout import FloatColumn, Layout
 from sensorwatch.common.scoring.recall import RecalledRows, recall

@@ -50,6 +50,10 @@ class AlarmRates:
         """Start, rate, scale and shape, as the kernels take them."""
         return self.start, self.rate, self.scale, self.shape
 
+    def episodes_per_row(self, peak: float) -> float:
+        """Return how many false episodes with at least this peak score begin per clean row."""
+        return float(false_episodes_per_day(self.tail, DAY, peak))
+
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the arrays of the rates by name, as a model version stores them."""
         return {

@@ -76,6 +76,13 @@ class MemoryMetrics:
         self.sensors = _gauge(
             registry, "sensors", "Sensors in the memory of a partition.", "topic", "partition"
         )
+        self.model_stale = _gauge(
+            registry,
+            "model_stale",
+            "1 if the model no longer fits the rows of a partition, else 0.",
+            "topic",
+            "partition",
+        )
         self.sensors_evicted = _counter(
             registry, "sensors_evicted_total", "Sensors removed to make room for others."
         )

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorwatch.common.model.calibration import Calibration, p_values
+from sensorwatch.common.scoring.score_evidence import ScoreEvidence
 from sensorwatch.common.scoring.suppression import Suppression
 
 
@@ -30,52 +31,6 @@ SEVERITY_TEXTS = np.asarray([severity.value for severity in SEVERITIES], dtype=o
 """The values of SEVERITIES as plain texts, which encoders write faster than enum members."""
 FIRST_SEVERITY = SEVERITIES.index(Severity.INFO)
 """Severity number of an anomalous row that is within no budget."""
-
-
-@dataclass(frozen=True, slots=True)
-class ScoreEvidence:
-    """The values from which the scores of n rows were computed, used to explain the scores."""
-
-    imputed: NDArray[np.bool_]
-    """Shape (n, columns). Whether the value was missing."""
-    location: NDArray[np.float64]
-    """Shape (n, columns). Location of the sensor's level before the row, in the column's unit."""
-    scale: NDArray[np.float64]
-    """Shape (n, columns). Scale of the sensor's level before the row, in the column's unit."""
-    standardised: NDArray[np.float64]
-    """Shape (n, columns). Standardised values: `compress_outliers((value - location) / scale)`."""
-    expected: NDArray[np.float64]
-    """Shape (n, signals). Forecast of `standardised`; 0 without memory.
-
-    Shape (n, 0) with the plain plan.
-    """
-    repeats: NDArray[np.int64]
-    """Shape (n, signals). Number of exact repeats of the signal's value, up to and including the
-    row."""
-    drift: NDArray[np.float64]
-    """Shape (n, signals). Smoothed whitened residuals, including this row.
-
-    Shape (n, 0) with the plain plan.
-    """
-    deviation: NDArray[np.float64]
-    """Shape (n, signals). Smoothed deviation from the reference level, divided by its usual size.
-
-    Shape (n, 0) with the plain plan.
-    """
-    reference: NDArray[np.float64]
-    """Shape (n, signals). Reference level before the row, in the signal's unit.
-
-    Shape (n, 0) with the plain plan.
-    """
-    next_reference: NDArray[np.float64]
-    """Shape as `reference`. Reference level after the row; it differs if a level was accepted."""
-    offset: NDArray[np.float64]
-    """Shape (n, signals). Deviation of the value from the reference level and the season, in
-    scales; shape (n, 0) with the plain plan."""
-    smoothed_offset: NDArray[np.float64]
-    """Shape (n, signals). `offset`, smoothed; shape (n, 0) with the plain plan."""
-    forest_score: NDArray[np.float64]
-    """Shape (n,). Raw score of the forest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +65,12 @@ class Detections:
     is_accepted: NDArray[np.bool_]
     """Whether the row's episode has lasted so long that its level or its scores are usual for the
     sensor from now on."""
+    stale_episodes: NDArray[np.int64]
+    """At a row that makes the model stale, the number of new episodes since the evidence began; 0
+    for other rows. See `find_stale_rows`."""
+    stale_expected: NDArray[np.float64]
+    """At a row that makes the model stale, the number of new episodes that the model lets expect;
+    0 for other rows."""
     pattern: NDArray[np.int8]
     """Pattern of the row's episode so far, as its position in PATTERNS; 0 for a normal row."""
     status: NDArray[np.int8]

@@ -14,6 +14,7 @@ from sensorwatch.common.rows.open_rows import OpenRows
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.scoring.memory_adoption import adopt_tables
 from sensorwatch.common.scoring.memory_layout import IntColumn, Layout, initial_values
+from sensorwatch.common.scoring.staleness import StalenessColumn
 
 KNOWN_SENSOR = -1
 """Value in `SlotAssignment.new_sensor_level` for a sensor that was in the memory already."""
@@ -36,13 +37,14 @@ class SlotAssignment:
 
 @dataclass(frozen=True, slots=True)
 class _Checkpoint:
-    """The counters and open rows that `Memory.undo` restores."""
+    """The values beside the tables that `Memory.undo` restores."""
 
     sensors: int
     clock: int
     position: int
     evicted: int
     open_rows: OpenRows
+    staleness: NDArray[np.float64]
 
 
 class Memory:
@@ -73,6 +75,8 @@ class Memory:
 
         A model whose schema has no buckets leaves them open.
         """
+        self.staleness = np.zeros(len(StalenessColumn))
+        """Shape (len(StalenessColumn),). Evidence that the model does not fit the stream."""
         self._checkpoint: _Checkpoint | None = None
         self._journal: list[Undoable] = []
 
@@ -84,7 +88,12 @@ class Memory:
     def begin(self) -> None:
         """Mark the current state of the memory, which `undo` restores."""
         self._checkpoint = _Checkpoint(
-            self.sensors, self.clock, self.position, self.evicted, self.open_rows.copy()
+            self.sensors,
+            self.clock,
+            self.position,
+            self.evicted,
+            self.open_rows.copy(),
+            self.staleness.copy(),
         )
         self._journal.clear()
 
@@ -101,6 +110,7 @@ class Memory:
         self.clock, self.position = self._checkpoint.clock, self._checkpoint.position
         self.evicted = self._checkpoint.evicted
         self.open_rows = self._checkpoint.open_rows.copy()
+        self.staleness[:] = self._checkpoint.staleness
 
     def assign_slots(
         self, readings: Readings, level_by_sensor: dict[str, int]
@@ -135,7 +145,7 @@ class Memory:
     def adopt(self, model: "ModelForMemory") -> None:
         """Convert the memory for use with a new model.
 
-        See `adopt_tables` for the values that are kept.
+        See `adopt_tables` for the values that are kept. The staleness starts at 0.
         """
         self.record_undo(_ReplacedTables(self.layout, self.floats, self.ints))
         tables = adopt_tables(
@@ -147,6 +157,7 @@ class Memory:
             model.guard,
         )
         self.layout, (self.floats, self.ints) = model.layout, tables
+        self.staleness[:] = 0.0
 
     def next_positions(self, count: int) -> NDArray[np.int64]:
         """Return the positions (count,) of the next records of the stream."""

@@ -12,6 +12,7 @@ from sensorwatch.common.rows.limits import MAX_SENSORS, NO_TIME
 from sensorwatch.common.rows.open_rows import OpenRow, OpenRows
 from sensorwatch.common.scoring.memory import Memory, ModelForMemory
 from sensorwatch.common.scoring.memory_layout import Layout, initial_values
+from sensorwatch.common.scoring.staleness import StalenessColumn
 
 BYTE_FORMAT = 2
 """Version of the byte format; bytes of another format are refused.
@@ -34,6 +35,8 @@ class _Header(msgspec.Struct, frozen=True, omit_defaults=True):
     open_rows: tuple[OpenRow, ...] = ()
     newest_time: int = NO_TIME
     """Newest event time of a value in long form."""
+    staleness: tuple[float, ...] = (0.0,) * len(StalenessColumn)
+    """See `Memory.staleness`."""
 
 
 class _FormatOnly(msgspec.Struct, frozen=True):
@@ -44,8 +47,8 @@ def memory_to_bytes(memory: Memory) -> bytes:
     """Return a memory as bytes; equal memories give equal bytes.
 
     The first line is JSON and contains the format, the layout, the counters, the names of the
-    columns, the sensors in the order of their rows, and the open rows of long form. The table of
-    floats and the table of integers follow, both little-endian.
+    columns, the sensors in the order of their rows, the open rows of long form, and the staleness.
+    The table of floats and the table of integers follow, both little-endian.
     """
     layout = memory.layout
     header = _Header(
@@ -59,6 +62,7 @@ def memory_to_bytes(memory: Memory) -> bytes:
         memory.names,
         memory.open_rows.rows,
         memory.open_rows.newest_time,
+        tuple(memory.staleness.tolist()),
     )
     floats = memory.floats[: memory.sensors].astype("<f8", copy=False)
     ints = memory.ints[: memory.sensors].astype("<i8", copy=False)
@@ -80,6 +84,10 @@ def memory_from_bytes(
     layout = model.layout
     if header.layout != layout:
         raise MemoryRefused(f"its layout is {header.layout}, the model wants {layout}")
+    if len(header.staleness) != len(StalenessColumn):
+        raise MemoryRefused(
+            f"its staleness has {len(header.staleness)} values, wanted {len(StalenessColumn)}"
+        )
     sensor_count = len(header.names)
     floats_size = 8 * sensor_count * len(header.float_columns)
     tables_size = floats_size + 8 * sensor_count * len(header.int_columns)
@@ -102,6 +110,7 @@ def memory_from_bytes(
         memory.ints = ints.to_table(sensor_count, "<i8", initial_ints)
     memory.clock, memory.position, memory.evicted = header.clock, header.position, header.evicted
     memory.open_rows = OpenRows(header.newest_time, header.open_rows)
+    memory.staleness[:] = header.staleness
     return memory
 
 

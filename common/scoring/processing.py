@@ -111,8 +111,8 @@ class Outcome:
         """Shape (n,). A word of each record's raw score and alarm; 0 for a record without a row.
 
         The word depends on the bits of the raw score, on the severity, on the pattern, on the
-        suppression, on whether the row is news, and on the episode. The word of a record with
-        several rows depends on all of them.
+        suppression, on whether the row is news, on the episode, and on whether the row makes the
+        model stale. The word of a record with several rows depends on all of them.
         """
         index, row_bits = self.readings.index, _row_bits(self.detections)
         if self.readings.row_in_record is not None:
@@ -211,7 +211,7 @@ def score_readings(
 
 
 def _row_bits(detections: Detections) -> NDArray[np.uint64]:
-    """Return a word (rows,) for each row: the raw score's bits, changed if the row is anomalous."""
+    """Return a word (rows,) for each row: the raw score's bits, changed by alarm and staleness."""
     severity = detections.severity.astype(np.uint64)
     episode = (detections.episode + 1).astype(np.uint64)
     pattern = detections.pattern.astype(np.uint64)
@@ -220,6 +220,7 @@ def _row_bits(detections: Detections) -> NDArray[np.uint64]:
     alarm = (alarm * np.uint64(len(SEVERITIES)) + severity) * np.uint64(len(PATTERNS)) + pattern
     alarm_bits = alarm * _ROW_MULTIPLIER
     alarm_bits[~detections.is_anomaly] = 0
+    alarm_bits += detections.stale_episodes.astype(np.uint64)
     return detections.raw_score.view(np.uint64) ^ alarm_bits
 
 

@@ -4,8 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorwatch.common.model.angles import model_positions, to_angle
-from sensorwatch.common.scoring.detections import ScoreEvidence
 from sensorwatch.common.scoring.detector import Detector
+from sensorwatch.common.scoring.score_evidence import ScoreEvidence
 
 
 def reference_levels(

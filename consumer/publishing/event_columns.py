@@ -23,6 +23,7 @@ from sensorwatch.common.scoring.patterns import PATTERN_TEXTS
 from sensorwatch.common.scoring.processing import Outcome
 from sensorwatch.common.scoring.reference_levels import reference_levels
 from sensorwatch.common.scoring.row_positions import row_positions, split_row_positions
+from sensorwatch.common.scoring.staleness import stale_sentence
 from sensorwatch.common.scoring.status import STATUS_TEXTS
 from sensorwatch.common.scoring.suppression import SUPPRESSION_TEXTS, SUPPRESSIONS
 
@@ -56,20 +57,8 @@ def detected_events(
     row_executor: RowExecutor,
 ) -> EventColumns:
     """Return the events of anomalous rows; `rows`: their positions in the outcome's readings."""
-    readings, detections = outcome.readings.take(rows), outcome.detections
+    detections, events = outcome.detections, _row_events(outcome, detector, rows, partition)
     raw_score = detections.raw_score[rows]
-    positions = row_positions(outcome.positions, readings)
-    sensors, sensor = np.unique(readings.sensor, return_inverse=True)
-    events = _event_columns(
-        outcome,
-        detector,
-        partition,
-        record=readings.index,
-        sensor=sensor,
-        sensor_ids=[readings.sensor_ids[number] for number in sensors.tolist()],
-        event_id=_row_ids(positions, partition),
-        event_time=readings.event_time,
-    )
     signals = rank_signals(detector, outcome, rows, row_executor=row_executor)
     messages = sentences(detector, outcome, rows, signals)
     events.fields.update(
@@ -130,18 +119,7 @@ def accepted_events(
     outcome: Outcome, detector: Detector, rows: NDArray[np.int64], partition: Partition
 ) -> EventColumns:
     """Return the events of rows after which the level or the scores of an episode are usual."""
-    readings, detections = outcome.readings.take(rows), outcome.detections
-    sensors, sensor = np.unique(readings.sensor, return_inverse=True)
-    events = _event_columns(
-        outcome,
-        detector,
-        partition,
-        record=readings.index,
-        sensor=sensor,
-        sensor_ids=[readings.sensor_ids[number] for number in sensors.tolist()],
-        event_id=_row_ids(row_positions(outcome.positions, readings), partition),
-        event_time=readings.event_time,
-    )
+    detections, events = outcome.detections, _row_events(outcome, detector, rows, partition)
     before, after = reference_levels(detector, detections.evidence, rows)
     events.fields.update(
         {
@@ -160,6 +138,42 @@ def accepted_events(
         }
     )
     return _with_suffix(events, b"-accepted")
+
+
+def stale_events(
+    outcome: Outcome, detector: Detector, rows: NDArray[np.int64], partition: Partition
+) -> EventColumns:
+    """Return the events of rows from which on the model no longer fits."""
+    detections, events = outcome.detections, _row_events(outcome, detector, rows, partition)
+    expected = detections.stale_expected[rows]
+    counts = zip(detections.stale_episodes[rows].tolist(), expected.tolist(), strict=True)
+    messages = [stale_sentence(episodes, number) for episodes, number in counts]
+    events.fields.update(
+        {
+            "episodes": detections.stale_episodes[rows],
+            "expected_episodes": expected,
+            "message": json_texts(messages, np.arange(len(rows))),
+        }
+    )
+    return _with_suffix(events, b"-stale")
+
+
+def _row_events(
+    outcome: Outcome, detector: Detector, rows: NDArray[np.int64], partition: Partition
+) -> EventColumns:
+    """Return events of rows, with the fields that all event types have."""
+    readings = outcome.readings.take(rows)
+    sensors, sensor = np.unique(readings.sensor, return_inverse=True)
+    return _event_columns(
+        outcome,
+        detector,
+        partition,
+        record=readings.index,
+        sensor=sensor,
+        sensor_ids=[readings.sensor_ids[number] for number in sensors.tolist()],
+        event_id=_row_ids(row_positions(outcome.positions, readings), partition),
+        event_time=readings.event_time,
+    )
 
 
 def _with_suffix(events: EventColumns, suffix: bytes) -> EventColumns:

@@ -29,6 +29,7 @@ from sensorwatch.consumer.publishing.event_columns import (
     closed_events,
     detected_events,
     raised_events,
+    stale_events,
 )
 
 MAX_TRACE_BYTES = 256
@@ -54,9 +55,17 @@ class EventType(StrEnum):
     """A row after which the new level of a long episode is usual for its sensor."""
     CLOSED = "io.sensorwatch.episode.closed.v1"
     """The end of an episode."""
+    STALE = "io.sensorwatch.model.stale.v1"
+    """A row from which on the model no longer fits the rows of its partition."""
 
 
-EVENT_ORDER = (EventType.CLOSED, EventType.DETECTED, EventType.RAISED, EventType.ACCEPTED)
+EVENT_ORDER = (
+    EventType.CLOSED,
+    EventType.DETECTED,
+    EventType.RAISED,
+    EventType.ACCEPTED,
+    EventType.STALE,
+)
 """The order of the events that one row causes."""
 
 
@@ -75,19 +84,19 @@ def anomaly_events(
     Each closed episode has an event. Each anomalous row has an event; with
     `EmittedEvents.EPISODES`, only the first row of each episode has one, and no other row is
     explained. A row that raises the severity of its episode, that is news in it, or after which the
-    episode's level is accepted, has an event for this too. EVENT_ORDER is the order of the events
-    of one row.
+    episode's level is accepted, has an event for this too. So has a row, normal or anomalous, that
+    makes the model stale. EVENT_ORDER is the order of the events of one row.
     `records` are the records of `outcome`, all of one partition; `outcome.positions` are their
     offsets. `detected_at` (RFC 3339) is written only to a header, so key and value do not depend on
     the clock or on the boundaries of micro-batches. `row_executor`: runs the work that does not
     depend on the order of the rows.
     """
-    if not (outcome.detections.is_anomaly.any() or outcome.closed):
+    rows_of_type = _rows_with_events(outcome.detections, emit)
+    if not (rows_of_type or outcome.closed):
         return
     origin = coordinates(records[0])
     partition = Partition(origin.topic, origin.partition)
     batch = _BatchMessages(records, topic, partition, detected_at)
-    rows_of_type = _rows_with_events(outcome.detections, emit)
     messages_of_type: dict[EventType, Iterator[OutgoingMessage]] = {
         event_type: batch.messages(
             event_type,
@@ -122,6 +131,7 @@ def _rows_with_events(
         ),
         EventType.RAISED: is_raised,
         EventType.ACCEPTED: detections.is_accepted,
+        EventType.STALE: detections.stale_episodes > 0,
     }
     return {event_type: np.flatnonzero(mask) for event_type, mask in masks.items() if mask.any()}
 
@@ -140,6 +150,8 @@ def _event_parts(
         part = rows[first : first + events_at_once]
         if event_type is EventType.ACCEPTED:
             yield accepted_events(outcome, detector, part, partition)
+        elif event_type is EventType.STALE:
+            yield stale_events(outcome, detector, part, partition)
         elif event_type is EventType.RAISED:
             yield raised_events(outcome, detector, part, partition, row_executor=row_executor)
         else:

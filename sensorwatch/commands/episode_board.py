@@ -3,7 +3,13 @@
 from dataclasses import dataclass
 from typing import TypeVar
 
-from sensorwatch.commands.event_line import AcceptedEvent, AnyEvent, ClosingEvent, Event
+from sensorwatch.commands.event_line import (
+    AcceptedEvent,
+    AnyEvent,
+    ClosingEvent,
+    Event,
+    StaleEvent,
+)
 from sensorwatch.commands.event_selection import EventSelection, severity_rank
 
 T = TypeVar("T")
@@ -94,6 +100,8 @@ def _changed(entry: EpisodeEntry | None, event: AnyEvent) -> EpisodeEntry | None
         if entry is not None and (entry.is_closed or entry.is_accepted):
             return None
         return EpisodeEntry(event.severity, event, None if entry is None else entry.alarm)
+    if isinstance(event, StaleEvent):
+        return EpisodeEntry(event.severity, event, None)
     if entry is None:
         return EpisodeEntry(event.severity, event, event)
     is_higher = severity_rank(event.severity) > severity_rank(entry.severity)

@@ -13,6 +13,7 @@ SEVERITY_STYLES = {
     "warning": "yellow",
     "major": "bold bright_red",
     "critical": "bold white on red",
+    "stale": "bold magenta",
 }
 CLOSED_STYLE = "green"
 
@@ -96,13 +97,26 @@ class AcceptedEvent(msgspec.Struct, frozen=True):
     episode_id: str = ""
 
 
-AnyEvent = Event | ClosingEvent | AcceptedEvent
+class StaleEvent(msgspec.Struct, frozen=True):
+    """The event that the model no longer fits, with only the fields that are printed."""
+
+    event_id: str
+    sensor_id: str
+    event_time: str
+    message: str
+    severity: str = "stale"
+    """No severity of an episode, so no option hides the event."""
+    episode_id: str = ""
+
+
+AnyEvent = Event | ClosingEvent | AcceptedEvent | StaleEvent
 
 _DECODERS: dict[bytes | None, msgspec.json.Decoder[Any]] = {
     EventType.DETECTED.encode(): msgspec.json.Decoder(Event),
     EventType.RAISED.encode(): msgspec.json.Decoder(Event),
     EventType.CLOSED.encode(): msgspec.json.Decoder(ClosingEvent),
     EventType.ACCEPTED.encode(): msgspec.json.Decoder(AcceptedEvent),
+    EventType.STALE.encode(): msgspec.json.Decoder(StaleEvent),
 }
 
 
@@ -130,6 +144,9 @@ def line_parts(event: AnyEvent) -> StyledParts:
     if isinstance(event, AcceptedEvent):
         yield "        ", ""  # the event has no score
         yield from accepted_text(event)
+        return
+    if isinstance(event, StaleEvent):
+        yield f"        {event.message}", "bold"
         return
     yield f" {event.worst_score:5.2f}  ", "bold"
     yield from full_reason(event)

@@ -17,6 +17,7 @@ from sensorwatch.commands.event_line import (
     AcceptedEvent,
     ClosingEvent,
     Event,
+    StaleEvent,
     accepted_text,
     closing_text,
     full_reason,
@@ -167,6 +168,8 @@ def hidden_text(hidden: int) -> str:
 def _state(entry: EpisodeEntry) -> tuple[str, str]:
     if entry.is_closed:
         return "closed", CLOSED_STYLE
+    if isinstance(entry.event, StaleEvent):
+        return "model", ""
     return ("accepted", CLOSED_STYLE) if entry.is_accepted else ("open", "")
 
 
@@ -187,6 +190,8 @@ def _reason(entry: EpisodeEntry) -> Iterator[tuple[str, str]]:
         yield from accepted_text(entry.event)
         if entry.alarm is not None:
             yield "; ", ""
+    elif isinstance(entry.event, StaleEvent):
+        yield entry.event.message, "bold"
     elif entry.previous_severity:
         yield f"was {entry.previous_severity}; ", "dim"
     if entry.alarm is not None:

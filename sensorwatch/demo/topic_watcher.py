@@ -12,7 +12,13 @@ from typing import Self
 
 from confluent_kafka import Message
 
-from sensorwatch.commands.event_line import AcceptedEvent, ClosingEvent, Event, read_event
+from sensorwatch.commands.event_line import (
+    AcceptedEvent,
+    ClosingEvent,
+    Event,
+    StaleEvent,
+    read_event,
+)
 from sensorwatch.commands.topic_follower import StartAt, follow_topics
 from sensorwatch.common.kafka.dead_letters import HEADER_PREFIX, ID_HEADER
 from sensorwatch.common.kafka.records import (
@@ -92,7 +98,8 @@ class TopicWatcher:
 
     def _add_event(self, message: Message) -> None:
         event = read_event(message)
-        if event is None or isinstance(event, AcceptedEvent):  # the demo shows no accepted levels
+        # The demo shows no accepted levels and no stale model.
+        if event is None or isinstance(event, AcceptedEvent | StaleEvent):
             return
         self.latest.append(event)
         if isinstance(event, ClosingEvent):  # a closing event belongs to an episode, not to a row
