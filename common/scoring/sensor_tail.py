@@ -18,8 +18,12 @@ ALARM_ROW_WEIGHT = 0.1
 
 The weight is small, because the tail should describe rows without a fault.
 """
-SENSOR_TAIL_SCALE_RANGE = (0.5, 4.0)
-"""Smallest and largest scale of a sensor's own tail, in nats."""
+SENSOR_TAIL_SCALE_RANGE = (1.0, 4.0)
+"""Smallest and largest scale of a sensor's own tail, in nats.
+
+The tail of clean rows has the scale 1. A smaller scale would raise the scores of the sensor's rare
+rows, although a tail of some 50 excesses does not show how rare they are.
+"""
 SENSOR_TAIL_CLIP = 3.0
 """An excess is clipped at this number of tail scales before it changes the scale of a sensor's own
 tail."""
