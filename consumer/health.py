@@ -109,7 +109,7 @@ class _Server(ThreadingMixIn, TCPServer):
         super().__init__(address, _Handler)
 
     def handle_error(self, *_request: object) -> None:
-        """Log an error of a check or of the registry. A client that disconnects is no error."""
+        """Log an error of a check or of the registry. A client that disconnects is not an error."""
         error = sys.exception()
         if error is not None and not isinstance(error, OSError):
             logger("health").error("request failed", exception=error)

@@ -30,10 +30,10 @@ from sensorwatch.consumer.publishing.snapshot_writing import DeliveryTracker, wr
 CALL_TIMEOUT_SECONDS = 5.0
 """Timeout of one call into the client; the deadline is checked between calls."""
 CALL_GRACE_SECONDS = 1.0
-"""A call is abandoned if it has not returned this long after its timeout."""
+"""A call is abandoned if it has not returned this many seconds after its timeout."""
 CLOSE_TIMEOUT_SECONDS = 2.0
 _FAILED_TRANSACTION_ERRORS = {KafkaError._STATE, KafkaError._FATAL}  # noqa: SLF001 - the client's names
-"""Errors of produce() if the transaction has already failed in the client's background."""
+"""Errors of produce() after the transaction has failed in a background thread of the client."""
 
 
 class TransactionalOutbox:
@@ -179,7 +179,7 @@ class TransactionalOutbox:
         self._producer.commit_transaction(seconds)
 
     def _raise_cause(self, membership: object, deadline: float) -> None:
-        """Raise the cause of a failure that happened in the client's background.
+        """Raise the cause of a failure that happened in a background thread of the client.
 
         Only the next call into the client returns the cause, so this method calls the client with
         an offset of the state topic. The client returns the cause before it sends the offset. Even

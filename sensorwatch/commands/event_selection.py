@@ -39,7 +39,7 @@ class EventSelection:
 
 
 def _microseconds(text: str) -> int:
-    """Return an event time, or 0 if the text is no time."""
+    """Return an event time, or 0 if the text is not a time."""
     try:
         return _read_time(text, None)
     except BadTime:

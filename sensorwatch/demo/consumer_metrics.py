@@ -32,7 +32,7 @@ class ConsumerFigures:
 
 @dataclass(slots=True)
 class MetricsReader:
-    """Reads `/metrics` of the consumer; changes between reads give rate and latency."""
+    """Reads `/metrics` of the consumer; computes rate and latency from two successive reads."""
 
     address: str
     _latest_figures: ConsumerFigures = field(default_factory=ConsumerFigures)

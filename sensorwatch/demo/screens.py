@@ -32,7 +32,7 @@ from sensorwatch.demo.texts import addresses
 _MAX_REASONS = 4
 _MAX_SENSORS = 10
 _FIXED_LINES = 12
-"""Number of lines of the live view other than its lines with a sensor."""
+"""Number of lines of the live view that do not show a sensor."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ def print_accounts(
 ) -> None:
     """Print accounts as a table, and below the table the sums of the committed accounts.
 
-    `rows`: the partition, the cause and the account that a line of the table shows, for each line.
+    `rows`: for each line of the table, the partition, the cause and the account.
     """
     columns = ("partition", "record", "offset", *(name.replace("_", " ") for name in COUNT_FIELDS))
     lines = [

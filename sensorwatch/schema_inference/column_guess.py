@@ -62,9 +62,9 @@ USED_KINDS = (
 )
 """The kinds of columns that a schema names."""
 LOST_NUMBERS = frozenset({ColumnKind.MIXED, ColumnKind.UNITS})
-"""The kinds of columns that have numbers which cannot be read."""
+"""The kinds of columns with numbers that cannot be read."""
 UNWANTED_SIGNALS = frozenset({ColumnKind.LABEL, ColumnKind.ROW_NUMBER, ColumnKind.OTHER_TIME})
-"""The kinds of columns with numbers that are left out, because they are no measurements."""
+"""The kinds of numeric columns that are left out, because they are not measurements."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +83,9 @@ class InferredColumn:
     low: float = math.nan
     high: float = math.nan
     unit: str = ""
-    """The unit behind each number, or an empty text."""
+    """The unit after each number, or an empty text."""
     words: tuple[tuple[str, int], ...] = ()
-    """The numbers of words, if the cells are words."""
+    """Each word with its number, if the cells are words."""
     missing_words: frozenset[str] = frozenset()
     """The missing words that occur in the cells."""
     sentinels: tuple[tuple[float, int], ...] = ()
@@ -95,7 +95,7 @@ class InferredColumn:
     is_counter: bool = False
     """Whether the user says that the column is a counter."""
     wrap: float | None = None
-    """The circle of the angle, if the user says that the column is one."""
+    """The full circle of the angle, if the user says that the column is an angle."""
 
 
 NumberReader = Callable[[object], object]
@@ -112,7 +112,7 @@ def classify_column(
 ) -> InferredColumn:
     """Return the kind and the statistics of a column that is neither the time nor the id.
 
-    `is_signal`: the user says that the column is a measurement, so it is no label or row number.
+    `is_signal`: the user says that the column is a measurement, so it is not a label or row number.
     """
     plain_name = re.sub(r"[^a-z0-9]", "", name.lower())
     texts = [cell for cell in cells if cell]
@@ -194,7 +194,7 @@ def _numbers(texts: Sequence[str], read_number: NumberReader) -> list[float]:
 
 
 def _common_unit(words: Sequence[str]) -> tuple[str | None, list[str]]:
-    """Return the unit behind all numbers, or None; and the texts of the numbers with a unit."""
+    """Return the unit after all numbers (else None), and the texts of the numbers with a unit."""
     matches = [match for word in words if (match := _NUMBER_WITH_UNIT.fullmatch(word))]
     units = {match[2].strip() for match in matches}
     is_common = len(units) == 1 and len(matches) >= _MIN_NUMERIC_SHARE * len(words)
@@ -243,7 +243,7 @@ def _suspicious_extremes(numbers: Sequence[float]) -> tuple[tuple[float, int], .
 
 
 def _suspicious_extreme(values: list[float], counts: Counter[float], rows: int) -> float | None:
-    """Return an extreme of the sorted values that is far from all others, or None."""
+    """Return the first or last of the sorted values if it is far from all others, else None."""
     if len(values) < 2:
         return None
     for extreme, nearest, other_end in (

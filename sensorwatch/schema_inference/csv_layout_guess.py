@@ -166,7 +166,7 @@ def _header_note(names: Sequence[str], doubled_names: Sequence[str], *, has_head
 
 
 def _numbered_names(names: Sequence[str]) -> list[str]:
-    """Return distinct names; a name that occurs again gets a number, as pandas does it."""
+    """Return distinct names; a repeated name gets a number, as in pandas."""
     distinct_names = dict[str, None]()
     next_number = Counter[str]()
     for position, name in enumerate(map(str.strip, names), start=1):

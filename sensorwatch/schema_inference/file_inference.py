@@ -77,7 +77,7 @@ def _read_json(sample: TextSample, compression: str) -> Table:
 
 
 def _read_json_array(content: bytes, compression: str, *, is_cut: bool) -> Table:
-    """Return the table of a file that begins with an array: of rows, or the first of many."""
+    """Return the table of a file that begins with an array: one array of rows, or one per line."""
     lines = [line for line in content.splitlines() if line.strip()]
     if len(lines) > 1 and has_arrays_in_lines(lines[0], lines[1]):
         complete_lines = lines[:-1] if is_cut else lines
@@ -122,6 +122,6 @@ def _read_worksheet_table(path: Path) -> Table:
     if worksheet.other_names:
         names = ", ".join(map(repr, worksheet.other_names[:_MAX_SHOWN_SHEETS]))
         hidden_count = len(worksheet.other_names) - _MAX_SHOWN_SHEETS
-        more = f" and {hidden_count} more" if hidden_count > 0 else ""
-        note += f" is read; the other sheets are not: {names}{more}"
+        more_note = f" and {hidden_count} more" if hidden_count > 0 else ""
+        note += f" is read; the other sheets are not: {names}{more_note}"
     return replace(table, notes=(note, *table.notes))

@@ -46,7 +46,7 @@ class Inference:
     missing_values: tuple[str, ...]
     """Words and numbers that mean a missing value."""
     questions: tuple[str, ...] = field(default=())
-    """What the user should decide, each with the option that decides it."""
+    """Questions that the user should decide, each with the option that decides it."""
 
     @property
     def rows(self) -> int:
@@ -159,8 +159,8 @@ def _with_quality(table: Table, columns: Sequence[InferredColumn]) -> Table:
     if not names:
         return table
     question = (
-        f"{names[0]!r} is read as the quality of all values, and a value that is not good is "
-        f"missing; if that is wrong: --leave-out {names[0]}"
+        f"{names[0]!r} is read as the quality of all values, and values that are not good count "
+        f"as missing; if that is wrong: --leave-out {names[0]}"
     )
     questions = (*table.questions, question)
     return replace(table, quality_path=table.path_of(names[0]), questions=questions)

@@ -104,18 +104,22 @@ class _Flattening:
 
     def __call__(self, fields: Fields) -> dict[_Keys, object]:
         """Return the value of each path of a row."""
-        own = dict(_flatten(fields))
-        return {**self._outer_of(fields), **own} if isinstance(fields, ElementFields) else own
+        row_values = dict(_flatten(fields))
+        return (
+            {**self._outer_of(fields), **row_values}
+            if isinstance(fields, ElementFields)
+            else row_values
+        )
 
     def _outer_of(self, fields: ElementFields) -> dict[_Keys, object]:
         if self._last_outer is None or self._last_outer[0] is not fields.outer:
-            outer = self(fields.outer)
-            around_array = {
+            outer_values = self(fields.outer)
+            values_around_array = {
                 keys: value
-                for keys, value in outer.items()
+                for keys, value in outer_values.items()
                 if not isinstance(value, list) and ".".join(keys) != self._array_name
             }
-            self._last_outer = fields.outer, around_array
+            self._last_outer = fields.outer, values_around_array
         return self._last_outer[1]
 
 

@@ -39,7 +39,7 @@ class LongColumns:
     value: str
     """The column with their values."""
     ids: tuple[str, ...]
-    """The columns that separate the values of one quantity with the same time."""
+    """The columns that distinguish the values of the same quantity at the same time."""
 
 
 def find_long_form(
@@ -178,9 +178,9 @@ def _by_scale(
     time_names: Sequence[str],
     read_number: NumberReader,
 ) -> tuple[str, str] | None:
-    """Return the columns of names and values, if the scale of the only value depends on a name.
+    """Return the columns of names and values, if the scale of the only signal depends on a name.
 
-    The rows of one time have different names, as they are different quantities of one time.
+    The rows of the same time must have different names, because they are different quantities.
     """
     names = [
         column.name
@@ -224,15 +224,15 @@ def _scales_differ(names: Sequence[str], values: Sequence[object]) -> bool:
 
 
 def _may_be_id(table: Table, name: str, name_column: str) -> bool:
-    """Return whether a column separates rows of one quantity, or is the id of the only sensor."""
+    """Return whether a column distinguishes rows of a quantity, or is the only sensor's id."""
     is_constant = len(set(table.cells(name))) == 1
     return suggests_key(name) if is_constant else not _follows(table, name, name_column)
 
 
 def _follows(table: Table, name: str, name_column: str) -> bool:
     """Return whether a column has one value for each value of another column."""
-    pairs = set(zip(table.cells(name_column), table.cells(name), strict=True))
-    return len(pairs) == len(set(table.cells(name_column)))
+    distinct_pairs = set(zip(table.cells(name_column), table.cells(name), strict=True))
+    return len(distinct_pairs) == len(set(table.cells(name_column)))
 
 
 def _plain(name: str) -> str:

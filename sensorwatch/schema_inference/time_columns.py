@@ -59,12 +59,12 @@ def _candidates(table: Table) -> Iterator[tuple[str, ...]]:
     """Yield columns to try: pairs of date and time first, then columns named like a time."""
     counts = Counter(table.names)
     unique_names = [name for name, count in counts.items() if name and count == 1]
-    suggested = [name for name in unique_names if _TIME_NAMES.search(name)]
-    others = [name for name in unique_names if not _TIME_NAMES.search(name)]
-    pairs = _date_and_clock(table, [*suggested, *others[:_MAX_UNNAMED_COLUMNS]])
+    names_like_time = [name for name in unique_names if _TIME_NAMES.search(name)]
+    other_names = [name for name in unique_names if not _TIME_NAMES.search(name)]
+    pairs = _date_and_clock(table, [*names_like_time, *other_names[:_MAX_UNNAMED_COLUMNS]])
     yield from islice(pairs, _MAX_PAIRS)
-    yield from ((name,) for name in suggested)
-    yield from ((name,) for name in others)
+    yield from ((name,) for name in names_like_time)
+    yield from ((name,) for name in other_names)
 
 
 def _date_and_clock(table: Table, names: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -66,7 +66,7 @@ class _NewestRecords:
         self._bytes = 0
 
     def add(self, record: SampleRecord) -> None:
-        """Add a record, and drop the oldest ones that exceed the limit, except for the last one."""
+        """Add a record, and drop the oldest records while the total exceeds the limit."""
         self.records.append(record)
         self._bytes += len(record.payload)
         while self._bytes > self._max_bytes and len(self.records) > 1:
@@ -90,7 +90,7 @@ def infer_topic(
 
 
 def read_record_sample(records: Sequence[SampleRecord], schema: Schema) -> Sample:
-    """Read the records with a schema, like the consumer does."""
+    """Read the records with a schema, as the consumer does."""
     payloads, received, keys = zip(*records, strict=True)
     sources = [{KEY: ABSENT if key is None else key} for key in keys]
     return Sample(

@@ -122,7 +122,7 @@ def change_the_model_of_the_snapshots(group_state: GroupState) -> None:
         (change_digest, "digest"),
         (remove_the_snapshots, "no snapshot"),
         (damage_the_snapshots, "tables have"),
-        (change_the_model_of_the_snapshots, "is of model version"),
+        (change_the_model_of_the_snapshots, "was written by model version"),
     ],
 )
 def test_a_memory_that_does_not_reproduce_its_account_is_refused(
