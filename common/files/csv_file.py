@@ -1,4 +1,4 @@
-"""Reads CSV files: a kernel reads plain lines, the csv module and the strict parser the others.
+"""Reads CSV files: a kernel reads plain lines; the csv module and the strict parser read others.
 
 The rows of an Excel worksheet are read in the same way, as lines of CSV; see `workbook.py`.
 """
@@ -63,7 +63,7 @@ def _open_stream(path: Path, schema: Schema) -> Iterator[io.BufferedReader]:
 
 
 def _timestamps(schema: Schema) -> list[str]:
-    """Return the name of the column that contains both a date and a time of day, if any does."""
+    """Return the names of the columns whose cells contain both a date and a time of day."""
     time = schema.time
     is_timestamp = len(time.fields) == 1 and time.formats[0] == "rfc3339"
     return [column_name(time.fields[0])] if is_timestamp else []
@@ -104,7 +104,7 @@ def _read_chunks(
 ) -> Iterator[tuple[Batch, int, bytes]]:
     """Yield batches, their numbers of lines, and bytes that the kernel leaves to the csv module.
 
-    Only the last item has such bytes. An unfinished line at the end of the file is among them.
+    Only the last item has such bytes. They include an unfinished line at the end of the file.
     """
     unfinished_line = b""
     while True:

@@ -96,9 +96,9 @@ class FileTimeRules:
 
 
 def _repetitions(event_time: NDArray[np.int64], zone: ZoneInfo) -> NDArray[np.int64]:
-    """Return for each time, shape (n,), by how much later its local time occurs again.
+    """Return how much later, in microseconds, the local time of each row occurs again; shape (n,).
 
-    In microseconds; 0 for a local time that occurs once, or that is the second occurrence.
+    The result is 0 for a local time that occurs once, or that is the second occurrence.
     """
     quarters, positions = np.unique(event_time // _QUARTER_US, return_inverse=True)
     repetition_of_quarter = [_repetition(quarter, zone) for quarter in quarters.tolist()]

@@ -177,7 +177,7 @@ class Registry:
         """Make a version the champion; the champion before it becomes the previous version.
 
         `force`: the reason to promote a version without a passing report. Raises CheckFailed if the
-        version has no passing report and `force` is None, ModelRefused if the version cannot be
+        version has no passing report and `force` is None, and ModelRefused if the version cannot be
         loaded.
         """
         if force is not None and not force.strip():

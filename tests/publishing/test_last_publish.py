@@ -22,7 +22,7 @@ from tests.publishing.outboxes import (
 SNAPSHOT = a_snapshot(b"content", source=Partition("in", 2))
 SECONDS = 2.0
 MAX_SECONDS = SECONDS + 1.5
-"""Each call of the scenario's client takes half a second, also the call that ends too late."""
+"""Each call of the scenario's client takes half a second, even the call that ends too late."""
 
 
 def publish_last(outbox: TransactionalOutbox | FlushingOutbox) -> None:
