@@ -45,8 +45,8 @@ class BadTime(ValueError):
 TimeReader = Callable[[object, int | None], int]
 """A function that parses a value to microseconds UTC or raises BadTime.
 
-The second argument is the receive time in microseconds UTC, or None if it is unknown. It decides
-which occurrence of a repeated hour is meant."""
+The second argument is the receive time in microseconds UTC, or None if it is unknown. This time
+decides which occurrence of a repeated hour is meant."""
 
 
 def time_reader(time_field: TimeField) -> TimeReader:
@@ -120,7 +120,7 @@ def _parse_utc_offset(text: str, value: object) -> timezone:
 
 
 def _parse_epoch(value: object, time_format: str, unit_ns: int) -> int:
-    """Return an epoch in microseconds. A fraction of a microsecond in nanoseconds is cut off."""
+    """Return an epoch in microseconds. Nanoseconds are truncated to whole microseconds."""
     number = number_of(value)
     if type(number) is int:
         return _check_range(number * unit_ns // 1000, value)
