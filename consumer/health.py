@@ -75,7 +75,7 @@ def serve_health(
 ) -> HealthServer:
     """Start a health server and return it; with port 0, the system chooses a free port.
 
-    `live` and `ready` are the checks behind /livez and /readyz. `key` is the name of the port's
+    `live` and `ready` are the checks that /livez and /readyz run. `key` is the name of the port's
     setting, for error messages. Raises SettingsError if the address cannot be used.
     """
     try:

@@ -98,8 +98,8 @@ class Memories:
     def reconcile(self, accounts: Mapping[Partition, Account]) -> None:
         """Keep or undo the updates since `begin`, so that each memory matches its account.
 
-        A memory that matches its account neither with nor without the updates is removed, and
-        must be restored.
+        A memory is removed, and must be restored, if it does not match its account with the updates
+        or without them.
         """
         for partition in list(self._owned_memories):
             if not _match_account(self._owned_memories[partition], accounts.get(partition)):

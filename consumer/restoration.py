@@ -262,8 +262,8 @@ def _require_same_account(
         for name in COMPARED_ACCOUNT_FIELDS
         if getattr(account, name) != getattr(replayed_account, name)
     ]
-    is_comparable = replayed_account.fingerprint == account.fingerprint == fingerprint
-    if is_comparable and replayed_account.digest != account.digest:
+    can_compare_digests = replayed_account.fingerprint == account.fingerprint == fingerprint
+    if can_compare_digests and replayed_account.digest != account.digest:
         differences.append(
             f"digest: committed {account.digest:016x}, replayed {replayed_account.digest:016x}"
         )

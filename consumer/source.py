@@ -275,7 +275,7 @@ def _to_partition(topic_partition: TopicPartition) -> Partition:
 def _without_errors(
     messages: Sequence[Message], timestamps: Sequence[Timestamp]
 ) -> tuple[list[Message], list[Timestamp]]:
-    """Return the records; raise errors from which the client cannot recover, drop the others.
+    """Return the records. Raise errors from which the client cannot recover; drop other errors.
 
     An error has no timestamp, so only messages without a timestamp are checked.
     """

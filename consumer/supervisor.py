@@ -21,7 +21,7 @@ from sensorwatch.common.runtime.logs import logger
 FINAL_EXIT_CODES = frozenset(
     error.exit_code for error in (UsageError, BreakerOpen, ModelRefused, OffsetsLost, StateRefused)
 )
-"""Exit codes after which a worker is not restarted, because a person must correct something first.
+"""Exit codes after which a worker is not restarted: a person must correct something first.
 
 The code of Fenced is final only if it occurs twice in a row. The first time, the worker's own
 transaction may have exceeded its timeout during an outage of the broker. The second time, another
@@ -93,9 +93,13 @@ def supervise(workers: int, arguments: Sequence[str]) -> int:
     would fail in the same way.
     """
     command = [sys.executable, "-m", "sensorwatch.consumer", *arguments]
-    worker_processes = [_Worker(number, command) for number in range(workers)]
+    worker_processes = [_Worker(worker_number, command) for worker_number in range(workers)]
     signals = _StopSignals(
-        lambda: [w.process.pid for w in worker_processes if w.process is not None]
+        lambda: [
+            worker_process.process.pid
+            for worker_process in worker_processes
+            if worker_process.process is not None
+        ]
     )
     stopping = False
     while any(worker.final_code is None for worker in worker_processes):

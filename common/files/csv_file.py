@@ -52,7 +52,9 @@ def _open_stream(path: Path, schema: Schema) -> Iterator[io.BufferedReader]:
     """Open a file as UTF-8; a DataError that is raised while it is read names the file."""
     try:
         if file_form(path) is FileForm.EXCEL:
-            with open_worksheet(path, schema.csv, timestamps=_timestamps(schema)) as worksheet:
+            with open_worksheet(
+                path, schema.csv, timestamps=_timestamp_columns(schema)
+            ) as worksheet:
                 yield worksheet.stream
         else:
             with open_data(path) as source:
@@ -62,7 +64,7 @@ def _open_stream(path: Path, schema: Schema) -> Iterator[io.BufferedReader]:
         raise DataError(text if text.startswith(str(path)) else f"{path}{text}") from error
 
 
-def _timestamps(schema: Schema) -> list[str]:
+def _timestamp_columns(schema: Schema) -> list[str]:
     """Return the names of the columns whose cells contain both a date and a time of day."""
     time = schema.time
     is_timestamp = len(time.fields) == 1 and time.formats[0] == "rfc3339"
@@ -113,15 +115,15 @@ def _read_chunks(
         complete_end = chunk.rfind(b"\n") + 1
         batch, bytes_taken = reader.read(chunk[:complete_end])
         unfinished_line = chunk[complete_end:]
-        is_left = (
+        is_last = (
             not new_bytes or bytes_taken < complete_end or len(unfinished_line) > MAX_LINE_BYTES
         )
         yield (
             batch,
             chunk.count(b"\n", 0, bytes_taken),
-            chunk[bytes_taken:] if is_left else b"",
+            chunk[bytes_taken:] if is_last else b"",
         )
-        if is_left:
+        if is_last:
             return
 
 

@@ -26,7 +26,7 @@ NumberedRow = tuple[int, Fields | Fault]
 
 
 class DataLines:
-    """An iterator over the lines of a file that are neither skipped nor comments.
+    """An iterator over the lines of a file, without skipped lines and comments.
 
     The iterator raises csv.Error for the line that makes a row too long. Reading can continue after
     the error.

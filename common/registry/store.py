@@ -233,7 +233,7 @@ class Registry:
     def prune(
         self, name: str, *, keep: int, who: str, why: str, in_use: frozenset[str] = frozenset()
     ) -> list[str]:
-        """Delete all but the newest `keep` versions, and return the deleted ids.
+        """Delete all versions except the newest `keep`, and return the deleted ids.
 
         The champion, the previous version and the versions in `in_use` are always kept. The
         leftover files of interrupted changes are removed too.

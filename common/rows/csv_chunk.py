@@ -1,4 +1,4 @@
-"""Parsing of a chunk of CSV lines: a kernel and, for unusual lines, the strict parser."""
+"""Parsing of a chunk of CSV lines by a kernel, and of unusual lines by the strict parser."""
 
 from collections.abc import Sequence
 

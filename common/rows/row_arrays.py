@@ -37,7 +37,7 @@ class ElementFields(Mapping[str, object]):
     @overload
     def get(self, name: str, default: _T, /) -> object | _T: ...
     def get(self, name: str, default: object = None, /) -> object:
-        """Return the value of a field, or `default` if neither element nor record has it.
+        """Return the value of a field, or `default` if the element and the record lack it.
 
         A field from outside the payload is never the element's own, see `sources.py`.
         """

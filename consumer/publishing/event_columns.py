@@ -181,7 +181,7 @@ def _row_events(
 
 
 def _with_suffix(events: EventColumns, suffix: bytes) -> EventColumns:
-    """Return the events with a suffix behind their ids."""
+    """Return the events with a suffix after their ids."""
     event_id = join_texts([events.event_id], [b"", suffix])
     events.fields["event_id"] = JsonText(event_id)
     return replace(events, event_id=event_id)

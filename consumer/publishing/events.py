@@ -91,8 +91,8 @@ def anomaly_events(
     key and value do not depend on the clock or on the boundaries of micro-batches. `row_executor`:
     runs the work that does not depend on the order of the rows.
     """
-    rows_of_type = _rows_with_events(outcome.detections, emit)
-    if not (rows_of_type or outcome.closed):
+    rows_by_type = _rows_with_events(outcome.detections, emit)
+    if not (rows_by_type or outcome.closed):
         return
     origin = coordinates(records[0])
     partition = Partition(origin.topic, origin.partition)
@@ -103,9 +103,9 @@ def anomaly_events(
             _event_parts(event_type, rows, outcome, detector, partition, row_executor),
             row_executor,
         )
-        for event_type, rows in rows_of_type.items()
+        for event_type, rows in rows_by_type.items()
     }
-    if len(outcome.closed) == 0 and len(rows_of_type) == 1:
+    if len(outcome.closed) == 0 and len(rows_by_type) == 1:
         yield from next(iter(messages_of_type.values()))
         return
     if outcome.closed:
@@ -113,7 +113,7 @@ def anomaly_events(
         messages_of_type[EventType.CLOSED] = batch.messages(
             EventType.CLOSED, closed_parts, row_executor
         )
-    for event_type in _order(outcome, rows_of_type):
+    for event_type in _event_types_in_order(outcome, rows_by_type):
         yield next(messages_of_type[event_type])
 
 
@@ -147,15 +147,17 @@ def _event_parts(
     """Yield the events of rows in parts, to limit the memory that the events need."""
     events_at_once = max(SIGNALS_AT_ONCE // len(detector.schema.signals), 1)
     for first_row in range(0, len(rows), events_at_once):
-        part = rows[first_row : first_row + events_at_once]
+        part_rows = rows[first_row : first_row + events_at_once]
         if event_type is EventType.ACCEPTED:
-            yield accepted_events(outcome, detector, part, partition)
+            yield accepted_events(outcome, detector, part_rows, partition)
         elif event_type is EventType.STALE:
-            yield stale_events(outcome, detector, part, partition)
+            yield stale_events(outcome, detector, part_rows, partition)
         elif event_type is EventType.RAISED:
-            yield raised_events(outcome, detector, part, partition, row_executor=row_executor)
+            yield raised_events(outcome, detector, part_rows, partition, row_executor=row_executor)
         else:
-            yield detected_events(outcome, detector, part, partition, row_executor=row_executor)
+            yield detected_events(
+                outcome, detector, part_rows, partition, row_executor=row_executor
+            )
 
 
 def _closed_parts(
@@ -167,30 +169,32 @@ def _closed_parts(
         yield closed_events(outcome, detector, episodes, partition)
 
 
-def _order(
-    outcome: Outcome, rows_of_type: dict[EventType, NDArray[np.int64]]
+def _event_types_in_order(
+    outcome: Outcome, rows_by_type: dict[EventType, NDArray[np.int64]]
 ) -> Iterator[EventType]:
     """Yield the type of each event in the order of publishing.
 
     The events are sorted by the record that caused them, then by row, then by EVENT_ORDER.
     """
     readings, episodes = outcome.readings, outcome.closed
-    _, closing_row = split_row_positions(
+    _, closing_rows = split_row_positions(
         np.asarray([episode.position for episode in episodes], dtype=np.int64)
     )
     records = [np.asarray([episode.index for episode in episodes], dtype=np.int64)]
-    rows_in_record, types = [closing_row], [np.zeros(len(episodes), dtype=np.int64)]
-    for event_type, rows in rows_of_type.items():
+    rows_in_record, type_indices = [closing_rows], [np.zeros(len(episodes), dtype=np.int64)]
+    for event_type, rows in rows_by_type.items():
         records.append(readings.index[rows])
         rows_in_record.append(
             np.full(len(rows), WHOLE_RECORD)
             if readings.row_in_record is None
             else readings.row_in_record[rows]
         )
-        types.append(np.full(len(rows), EVENT_ORDER.index(event_type)))
-    type_numbers = np.concatenate(types)
-    order = np.lexsort((type_numbers, np.concatenate(rows_in_record), np.concatenate(records)))
-    return (EVENT_ORDER[number] for number in type_numbers[order].tolist())
+        type_indices.append(np.full(len(rows), EVENT_ORDER.index(event_type)))
+    all_type_indices = np.concatenate(type_indices)
+    sorted_positions = np.lexsort(
+        (all_type_indices, np.concatenate(rows_in_record), np.concatenate(records))
+    )
+    return (EVENT_ORDER[type_index] for type_index in all_type_indices[sorted_positions].tolist())
 
 
 # All events share these tuples. Creating these objects for each event doubled the time for the

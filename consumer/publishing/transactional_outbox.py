@@ -218,9 +218,9 @@ class TransactionalOutbox:
             except KafkaException as error:  # a fatal error
                 tracker.first_error = error.args[0]
         if tracker.first_error is not None:
-            wanted_reaction = reaction(tracker.first_error, ClientOperation.PRODUCE)
+            error_reaction = reaction(tracker.first_error, ClientOperation.PRODUCE)
             raise _ClientFailure(
-                ClientOperation.PRODUCE, tracker.first_error, wanted_reaction, cause_unknown=True
+                ClientOperation.PRODUCE, tracker.first_error, error_reaction, cause_unknown=True
             )
         if tracker.offsets is None:
             duplicate_error = KafkaError(KafkaError.DUPLICATE_SEQUENCE_NUMBER)
@@ -269,9 +269,9 @@ class TransactionalOutbox:
         self, operation: ClientOperation, deadline: float, error: KafkaException
     ) -> None:
         """Run the client's callbacks before the caller's retry; raise if a retry cannot help."""
-        wanted_reaction = reaction(error.args[0], operation)
-        if wanted_reaction is not Reaction.RETRY:
-            raise _ClientFailure(operation, error.args[0], wanted_reaction) from error
+        error_reaction = reaction(error.args[0], operation)
+        if error_reaction is not Reaction.RETRY:
+            raise _ClientFailure(operation, error.args[0], error_reaction) from error
         if self._clock() > deadline:
             raise _ClientFailure(operation, error.args[0], Reaction.RENEW_PRODUCER) from error
         poll_callbacks(self._producer)
@@ -308,13 +308,13 @@ class TransactionalOutbox:
     def _replace_producer(self, failure: "_ClientFailure") -> None:
         """Start a producer with the same transactional id; its start ends the open transaction."""
         self._transaction_open = False
-        is_broken = failure.reaction is Reaction.RENEW_BROKEN_PRODUCER
-        if is_broken and self._broken_producer_replaced:
+        is_producer_broken = failure.reaction is Reaction.RENEW_BROKEN_PRODUCER
+        if is_producer_broken and self._broken_producer_replaced:
             raise Unrecoverable(
                 f"{failure}: an error of this kind occurred twice in a row, the second time with a "
                 "new producer"
             ) from failure
-        self._broken_producer_replaced = is_broken
+        self._broken_producer_replaced = is_producer_broken
         self._producer.purge()
         self._producer = self._start_producer()
 

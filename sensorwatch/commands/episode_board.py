@@ -59,7 +59,7 @@ class EpisodeBoard:
         if not self._selection.is_wanted(event):
             return None
         episode = _episode_id(event)
-        if not self._selection.is_loud(event):
+        if not self._selection.is_severe_enough(event):
             self._hide(episode, event)
             return None
         if episode in self._hidden:

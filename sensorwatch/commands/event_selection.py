@@ -27,7 +27,7 @@ class EventSelection:
     since: int | None = None
     """Earliest event time, microseconds UTC."""
 
-    def is_loud(self, event: AnyEvent) -> bool:
+    def is_severe_enough(self, event: AnyEvent) -> bool:
         """Return whether the severity of the event's episode is high enough."""
         return severity_rank(event.severity) >= severity_rank(self.lowest_severity)
 

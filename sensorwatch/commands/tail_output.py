@@ -63,7 +63,7 @@ class JsonOutput:
         """Print the value of a record. Records that are not events are printed, too."""
         event = read_event(message)
         is_selected = event is None or (
-            self._selection.is_wanted(event) and self._selection.is_loud(event)
+            self._selection.is_wanted(event) and self._selection.is_severe_enough(event)
         )
         if is_selected:
             print_json_line(message.value() or b"null")
@@ -94,8 +94,8 @@ class LineOutput:
             self._console.print(line, soft_wrap=True)
             return True
         entry = self._board.add(event)
-        is_row = self._every_row and self._selection.is_wanted(event)
-        if entry is None and not (is_row and self._selection.is_loud(event)):
+        has_own_line = self._every_row and self._selection.is_wanted(event)
+        if entry is None and not (has_own_line and self._selection.is_severe_enough(event)):
             return False
         parts = list(line_parts(event))
         if entry is not None and entry.previous_severity:

@@ -31,7 +31,7 @@ class Observations:
     """The highest severity of each alarm episode so far, by its id."""
     dead_letters: set[Coordinates] = field(default_factory=set)
     _open_episodes: dict[bytes | None, int] = field(default_factory=dict)
-    """For each sensor whose newest record has a label, the fault episode of this record."""
+    """The fault episode of each sensor's newest record, if the record has a label."""
 
     def add_alarm(self, record: Coordinates, episode: str, severity: str) -> None:
         """Add an anomalous row. The severity of an episode never falls."""

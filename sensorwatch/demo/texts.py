@@ -145,10 +145,10 @@ def _kind_lines(score: Score) -> Lines:
     heading = ("fault", "episodes", "detected", "rows", "detected", "row recall")
     yield _table_line(*heading), _DIM_STYLE
     for kind in score.kinds:
-        yield _table_line(kind.kind, *_cells(kind)), _PLAIN_STYLE
+        yield _table_line(kind.kind, *_kind_cells(kind)), _PLAIN_STYLE
 
 
-def _cells(kind: KindScore) -> Iterator[str]:
+def _kind_cells(kind: KindScore) -> Iterator[str]:
     counts = (kind.episodes, kind.episodes_detected, kind.rows, kind.rows_detected)
     yield from map(str, counts)
     yield _percent(Ratio(kind.rows_detected, kind.rows))

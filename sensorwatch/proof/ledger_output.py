@@ -32,7 +32,7 @@ def print_accounts(
     """
     columns = ("partition", "record", "offset", *(name.replace("_", " ") for name in COUNT_FIELDS))
     lines = [
-        _cells(str(partition), cause, committed_account)
+        _account_cells(str(partition), cause, committed_account)
         for partition, cause, committed_account in rows
     ]
     # Digests are too long for a table. The output of `--json` contains the digests.
@@ -45,7 +45,7 @@ def print_accounts(
     )
 
 
-def _cells(partition: str, cause: str, committed_account: CommittedAccount) -> list[str]:
+def _account_cells(partition: str, cause: str, committed_account: CommittedAccount) -> list[str]:
     account = committed_account.account
     counts = [str(getattr(account, name, "?")) for name in COUNT_FIELDS]
     model = "no account" if account is None else account.model_version

@@ -46,7 +46,7 @@ class _ReplayState:
 
 
 class ReplayProof:
-    """Verifies the intervals of one partition, in order, and carries the memory between them.
+    """Verifies the intervals of one partition, in order, with one memory for all of them.
 
     The memory is cold at the opening of the account. If the model version changes in the ledger,
     the new version adopts the memory. If the earlier input is deleted, or was scored by a different

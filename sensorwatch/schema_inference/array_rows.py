@@ -31,8 +31,9 @@ NO_ARRAY = RowArray()
 def find_row_array(contents: Sequence[object]) -> RowArray:
     """Return the array that contains the rows of decoded records.
 
-    This is an array of objects that most records have. Of several such arrays, it is the one with
-    the most elements. If its elements contain such an array in turn, the inner array is returned.
+    This is an array of objects that most records have. If there are several such arrays, it is the
+    one with the most elements. If its elements contain such an array in turn, the inner array is
+    returned.
     """
     sample = [content for content in contents[:_MAX_RECORDS] if isinstance(content, Mapping | list)]
     root_elements = [

@@ -41,14 +41,14 @@ class ColumnKind(StrEnum):
     CONTEXT = "context"
     LABEL = "a label, not a measurement"
     ROW_NUMBER = "a number of the row"
-    MESSAGE_ID = "an id of a message, which no sensor has twice"
+    MESSAGE_ID = "the id of a message, different in nearly every row"
     OTHER_TIME = "another time"
     QUALITY = "the quality of the values"
     TEXT = "text"
-    MIXED = "numbers and other texts"
+    MIXED = "numbers mixed with other texts"
     UNITS = "numbers with several units"
     EMPTY = "empty"
-    NO_VALUES = "no values, only cells such as NaN, n/a and empty ones"
+    NO_VALUES = "a column without values, only with cells such as NaN, n/a and empty ones"
     NAMELESS = "a column without a name"
     LEFT_OUT = "left out by an option"
 
@@ -124,14 +124,14 @@ def classify_column(
         return InferredColumn(name, path, kind, len(cells), examples=examples)
     unit: str | None = ""
     word_numbers: tuple[tuple[str, int], ...] = ()
-    numbers = _numbers(words, read_number)
+    numbers = _numbers_in_texts(words, read_number)
     if len(numbers) < _MIN_NUMERIC_SHARE * len(words):
         unit, number_texts = _common_unit(words)
         word_numbers = _word_numbers(words)
         if word_numbers:
             numbers = [float(dict(word_numbers)[word.casefold()]) for word in words]
         elif unit is not None:
-            numbers = _numbers(number_texts, read_number)
+            numbers = _numbers_in_texts(number_texts, read_number)
         else:
             kind = _kind_without_numbers(words, numbers, number_texts)
             if kind is ColumnKind.UNITS:
@@ -188,7 +188,7 @@ def is_row_number(texts: Sequence[str]) -> bool:
     return all(text == str(first + step) for step, text in enumerate(texts))
 
 
-def _numbers(texts: Sequence[str], read_number: NumberReader) -> list[float]:
+def _numbers_in_texts(texts: Sequence[str], read_number: NumberReader) -> list[float]:
     values = (read_number(text) for text in texts)
     return [value for value in values if isinstance(value, float) and math.isfinite(value)]
 
@@ -242,17 +242,19 @@ def _suspicious_extremes(numbers: Sequence[float]) -> tuple[tuple[float, int], .
     return tuple(extremes)
 
 
-def _suspicious_extreme(values: list[float], counts: Counter[float], rows: int) -> float | None:
+def _suspicious_extreme(
+    values: list[float], counts: Counter[float], row_count: int
+) -> float | None:
     """Return the first or last of the sorted values if it is far from all others, else None."""
     if len(values) < 2:
         return None
-    for extreme, nearest, other_end in (
+    for extreme, nearest_value, other_extreme in (
         (values[0], values[1], values[-1]),
         (values[-1], values[-2], values[0]),
     ):
-        is_repeated = 2 <= counts[extreme] < rows / 2
+        is_repeated = 2 <= counts[extreme] < row_count / 2
         is_typical = _TYPICAL_SENTINEL.fullmatch(f"{extreme:g}") is not None
-        is_far = abs(extreme - nearest) > 2 * abs(other_end - nearest)
-        if is_repeated and is_far and (len(values) > 2 or is_typical):
+        is_isolated = abs(extreme - nearest_value) > 2 * abs(other_extreme - nearest_value)
+        if is_repeated and is_isolated and (len(values) > 2 or is_typical):
             return extreme
     return None

@@ -85,8 +85,8 @@ def report_lines(
 
 def _step_lines(readings: Readings) -> Iterator[str]:
     """Yield a line with the median time between two rows of a sensor."""
-    order = np.lexsort((readings.event_time, readings.sensor))
-    times, sensors = readings.event_time[order], readings.sensor[order]
+    row_order = np.lexsort((readings.event_time, readings.sensor))
+    times, sensors = readings.event_time[row_order], readings.sensor[row_order]
     steps = np.diff(times)[sensors[1:] == sensors[:-1]]
     if len(steps):
         yield f"step       usually {number_text(float(np.median(steps)) / 1e6)} s between rows"

@@ -75,7 +75,7 @@ def _candidates(
     read_number: NumberReader,
 ) -> list[InferredColumn]:
     signals = [
-        (column.name, [_float(read_number(cell)) for cell in table.cells(column.name)])
+        (column.name, [_to_float(read_number(cell)) for cell in table.cells(column.name)])
         for column in columns
         if column.kind is ColumnKind.SIGNAL and not column.words and not column.unit
     ][:_MAX_COMPARED_SIGNALS]
@@ -121,5 +121,5 @@ def _as_message_id(column: InferredColumn, table: Table) -> InferredColumn:
     return replace(column, kind=ColumnKind.MESSAGE_ID) if is_id else column
 
 
-def _float(value: object) -> float:
+def _to_float(value: object) -> float:
     return value if isinstance(value, float) else math.nan

@@ -36,7 +36,7 @@ _MAX_LEVEL_COLUMNS = 20
 
 def suggests_key(name: str) -> bool:
     """Return whether a column's name is one that ids of sensors usually have."""
-    plain_name = _plain(name.rpartition(".")[2])
+    plain_name = _plain_name(name.rpartition(".")[2])
     return bool(plain_name) and _KEY_NAME.fullmatch(plain_name) is not None
 
 
@@ -62,12 +62,12 @@ def is_key(
     if is_message_id(cells):
         return False
     if suggests_key(name):
-        return not are_numbers or _plain(name) not in _WEAK_NAMES or len(distinct) > 1
+        return not are_numbers or _plain_name(name) not in _WEAK_NAMES or len(distinct) > 1
     if not 2 <= len(distinct) <= _MAX_SENSORS_SHARE * len(texts):
         return False
     if separates_equal_times(cells, times):
         return True
-    if _CALENDAR_NAME.fullmatch(_plain(name)) or _are_states(distinct):
+    if _CALENDAR_NAME.fullmatch(_plain_name(name)) or _are_states(distinct):
         return False
     if _is_cycle(texts, min_period=3 if are_numbers else 2):
         return True
@@ -146,19 +146,19 @@ def _jumps(texts: Sequence[str]) -> bool:
 
 def _levels_differ(texts: Sequence[str], signals: Sequence[Sequence[float]]) -> bool:
     """Return whether the mean per id explains most of the variance of a signal."""
-    _, group = np.unique(np.asarray(texts[:_MAX_LEVEL_ROWS]), return_inverse=True)
+    _, id_indices = np.unique(np.asarray(texts[:_MAX_LEVEL_ROWS]), return_inverse=True)
     for signal in signals[:_MAX_LEVEL_COLUMNS]:
         values = np.asarray(signal[:_MAX_LEVEL_ROWS])
-        valid = np.isfinite(values) & (np.abs(values) < 1e100)
-        values, groups = values[valid], group[valid]
+        is_valid = np.isfinite(values) & (np.abs(values) < 1e100)
+        values, valid_id_indices = values[is_valid], id_indices[is_valid]
         if len(values) < 20 or not values.var() > 0:
             continue
-        counts = np.bincount(groups)
-        means = np.bincount(groups, values) / np.maximum(counts, 1)
-        if (means[groups] - values.mean()).var() > _MIN_LEVEL_SHARE * values.var():
+        counts = np.bincount(valid_id_indices)
+        means = np.bincount(valid_id_indices, values) / np.maximum(counts, 1)
+        if (means[valid_id_indices] - values.mean()).var() > _MIN_LEVEL_SHARE * values.var():
             return True
     return False
 
 
-def _plain(name: str) -> str:
+def _plain_name(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())

@@ -76,13 +76,13 @@ def kind_questions(
         cells = table.cells(column.name)
         if row_order is None:
             row_order = _RowOrder(keys, times, cell_time_reader(guess))
-        series = row_order.series(_numbers(cells, read_number, options.missing_numbers))
+        series = row_order.series(_numbers_in_cells(cells, read_number, options.missing_numbers))
         question = _angle_question(column, series) or _counter_question(column, series)
         if question:
             yield question
 
 
-def _numbers(
+def _numbers_in_cells(
     cells: Sequence[str], read_number: NumberReader, missing_numbers: frozenset[float]
 ) -> Values:
     numbers = (read_number(cell) for cell in cells)

@@ -1,4 +1,4 @@
-"""Find columns that are beside the measurements: another time, and the quality of the values."""
+"""Find columns that accompany the measurements: another time, and the quality of the values."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -88,10 +88,10 @@ class _RowTimes:
         time_pairs = [(cells[row], time) for row, time in self._times if cells[row]]
         if len(time_pairs) < _MIN_TIME_ROWS:
             return False
-        return any(_all_near(time_pairs, read_cell) for read_cell in self._cell_readers)
+        return any(_are_all_near(time_pairs, read_cell) for read_cell in self._cell_readers)
 
 
-def _all_near(time_pairs: Sequence[tuple[str, int]], read_cell: Callable[[str], int]) -> bool:
+def _are_all_near(time_pairs: Sequence[tuple[str, int]], read_cell: Callable[[str], int]) -> bool:
     for cell, time in time_pairs:
         try:
             if abs(read_cell(cell) - time) > _MAX_DISTANCE_US:

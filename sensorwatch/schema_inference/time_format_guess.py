@@ -162,11 +162,11 @@ def _fit_format(cells: Sequence[str], time_format: str) -> _Fit | None:
     times = _read_times(cells, time_field)
     if len(times) < _MIN_READABLE_SHARE * len(cells):
         return None
-    steps = [time - previous for previous, time in pairwise(times)]
-    rising_steps = sum(step >= 0 for step in steps)
-    usual_steps = Counter(steps).most_common(1)[0][1] if steps else 0
+    steps = [time - previous_time for previous_time, time in pairwise(times)]
+    rising_count = sum(step >= 0 for step in steps)
+    usual_count = Counter(steps).most_common(1)[0][1] if steps else 0
     step_count = max(1, len(steps))
-    quality = (len(times) / len(cells), rising_steps / step_count, usual_steps / step_count)
+    quality = (len(times) / len(cells), rising_count / step_count, usual_count / step_count)
     return _Fit(time_format, quality, times)
 
 

@@ -68,7 +68,7 @@ def test_an_existing_schema_is_never_overwritten(valid_file: Path, tmp_path: Pat
         ("a:b\n1:2\n", "splits the lines"),
         (
             "time,x,y\n2025-01-01,NaN,\n2025-01-02,n/a,\n",
-            "'x' is no values, only cells such as NaN",
+            "'x' is a column without values, only with cells such as NaN",
         ),
     ],
 )
