@@ -1,4 +1,4 @@
-"""Find signals that move in steps and that other signals follow, as set-points and commands do."""
+"""Find signals that look like set-points or commands: they move in steps, and others follow."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -103,7 +103,7 @@ def infer_command(
     ] = None,
     config: ConfigOption = None,
 ) -> None:
-    """Infer a schema from a file or a topic, and show what was understood.
+    """Infer a schema from a file or a topic, and show the inferred form and columns.
 
     For a topic, the command reads the newest records, with the settings of the configuration file.
     The exit code is 1 if no row can be read, or if a column with numbers cannot be read.

@@ -1,4 +1,4 @@
-"""Read the rows, events and dead letters of the demo in a thread of their own.
+"""Read the rows, events and dead letters of the demo in a separate thread.
 
 The thread reads all the time, because the embedded broker deletes old records.
 """

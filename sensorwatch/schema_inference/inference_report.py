@@ -1,4 +1,4 @@
-"""The report of an inference: what was understood, and how the first rows are read."""
+"""The report of an inference: the inferred form and columns, and how the first rows are read."""
 
 import math
 from collections.abc import Collection, Iterator

@@ -81,7 +81,7 @@ class _RowTimes:
         ]
 
     def are_near(self, cells: Sequence[str]) -> bool:
-        """Return whether the numbers of a column are times within a day of the time of their row.
+        """Return whether a column has times that are at most a day from the time of their row.
 
         `cells`: one cell for each row.
         """

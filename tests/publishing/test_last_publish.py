@@ -125,7 +125,7 @@ def test_without_transactions_an_undelivered_snapshot_is_given_up_in_time() -> N
     assert scenario.commits == []
 
 
-def test_without_transactions_a_refused_commit_is_no_other_error() -> None:
+def test_without_transactions_a_refused_commit_raises_the_same_error() -> None:
     scenario = ClientScenario()
 
     with pytest.raises(SnapshotNotWritten):
