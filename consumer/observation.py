@@ -227,13 +227,14 @@ class Observation:
         )
 
     def _count_held(self, outcomes: Sequence[Outcome], schema: Schema) -> None:
-        """Count held values, and log a warning about each signal that all rows miss."""
-        held = held_signals(schema)
-        if held:
+        """Count held values, and log a warning about each signal that is missing in all rows."""
+        column_of_signal = held_signals(schema)
+        if column_of_signal:
             is_held = [
-                outcome.detections.evidence.imputed[:, [*held.values()]] for outcome in outcomes
+                outcome.detections.evidence.imputed[:, [*column_of_signal.values()]]
+                for outcome in outcomes
             ]
-            for sentence in self._held_signals.count([*held], np.concatenate(is_held)):
+            for sentence in self._held_signals.count([*column_of_signal], np.concatenate(is_held)):
                 _log.warning(sentence)
 
     def _show_memory(self, partition: Partition, memory: Memory) -> None:
@@ -255,7 +256,7 @@ class Observation:
 
 
 def _log_stale_model(partition: Partition, outcome: Outcome) -> None:
-    """Log a warning for each row that makes the model stale."""
+    """Log a warning for each row at which the model becomes stale."""
     detections = outcome.detections
     for row in np.flatnonzero(detections.stale_episodes).tolist():
         sentence = stale_sentence(

@@ -57,7 +57,9 @@ class ScoreMetrics:
         self.anomalies = _counter(registry, "anomalies_total", "Anomalous rows.", "severity")
         _create_label_series(self.anomalies, ANOMALY_SEVERITIES)
         self.anomaly_ratio = _gauge(
-            registry, "anomaly_ratio", "Share of anomalous rows among those of the last 5 minutes."
+            registry,
+            "anomaly_ratio",
+            "Share of anomalous rows among the rows of the last 5 minutes.",
         )
         self.recent_anomalies = WindowedRatio(300)
         """The window from which `anomaly_ratio` is computed."""

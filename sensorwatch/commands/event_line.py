@@ -86,7 +86,7 @@ class SignalLevel(msgspec.Struct, frozen=True):
 
 
 class AcceptedEvent(msgspec.Struct, frozen=True):
-    """The event that a new level or new scores are accepted, with only the printed fields."""
+    """The event of an accepted level or of accepted scores, with only the printed fields."""
 
     event_id: str
     sensor_id: str
@@ -98,14 +98,14 @@ class AcceptedEvent(msgspec.Struct, frozen=True):
 
 
 class StaleEvent(msgspec.Struct, frozen=True):
-    """The event that the model no longer fits, with only the fields that are printed."""
+    """The event of a model that no longer fits, with only the fields that are printed."""
 
     event_id: str
     sensor_id: str
     event_time: str
     message: str
     severity: str = "stale"
-    """No severity of an episode, so no option hides the event."""
+    """This text is not a severity of an episode, so no option hides the event."""
     episode_id: str = ""
 
 
@@ -166,16 +166,16 @@ def closing_text(closing_event: ClosingEvent) -> StyledParts:
 
 
 def accepted_text(accepted_event: AcceptedEvent) -> StyledParts:
-    """Yield the text of an accepted level: the levels before and after, and the rows until then."""
-    moved = [
+    """Yield the text of an accepted level: both levels, and the number of rows until then."""
+    changed_signals = [
         signal for signal in accepted_event.signals if signal.level_after != signal.level_before
     ]
     yield "accepted", CLOSED_STYLE
     yield f" after {_row_count(accepted_event.rows)}", ""
-    for position, signal in enumerate(moved):
+    for position, signal in enumerate(changed_signals):
         yield "; " if position else ": ", ""
         yield f"level of {signal.name} {_levels_text(signal)}", "bold"
-    if not moved:
+    if not changed_signals:
         yield ": its scores are usual now", ""
 
 
@@ -259,7 +259,7 @@ def _row_count(rows: int) -> str:
 
 
 def _duration_text(seconds: float) -> str:
-    """Return a duration as text, in the largest unit of which it contains at least 2."""
+    """Return a duration as text, in the largest unit that it contains at least twice."""
     for unit, unit_seconds in (("days", 86_400), ("h", 3_600), ("min", 60)):
         if seconds >= 2 * unit_seconds:
             return f"{_one_decimal(seconds / unit_seconds)} {unit}"

@@ -1,4 +1,4 @@
-"""Apply the user's choices to the guessed time, and ask what the data does not decide."""
+"""Apply the user's choices to the guessed time, and ask the user if the data leaves it open."""
 
 from dataclasses import replace
 

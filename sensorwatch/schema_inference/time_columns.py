@@ -59,12 +59,12 @@ def _candidates(table: Table) -> Iterator[tuple[str, ...]]:
     """Yield columns to try: pairs of date and time first, then columns named like a time."""
     counts = Counter(table.names)
     unique_names = [name for name, count in counts.items() if name and count == 1]
-    suggested = [name for name in unique_names if _TIME_NAMES.search(name)]
-    others = [name for name in unique_names if not _TIME_NAMES.search(name)]
-    pairs = _date_and_clock(table, [*suggested, *others[:_MAX_UNNAMED_COLUMNS]])
+    names_like_time = [name for name in unique_names if _TIME_NAMES.search(name)]
+    other_names = [name for name in unique_names if not _TIME_NAMES.search(name)]
+    pairs = _date_and_clock(table, [*names_like_time, *other_names[:_MAX_UNNAMED_COLUMNS]])
     yield from islice(pairs, _MAX_PAIRS)
-    yield from ((name,) for name in suggested)
-    yield from ((name,) for name in others)
+    yield from ((name,) for name in names_like_time)
+    yield from ((name,) for name in other_names)
 
 
 def _date_and_clock(table: Table, names: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -109,9 +109,9 @@ def _no_time_message(table: Table) -> str:
         )
     if len(table.names) == 1:
         return (
-            "only one column, and it contains no times; no delimiter among a comma, a semicolon, a "
-            f'tab, "|" and spaces splits the lines; the first row is {first_row}; --delimiter '
-            "names another one"
+            'there is only one column, and it contains no times. No comma, semicolon, tab, "|" '
+            f"or space splits the lines. The first row is {first_row}. To name another delimiter, "
+            "give --delimiter"
         )
     hint = _epoch_hint(table) or (
         "Name the column with --time, and its format with --time-format, for example a strptime "

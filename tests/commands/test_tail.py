@@ -189,7 +189,7 @@ def test_a_stale_model_has_a_line_that_no_severity_hides() -> None:
     headers = [("ce_type", EventType.STALE.encode())]
     event = read_event(StoredRecord(value, 0, stored_headers=headers))
     assert event is not None
-    assert EventSelection(Severity.CRITICAL).is_loud(event)
+    assert EventSelection(Severity.CRITICAL).is_severe_enough(event)
 
 
 def test_the_reason_can_be_a_signal_within_its_expected_range() -> None:

@@ -42,7 +42,7 @@ def test_the_lag_is_the_last_stable_minus_the_committed_offset() -> None:
     assert rig.updated_lag(position=3, last_stable=10) == 7
 
 
-def test_a_transaction_marker_before_the_position_is_no_lag() -> None:
+def test_a_transaction_marker_before_the_position_does_not_count_as_lag() -> None:
     rig = ObservationRig()
     rig.updated_lag(position=4, last_stable=4)
 

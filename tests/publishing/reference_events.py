@@ -164,9 +164,9 @@ def _detected_event(
     row = WHOLE_RECORD if readings.row_in_record is None else int(readings.row_in_record[reading])
     raw_score = detections.raw_score[reading : reading + 1]
     offset, first_row = _split(int(detections.episode[reading]))
-    ranked = rank_signals(detector, outcome, np.asarray([reading]))
-    (signals,) = signal_readings(detector, ranked)
-    (message,) = sentences(detector, outcome, np.asarray([reading]), ranked)
+    ranked_signals = rank_signals(detector, outcome, np.asarray([reading]))
+    (signals,) = signal_readings(detector, ranked_signals)
+    (message,) = sentences(detector, outcome, np.asarray([reading]), ranked_signals)
     return _DetectedEvent(
         event_id=_row_id(record, coordinates(record).offset, row),
         schema_version=2,
@@ -198,7 +198,9 @@ def _detected_event(
 def _accepted_event(
     detected: _DetectedEvent, outcome: Outcome, detector: Detector, reading: int
 ) -> _AcceptedEvent:
-    before, after = reference_levels(detector, outcome.detections.evidence, np.asarray([reading]))
+    levels_before, levels_after = reference_levels(
+        detector, outcome.detections.evidence, np.asarray([reading])
+    )
     return _AcceptedEvent(
         f"{detected.event_id}-accepted",
         detected.schema_version,
@@ -213,7 +215,10 @@ def _accepted_event(
         signals=[
             _AcceptedLevel(name, *levels)
             for name, *levels in zip(
-                detector.schema.signal_names, before[0].tolist(), after[0].tolist(), strict=True
+                detector.schema.signal_names,
+                levels_before[0].tolist(),
+                levels_after[0].tolist(),
+                strict=True,
             )
         ],
     )

@@ -397,7 +397,7 @@ def test_a_stale_model_has_one_event_after_the_other_events_of_its_row() -> None
     event, event_before = map(validated_event, (messages[position], messages[position - 1]))
     assert event["event_id"] == event_before["event_id"] + "-stale"
     assert event["sensor_id"] == event_before["sensor_id"]
-    assert event["episodes"] == event["source"]["offset"]  # the first row is no evidence yet
+    assert event["episodes"] == event["source"]["offset"]  # the first row is not evidence yet
     assert event["expected_episodes"] == pytest.approx(event["episodes"] * FREQUENT_RATE)
     assert event["message"].startswith(f"{event['episodes']} alarms")
     keys = keys_and_values(messages)
