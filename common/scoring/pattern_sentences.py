@@ -14,18 +14,21 @@ from sensorwatch.common.scoring.patterns import PATTERNS, Pattern
 from sensorwatch.common.scoring.processing import Outcome
 
 CHANGES_EVERY_ROW = 0.05
-"""A signal that repeats a smaller share of its values in training changes at every row."""
+"""Largest share of repeated values in training of a signal that normally changes at every row."""
 AT_USUAL_LEVEL_SIGMAS = 1.0
-"""A value that is less than this from the expected value has returned to the usual level."""
+"""Largest distance from the expected value, in sigma, of a value that has returned to its usual
+level."""
 MOVING_SCALES = 0.5
-"""A signal still moves away if its offset exceeds the smoothed offset by this number of scales."""
+"""Difference between the offset and the smoothed offset, in scales, of a signal that still moves
+away."""
 
 
 class _Row(NamedTuple):
-    """The values that a sentence can contain."""
+    """The values of an anomalous row that a sentence can contain."""
 
     name: str
-    """Name of the signal with the highest attribution; of a stuck sensor, the repeating signal."""
+    """Name of the signal with the highest attribution; for a stuck sensor, of the repeating
+    signal."""
     other: str
     """Name of the signal with the second highest attribution; empty if there is only one."""
     unit: str
@@ -34,7 +37,7 @@ class _Row(NamedTuple):
     difference: float
     """The value minus the expected value."""
     band: float
-    """Width of the expected band; 0 or negative for an angle whose band contains the seam."""
+    """Width of the expected band; 0 or negative for an angle whose band contains the angle 0."""
     since: str
     """Time of the episode's first row."""
     repeated_rows: int
@@ -105,7 +108,7 @@ def _unit_text(unit: str) -> str:
 
 
 def _since_texts(start: NDArray[np.int64], event_time: NDArray[np.int64]) -> list[str]:
-    """Return the time of day of each start, with the date if the row is from another day."""
+    """Return each start as a time of day; with the date if the row is from a later day."""
     return [
         f"{first[11:16]} UTC" if first[:10] == now[:10] else f"{first[:10]} {first[11:16]} UTC"
         for first, now in zip(format_instants(start), format_instants(event_time), strict=True)
@@ -115,7 +118,7 @@ def _since_texts(start: NDArray[np.int64], event_time: NDArray[np.int64]) -> lis
 def _is_moving(
     outcome: Outcome, rows: NDArray[np.int64], column: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
-    """Return whether the model signal at `column` (n,) still moves away from its level."""
+    """Return whether the model's signal at `column` (n,) still moves away from its usual level."""
     evidence = outcome.detections.evidence
     if evidence.offset.shape[1] == 0:
         return np.zeros(len(rows), dtype=np.bool_)
@@ -124,7 +127,7 @@ def _is_moving(
 
 
 def _amount(row: _Row) -> str:
-    """Return the difference to the expected value, in the signal's unit and in sigma."""
+    """Return the difference from the expected value as text, in the signal's unit and in sigma."""
     sigma = ""
     if row.band > 0.0:
         size = _sigmas(row)
@@ -133,7 +136,7 @@ def _amount(row: _Row) -> str:
 
 
 def _sigmas(row: _Row) -> float:
-    """Return the size of the difference to the expected value in sigma; infinite without a band."""
+    """Return the difference from the expected value, in sigma; infinite without a band."""
     return abs(row.difference) / (row.band / (2.0 * BAND_SPREADS)) if row.band > 0.0 else np.inf
 
 
