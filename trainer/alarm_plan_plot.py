@@ -1,4 +1,4 @@
-"""The plot of an alarm plan: budget against the share of faults found, a panel for each kind."""
+"""The plot of an alarm plan: the share of faults found by budget, with one panel per kind."""
 
 import math
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ _POINTS = 120
 def plan_drawing(plan: AlarmPlan) -> str:
     """Return the plot as SVG text."""
     panels = [list(cases) for _, cases in groupby(plan.cases, lambda planned: planned.case.name)]
-    title = "Faults found, by the budget of false alarms a sensor-day"
+    title = "Faults found, by the budget of false alarms per sensor-day"
     height = _TOP + _PANEL_HEIGHT * math.ceil(len(panels) / _COLUMNS)
     drawing = Drawing(_COLUMNS * _PANEL_WIDTH, height, title)
     drawing.text(16, 24, title, size=15, bold=True)
@@ -93,7 +93,7 @@ def _draw_panel(
 
 
 def _position(budget: float) -> float:
-    """Return the place of a budget on the logarithmic axis, from 0 (left) to 1 (right)."""
+    """Return the position of a budget on the logarithmic axis, from 0 (left) to 1 (right)."""
     clipped_budget = min(max(budget, _LOWEST_BUDGET), _HIGHEST_BUDGET)
     share = math.log(_HIGHEST_BUDGET / clipped_budget) / math.log(_HIGHEST_BUDGET / _LOWEST_BUDGET)
     return min(max(share, 0.0), 1.0)

@@ -35,8 +35,8 @@ def run_alarm_plan(
 ) -> None:
     """Print the plan of the alarms on `data`, and draw it to `out`.
 
-    `model`: a version, which scores all rows; if it is None, a model is fitted on the older part of
-    the rows, and the newer part is scored. `rows`: maximum number of rows to use. `as_of`: see
+    `model`: the version that scores all rows. If it is None, a model is fitted on the older part of
+    the rows and scores the newer part. `rows`: maximum number of rows to use. `as_of`: see
     `read_data`. Raises DataError if there are too few rows.
     """
     stored = (
@@ -61,7 +61,7 @@ def run_alarm_plan(
 
 def _print_plan(plan: AlarmPlan) -> None:
     out = SafeConsole(width=None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL)
-    title = "share of injected faults found, by budget (false alarm episodes a sensor-day)"
+    title = "share of injected faults found, by budget (false alarm episodes per sensor-day)"
     table = Table(title=styled(title), title_justify="left")
     table.add_column("fault")
     table.add_column("size", justify="right")

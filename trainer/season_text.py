@@ -1,4 +1,4 @@
-"""Sentences about the season of a model: which season training uses, or why it uses none."""
+"""Sentences about the season of a model, or about the reason why it has none."""
 
 from collections.abc import Sequence
 
@@ -15,12 +15,12 @@ from sensorwatch.trainer.season_fitting import (
 )
 
 MAX_NAMED_SIGNALS = 5
-"""A sentence names at most this number of signals."""
+"""Largest number of signals that a sentence names."""
 _HOUR = DAY / 24
 
 
 def season_zone(schema: Schema, trainer_settings: TrainerSettings) -> str:
-    """Return the IANA zone of the season: the setting, else the schema's zone, else UTC."""
+    """Return the season's IANA zone: from the settings, else from the schema, else UTC."""
     return trainer_settings.season.zone or schema.time.naive_zone or "UTC"
 
 
@@ -43,13 +43,13 @@ def season_figures(
 
 
 def season_sentence(fit: SeasonFit, names: Sequence[str], zone: str, *, of: str) -> str:
-    """Return which season is used, or why none is used.
+    """Return a sentence about the season that is used, or about the reason why none is used.
 
-    `of`: name of the quantity of which the season explains a share.
+    `of`: name of the quantity that the season explains in part.
     """
     if fit.chosen:
         return f"{_chosen_text(fit.chosen, names, of)}, in {zone}"
-    tried = {cycle_fit.cycle: cycle_fit for cycle_fit in fit.tried}
+    tried = {cycle_fit.cycle: cycle_fit for cycle_fit in fit.tried_cycles}
     reasons = [_refused_text(cycle_fit, fit, names, of) for cycle_fit in tried.values()]
     if Cycle.DAY not in tried:
         reasons.append(_untried_text(fit))

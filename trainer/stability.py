@@ -20,29 +20,28 @@ MAX_FOLDS = 5
 SEED_COUNT = 3
 MIN_FOLD_ROWS = 20
 MAX_RATE_FACTOR = 3.0
-"""The maximum alert rate is this multiple of the target rate."""
+"""Multiple of the target rate that is the maximum alert rate."""
 MAX_RATE_DIVISOR = 5.0
-"""The minimum alert rate is the target rate divided by this number."""
+"""Divisor of the target rate that gives the minimum alert rate."""
 BOUND_QUANTILE = 0.999
-"""Both bounds are widened to this quantile of a binomial count.
+"""Quantile of a binomial count to which both bounds are widened.
 
 With few rows, the alert rate varies by chance."""
 MAX_ROWS = 50_000
-"""Refits use at most this number of rows, because refits are the slowest checks."""
+"""Largest number of rows of a refit, because refits are the slowest checks."""
 ENOUGH_ROWS_OF_SENSOR = 1_000
-"""If there are more than MAX_ROWS rows, a refit uses fewer sensors, each with at least this number
-of rows if it has them.
+"""Number of rows of each sensor in a refit if there are more than MAX_ROWS rows; the refit then
+uses fewer sensors.
 
-A refit on a few rows of each of many sensors would test a much shorter training than the training
-of the model."""
+A refit on few rows of each sensor would test a much shorter training than that of the model."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
     """An alert rate and its bounds."""
 
-    what: str
-    """Description of the rows that the rate was measured on."""
+    rows_description: str
+    """Description of the rows on which the rate was measured."""
     rows: int
     alerts: int
     rate: float
@@ -98,16 +97,18 @@ def tolerance() -> str:
     )
 
 
-def rate_of(what: str, alerts: NDArray[np.bool_], target: float) -> Rate:
+def rate_of(rows_description: str, alerts: NDArray[np.bool_], target: float) -> Rate:
     """Return the share of True in `alerts` (n,), with its bounds for the target alert rate.
 
-    `what`: description of the rows that the rate was measured on.
+    `rows_description`: description of the rows on which the rate was measured.
     """
     rows = len(alerts)
     highest = binom.ppf(BOUND_QUANTILE, rows, min(MAX_RATE_FACTOR * target, 1.0)) / rows
     lowest = binom.ppf(1.0 - BOUND_QUANTILE, rows, target / MAX_RATE_DIVISOR) / rows
     alert_count = int(alerts.sum())
-    return Rate(what, rows, alert_count, alert_count / rows, float(highest), float(lowest))
+    return Rate(
+        rows_description, rows, alert_count, alert_count / rows, float(highest), float(lowest)
+    )
 
 
 def seed_rates(

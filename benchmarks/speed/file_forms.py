@@ -1,6 +1,6 @@
-"""Measures the reading of each form of a file beside pandas: python -m benchmarks.speed.file_forms.
+"""`python -m benchmarks.speed.file_forms`: compare the reading of each form of a file with pandas.
 
-Prints nanoseconds of CPU time per row, the fastest of three runs each, and the ratio.
+Prints the CPU time per row in nanoseconds (the fastest of three runs), and the ratio.
 """
 
 import gzip
@@ -24,7 +24,7 @@ _NAMES = ("time", "id", "x1", "x2", "x3")
 
 
 class Form(NamedTuple):
-    """A form of a file, and how pandas reads it."""
+    """A form of a file, and the function that reads it with pandas."""
 
     name: str
     content: bytes
@@ -127,7 +127,7 @@ def _read_all(path: Path, schema: Schema) -> None:
 
 def _nanoseconds_per_row(read: Callable[[], object]) -> float:
     times = []
-    for _ in range(4):  # the first run warms up
+    for _ in range(4):  # the first run is only a warm-up
         start_time = time.process_time()
         read()
         times.append(time.process_time() - start_time)

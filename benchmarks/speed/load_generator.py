@@ -17,7 +17,7 @@ BATCH_SECONDS = 0.002
 
 
 def main(address: str, topic: str, partitions: int, rate: int, stream: Stream) -> None:
-    """Produce a stream's rows at `rate` rows a second, in a batch every two milliseconds."""
+    """Produce a stream's rows at `rate` rows per second, in one batch per two milliseconds."""
     rows = [
         (sensor, payload)
         for chunk in chunks(stream)

@@ -12,7 +12,7 @@ from benchmarks.speed.testbed import Testbed
 
 CHECKPOINTS = 10
 WARM_UP_CHECKPOINTS = 2
-"""Memory growth before this checkpoint is ignored, because buffers still fill up."""
+"""Index of the checkpoint before which memory growth is ignored, because buffers still fill."""
 
 
 def measure_memory(testbed: Testbed) -> SectionResult:

@@ -40,7 +40,7 @@ class AlarmOptions:
 
     selection: FileSelection
     is_default_only: bool = False
-    """True: measure only the default detector, where others are compared."""
+    """True: measure only the default detector, not the detectors to compare with."""
     is_quick: bool = False
     """True: use few seeds, sensors and rows."""
     parts: Sequence[AlarmPart] = field(default_factory=lambda: tuple(AlarmPart))
@@ -69,7 +69,7 @@ def section(options: AlarmOptions) -> Section:
 
 
 def selected_parts(text: str) -> tuple[AlarmPart, ...]:
-    """Return the sub-parts that a text names, separated by commas; an empty text names all.
+    """Return the sub-parts whose names are in a comma-separated text; an empty text selects all.
 
     Raises SettingsError if a name is not one of AlarmPart.
     """

@@ -21,7 +21,7 @@ _QUANTUM = 0.5
 """Step of the quantised signals, in standard deviations of the noise."""
 _MEAN_COUNTS = (0.2, 3.0, 20.0)
 _SWITCH_ROWS = (20, 60, 300)
-"""Mean numbers of rows for which an on/off signal keeps its state."""
+"""Mean numbers of rows during which an on/off signal keeps its state."""
 _COMMAND_SMOOTHING = 0.2
 _SPEED_COEFFICIENT = 0.995
 _SCALE = np.array([1.0, 5.0, 0.2])
@@ -29,7 +29,7 @@ _MEAN = np.array([20.0, 400.0, 1.5])
 
 
 class BudgetStream(StrEnum):
-    """Kinds of clean streams, which differ in what can cause false alarms."""
+    """Kinds of clean streams, which differ in the property that can cause false alarms."""
 
     PLAIN = "plain"
     DAILY = "daily cycle"
@@ -113,7 +113,7 @@ def _noise(
 
 
 def _switches(rng: np.random.Generator, steps: int, sensors: int) -> NDArray[np.float64]:
-    """Return two on/off signals, and a measurement that rises while the second one is on."""
+    """Return two on/off signals, and a measurement that increases while the second signal is on."""
     states = np.stack([_states(rng, steps, sensors, rows) for rows in _SWITCH_ROWS[1:]], axis=2)
     smooth_state = _filtered(_COMMAND_SMOOTHING * states[..., -1:], 1 - _COMMAND_SMOOTHING)
     measurement = 20 + 3 * smooth_state + _noise(rng, steps, sensors)[..., :1]

@@ -1,4 +1,4 @@
-"""Measure alarms on constants, switches and scales."""
+"""Measure alarms on constant signals, on switches, and on signals of different scales."""
 
 from collections.abc import Sequence
 from copy import deepcopy
@@ -29,7 +29,7 @@ NONE = "-"
 
 @dataclass(frozen=True, slots=True)
 class ConstantCase:
-    """The rows of one sensor, and the judged rows at which their faults begin and end."""
+    """The rows of one sensor, and the judged rows at which the faults begin and end."""
 
     name: str
     values: NDArray[np.float64]
@@ -97,7 +97,7 @@ def measure(all_cases: Sequence[ConstantCase]) -> list[tuple[str, ...]]:
 
 
 def scale_table() -> Table:
-    """Return the table of rows whose alarm changes if all values have another unit."""
+    """Return a table of the numbers of rows whose alarm changes if all values have another unit."""
     rng = np.random.default_rng(0)
     values = 3.0 + 0.2 * rng.standard_normal((TRAIN_ROWS + JUDGED_ROWS, 2))
     values[TRAIN_ROWS + FIRST_FAULT : TRAIN_ROWS + FIRST_FAULT + _SHORT_ROWS, 0] += 2.0
@@ -118,7 +118,7 @@ def scale_table() -> Table:
 
 
 def _constants(rng: np.random.Generator, *, is_alone: bool) -> list[ConstantCase]:
-    """Return the cases of a constant, either of both signals or beside a measurement."""
+    """Return the cases of a constant signal: either both signals are constant, or only one."""
     name = "all constant" if is_alone else "one constant"
     rows = TRAIN_ROWS + JUDGED_ROWS
     other = np.full(rows, 21.5) if is_alone else _temperature(rng)
@@ -228,5 +228,5 @@ def alarm_cells(
 
 
 def _joined(cells: tuple[str, ...]) -> str:
-    """Return the figures of all seeds; only one, if they are equal."""
+    """Return the figures of all seeds; if they are equal, return one figure."""
     return " / ".join(dict.fromkeys(cells)) if len(set(cells)) == 1 else " / ".join(cells)

@@ -1,4 +1,4 @@
-"""Measure alarms on a simulated fleet: false alarms a sensor-day, precision, and faults found."""
+"""Measure alarms on a simulated fleet: false alarms per sensor-day, precision, and faults found."""
 
 from collections.abc import Sequence
 from copy import deepcopy
@@ -26,9 +26,9 @@ from sensorwatch.trainer.unregistered_model import fit_with_memory
 
 MARGIN_ROWS = 30
 RARE = 0.01
-"""False alarms a sensor-day of the last row of the table: one in 100 sensor-days."""
+"""False alarms per sensor-day in the last row of the table: one in 100 sensor-days."""
 BUDGETS = tuple(np.geomspace(0.003, 1.0, 12).tolist())
-"""False alarms a sensor-day for which the plot shows the share of faults found."""
+"""False alarms per sensor-day for which the plot shows the share of faults found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class LabelledAlarms:
     sensor_days: float
 
     def above_peak_at(self, rate: float) -> NDArray[np.bool_]:
-        """Return a mask of the episodes whose peak allows `rate` false ones a sensor-day."""
+        """Return a mask of the episodes above the peak at `rate` false episodes per sensor-day."""
         peak, is_false = self.episodes.peak, ~self.matches.is_true
         return peak > peak_at_rate(peak, is_false, days=self.sensor_days, rate=rate)
 
@@ -60,7 +60,7 @@ class FleetAlarms:
 
     @property
     def before_drifts(self) -> LabelledAlarms:
-        """Return the alarms with each drift moved to healthy rows: what is found by chance."""
+        """Return the alarms with drifts moved to healthy rows, to count alarms by chance."""
         shift = (simulation.ROWS_BETWEEN_DRIFTS // 2) * simulation.STEP_US
         moved = [
             replace(drift, first_time=drift.first_time - shift, last_time=drift.last_time - shift)
@@ -71,7 +71,7 @@ class FleetAlarms:
 
 
 def measure(seed: int, *, sensors: int = simulation.SENSORS) -> FleetAlarms:
-    """Train on the first clean days of a fleet; score its rows with faults, and with drifts."""
+    """Train on the first clean days of a fleet; score its rows with faults, then with drifts."""
     fleet = simulation.clean_fleet(seed, sensors=sensors)
     detector, memory = fit_with_memory(fleet.training, fleet.schema, TrainerSettings())
     runs = []

@@ -1,4 +1,4 @@
-"""Simulated faults that simple rules find: the home grounds of the plain recipe and of z-scores."""
+"""Simulated faults that favour simple rules: the plain recipe and z-scores."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ _LEVEL_SIGNALS, _ODD_SIGNALS, _JOINT_SIGNALS = 8, 30, 4
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """Rows of one sensor with faults, and the label of each judged row."""
+    """Rows of one sensor with faults of one kind, and the label of each judged row."""
 
     rows: SensorRows
     is_faulty: NDArray[np.bool_]
@@ -43,10 +43,10 @@ class Ground:
 
 @dataclass(frozen=True, slots=True)
 class GroundResult:
-    """What is found on one ground."""
+    """The faults of one kind that each score finds."""
 
     shares: dict[str, FoundShares]
-    """For each of COLUMNS."""
+    """The shares that are found, for each of COLUMNS."""
     false_rows: float
     """Share of the normal rows that the default detector alarms."""
 
@@ -55,7 +55,7 @@ GroundFunction = Callable[[np.random.Generator], Ground]
 
 
 def _far_level(rng: np.random.Generator, *, signals: int) -> Ground:
-    """The first of eight signals go 100 spreads away, and stay."""
+    """The first `signals` of eight signals move by 100 spreads and stay there."""
     values, is_faulty = _noise(rng, _LEVEL_SIGNALS), _last_rows(2_000)
     values[TRAIN_ROWS:, :signals][is_faulty] += 100.0
     return _ground(values, is_faulty)
@@ -78,7 +78,7 @@ def _odd_signal(rng: np.random.Generator) -> Ground:
 
 
 def _joint_oddness(rng: np.random.Generator) -> Ground:
-    """Two of four signals move together; in a fault they move against each other."""
+    """Two of four signals move together; during a fault, they move in opposite directions."""
     values, is_faulty = _noise(rng, _JOINT_SIGNALS), _short_faults(20)
     values[:, 1] = 0.98 * values[:, 0] + 0.2 * values[:, 1]
     for first in _short_fault_starts():
@@ -103,7 +103,7 @@ def _pressure_spike(rng: np.random.Generator, *, as_context: bool) -> Ground:
 
 
 def _leak(rng: np.random.Generator) -> Ground:
-    """A vacuum of 3e-9 mbar becomes a hundred times as much, beside a temperature."""
+    """A vacuum of 3e-9 mbar becomes 3e-7 mbar; the other signal is a temperature."""
     values, is_faulty = _noise(rng, 2), _last_rows(100)
     vacuum, temperature = 3e-9 * (1 + 0.04 * values[:, 0]), 20 + 0.2 * values[:, 1]
     vacuum[TRAIN_ROWS:][is_faulty] *= 100.0
@@ -111,7 +111,7 @@ def _leak(rng: np.random.Generator) -> Ground:
 
 
 def _valve_opens(rng: np.random.Generator) -> Ground:
-    """A valve that was closed all the time opens for 40 rows, beside a temperature."""
+    """A valve that was always closed opens for 40 rows; the other signal is a temperature."""
     is_faulty = np.zeros(JUDGED_ROWS, dtype=np.bool_)
     is_faulty[3_000:3_040] = True
     valve = np.concatenate([np.zeros(TRAIN_ROWS), is_faulty.astype(np.float64)])
@@ -133,7 +133,7 @@ GROUNDS: dict[str, GroundFunction] = {
 
 
 def table(*, seeds: int) -> Table:
-    """Measure all scores on all home grounds, and return the table of what they find."""
+    """Measure all scores on all kinds of faults, and return the table of their results."""
     rows = []
     for number, (name, ground_of) in enumerate(GROUNDS.items()):
         results = [
@@ -156,7 +156,7 @@ def table(*, seeds: int) -> Table:
 
 
 def measure(ground: Ground) -> GroundResult:
-    """Score a ground with the default detector and with the simple rules."""
+    """Score the faults of one kind with the default detector and with the simple rules."""
     rows, is_faulty = ground.rows, ground.is_faulty
     _, scored = fit_and_score(rows)
     is_alarmed = scored.alarmed(ANY)

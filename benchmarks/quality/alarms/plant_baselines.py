@@ -46,10 +46,10 @@ def principal_components(rows: SensorRows) -> NDArray[np.float64]:
 
 
 def canonical_variates(rows: SensorRows) -> NDArray[np.float64]:
-    """Return T2 of the states + Q (m,) of canonical variate analysis, each by its limit.
+    """Return T2 of the states + Q (m,) of canonical variate analysis, each divided by its limit.
 
-    The states are the combinations of a row's past that foretell its future best. See
-    Russell, Chiang and Braatz (2000). The covariances are shrunk, because the rows are few.
+    The states are the combinations of a row's past that predict its future best. See Russell,
+    Chiang and Braatz (2000). The covariances are shrunk, because there are few rows.
     """
     values = _standardised(rows)
     lagged = np.concatenate(
@@ -91,7 +91,7 @@ def _smoothed(score: NDArray[np.float64]) -> NDArray[np.float64]:
 def _sum_of_shares(
     t2: NDArray[np.float64], q: NDArray[np.float64], train_rows: int
 ) -> NDArray[np.float64]:
-    """Return both statistics by their limit in training, added, for the later rows."""
+    """Return the sum of both statistics for the later rows, each divided by its training limit."""
     total = sum(
         statistic / np.quantile(statistic[:train_rows], LIMIT_QUANTILE) for statistic in (t2, q)
     )
