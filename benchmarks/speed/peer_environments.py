@@ -105,9 +105,8 @@ def _run_command(command: list[str]) -> None:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise PeerUnavailable(f"`{' '.join(command)}`: {error}") from error
     if completed.returncode:
-        output_text = re.sub(
-            r"\S+://\S+", "(address)", completed.stdout + completed.stderr
-        )  # addresses are removed, because the text becomes part of a document
+        # addresses are removed, because the text becomes part of a document
+        output_text = re.sub(r"\S+://\S+", "(address)", completed.stdout + completed.stderr)
         raise PeerUnavailable(
             f"`{Path(command[0]).name} {' '.join(command[1:])}` failed: {output_text[-500:]}"
         )

@@ -1,4 +1,4 @@
-"""Tests of reading NAB's files and windows, and of counting the alarms in windows."""
+"""Tests of the reader of NAB's files and windows, and of the counts of alarms in windows."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Memory: independence of micro-batch boundaries, undoing of changes, restoring from bytes."""
+"""Memory: independence of micro-batch boundaries, undo, and the conversion to bytes and back."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""A row without values is not evidence that its sensor is normal."""
+"""A row without values does not show that its sensor is normal."""
 
 import json
 from collections.abc import Mapping
@@ -97,7 +97,7 @@ def test_a_row_with_a_context_value_only_has_no_score_and_its_context_counts_lat
     assert score(other_memory, next_row).readings.context.tolist() == [[1.0]]
 
 
-def test_a_late_row_holds_no_value_that_is_newer_than_it() -> None:
+def test_a_late_row_gets_no_value_that_is_newer_than_the_row() -> None:
     memory = warm_memory()
     score(memory, {"t": 300, "a": 5.0, "b": 10.0, "rpm": 3.0})
 

@@ -1,4 +1,4 @@
-"""A season is fitted only if the rows cover at least three whole cycles and show a season."""
+"""A season is fitted only if the rows cover at least three complete cycles and have a season."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Training says which season it took, or why it took none, with figures."""
+"""Training prints which season it uses, or why it uses none, with figures."""
 
 import numpy as np
 import pytest
