@@ -65,9 +65,9 @@ def budgets_of(alarm_settings: AlarmSettings, sensors: int) -> tuple[float, floa
     budget of the severity below it.
     """
     rates = alarm_settings.false_alarms_per_sensor_day
-    critical = min(rates.critical, alarm_settings.max_critical_per_day / max(sensors, 1))
-    major = min(rates.major, rates.warning)
-    return rates.warning, major, min(critical, major)
+    critical_budget = min(rates.critical, alarm_settings.max_critical_per_day / max(sensors, 1))
+    major_budget = min(rates.major, rates.warning)
+    return rates.warning, major_budget, min(critical_budget, major_budget)
 
 
 def episode_peaks(

@@ -69,9 +69,9 @@ def _print_plan(plan: AlarmPlan) -> None:
     for budget in plan.budgets:
         name = f"\n{names[budget]}" if budget in names else ""
         table.add_column(f"{budget:.3g}{name}", justify="right")
-    for planned in plan.cases:
-        case = planned.case
-        shares = (f"{planned.share_found(budget):.0%}" for budget in plan.budgets)
+    for planned_case in plan.cases:
+        case = planned_case.case
+        shares = (f"{planned_case.share_found(budget):.0%}" for budget in plan.budgets)
         table.add_row(styled(case.name), f"{case.size:g}" if case.size else "-", *shares)
     table.add_section()
     table.add_row("false alarms on clean rows", "", *_clean_cells(plan))
@@ -86,7 +86,7 @@ def _clean_cells(plan: AlarmPlan) -> Iterator[str]:
     for budget in plan.budgets:
         expected = budget * plan.clean.sensor_days
         text = f"{expected:.0f}" if expected >= 10 else f"{expected:.2g}"
-        yield f"{plan.clean.within(budget)} of {text}"
+        yield f"{plan.clean.episodes_within(budget)} of {text}"
 
 
 def _write_plot(path: Path, plan: AlarmPlan) -> None:

@@ -35,7 +35,7 @@ class CleanAlarms:
     sensor_days: float
     """Days of rows, summed over all sensors."""
 
-    def within(self, budget: float) -> int:
+    def episodes_within(self, budget: float) -> int:
         """Return the number of episodes that do not exceed a budget (episodes per sensor-day)."""
         return int((self.lowest_rates <= budget).sum())
 
@@ -62,7 +62,7 @@ def alarm_budget_section(readings: Readings, detector: Detector) -> Section:
         "sensor_days": alarms.sensor_days,
         "budgets": dict(zip(ALARM_SEVERITIES, budgets, strict=True)),
         "episodes": {
-            severity: alarms.within(budget)
+            severity: alarms.episodes_within(budget)
             for severity, budget in zip(ALARM_SEVERITIES, budgets, strict=True)
         },
     }
@@ -83,7 +83,7 @@ def lower_bound(episodes: int) -> float:
 
 
 def _budget_check(name: str, alarms: CleanAlarms, budget: float) -> Check:
-    episodes, expected = alarms.within(budget), budget * alarms.sensor_days
+    episodes, expected = alarms.episodes_within(budget), budget * alarms.sensor_days
     wanted = f"lower bound at most {MAX_BUDGET_FACTOR * budget:.3g} ({MAX_BUDGET_FACTOR:g} budgets)"
     if expected < MIN_EXPECTED_EPISODES:
         return Check(

@@ -37,7 +37,7 @@ def failed_checks(report: Mapping[str, Any]) -> list[str]:
 
 
 def undetectable_faults(report: Mapping[str, Any]) -> list[str]:
-    """Return a report's sentences about signals in which no fault can be detected."""
+    """Return a report's sentences about the signals in which faults cannot be detected."""
     return list(report["failures"].get("undetectable", ()))
 
 

@@ -106,11 +106,13 @@ def _within_bounds(
     """Return faulty values (rows, signals) within the bounds; see `inject_case`."""
     low, high = sizes.low[signals], sizes.high[signals]
     reversed_fault = 2.0 * healthy - faulty
-    must_reverse = _leaves(faulty, low, high) & ~_leaves(reversed_fault, low, high)
+    must_reverse = _is_out_of_bounds(faulty, low, high) & ~_is_out_of_bounds(
+        reversed_fault, low, high
+    )
     return np.clip(np.where(must_reverse, reversed_fault, faulty), low, high)
 
 
-def _leaves(
+def _is_out_of_bounds(
     values: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
     """Return a mask (signals,) of the signals with a value (rows, signals) out of bounds."""

@@ -27,7 +27,7 @@ def fault_rows(readings: Readings, detector: Detector) -> tuple[Readings, Detect
         return readings, detector
     readings = with_rates(readings, schema)
     return (
-        replace(readings, values=_without_seams(readings.values, schema.signals)),
+        replace(readings, values=_without_wrap_around(readings.values, schema.signals)),
         replace(detector, schema=_schema_of_fault_rows(schema)),
     )
 
@@ -46,7 +46,7 @@ def _schema_of_fault_rows(schema: Schema) -> Schema:
     return schema.with_changes(signals=signals, context=context)
 
 
-def _without_seams(
+def _without_wrap_around(
     values: NDArray[np.float64], signals: tuple[NumericColumn, ...]
 ) -> NDArray[np.float64]:
     values = values.copy()

@@ -164,8 +164,10 @@ def _with_scales_of_angles(scales: NDArray[np.float64], sines: list[int]) -> NDA
     """
     scales = scales.copy()
     for sine in sines:
-        pair = slice(sine, sine + 2)
-        scales[:, pair] = np.sqrt((scales[:, pair] ** 2).sum(axis=1, keepdims=True))
+        sine_and_cosine = slice(sine, sine + 2)
+        scales[:, sine_and_cosine] = np.sqrt(
+            (scales[:, sine_and_cosine] ** 2).sum(axis=1, keepdims=True)
+        )
     return scales
 
 

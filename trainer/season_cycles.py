@@ -35,7 +35,8 @@ _CANDIDATES = (
     (Cycle.WEEK, WEEK, 7 * DAILY_BINS[0]),
     *((Cycle.DAY_TYPE, DAY, bins) for bins in DAILY_BINS),
 )
-"""The cycles and numbers of bins in the order in which they are tried."""
+"""The cycles and numbers of bins in the order in which they are tried. DAY comes before DAY_TYPE,
+because the fit compares DAY_TYPE with DAY."""
 
 
 @dataclass(frozen=True, slots=True)

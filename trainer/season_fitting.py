@@ -53,7 +53,7 @@ class SeasonFit:
     """A fitted season, and the quality of each tried cycle."""
 
     season: Season
-    chosen: CycleFit | None
+    chosen_cycle: CycleFit | None
     """None if there is no season."""
     tried_cycles: tuple[CycleFit, ...]
     """The cycles for which there were enough rows, each with its best number of bins."""

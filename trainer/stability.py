@@ -149,8 +149,8 @@ def rows_for_refits(sorted_readings: Readings) -> Readings:
     typical_rows = max(int(np.median(rows_of_sensor[sensors])), 1)
     count = MAX_ROWS // min(typical_rows, ENOUGH_ROWS_OF_SENSOR)
     if count < len(sensors):
-        chosen = sensors[np.linspace(0, len(sensors) - 1, count).astype(np.int64)]
-        sorted_readings = sorted_readings.take(np.isin(sorted_readings.sensor, chosen))
+        chosen_sensors = sensors[np.linspace(0, len(sensors) - 1, count).astype(np.int64)]
+        sorted_readings = sorted_readings.take(np.isin(sorted_readings.sensor, chosen_sensors))
     return sorted_readings.take(slice(max(len(sorted_readings) - MAX_ROWS, 0), None))
 
 
@@ -184,4 +184,4 @@ def _observed_text(rates: list[Rate], worst_rate: Rate) -> str:
         return rate_text
     lowest_rate, highest_rate = min(rate.rate for rate in rates), max(rate.rate for rate in rates)
     range_text = f"{lowest_rate:.5f} to {highest_rate:.5f}"
-    return f"{range_text}, closest to a bound: {rate_text}, {worst_rate.what}"
+    return f"{range_text}, closest to a bound: {rate_text}, {worst_rate.rows_description}"

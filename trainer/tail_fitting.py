@@ -31,11 +31,11 @@ EPISODE_START_SCORE = 4.0
 MAX_ROBUST_Z_SCORE = 3.5
 """Robust z-score above which a block's median is an outlier (Iglewicz and Hoaglin 1993)."""
 BLOCKS_PER_EXCLUDED_BLOCK = 5
-"""Number of blocks for each block that may be excluded."""
+"""One block may be excluded for each group of this number of blocks."""
 MIN_BLOCKS = 5
 """Smallest number of blocks from which a block may be excluded."""
 MIN_BLOCK_ROWS = 20
-"""Smallest number of rows of every block if a block may be excluded."""
+"""Smallest number of rows that every block must have before a block may be excluded."""
 MIN_BLOCK_SPREAD = 0.1
 """Minimum spread of the block medians, by which the deviation of a median is divided."""
 MIN_TAIL_SCALES: Mapping[RarityTable, float] = {
@@ -113,7 +113,7 @@ def calibrate_decision(
     smoothed_rarity = _smooth_over_time(
         sum_rarity, raw_scores.slots[used_rows], raw_scores.restarts[used_rows]
     )
-    signal_tables = _signal_tables(raw_scores.conditional[used_rows], tables.included)
+    signal_tables = _tail_table_per_signal(raw_scores.conditional[used_rows], tables.included)
     components = raw_scores.components[used_rows]
     largest_signal_rarities(raw_scores.conditional[used_rows], signal_tables, components[:, SIGNAL])
     signal_rarity = weights[SIGNAL] * tables.fit_and_apply(
@@ -244,15 +244,15 @@ def _summed_rarity(
     return summed_rarity
 
 
-def _signal_tables(
+def _tail_table_per_signal(
     conditional: NDArray[np.float64], included: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
     """Return `Decision.signal_tables`, fitted on those of the n rows that `included` selects."""
     sizes = np.abs(conditional[included])
-    return np.stack([_signal_table(column) for column in sizes.T])
+    return np.stack([_tail_table_of_signal(column) for column in sizes.T])
 
 
-def _signal_table(sizes: NDArray[np.float64]) -> NDArray[np.float64]:
+def _tail_table_of_signal(sizes: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the table of the sizes (n,) of one signal's conditional residuals.
 
     The table of a signal that never changed begins at USUAL_CONSTANT_SIZE. Otherwise, even the

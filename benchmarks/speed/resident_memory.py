@@ -12,7 +12,8 @@ from benchmarks.speed.testbed import Testbed
 
 CHECKPOINTS = 10
 WARM_UP_CHECKPOINTS = 2
-"""Index of the checkpoint before which memory growth is ignored, because buffers still fill."""
+"""Number of the first checkpoints; memory growth up to the last of them is ignored, because buffers
+still fill."""
 
 
 def measure_memory(testbed: Testbed) -> SectionResult:

@@ -45,8 +45,8 @@ def to_model_readings(readings: Readings, schema: Schema) -> Readings:
         return readings
     return replace(
         readings,
-        values=_expand(readings.values, schema.signals),
-        context=_expand(readings.context, schema.context),
+        values=_with_sines_and_cosines(readings.values, schema.signals),
+        context=_with_sines_and_cosines(readings.context, schema.context),
     )
 
 
@@ -60,8 +60,8 @@ def from_model_readings(model_readings: Readings, readings: Readings, schema: Sc
         return model_readings
     return replace(
         readings,
-        values=_collapse(model_readings.values, readings.values, schema.signals),
-        context=_collapse(model_readings.context, readings.context, schema.context),
+        values=_with_angles(model_readings.values, readings.values, schema.signals),
+        context=_with_angles(model_readings.context, readings.context, schema.context),
     )
 
 
@@ -106,7 +106,9 @@ def _model_columns(columns: tuple[NumericColumn, ...]) -> tuple[NumericColumn, .
     return tuple(model_columns)
 
 
-def _expand(values: NDArray[np.float64], columns: tuple[NumericColumn, ...]) -> NDArray[np.float64]:
+def _with_sines_and_cosines(
+    values: NDArray[np.float64], columns: tuple[NumericColumn, ...]
+) -> NDArray[np.float64]:
     """Return values (n, columns) with a sine and a cosine in place of each angle."""
     model_values: list[NDArray[np.float64]] = []
     for position, column in enumerate(columns):
@@ -127,7 +129,7 @@ def _sine_and_cosine(angles: NDArray[np.float64], wrap: float) -> list[NDArray[n
     ]
 
 
-def _collapse(
+def _with_angles(
     model_values: NDArray[np.float64],
     values: NDArray[np.float64],
     columns: tuple[NumericColumn, ...],

@@ -87,7 +87,7 @@ def forest_from_sklearn(estimator: Any) -> Forest:
 
 
 def forest_from_arrays(arrays: dict[str, NDArray[Any]]) -> Forest:
-    """Build a forest from stored arrays; check first all that the kernel requires.
+    """Build a forest from stored arrays; check all properties that the kernel requires.
 
     Raises ModelRefused if an array is missing or has a wrong dtype. Also raises it if the kernel
     could read outside the arrays, or could run forever.

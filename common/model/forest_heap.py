@@ -117,8 +117,8 @@ def _walk_forest(rows, threshold, feature, path_length, total):  # type: ignore[
     block = np.empty(columns * WALK_WIDTH, dtype=np.float32)
     current_nodes = np.empty(WALK_WIDTH, dtype=np.uint32)
     total[:] = 0.0
-    full_rows = n - n % WALK_WIDTH
-    for first_row in range(0, full_rows, WALK_WIDTH):
+    rows_in_blocks = n - n % WALK_WIDTH
+    for first_row in range(0, rows_in_blocks, WALK_WIDTH):
         for row in range(WALK_WIDTH):
             for column in range(columns):
                 block[column * WALK_WIDTH + row] = rows[first_row + row, column]
@@ -130,7 +130,7 @@ def _walk_forest(rows, threshold, feature, path_length, total):  # type: ignore[
             current_nodes,
             total[first_row : first_row + WALK_WIDTH],
         )
-    for row in range(full_rows, n):
+    for row in range(rows_in_blocks, n):
         total[row] = _walk_one_row(rows[row], threshold, feature, path_length, current_nodes)
 
 

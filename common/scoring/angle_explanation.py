@@ -35,7 +35,7 @@ def explain_angles(explanation: Explanation, signals: tuple[NumericColumn, ...])
     So `low` can be below 0, and `high` can be above `wrap`; see `on_first_turn`.
     """
     positions = model_positions(signals)
-    declared = Explanation(
+    declared_signals = Explanation(
         actual=explanation.actual,
         expected=explanation.expected[:, positions],
         low=explanation.low[:, positions],
@@ -46,7 +46,7 @@ def explain_angles(explanation: Explanation, signals: tuple[NumericColumn, ...])
     for signal, (column, first) in enumerate(zip(signals, positions, strict=True)):
         if column.wrap is None:
             continue
-        declared.shares[:, signal] += explanation.shares[:, first + 1]
+        declared_signals.shares[:, signal] += explanation.shares[:, first + 1]
         sine_and_cosine = slice(first, first + 2)
         bands = zip(
             explanation.expected[:, sine_and_cosine].tolist(),
@@ -57,12 +57,12 @@ def explain_angles(explanation: Explanation, signals: tuple[NumericColumn, ...])
         for row, (expected, low, high) in enumerate(bands):
             angle = to_angle(expected[0], expected[1], column.wrap)
             half_band = _half_band(expected, low, high) * column.wrap
-            turns = round((declared.actual[row, signal] - angle) / column.wrap)
+            turns = round((declared_signals.actual[row, signal] - angle) / column.wrap)
             angle += turns * column.wrap
-            declared.expected[row, signal] = angle
-            declared.low[row, signal] = angle - half_band
-            declared.high[row, signal] = angle + half_band
-    return declared
+            declared_signals.expected[row, signal] = angle
+            declared_signals.low[row, signal] = angle - half_band
+            declared_signals.high[row, signal] = angle + half_band
+    return declared_signals
 
 
 def on_first_turn(explanation: Explanation, signals: tuple[NumericColumn, ...]) -> Explanation:

@@ -6,8 +6,8 @@ from sensorwatch.common.scoring.memory_layout import FloatColumn, IntColumn
 MIN_INTERVALS = 10
 """Smallest number of intervals from which a cadence is learned before it can define a gap."""
 CADENCE_STEP = 0.01
-"""Share of itself by which one interval changes a learned cadence. The share is multiplied by the
-number of successive intervals on the same side of the cadence."""
+"""Relative change of a learned cadence by one interval. It is multiplied by the number of
+successive intervals on the same side of the cadence."""
 LEARNED_INTERVALS = 100
 """Largest value of the count of intervals: 1 / LEARNED_INTERVALS is CADENCE_STEP."""
 

@@ -78,12 +78,14 @@ def _write_changes(evidence, is_anomaly, changes):  # type: ignore[no-untyped-de
         largest = 0.0
         for signal in range(offset.shape[1]):
             rarity_of_repeats = repeats[row, signal] * repeat_nats[signal] - allowance
-            strength = _larger(offset[row, signal] / LARGE_OFFSET, rarity_of_repeats / STUCK_NATS)
-            strength = _larger(strength, deviation[row, signal] / FAR_DEVIATION)
+            strength = _larger_in_size(
+                offset[row, signal] / LARGE_OFFSET, rarity_of_repeats / STUCK_NATS
+            )
+            strength = _larger_in_size(strength, deviation[row, signal] / FAR_DEVIATION)
             if abs(strength) > 1.0:
                 away[row] |= _change_of(signal, strength)
-            strength = _larger(strength, conditional[row, signal] / LARGE_CONDITIONAL)
-            strength = _larger(strength, DRIFT_SCALE * drift[row, signal] / FAR_DRIFT)
+            strength = _larger_in_size(strength, conditional[row, signal] / LARGE_CONDITIONAL)
+            strength = _larger_in_size(strength, DRIFT_SCALE * drift[row, signal] / FAR_DRIFT)
             if abs(strength) > largest:
                 largest = abs(strength)
                 leading[row] = _change_of(signal, strength)
@@ -96,7 +98,7 @@ def _change_of(signal, strength):  # type: ignore[no-untyped-def]
 
 
 @inlined_kernel
-def _larger(first, second):  # type: ignore[no-untyped-def]
+def _larger_in_size(first, second):  # type: ignore[no-untyped-def]
     """Return the number with the larger absolute value."""
     return first if abs(first) >= abs(second) else second
 

@@ -239,8 +239,8 @@ def _reference_band(
     season = guard.season.at(outcome.readings.event_time[rows])
     expected = evidence.reference[rows] + scale * season
     # The scale includes the variation of the season. The band describes only the other variation.
-    rest = np.sqrt(np.maximum(1.0 - guard.season.profile.var(axis=1), MIN_REST_VARIANCE))
-    half_band = BAND_SPREADS * scale * rest
+    share_of_spread = np.sqrt(np.maximum(1.0 - guard.season.profile.var(axis=1), MIN_REST_VARIANCE))
+    half_band = BAND_SPREADS * scale * share_of_spread
     return [expected, expected - half_band, expected + half_band]
 
 

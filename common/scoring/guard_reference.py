@@ -110,9 +110,9 @@ def _is_at_former_reference(  # type: ignore[no-untyped-def]
 def _median_of_newest(float_state, column_starts, signal, measured):  # type: ignore[no-untyped-def]
     """Return the median of the signal's newest three values; `measured`: the newest."""
     scales_start, lags_start, _ = column_starts
-    newer = float_state[lags_start + signal]
-    older = float_state[lags_start + lags_start - scales_start + signal]
-    return max(min(measured, newer), min(max(measured, newer), older))
+    newer_value = float_state[lags_start + signal]
+    older_value = float_state[lags_start + lags_start - scales_start + signal]
+    return max(min(measured, newer_value), min(max(measured, newer_value), older_value))
 
 
 @inlined_kernel

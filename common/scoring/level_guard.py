@@ -73,9 +73,17 @@ def guard_parameters(guard: LevelGuard | None, layout: Layout) -> GuardParameter
         layout.away_rows_start,
     )
     if guard is None:
-        empty = np.empty(0)
+        empty_array = np.empty(0)
         return GuardParameters(
-            np.empty((1, 0)), empty, empty, empty, 0.0, np.zeros((0, 1)), empty, 1, *starts
+            np.empty((1, 0)),
+            empty_array,
+            empty_array,
+            empty_array,
+            0.0,
+            np.zeros((0, 1)),
+            empty_array,
+            1,
+            *starts,
         )
     return GuardParameters(
         guard.location,
@@ -124,7 +132,7 @@ def update_guard(  # type: ignore[no-untyped-def]
             float_state[references_start + signal] = reference_level
             float_state[guard.former_references_start + signal] = reference_level
     rows, error = int_state[IntColumn.REFERENCE_ROWS], float_state[FloatColumn.REFERENCE_ERROR]
-    accepts = False
+    accepts_level = False
     for signal in range(len(spread)):
         reference[signal] = float_state[references_start + signal]
         smoothed = float_state[deviations_start + signal]
@@ -147,10 +155,10 @@ def update_guard(  # type: ignore[no-untyped-def]
         is_away = abs(deviation[signal]) > guard.accept_bound[signal] or abs(smoothed) > FAR_SCALES
         if update_reference(float_state, int_state, column_starts, guard, signal, measured[signal],
                              profile[signal, phase], is_away):  # fmt: skip
-            accepts = True
+            accepts_level = True
         next_reference[signal] = float_state[references_start + signal]
     int_state[IntColumn.REFERENCE_ROWS] = rows + 1
-    return accepts
+    return accepts_level
 
 
 @inlined_kernel

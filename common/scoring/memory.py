@@ -234,7 +234,7 @@ class ModelForMemory(Protocol):
 
     @property
     def levels(self) -> Levels:
-        """The levels of the sensors that the model was trained on."""
+        """The levels of the sensors on which the model was trained."""
 
     @property
     def guard(self) -> LevelGuard | None:

@@ -73,16 +73,18 @@ def first_suppression(float_state, int_state, event_time, cadence, leading, is_b
     `leading`, `is_back`: see `RowChanges`. `rate`: number of false episodes per sensor-day with at
     least the score of the row.
     """
-    age = (event_time - int_state[IntColumn.RECENT_TIME]) / cadence
-    if age > MEMORY_ROWS or is_above_recent(float_state, rate, budgets):
+    rows_since_alarm = (event_time - int_state[IntColumn.RECENT_TIME]) / cadence
+    if rows_since_alarm > MEMORY_ROWS or is_above_recent(float_state, rate, budgets):
         return _NONE
     recent_changes = int_state[IntColumn.RECENT_ALARMS] & _CHANGES
     if leading & recent_changes:
-        if age > REPEAT_ROWS and _recurring_alarms(int_state) < RECURRING_ALARMS:
+        if rows_since_alarm > REPEAT_ROWS and _recurring_alarms(int_state) < RECURRING_ALARMS:
             return _NONE
         return _FLAPPING if alike_alarms(int_state) + 1 >= FLAPPING_ALARMS else _REPEAT
     is_recovery = (
-        age <= REPEAT_ROWS and is_back and (leading & opposite_changes(recent_changes)) != 0
+        rows_since_alarm <= REPEAT_ROWS
+        and is_back
+        and (leading & opposite_changes(recent_changes)) != 0
     )
     return _RECOVERY if is_recovery else _NONE
 
@@ -125,14 +127,16 @@ def remember_alarm(  # type: ignore[no-untyped-def]
     if suppression == _RECOVERY:
         return
     if is_first_row:
-        age = (event_time - int_state[IntColumn.RECENT_TIME]) / cadence
+        rows_since_alarm = (event_time - int_state[IntColumn.RECENT_TIME]) / cadence
         is_alike = (leading & int_state[IntColumn.RECENT_ALARMS] & _CHANGES) != 0
-        is_old = age > MEMORY_ROWS or (age > REPEAT_ROWS and not is_alike)
+        is_old = rows_since_alarm > MEMORY_ROWS or (rows_since_alarm > REPEAT_ROWS and not is_alike)
         if suppression == _NONE and (is_old or is_above_recent(float_state, rate, budgets)):
             forget_alarms(float_state, int_state)
         similar_count, recurring_count = alike_alarms(int_state), _recurring_alarms(int_state)
         if similar_count == 0 or is_alike:
-            if recurring_count < _MAX_RECURRING and (similar_count == 0 or age > REPEAT_ROWS):
+            if recurring_count < _MAX_RECURRING and (
+                similar_count == 0 or rows_since_alarm > REPEAT_ROWS
+            ):
                 int_state[IntColumn.RECENT_ALARMS] += 1 << _RECURRING_SHIFT
             if similar_count < _MAX_ALIKE:
                 int_state[IntColumn.RECENT_ALARMS] += 1 << _ALIKE_SHIFT

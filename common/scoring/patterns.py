@@ -175,21 +175,25 @@ def _reset_sums(float_state, int_state):  # type: ignore[no-untyped-def]
 @inlined_kernel
 def _signed_excess(offset, conditional):  # type: ignore[no-untyped-def]
     """Return the larger of a signal's two excesses, with its sign."""
-    by_offset = min(max(offset / LARGE_OFFSET, -MAX_EXCESS), MAX_EXCESS)
-    by_conditional = min(max(conditional / LARGE_CONDITIONAL, -MAX_EXCESS), MAX_EXCESS)
-    return by_offset if abs(by_offset) >= abs(by_conditional) else by_conditional
+    excess_by_offset = min(max(offset / LARGE_OFFSET, -MAX_EXCESS), MAX_EXCESS)
+    excess_by_conditional = min(max(conditional / LARGE_CONDITIONAL, -MAX_EXCESS), MAX_EXCESS)
+    return (
+        excess_by_offset
+        if abs(excess_by_offset) >= abs(excess_by_conditional)
+        else excess_by_conditional
+    )
 
 
 @inlined_kernel
 def _leading_signal(offset, conditional):  # type: ignore[no-untyped-def]
     """Return the position of the signal with the largest excess."""
-    lead = 0
+    leading = 0
     for signal in range(len(offset)):
         if abs(_signed_excess(offset[signal], conditional[signal])) > abs(
-            _signed_excess(offset[lead], conditional[lead])
+            _signed_excess(offset[leading], conditional[leading])
         ):
-            lead = signal
-    return lead
+            leading = signal
+    return leading
 
 
 @inlined_kernel
@@ -204,27 +208,31 @@ def _add_row(float_state, int_state, parameters, rows, row):  # type: ignore[no-
         repeat_rarity = repeats[row, signal] * repeat_nats[signal] - allowance
         is_stuck = is_stuck or repeat_rarity > STUCK_NATS
     int_state[IntColumn.EPISODE_STUCK_ROWS] += is_stuck
-    lead = _leading_signal(offset[row], conditional[row])
-    excess = _signed_excess(offset[row, lead], conditional[row, lead])
+    leading = _leading_signal(offset[row], conditional[row])
+    excess = _signed_excess(offset[row, leading], conditional[row, leading])
     is_odd = abs(excess) > 1.0
     is_first = is_odd and int_state[IntColumn.EPISODE_ODD_ROWS] == 0
-    if (episode_rows[row] == 1 or is_first) and offset[row, lead] != 0.0:
-        float_state[FloatColumn.EPISODE_ONSET] = smoothed_offset[row, lead] / offset[row, lead]
+    if (episode_rows[row] == 1 or is_first) and offset[row, leading] != 0.0:
+        float_state[FloatColumn.EPISODE_ONSET] = (
+            smoothed_offset[row, leading] / offset[row, leading]
+        )
     if not is_odd:
         return
     if is_first:
         float_state[FloatColumn.EPISODE_FIRST_EXCESS] = abs(excess)
     int_state[IntColumn.EPISODE_ODD_ROWS] += 1
-    int_state[IntColumn.EPISODE_LARGE_ROWS] += abs(offset[row, lead]) > LARGE_OFFSET
+    int_state[IntColumn.EPISODE_LARGE_ROWS] += abs(offset[row, leading]) > LARGE_OFFSET
     float_state[FloatColumn.EPISODE_EXCESS_SUM] += excess
     float_state[FloatColumn.EPISODE_EXCESS_SQUARES] += excess * excess
     squares = 0.0
-    for i in range(len(repeat_nats)):
-        squares += whitening[i, lead] * whitening[i, lead]
-    own = residual[row, lead]
-    expected = own - (conditional[row, lead] / np.sqrt(squares) if squares > 0.0 else 0.0)
-    float_state[FloatColumn.EPISODE_PRODUCTS] += own * expected
-    float_state[FloatColumn.EPISODE_RESIDUAL_SQUARES] += own * own
+    for whitened_signal in range(len(repeat_nats)):
+        squares += whitening[whitened_signal, leading] * whitening[whitened_signal, leading]
+    leading_residual = residual[row, leading]
+    expected = leading_residual - (
+        conditional[row, leading] / np.sqrt(squares) if squares > 0.0 else 0.0
+    )
+    float_state[FloatColumn.EPISODE_PRODUCTS] += leading_residual * expected
+    float_state[FloatColumn.EPISODE_RESIDUAL_SQUARES] += leading_residual * leading_residual
     float_state[FloatColumn.EPISODE_EXPECTED_SQUARES] += expected * expected
 
 
@@ -273,9 +281,11 @@ def _has_moved(deviation, drift):  # type: ignore[no-untyped-def]
 def _is_out_of_season(parameters, rows, row):  # type: ignore[no-untyped-def]
     """Return whether the leading signal's value is usual at another time of the day or week."""
     offset = rows[3][row]
-    lead = _leading_signal(offset, rows[8][row])
-    seasonal_value = parameters[2][lead, rows[1][row]]
-    return abs(offset[lead]) > LARGE_OFFSET and abs(offset[lead] + seasonal_value) < USUAL_OFFSET
+    leading = _leading_signal(offset, rows[8][row])
+    seasonal_value = parameters[2][leading, rows[1][row]]
+    return (
+        abs(offset[leading]) > LARGE_OFFSET and abs(offset[leading] + seasonal_value) < USUAL_OFFSET
+    )
 
 
 @inlined_kernel

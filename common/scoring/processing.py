@@ -156,7 +156,7 @@ def process(
     >>> [OutcomeKind(kind).name for kind in outcome.kinds]
     ['NORMAL', 'ANOMALY', 'DEAD_LETTER']
     """
-    parsed = parse_records(
+    parsed_records = parse_records(
         payloads,
         detector.schema,
         received=received,
@@ -166,11 +166,11 @@ def process(
         row_executor=row_executor,
     )
     return score_readings(
-        parsed.readings,
-        parsed.rejections,
+        parsed_records.readings,
+        parsed_records.rejections,
         detector,
         memory,
-        absorbed=parsed.absorbed,
+        absorbed=parsed_records.absorbed,
         positions=memory.next_positions(len(payloads)) if positions is None else positions,
         row_executor=row_executor,
     )
@@ -234,12 +234,12 @@ def _fold_rows(
     """Return a 64-bit word (records,) for each record, from all its rows and their order.
 
     `index`, `row_in_record` and `row_bits`: shape (rows,). The bits of row k of an array are
-    multiplied by the power k + 1 of an odd constant; a row that is a whole record keeps its bits.
+    multiplied by the power k + 1 of an odd constant. A row that is not in an array keeps its bits.
     """
     power = (row_in_record - WHOLE_RECORD).astype(np.uint64)
-    folded = np.zeros(records, dtype=np.uint64)
-    np.bitwise_xor.at(folded, index, row_bits * _ROW_MULTIPLIER**power)
-    return folded
+    record_words = np.zeros(records, dtype=np.uint64)
+    np.bitwise_xor.at(record_words, index, row_bits * _ROW_MULTIPLIER**power)
+    return record_words
 
 
 def _with_unscored(
@@ -249,13 +249,15 @@ def _with_unscored(
     index, row_in_record = readings.index.tolist(), readings.row_in_record
     faults_by_record: dict[int, list[tuple[int, tuple[Fault, ...]]]] = {}
     for row, fault in faults_by_row.items():
-        place = WHOLE_RECORD if row_in_record is None else int(row_in_record[row])
-        faults_by_record.setdefault(index[row], []).append((place, (fault,)))
+        index_in_record = WHOLE_RECORD if row_in_record is None else int(row_in_record[row])
+        faults_by_record.setdefault(index[row], []).append((index_in_record, (fault,)))
     rejection_by_record = {rejection.index: rejection for rejection in rejections}
     for record, faults_of_rows in faults_by_record.items():
         rejection = merge_rejections(record, sorted(faults_of_rows, key=itemgetter(0)))
-        earlier = rejection_by_record.get(record)
-        rejection_by_record[record] = join_rejections(earlier, rejection) if earlier else rejection
+        earlier_rejection = rejection_by_record.get(record)
+        rejection_by_record[record] = (
+            join_rejections(earlier_rejection, rejection) if earlier_rejection else rejection
+        )
     return [rejection_by_record[record] for record in sorted(rejection_by_record)]
 
 

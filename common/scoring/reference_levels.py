@@ -17,8 +17,8 @@ def reference_levels(
     both arrays then contain the signals' medians in training.
     """
     if detector.guard is None:
-        typical = np.tile(detector.typical_values, (len(rows), 1))
-        return typical, typical
+        typical_values = np.tile(detector.typical_values, (len(rows), 1))
+        return typical_values, typical_values
     return (
         _declared_levels(detector, evidence.reference[rows]),
         _declared_levels(detector, evidence.next_reference[rows]),

@@ -147,9 +147,9 @@ def update_level(  # type: ignore[no-untyped-def]
 
 
 @inlined_kernel
-def _update_running_level(
+def _update_running_level(  # type: ignore[no-untyped-def]
     float_state, scales_start, column, value, level_rows, min_scale, min_rows
-):  # type: ignore[no-untyped-def]
+):
     """Update the running mean and sum of squares of a new sensor's level by one row (Welford).
 
     At the last row of the warm-up, the sum of squares is converted to the scale.

@@ -47,7 +47,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class DetectedFaults:
-    """A stream with faults, and the outcome of scoring it. Each sensor has one row a minute."""
+    """A stream with faults, and the outcome of scoring it. Each sensor has one row per minute."""
 
     detector: Detector
     outcome: Outcome

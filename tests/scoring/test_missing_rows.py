@@ -144,9 +144,9 @@ def test_training_drops_rows_without_signals_and_keeps_their_context() -> None:
     rows = pump_rows(60)
     rows.values[10], rows.context[10], rows.context[11] = NAN, 7.0, NAN
 
-    kept = drop_rows_without_signals(rows)
+    remaining_rows = drop_rows_without_signals(rows)
 
-    assert len(kept) == 59
-    assert kept.context[10, 0] == 7.0
-    assert kept.index.tolist() == list(range(59))
+    assert len(remaining_rows) == 59
+    assert remaining_rows.context[10, 0] == 7.0
+    assert remaining_rows.index.tolist() == list(range(59))
     assert len(split_by_time(rows, 0.3).sorted_readings) == 59

@@ -39,7 +39,7 @@ ROWS = 600
 
 
 def readings_of(values: Values, *, sensors: int = 1) -> Readings:
-    """Return one row a minute for each sensor in turn."""
+    """Return rows of the sensors in turn; each sensor has one row per minute."""
     rows = np.arange(len(values), dtype=np.int64)
     return Readings(
         rows,

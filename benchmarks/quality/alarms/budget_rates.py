@@ -117,8 +117,8 @@ def configured_rates() -> dict[str, float]:
     budget = getattr(alarm_settings, "false_alarms_per_sensor_day", None)
     if budget is None:
         return {}
-    pairs = budget if isinstance(budget, Mapping) else vars(budget)
-    return {level: float(pairs[level]) for level in LEVELS if pairs.get(level) is not None}
+    budgets = budget if isinstance(budget, Mapping) else vars(budget)
+    return {level: float(budgets[level]) for level in LEVELS if budgets.get(level) is not None}
 
 
 def pooled(rates: Sequence[RealisedRate]) -> Iterator[RealisedRate]:

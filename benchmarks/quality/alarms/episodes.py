@@ -121,6 +121,6 @@ def peak_at_rate(
     `peak`, `is_false`: shape (k,). `days`: observed time in sensor-days. The number of false
     episodes that may count is rounded down.
     """
-    allowed = int(rate * days)
+    allowed_count = int(rate * days)
     false_peaks = np.sort(peak[is_false])[::-1]
-    return float(false_peaks[allowed]) if allowed < len(false_peaks) else float("-inf")
+    return float(false_peaks[allowed_count]) if allowed_count < len(false_peaks) else float("-inf")

@@ -62,12 +62,14 @@ class FleetAlarms:
     def before_drifts(self) -> LabelledAlarms:
         """Return the alarms with drifts moved to healthy rows, to count alarms by chance."""
         shift = (simulation.ROWS_BETWEEN_DRIFTS // 2) * simulation.STEP_US
-        moved = [
+        moved_faults = [
             replace(drift, first_time=drift.first_time - shift, last_time=drift.last_time - shift)
             for drift in self.drifting.faults
         ]
         episodes = self.drifting.episodes
-        return replace(self.drifting, faults=moved, matches=match(episodes, moved, margin=0))
+        return replace(
+            self.drifting, faults=moved_faults, matches=match(episodes, moved_faults, margin=0)
+        )
 
 
 def measure(seed: int, *, sensors: int = simulation.SENSORS) -> FleetAlarms:
@@ -116,12 +118,13 @@ def _budget_points(
 
 def _level_table(runs: Sequence[FleetAlarms]) -> Table:
     rows = [
-        (level, *_cells(runs, [_Counted.of_level(run, level) for run in runs])) for level in LEVELS
+        (level, *_cells(runs, [_CountedAlarms.alarms_of_severity(run, level) for run in runs]))
+        for level in LEVELS
     ]
     rows.append(
         (
             f"peak at {RARE:g} false a sensor-day",
-            *_cells(runs, [_Counted.of_rate(run, RARE) for run in runs]),
+            *_cells(runs, [_CountedAlarms.alarms_at_rate(run, RARE) for run in runs]),
         )
     )
     first = runs[0].faulty
@@ -150,45 +153,49 @@ def _level_table(runs: Sequence[FleetAlarms]) -> Table:
 
 
 @dataclass(frozen=True, slots=True)
-class _Counted:
+class _CountedAlarms:
     """Masks of the episodes of one run that count as alarms."""
 
     faulty: NDArray[np.bool_]
     drifting: NDArray[np.bool_]
 
     @staticmethod
-    def of_level(run: FleetAlarms, level: str) -> "_Counted":
-        return _Counted(run.faulty.episodes.reaches(level), run.drifting.episodes.reaches(level))
+    def alarms_of_severity(run: FleetAlarms, level: str) -> "_CountedAlarms":
+        return _CountedAlarms(
+            run.faulty.episodes.reaches(level), run.drifting.episodes.reaches(level)
+        )
 
     @staticmethod
-    def of_rate(run: FleetAlarms, rate: float) -> "_Counted":
-        return _Counted(run.faulty.above_peak_at(rate), run.drifting.above_peak_at(rate))
+    def alarms_at_rate(run: FleetAlarms, rate: float) -> "_CountedAlarms":
+        return _CountedAlarms(run.faulty.above_peak_at(rate), run.drifting.above_peak_at(rate))
 
 
-def _cells(runs: Sequence[FleetAlarms], counted: Sequence[_Counted]) -> tuple[str, ...]:
-    pairs = [(run.faulty, is_counted.faulty) for run, is_counted in zip(runs, counted, strict=True)]
+def _cells(runs: Sequence[FleetAlarms], counted: Sequence[_CountedAlarms]) -> tuple[str, ...]:
+    alarms_and_masks = [
+        (run.faulty, is_counted.faulty) for run, is_counted in zip(runs, counted, strict=True)
+    ]
     false_rates = [
         float((is_counted & ~alarms.matches.is_true).sum()) / alarms.sensor_days
-        for alarms, is_counted in pairs
+        for alarms, is_counted in alarms_and_masks
     ]
     rates_after = [
         float((is_counted & alarms.matches.is_near & ~alarms.matches.is_true).sum())
         / alarms.sensor_days
-        for alarms, is_counted in pairs
+        for alarms, is_counted in alarms_and_masks
     ]
     alarms_per_fault = [
-        float(is_counted[near].sum())
-        for alarms, is_counted in pairs
-        for near, true in zip(
+        float(is_counted[near_episodes].sum())
+        for alarms, is_counted in alarms_and_masks
+        for near_episodes, true_episodes in zip(
             alarms.matches.near_episodes_of, alarms.matches.episodes_of, strict=True
         )
-        if is_counted[true].any()
+        if is_counted[true_episodes].any()
     ]
     return (
         number(false_rates, decimals=3),
         number(rates_after, decimals=3),
-        percent([precision(alarms.matches.is_true, mask) for alarms, mask in pairs]),
-        percent([alarms.share_found(mask) for alarms, mask in pairs]),
+        percent([precision(alarms.matches.is_true, mask) for alarms, mask in alarms_and_masks]),
+        percent([alarms.share_found(mask) for alarms, mask in alarms_and_masks]),
         median_and_p90(alarms_per_fault),
         *(
             percent(

@@ -122,7 +122,7 @@ def true_faults(
 
 
 def _readings(chunk: Chunk) -> Readings:
-    """Return a chunk's readings; the row of a sensor and step has the same index in every run."""
+    """Return a chunk's readings; sensor and step determine the index of a row, in every run."""
     sensors = len(chunk.sensor_ids)
     step = (chunk.event_time - Simulation().start) // STEP_US
     return Readings(

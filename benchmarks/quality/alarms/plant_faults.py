@@ -99,8 +99,8 @@ def measure(seed: int) -> PlantResult:
         flags[OWN_THRESHOLD].append(scored.alarmed(ANY))
     return PlantResult(
         {
-            name: [float(flag[~_IS_CLEAN].mean()) for flag in of_faults]
-            for name, of_faults in flags.items()
+            name: [float(flag[~_IS_CLEAN].mean()) for flag in shares_of_faults]
+            for name, shares_of_faults in flags.items()
         },
         float(flags[OWN_THRESHOLD][0][_IS_CLEAN].mean()),
     )

@@ -26,8 +26,8 @@ from sensorwatch.trainer.unregistered_model import fit_with_memory
 
 MARGIN_ROWS = 30
 MAX_DELAY_MINUTES = {SLOW_RISE: 180.0}
-"""Largest delay of a critical alarm in time, in minutes. For other faults, the limit is the last
-faulty row."""
+"""Largest delay, in minutes, of a critical alarm that is in time. For other faults, the alarm must
+come by the last faulty row."""
 _MINUTE_US = 60 * SECOND_US
 
 

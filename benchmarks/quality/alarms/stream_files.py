@@ -130,9 +130,9 @@ def table(results: Sequence[StreamResult]) -> Table:
         for result in results
     ]
     for name in dict.fromkeys(result.detector for result in results):
-        of_detector = [result for result in results if result.detector == name]
-        mean_auc = np.mean([result.roc_auc for result in of_detector])
-        rows.append(("all", name, f"{mean_auc:.3f}", *_cells(of_detector)))
+        results_of_detector = [result for result in results if result.detector == name]
+        mean_auc = np.mean([result.roc_auc for result in results_of_detector])
+        rows.append(("all", name, f"{mean_auc:.3f}", *_cells(results_of_detector)))
     levels = " / ".join(LEVELS)
     return Table(
         "Public streams: ROC-AUC of the raw score, events found, normal rows alarmed",
