@@ -72,7 +72,7 @@ def alarms(folder: Path, schema: str, trained: Rows, scored: Rows) -> list[bool]
         return [row["is_anomaly"] == "1" for row in csv.DictReader(file)]
 
 
-def test_a_reset_of_a_counter_raises_no_alarm_but_a_wrong_rate_does(tmp_path: Path) -> None:
+def test_a_reset_of_a_counter_raises_no_alarm_and_a_wrong_rate_does(tmp_path: Path) -> None:
     rows = case_rows("53-counter-reset/then.csv")
     for row in FAULTY_ROWS:  # the meter stops, which is a rate of 0
         rows[row]["energy_total"] = rows[FAULTY_ROWS.start - 1]["energy_total"]
