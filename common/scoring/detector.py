@@ -106,7 +106,7 @@ class Detector:
         )
 
     def empty_memory(self, *, max_sensors: int = MAX_SENSORS) -> Memory:
-        """Return a cold memory, as it is before the first row of a stream."""
+        """Return a cold memory: one that contains no sensor yet."""
         return Memory(self.layout, max_sensors=max_sensors)
 
     def detect(
@@ -294,7 +294,7 @@ class Detector:
         return find_stale_rows(is_counted, row_episodes.rows, rate, memory.staleness)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return every array that a score depends on, by the name under which it is stored."""
+        """Return all arrays on which a score depends, by their stored names."""
         return (
             self.forest.arrays()
             | self.calibration.arrays()

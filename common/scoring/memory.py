@@ -17,7 +17,7 @@ from sensorwatch.common.scoring.memory_layout import IntColumn, Layout, initial_
 from sensorwatch.common.scoring.staleness import StalenessColumn
 
 KNOWN_SENSOR = -1
-"""Value in `SlotAssignment.new_sensor_level` for a sensor that was in the memory already."""
+"""Value in `SlotAssignment.new_sensor_level` of a sensor that is already in the memory."""
 _FIRST_CAPACITY = 16
 
 
@@ -32,12 +32,12 @@ class SlotAssignment:
     new_sensor_level: NDArray[np.int32]
     """Shape (n,). KNOWN_SENSOR, or the row in the model's levels with which a new sensor starts."""
     evicted: dict[int, str]
-    """The id of each evicted sensor, by the row that needed the evicted sensor's slot."""
+    """The ids of the evicted sensors. The key is the row that needed the evicted sensor's slot."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Checkpoint:
-    """The values beside the tables that `Memory.undo` restores."""
+    """The values that `Memory.undo` restores in addition to the tables."""
 
     sensors: int
     clock: int
@@ -50,7 +50,7 @@ class _Checkpoint:
 class Memory:
     """The state of every sensor of one stream: an input partition, a request or a file.
 
-    Scoring changes the memory in place; `begin` marks a state, and `undo` restores it.
+    Scoring changes the memory in place. `begin` marks a state; `undo` restores the marked state.
     """
 
     def __init__(self, layout: Layout, *, max_sensors: int = MAX_SENSORS) -> None:
@@ -71,9 +71,8 @@ class Memory:
         self.evicted = 0
         """Number of sensors evicted so far."""
         self.open_rows = OpenRows()
-        """Rows in long form that wait for more of their values.
-
-        A model whose schema has no buckets leaves them open.
+        """Rows in long form that wait for more of their values. If the schema of the model has no
+        buckets, they remain open.
         """
         self.staleness = np.zeros(len(StalenessColumn))
         """Shape (len(StalenessColumn),). Evidence that the model does not fit the stream."""
@@ -86,7 +85,7 @@ class Memory:
         return len(self.names)
 
     def begin(self) -> None:
-        """Mark the current state of the memory, which `undo` restores."""
+        """Mark the current state of the memory, so that `undo` can restore it."""
         self._checkpoint = _Checkpoint(
             self.sensors,
             self.clock,
@@ -100,7 +99,7 @@ class Memory:
     def undo(self) -> None:
         """Restore the state at the last call of `begin`; raises ValueError without such a call."""
         if self._checkpoint is None:
-            raise ValueError("undo without begin: call begin before the rows that may be undone")
+            raise ValueError("undo without begin: call begin before the rows that undo may revert")
         for entry in reversed(self._journal):
             entry.undo(self)
         self._journal.clear()
@@ -119,8 +118,8 @@ class Memory:
 
         Evicts sensors if slots run out. `level_by_sensor`: for each sensor with its own level, its
         row in `Levels`; other sensors get row 0. The caller must write each range of rows into the
-        memory before it takes the next one, because the written rows decide which sensor was used
-        least recently.
+        memory before it takes the next range. The written rows decide which sensor was used least
+        recently.
         """
         new_sensors = [name for name in readings.sensor_ids if name not in self.slot_by_sensor]
         if self.sensors + len(new_sensors) <= self.max_sensors:
@@ -145,7 +144,7 @@ class Memory:
     def adopt(self, model: "ModelForMemory") -> None:
         """Convert the memory for use with a new model.
 
-        See `adopt_tables` for the values that are kept. The staleness starts at 0.
+        See `adopt_tables` for the values that are kept. `staleness` is reset to 0.
         """
         self.record_undo(_ReplacedTables(self.layout, self.floats, self.ints))
         tables = adopt_tables(
@@ -235,7 +234,7 @@ class ModelForMemory(Protocol):
 
     @property
     def levels(self) -> Levels:
-        """The levels of the sensors that the model was trained on."""
+        """The levels of the sensors on which the model was trained."""
 
     @property
     def guard(self) -> LevelGuard | None:

@@ -17,7 +17,7 @@ from sensorwatch.common.scoring.staleness import StalenessColumn
 BYTE_FORMAT = 2
 """Version of the byte format; bytes of another format are refused.
 
-A new column of the memory does not change the format, because the bytes name their columns.
+A new column of the memory does not change the format, because the bytes contain the column names.
 """
 
 
@@ -74,10 +74,10 @@ def memory_from_bytes(
 ) -> Memory:
     """Build a memory from bytes.
 
-    A column that the bytes do not have starts at its initial value (see `memory_layout`), so code
-    with a new column reads older snapshots. Raises MemoryRefused if the bytes are damaged, have
-    another format or a column that this code does not know, or belong to a model with another
-    layout.
+    A column that is not in the bytes gets its initial value (see `memory_layout`). So code with a
+    new column can read older snapshots. Raises MemoryRefused if the bytes are damaged or have
+    another format. Also raises it if they contain an unknown column, or belong to a model with
+    another layout.
     """
     text, newline, tables = content.partition(b"\n")
     header = _read_header(text if newline else b"")
@@ -96,9 +96,7 @@ def memory_from_bytes(
             f"its tables have {len(tables)} bytes, wanted {tables_size} for {sensor_count} sensors"
         )
     if len(set(header.names)) != sensor_count:
-        raise MemoryRefused(
-            f"its {sensor_count} sensors are not all different, wanted each one once"
-        )
+        raise MemoryRefused(f"its {sensor_count} sensors contain a duplicate, wanted each one once")
     initial_floats, initial_ints = initial_values(layout)
     floats = _Columns(header.float_columns, tables[:floats_size], layout.float_column_names)
     ints = _Columns(header.int_columns, tables[floats_size:], layout.int_column_names)
@@ -141,7 +139,7 @@ class _Columns:
     wanted_names: tuple[str, ...]
 
     def to_table(self, rows: int, stored_dtype: str, initial_row: NDArray[Any]) -> NDArray[Any]:
-        """Return the table with the wanted columns; a missing one has its initial value.
+        """Return the table with the wanted columns; a missing column has its initial value.
 
         `initial_row`: shape (wanted columns,). Raises MemoryRefused if a stored column is unknown
         or is stored twice.
@@ -158,7 +156,7 @@ class _Columns:
                 "newer sensorwatch that wrote it"
             )
         if len(set(self.stored_names)) != len(self.stored_names):
-            raise MemoryRefused("it has a column twice, wanted each one once")
+            raise MemoryRefused("it contains a column twice, wanted each column once")
         table = np.tile(initial_row.astype(native_dtype), (rows, 1))
         table[:, [position_by_name[name] for name in self.stored_names]] = stored
         return table
