@@ -10,11 +10,12 @@ from sensorwatch.common.kernels import inlined_kernel
 from sensorwatch.common.model.season import DAY
 from sensorwatch.common.model.stored_arrays import require, stored_array
 
-SHAPE_RANGE = (-0.2, 0.3)
+SHAPE_RANGE = (0.0, 0.3)
 """Smallest and largest shape of the tail of peak scores.
 
-With a negative shape, the scores have an upper limit. With a positive shape, the tail is heavier
-than an exponential tail."""
+With shape 0, the tail is exponential. With a positive shape, it is heavier. With a negative shape,
+scores would have an upper limit, and a slightly higher score would count as far rarer. Some dozens
+of episodes cannot show such a limit."""
 LEVEL_SPAN_ROWS = 30.0
 """Number of rows over which the level guard smooths a level."""
 MAX_EXPONENT = 600.0

@@ -44,7 +44,7 @@ def rates_of(rates: AlarmRates, peaks: list[float], cadence: float = MINUTE) -> 
     return result
 
 
-@pytest.mark.parametrize("shape", [-0.2, 0.0, 0.1, 0.3])
+@pytest.mark.parametrize("shape", [0.0, 0.1, 0.3])
 def test_the_rate_falls_with_the_peak_and_is_continuous_at_the_start(shape: float) -> None:
     peaks = [0.0, 3.999_999, 4.0, 4.000_001, 8.0, 9.9, 50.0, 1e6]
 
