@@ -123,7 +123,7 @@ def _level_table(runs: Sequence[FleetAlarms]) -> Table:
     ]
     rows.append(
         (
-            f"peak at {RARE:g} false a sensor-day",
+            f"peak at {RARE:g} false per sensor-day",
             *_cells(runs, [_CountedAlarms.alarms_at_rate(run, RARE) for run in runs]),
         )
     )
@@ -132,7 +132,7 @@ def _level_table(runs: Sequence[FleetAlarms]) -> Table:
         f"Alarms of a simulated fleet, {len(runs)} seeds: mean (lowest to highest)",
         (
             "",
-            "false a sensor-day",
+            "false per sensor-day",
             "of which soon after a fault",
             "precision",
             "faults found",
@@ -234,6 +234,6 @@ def _kind_table(runs: Sequence[FleetAlarms]) -> Table:
     ]
     return Table(
         "Faults of the simulated fleet found, by kind (number of faults) and severity",
-        ("", *LEVELS, f"at {RARE:g} false a sensor-day"),
+        ("", *LEVELS, f"at {RARE:g} false per sensor-day"),
         rows,
     )
