@@ -37,7 +37,7 @@ class StalenessColumn(IntEnum):
     EPISODES = 1
     """Number of new episodes since the statistic was last below FITTING_STATISTIC."""
     EXPECTED_EPISODES = 2
-    """Number of episodes that the calibration lets expect in the same rows."""
+    """Number of episodes that the calibration expects in the same rows."""
     EXPECTED_ABOVE = 3
     """Expected number of episodes since the statistic reached STALE_STATISTIC; 0 below it."""
     IS_STALE = 4
