@@ -1,4 +1,4 @@
-# One verb each; `make help` lists them. Only Python 3.11 or newer is needed.
+# `make help` lists the targets. They need Python 3.11 or newer.
 PYTHON ?= python3
 BIN := .venv/bin
 PACKAGES := api benchmarks common consumer producer sensorwatch trainer
@@ -10,12 +10,12 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-demo: .venv/.runtime  ## show the whole path of a row, live, in a minute (DEMO_SECONDS=60)
+demo: .venv/.runtime  ## run all services for a minute, with simulated sensors (DEMO_SECONDS=60)
 	@$(BIN)/sensorwatch demo
 
-setup: .venv/.dev  ## create .venv with everything that development needs
+setup: .venv/.dev  ## create .venv with all packages for development
 
-test: .venv/.dev  ## run the tests; each part says first how long it takes and what it leaves out
+test: .venv/.dev  ## run the tests; each part first prints its usual duration and the skipped tests
 	@$(BIN)/sensorwatch warmup
 	@echo "part 1 of 2: the tests without a real Kafka, on all cores"
 	@$(BIN)/python -m pytest --numprocesses auto --cov --cov-report xml -m "not broker"
@@ -28,34 +28,34 @@ test-long: .venv/.dev  ## run the tests on a real Kafka that take minutes each (
 test-fast: .venv/.dev  ## run the quick tests that need no Kafka
 	@$(BIN)/python -m pytest --numprocesses auto -m "not broker and not chaos and not slow"
 
-check: lint types test  ## lint, types, tests: what CI runs
+check: lint types test  ## run lint, types and test, as CI does
 
-lint: .venv/.dev  ## ruff, and the compose file and the workflow against their schemas
+lint: .venv/.dev  ## run ruff, and check the compose file and the workflow against their schemas
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet . || { $(BIN)/ruff format --check .; exit 1; }
 	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 	@$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
-types: .venv/.dev  ## mypy, strict
+types: .venv/.dev  ## run mypy in strict mode
 	@$(BIN)/mypy
 
 fix: .venv/.dev  ## apply the fixes that ruff can make
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format --quiet .
 
-bench: .venv/.dev  ## how fast, in minutes: ratios to an empty loop; needs Java (ARGS="--only drain")
+bench: .venv/.dev  ## measure the speed, in minutes, against an empty loop; needs Java (ARGS="--only drain")
 	@$(BIN)/python -m benchmarks.speed $(ARGS)
 
-bench-full: .venv/.dev  ## the same at full size, with every peer; writes docs/performance-measured.md
+bench-full: .venv/.dev  ## measure the speed at full size, with every peer; writes docs/performance-measured.md
 	@$(BIN)/python -m benchmarks.speed --full $(ARGS)
 
-bench-quality: .venv/.dev  ## how well faults are found (DATA=folder with skab/, nab/ and streams/)
+bench-quality: .venv/.dev  ## measure how well faults are detected (DATA=folder with skab/, nab/ and streams/)
 	@$(BIN)/python -m benchmarks.quality --data "$(DATA)" $(ARGS)
 
 docs-plots: .venv/.dev  ## draw the plots of the user documents again
 	@$(BIN)/python -m benchmarks.docs_plots
 
-lock: .venv/.lock-tool  ## lock what pyproject.toml adds (UPGRADE=--upgrade: newest version of all)
+lock: .venv/.lock-tool  ## write the lock files from pyproject.toml (UPGRADE=--upgrade: newest versions)
 	@UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal $(UPGRADE) \
 		--python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 		--extra build --output-file requirements.lock pyproject.toml

@@ -18,7 +18,7 @@ from sensorwatch.common.rows.schema import Schema
 
 
 def item_schema(schema: Schema) -> dict[str, Any]:
-    """Return the JSON Schema of an item: a row, or a record of each other form of the schema."""
+    """Return the JSON Schema of an item: a row, or a record in another form of the schema."""
     forms = [row_schema(schema)]
     if schema.long_form:
         forms.append(_value_schema(schema, schema.long_form))

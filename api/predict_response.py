@@ -21,6 +21,7 @@ from sensorwatch.common.scoring.pattern_sentences import sentences
 from sensorwatch.common.scoring.patterns import PATTERN_TEXTS
 from sensorwatch.common.scoring.processing import Outcome
 from sensorwatch.common.scoring.status import STATUS_TEXTS
+from sensorwatch.common.scoring.suppression import SUPPRESSION_TEXTS
 
 ENCODED_ROWS = 2_000
 """Number of rows that are encoded in one step of about 1 ms."""
@@ -54,6 +55,7 @@ class _ScoredRow(msgspec.Struct, frozen=True, gc=False):
     is_anomaly: bool
     p_value: float
     severity: str
+    suppressed: str
     pattern: str
     message: str | UnsetType
     episode_start: int | None
@@ -168,6 +170,7 @@ def _scored_rows(
         detections.is_anomaly.tolist(),
         detections.p_value.tolist(),
         SEVERITY_TEXTS[detections.severity].tolist(),
+        SUPPRESSION_TEXTS[detections.suppression].tolist(),
         PATTERN_TEXTS[detections.pattern].tolist(),
         _sparse_column(
             len(readings), UNSET, explained_rows, [message or UNSET for message in messages]

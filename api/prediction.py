@@ -30,7 +30,7 @@ This number limits the size of the response."""
 
 
 class RowPlaces:
-    """Where each row of a request is in the request; rows are numbered in the order of scoring.
+    """The place of each row in its request; rows are numbered in the order of scoring.
 
     The arrays have the shape (rows,). Items are positions in `Prediction.items`.
     """
@@ -63,7 +63,7 @@ def _concatenate(arrays: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """The outcomes of a request's rows. A position of an item counts history items, too."""
+    """The outcomes of a request's rows. The position of an item also counts history items."""
 
     version: str
     schema: Schema
@@ -164,7 +164,7 @@ def _score_items(
 def _score_chunk(
     chunk: ItemRows, detector: Detector, memory: Memory
 ) -> tuple[Outcome, list[Rejection]]:
-    """Return the outcome of a chunk, in which each row is a record of its own, and all bad rows."""
+    """Return the outcome of a chunk and all its bad rows. Each row counts as a separate record."""
     outcome = score_readings(chunk.readings, [], detector, memory)
     if not outcome.rejections:
         return outcome, chunk.rejections

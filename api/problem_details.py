@@ -48,7 +48,7 @@ class Problem(Exception):
 
 
 def add_problem_handlers(app: FastAPI) -> None:
-    """Make `app` send every error, also an unexpected error, as problem details."""
+    """Make `app` send every error, even an unexpected error, as problem details."""
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     app.add_exception_handler(HTTPException, _on_http_error)

@@ -11,7 +11,7 @@ from sensorwatch.common.runtime.metrics import HttpMetrics
 UNMATCHED_HANDLER = "unmatched"
 """Value of the label `handler` for unknown paths.
 
-The path itself is no label, because a client could create any number of series with it."""
+The path itself is not a label, because clients could then create any number of series."""
 _METHOD_LABELS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 

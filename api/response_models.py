@@ -16,6 +16,7 @@ from sensorwatch.common.scoring.detections import Severity
 from sensorwatch.common.scoring.explanation import Direction
 from sensorwatch.common.scoring.patterns import Pattern
 from sensorwatch.common.scoring.status import Status
+from sensorwatch.common.scoring.suppression import Suppression
 
 
 class _StrictModel(BaseModel):
@@ -112,6 +113,13 @@ class ScoredRow(_StrictModel):
         Field(gt=0, le=1, description="Share of calibration rows with at least this score."),
     ]
     severity: Severity
+    suppressed: Annotated[
+        Suppression,
+        Field(
+            description="Why the row's episode shows no new fault, so that its severity is `info`; "
+            "`none` for any other episode and for a normal row."
+        ),
+    ]
     pattern: Annotated[
         Pattern,
         Field(description="Kind of change that the row's episode shows; `none` for a normal row."),

@@ -15,7 +15,7 @@ SensorwatchError                 code  reaction
 ├── StateRefused                  8    a snapshot is lost, damaged or of another topic: ask a person
 │   └── MemoryRefused             8    the stored memory is damaged, newer or of another model
 ├── MicroBatchAborted             -    abort, rewind to the committed offsets, continue
-├── SnapshotNotWritten        -    stop all the same; the next start replays more records
+├── SnapshotNotWritten        -    stop anyway; the next start replays more records
 ├── OutcomeUnknown                -    new producer, rewind to the committed offsets, continue
 └── Unrecoverable                70    crash: exit non-zero and let the supervisor restart
 

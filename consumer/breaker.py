@@ -27,13 +27,13 @@ def breaker_reason(
         )
         if excess is not None:
             return (
-                f"{excess.rejected} of the last {excess.rows} records of {partition} were rejected,"
-                f" more than [consumer.breaker] max_rejected_ratio = "
+                f"{excess.rejected} of the last {excess.rows} records of {partition} were "
+                "rejected, more than [consumer.breaker] max_rejected_ratio = "
                 f"{settings.max_rejected_ratio:g}. This micro-batch was not committed, and all "
                 "partitions of this worker are paused. Look at the records with `sensorwatch "
                 "topics check` and correct the producer or the schema. To accept the rejections, "
-                f"start with `sensorwatch consume --accept-rejections-until {partition.number}:"
-                f"{settlement.accounts[partition].next_offset}`. That offset is the end of "
-                "this micro-batch; after these rejections, more of them may follow"
+                "start with `sensorwatch consume --accept-rejections-until "
+                f"{partition.number}:{settlement.accounts[partition].next_offset}`. That offset "
+                "is the end of this micro-batch; more rejections may follow after it"
             )
     return None

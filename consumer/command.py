@@ -23,7 +23,9 @@ def consume(
     topic: Annotated[str | None, typer.Option(help="The input topic of readings.")] = None,
     http_port: Annotated[
         int | None,
-        typer.Option(help="Port of /metrics, /livez and /readyz; worker n uses this plus n."),
+        typer.Option(
+            help="Port of /metrics, /livez and /readyz; worker n uses this number plus n."
+        ),
     ] = None,
     accept_rejections_until: Annotated[
         list[str] | None,

@@ -80,8 +80,8 @@ def connect(
     )
     check_state_topics(
         settings.kafka,
-        readings=topics.readings,
-        state=settings.state_topic,
+        readings_topic=topics.readings,
+        state_topic=settings.state_topic,
         snapshot_every_seconds=consumer_settings.snapshot_every_seconds,
         warn=_log.warning,
         timeout=TOPIC_TIMEOUT_SECONDS,

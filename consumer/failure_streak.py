@@ -29,7 +29,7 @@ class FailureStreak:
 
     @property
     def is_lasting(self) -> bool:
-        """True if there are at least MIN_FAILURES failures, the first at least `seconds` ago."""
+        """True after at least MIN_FAILURES failures, if the first is at least `seconds` ago."""
         return self.count >= MIN_FAILURES and self._clock() - self._started_at >= self._seconds
 
     @property

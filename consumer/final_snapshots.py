@@ -34,7 +34,8 @@ def write_final_snapshots(wiring: Wiring, policy: Policy, clock: Clock, *, secon
         partition: account
         for partition, account in wiring.ownership.ready_accounts.items()
         if SnapshotSchedule.has_records_since_snapshot(account)
-        # Other code scored these records; the change of the segment was not committed yet.
+        # A different version of the code scored these records, and the new segment is not committed
+        # yet.
         and account.fingerprint == policy.ledger_context.fingerprint
     }
     written_count = 0

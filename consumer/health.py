@@ -75,7 +75,7 @@ def serve_health(
 ) -> HealthServer:
     """Start a health server and return it; with port 0, the system chooses a free port.
 
-    `live` and `ready` are the checks behind /livez and /readyz. `key` is the name of the port's
+    `live` and `ready` are the checks that /livez and /readyz run. `key` is the name of the port's
     setting, for error messages. Raises SettingsError if the address cannot be used.
     """
     try:
@@ -109,7 +109,7 @@ class _Server(ThreadingMixIn, TCPServer):
         super().__init__(address, _Handler)
 
     def handle_error(self, *_request: object) -> None:
-        """Log an error of a check or of the registry. A client that disconnects is no error."""
+        """Log an error of a check or of the registry. A client that disconnects is not an error."""
         error = sys.exception()
         if error is not None and not isinstance(error, OSError):
             logger("health").error("request failed", exception=error)

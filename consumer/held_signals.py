@@ -40,24 +40,24 @@ class HeldSignals:
 
         `names`: the signals that may be missing. `is_held`: shape (n, len(names)).
         """
-        now, rows = self._clock(), len(is_held)
+        now, row_count = self._clock(), len(is_held)
         for name, held_rows in zip(names, is_held.sum(axis=0).tolist(), strict=True):
             self._held_values.labels(name).inc(held_rows)
-            if rows == 0:
+            if row_count == 0:
                 continue
-            if held_rows < rows:
+            if held_rows < row_count:
                 self._missing_since.pop(name, None)
                 self._missing_rows.pop(name, None)
                 self._reported.discard(name)
                 continue
-            since = self._missing_since.setdefault(name, now)
-            missing_rows = self._missing_rows.get(name, 0) + rows
+            missing_since = self._missing_since.setdefault(name, now)
+            missing_rows = self._missing_rows.get(name, 0) + row_count
             self._missing_rows[name] = missing_rows
-            is_due = now - since >= MISSING_SECONDS and missing_rows >= MIN_MISSING_ROWS
+            is_due = now - missing_since >= MISSING_SECONDS and missing_rows >= MIN_MISSING_ROWS
             if is_due and name not in self._reported:
                 self._reported.add(name)
                 yield (
-                    f"no row has had a value of {name!r} for {(now - since) / 60:.0f} minutes "
-                    f"({missing_rows} rows): its last values are used. Check whether its field was "
-                    "renamed"
+                    f"no row has had a value of {name!r} for {(now - missing_since) / 60:.0f} "
+                    f"minutes ({missing_rows} rows): its last values are used. Check whether its "
+                    "field was renamed"
                 )

@@ -17,8 +17,8 @@ class MemoryVersion:
     digest: int
     model_version: str
     snapshot: SnapshotRef | None
-    """The snapshot that the account names. After a change to another model and back, this is the
-    only field that differs."""
+    """The snapshot that the account names. If the model changes and then changes back, only this
+    field differs."""
 
 
 @dataclass(slots=True)
@@ -98,8 +98,8 @@ class Memories:
     def reconcile(self, accounts: Mapping[Partition, Account]) -> None:
         """Keep or undo the updates since `begin`, so that each memory matches its account.
 
-        A memory that matches its account neither with nor without the updates is removed, and
-        must be restored.
+        A memory is removed, and must be restored, if it does not match its account with the updates
+        or without them.
         """
         for partition in list(self._owned_memories):
             if not _match_account(self._owned_memories[partition], accounts.get(partition)):
@@ -135,7 +135,7 @@ def memory_version_of(account: Account) -> MemoryVersion:
 
 
 def _match_account(owned_memory: _OwnedMemory, account: Account | None) -> bool:
-    """Keep or undo updates so that a memory matches its account; return False if neither helps."""
+    """Keep or undo updates so that a memory matches its account; return False on failure."""
     committed_version = None if account is None else memory_version_of(account)
     if committed_version is not None and committed_version == owned_memory.version:
         _roll_back(owned_memory)

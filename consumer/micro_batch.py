@@ -69,7 +69,7 @@ class BatchBuilder:
     """Collects the records of a micro-batch, in columns for each partition.
 
     The builder makes only three calls into the client for each record, because every further call
-    is noticeable at hundreds of thousands of rows a second.
+    costs noticeable time at hundreds of thousands of rows per second.
     """
 
     def __init__(self) -> None:
@@ -90,12 +90,14 @@ class BatchBuilder:
         size = 0
         for partition_number in dict.fromkeys(partition_numbers):
             positions = [
-                i for i, number in enumerate(partition_numbers) if number == partition_number
+                position
+                for position, number in enumerate(partition_numbers)
+                if number == partition_number
             ]
             size += self._extend(
                 partition_number,
-                [records[i] for i in positions],
-                [timestamps[i] for i in positions],
+                [records[position] for position in positions],
+                [timestamps[position] for position in positions],
             )
         return size
 

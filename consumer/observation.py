@@ -19,6 +19,7 @@ from sensorwatch.common.runtime.metrics import BatchStage, ConsumerMetrics, Tran
 from sensorwatch.common.scoring.detections import SEVERITIES
 from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.common.scoring.processing import Outcome
+from sensorwatch.common.scoring.staleness import StalenessColumn, stale_sentence
 from sensorwatch.common.scoring.status import STATUSES
 from sensorwatch.consumer.health import Heartbeat
 from sensorwatch.consumer.held_signals import HeldSignals, held_signals
@@ -112,6 +113,7 @@ class Observation:
         metrics.batch_rows.observe(records)
         for partition_batch, outcome in outcomes:
             self._count_outcome(outcome)
+            _log_stale_model(partition_batch.partition, outcome)
             timestamps_us = partition_batch.received[partition_batch.received != NO_TIME]
             metrics.end_to_end_latency.observe(np.maximum(now - timestamps_us / 1_000_000, 0.0))
         self._count_held([outcome for _, outcome in outcomes], schema)
@@ -225,25 +227,39 @@ class Observation:
         )
 
     def _count_held(self, outcomes: Sequence[Outcome], schema: Schema) -> None:
-        """Count held values, and log a warning about each signal that all rows miss."""
-        held = held_signals(schema)
-        if held:
+        """Count held values, and log a warning about each signal that is missing in all rows."""
+        column_of_signal = held_signals(schema)
+        if column_of_signal:
             is_held = [
-                outcome.detections.evidence.imputed[:, [*held.values()]] for outcome in outcomes
+                outcome.detections.evidence.imputed[:, [*column_of_signal.values()]]
+                for outcome in outcomes
             ]
-            for sentence in self._held_signals.count([*held], np.concatenate(is_held)):
+            for sentence in self._held_signals.count([*column_of_signal], np.concatenate(is_held)):
                 _log.warning(sentence)
 
     def _show_memory(self, partition: Partition, memory: Memory) -> None:
         metrics = self._metrics.memory
         previous_count = self._evicted_counts.get(partition, memory.evicted)
         metrics.sensors.labels(partition.topic, partition.number).set(memory.sensors)
+        is_stale = memory.staleness[StalenessColumn.IS_STALE]
+        metrics.model_stale.labels(partition.topic, partition.number).set(is_stale)
         metrics.sensors_evicted.inc(memory.evicted - previous_count)
         self._evicted_counts[partition] = memory.evicted
 
     def _forget(self, partition: Partition) -> None:
         self._last_positions.pop(partition, None)
         self._evicted_counts.pop(partition, None)
-        for gauge in (self._metrics.consumer_lag, self._metrics.memory.sensors):
+        memory = self._metrics.memory
+        for gauge in (self._metrics.consumer_lag, memory.sensors, memory.model_stale):
             with suppress(KeyError):  # the gauge had no value for this partition
                 gauge.remove(partition.topic, partition.number)
+
+
+def _log_stale_model(partition: Partition, outcome: Outcome) -> None:
+    """Log a warning for each row at which the model becomes stale."""
+    detections = outcome.detections
+    for row in np.flatnonzero(detections.stale_episodes).tolist():
+        sentence = stale_sentence(
+            int(detections.stale_episodes[row]), float(detections.stale_expected[row])
+        )
+        _log.warning(sentence, partition=partition.number)

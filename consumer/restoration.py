@@ -210,8 +210,8 @@ def _detector_of_snapshot(
     version = snapshot.model_version
     if not version == snapshot.account.model_version == account.model_version:
         raise_state_refused(
-            f"the snapshot of {partition} is of model version {version}, its account at offset "
-            f"{account.next_offset} of {account.model_version}"
+            f"the snapshot of {partition} was written by model version {version}, but its account "
+            f"at offset {account.next_offset} was written by {account.model_version}"
         )
     if version == champion.version:
         return champion
@@ -253,17 +253,17 @@ def _require_same_account(
 ) -> None:
     """Raise StateRefused unless the replay reproduced the committed account.
 
-    The digest is compared only if snapshot, account and this process have the same fingerprint.
-    Other code, another library or another kind of CPU may change the last bits of a score. After
-    such a change the worker starts a new segment and writes a snapshot.
+    The digest is compared only if snapshot, account and this process have the same fingerprint. A
+    different version of the code or of a library, or another kind of CPU, may change the last bits
+    of a score. After such a change the worker starts a new segment and writes a snapshot.
     """
     differences = [
         f"{name}: committed {getattr(account, name)}, replayed {getattr(replayed_account, name)}"
         for name in COMPARED_ACCOUNT_FIELDS
         if getattr(account, name) != getattr(replayed_account, name)
     ]
-    is_comparable = replayed_account.fingerprint == account.fingerprint == fingerprint
-    if is_comparable and replayed_account.digest != account.digest:
+    can_compare_digests = replayed_account.fingerprint == account.fingerprint == fingerprint
+    if can_compare_digests and replayed_account.digest != account.digest:
         differences.append(
             f"digest: committed {account.digest:016x}, replayed {replayed_account.digest:016x}"
         )

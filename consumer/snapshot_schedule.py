@@ -11,10 +11,10 @@ KEPT_SNAPSHOTS = 10
 """Number of snapshots that are kept per partition; `ledger verify` can start at any of these
 snapshots."""
 ROWS_PER_SENSOR = 5
-"""Between two snapshots lie at least as many rows as the sensors in the memory, times this number.
+"""Minimum number of rows between two snapshots, for each sensor in the memory.
 
-Writing one sensor takes about as long as scoring one row. A snapshot of 100,000 sensors with 3
-signals has 28 MB. Snapshots therefore take at most a fifth of the time for scoring.
+Writing one sensor takes about as long as scoring one row, so snapshots take at most a fifth of the
+time for scoring. A snapshot of 100,000 sensors with 3 signals has 28 MB.
 """
 
 
@@ -73,8 +73,8 @@ class SnapshotSchedule:
 
         `manifest_offset` is the offset of the snapshot's manifest in the state topic. Below the
         returned offset, this topic has no record of a kept snapshot. Return None until this worker
-        knows more than KEPT_SNAPSHOTS snapshots. Of the snapshots from before the assignment, the
-        worker knows only the newest.
+        knows more than KEPT_SNAPSHOTS snapshots. The worker knows only the newest of the snapshots
+        that were written before the assignment.
         """
         self._last_snapshots[partition] = manifest_offset, self._clock()
         manifest_offsets = self._manifest_offsets[partition]

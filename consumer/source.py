@@ -84,7 +84,7 @@ class KafkaSource:
         self._paused = False
         self._awaiting_memory: set[Partition] = set()
         self._skipped_partitions: set[Partition] = set()
-        """Partitions of which a record was dropped, because their memory was not restored yet."""
+        """Partitions with dropped records, because their memory was not restored yet."""
         self._rewind_pending = False
         consumer.subscribe(
             [topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
@@ -211,14 +211,19 @@ class KafkaSource:
     ) -> tuple[list[Message], list[Timestamp]]:
         """Return the records of partitions with a memory; other records are read again later."""
         partition_numbers = [message.partition() or 0 for message in messages]
-        partitions = {Partition(self._topic, number) for number in partition_numbers}
+        partitions = {
+            Partition(self._topic, partition_number) for partition_number in partition_numbers
+        }
         partitions &= self._awaiting_memory
         self._skipped_partitions |= partitions
         skipped_numbers = {partition.number for partition in partitions}
         positions = [
-            i for i, number in enumerate(partition_numbers) if number not in skipped_numbers
+            position
+            for position, partition_number in enumerate(partition_numbers)
+            if partition_number not in skipped_numbers
         ]
-        return [messages[i] for i in positions], [timestamps[i] for i in positions]
+        kept_timestamps = [timestamps[position] for position in positions]
+        return [messages[position] for position in positions], kept_timestamps
 
     def _on_assign(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
         offsets = self._owner.assign(
@@ -270,7 +275,7 @@ def _to_partition(topic_partition: TopicPartition) -> Partition:
 def _without_errors(
     messages: Sequence[Message], timestamps: Sequence[Timestamp]
 ) -> tuple[list[Message], list[Timestamp]]:
-    """Return the records; raise errors from which the client cannot recover, drop the others.
+    """Return the records. Raise errors from which the client cannot recover; drop other errors.
 
     An error has no timestamp, so only messages without a timestamp are checked.
     """

@@ -1,4 +1,4 @@
-"""Ends a worker after SIGTERM or SIGINT: during its start at once, else after the micro-batch."""
+"""Ends a worker after SIGTERM or SIGINT: at once during its start, later after its micro-batch."""
 
 import _thread
 import os
@@ -58,7 +58,7 @@ class StopRequest:
 
     def _wait_for_supervisor_end(self) -> None:
         with suppress(OSError):
-            while os.read(0, 1):  # the supervisor never writes to this pipe, but its end closes it
+            while os.read(0, 1):  # no data arrives; the pipe closes when the supervisor ends
                 pass
         _log.warning("the supervisor has ended")
         _thread.interrupt_main(signal.SIGTERM)

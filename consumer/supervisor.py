@@ -21,7 +21,7 @@ from sensorwatch.common.runtime.logs import logger
 FINAL_EXIT_CODES = frozenset(
     error.exit_code for error in (UsageError, BreakerOpen, ModelRefused, OffsetsLost, StateRefused)
 )
-"""Exit codes after which a worker is not restarted, because a person must act first.
+"""Exit codes after which a worker is not restarted: a person must correct something first.
 
 The code of Fenced is final only if it occurs twice in a row. The first time, the worker's own
 transaction may have exceeded its timeout during an outage of the broker. The second time, another
@@ -74,7 +74,7 @@ class _Worker:
         is_fenced = exit_code == Fenced.exit_code
         is_final = exit_code in FINAL_EXIT_CODES or (is_fenced and self._was_fenced)
         if stopping or exit_code == 0 or is_final:
-            # It is no failure if SIGTERM ends a worker that has no signal handler yet.
+            # It is not a failure if SIGTERM ends a worker that has no signal handler yet.
             self.final_code = 0 if stopping and exit_code == -signal.SIGTERM else exit_code
             _log.info("worker ended", worker=self.number, code=exit_code)
             return
@@ -93,9 +93,13 @@ def supervise(workers: int, arguments: Sequence[str]) -> int:
     would fail in the same way.
     """
     command = [sys.executable, "-m", "sensorwatch.consumer", *arguments]
-    worker_processes = [_Worker(number, command) for number in range(workers)]
+    worker_processes = [_Worker(worker_number, command) for worker_number in range(workers)]
     signals = _StopSignals(
-        lambda: [w.process.pid for w in worker_processes if w.process is not None]
+        lambda: [
+            worker_process.process.pid
+            for worker_process in worker_processes
+            if worker_process.process is not None
+        ]
     )
     stopping = False
     while any(worker.final_code is None for worker in worker_processes):

@@ -8,7 +8,7 @@ from typing import Self
 from sensorwatch.common.row_executor import RowRangeWork
 
 TASK_ROWS = 2_560
-"""Number of rows of a task, which takes about 1 ms; a multiple of the forest kernel's ROWS."""
+"""Number of rows of a task; a multiple of the forest kernel's ROWS. A task takes about 1 ms."""
 
 
 class ThreadedRowExecutor:

@@ -30,8 +30,8 @@ class TopicIdentity:
     def check(self) -> None:
         """Compare the topic id of an arrived answer, and send the next request; never block.
 
-        Raises OffsetsLost if the topic has another id. If the broker does not answer, or does
-        not know topic ids, nothing is compared.
+        Raises OffsetsLost if the topic has another id. The method compares nothing if the broker
+        does not answer or does not know topic ids.
         """
         if self._pending_answer is not None and self._pending_answer.done():
             answer, self._pending_answer = self._pending_answer, None

@@ -1,4 +1,4 @@
-"""Fit the rate of false alarms, from episodes of clean rows that the model was not fitted on."""
+"""Fit the rate of false alarms to the episodes of clean rows outside the fit."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ PRIOR_EPISODES = 10.0
 PRIOR_SHAPE_EPISODES = 50.0
 """Weight of the shape 0 in the tail's shape, in episodes."""
 MIN_SHAPE_EPISODES = 20
-"""With fewer episodes than this, the shape of the tail is 0."""
+"""Smallest number of episodes from which the shape of the tail is fitted; with fewer, it is 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +61,13 @@ def fit_alarm_rates(
 def budgets_of(alarm_settings: AlarmSettings, sensors: int) -> tuple[float, float, float]:
     """Return the budgets of `warning`, `major` and `critical` for a fleet of `sensors` sensors.
 
-    The unit is false episodes a sensor-day. A severity never has a larger budget than the severity
-    below it.
+    The unit is false episodes per sensor-day. The budget of a severity is never larger than the
+    budget of the severity below it.
     """
     rates = alarm_settings.false_alarms_per_sensor_day
-    critical = min(rates.critical, alarm_settings.max_critical_per_day / max(sensors, 1))
-    major = min(rates.major, rates.warning)
-    return rates.warning, major, min(critical, major)
+    critical_budget = min(rates.critical, alarm_settings.max_critical_per_day / max(sensors, 1))
+    major_budget = min(rates.major, rates.warning)
+    return rates.warning, major_budget, min(critical_budget, major_budget)
 
 
 def episode_peaks(
@@ -78,8 +78,8 @@ def episode_peaks(
 ) -> NDArray[np.float64]:
     """Return the highest score (episodes,) of each episode that begins in an included row.
 
-    `scores`, `in_alarm`, `slots`, `included`: shape (n,), in time order. `slots`: number of each
-    row's sensor. An episode is a run of rows of one sensor that are in an alarm.
+    `scores`, `in_alarm`, `slots`, `included`: shape (n,), in time order. `slots`: index of each
+    row's sensor. An episode consists of consecutive rows of one sensor that are in an alarm.
     """
     order = np.argsort(slots, kind="stable")
     sensor, alarmed = slots[order], in_alarm[order]
@@ -95,23 +95,23 @@ def episode_peaks(
 
 
 def expected_alarms(rates: AlarmRates, sensors: int) -> dict[str, float]:
-    """Return the expected number of false alarms a day of the whole fleet, by severity.
+    """Return the expected number of false alarms per day of a fleet of sensors, by severity.
 
-    A severity contains the alarms of the severities above it.
+    The number for a severity includes the alarms of the severities above it.
     """
     names = ("warning", "major", "critical")
     return dict(zip(names, (rates.budgets * sensors).tolist(), strict=True))
 
 
 def rows_per_day(cadence: float) -> float:
-    """Return the number of rows a day of a sensor with this cadence, in microseconds."""
+    """Return the number of rows per day of a sensor with this cadence (microseconds)."""
     return DAY / cadence
 
 
 def _moment_shape(excesses: NDArray[np.float64]) -> float:
     """Return the shape of a generalised Pareto distribution by its L-moments.
 
-    `excesses`: shape (episodes,), rising (Hosking and Wallis 1987). With fewer than
+    Source: Hosking and Wallis 1987. `excesses`: shape (episodes,), ascending. With fewer than
     MIN_SHAPE_EPISODES excesses, the shape is 0.
     """
     episodes = len(excesses)

@@ -1,4 +1,4 @@
-"""The trade-off of the alarms: the share of injected faults that is found within each budget."""
+"""The alarm plan: for each budget of false alarms, the share of injected faults that is found."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,10 +14,11 @@ from sensorwatch.trainer.fault_detection import fault_cases, injected_rounds, in
 from sensorwatch.trainer.fault_injection import FaultCase, InjectedFaults
 
 BUDGETS = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
-"""Budgets of a plan, in false episodes a sensor-day, besides those of the severities."""
+"""Budgets of a plan in addition to those of the severities, in false episodes per sensor-day."""
 
 PLAN_SIZES = (1.0, 2.0, 4.0)
-"""Sizes of the faults of a plan, in spreads of the signal. Larger faults are found anyway."""
+"""Sizes of the faults of a plan, in spreads of the signal. Larger faults are found with any
+budget."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +31,13 @@ class PlannedCase:
     alarm."""
 
     def share_found(self, budget: float) -> float:
-        """Return the share of faults that are found within a budget."""
+        """Return the share of the faults that are found with a budget."""
         return float((self.needed_budgets <= budget).mean())
 
 
 @dataclass(frozen=True, slots=True)
 class AlarmPlan:
-    """The faults that are found, and the false alarms on clean rows, for any budget."""
+    """For any budget: the faults that are found, and the false alarms on clean rows."""
 
     cases: tuple[PlannedCase, ...]
     clean: CleanAlarms
@@ -45,12 +46,12 @@ class AlarmPlan:
 
     @property
     def budgets(self) -> tuple[float, ...]:
-        """Return the budgets of the table, falling: BUDGETS and those of the severities."""
+        """Return BUDGETS and the severities' budgets in descending order, for the table."""
         return tuple(sorted({*BUDGETS, *self.severity_budgets}, reverse=True))
 
 
 def plan_alarms(readings: Readings, detector: Detector, *, seed: int) -> AlarmPlan:
-    """Inject every kind and size of fault, and return the budgets that the faults need.
+    """Inject every kind and size of fault; return the smallest budget that finds each fault.
 
     `readings`: rows that the detector was not fitted on.
     """

@@ -1,4 +1,4 @@
-"""The plot of an alarm plan: budget against the share of faults found, a panel for each kind."""
+"""The plot of an alarm plan: the share of faults found by budget, with one panel per kind."""
 
 import math
 from collections.abc import Sequence
@@ -28,8 +28,10 @@ _POINTS = 120
 
 def plan_drawing(plan: AlarmPlan) -> str:
     """Return the plot as SVG text."""
-    panels = [list(cases) for _, cases in groupby(plan.cases, lambda planned: planned.case.name)]
-    title = "Faults found, by the budget of false alarms a sensor-day"
+    panels = [
+        list(cases) for _, cases in groupby(plan.cases, lambda planned_case: planned_case.case.name)
+    ]
+    title = "Faults found, by the budget of false alarms per sensor-day"
     height = _TOP + _PANEL_HEIGHT * math.ceil(len(panels) / _COLUMNS)
     drawing = Drawing(_COLUMNS * _PANEL_WIDTH, height, title)
     drawing.text(16, 24, title, size=15, bold=True)
@@ -71,21 +73,21 @@ def _draw_panel(
         drawing.line(x, top, x, bottom, TEXT_COLOUR, dashes="3 3")
         drawing.text(x + 3, bottom - 4, name[:1], size=9, colour=TEXT_COLOUR)
     budgets = np.geomspace(_HIGHEST_BUDGET, _LOWEST_BUDGET, _POINTS).tolist()
-    for number, planned in enumerate(cases):
+    for number, planned_case in enumerate(cases):
         colour = OUR_COLOUR if len(cases) == 1 else _COLOURS[number % len(_COLOURS)]
         points = [
             (
                 left + _PLOT_WIDTH * _position(budget),
-                bottom - _PLOT_HEIGHT * planned.share_found(budget),
+                bottom - _PLOT_HEIGHT * planned_case.share_found(budget),
             )
             for budget in budgets
         ]
         drawing.path(points, colour, width=2)
-        if planned.case.size:
+        if planned_case.case.size:
             drawing.text(
                 left + _PLOT_WIDTH + 6,
                 top + 14 + 16 * number,
-                f"{planned.case.size:g}",
+                f"{planned_case.case.size:g}",
                 size=11,
                 colour=colour,
                 bold=True,
@@ -93,7 +95,7 @@ def _draw_panel(
 
 
 def _position(budget: float) -> float:
-    """Return the place of a budget on the logarithmic axis, from 0 (left) to 1 (right)."""
+    """Return the position of a budget on the logarithmic axis, from 0 (left) to 1 (right)."""
     clipped_budget = min(max(budget, _LOWEST_BUDGET), _HIGHEST_BUDGET)
     share = math.log(_HIGHEST_BUDGET / clipped_budget) / math.log(_HIGHEST_BUDGET / _LOWEST_BUDGET)
     return min(max(share, 0.0), 1.0)

@@ -35,8 +35,8 @@ def run_alarm_plan(
 ) -> None:
     """Print the plan of the alarms on `data`, and draw it to `out`.
 
-    `model`: a version, which scores all rows; if it is None, a model is fitted on the older part of
-    the rows, and the newer part is scored. `rows`: maximum number of rows to use. `as_of`: see
+    `model`: the version that scores all rows. If it is None, a model is fitted on the older part of
+    the rows and scores the newer part. `rows`: maximum number of rows to use. `as_of`: see
     `read_data`. Raises DataError if there are too few rows.
     """
     stored = (
@@ -61,7 +61,7 @@ def run_alarm_plan(
 
 def _print_plan(plan: AlarmPlan) -> None:
     out = SafeConsole(width=None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL)
-    title = "share of injected faults found, by budget (false alarm episodes a sensor-day)"
+    title = "share of injected faults found, by budget (false alarm episodes per sensor-day)"
     table = Table(title=styled(title), title_justify="left")
     table.add_column("fault")
     table.add_column("size", justify="right")
@@ -69,9 +69,9 @@ def _print_plan(plan: AlarmPlan) -> None:
     for budget in plan.budgets:
         name = f"\n{names[budget]}" if budget in names else ""
         table.add_column(f"{budget:.3g}{name}", justify="right")
-    for planned in plan.cases:
-        case = planned.case
-        shares = (f"{planned.share_found(budget):.0%}" for budget in plan.budgets)
+    for planned_case in plan.cases:
+        case = planned_case.case
+        shares = (f"{planned_case.share_found(budget):.0%}" for budget in plan.budgets)
         table.add_row(styled(case.name), f"{case.size:g}" if case.size else "-", *shares)
     table.add_section()
     table.add_row("false alarms on clean rows", "", *_clean_cells(plan))
@@ -86,7 +86,7 @@ def _clean_cells(plan: AlarmPlan) -> Iterator[str]:
     for budget in plan.budgets:
         expected = budget * plan.clean.sensor_days
         text = f"{expected:.0f}" if expected >= 10 else f"{expected:.2g}"
-        yield f"{plan.clean.within(budget)} of {text}"
+        yield f"{plan.clean.episodes_within(budget)} of {text}"
 
 
 def _write_plot(path: Path, plan: AlarmPlan) -> None:

@@ -8,10 +8,10 @@ from sensorwatch.common.scoring.detections import Severity
 from sensorwatch.trainer.alarm_fitting import CleanEpisodes, expected_alarms, rows_per_day
 
 MIN_EXPECTED_EPISODES = 0.1
-"""Minimum expected number of false episodes within a budget among the clean rows.
+"""Smallest expected number of false episodes among the clean rows for which the score of a budget
+is not extrapolated far.
 
-If fewer are expected, the score of this budget is extrapolated to a rate far below all measured
-rates."""
+If fewer are expected, the score of the budget belongs to a rate far below all measured rates."""
 ALARM_SEVERITIES = (Severity.WARNING, Severity.MAJOR, Severity.CRITICAL)
 """The severities with a budget, in the order of `AlarmRates.budgets`."""
 _DURATIONS = (("day", 86_400.0), ("hour", 3_600.0), ("minute", 60.0), ("second", 1.0))
@@ -20,8 +20,8 @@ _DURATIONS = (("day", 86_400.0), ("hour", 3_600.0), ("minute", 60.0), ("second",
 def alarm_figures(rates: AlarmRates, clean: CleanEpisodes, sensors: int) -> dict[str, Any]:
     """Return the fitted rates as plain values for the manifest.
 
-    `expected_per_day` has the false alarms a day of the whole fleet, by severity. Each severity
-    contains the severities above it.
+    `expected_per_day` has the false alarms per day of all sensors together, by severity. The number
+    for a severity includes the severities above it.
     """
     return {
         "sensors": sensors,
@@ -53,7 +53,7 @@ def expectation_text(figures: dict[str, Any]) -> str:
 
 
 def extrapolation_warnings(figures: dict[str, Any]) -> Iterator[str]:
-    """Yield a warning for each severity whose budget is far below the rates that were measured."""
+    """Yield a warning for each severity whose budget is far below the measured rates."""
     sensor_days = figures["clean_rows"] / rows_per_day(figures["cadence_seconds"] * 1e6)
     for severity, budget in zip(ALARM_SEVERITIES, figures["budgets"], strict=True):
         expected = budget * sensor_days
@@ -68,7 +68,7 @@ def extrapolation_warnings(figures: dict[str, Any]) -> Iterator[str]:
 
 
 def duration_text(seconds: float) -> str:
-    """Return a duration in the largest unit that is not longer: "10 minutes", "1 day"."""
+    """Return a duration as text, in the largest unit that is not longer: "10 minutes", "1 day"."""
     for unit, unit_seconds in _DURATIONS:
         if seconds >= unit_seconds:
             return _plural(seconds / unit_seconds, unit)
@@ -87,7 +87,7 @@ def _plural(count: float, unit: str) -> str:
 
 
 def budget_names(budgets: Sequence[float]) -> dict[float, str]:
-    """Return the severities that have each budget, as text, by budget."""
+    """Return, for each budget, the names of the severities with this budget."""
     names: dict[float, str] = {}
     for severity, budget in zip(ALARM_SEVERITIES, budgets, strict=True):
         names[budget] = f"{names[budget]}, {severity}" if budget in names else str(severity)

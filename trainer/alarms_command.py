@@ -1,4 +1,4 @@
-"""The command `alarms plan`: how many faults each budget of false alarms finds."""
+"""The command `alarms plan`: the share of faults that is found with each budget of false alarms."""
 
 from pathlib import Path
 from typing import Annotated
@@ -51,8 +51,8 @@ def plan(
 ) -> None:
     """Show the share of injected faults that is found, for several budgets of false alarms.
 
-    Use rows without known faults. A budget is a number of false alarm episodes a sensor-day, as in
-    the settings [alarms] false_alarms_per_sensor_day.
+    Use rows without known faults. A budget is a number of false alarm episodes per sensor-day, as
+    in the settings [alarms] false_alarms_per_sensor_day.
     """
     settings = settings_for(config, seed=seed, model=name, registry=registry, schema=schema)
     from sensorwatch.trainer.alarm_plan_run import run_alarm_plan

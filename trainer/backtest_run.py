@@ -90,7 +90,7 @@ def _fit_on_first_batches(
 
 
 def _require_same_schema(schema: Schema, detector: Detector) -> Schema:
-    """Return `schema` if it differs from the detector's at most in name, units and CSV format.
+    """Return `schema` if it equals the detector's, except for name, units and CSV format.
 
     Raises UsageError if the fingerprints differ.
     """

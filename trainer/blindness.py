@@ -1,4 +1,4 @@
-"""Find the signals in which a new model cannot see faults, and say what may be the reason."""
+"""Find the signals in which a new model misses large faults, and warn about them."""
 
 from collections.abc import Mapping
 
@@ -13,16 +13,16 @@ from sensorwatch.trainer.fault_injection import FaultCase
 LARGE_SPIKE = FaultCase(FaultKind.SPIKE, 8.0, one_signal=True)
 """A spike of 8 spreads in one signal, one row long."""
 MIN_SPIKES = 3
-"""A signal with fewer injected spikes is not judged."""
+"""Smallest number of injected spikes for which a signal is judged."""
 MIN_SHARE_FOUND = 0.5
-"""A model is blind in a signal if it finds a smaller share of the spikes."""
+"""Smallest share of the spikes that a model finds in a signal in which it is not blind."""
 
 
 def blind_signals(candidate: Candidate, readings: Readings) -> dict[str, float]:
-    """Return the signals in which the model misses most large spikes, each with the share found.
+    """Return the signals in which the model misses most large spikes, with the share it found.
 
     The spikes are injected into the newest rows. `readings`: the training rows. A model with the
-    plain features is not judged: it often misses a spike of one signal.
+    plain features is not judged, because it often misses a spike of one signal.
     """
     if candidate.forecast is None:
         return {}
@@ -39,7 +39,7 @@ def blind_signals(candidate: Candidate, readings: Readings) -> dict[str, float]:
 
 
 def blindness_warning(blind: Mapping[str, float]) -> str:
-    """Return the warning about blind signals: `blind` is the result of `blind_signals`."""
+    """Return the warning about blind signals; `blind`: the result of `blind_signals`."""
     shares = ", ".join(f"{name} ({share:.0%} found)" for name, share in blind.items())
     return (
         f"the model misses most large spikes in {shares}. Its training rows may contain faults or "

@@ -11,13 +11,15 @@ from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.scoring.cadence import MIN_INTERVALS
 
 LONG_INTERVAL_QUANTILE = 0.999
-"""This quantile of a sensor's intervals is the long interval. One interval in a thousand is longer.
+"""Quantile of a sensor's intervals that defines the long interval. One interval in a thousand is
+longer.
 """
 MIN_LONGER_INTERVALS = 3
-"""At least this number of a sensor's intervals is longer than the long interval, so that one outage
-in a short training hides no later gap."""
+"""Smallest number of a sensor's intervals that are longer than the long interval. So an outage in a
+short training does not increase the long interval and hide later gaps."""
 GAP_LONG_INTERVALS = 3.0
-"""A gap is longer than this multiple of the long interval, and than DEFAULT_GAP_FACTOR cadences."""
+"""An interval is a gap if it is longer than this multiple of the long interval, and also longer
+than DEFAULT_GAP_FACTOR cadences."""
 
 DEFAULT_CADENCE = 60_000_000.0
 """Interval between two rows of a sensor, in microseconds, if no sensor has two rows."""
@@ -38,10 +40,10 @@ def fit_cadences(
 ) -> Cadences:
     """Fit the cadence and the gap factor of each sensor.
 
-    A sensor's cadence is the median of its intervals. Its gap factor is DEFAULT_GAP_FACTOR, or
-    more if its intervals are irregular. A sensor with fewer than MIN_INTERVALS intervals gets the
-    cadence 0 (learned in service) and the gap factor of row 0, which is fitted on the intervals of
-    all other sensors, each relative to its sensor's cadence.
+    A sensor's cadence is the median of its intervals. Its gap factor is DEFAULT_GAP_FACTOR, or more
+    if its intervals are irregular. A sensor with fewer than MIN_INTERVALS intervals gets the
+    cadence 0 (learned in service) and the gap factor of row 0. This factor is fitted on the
+    intervals of all other sensors, each divided by the cadence of its sensor.
 
     `event_time`: shape (n,), microseconds UTC. `rows_of_sensors`: for each sensor, the indices of
     its rows in time order. Rows with equal times form no interval.
@@ -75,7 +77,7 @@ def fleet_of(readings: Readings) -> tuple[int, float]:
 
 
 def _gap_factor(sorted_intervals: NDArray[np.float64]) -> float:
-    """Return the gap factor for intervals (n,), in multiples of the cadence, in ascending order."""
+    """Return the gap factor for intervals (n,) in ascending order, in multiples of the cadence."""
     last = len(sorted_intervals) - 1
     position = min(int(np.ceil(LONG_INTERVAL_QUANTILE * last)), last - MIN_LONGER_INTERVALS)
     return max(DEFAULT_GAP_FACTOR, GAP_LONG_INTERVALS * float(sorted_intervals[position]))

@@ -1,4 +1,4 @@
-"""The false alarms among clean rows that a model was not fitted on, beside their budgets."""
+"""The false alarms among clean rows outside a model's fit, compared with the budgets."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,11 +17,12 @@ from sensorwatch.trainer.dataset import sort_by_time
 from sensorwatch.trainer.evaluation_check import Check, Section
 
 MAX_BUDGET_FACTOR = 2.0
-"""The check fails if the rate of false alarms is surely above this multiple of the budget."""
+"""The check fails if the lower bound of the rate of false alarms is above this multiple of the
+budget."""
 CONFIDENCE = 0.95
 """Confidence of the lower bound of the rate (one-sided)."""
 MIN_EXPECTED_EPISODES = 1.0
-"""A budget is tested only if at least this number of false episodes is expected."""
+"""Smallest expected number of false episodes for which a budget is tested."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +30,13 @@ class CleanAlarms:
     """The alarm episodes of clean rows."""
 
     lowest_rates: NDArray[np.float64]
-    """Shape (episodes,). The smallest `Detections.episode_rate` of each episode: the smallest
-    budget that this episode is within."""
+    """Shape (episodes,). The smallest `Detections.episode_rate` of each episode. This is the
+    smallest budget that the episode does not exceed."""
     sensor_days: float
     """Days of rows, summed over all sensors."""
 
-    def within(self, budget: float) -> int:
-        """Return the number of episodes that are within a budget, in episodes a sensor-day."""
+    def episodes_within(self, budget: float) -> int:
+        """Return the number of episodes that do not exceed a budget (episodes per sensor-day)."""
         return int((self.lowest_rates <= budget).sum())
 
 
@@ -61,7 +62,7 @@ def alarm_budget_section(readings: Readings, detector: Detector) -> Section:
         "sensor_days": alarms.sensor_days,
         "budgets": dict(zip(ALARM_SEVERITIES, budgets, strict=True)),
         "episodes": {
-            severity: alarms.within(budget)
+            severity: alarms.episodes_within(budget)
             for severity, budget in zip(ALARM_SEVERITIES, budgets, strict=True)
         },
     }
@@ -69,7 +70,7 @@ def alarm_budget_section(readings: Readings, detector: Detector) -> Section:
 
 
 def budget_checks(alarms: CleanAlarms, budgets: Sequence[float]) -> list[Check]:
-    """Return the check of each budget (`warning`, `major`, `critical`), episodes a sensor-day."""
+    """Return the checks of the budgets (per sensor-day) of `warning`, `major` and `critical`."""
     return [
         _budget_check(f"alarms.budget.{severity}", alarms, budget)
         for severity, budget in zip(ALARM_SEVERITIES, budgets, strict=True)
@@ -82,7 +83,7 @@ def lower_bound(episodes: int) -> float:
 
 
 def _budget_check(name: str, alarms: CleanAlarms, budget: float) -> Check:
-    episodes, expected = alarms.within(budget), budget * alarms.sensor_days
+    episodes, expected = alarms.episodes_within(budget), budget * alarms.sensor_days
     wanted = f"lower bound at most {MAX_BUDGET_FACTOR * budget:.3g} ({MAX_BUDGET_FACTOR:g} budgets)"
     if expected < MIN_EXPECTED_EPISODES:
         return Check(

@@ -21,21 +21,21 @@ from sensorwatch.trainer.scorer_fitting import (
 )
 
 MAX_BLOCKS = 10
-"""The rows are divided into at most this number of blocks of time."""
+"""Largest number of blocks of time into which the rows are divided."""
 FOLD_GAP_ROWS = 10
 """The fit for a fold excludes this number of each sensor's rows before and after the fold.
 
-Through the memory, a row affects the scores of about this number of following rows of its
-sensor."""
+A row changes the memory, and so the scores of about this number of the sensor's next rows."""
 FORWARD_SHARE = 0.7
-"""A block that begins after this share of the rows is scored by a model of only the rows before it.
+"""A block that begins after this share of the rows is scored by a model that was fitted only on
+earlier rows.
 
-So the score includes the movement of the sensors' levels after training, as in service."""
+So its scores include the changes of the sensors' levels after training, as in service."""
 MIN_ROWS_PER_SENSOR_FOR_FEW_FOLDS = 1_000
 """Minimum number of rows per sensor for a cross-validation with only FEW_FOLDS folds.
 
-With this number of rows, a level fitted on half of the rows is as good as one fitted on nine tenths
-of the rows."""
+With this number of rows, a level fitted on half of the rows is as good as a level fitted on nine
+tenths of them."""
 FEW_FOLDS = 2
 """Number of folds of a cross-validation with many rows per sensor. Each fold contains every second
 block."""
@@ -84,7 +84,7 @@ def out_of_fold_scores(
 
 
 def block_count(rows: int) -> int:
-    """Return the number of blocks of time that this number of rows is divided into."""
+    """Return the number of blocks of time into which this number of rows is divided."""
     return min(MAX_BLOCKS, rows // 2)
 
 
@@ -105,8 +105,8 @@ def _out_of_fold_scores_of_sample(
     block_edges, sensors = _block_edges(rows), sensor_rows.sensor_count
     block_of_row = np.repeat(np.arange(len(block_edges) - 1), np.diff(block_edges))
     time_span = int(readings.event_time[-1] - readings.event_time[0])
-    # Each block must span at least two periods of the season. With two folds, shorter blocks
-    # could exclude the same part of every period from a fit.
+    # Each block must span at least two periods of the season. With two folds and shorter blocks, a
+    # fit could lack the same part of every period.
     has_few_folds = (
         rows >= MIN_ROWS_PER_SENSOR_FOR_FEW_FOLDS * sensors and time_span >= 2 * MAX_BLOCKS * period
     )
@@ -133,7 +133,7 @@ def _mask_with_gap(
 ) -> NDArray[np.bool_]:
     """Return the mask (n,) of the fold's blocks, each extended by `gap` rows on both sides.
 
-    The gap is at most a quarter of a block. Of each block outside the fold, at least half then
+    The gap is at most a quarter of a block. Then at least half of each block outside the fold
     remains for the fit.
     """
     extended_mask = in_fold.copy()

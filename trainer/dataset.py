@@ -38,7 +38,8 @@ class Dataset:
     readings: Readings
     rejections: list[Rejection]
     as_of: int | None = None
-    """Microseconds UTC: rows of files with later times were rejected; None for a topic."""
+    """Latest accepted time in microseconds UTC; file rows with later times were rejected. None for
+    a topic."""
 
     @property
     def rows(self) -> int:
@@ -177,7 +178,7 @@ def _digest_of_records(records: Iterable[TopicRecord]) -> str:
     digest = hashlib.sha256()
     for record in records:
         for content in (record.payload, *map(_bytes_of_source, record.sources.values())):
-            # The length prefix makes the digest depend on the boundaries between records.
+            # Because of the length prefix, the digest depends on the boundaries between records.
             length = -1 if content is None else len(content)
             digest.update(length.to_bytes(8, "big", signed=True))
             digest.update(content or b"")

@@ -40,7 +40,7 @@ def evaluate(
     registry: RegistryOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Check a version's alert rates, correctness and detection of injected faults."""
+    """Check the alert rates, the correctness and the fault detection of a version."""
     from sensorwatch.common.registry.store import Registry
     from sensorwatch.trainer.dataset import read_data
     from sensorwatch.trainer.evaluation import EvaluatedVersion, evaluate_version

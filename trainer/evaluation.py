@@ -86,7 +86,7 @@ def evaluate_version(evaluated_version: EvaluatedVersion, dataset: Dataset) -> d
 
 
 def settings_of(manifest: ModelManifest) -> TrainerSettings:
-    """Return the settings that a version was trained with.
+    """Return the settings with which a version was trained.
 
     A setting that the manifest does not contain gets its default value.
     """

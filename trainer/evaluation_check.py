@@ -37,12 +37,12 @@ def failed_checks(report: Mapping[str, Any]) -> list[str]:
 
 
 def undetectable_faults(report: Mapping[str, Any]) -> list[str]:
-    """Return a sentence for each signal in which faults of a report cannot be seen."""
+    """Return a report's sentences about the signals in which faults cannot be detected."""
     return list(report["failures"].get("undetectable", ()))
 
 
 def require_passed(report: Mapping[str, Any]) -> None:
-    """Raise CheckFailed with the name of every failed check, if any check failed."""
+    """Raise CheckFailed with the names of all failed checks if a check failed."""
     failed_names = failed_checks(report)
     if failed_names:
         raise CheckFailed(f"{report['version']} failed the gate: {', '.join(failed_names)}")

@@ -1,4 +1,4 @@
-"""The checks of fault detection: recall, precision and delay on injected faults."""
+"""The checks of fault detection; recall, precision and delay are measured on injected faults."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -22,12 +22,11 @@ from sensorwatch.trainer.fault_sizes import FaultSizes, fault_sizes
 FAULT_SIZES = (4.0, 8.0, 16.0)
 """Sizes of the injected faults, in spreads of the signal."""
 GATE_CASE = FaultCase(FaultKind.SPIKE, 8.0)
-"""The case that every model must detect: a spike of all signals.
-
-A plain forest is not required to detect a spike of a single signal. In the score of a plain forest,
-one large deviation does not count more than several small ones."""
+"""The case that every model must detect: a spike of all signals. A plain forest is not required to
+detect a spike of a single signal, because its score weights one large deviation no more than
+several small ones."""
 MIN_SIGNALS_FOR_STRICT_BOUNDS = 3
-"""For a model without memory, GATE_BOUNDS apply only if at least this number of signals vary."""
+"""Smallest number of varying signals for which GATE_BOUNDS apply to a model without memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,19 +52,19 @@ MEMORY_CASES: Mapping[str, tuple[FaultCase, float]] = {
 
 The number after each case is the minimum share of detected episodes."""
 EPISODES_PER_CASE = 60
-"""Number of episodes per case. They are injected in several rounds if there are too few rows."""
+"""Number of episodes per case. If there are too few rows, they are injected in several rounds."""
 MAX_ROUNDS = EPISODES_PER_CASE
 ROWS_PER_EPISODE = 50
 """Minimum number of rows per injected fault in one round."""
 ROWS_PER_SPIKE = int(SENSOR_TAIL_ROWS)
 """Minimum number of rows per injected spike in one round.
 
-A sensor's own tail follows its highest scores, so that a sensor with many high scores raises fewer
-alarms. With a spike in every 50th row, the tail adapts to the spikes, and later spikes are not
-found. So there is one spike in the tail's time constant.
+A sensor's own tail follows its highest scores, so a sensor with many high scores raises fewer
+alarms. With a spike in every 50th row, the tail would adapt to the spikes, and later spikes would
+be missed. So there is at most one spike per time constant of the tail.
 """
 MAX_ROWS = 20_000
-"""Faults are injected into at most this number of the newest rows."""
+"""Largest number of newest rows into which faults are injected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +80,7 @@ class InjectionInput:
 
 
 def injection_input(readings: Readings, detector: Detector) -> InjectionInput:
-    """Return the newest rows in the form that fault injection needs; see `fault_rows`.
+    """Return the input of fault injection: the newest rows, as `fault_rows` converts them.
 
     `readings`: rows that the detector was not fitted on.
     """
@@ -98,8 +97,8 @@ def fault_detection_section(readings: Readings, detector: Detector, *, seed: int
     """Inject every kind and size of fault, and return the checks and measurements.
 
     Faults of a counter are injected into its rate. `readings`: rows that the detector was not
-    fitted on. The figure `undetectable` has a sentence for each signal in which no fault of the
-    gate's size is possible.
+    fitted on. The figure `undetectable` has a sentence for each signal in which a fault of the
+    gate's size is impossible.
     """
     injection = injection_input(readings, detector)
     sizes = injection.sizes
@@ -160,7 +159,7 @@ def fault_cases(
     several_signals_vary = len(sizes.varying) > 1
     for kind in VALUE_KINDS:
         if kind is FaultKind.BROKEN_CORRELATION:
-            # With size 1 the signal keeps its spread, and only the correlation changes.
+            # With size 1, the spread of the signal does not change; only the correlation changes.
             cases += [FaultCase(kind, 1.0)] if several_signals_vary else []
         else:
             kind_sizes = (0.0,) if kind is FaultKind.STUCK else sizes_in_spreads
@@ -189,8 +188,8 @@ def injected_rounds(
 ) -> list[tuple[InjectedFaults, Detections]]:
     """Inject EPISODES_PER_CASE episodes of a case in rounds, and return the scored rounds.
 
-    Every round starts with an empty memory, which the rows before the first fault fill. The result
-    is empty if no fault of this case is possible.
+    Every round starts with an empty memory. The rows before the first fault fill it. The result is
+    empty if no fault of this case is possible.
     """
     rounds: list[tuple[InjectedFaults, Detections]] = []
     detector = injection.detector

@@ -55,12 +55,12 @@ def inject_case(
 ) -> InjectedFaults:
     """Inject at most `episodes` faults of a case into readings. The faults do not overlap.
 
-    Signals that never change get no fault. A fault of one signal is injected only into signals for
-    which a fault of this size is possible. If a fault would leave a signal's bounds, it is injected
-    in the other direction. If it leaves the bounds in both directions, it is clipped, because a row
-    outside the bounds would be rejected. `readings`: rows of `fault_rows`, in time order.
-    `eligible` (n,): mask of rows. The faults of a sensor start after the first of its rows that the
-    mask selects. A sensor without a selected row gets no fault.
+    No fault is injected into signals that never change. A fault of one signal is injected only into
+    signals for which a fault of this size is possible. If a fault would leave a signal's bounds, it
+    is injected in the other direction. If it leaves the bounds in both directions, it is clipped,
+    because a row outside the bounds would be rejected. `readings`: rows of `fault_rows`, in time
+    order. `eligible` (n,): mask of rows. The faults of a sensor start after its first row in the
+    mask. A sensor without a row in the mask gets no fault.
     """
     possible_signals = sizes.possible(case.size) if case.one_signal else sizes.varying
     values = readings.values.copy()
@@ -106,14 +106,16 @@ def _within_bounds(
     """Return faulty values (rows, signals) within the bounds; see `inject_case`."""
     low, high = sizes.low[signals], sizes.high[signals]
     reversed_fault = 2.0 * healthy - faulty
-    must_reverse = _leaves(faulty, low, high) & ~_leaves(reversed_fault, low, high)
+    must_reverse = _is_out_of_bounds(faulty, low, high) & ~_is_out_of_bounds(
+        reversed_fault, low, high
+    )
     return np.clip(np.where(must_reverse, reversed_fault, faulty), low, high)
 
 
-def _leaves(
+def _is_out_of_bounds(
     values: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
-    """Return for each signal (signals,) whether a value (rows, signals) is outside its bounds."""
+    """Return a mask (signals,) of the signals with a value (rows, signals) out of bounds."""
     is_outside: NDArray[np.bool_] = np.any((values < low) | (values > high), axis=0)
     return is_outside
 
@@ -121,7 +123,7 @@ def _leaves(
 def _stop_rates(
     values: NDArray[np.float64], rows: NDArray[np.int64], rates: NDArray[np.int64]
 ) -> None:
-    """Set the rates of counters to 0: a stuck sensor repeats the counter's value, not its rate."""
+    """Set the rates of counters to 0, because a stuck sensor repeats the counter's value."""
     for signal in rates.tolist():
         is_measured = ~np.isnan(values[rows, signal])
         values[rows[is_measured], signal] = 0.0
@@ -166,7 +168,7 @@ def _draw_position(
 
 
 def _eligible_rows(readings: Readings, eligible: NDArray[np.bool_]) -> list[NDArray[np.int64]]:
-    """Return for each sensor its row indices from the first eligible row on, in time order."""
+    """Return each sensor's row indices from its first eligible row on, in time order."""
     order = np.argsort(readings.sensor, kind="stable")
     sensor_ends = np.flatnonzero(np.diff(readings.sensor[order])) + 1
     rows_by_sensor = [rows for rows in np.split(order, sensor_ends) if eligible[rows].any()]

@@ -1,4 +1,4 @@
-"""The results of fault detection: which of the injected faults a detector found."""
+"""The results of fault detection: the injected faults that a detector found."""
 
 from dataclasses import dataclass
 
@@ -46,7 +46,7 @@ class CaseResult:
     roc_auc: float | None
     average_precision: float | None
     signals: dict[str, SignalResult] | None
-    """The results by the name of the changed signal, if each episode changes one signal."""
+    """The results of each changed signal by its name, if each episode changes one signal."""
 
 
 def case_result(
@@ -100,7 +100,7 @@ def _signal_results(
 
 
 def _detection_delays(injected: InjectedFaults, is_anomaly: NDArray[np.bool_]) -> list[int | None]:
-    """Return for each episode the number of rows before its first alarm, or None without alarm."""
+    """Return each episode's number of rows before its first alarm, or None without an alarm."""
     return [
         int(np.argmax(is_anomaly[rows])) if is_anomaly[rows].any() else None
         for rows in injected.episodes
@@ -108,5 +108,5 @@ def _detection_delays(injected: InjectedFaults, is_anomaly: NDArray[np.bool_]) -
 
 
 def empty_result(case: FaultCase, rows: int) -> CaseResult:
-    """Return the results of a case of which no fault was injected into the rows."""
+    """Return the results of a case without injected faults."""
     return CaseResult(case.name, case.size, 0, rows, 0, None, None, None, None, None, None, None)

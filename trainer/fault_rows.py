@@ -1,4 +1,4 @@
-"""Rows for fault injection: counters as rates, and angles without a seam."""
+"""Rows for fault injection: counters become rates, and angles do not wrap around."""
 
 import math
 from dataclasses import replace
@@ -15,19 +15,19 @@ from sensorwatch.trainer.model_rows import with_rates
 
 
 def fault_rows(readings: Readings, detector: Detector) -> tuple[Readings, Detector]:
-    """Return rows to whose values a fault can be added, and the detector that scores them.
+    """Return rows to which faults can be added, and the detector that scores these rows.
 
-    A counter becomes its rate, and the returned detector takes it as a measurement. An angle
-    becomes the angle that is nearest to the mean direction of all rows, so that its spread is that
-    of the direction. `readings`: in time order. Without counters and angles, both arguments are
-    returned unchanged.
+    A counter becomes its rate, and the returned detector treats the rate as a measurement. A
+    multiple of `wrap` is added to each angle, so that it is nearest to the mean direction of all
+    rows. So the spread of the numbers is the spread of the directions. `readings`: in time order.
+    Without counters and angles, both arguments are returned unchanged.
     """
     schema = detector.schema
     if not (schema.counters or has_angles(schema)):
         return readings, detector
     readings = with_rates(readings, schema)
     return (
-        replace(readings, values=_without_seams(readings.values, schema.signals)),
+        replace(readings, values=_without_wrap_around(readings.values, schema.signals)),
         replace(detector, schema=_schema_of_fault_rows(schema)),
     )
 
@@ -46,7 +46,7 @@ def _schema_of_fault_rows(schema: Schema) -> Schema:
     return schema.with_changes(signals=signals, context=context)
 
 
-def _without_seams(
+def _without_wrap_around(
     values: NDArray[np.float64], signals: tuple[NumericColumn, ...]
 ) -> NDArray[np.float64]:
     values = values.copy()

@@ -1,4 +1,4 @@
-"""The sizes of faults: what one spread of a signal is, and which sizes are possible."""
+"""The sizes of faults: the spread of each signal, and the sizes that are possible."""
 
 import math
 from dataclasses import dataclass
@@ -21,10 +21,11 @@ class FaultSizes:
     spread: NDArray[np.float64]
     """One spread, in the signal's unit; 0 if the signal never changes.
 
-    For an angle, this is the spread of its changes from row to row. The spread of its values would
-    have no meaning for a direction that goes round the circle."""
+    For an angle, this is the spread of its changes from row to row. The spread of the values has no
+    meaning for a direction that turns around the full circle."""
     value_spread: NDArray[np.float64]
-    """The spread of the values; for an angle, of the distance from its mean direction."""
+    """The spread of the values; for an angle, the spread of the distances from its mean
+    direction."""
     low: NDArray[np.float64]
     """Smallest possible value; 0 for the rate of a counter."""
     high: NDArray[np.float64]
@@ -47,10 +48,10 @@ class FaultSizes:
         return np.flatnonzero(is_possible)
 
     def shifts(self, kind: FaultKind, size: float) -> NDArray[np.float64]:
-        """Return the change (signals,) that a fault of `size` spreads makes, in the signal's unit.
+        """Return the change (signals,) by a fault of `size` spreads, in the signal's unit.
 
-        The size of an angle's fault is the distance between two points on the circle in a straight
-        line, so that half a circle is the largest fault.
+        The size of an angle's fault is the straight-line distance between two points on the circle.
+        So half a circle is the largest fault.
         """
         if kind is FaultKind.BROKEN_CORRELATION:
             return size * self.value_spread  # the signal keeps the spread of its values

@@ -1,4 +1,4 @@
-"""Fit the level guard: the usual movement of each signal's level on rows outside the fit."""
+"""Fit the level guard to the usual changes of each signal's level on rows outside the fit."""
 
 from dataclasses import dataclass
 
@@ -21,7 +21,7 @@ from sensorwatch.common.scoring.level_guard import (
 from sensorwatch.trainer.season_fitting import SeasonFit, fit_season
 
 GUARD_BLOCKS = 10
-"""The training time is divided into this number of blocks."""
+"""Number of blocks into which the training time is divided."""
 FREEDOM_RANGE = (3.0, 30.0)
 """Smallest and largest number of degrees of freedom of a spread."""
 MIN_SPREAD = 0.3
@@ -33,9 +33,9 @@ MAX_TABLE_RARITY = 25.0
 MIN_TABLE_DEVIATION = 0.01
 """Smallest deviation of the guard's table, so that its logarithm is finite."""
 MAX_RATIO = 1e6
-"""A deviation is at most this number of scales before it is clipped."""
+"""Limit of a deviation, in scales, in the division by the scale."""
 ACCEPT_RARITY = 4.0
-"""A row is away from its level if its deviation has at least this rarity, in nats."""
+"""Smallest rarity, in nats, of the deviation of a row that is away from its level."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +44,10 @@ class FittedGuard:
 
     guard: LevelGuard
     scores: NDArray[np.float64]
-    """Shape (n,). In nats; the level of each row comes from the rows outside its block of time."""
+    """Shape (n,). Scores in nats. The level for a row is that of the rows outside its block of
+    time."""
     season_fit: SeasonFit | None
-    """None if no sensor has a level."""
+    """The fit of the guard's season; None if no sensor has a level."""
 
 
 def fit_guard(
@@ -61,8 +62,8 @@ def fit_guard(
 
     `levels`: fitted on the same rows, without sensors that have few rows. `step`: median time
     between two rows of a sensor, in microseconds. `clock`: the civil time of the season. Only the
-    rows of sensors with a level are used; other rows get the score 0. Without such rows, no signal
-    is watched.
+    rows of sensors with a level are used; other rows get the score 0. If no sensor has a level, no
+    signal is watched.
     """
     level_of_sensor = np.asarray(
         [levels.level_by_sensor.get(sensor_id, 0) for sensor_id in readings.sensor_ids],
@@ -72,26 +73,28 @@ def fit_guard(
     is_known = level_of_row > 0
     signals = readings.values.shape[1]
     location, scale = levels.location[:, :signals].copy(), levels.scale[:, :signals]
-    level_of_known, known = level_of_row[is_known], readings.take(is_known)
-    distance = known.values - location[level_of_known]
+    level_of_known, known_rows = level_of_row[is_known], readings.take(is_known)
+    distance = known_rows.values - location[level_of_known]
     # The division does not overflow for NO_SCALE. Large deviations are clipped below.
     deviations = distance / np.maximum(scale[level_of_known], np.abs(distance) / MAX_RATIO)
     season_fit = None
-    if len(known):
+    if len(known_rows):
         deviations = np.clip(deviations, -MAX_DEVIATION_SCALES, MAX_DEVIATION_SCALES)
-        season_fit = fit_season(deviations, known.event_time, step, clock)
+        season_fit = fit_season(deviations, known_rows.event_time, step, clock)
     season = season_fit.season if season_fit else no_season(signals)
-    deviations -= season.at(known.event_time)
+    deviations -= season.at(known_rows.event_time)
     movement = _measure_movement(deviations, level_of_known, len(location))
-    spread = movement.spread * _season_factor(season, known.event_time)
-    tests = 2 * max(int((spread < UNWATCHED_SPREAD).sum()), 1)
-    table = np.stack([_tail_table(tests, freedom) for freedom in movement.freedom.tolist()])
+    spread = movement.spread * _season_factor(season, known_rows.event_time)
+    comparison_count = 2 * max(int((spread < UNWATCHED_SPREAD).sum()), 1)
+    table = np.stack(
+        [_tail_table(comparison_count, freedom) for freedom in movement.freedom.tolist()]
+    )
     guard = LevelGuard(
         location=location,
         spread=spread,
         drift_rate=movement.drift_rate,
         slope=movement.slope,
-        fit_rows=len(known) / max(len(np.unique(level_of_known)), 1),
+        fit_rows=len(known_rows) / max(len(np.unique(level_of_known)), 1),
         season=season,
         table=table,
         accept_bound=np.exp([np.interp(ACCEPT_RARITY, *_knots(row)) for row in table]),
@@ -104,7 +107,7 @@ def fit_guard(
 
 @dataclass(frozen=True, slots=True)
 class _Movement:
-    """How the levels of n rows move."""
+    """The changes of the signals' levels over n rows."""
 
     smoothed: NDArray[np.float64]
     """Shape (n, signals). Smoothed deviation from the level of the sensor in the other blocks."""
@@ -124,8 +127,8 @@ def _measure_movement(
     rows, signals = deviations.shape
     if rows == 0:
         unwatched = np.full(signals, UNWATCHED_SPREAD)
-        still = np.zeros(signals)
-        return _Movement(deviations, unwatched, np.ones(signals), still, still)
+        no_movement = np.zeros(signals)
+        return _Movement(deviations, unwatched, np.ones(signals), no_movement, no_movement)
     block = np.arange(rows) * GUARD_BLOCKS // rows
     block_means = _block_means(deviations, level_of_row, block)
     smoothed = np.zeros_like(deviations)
@@ -198,14 +201,14 @@ def _block_means(
 def _drift_rate(block_means: NDArray[np.float64], rows_per_sensor: float) -> NDArray[np.float64]:
     """Return the increase of the squared deviation per row (signals,), at least 0.
 
-    If the level moves, blocks that are far from each other differ more than neighbours. The mean
-    squared difference of neighbours is subtracted from that of far blocks, and the result is
+    If the level moves, distant blocks differ more than neighbouring blocks. The mean squared
+    difference of neighbouring blocks is subtracted from that of distant blocks. The result is
     divided by the additional distance in rows.
     """
-    near = _mean_squared_difference(block_means, 1)
-    far = _mean_squared_difference(block_means, FAR_BLOCKS)
+    near_difference = _mean_squared_difference(block_means, 1)
+    far_difference = _mean_squared_difference(block_means, FAR_BLOCKS)
     distance = (FAR_BLOCKS - 1) / GUARD_BLOCKS * rows_per_sensor
-    return np.maximum(far - near, 0.0) / max(distance, 1.0)
+    return np.maximum(far_difference - near_difference, 0.0) / max(distance, 1.0)
 
 
 def _mean_squared_difference(
@@ -219,15 +222,15 @@ def _mean_squared_difference(
 
 
 def _slope(block_means: NDArray[np.float64], rows_per_sensor: float) -> NDArray[np.float64]:
-    """Return the root mean square over sensors of the slope per row (signals,), by least squares.
+    """Return the root mean square (signals,) over sensors of the least-squares slope per row.
 
     Sensors that have no rows in a block are left out.
     """
-    complete = block_means[np.isfinite(block_means).all(axis=(1, 2))]
-    if len(complete) == 0:
+    complete_block_means = block_means[np.isfinite(block_means).all(axis=(1, 2))]
+    if len(complete_block_means) == 0:
         return np.zeros(block_means.shape[2])
     time = (np.arange(GUARD_BLOCKS) - (GUARD_BLOCKS - 1) / 2) * rows_per_sensor / GUARD_BLOCKS
-    slopes = np.einsum("sbk,b->sk", complete, time) / (time**2).sum()
+    slopes = np.einsum("sbk,b->sk", complete_block_means, time) / (time**2).sum()
     return np.asarray(np.sqrt((slopes**2).mean(axis=0)))
 
 
@@ -239,14 +242,16 @@ def _season_factor(season: Season, event_time: NDArray[np.int64]) -> float:
     return float(np.sqrt((cycles + 1.0) / (cycles - 1.0)))
 
 
-def _tail_table(tests: int, freedom: float) -> NDArray[np.float64]:
+def _tail_table(comparison_count: int, freedom: float) -> NDArray[np.float64]:
     """Return the table from the logarithm of a deviation to nats; see `LevelGuard.table`.
 
-    The rarity of a deviation u is -ln(tests * P(T > u)) for Student's t with `freedom` degrees of
-    freedom, or 0 if that is negative. P(T > u) falls like u to the power -freedom.
+    The rarity of a deviation u is -ln(comparison_count * P(T > u)) for Student's t with `freedom`
+    degrees of freedom, or 0 if that is negative. P(T > u) decreases as u to the power -freedom.
     """
     rarities = np.linspace(0.0, MAX_TABLE_RARITY, KNOTS)
-    knots = np.log(np.maximum(t.isf(np.exp(-rarities) / tests, freedom), MIN_TABLE_DEVIATION))
+    knots = np.log(
+        np.maximum(t.isf(np.exp(-rarities) / comparison_count, freedom), MIN_TABLE_DEVIATION)
+    )
     return np.concatenate([knots, [MAX_TABLE_RARITY, 1.0 / freedom]])
 
 
@@ -257,7 +262,7 @@ def _knots(table: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.
 
 @kernel
 def _smooth_deviations(deviations, sensor, sensors, smoothed):  # type: ignore[no-untyped-def]
-    """Write the smoothed deviation of each row, which starts at 0 for each sensor."""
+    """Write the smoothed deviation of each row; the smoothing of each sensor starts at 0."""
     signals = deviations.shape[1]
     state = np.zeros((sensors, signals))
     for row in range(len(deviations)):

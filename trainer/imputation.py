@@ -27,15 +27,15 @@ def fill_missing(readings: Readings) -> Readings:
 def drop_rows_without_signals(readings: Readings) -> Readings:
     """Return the rows that have a value of at least one signal, numbered from 0.
 
-    The context values of a dropped row count for the sensor's next rows, as they do in detection.
+    The context values of a dropped row are used for the sensor's next rows, as in detection.
     `readings`: in time order.
     """
     has_signal = np.asarray(~np.isnan(readings.values).all(axis=1))
     if has_signal.all():
         return readings
     context = pd.DataFrame(readings.context).groupby(readings.sensor).ffill().to_numpy()
-    kept = replace(readings, context=context.astype(np.float64)).take(has_signal)
-    return replace(kept, index=np.arange(len(kept), dtype=np.int64))
+    remaining_rows = replace(readings, context=context.astype(np.float64)).take(has_signal)
+    return replace(remaining_rows, index=np.arange(len(remaining_rows), dtype=np.int64))
 
 
 def _fill_columns(columns: NDArray[np.float64], sensor: NDArray[np.int32]) -> NDArray[np.float64]:

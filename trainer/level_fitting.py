@@ -13,14 +13,14 @@ from sensorwatch.trainer.cadence_fitting import fit_cadences
 from sensorwatch.trainer.row_subsampling import MAX_FIT_ROWS
 
 ROWS_FOR_LEVEL = 2_000
-"""For a sensor's level, this number of rows is enough if they cover the whole training time.
+"""Number of rows that is enough for a sensor's level if the rows cover all of the training time.
 
 With this number of rows, the location is accurate to 0.03 scales, and the scale to a few
 percent."""
 MIN_SHARE_OF_USUAL_SCALE = 0.05
-"""A scale is at least this share of the median scale of all sensors."""
+"""Smallest scale of a sensor, as a share of the median scale of all sensors."""
 MIN_ROWS_OF_KNOWN_SENSOR = 50
-"""A sensor with fewer training rows than this gets no level of its own.
+"""Smallest number of training rows of a sensor that gets a level of its own.
 
 The memory needs more rows to learn a level, because it does not see all rows of a sensor at
 once."""
@@ -29,11 +29,11 @@ CLIP_QUANTILES = (0.05, 0.95)
 CLIPPED_NORMAL_STD = 0.8903
 """Standard deviation of a standard normal variable that is clipped at CLIP_QUANTILES."""
 MIN_SHARE_OF_STD = 0.2
-"""A scale is at least this share of the unclipped standard deviation.
+"""Smallest scale, as a share of the unclipped standard deviation.
 
 This limit matters for a signal that is constant most of the time and changes rarely."""
 CONSTANT_TOLERANCE = 1e-9
-"""A column is constant if its scale is below this share of its absolute value."""
+"""Share of a column's absolute value below which its scale means that the column is constant."""
 
 
 def fit_levels(readings: Readings, schema: Schema, *, min_rows: int) -> Levels:
@@ -164,15 +164,17 @@ def _with_scales_of_angles(scales: NDArray[np.float64], sines: list[int]) -> NDA
     """
     scales = scales.copy()
     for sine in sines:
-        pair = slice(sine, sine + 2)
-        scales[:, pair] = np.sqrt((scales[:, pair] ** 2).sum(axis=1, keepdims=True))
+        sine_and_cosine = slice(sine, sine + 2)
+        scales[:, sine_and_cosine] = np.sqrt(
+            (scales[:, sine_and_cosine] ** 2).sum(axis=1, keepdims=True)
+        )
     return scales
 
 
 def _scale_floor(
     locations: NDArray[np.float64], scales: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return the minimum scales (levels, columns); rows as in `Levels.scale`.
+    """Return the minimum scales (levels, columns), with the rows of `Levels.scale`.
 
     The minimum is a share of the median scale of the sensors. If a column is constant at every
     sensor, the minimum is CONSTANT_SCALE_SHARE of the level's absolute value, and NO_SCALE if this

@@ -1,4 +1,4 @@
-"""The rows that a model is trained on: the values that the detector uses for the same rows."""
+"""The rows on which a model is trained, with the values that the detector uses for these rows."""
 
 from dataclasses import replace
 
@@ -25,7 +25,7 @@ def model_rows(readings: Readings, schema: Schema) -> Readings:
 
 
 def with_rates(readings: Readings, schema: Schema) -> Readings:
-    """Return readings in which each counter is its rate, or NaN if it has none.
+    """Return readings in which each counter is replaced by its rate, or by NaN without a rate.
 
     `readings`: in time order. Without counters, the readings are returned unchanged.
     """

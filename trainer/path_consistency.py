@@ -171,6 +171,7 @@ def _exact_outcomes(outcomes: Sequence[Outcome]) -> _ExactOutcomes:
             detections.p_value.view(np.uint64),
             detections.is_anomaly.astype(np.uint64),
             detections.severity.astype(np.uint64),
+            detections.stale_episodes.view(np.uint64),
             detections.status.astype(np.uint64),
             detections.episode.view(np.uint64),
             detections.episode_rows.view(np.uint64),

@@ -1,4 +1,4 @@
-"""Recall the columns of sampled rows. Every row updates the memory."""
+"""Recall the columns of sampled rows from a memory that every row updates."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
@@ -50,7 +50,7 @@ def _concatenate(chunks: list[RecalledRows]) -> RecalledRows:
 def concatenated_columns(
     tables: Sequence[object], attribute_names: Iterable[str]
 ) -> dict[str, NDArray[Any]]:
-    """Return for each attribute in `attribute_names` the arrays of all `tables`, concatenated."""
+    """Return, for each attribute in `attribute_names`, the concatenated arrays of all `tables`."""
     return {
         name: np.concatenate([getattr(table, name) for table in tables]) for name in attribute_names
     }

@@ -1,4 +1,4 @@
-"""Sample the rows for a fit or a calibration if there are very many rows."""
+"""Sample rows for a fit or a calibration that has very many rows."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +16,7 @@ signals has 136 coefficients."""
 ROW_RANGE_ROWS = 100
 """Length of a row range: consecutive rows of one sensor that are sampled together."""
 WARM_UP_ROWS = 10
-"""Number of rows before a sampled row range that only warm up the smoothed score.
+"""Number of rows before a sampled row range that are used only to warm up the smoothed score.
 
 After these rows, the initial value of the smoothed score has a weight of a tenth."""
 

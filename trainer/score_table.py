@@ -38,14 +38,15 @@ SCORE_COLUMNS = (
 
 `row` is the 0-based number of the input row, `event_time` is RFC 3339, `is_anomaly` is 0 or 1.
 Parsing the file gives exactly the same scores. `episode` is the number of the first row of the
-episode that the row belongs to; the cell is empty for a normal row."""
+row's episode; the cell is empty for a normal row."""
 REJECTED_COLUMNS = ("row", "reason", "field", "detail")
 
 
 class ScoreTable:
     """Writes outcomes to the file `out` and rejections to a second file in the same folder.
 
-    The files appear only if the context ends without an error. An incomplete file never appears.
+    The files get their final names only if the context ends without an error. So no file is
+    incomplete.
     """
 
     def __init__(self, out: Path) -> None:

@@ -18,7 +18,7 @@ from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.schema import Schema
 from sensorwatch.common.runtime.setting_keys import TrainerSettings
 from sensorwatch.common.scoring.decide import decide
-from sensorwatch.common.scoring.detector import forecast_features
+from sensorwatch.common.scoring.features import forecast_features
 from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.common.scoring.memory_layout import FloatColumn, Layout
 from sensorwatch.common.scoring.recall import RecalledRows, recall
@@ -33,7 +33,7 @@ from sensorwatch.trainer.season_fitting import SeasonFit
 from sensorwatch.trainer.season_text import season_zone
 
 UNREACHABLE_MIN_ROWS = 2**40
-"""No sensor completes a warm-up of this length, so every row is scored without memory."""
+"""A warm-up length that no sensor completes, so that every row is scored without memory."""
 _SCORED_STATUS = STATUSES.index(Status.SCORED)
 _LATE_STATUS = STATUSES.index(Status.LATE)
 
@@ -50,7 +50,7 @@ class FittedScorer:
     season_fit: SeasonFit
     forest: Forest
     estimator: Any
-    """The scikit-learn estimator that `forest` was built from."""
+    """The scikit-learn estimator from which `forest` was built."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,8 @@ class RawScores:
     block: NDArray[np.int64]
     """Shape (n,). Number of the row's block of time."""
     warm_up_only: NDArray[np.bool_]
-    """Shape (n,). True if the row only warms up the smoothed score; the calibration skips it."""
+    """Shape (n,). True if the row is used only to warm up the smoothed score; the calibration skips
+    it."""
     row: NDArray[np.int64]
     """Shape (n,). Position of the row in the training rows."""
 
@@ -126,7 +127,7 @@ def fit_and_recall(
     is_fit_row = fit_mask[sample_mask]
     used_rows = is_fit_row & (recalled.status == _SCORED_STATUS)
     if used_rows.sum() < 2:
-        # No sensor has enough rows to fill its lagged rows, so rows in warm-up are used too.
+        # If no sensor has enough rows for its lagged rows, rows in the warm-up are used.
         used_rows = is_fit_row & (recalled.status < _LATE_STATUS)
     fitted_forecast = fit_forecast(
         recalled,
@@ -153,7 +154,7 @@ def fit_and_recall(
 
 
 def final_levels(levels: Levels, memory: Memory) -> Levels:
-    """Return the levels, with the location of each known sensor taken from the memory."""
+    """Return the levels, with the locations of known sensors from the memory."""
     location = levels.location.copy()
     columns = slice(FloatColumn.LOCATIONS, memory.layout.scales_start)
     for sensor_id, level_index in levels.level_by_sensor.items():
@@ -166,9 +167,9 @@ def final_levels(levels: Levels, memory: Memory) -> Levels:
 def score_after_warm_up(
     fitted_scorer: FittedScorer, readings: Readings, start: int, block: int
 ) -> RawScores:
-    """Score the rows from `start` on. The rows before `start` warm up an empty memory.
+    """Score the rows from `start` on; the rows before `start` warm up an empty memory.
 
-    `block`: number of the block of time that the scored rows belong to.
+    `block`: index of the scored rows' block of time.
     """
     memory = Memory(fitted_scorer.layout)
     row = np.arange(len(readings))
@@ -200,7 +201,7 @@ def score_selected(
         fit_result.recalled,
         fit_result.forecast_residuals,
     )
-    # The forest scores of rows outside the mask stay 0: they do not affect the selected rows.
+    # The forest scores of rows outside the mask remain 0; they do not affect the selected rows.
     forest_scores = np.zeros(len(readings))
     forest_scores[scored_mask] = score(
         fitted_scorer.forest, _forest_inputs(recalled, forecast_residuals, scored_mask)
@@ -237,7 +238,7 @@ def concatenated_scores(scores: Iterable[RawScores]) -> RawScores:
 
 
 def _score_without_history(fitted_scorer: FittedScorer, readings: Readings) -> NDArray[np.float64]:
-    """Return the forest score and distance (n, 2) that rows of unknown sensors would get.
+    """Return the forest score and the distance (n, 2) of rows as if their sensors were unknown.
 
     Each row is compared with the pooled level of all sensors.
     """

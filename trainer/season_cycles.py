@@ -1,4 +1,4 @@
-"""The cycles that a season may have: days, weeks, and days of two types."""
+"""The cycles that a season can have: days, weeks, and two types of days."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,13 +21,13 @@ FIRST_WEEKEND_DAY = 5
 
 
 class Cycle(StrEnum):
-    """What repeats in a season."""
+    """The kind of cycle that repeats in a season."""
 
     DAY = "day"
     WEEK = "week"
     """Each hour of the week has its own value."""
     DAY_TYPE = "working days and weekends"
-    """The working days have one course, Saturday and Sunday another."""
+    """All working days have the same profile; Saturday and Sunday have a second one."""
 
 
 _CANDIDATES = (
@@ -35,21 +35,22 @@ _CANDIDATES = (
     (Cycle.WEEK, WEEK, 7 * DAILY_BINS[0]),
     *((Cycle.DAY_TYPE, DAY, bins) for bins in DAILY_BINS),
 )
-"""The cycles and numbers of bins that are tried; the days before the types of days."""
+"""The cycles and numbers of bins in the order in which they are tried. DAY comes before DAY_TYPE,
+because the fit compares DAY_TYPE with DAY."""
 
 
 @dataclass(frozen=True, slots=True)
 class CycleGrid:
-    """For each of n times, its cycle and its bin in the cycle."""
+    """The cycle of each of n times, and the bin in the cycle."""
 
     kind: Cycle
     bins: int
-    """Bins per cycle; for working days and weekends, those of both."""
+    """Bins per cycle; for DAY_TYPE, the sum over both types of days."""
     cycle: NDArray[np.int64]
-    """Shape (n,). For each time, the number of its cycle. Cycles without rows have no number."""
+    """Shape (n,). Index of the cycle of each time. Cycles without rows have no index."""
     cycles: int
     bin: NDArray[np.int64]
-    """Shape (n,). For each time, the number of its bin in the cycle."""
+    """Shape (n,). Index of each time's bin in the cycle."""
 
 
 def cycle_grids(local_time: NDArray[np.int64], step: float, span: float) -> Iterator[CycleGrid]:

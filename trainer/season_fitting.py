@@ -1,4 +1,4 @@
-"""Fit a season to residuals. A season is accepted only if it predicts cycles outside its fit."""
+"""Fit a season to residuals; it is accepted only if it predicts cycles outside its fit."""
 
 from dataclasses import dataclass
 
@@ -17,17 +17,17 @@ from sensorwatch.trainer.season_cycles import (
 )
 
 MIN_ERROR_REDUCTION = 0.05
-"""A season is kept only if it reduces a signal's squared error by this share.
+"""Smallest share of a signal's squared error that an accepted season removes.
 
 The error is measured on cycles that the season was not fitted on."""
 MIN_STANDARD_ERRORS = 2.0
-"""A season is kept only if the mean error reduction exceeds this number of standard errors.
+"""Number of standard errors that the mean error reduction of an accepted season exceeds.
 
 The mean and its standard error are computed over the groups of cycles."""
 MAX_CV_GROUPS = 10
 """Maximum number of groups of cycles in the cross-validation."""
 ERROR_CLIP = 4.0
-"""Residuals are clipped at this multiple of their robust scale before they are squared."""
+"""Multiple of their robust scale at which residuals are clipped before they are squared."""
 MEDIAN_VARIANCE = np.pi / 2
 """For normal values, the variance of the median divided by the variance of the mean."""
 MAD_TO_SIGMA = 1.4826
@@ -36,7 +36,7 @@ MAD_TO_SIGMA = 1.4826
 
 @dataclass(frozen=True, slots=True)
 class CycleFit:
-    """How well one cycle explains the signals."""
+    """The quality of one cycle: the share of each signal's error that it explains."""
 
     cycle: Cycle
     explained: NDArray[np.float64]
@@ -45,17 +45,17 @@ class CycleFit:
     standard_errors: NDArray[np.float64]
     """Shape (signals,). The removed error divided by its standard error over groups of cycles."""
     is_accepted: NDArray[np.bool_]
-    """Shape (signals,). Whether the season of the signal is kept."""
+    """Shape (signals,). Whether the season of the signal is accepted."""
 
 
 @dataclass(frozen=True, slots=True)
 class SeasonFit:
-    """A fitted season, and how well each tried cycle explains the signals."""
+    """A fitted season, and the quality of each tried cycle."""
 
     season: Season
-    chosen: CycleFit | None
+    chosen_cycle: CycleFit | None
     """None if there is no season."""
-    tried: tuple[CycleFit, ...]
+    tried_cycles: tuple[CycleFit, ...]
     """The cycles for which there were enough rows, each with its best number of bins."""
     span: float
     """Time from the first row to the last one, in microseconds."""
@@ -65,7 +65,7 @@ class SeasonFit:
 
 @dataclass(frozen=True, slots=True)
 class _GridFit:
-    """The season of one grid, and its errors."""
+    """The season that was fitted with one grid, and its errors."""
 
     fit: CycleFit
     profile: NDArray[np.float64]
@@ -73,7 +73,7 @@ class _GridFit:
     errors: NDArray[np.float64]
     """Shape (groups,). Squared error of each group of cycles, summed over the signals."""
     errors_without: NDArray[np.float64]
-    """Shape (groups,). The same without a season."""
+    """Shape (groups,). Same as `errors`, but without a season."""
 
     @property
     def error(self) -> float:
@@ -94,7 +94,7 @@ def fit_season(
     error of each cycle is measured with a profile that was fitted on other cycles
     (cross-validation). A signal gets a season only if the profile reduces its error significantly.
     """
-    # The first rows of each sensor only fill its lagged rows; their times are not in `event_time`.
+    # `event_time` lacks the first rows of each sensor, which only fill its lagged rows.
     span = int(event_time.max()) - int(event_time.min()) + (1 + N_LAGS) * step
     best: _GridFit | None = None
     daily_errors: NDArray[np.float64] | None = None
@@ -112,14 +112,14 @@ def fit_season(
             best = grid_fit
         if fit.cycle is Cycle.DAY and grid_fit.error < daily_errors.mean():
             daily_errors = grid_fit.errors
-    tried = tuple(fits.values())
+    tried_cycles = tuple(fits.values())
     if best is None:
-        return SeasonFit(no_season(residuals.shape[1]), None, tried, span, step)
-    return SeasonFit(_season_of(best, clock), best.fit, tried, span, step)
+        return SeasonFit(no_season(residuals.shape[1]), None, tried_cycles, span, step)
+    return SeasonFit(_season_of(best, clock), best.fit, tried_cycles, span, step)
 
 
 def _is_smaller(errors: NDArray[np.float64], other_errors: NDArray[np.float64]) -> bool:
-    """Return whether the errors of groups of cycles are significantly smaller than others."""
+    """Return whether `errors` of groups of cycles are significantly smaller than `other_errors`."""
     reductions = other_errors - errors
     standard_error = reductions.std(ddof=1) / np.sqrt(len(reductions))
     return bool(reductions.mean() > MIN_STANDARD_ERRORS * standard_error)
@@ -135,12 +135,12 @@ def _fit_grid(residuals: NDArray[np.float64], grid: CycleGrid) -> _GridFit:
     is_accepted = (mean_reduction > MIN_STANDARD_ERRORS * standard_error) & (
         mean_reduction > MIN_ERROR_REDUCTION * mean_error
     )
-    tiny = np.finfo(np.float64).tiny
+    smallest_positive = np.finfo(np.float64).tiny
     return _GridFit(
         CycleFit(
             grid.kind,
-            mean_reduction / np.maximum(mean_error, tiny),
-            mean_reduction / np.maximum(standard_error, tiny),
+            mean_reduction / np.maximum(mean_error, smallest_positive),
+            mean_reduction / np.maximum(standard_error, smallest_positive),
             is_accepted,
         ),
         np.where(is_accepted[:, np.newaxis], _fit_profile(mean_residuals), 0.0),
@@ -162,7 +162,7 @@ def _season_of(grid_fit: _GridFit, clock: CivilClock) -> Season:
 def season_deviation(
     columns: NDArray[np.float64], event_time: NDArray[np.int64], season: Season
 ) -> NDArray[np.float64]:
-    """Return columns (n, k) minus their mean in the same bin of the season."""
+    """Return columns (n, k) minus the column's mean over the same bin of the season."""
     bins = season.profile.shape[1]
     bin_of_row = season.phases(event_time)
     row_counts = np.maximum(np.bincount(bin_of_row, minlength=bins), 1)
@@ -208,7 +208,7 @@ def _fit_profile(mean_residuals: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _median_over_cycles(mean_residuals: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the median (signals, bins) over the cycles; 0 if a bin has rows in no cycle."""
+    """Return the median (signals, bins) over the cycles; 0 for a bin without rows in any cycle."""
     sorted_means = np.sort(mean_residuals, axis=1)  # NaN comes last
     cycle_counts = np.isfinite(mean_residuals).sum(axis=1, keepdims=True)
     lower_median = np.take_along_axis(sorted_means, np.maximum(cycle_counts - 1, 0) // 2, axis=1)

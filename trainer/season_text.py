@@ -1,4 +1,4 @@
-"""Sentences about the season of a model: which season training uses, or why it uses none."""
+"""Sentences about the season of a model, or about the reason why it has none."""
 
 from collections.abc import Sequence
 
@@ -15,12 +15,12 @@ from sensorwatch.trainer.season_fitting import (
 )
 
 MAX_NAMED_SIGNALS = 5
-"""A sentence names at most this number of signals."""
+"""Largest number of signals that a sentence names."""
 _HOUR = DAY / 24
 
 
 def season_zone(schema: Schema, trainer_settings: TrainerSettings) -> str:
-    """Return the IANA zone of the season: the setting, else the schema's zone, else UTC."""
+    """Return the season's IANA zone: from the settings, else from the schema, else UTC."""
     return trainer_settings.season.zone or schema.time.naive_zone or "UTC"
 
 
@@ -34,52 +34,66 @@ def season_figures(
     names = model_schema(schema).signal_names
     guard_text = "none: no sensor has enough rows for a level"
     if guard_fit:
-        guard_text = season_sentence(guard_fit, names, zone, of="variance")
+        guard_text = season_sentence(guard_fit, names, zone, quantity="variance")
     return {
         "zone": zone,
-        "forecast": season_sentence(forecast_fit, names, zone, of="forecast error"),
+        "forecast": season_sentence(forecast_fit, names, zone, quantity="forecast error"),
         "level": guard_text,
     }
 
 
-def season_sentence(fit: SeasonFit, names: Sequence[str], zone: str, *, of: str) -> str:
-    """Return which season is used, or why none is used.
+def season_sentence(fit: SeasonFit, names: Sequence[str], zone: str, *, quantity: str) -> str:
+    """Return a sentence about the season that is used, or about the reason why none is used.
 
-    `of`: name of the quantity of which the season explains a share.
+    `quantity`: name of the quantity that the season explains in part.
     """
-    if fit.chosen:
-        return f"{_chosen_text(fit.chosen, names, of)}, in {zone}"
-    tried = {cycle_fit.cycle: cycle_fit for cycle_fit in fit.tried}
-    reasons = [_refused_text(cycle_fit, fit, names, of) for cycle_fit in tried.values()]
-    if Cycle.DAY not in tried:
-        reasons.append(_untried_text(fit))
-    elif Cycle.WEEK not in tried:
+    if fit.chosen_cycle:
+        return f"{_accepted_text(fit.chosen_cycle, names, quantity)}, in {zone}"
+    tried_cycles = {cycle_fit.cycle: cycle_fit for cycle_fit in fit.tried_cycles}
+    reasons = [
+        _rejected_cycle_text(cycle_fit, fit, names, quantity) for cycle_fit in tried_cycles.values()
+    ]
+    if Cycle.DAY not in tried_cycles:
+        reasons.append(_no_cycle_text(fit))
+    elif Cycle.WEEK not in tried_cycles:
         reasons.append(f"a weekly season needs {MIN_CYCLES} weeks")
     return f"none: {'; '.join(reasons)}"
 
 
-def _chosen_text(chosen: CycleFit, names: Sequence[str], of: str) -> str:
-    accepted = sorted(
+def _accepted_text(accepted_fit: CycleFit, names: Sequence[str], quantity: str) -> str:
+    accepted_signals = sorted(
         (
             (share, name)
             for share, name, is_accepted in zip(
-                chosen.explained.tolist(), names, chosen.is_accepted.tolist(), strict=True
+                accepted_fit.explained.tolist(),
+                names,
+                accepted_fit.is_accepted.tolist(),
+                strict=True,
             )
             if is_accepted
         ),
         reverse=True,
     )
-    texts = [f"{share:.0%} of {name}'s {of}" for share, name in accepted[:MAX_NAMED_SIGNALS]]
-    if len(accepted) > MAX_NAMED_SIGNALS:
-        texts.append(f"less of {len(accepted) - MAX_NAMED_SIGNALS} other signals")
-    repeating = f"a {chosen.cycle}" if chosen.cycle is not Cycle.DAY_TYPE else str(chosen.cycle)
+    texts = [
+        f"{share:.0%} of {name}'s {quantity}"
+        for share, name in accepted_signals[:MAX_NAMED_SIGNALS]
+    ]
+    if len(accepted_signals) > MAX_NAMED_SIGNALS:
+        texts.append(f"less of {len(accepted_signals) - MAX_NAMED_SIGNALS} other signals")
+    repeating = (
+        f"a {accepted_fit.cycle}"
+        if accepted_fit.cycle is not Cycle.DAY_TYPE
+        else str(accepted_fit.cycle)
+    )
     return f"of {repeating}, explains {', '.join(texts)}"
 
 
-def _refused_text(cycle_fit: CycleFit, fit: SeasonFit, names: Sequence[str], of: str) -> str:
+def _rejected_cycle_text(
+    cycle_fit: CycleFit, fit: SeasonFit, names: Sequence[str], quantity: str
+) -> str:
     signal = int(cycle_fit.explained.argmax())
     share, name = float(cycle_fit.explained[signal]), names[signal]
-    explains = f"explains {max(share, 0.0):.0%} of {name}'s {of}"
+    explains = f"explains {max(share, 0.0):.0%} of {name}'s {quantity}"
     if share > MIN_ERROR_REDUCTION:
         shortfall = (
             f"not steadily ({cycle_fit.standard_errors[signal]:.1f} standard errors, "
@@ -97,7 +111,7 @@ def _refused_text(cycle_fit: CycleFit, fit: SeasonFit, names: Sequence[str], of:
     )
 
 
-def _untried_text(fit: SeasonFit) -> str:
+def _no_cycle_text(fit: SeasonFit) -> str:
     if fit.span < MIN_CYCLES * DAY:
         return f"the rows span {fit.span / DAY:.1f} days, a daily season needs {MIN_CYCLES} days"
     if fit.step > _HOUR:

@@ -20,29 +20,28 @@ MAX_FOLDS = 5
 SEED_COUNT = 3
 MIN_FOLD_ROWS = 20
 MAX_RATE_FACTOR = 3.0
-"""The maximum alert rate is this multiple of the target rate."""
+"""Multiple of the target rate that is the maximum alert rate."""
 MAX_RATE_DIVISOR = 5.0
-"""The minimum alert rate is the target rate divided by this number."""
+"""Divisor of the target rate that gives the minimum alert rate."""
 BOUND_QUANTILE = 0.999
-"""Both bounds are widened to this quantile of a binomial count.
+"""Quantile of a binomial count to which both bounds are widened.
 
 With few rows, the alert rate varies by chance."""
 MAX_ROWS = 50_000
-"""Refits use at most this number of rows, because refits are the slowest checks."""
+"""Largest number of rows of a refit, because refits are the slowest checks."""
 ENOUGH_ROWS_OF_SENSOR = 1_000
-"""If there are more than MAX_ROWS rows, a refit uses fewer sensors, each with at least this number
-of rows if it has them.
+"""Number of rows of each sensor in a refit if there are more than MAX_ROWS rows; the refit then
+uses fewer sensors.
 
-A refit on a few rows of each of many sensors would test a much shorter training than the training
-of the model."""
+A refit on few rows of each sensor would test a much shorter training than that of the model."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
     """An alert rate and its bounds."""
 
-    what: str
-    """Description of the rows that the rate was measured on."""
+    rows_description: str
+    """Description of the rows on which the rate was measured."""
     rows: int
     alerts: int
     rate: float
@@ -98,16 +97,18 @@ def tolerance() -> str:
     )
 
 
-def rate_of(what: str, alerts: NDArray[np.bool_], target: float) -> Rate:
+def rate_of(rows_description: str, alerts: NDArray[np.bool_], target: float) -> Rate:
     """Return the share of True in `alerts` (n,), with its bounds for the target alert rate.
 
-    `what`: description of the rows that the rate was measured on.
+    `rows_description`: description of the rows on which the rate was measured.
     """
     rows = len(alerts)
     highest = binom.ppf(BOUND_QUANTILE, rows, min(MAX_RATE_FACTOR * target, 1.0)) / rows
     lowest = binom.ppf(1.0 - BOUND_QUANTILE, rows, target / MAX_RATE_DIVISOR) / rows
     alert_count = int(alerts.sum())
-    return Rate(what, rows, alert_count, alert_count / rows, float(highest), float(lowest))
+    return Rate(
+        rows_description, rows, alert_count, alert_count / rows, float(highest), float(lowest)
+    )
 
 
 def seed_rates(
@@ -148,8 +149,8 @@ def rows_for_refits(sorted_readings: Readings) -> Readings:
     typical_rows = max(int(np.median(rows_of_sensor[sensors])), 1)
     count = MAX_ROWS // min(typical_rows, ENOUGH_ROWS_OF_SENSOR)
     if count < len(sensors):
-        chosen = sensors[np.linspace(0, len(sensors) - 1, count).astype(np.int64)]
-        sorted_readings = sorted_readings.take(np.isin(sorted_readings.sensor, chosen))
+        chosen_sensors = sensors[np.linspace(0, len(sensors) - 1, count).astype(np.int64)]
+        sorted_readings = sorted_readings.take(np.isin(sorted_readings.sensor, chosen_sensors))
     return sorted_readings.take(slice(max(len(sorted_readings) - MAX_ROWS, 0), None))
 
 
@@ -183,4 +184,4 @@ def _observed_text(rates: list[Rate], worst_rate: Rate) -> str:
         return rate_text
     lowest_rate, highest_rate = min(rate.rate for rate in rates), max(rate.rate for rate in rates)
     range_text = f"{lowest_rate:.5f} to {highest_rate:.5f}"
-    return f"{range_text}, closest to a bound: {rate_text}, {worst_rate.what}"
+    return f"{range_text}, closest to a bound: {rate_text}, {worst_rate.rows_description}"

@@ -27,15 +27,15 @@ from sensorwatch.trainer.alarm_fitting import CleanEpisodes, episode_peaks
 from sensorwatch.trainer.scorer_fitting import RawScores
 
 EPISODE_START_SCORE = 4.0
-"""Episodes of clean rows are opened above this score, in nats, so that enough of them occur."""
+"""Score, in nats, above which episodes of clean rows are opened; low enough for many episodes."""
 MAX_ROBUST_Z_SCORE = 3.5
 """Robust z-score above which a block's median is an outlier (Iglewicz and Hoaglin 1993)."""
 BLOCKS_PER_EXCLUDED_BLOCK = 5
-"""At most one block in this number of blocks is excluded."""
+"""One block may be excluded for each group of this number of blocks."""
 MIN_BLOCKS = 5
-"""If there are fewer blocks than this, no block is excluded."""
+"""Smallest number of blocks from which a block may be excluded."""
 MIN_BLOCK_ROWS = 20
-"""If a block has fewer rows than this, no block is excluded."""
+"""Smallest number of rows that every block must have before a block may be excluded."""
 MIN_BLOCK_SPREAD = 0.1
 """Minimum spread of the block medians, by which the deviation of a median is divided."""
 MIN_TAIL_SCALES: Mapping[RarityTable, float] = {
@@ -47,15 +47,15 @@ MIN_TAIL_SCALES: Mapping[RarityTable, float] = {
 }
 """Minimum scale of each tail of the scores that are measured in nats.
 
-With a smaller scale, scores above the highest calibration score would count as impossible."""
+With a smaller scale, a score above the highest calibration score would count as impossible."""
 MAX_TAIL_SCALES: Mapping[RarityTable, float] = {
     RarityTable.NO_MEMORY_DISTANCE: 0.5,
     RarityTable.NO_MEMORY_SUM: 1.5,
 }
 """Maximum scale of each tail of the scores that are computed without memory.
 
-With this limit, a gross outlier raises an alarm even if there were few training rows. After the
-scores are compressed, a power law with exponent 2 (infinite variance) has a scale of 0.5."""
+With this limit, a gross outlier raises an alarm even after a training with few rows. For compressed
+scores, a power law with exponent 2 (infinite variance) has a scale of 0.5."""
 MIN_SIGNAL_SCALE = 0.1
 """Minimum scale of the tail of a signal's conditional residual, in standard deviations."""
 USUAL_CONSTANT_SIZE = 1.0
@@ -68,15 +68,15 @@ USUAL_SCORES: Mapping[RarityTable, float] = {
     RarityTable.NO_MEMORY_DISTANCE: 1.0,
     RarityTable.SMOOTHED_SCORE: INITIAL_SMOOTHED_SCORE,
 }
-"""The tables begin at these scores if no signal changed in training, so that all scores are equal.
+"""Scores at which the tables begin if no signal changed in training, so that all scores are equal.
 
-Without them, any other score would count as rare: a small distance, the first smoothed score of a
-sensor, and the score of trees without a split, which is 0.5 before rounding."""
+Without these limits, any other score would count as rare. Examples are a small distance, a sensor's
+first smoothed score, and the score of trees without a split (0.5 before rounding)."""
 
 
 @dataclass(frozen=True, slots=True)
 class CalibratedDecision:
-    """A decision that maps raw scores to rarity, its threshold, and its episodes on clean rows."""
+    """A fitted decision, with its threshold and with its episodes on clean rows."""
 
     decision: Decision
     calibration: Calibration
@@ -113,7 +113,7 @@ def calibrate_decision(
     smoothed_rarity = _smooth_over_time(
         sum_rarity, raw_scores.slots[used_rows], raw_scores.restarts[used_rows]
     )
-    signal_tables = _signal_tables(raw_scores.conditional[used_rows], tables.included)
+    signal_tables = _tail_table_per_signal(raw_scores.conditional[used_rows], tables.included)
     components = raw_scores.components[used_rows]
     largest_signal_rarities(raw_scores.conditional[used_rows], signal_tables, components[:, SIGNAL])
     signal_rarity = weights[SIGNAL] * tables.fit_and_apply(
@@ -187,7 +187,7 @@ def in_typical_blocks(
 ) -> NDArray[np.bool_]:
     """Return the mask (n,) of the rows in blocks whose median rarity is not an outlier.
 
-    `summed_rarity` (n,): sum of the rarities of the components. `block` (n,): number of each row's
+    `summed_rarity` (n,): sum of the rarities of the components. `block` (n,): index of each row's
     block of time.
     """
     block_numbers, counts = np.unique(block, return_counts=True)
@@ -244,19 +244,19 @@ def _summed_rarity(
     return summed_rarity
 
 
-def _signal_tables(
+def _tail_table_per_signal(
     conditional: NDArray[np.float64], included: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    """Return `Decision.signal_tables`, fitted on the included ones of the n rows."""
+    """Return `Decision.signal_tables`, fitted on those of the n rows that `included` selects."""
     sizes = np.abs(conditional[included])
-    return np.stack([_signal_table(column) for column in sizes.T])
+    return np.stack([_tail_table_of_signal(column) for column in sizes.T])
 
 
-def _signal_table(sizes: NDArray[np.float64]) -> NDArray[np.float64]:
+def _tail_table_of_signal(sizes: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the table of the sizes (n,) of one signal's conditional residuals.
 
-    The table of a signal that never changed begins at USUAL_CONSTANT_SIZE. Otherwise the smallest
-    later change of the sensor's location would count as rare.
+    The table of a signal that never changed begins at USUAL_CONSTANT_SIZE. Otherwise, even the
+    smallest later change of the sensor's location would count as rare.
     """
     usual_size = USUAL_CONSTANT_SIZE if np.ptp(sizes) == 0.0 else -np.inf
     return fit_tail(sizes, min_scale=MIN_SIGNAL_SCALE, usual_score=usual_size).table

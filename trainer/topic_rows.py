@@ -31,8 +31,8 @@ def oldest_records(
 
     `rows`: maximum number of records; None reads all records up to now. Records are chosen by
     timestamp, then partition and offset, so that the choice does not depend on the order in which
-    they were read. Reading joins no consumer group and commits no offset. Raises DataError if
-    `topic` is empty, and BrokerUnavailable if the topic cannot be reached.
+    they were read. The function does not join a consumer group and does not commit offsets. Raises
+    DataError if `topic` is empty, and BrokerUnavailable if the topic cannot be reached.
     """
     require_topic(topic)
     records = []

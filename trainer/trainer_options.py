@@ -104,7 +104,7 @@ def settings_for(
 ) -> Settings:
     """Return the settings, overridden by these options, and configure logging with the result.
 
-    An option that is None overrides no setting.
+    An option that is None does not override its setting.
     """
     from sensorwatch.common.runtime.settings import load_settings
 

@@ -154,7 +154,7 @@ def _medians(readings: Readings) -> NDArray[np.float64]:
 def _train_forecast(
     split: Split, schema: Schema, source: DataSource, trainer_settings: TrainerSettings
 ) -> Candidate:
-    """Fit on all rows, and calibrate on scores from models that were not fitted on the scored row.
+    """Fit on all rows; calibrate on scores by models that were not fitted on the scored rows.
 
     If there are more than MAX_FIT_ROWS rows, the calibration uses a sample of them.
     """
@@ -212,7 +212,7 @@ def _train_forecast(
 def _plain_episodes(
     scores: NDArray[np.float64], readings: Readings, threshold: float
 ) -> CleanEpisodes:
-    """Return the episodes of calibration rows, whose scores (n,) do not use a memory."""
+    """Return the episodes of calibration rows; their scores (n,) do not use a memory."""
     peaks = episode_peaks(
         scores,
         scores > threshold,
@@ -223,11 +223,11 @@ def _plain_episodes(
 
 
 def split_by_time(readings: Readings, calibration_share: float) -> Split:
-    """Sort the rows by time, and use the newest `calibration_share` of them for calibration.
+    """Sort the rows by time; the newest `calibration_share` of them is for calibration.
 
     The boundary is moved to the first row with the same event time, so that rows with equal times
-    are on the same side. It is not moved if too few older rows would remain. Raises DataError if
-    there are too few rows. Rows without any signal value are dropped.
+    are on the same side. It is not moved if then too few older rows would remain. Raises DataError
+    if there are too few rows. Rows without any signal value are dropped.
     """
     min_rows = rows_needed(calibration_share)
     sorted_readings = drop_rows_without_signals(sort_by_time(readings))
@@ -255,7 +255,7 @@ def rows_needed(calibration_share: float) -> int:
 
 
 def golden_rows(calibration: Readings) -> Readings:
-    """Return the newest rows. Each load of a version compares their scores with stored scores."""
+    """Return the newest rows; at each load of a version, their scores must equal stored scores."""
     return calibration.take(slice(max(len(calibration) - MAX_GOLDEN_ROWS, 0), None))
 
 

@@ -58,7 +58,7 @@ def fit_with_memory(
     detector = fit_unregistered(readings, schema, trainer_settings)
     memory = detector.empty_memory()
     detector.detect(readings, memory, positions=readings.index)
-    # A model gives too low scores to rows that it was fitted on. `adopt` resets the columns of the
+    # The scores of rows on which a model was fitted are too low. `adopt` resets the columns of the
     # memory that depend on scores, and keeps the lagged rows.
     memory.adopt(detector)
     return detector, memory

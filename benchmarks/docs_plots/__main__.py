@@ -25,7 +25,7 @@ DRAW_FUNCTIONS = {
 def main(
     out: Annotated[Path, typer.Option("--out", help="Folder for the plots.")] = Path("docs/plots"),
 ) -> None:
-    """Draw all plots. Repeated runs on one machine draw the same plots."""
+    """Draw all plots. Repeated runs on the same machine give the same plots."""
     out.mkdir(parents=True, exist_ok=True)
     for name, draw in DRAW_FUNCTIONS.items():
         (out / f"{name}.svg").write_text(draw(), encoding="utf-8")

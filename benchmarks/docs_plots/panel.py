@@ -1,4 +1,4 @@
-"""A plot area with axes. Its callers give positions as data values, not as pixels."""
+"""A plot area with axes, whose methods take positions as data values, not as pixels."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Panel:
     """Data values at the lower and the upper end."""
 
     def pixel(self, x: float, y: float) -> tuple[float, float]:
-        """Return the pixel of a data point; a point above or below the panel is put on its edge."""
+        """Return the pixel of a data point; a point above or below the panel moves to its edge."""
         low, high = self.y
         height = (min(max(y, low), high) - low) / (high - low)
         x_pixel = (x - self.x[0]) / (self.x[1] - self.x[0])

@@ -37,7 +37,8 @@ class Fleet:
 
 
 MINUTE_FLEET, SECOND_FLEET = Fleet(8, 60), Fleet(32, 1)
-"""The rows of MINUTE_FLEET cover the daily cycle; those of SECOND_FLEET only a small part."""
+"""The training rows of MINUTE_FLEET cover the daily cycle; those of SECOND_FLEET cover only a small
+part of it."""
 
 EditValues = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 """A function that changes the values (rows, signals) before they are scored."""
@@ -45,7 +46,7 @@ EditValues = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 @dataclass(frozen=True, slots=True)
 class ScoredSensor:
-    """n rows of one sensor and the detector's results for these rows."""
+    """The n rows of one sensor, and the detector's results for these rows."""
 
     values: NDArray[np.float64]
     """Shape (n, signals)."""
@@ -53,7 +54,7 @@ class ScoredSensor:
     detections: Detections
     closed_episodes: list[ClosedEpisode]
     first_position: int
-    """Stream position of the first row; positions in `closed_episodes` are of the same stream."""
+    """Position of the first row in the stream to which the positions in `closed_episodes` refer."""
     signals: list[list[SignalReading]]
     """For each row, the readings of its signals in the schema's order."""
 
@@ -71,7 +72,7 @@ def score_sensor(
     *,
     seconds: NDArray[np.int64] | None = None,
 ) -> ScoredSensor:
-    """Score rows of one sensor in order, with a memory that has seen the training rows.
+    """Score rows of one sensor in order, with a memory that was updated with the training rows.
 
     `seconds` (rows,): time of each row in seconds after the first step. By default the rows have
     the fleet's interval.

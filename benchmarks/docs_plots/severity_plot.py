@@ -1,4 +1,4 @@
-"""Draw an episode: where it opens and closes, its thresholds, and its events."""
+"""Draw an episode with its begin, its end, its thresholds and its events."""
 
 import numpy as np
 from numpy.typing import NDArray

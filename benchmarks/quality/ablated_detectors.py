@@ -1,4 +1,4 @@
-"""Variants of the default detector: one part is removed, then the rest is calibrated again."""
+"""Variants of the default detector without one part; the other parts are calibrated again."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -54,7 +54,7 @@ class Variant:
 
 @dataclass(frozen=True, slots=True)
 class _SharedFit:
-    """What all variants share on one stream: training rows, fitted scorer and raw scores."""
+    """The training rows, fitted scorer and raw scores of a stream, which all variants share."""
 
     readings: Readings
     """Training rows in the order of the stream."""
@@ -156,15 +156,15 @@ def _reset_sensor_tails(memory: Memory) -> None:
 
 
 def _clear_lags(memory: Memory) -> None:
-    """Remove all lagged rows, so that a row is scored from the sensor's level only."""
+    """Remove all lagged rows, so that only the sensor's level is used to score a row."""
     memory.ints[:, IntColumn.LAG_COUNT] = 0
 
 
 def _without_smoothing(decision: Decision) -> Decision:
     tables = decision.tables.copy()
     tables[RarityTable.SMOOTHED_SCORE, :KNOTS] = UNREACHABLE_SCORE
-    # The maximum of the sum and the smoothed score is now always the sum, so the table that
-    # calibrates this maximum is the identity.
+    # Now the maximum of the sum and the smoothed score is always the sum. So the table for this
+    # maximum is the identity.
     tables[RarityTable.LARGEST_RARITY] = identity_tables(1)[0]
     return replace(decision, tables=tables)
 

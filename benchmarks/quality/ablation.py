@@ -29,7 +29,7 @@ class AblationData:
     processes: int = 1
 
     def streams(self) -> Iterator[RecordStream]:
-        """Yield the streams of all data sets, the largest stream first; duplicates are possible."""
+        """Yield the streams of all data sets by descending size; duplicates are possible."""
         yield self.fleet.stream
         yield from (file.stream for file in self.nab_files)
         yield from (file.stream(cut) for file, cut in skab.with_cuts(self.skab_files, self.seeds))
@@ -38,7 +38,7 @@ class AblationData:
 def detectors_of_variants(
     variants: Sequence[Variant], data: AblationData, trainer_settings: TrainerSettings
 ) -> list[ComparedDetector]:
-    """Score every stream with all variants; return detectors that only look up these results."""
+    """Score every stream with all variants; return detectors that look up these results."""
     streams = list({_stream_key(stream): stream for stream in data.streams()}.values())
     score_stream = partial(
         score_with_variants, variants=variants, trainer_settings=trainer_settings
@@ -59,7 +59,7 @@ def detectors_of_variants(
 
 @dataclass(frozen=True, slots=True)
 class _CachedResults:
-    """A detector that looks up results which were computed before."""
+    """A detector that looks up results that are already computed."""
 
     results_by_stream: dict[tuple[str, int], JudgedRows]
 

@@ -1,4 +1,4 @@
-"""Compare the measured with the configured alert rate, on clean rows outside the training."""
+"""Compare the measured with the configured alert rate on clean rows outside the training rows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

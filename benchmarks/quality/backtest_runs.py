@@ -31,7 +31,7 @@ class RecordStream:
     records: Sequence[Record]
     train_rows: int
     sensors: int = 1
-    """Number of sensors; their rows follow each other in a fixed order."""
+    """Number of sensors. At each step, the rows of all sensors follow in a fixed order."""
 
     @property
     def judged_rows(self) -> int:
@@ -57,7 +57,8 @@ def backtest(
 ) -> JudgedRows:
     """Fit on a stream's training rows and score the later rows causally, in order.
 
-    `refit_every`: each time this number of rows has been scored, fit again on all rows so far.
+    `refit_every`: number of scored rows after which the detector is fitted again on all rows so
+    far.
     """
     first, end = stream.train_rows, len(stream.records)
     fit_rows = [first, *range(first + refit_every, end, refit_every)] if refit_every else [first]

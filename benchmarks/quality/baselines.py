@@ -10,7 +10,7 @@ from sensorwatch.common.rows.strict_parsing import collect_rows
 from sensorwatch.common.scoring.features import day_of_week, hour
 
 CLOCK_ROWS = (570, 975)
-"""First and last row of the range in which the labelled faults of the SKAB files lie."""
+"""First and last row of the range that contains the labelled faults of the SKAB files."""
 EWMA_SPAN = 10
 IN_SAMPLE_RATE = 0.01
 """`contamination` of the plain recipe; the first measurements of this project used it."""
@@ -34,7 +34,7 @@ def flag_clock_rows(stream: RecordStream) -> JudgedRows:
 def forest_in_sample(
     stream: RecordStream, *, rate: float = IN_SAMPLE_RATE, trees: int = 100, seed: int = 0
 ) -> JudgedRows:
-    """Alarm with an isolation forest whose threshold comes from the forest's own training rows.
+    """Alarm with an isolation forest whose threshold is learned from the forest's training rows.
 
     The forest is scikit-learn's with `contamination=rate`. Its features are the raw signals, the
     hour and the day of the week.
@@ -109,10 +109,10 @@ def smoothed_z(
 
 
 def absolute_z(readings: Readings, train_rows: int) -> NDArray[np.float64]:
-    """Return the absolute z-score (n, signals) of each value, by the sensor's training rows.
+    """Return each value's absolute z-score (n, signals), from the sensor's training rows.
 
-    A sensor without training rows has its first row as the mean. A signal that never changed has
-    the standard deviation 1.
+    The mean of a sensor without training rows is its first row. A signal that never changed has the
+    standard deviation 1.
     """
     z = np.empty_like(readings.values)
     is_training = readings.index < train_rows

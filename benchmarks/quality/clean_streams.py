@@ -22,7 +22,7 @@ _DEGREES_OF_FREEDOM = 3
 
 
 class CleanStreamKind(StrEnum):
-    """Kinds of clean streams, which differ in what can cause false alarms."""
+    """Kinds of clean streams, which differ in the property that can cause false alarms."""
 
     PLAIN = "plain"
     DAILY = "daily cycle"
@@ -33,7 +33,7 @@ class CleanStreamKind(StrEnum):
 def clean_stream(
     kind: CleanStreamKind, *, seed: int = 0, judged_steps: int = JUDGED_STEPS
 ) -> SensorGrid:
-    """Draw a stream of 10 sensors with 4 signals each, one row a minute.
+    """Draw a stream of 10 sensors with 4 signals each and one row per minute.
 
     The noise is AR(1) with coefficient 0.8. All signals of a row share a part of the innovations
     (loading 0.7). Innovations are normal, or Student's t with 3 degrees of freedom. All sensors and

@@ -1,4 +1,4 @@
-"""The detectors in the comparison: the default detector, other settings, and trivial rules."""
+"""The compared detectors: the default one, those with other settings, and trivial rules."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -18,7 +18,7 @@ IN_SAMPLE_NAME = f"{PLAIN_NAME}, in sample"
 
 @dataclass(frozen=True, slots=True)
 class ComparedDetector:
-    """A detector's name, and its function that fits and scores a stream."""
+    """A detector: its name, and its function that fits on a stream and scores it."""
 
     name: str
     fit_and_score: Callable[[RecordStream], JudgedRows]

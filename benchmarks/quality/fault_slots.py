@@ -41,7 +41,7 @@ class PlacedFault:
 
     @property
     def steps_before(self) -> slice:
-        """Up to 80 healthy steps before the fault, to measure how many alarms occur by chance."""
+        """Up to 80 healthy steps before the fault, to count the alarms that occur by chance."""
         return slice(self.start - min(self.length, HEALTHY_MARGIN_STEPS - 20) - 10, self.start - 10)
 
 

@@ -43,9 +43,9 @@ class NabRun:
     name: str
     results: list[JudgedRows]
     published: ThresholdScore
-    """Score by NAB's published protocol, and the threshold that the protocol selects."""
+    """Score by NAB's published protocol, with the threshold that the protocol selects."""
     own_threshold_score: float
-    """Score with the detector's own threshold; only the start of an episode is an alarm."""
+    """Score with the detector's own threshold. Only the start of an episode counts as an alarm."""
     windows_found: int
     windows: int
     alarms: int

@@ -1,9 +1,9 @@
 """Scores of NAB's standard profile.
 
 The scores follow Lavin and Ahmad, "Evaluating Real-Time Anomaly Detection Algorithms - the Numenta
-Anomaly Benchmark" (ICMLA 2015). Two details are from the scorer of NAB v1.1: the value of an alarm
-in a window is scaled to 1 at the window's first row, and an alarm before the first window has the
-full cost.
+Anomaly Benchmark" (ICMLA 2015). Two details are from the scorer of NAB v1.1. The value of an alarm
+in a window is scaled to 1 at the window's first row. An alarm before the first window has the full
+cost.
 """
 
 import math
@@ -18,7 +18,7 @@ MAX_PROBATION_ROWS = 750
 TRUE_ALARM, FALSE_ALARM, MISSED_WINDOW = 1.0, 0.11, 1.0
 """Weights of the standard profile: A_TP, A_FP, A_FN."""
 MAX_DISTANCE_BEHIND = 3.0
-"""At this distance behind a window, in window widths, an alarm has the full cost."""
+"""Distance behind a window, in window widths, from which on an alarm has the full cost."""
 NO_WINDOW = -1
 
 
@@ -82,7 +82,7 @@ def score_of_alarms(files: Sequence[Labels], alarms: Sequence[NDArray[np.bool_]]
 
 
 def alarm_values(labels: Labels) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return for each row of a file the value of an alarm there, and the number of its window.
+    """Return, for each row of a file, the value of an alarm and the number of the row's window.
 
     The value is positive in a window, where only the best alarm counts, and negative elsewhere.
     """
@@ -111,7 +111,7 @@ def scaled_sigmoid(position: float) -> float:
 
 
 def _pool_files(files: Sequence[Labels]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return alarm values and window numbers of the judged rows; numbers differ between files."""
+    """Return alarm values and window numbers of all judged rows; no two files share a number."""
     values_of_files, windows, windows_before = [], [], 0
     for labels in files:
         value, window = alarm_values(labels)
@@ -125,7 +125,7 @@ def _pool_files(files: Sequence[Labels]) -> tuple[NDArray[np.float64], NDArray[n
 def _score_changes(
     alarm_value: NDArray[np.float64], window: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """Return the change of the score by each alarm, with alarms added in the given order."""
+    """Return the change of the score by each alarm if alarms are added in the given order."""
     score_change = alarm_value.copy()
     for window_number in np.unique(window[window != NO_WINDOW]):
         window_alarms = np.flatnonzero(window == window_number)

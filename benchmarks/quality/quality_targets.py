@@ -1,7 +1,7 @@
 """The minimum results that the default detector must reach."""
 
 SKAB = (0.78, 16.0, 27.0)
-"""Minimum F1, maximum false and maximum missed alarm rate (%), on uncut files."""
+"""On uncut files: minimum F1, maximum false alarm rate (%), maximum missed alarm rate (%)."""
 SKAB_CUT = (0.77, 26.0, 23.0)
 NAB_PUBLISHED = 38.0
 NAB_OWN = 30.0

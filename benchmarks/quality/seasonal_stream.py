@@ -1,4 +1,4 @@
-"""Measure whether detectors find values that are normal, but at another hour of the day."""
+"""Measure whether detectors find values that are normal only at another hour of the day."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,10 +33,9 @@ class SharpHourStream:
     rows_per_day: int
     stream: RecordStream
     wrong_hours: NDArray[np.int64]
-    """Hours of ordinary values, with a fault that makes them as high as in the hour of high
-    values."""
+    """Faulty usual hours: their values are as high as in the sharp hour."""
     missing_hours: NDArray[np.int64]
-    """Sharp hours with a fault: their values are as low as in the usual hours."""
+    """Faulty sharp hours: their values are as low as in the usual hours."""
 
 
 def load_streams(*, seeds: int = SEED_COUNT) -> list[SharpHourStream]:
@@ -47,7 +46,7 @@ def load_streams(*, seeds: int = SEED_COUNT) -> list[SharpHourStream]:
 
 
 def draw_stream(rows_per_day: int, seed: int) -> SharpHourStream:
-    """Return an AR(1) stream of one sensor; in one hour of every day its values are high."""
+    """Return an AR(1) stream of one sensor whose values are high in one hour of every day."""
     rng = np.random.default_rng([seed, rows_per_day])
     days = TRAIN_DAYS + CLEAN_DAYS + FAULTY_DAYS
     values = rng.standard_normal(days * rows_per_day)
@@ -76,7 +75,7 @@ def detector_without_season() -> ComparedDetector:
 
 
 def _backtest_without_season(stream: RecordStream) -> JudgedRows:
-    # No setting switches the seasonal model off, because only this benchmark needs it off.
+    # There is no setting for this, because only this benchmark needs a detector without a season.
     with patch.object(season, "MIN_CYCLES", 10**9):
         return backtest(stream, TrainerSettings())
 

@@ -1,4 +1,4 @@
-"""Measure which faults of a simulated fleet are found, and after how many rows."""
+"""Measure which faults of a simulated fleet are found, and with which delay."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -48,9 +48,9 @@ class KindResult:
 
     episodes: int
     recall: float
-    """Share of faults with an alarm in their rows."""
+    """Share of the faults with an alarm in their rows."""
     recall_by_chance: float
-    """Share of faults with an alarm in the healthy rows just before the fault."""
+    """Share of the faults with an alarm in the healthy rows just before the fault."""
     delay: float | None
     """Median number of rows from a found fault's first row to its first alarm."""
 
@@ -66,7 +66,7 @@ class FleetRun:
     """Share of the healthy rows with an alarm."""
     fit_seconds: float
     microseconds: float
-    """Time to score one row, without the time to parse it."""
+    """Time to score one row, in microseconds, without the time to parse it."""
 
 
 def load(*, seed: int = 0, sensors: int = SENSORS, slots: int = SLOTS) -> FaultyFleet:

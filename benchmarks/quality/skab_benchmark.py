@@ -72,12 +72,12 @@ def load(selection: FileSelection) -> list[SkabFile]:
 
 
 def cut_of(name: str, seed: int) -> int:
-    """Return how many rows are cut from a file's start, given the file name and the seed."""
+    """Return the number of rows to cut from a file's start, from the file name and the seed."""
     return int(np.random.default_rng([seed, crc32(name.encode())]).integers(0, MAX_CUT_ROWS + 1))
 
 
 def with_cuts(files: Sequence[SkabFile], seeds: int) -> list[tuple[SkabFile, int]]:
-    """Return pairs (file, cut rows): first all files uncut, then all files cut, for each seed."""
+    """Return pairs (file, cut rows): first all uncut files, then all cut files of each seed."""
     uncut_files = [(file, 0) for file in files]
     return uncut_files + [
         (file, cut_of(file.name, seed)) for seed in range(seeds) for file in files
@@ -118,7 +118,7 @@ def measure(
 
 
 def clock_rule() -> ComparedDetector:
-    """Return the rule that alarms at fixed row numbers; it is used only for SKAB."""
+    """Return the rule that raises alarms at fixed row numbers; it is used only for SKAB."""
     return ComparedDetector("clock: rows {}-{}".format(*CLOCK_ROWS), flag_clock_rows)
 
 
@@ -206,7 +206,7 @@ def _read_file(name: str, path: Path) -> SkabFile:
 
 
 def _is_faulty(name: str, record: Record) -> bool:
-    # The label is not in the schema; such columns stay in the record as text.
+    # The label column is not in the schema. Such columns remain in the record as text.
     if not isinstance(record, dict):
         raise DataError(f"{name} has a line that cannot be read: {record}")
     return float(record[LABEL_COLUMN]) > 0

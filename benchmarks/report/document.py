@@ -33,8 +33,8 @@ class Document:
     introduction: str
     command: str
     environment_notes: Sequence[str] = ()
-    """Texts about the environment. The versions of sensorwatch, Python and the libraries are added
-    to them."""
+    """Texts about the environment. The document adds the versions of sensorwatch, Python and the
+    libraries."""
 
     def text(self, sections: Sequence[Section], *, date: str) -> str:
         """Return the document as Markdown, with links to its plots in the folder `plots`."""

@@ -1,1 +1,1 @@
-"""Benchmarks of speed; results are ratios of programs that run in turn on one machine."""
+"""Benchmarks of speed; results are ratios between programs that run in turn on one machine."""

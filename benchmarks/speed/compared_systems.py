@@ -32,7 +32,7 @@ class ComparedSystem:
 def our_worker(
     name: str, model: str, settings: Mapping[str, object] | None = None
 ) -> ComparedSystem:
-    """Return sensorwatch's worker with a trained model; settings not in `settings` are default."""
+    """Return sensorwatch's worker with a trained model; `settings`: those that are not default."""
 
     def run(drain_setup: DrainSetup) -> DrainRun:
         return measure_drain(
@@ -51,9 +51,8 @@ class PeerScript:
     environment_values: Mapping[str, str] = field(default_factory=dict)
     """More environment variables; the prefix BENCH_ is put before each name."""
     count_sent_messages: bool = True
-    """True: if the program prints no counts, count its result messages in Kafka.
-
-    False: the program sends no messages.
+    """Whether to count the result messages in Kafka if the program prints no counts. False if the
+    program sends no messages.
     """
 
     def run(self, drain_setup: DrainSetup) -> DrainRun:
@@ -131,7 +130,7 @@ MSGSPEC, PYDANTIC = "msgspec", "pydantic"
 
 
 def hand_written_loops() -> list[ComparedSystem]:
-    """Return the hand-written loops: two empty loops, an expert's loop, and one with pydantic."""
+    """Return the hand-written loops: two empty loops, an expert's loop, a loop with pydantic."""
     folder = "hand_written"
     tuned_empty_loop, default_empty_loop = (
         PeerScript(

@@ -27,7 +27,7 @@ from sensorwatch.common.svg import OUR_COLOUR, PLAIN_COLOUR, TRIVIAL_COLOUR
 def run_rounds(
     systems: Sequence[ComparedSystem], drain_setup: DrainSetup, rounds: int
 ) -> list[Round]:
-    """Run all systems in each round, so that other load on the machine affects all of them."""
+    """Run all systems in each round, so that other load on the machine affects them equally."""
     rounds_run: list[Round] = []
     for round_index in range(rounds):
         runs = {system.name: _try_run(system, drain_setup, round_index) for system in systems}
@@ -91,7 +91,7 @@ def drain_many_sensors(testbed: Testbed) -> SectionResult:
 
 
 def drain_peers(testbed: Testbed) -> SectionResult:
-    """Measure stream frameworks and sensorwatch's worker; note frameworks that cannot run."""
+    """Measure stream frameworks and sensorwatch's worker; list the frameworks that cannot run."""
     options = testbed.options
     drain_setup = testbed.drain_setup(sensors=options.few_sensors, rows=options.rows)
     systems, missing_notes = (
@@ -151,7 +151,7 @@ _PEERS_NOTE = (
 def table(
     title: str, systems: Sequence[ComparedSystem], rounds: Sequence[Round], drain_setup: DrainSetup
 ) -> Table:
-    """Return a table of rates and CPU times, and their ratios to the empty loop's."""
+    """Return a table of rates and CPU times, and of their ratios to those of the empty loop."""
     rows = []
     for system in systems:
         runs = runs_of(rounds, system.name)
@@ -207,7 +207,7 @@ def _memory_verdict(target: goals.SpeedTarget, rounds: Sequence[Round], sensors:
 
 
 def _try_run(system: ComparedSystem, drain_setup: DrainSetup, round_index: int) -> DrainRun | None:
-    """Run a system once; return None if it is another framework that failed."""
+    """Run a system once; return None if it fails and is not sensorwatch."""
     try:
         run = system.run(drain_setup)
     except PeerUnavailable as failure:

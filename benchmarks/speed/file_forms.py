@@ -1,6 +1,6 @@
-"""Measures the reading of each form of a file beside pandas: python -m benchmarks.speed.file_forms.
+"""`python -m benchmarks.speed.file_forms`: compare the reading of each form of a file with pandas.
 
-Prints nanoseconds of CPU time per row, the fastest of three runs each, and the ratio.
+Prints the CPU time per row in nanoseconds (the fastest of three runs), and the ratio.
 """
 
 import gzip
@@ -24,7 +24,7 @@ _NAMES = ("time", "id", "x1", "x2", "x3")
 
 
 class Form(NamedTuple):
-    """A form of a file, and how pandas reads it."""
+    """A form of a file, and the function that reads it with pandas."""
 
     name: str
     content: bytes
@@ -54,7 +54,9 @@ def forms() -> Iterator[Form]:
     yield Form("local times", plain.encode(), local_time, _local_csv)
     yield Form("JSON, local", records.encode(), local_time, _local_json)
     german_times = pd.to_datetime(times).strftime(_PATTERN)
-    german = [",".join(_NAMES)] + [",".join(map(str, row)) for row in _with(german_times, rows)]
+    german = [",".join(_NAMES)] + [
+        ",".join(map(str, row)) for row in _with_times(german_times, rows)
+    ]
     pattern_time = {"time": {"field": "time", "format": _PATTERN, "naive_zone": "Europe/Berlin"}}
     yield Form("pattern, local", "\n".join([*german, ""]).encode(), pattern_time, _pattern_csv)
     words = {"signals": [{"name": name, "words": {"on": 1}} for name in _NAMES[2:]]}
@@ -71,10 +73,10 @@ def forms() -> Iterator[Form]:
         for time_text, sensor, *row_values in rows
         for name, value in zip(_NAMES[2:], row_values, strict=True)
     )
-    yield Form("long form", long_lines.encode(), long_form, _pivoted)
+    yield Form("long form", long_lines.encode(), long_form, _pivoted_frame)
 
 
-def _with(times: Iterable[str], rows: Sequence[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+def _with_times(times: Iterable[str], rows: Sequence[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
     """Yield the rows with other times."""
     return ((time_text, *row[1:]) for time_text, row in zip(times, rows, strict=True))
 
@@ -84,16 +86,16 @@ def _csv(**options: Any) -> Callable[[Path], object]:
 
 
 def _local_csv(path: Path) -> object:
-    return _localized(pd.read_csv(path, parse_dates=["time"]))
+    return _localized_frame(pd.read_csv(path, parse_dates=["time"]))
 
 
 def _pattern_csv(path: Path) -> object:
-    return _localized(pd.read_csv(path, parse_dates=["time"], date_format=_PATTERN))
+    return _localized_frame(pd.read_csv(path, parse_dates=["time"], date_format=_PATTERN))
 
 
 def _local_json(path: Path) -> object:
     frame = pd.read_json(path, lines=True)
-    return _localized(frame.assign(time=pd.to_datetime(frame["time"])))
+    return _localized_frame(frame.assign(time=pd.to_datetime(frame["time"])))
 
 
 def _normalized_arrays(path: Path) -> object:
@@ -102,12 +104,12 @@ def _normalized_arrays(path: Path) -> object:
     return frame.assign(time=pd.to_datetime(frame["time"]))
 
 
-def _pivoted(path: Path) -> object:
+def _pivoted_frame(path: Path) -> object:
     frame = pd.read_csv(path, parse_dates=["time"])
     return frame.pivot(index=["time", "id"], columns="name", values="value")
 
 
-def _localized(frame: pd.DataFrame) -> object:
+def _localized_frame(frame: pd.DataFrame) -> object:
     return frame["time"].dt.tz_localize("Europe/Berlin", ambiguous="NaT", nonexistent="NaT")
 
 
@@ -127,7 +129,7 @@ def _read_all(path: Path, schema: Schema) -> None:
 
 def _nanoseconds_per_row(read: Callable[[], object]) -> float:
     times = []
-    for _ in range(4):  # the first run warms up
+    for _ in range(4):  # the first run is only a warm-up
         start_time = time.process_time()
         read()
         times.append(time.process_time() - start_time)

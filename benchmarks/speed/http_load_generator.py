@@ -1,10 +1,9 @@
-"""Send requests to an HTTP server over persistent connections, one after another on each.
+"""Send requests to an HTTP server over persistent connections, one at a time per connection.
 
 `python -m benchmarks.speed.http_load_generator PORT BODIES SECONDS` writes its measurements as
 JSON. BODIES is a file with a JSON list of request bodies; each body has a connection of its own.
 The client uses raw sockets in one thread, because a client library would use more CPU than the
-measured server. Another connection requests /livez up to 100 times a second, as a health probe
-does.
+measured server. Another connection requests /livez up to 100 times per second, like a health probe.
 """
 
 import json
@@ -34,7 +33,7 @@ class LoadConnection:
     seconds: list[float] = field(default_factory=list)
 
     def send_request(self) -> None:
-        """Send the request; return once the socket's buffer contains all of it."""
+        """Send the request; return when the socket's buffer contains the complete request."""
         self.response.clear()
         self.response_length = 0
         self.sent_at = time.perf_counter()
@@ -55,7 +54,7 @@ class LoadConnection:
 
 
 def measure_load(port: int, bodies: list[bytes], seconds: float) -> dict[str, list[float]]:
-    """Send requests for `seconds`; return the response times in seconds, of rows and of the probe.
+    """Send requests for `seconds`; return the response times of rows and of the probe, in seconds.
 
     The measurement begins when every connection has had a response, so that it does not include
     the compilation.

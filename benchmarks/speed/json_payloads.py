@@ -10,16 +10,16 @@ from sensorwatch.common.rows.instants import format_instant
 from sensorwatch.common.simulation.sensors import Fleet, fleet, noise_scale
 
 START = 1_577_836_800_000_000
-"""2020-01-01T00:00:00Z in microseconds; early enough that 50 million rows are all in the past."""
+"""2020-01-01T00:00:00Z in microseconds. So even 50 million rows are in the past."""
 BAD_SHARE, OUTLIER_SHARE = 0.01, 0.01
 OUTLIER_SIGMAS = 10.0
 """Offset of the first two signals of an outlier, in standard deviations of the noise."""
 OUTLIER_STEPS = 8
-"""Number of consecutive rows of a sensor that are outliers, as in a real fault."""
+"""Number of consecutive outlier rows of a sensor, as in a real fault."""
 STORM_SIGMAS = 30.0
 """Offset of the first two signals in a storm, in standard deviations of the noise.
 
-Its sign is random in each row, so that no detector gets used to the offset.
+Its sign is random in each row, so that detectors do not adapt to the offset.
 """
 ROW_PATTERN = b'{"timestamp":"%b","sensor_id":"sensor-%06d","x1":%.4f,"x2":%.4f,"x3":%.4f}'
 _BAD_ROW_PATTERNS = (
@@ -34,7 +34,8 @@ _BAD_ROW_PATTERNS = (
 class Stream:
     """Parameters that determine all rows of a stream, in which the sensors take turns.
 
-    The level of a sensor is constant, so a model that was trained on earlier rows fits later rows.
+    The level of a sensor is constant, so a model that was trained on earlier rows is valid for
+    later rows.
     """
 
     sensors: int
@@ -46,7 +47,8 @@ class Stream:
     is_clean: bool = False
     """True: no invalid rows and no outliers, as for training."""
     storm_share: float = 0.0
-    """Share of rows that are in storms: runs of OUTLIER_STEPS rows of a sensor."""
+    """Share of the rows that are in storms. A storm is OUTLIER_STEPS consecutive outlier rows of a
+    sensor."""
 
 
 @dataclass(frozen=True, slots=True)

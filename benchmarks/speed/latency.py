@@ -21,7 +21,7 @@ def measure_latency(testbed: Testbed) -> SectionResult:
     options = testbed.options
     models = testbed.trained_models(options.few_sensors)
     rows, runs_by_name = [], {}
-    our_latencies(testbed, models, "plain", options.rate)  # warms up the broker
+    our_latencies(testbed, models, "plain", options.rate)  # this run only warms up the broker
     for name, model in MODELS.items():
         runs = [our_latencies(testbed, models, model, options.rate) for _ in range(options.rounds)]
         runs_by_name[name] = runs

@@ -17,7 +17,7 @@ BATCH_SECONDS = 0.002
 
 
 def main(address: str, topic: str, partitions: int, rate: int, stream: Stream) -> None:
-    """Produce a stream's rows at `rate` rows a second, in a batch every two milliseconds."""
+    """Produce a stream's rows at `rate` rows per second, in one batch per two milliseconds."""
     rows = [
         (sensor, payload)
         for chunk in chunks(stream)
@@ -44,8 +44,8 @@ def main(address: str, topic: str, partitions: int, rate: int, stream: Stream) -
         for sensor, payload in rows[first : first + batch_rows]:
             producer.produce(topic, payload, b"sensor-%06d" % sensor, sensor % partitions)
         producer.poll(0)
-    unsent = producer.flush(60)
-    print(json.dumps({"late_seconds": max_delay, "left": unsent}))
+    unsent_rows = producer.flush(60)
+    print(json.dumps({"late_seconds": max_delay, "left": unsent_rows}))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Run sensorwatch's worker as a user does, and measure it from another process."""
+"""Run sensorwatch's worker like a user, and measure it from another process."""
 
 import json
 import sys

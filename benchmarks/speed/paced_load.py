@@ -1,4 +1,4 @@
-"""Produce rows at a fixed rate, and measure how long after a row its event arrives."""
+"""Produce rows at a fixed rate, and measure the time from each row to its event."""
 
 import json
 import subprocess
@@ -20,7 +20,7 @@ from sensorwatch.common.kafka.silent_logger import silent_logger
 from sensorwatch.common.kafka.topic_reader import read_topic
 
 WARM_UP_SECONDS = 2.0
-"""Rows in this first part of a run are not measured, because the worker is warming up."""
+"""Duration of the first part of a run; its rows are not measured, because the worker warms up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +32,12 @@ class PacedLoad:
     events: str
     stream: Stream
     rate: int
-    """Rows a second."""
+    """Rows per second."""
 
 
 @dataclass(frozen=True, slots=True)
 class Latencies:
-    """Latencies that were measured in one run."""
+    """The latencies that were measured in one run."""
 
     milliseconds: NDArray[np.float64]
     """Shape (events,). Time from the timestamp of a row until a reader had the row's event."""
@@ -67,7 +67,7 @@ def run_paced_load(load: PacedLoad, is_done: Callable[[], bool]) -> Latencies:
 def event_latencies(
     sent_times: NDArray[np.float64], event_arrivals: list[tuple[int, float]], *, rows: int
 ) -> NDArray[np.float64]:
-    """Return the latency of each event in milliseconds, without rows of the warm-up.
+    """Return the latency of each event in milliseconds, without events of warm-up rows.
 
     `sent_times` (records,): timestamp of each record in the topic; the last `rows` records are the
     load. `event_arrivals`: for each event the offset of its row, and its arrival time in
@@ -82,7 +82,7 @@ def event_latencies(
 
 
 def _event_arrivals(reader: Consumer, is_done: Callable[[], bool]) -> list[tuple[int, float]]:
-    """Return for each event the offset of its row, and its arrival time (ms since 1970)."""
+    """Return, for each event, the offset of its row and its arrival time (ms since 1970)."""
     arrivals: list[tuple[int, float]] = []
     last_check = time.monotonic()
     while True:
@@ -92,7 +92,7 @@ def _event_arrivals(reader: Consumer, is_done: Callable[[], bool]) -> list[tuple
         now = 1000 * time.time()
         for message in messages:
             value = json.loads(message.value() or b"{}") if message.error() is None else {}
-            if "signals" in value:  # the event of an episode's end has no signals
+            if "signals" in value:  # an event without signals is the end of an episode
                 arrivals.append((int(value["event_id"].rpartition("-")[2]), now))
         if not messages and time.monotonic() - last_check > 0.5:
             last_check = time.monotonic()

@@ -110,7 +110,7 @@ def parse_one_by_one(payloads: Sequence[bytes], read: Callable[[bytes], Any]) ->
 
 
 def some_payloads() -> list[bytes]:
-    """Return JSON rows with six decimals per value, as sensorwatch's producer writes them."""
+    """Return JSON rows with six decimals per value, like those of sensorwatch's producer."""
     values = np.random.default_rng(3).normal(10, 5, (ROWS, 3)).round(6).tolist()
     return [
         json.dumps(

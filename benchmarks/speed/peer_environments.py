@@ -17,7 +17,7 @@ INSTALL_SECONDS = 1_800
 
 
 class PeerUnavailable(Exception):
-    """A framework cannot run on this machine; the message says what failed."""
+    """A framework cannot run on this machine; the message contains the failed step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +28,10 @@ class Peer:
     folder: str
     guarantee: str
     rows: int
-    """Number of rows of a run; it makes the run take at least ten seconds."""
+    """Number of rows of a run; with it, a run takes at least ten seconds."""
     validation: str = MSGSPEC
     short_rows: int = 0
-    """Number of rows of a short run, which is subtracted to leave out the start-up time.
+    """Number of rows of a short run; it is subtracted from a long run to exclude the start-up time.
 
     0: there is no short run, because the framework's clock starts at its first row.
     """
@@ -105,9 +105,8 @@ def _run_command(command: list[str]) -> None:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise PeerUnavailable(f"`{' '.join(command)}`: {error}") from error
     if completed.returncode:
-        output_text = re.sub(
-            r"\S+://\S+", "(address)", completed.stdout + completed.stderr
-        )  # without addresses, because the text becomes part of a document
+        # addresses are removed, because the text becomes part of a document
+        output_text = re.sub(r"\S+://\S+", "(address)", completed.stdout + completed.stderr)
         raise PeerUnavailable(
             f"`{Path(command[0]).name} {' '.join(command[1:])}` failed: {output_text[-500:]}"
         )

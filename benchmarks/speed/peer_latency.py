@@ -22,10 +22,10 @@ from sensorwatch.common.kafka.topic_reader import read_topic
 from tests.brokers.child_processes import DeadlineMissed, wait_until
 
 RATE = 10_000
-"""Rows a second: a fifth of the rate in latency.py, and at most half of the rate at which the
+"""Rows per second: a fifth of the rate in latency.py, and at most half of the rate at which the
 frameworks drain a topic."""
 UNREACHABLE_ROWS = 2**40
-"""A program ends after this number of rows, which no run reaches."""
+"""Number of rows after which a program ends; no run reaches it."""
 START_SECONDS = 120.0
 DRAIN_SECONDS = 5.0
 """Time to wait after the last row, so that all events arrive."""
@@ -89,7 +89,7 @@ def measure_peer_latency(testbed: Testbed) -> SectionResult:
     runs: dict[str, list[Latencies]] = {compared.PLAIN_WORKER: []}
     missing_notes: dict[str, str] = {}
     models = testbed.trained_models(testbed.options.few_sensors)
-    our_latencies(testbed, models, "plain", RATE)  # warms up the broker
+    our_latencies(testbed, models, "plain", RATE)  # this run only warms up the broker
     for _ in range(testbed.options.rounds):
         runs[compared.PLAIN_WORKER].append(our_latencies(testbed, models, "plain", RATE))
         for peer in LOW_LATENCY_PEERS:
@@ -133,7 +133,7 @@ def measure_peer_latency(testbed: Testbed) -> SectionResult:
 
 
 def _wait_for_dead_letter(load: PacedLoad, dead_letter_topic: str, name: str) -> None:
-    """Send an invalid row and wait for its dead letter, a sign that the framework has started."""
+    """Send an invalid row; its dead letter shows that the framework has started."""
     producer = Producer(load.kafka)
     producer.produce(load.topic, b"no row", partition=0)
     producer.flush(10)

@@ -1,4 +1,4 @@
-"""CPU time and memory of a running process, as the operating system reports both."""
+"""The CPU time and the memory of a running process, from the operating system."""
 
 from pathlib import Path
 

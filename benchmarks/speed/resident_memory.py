@@ -12,7 +12,8 @@ from benchmarks.speed.testbed import Testbed
 
 CHECKPOINTS = 10
 WARM_UP_CHECKPOINTS = 2
-"""Memory growth before this checkpoint is ignored, because buffers still fill up."""
+"""Number of the first checkpoints; memory growth up to the last of them is ignored, because buffers
+still fill."""
 
 
 def measure_memory(testbed: Testbed) -> SectionResult:

@@ -55,7 +55,7 @@ def main(
     seconds: Annotated[float, typer.Option(help="Duration of each measurement.")] = 5.0,
     repeats: Annotated[int, typer.Option(help="Number of measurements; medians are printed.")] = 3,
 ) -> None:
-    """Print requests a second and latencies for requests of 1, 100 and 1,000 rows."""
+    """Print requests per second and latencies for requests of 1, 100 and 1,000 rows."""
     with tempfile.TemporaryDirectory() as folder:
         work_folder = Path(folder)
         readings, schema = simulate_rows(), load_schema(SCHEMA)
@@ -204,7 +204,7 @@ def write_models(work_folder: Path, readings: Readings, schema: Schema) -> None:
 
 
 def rows_of(readings: Readings) -> list[dict[str, object]]:
-    """Return readings as rows of a request; every hundredth row is made anomalous."""
+    """Return readings as rows of a request; make every hundredth row anomalous."""
     values = readings.values.copy()
     values[::ANOMALY_INTERVAL] += 30.0
     names = ("x1", "x2", "x3")

@@ -15,11 +15,11 @@ from benchmarks.speed.testbed import DrainSetup, Testbed
 from tests.brokers.child_processes import wait_until
 
 KILL_AT_SHARES = (0.51, 0.67, 0.79)
-"""The worker is killed after these shares of the rows, at different times after a snapshot."""
+"""Shares of the rows after which the worker is killed: different times after a snapshot."""
 
 
 def measure_restores(testbed: Testbed) -> SectionResult:
-    """Kill a worker with many sensors, and read from the next worker's log its restore time."""
+    """Kill a worker with many sensors, and read the restore time from the next worker's log."""
     options = testbed.options
     drain_setup = testbed.drain_setup(sensors=options.many_sensors, rows=options.rows)
     restores = [

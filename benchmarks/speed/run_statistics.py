@@ -23,7 +23,7 @@ class DrainRun:
 
     @property
     def rate(self) -> float:
-        """Drained rows a second."""
+        """Drained rows per second."""
         return self.rows / self.seconds
 
     @property
@@ -51,7 +51,7 @@ def median_and_range(figures: Sequence[float]) -> MedianAndRange:
 
 
 Round = Mapping[str, DrainRun]
-"""The runs of one round, by name of the system; systems that failed are missing."""
+"""The runs of a round by the system's name; systems that failed are missing."""
 
 
 def runs_of(rounds: Sequence[Round], name: str) -> list[DrainRun]:
@@ -60,7 +60,7 @@ def runs_of(rounds: Sequence[Round], name: str) -> list[DrainRun]:
 
 
 def rate_ratios(rounds: Sequence[Round], name: str, baseline: str) -> list[float]:
-    """Return for each round the system's rate divided by the baseline's.
+    """Return, for each round, the system's rate divided by the rate of the baseline.
 
     A round in which one of the two failed is left out.
     """
@@ -72,7 +72,7 @@ def rate_ratios(rounds: Sequence[Round], name: str, baseline: str) -> list[float
 
 
 def cpu_ratios(rounds: Sequence[Round], name: str, baseline: str) -> list[float]:
-    """Return for each round the system's CPU time per row divided by the baseline's.
+    """Return, for each round, the system's CPU time per row divided by that of the baseline.
 
     A round in which one of the two failed is left out.
     """
@@ -84,7 +84,7 @@ def cpu_ratios(rounds: Sequence[Round], name: str, baseline: str) -> list[float]
 
 
 def marginal_run(short_run: DrainRun, long_run: DrainRun) -> DrainRun:
-    """Return a long run minus a short run, so that the time to start cancels out.
+    """Return a long run minus a short run, which excludes the time to start.
 
     Raises ValueError if the long run did not take longer than the short run.
     """

@@ -1,4 +1,4 @@
-"""Measure how the time per row grows with each size, such as the number of sensors."""
+"""Measure how the time per row depends on each size, such as the number of sensors."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -19,7 +19,7 @@ from sensorwatch.common.scoring.processing import process
 ROWS = 20_000
 ROW_BYTES = 90
 SNAPSHOT_SENSORS = (1_000, 10_000, 100_000)
-"""Number of sensors in each memory that is serialised."""
+"""Numbers of sensors of the memories that are serialised."""
 CASES_BY_SIZE: dict[str, Sequence[Case]] = {
     "rows at once": [replace(DEFAULT_CASE, rows=n) for n in (10, 100, 1_000, 10_000, 100_000)],
     "sensors": [replace(DEFAULT_CASE, sensors=n) for n in (1, 10, 100, 1_000, 10_000, 100_000)],
@@ -63,7 +63,7 @@ def measure_growth(testbed: Testbed) -> SectionResult:
 
 
 def _microseconds(case: Case, repeats: int) -> list[float]:
-    """Return `repeats` measurements of the time per row, after a warm-up with every sensor."""
+    """Return `repeats` measurements of the time per row, after a warm-up with all sensors."""
     detector, memory, warm_up_rows = warm_detector(case)
     costs, rows = [], max(ROWS, case.rows)
     for repeat in range(repeats):

@@ -50,7 +50,7 @@ FRAMEWORK = SpeedTarget("the same job against the best other framework, pydantic
 FRAMEWORK_TUNED = SpeedTarget(
     "the same job against the best other framework, tuned", 15, 25, digits=1
 )
-"""Target for the comparison with tuned frameworks: with msgspec and their largest batches."""
+"""Target for the comparison with tuned frameworks, which use msgspec and their largest batches."""
 LATENCY_P50 = SpeedTarget("event latency, p50", 40, 15, "ms", lower_is_better=True, digits=0)
 LATENCY_P99 = SpeedTarget("event latency, p99", 100, 40, "ms", lower_is_better=True, digits=0)
 TWO_WORKERS = SpeedTarget("two workers on four partitions against one", 1.3, 1.6)
@@ -63,7 +63,7 @@ MEMORY_MANY = SpeedTarget(
 MEMORY_GROWTH = SpeedTarget(
     "growth of resident memory after warm-up", 20, 10, "MB", lower_is_better=True, digits=0
 )
-"""No memory growth is wanted, but the allocator alone varies by up to 20 MB."""
+"""The memory should not grow. But the allocator alone causes differences of up to 20 MB."""
 START_WARM = SpeedTarget(
     "start to first scored row, warm cache", 4, 2, "s", lower_is_better=True, digits=1
 )

@@ -1,4 +1,4 @@
-"""Compare how fast the worker drains a topic with many anomalous rows, and a clean topic."""
+"""Compare the worker's rate on a topic with many anomalous rows with that on a clean topic."""
 
 import uuid
 from dataclasses import dataclass, replace
@@ -22,14 +22,15 @@ from benchmarks.speed.topic_loading import load_topic
 from sensorwatch.common.runtime.setting_choices import EmittedEvents
 
 SOME_STORMS = 0.033
-"""Share of rows in storms. About 7 % of the rows are alarmed, because alarms outlast the storms."""
+"""Share of the rows in storms. About 7 % of the rows are in alarms, because alarms last longer than
+the storms."""
 MAX_ROWS_PER_SENSOR = 600
 """After about 700 rows of a storm, a sensor's own tail has adapted, and its alarm ends."""
 
 
 @dataclass(frozen=True, slots=True)
 class StormRun:
-    """A drain of a topic with one share of rows in storms, with one kind of events."""
+    """A drain of a topic with a given share of rows in storms and a given event setting."""
 
     storm_share: float
     emit: EmittedEvents
@@ -48,7 +49,7 @@ STORM_RUNS = [
 
 
 def drain_storms(testbed: Testbed) -> SectionResult:
-    """Measure the default detector's drain of a clean stream and of storms, in turn."""
+    """Measure in turn how the default detector drains a clean stream and streams with storms."""
     setups = {
         share: _drain_setup(testbed, share) for share in {run.storm_share for run in STORM_RUNS}
     }

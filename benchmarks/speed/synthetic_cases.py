@@ -20,7 +20,7 @@ WARM_UP_ROWS = 16
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """The sizes on which the time to process a row can depend."""
+    """The sizes that can change the time to process a row."""
 
     rows: int = 10_000
     """Number of rows per call of the detector."""

@@ -1,4 +1,4 @@
-"""What speed benchmarks need: a broker, filled topics and trained models.
+"""The resources of the speed benchmarks: a broker, filled topics and trained models.
 
 Each is created at its first use.
 """
@@ -22,7 +22,7 @@ from tests.brokers.kafka import Kafka
 
 FEATURE_KINDS = ("plain", "forecast")
 MANY_SENSORS = 20_000
-"""With this number of sensors or more, only the default detector is trained."""
+"""Smallest number of sensors for which only the default detector is trained."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class RunOptions:
     many_sensors: int = 10_000
     """Number of sensors in the benchmarks with many sensors."""
     rate: int = 50_000
-    """Rows a second in the latency benchmark."""
+    """Rows per second in the latency benchmark."""
     seconds: float = 10.0
     memory_rows: int = 2_000_000
     """Number of rows in the benchmark of memory growth."""

@@ -3,7 +3,7 @@
 Command: `python -m benchmarks.speed.training_benchmark`.
 
 The commands run in turn, each in its own process. `sensorwatch train` is compared with a script
-that uses pandas and scikit-learn, and `sensorwatch backtest` with the rate of only the scoring.
+that uses pandas and scikit-learn. `sensorwatch backtest` is compared with the scoring alone.
 """
 
 import os
@@ -43,7 +43,7 @@ def main(
     rows: Annotated[int, typer.Option(help="Rows of the CSV file.")] = 1_000_000,
     repeats: Annotated[int, typer.Option(help="Number of measurements; medians are printed.")] = 3,
 ) -> None:
-    """Print the seconds of training, the backtest's rows a second, and ratios to the baselines."""
+    """Print the training's seconds, the backtest's rows per second, and ratios to the baselines."""
     with tempfile.TemporaryDirectory() as folder:
         work_folder = Path(folder)
         signals = "".join(
@@ -80,13 +80,13 @@ def _compare_training(work_folder: Path, repeats: int) -> None:
 
 
 def _compare_backtest(work_folder: Path, readings: Readings, repeats: int) -> None:
-    """Compare the command `sensorwatch backtest` with only the scoring, both on one core.
+    """Compare the command `sensorwatch backtest` with the scoring alone, both on one core.
 
-    To measure only the scoring, `score_readings` is called on parsed rows in a warm process, with
-    the fastest number of rows per call.
+    To measure the scoring, `score_readings` is called on parsed rows in a warm process, with the
+    fastest number of rows per call.
     """
     keep_freed_memory()
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # child processes inherit the core
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # child processes inherit this
     registry = Registry(work_folder / "registry")
     print("backtest   rows/s   scoring alone, rows/s   share")
     for name in FeatureKind:

@@ -19,9 +19,10 @@ from benchmarks.speed.topic_loading import load_topic
 
 PARTITIONS = 4
 THREADS_PER_WORKER = (2, 1)
-"""Threads per worker: 2 is the default; 1 leaves a core to the other worker."""
+"""Threads per worker: 2 is the default; with 1, a core remains free for the other worker."""
 _LONG_SESSION_TIMEOUT = {"kafka__session_timeout_ms": 120_000}
-"""Frozen workers stay in their group, as this timeout is longer than filling the topic takes."""
+"""Session timeout that is longer than the time to fill the topic, so that frozen workers remain in
+their group."""
 
 
 def measure_two_workers(testbed: Testbed) -> SectionResult:

@@ -1,4 +1,4 @@
-"""Reads CSV files: a kernel reads plain lines, the csv module and the strict parser the others.
+"""Reads CSV files: a kernel reads plain lines; the csv module and the strict parser read others.
 
 The rows of an Excel worksheet are read in the same way, as lines of CSV; see `workbook.py`.
 """
@@ -52,7 +52,9 @@ def _open_stream(path: Path, schema: Schema) -> Iterator[io.BufferedReader]:
     """Open a file as UTF-8; a DataError that is raised while it is read names the file."""
     try:
         if file_form(path) is FileForm.EXCEL:
-            with open_worksheet(path, schema.csv, timestamps=_timestamps(schema)) as worksheet:
+            with open_worksheet(
+                path, schema.csv, timestamps=_timestamp_columns(schema)
+            ) as worksheet:
                 yield worksheet.stream
         else:
             with open_data(path) as source:
@@ -62,8 +64,8 @@ def _open_stream(path: Path, schema: Schema) -> Iterator[io.BufferedReader]:
         raise DataError(text if text.startswith(str(path)) else f"{path}{text}") from error
 
 
-def _timestamps(schema: Schema) -> list[str]:
-    """Return the name of the column that contains both a date and a time of day, if any does."""
+def _timestamp_columns(schema: Schema) -> list[str]:
+    """Return the names of the columns whose cells contain both a date and a time of day."""
     time = schema.time
     is_timestamp = len(time.fields) == 1 and time.formats[0] == "rfc3339"
     return [column_name(time.fields[0])] if is_timestamp else []
@@ -104,7 +106,7 @@ def _read_chunks(
 ) -> Iterator[tuple[Batch, int, bytes]]:
     """Yield batches, their numbers of lines, and bytes that the kernel leaves to the csv module.
 
-    Only the last item has such bytes. An unfinished line at the end of the file is among them.
+    Only the last item has such bytes. They include an unfinished line at the end of the file.
     """
     unfinished_line = b""
     while True:
@@ -113,15 +115,15 @@ def _read_chunks(
         complete_end = chunk.rfind(b"\n") + 1
         batch, bytes_taken = reader.read(chunk[:complete_end])
         unfinished_line = chunk[complete_end:]
-        is_left = (
+        is_last = (
             not new_bytes or bytes_taken < complete_end or len(unfinished_line) > MAX_LINE_BYTES
         )
         yield (
             batch,
             chunk.count(b"\n", 0, bytes_taken),
-            chunk[bytes_taken:] if is_left else b"",
+            chunk[bytes_taken:] if is_last else b"",
         )
-        if is_left:
+        if is_last:
             return
 
 

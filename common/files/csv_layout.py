@@ -15,7 +15,7 @@ from sensorwatch.common.rows.schema import Schema
 from sensorwatch.common.rows.strict_parsing import Fields
 
 SEPARATOR_LINE = re.compile(r"\s*sep=(.?)\s*", re.IGNORECASE)
-"""The first line of some files of Excel, with the delimiter."""
+"""The first line of some files that Excel writes; it names the delimiter."""
 
 
 MAX_ROW_CHARACTERS = 1 << 20
@@ -26,9 +26,10 @@ NumberedRow = tuple[int, Fields | Fault]
 
 
 class DataLines:
-    """An iterator over the lines of a file that are neither skipped nor comments.
+    """An iterator over the lines of a file, without skipped lines and comments.
 
-    It raises csv.Error for the line with which a row gets too long; reading can go on after it.
+    The iterator raises csv.Error for the line that makes a row too long. Reading can continue after
+    the error.
     """
 
     def __init__(self, lines: Iterable[str], schema: Schema, *, lines_before: int = 0) -> None:
@@ -36,7 +37,7 @@ class DataLines:
         self.number = lines_before
         """The number of the line that was returned last, counted from 1."""
         self.is_unterminated = False
-        """Whether that line has no line end, so it may be incomplete."""
+        """Whether the last returned line has no line end, so that it may be incomplete."""
         self._lines = iter(lines)
         self._row_characters = 0
         self._comment = schema.csv.comment
@@ -57,7 +58,7 @@ class DataLines:
         self._row_characters = 0
 
     def peek(self) -> str:
-        """Return the next line, which stays the next one; an empty text if there is no line."""
+        """Return the next line without consuming it; an empty text if there is no line."""
         try:
             line = self._next_line()
         except StopIteration:
@@ -80,8 +81,8 @@ class DataLines:
 def text_lines(stream: io.BufferedIOBase) -> Iterator[str]:
     """Yield the lines of a stream of UTF-8 that has no carriage return inside a line.
 
-    The stream is read only up to the end of the line. Of a longer line than a row may have, only
-    the first characters are returned.
+    The stream is read only up to the end of the line. If a line is longer than a row may be, only
+    its first characters are returned.
     """
     for line in _lines_of(stream.readline, (b"\n",)):
         yield line.decode(errors="surrogateescape")
@@ -124,7 +125,7 @@ def read_header(lines: Iterator[list[str]], schema: Schema) -> list[str]:
 def with_index_column(names: list[str], first_line: str, schema: Schema) -> list[str]:
     """Return the names, with an empty one before them if the rows begin with a row number.
 
-    pandas writes the name of such a column as nothing, or not at all.
+    pandas writes an empty name for such a column, or no cell for its name.
     """
     try:
         cells = next(cell_lines([first_line], schema.csv.delimiter), [])

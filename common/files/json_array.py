@@ -20,29 +20,29 @@ def array_elements(stream: io.BufferedIOBase) -> Iterator[bytes]:
     has no end, or if a text follows.
     """
     block = stream.read(_BLOCK_BYTES).lstrip().removeprefix(b"[") or stream.read(_BLOCK_BYTES)
-    state, ends = np.zeros(3, dtype=np.int64), np.empty(_BLOCK_BYTES, dtype=np.int64)
+    state, end_positions = np.zeros(3, dtype=np.int64), np.empty(_BLOCK_BYTES, dtype=np.int64)
     element, has_elements = b"", False
     while state[0] != AFTER_ARRAY:
         if not block:
             raise ValueError("the array has no end")
-        start = 0
-        count = find_element_ends(np.frombuffer(block, dtype=np.uint8), state, ends)
-        for end in ends[:count].tolist():
-            element = _joined(element, block[start:end]).strip()
-            is_empty_array = state[0] == AFTER_ARRAY and count == 1 and not has_elements
+        start_position = 0
+        end_count = find_element_ends(np.frombuffer(block, dtype=np.uint8), state, end_positions)
+        for end_position in end_positions[:end_count].tolist():
+            element = _append_part(element, block[start_position:end_position]).strip()
+            is_empty_array = state[0] == AFTER_ARRAY and end_count == 1 and not has_elements
             if element:
                 yield element
             elif not is_empty_array:
                 raise ValueError("an element of the array is empty")
-            element, start, has_elements = b"", end + 1, True
+            element, start_position, has_elements = b"", end_position + 1, True
         if state[0] == AFTER_ARRAY:
-            _require_end(block[start - 1 :], stream)
+            _require_end(block[start_position - 1 :], stream)
             return
-        element = _joined(element, block[start:])
+        element = _append_part(element, block[start_position:])
         block = stream.read(_BLOCK_BYTES)
 
 
-def _joined(element: bytes, part: bytes) -> bytes:
+def _append_part(element: bytes, part: bytes) -> bytes:
     return element + part[: _MAX_ELEMENT_BYTES - len(element)]
 
 

@@ -25,7 +25,7 @@ _MAX_LINE_BYTES = MAX_PAYLOAD_BYTES + 1
 _GROUP_ROWS = 50
 """The size of a batch is checked after this number of rows; BATCH_ROWS is a multiple of it."""
 _MAX_BATCH_BYTES = 8 << 20
-"""A batch of larger rows has fewer rows."""
+"""Maximum size of a batch in bytes; a batch of large rows therefore has fewer rows."""
 
 
 def read_payloads(path: Path, schema: Schema) -> Iterator[NumberedPayload]:
@@ -33,7 +33,7 @@ def read_payloads(path: Path, schema: Schema) -> Iterator[NumberedPayload]:
 
     If the schema's `rows` begins with `[*]` and the first of several lines is a whole array, each
     line is a record. A SenML pack over several lines is one record. Raises DataError if the file
-    cannot be read, or if it begins like an array and is no array.
+    cannot be read, or if it begins like an array but is not an array.
     """
     with open_data(path) as source:
         stream = utf8_stream(source, schema.csv.encoding)

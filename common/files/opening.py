@@ -1,4 +1,4 @@
-"""Opening of data files: compressed files are decompressed, and other forms are named."""
+"""Opens data files: decompresses compressed files, and recognises other forms."""
 
 import bz2
 import gzip
@@ -20,7 +20,7 @@ _MAX_SHOWN_MEMBERS = 5
 
 
 class FileForm(StrEnum):
-    """The form of a file's bytes, which its first bytes show; its name has no effect."""
+    """The form of a file. Its first bytes show the form; its name has no effect."""
 
     TEXT = "text"
     GZIP = "gzip"
@@ -102,8 +102,8 @@ def _is_workbook(path: Path) -> bool:
 def open_data(path: Path) -> Iterator[BufferedIOBase]:
     """Open a text file to read its bytes, which are decompressed if the file is compressed.
 
-    gzip, bzip2, xz, zstd and a zip archive of one file are decompressed block by block, so the size
-    of the decompressed file is not limited, but the memory of the decompressor is. Raises
+    gzip, bzip2, xz, zstd and a zip archive of one file are decompressed block by block. So the
+    decompressed file may have any size, but the memory of the decompressor is limited. Raises
     DataError if the file cannot be read, is damaged, or is neither a text nor compressed; the error
     can also occur while the bytes are read.
     """

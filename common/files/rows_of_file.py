@@ -51,7 +51,7 @@ def read_numbered_rows(path: Path, schema: Schema) -> Iterator[NumberedRow]:
 
 
 def read_numbered_batches(path: Path, schema: Schema) -> Iterator[tuple[list[int], Batch]]:
-    """Yield the rows of a file as batches, with the number of the line or element of each index.
+    """Yield the rows of a file as batches, and for each index the number of its line or element.
 
     A row in long form has the number of its first value. Raises the same errors as `read_rows`.
     """
@@ -105,10 +105,10 @@ def _numbered_rows(contents: Iterable[tuple[int, object]], schema: Schema) -> It
 def read_batches(path: Path, schema: Schema, *, as_of: int | None = None) -> Iterator[Batch]:
     """Yield the rows of a file, in order, as batches of readings and rejections.
 
-    The rows equal those of `collect_rows(read_rows(path, schema), schema)`, but kernels read plain
-    rows, which is faster; and the rules of `FileTimeRules` are applied. `as_of`: in microseconds
-    UTC; a row dated more than `max_future_seconds` later is rejected. Raises the same errors as
-    `read_rows`.
+    The rows equal those of `collect_rows(read_rows(path, schema), schema)`, with two differences:
+    kernels read plain rows, which is faster, and the rules of `FileTimeRules` are applied. `as_of`:
+    in microseconds UTC; a row dated more than `max_future_seconds` later is rejected. Raises the
+    same errors as `read_rows`.
     """
     return map(FileTimeRules(schema, as_of).apply, _read_form(path, schema))
 

@@ -55,18 +55,18 @@ class FileTimeRules:
         if not repetitions.any():
             sensors, last_rows = np.unique(readings.sensor[::-1], return_index=True)
             last_times = event_time[len(event_time) - 1 - last_rows].tolist()
-            names = [readings.sensor_ids[sensor] for sensor in sensors.tolist()]
-            self._newest_time.update(zip(names, last_times, strict=True))
+            sensor_names = [readings.sensor_ids[sensor] for sensor in sensors.tolist()]
+            self._newest_time.update(zip(sensor_names, last_times, strict=True))
             return readings
         resolved_times = event_time.copy()
-        names = [readings.sensor_ids[sensor] for sensor in readings.sensor.tolist()]
-        for row, (name, first_time, repetition) in enumerate(
-            zip(names, event_time.tolist(), repetitions.tolist(), strict=True)
+        sensor_names = [readings.sensor_ids[sensor] for sensor in readings.sensor.tolist()]
+        for row, (sensor_name, first_time, repetition) in enumerate(
+            zip(sensor_names, event_time.tolist(), repetitions.tolist(), strict=True)
         ):
-            previous_time = self._newest_time.get(name, first_time)
+            previous_time = self._newest_time.get(sensor_name, first_time)
             if repetition and first_time < previous_time <= first_time + repetition:
                 resolved_times[row] += repetition
-            self._newest_time[name] = int(resolved_times[row])
+            self._newest_time[sensor_name] = int(resolved_times[row])
         return replace(readings, event_time=resolved_times)
 
     def _reject_future(
@@ -96,9 +96,9 @@ class FileTimeRules:
 
 
 def _repetitions(event_time: NDArray[np.int64], zone: ZoneInfo) -> NDArray[np.int64]:
-    """Return for each time, shape (n,), by how much later its local time occurs again.
+    """Return how much later, in microseconds, the local time of each row occurs again; shape (n,).
 
-    In microseconds; 0 for a local time that occurs once, or that is the second occurrence.
+    The result is 0 for a local time that occurs once, or that is the second occurrence.
     """
     quarters, positions = np.unique(event_time // _QUARTER_US, return_inverse=True)
     repetition_of_quarter = [_repetition(quarter, zone) for quarter in quarters.tolist()]

@@ -44,7 +44,7 @@ def open_text(path: Path, encoding: str = "utf-8") -> Iterator[io.TextIOWrapper]
 
 
 def split_mark(content: bytes) -> tuple[str | None, bytes]:
-    """Return the encoding that a byte order mark shows, or None; and the content without it."""
+    """Return the encoding that a byte order mark shows (else None), and the content without it."""
     for mark, encoding in _ENCODING_OF_MARK:
         if content.startswith(mark):
             return encoding, content.removeprefix(mark)

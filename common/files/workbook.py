@@ -73,7 +73,7 @@ def open_worksheet(
 
 
 class _ProgramOutput(io.RawIOBase):
-    """The standard output of the program; its end is an error if the program failed."""
+    """The standard output of the program; reading its end raises an error if the program failed."""
 
     def __init__(self, process: subprocess.Popen[bytes], path: Path, errors: IO[bytes]) -> None:
         assert process.stdout is not None

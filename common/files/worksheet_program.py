@@ -2,12 +2,12 @@
 
 Arguments: the path of the workbook, and a JSON object with the keys of `Form`. The first line of
 the output is a JSON object with the name of the sheet that is read and the names of the other
-sheets. Each later line is a row of the sheet, also if the row is empty. If the workbook cannot be
+sheets. Each later line is a row of the sheet, even if the row is empty. If the workbook cannot be
 read, the last line on standard error is the reason.
 
-python-calamine builds a table of all cells, whose size a small file can choose freely. Rust ends
-the process if there is not enough memory. So the process is a child with a limit for its memory,
-and imports no module of this project.
+python-calamine builds a table of all cells, and a small file can declare a table of any size. Rust
+ends the process if there is not enough memory. So the process is a child with a limit for its
+memory, and imports no module of this project.
 """
 
 import csv
@@ -65,8 +65,8 @@ def _is_visible_worksheet(sheet: python_calamine.SheetMetadata) -> bool:
 def _write_rows(sheet: python_calamine.CalamineSheet, form: Form, out: IO[str]) -> None:
     """Write the rows.
 
-    Empty cells at the end of a row are written only from the first row on whose last cell is not
-    empty. So a title above the header is a line of one cell.
+    Empty cells at the end of a row are left out until the first row whose last cell is not empty.
+    So a title above the header is a line of one cell.
     """
     delimiter = form["delimiter"]
     writer = csv.writer(

@@ -4,7 +4,7 @@ import io
 import lzma
 
 MAX_MEMORY_BYTES = 256 << 20
-"""The highest level of xz needs 65 MiB. A file names its memory itself, up to 4 GiB."""
+"""Limit for the decompressor. The highest level of xz needs 65 MiB; a file can ask for 4 GiB."""
 _BLOCK_BYTES = 1 << 16
 
 

@@ -11,7 +11,7 @@ _COMMON_DEFAULTS: dict[str, Any] = {
     "reconnect.backoff.max.ms": 1000,
     # With librdkafka's default, "rebootstrap", a client whose brokers were all down hangs in its
     # next transaction and ignores every timeout (measured with 2.16). Such a client also tries to
-    # connect twenty times a second, and logs each attempt.
+    # connect twenty times per second, and logs each attempt.
     "metadata.recovery.strategy": "none",
     "socket.keepalive.enable": True,
 }

@@ -38,7 +38,7 @@ ROWS_HEADER = HEADER_PREFIX + "rows"
 All other rows of the record were scored. Without this header the whole record was rejected.
 """
 MAX_LISTED_ROWS = 200
-"""If more rows of a record were rejected, the header ends with `,...` after these."""
+"""The header lists at most this number of rows. If more were rejected, it ends with `,...`."""
 _OVERHEAD_BYTES = 4_096
 _MAX_FIRST_FAILURE_BYTES = 300
 

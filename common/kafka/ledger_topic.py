@@ -24,8 +24,7 @@ class GroupHistory:
     partitions: frozenset[Partition]
     """The input partitions for which the group has committed offsets."""
     first_commit_ms: int | None
-    """Time of the group's first commit, in milliseconds since 1970 UTC; None if it never
-    committed."""
+    """Time of the group's first commit, in milliseconds since 1970 UTC; None without a commit."""
 
 
 def read_ledger(kafka: Mapping[str, Any], topic: str, *, group: str) -> list[LedgerRecord]:

@@ -88,7 +88,7 @@ def coordinates(record: Record) -> Coordinates:
 
 
 def received_at(record: Record) -> int | None:
-    """Return a record's Kafka timestamp in microseconds since 1970 UTC, or None without one.
+    """Return a record's Kafka timestamp in microseconds since 1970 UTC, or None if it has none.
 
     A client may send any 64-bit timestamp, so the result is limited to MAX_TIMESTAMP_MS.
     """
@@ -115,12 +115,12 @@ def headers_of(record: Record) -> Headers | None:
 
 
 def header_value(record: Record, name: str) -> bytes | None:
-    """Return the value of a record's last header with this name, or None without such a header."""
+    """Return the value of a record's last header with this name, or None if there is none."""
     return last_header_value(headers_of(record) or [], name)
 
 
 def last_header_value(headers: Iterable[tuple[str, bytes | None]], name: str) -> bytes | None:
-    """Return the value of the last header with this name, or None without such a header."""
+    """Return the value of the last header with this name, or None if there is none."""
     value = None
     for header_name, content in headers:
         if header_name == name:

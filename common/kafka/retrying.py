@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How long a failed call to the broker is repeated; each pause is twice the pause before."""
+    """How long a failed call to the broker is repeated; each pause is twice as long as the last."""
 
     seconds: float
     """No repetition starts later than this time after the first call."""

@@ -163,14 +163,15 @@ def snapshot_of(manifest: SnapshotManifest, chunks: Sequence[bytes], position: o
     content = b"".join(chunks)
     if len(content) != manifest.bytes:
         raise_state_refused(
-            f"the snapshot at {position} is damaged: {len(content)} bytes in {len(chunks)} chunks, "
-            f"{manifest.bytes} in {len(manifest.chunks)} by its manifest"
+            f"the snapshot at {position} is damaged: found {len(content)} bytes in {len(chunks)} "
+            f"chunks, but its manifest records {manifest.bytes} bytes in {len(manifest.chunks)} "
+            "chunks"
         )
     digest = hashlib.sha256(content).hexdigest()
     if digest != manifest.sha256:
         raise_state_refused(
-            f"the snapshot at {position} is damaged: its sha256 is {digest}, "
-            f"{manifest.sha256} by its manifest"
+            f"the snapshot at {position} is damaged: its sha256 is {digest}, but its manifest "
+            f"records {manifest.sha256}"
         )
     return Snapshot(
         group=manifest.group,

@@ -43,8 +43,8 @@ def read_topic_config(kafka: Mapping[str, Any], topic: str, timeout: float) -> d
 def check_state_topics(
     kafka: Mapping[str, Any],
     *,
-    readings: str,
-    state: str,
+    readings_topic: str,
+    state_topic: str,
     snapshot_every_seconds: float,
     warn: Callable[[str], None],
     timeout: float = CALL_TIMEOUT_SECONDS,
@@ -53,16 +53,17 @@ def check_state_topics(
     """Raise an error if the topics' settings would make a later restore impossible.
 
     Calls `warn` with a message if a topic's settings cannot be read, or if records might be deleted
-    too early. Raises StateRefused if the topics have different numbers of partitions, DataError if
-    the input is compacted, SettingsError if the state topic is compacted or if the retention of
-    either topic is below two snapshot intervals, BrokerUnavailable if a topic is missing or the
-    broker does not answer.
+    too early. Raises StateRefused if the topics have different numbers of partitions. Raises
+    DataError if the input is compacted. Raises SettingsError if the state topic is compacted, or if
+    the retention of either topic is below two snapshot intervals. Raises BrokerUnavailable if a
+    topic is missing or the broker does not answer.
     """
-    partitions = require_topics(kafka, [readings, state], timeout=timeout)
-    if partitions[readings] != partitions[state]:
+    partition_counts = require_topics(kafka, [readings_topic, state_topic], timeout=timeout)
+    if partition_counts[readings_topic] != partition_counts[state_topic]:
         raise StateRefused(
-            f'the input "{readings}" has {partitions[readings]} partitions, but the state topic '
-            f'"{state}" has {partitions[state]}; both need the same number.\n'
+            f'the input "{readings_topic}" has {partition_counts[readings_topic]} partitions, but '
+            f'the state topic "{state_topic}" has {partition_counts[state_topic]}; both need the '
+            "same number.\n"
             "If partitions were added to the input, sensors moved between them and no memory fits: "
             "run `sensorwatch state reset` to see what is lost, and to start with a cold memory.\n"
             "If the state topic was created by hand, give it as many partitions as the input"
@@ -71,16 +72,21 @@ def check_state_topics(
     config = _config_or_warn(
         read_config,
         kafka,
-        readings,
+        readings_topic,
         timeout,
         warn,
-        f"its retention.ms more than {_seconds_text(min_retention_seconds)}",
+        f"its retention.ms is more than {_seconds_text(min_retention_seconds)}",
     )
-    _check_readings(readings, config, snapshot_every_seconds, warn)
+    _check_readings(readings_topic, config, snapshot_every_seconds, warn)
     config = _config_or_warn(
-        read_config, kafka, state, timeout, warn, "its retention.ms and retention.bytes -1"
+        read_config,
+        kafka,
+        state_topic,
+        timeout,
+        warn,
+        "its retention.ms and retention.bytes are -1",
     )
-    _check_state(state, config, min_retention_seconds, warn)
+    _check_state(state_topic, config, min_retention_seconds, warn)
 
 
 def _config_or_warn(

@@ -50,8 +50,8 @@ def read_snapshot(
 
     `partitions`: the current number of input partitions. Every record is read by its exact offset
     with `read_uncommitted`. This level is safe, because a committed account names only records that
-    were committed with it, and it avoids a wait for other open transactions. At the end, the chunks
-    are compared with the digest in the manifest.
+    were committed with it. The level avoids a wait for other open transactions. At the end, the
+    chunks are compared with the digest in the manifest.
 
     Raises StateRefused if a record is missing or does not match the account or the manifest. Raises
     BrokerUnavailable if the broker still does not answer after `retry`, or if no record comes for
@@ -110,7 +110,7 @@ class _PartitionReader:
             raise_state_refused(f'there is no partition {self._number} in "{self._topic}"')
 
     def read_values(self, offsets: Sequence[int]) -> list[bytes | None]:
-        """Return the values of the records at `offsets`, which must rise.
+        """Return the values of the records at `offsets`, which must be ascending.
 
         If records are missing, raises StateRefused with the position of the first missing record.
         """
@@ -212,8 +212,9 @@ class OldSnapshotDeleter:
 
     def _warn_once(self, failure: KafkaException) -> None:
         error = failure.args[0]
-        # After a transient error no warning is needed, because the next request deletes these
-        # records too. Nor is it needed if the broker does not support the deletion of records.
+        # No warning is needed after a transient error, because the next request deletes these
+        # records too. No warning is needed either if the broker does not support the deletion of
+        # records.
         is_harmless = is_transient(error) or error.code() in _UNSUPPORTED_ERRORS
         if not is_harmless and not self._warned:
             self._warned = True

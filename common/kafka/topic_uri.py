@@ -1,4 +1,4 @@
-"""The name of a topic where a file could be named, too: kafka:TOPIC."""
+"""The text kafka:TOPIC, which names a topic where a file name is also allowed."""
 
 from sensorwatch.common.errors import DataError
 

@@ -28,7 +28,7 @@ class TopicPlan:
     partitions: int
     config: Mapping[str, str] = field(default_factory=dict)
     partition_count_source: str = ""
-    """If this topic exists, its number of partitions is used instead of `partitions`."""
+    """Name of another topic. If it exists, its number of partitions replaces `partitions`."""
 
 
 class TopicStatus(StrEnum):
@@ -74,8 +74,8 @@ def create_topics(
 ) -> dict[str, TopicStatus]:
     """Create missing topics and return the result for each; existing topics do not change.
 
-    With 3 replicas or more, a write waits until all replicas but one have it. Raises
-    BrokerUnavailable if no broker answers, UsageError if the broker refuses to create a topic.
+    With 3 replicas or more, a write waits until all replicas except one have stored it. Raises
+    BrokerUnavailable if no broker answers, and UsageError if the broker refuses to create a topic.
     """
     connection = _AdminConnection(kafka, timeout)
     partition_counts = connection.partitions()

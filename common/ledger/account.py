@@ -81,7 +81,7 @@ class Account:
     def judged(self) -> int:
         """Number of records that were accepted or rejected.
 
-        These are all but the absorbed ones, of which only the joined ones were accepted.
+        These are all records except those that were absorbed and not joined to a row.
         """
         return self.consumed - self.absorbed + self.joined
 
@@ -124,7 +124,7 @@ def open_account(
 
 
 def start_segment(account: Account, *, fingerprint: str) -> Account:
-    """Return the account with a new digest segment, whose scores may differ in the last bit."""
+    """Return the account with a new digest segment; its scores may differ in the last bit."""
     return replace(
         account,
         digest=DIGEST_SEED,

@@ -21,7 +21,7 @@ class WindowExcess:
 def find_first_excess(
     account: Account, rejected: NDArray[np.bool_], *, min_rows: int, max_ratio: float
 ) -> WindowExcess | None:
-    """Return the breaker's window at the first rejection at which it exceeds the limits, or None.
+    """Return the breaker's window at the first rejection that makes it exceed the limits, or None.
 
     `rejected`: shape (n,), whether each judged record after `account` counts as a rejection;
     absorbed records are left out. A window exceeds the limits if it has at least `min_rows` records

@@ -1,4 +1,4 @@
-"""The rate of false alarms of clean sensors, from the tail of the peak scores of false episodes."""
+"""The rate of false alarms of clean sensors, by the peak score of a false episode."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,22 +10,23 @@ from sensorwatch.common.kernels import inlined_kernel
 from sensorwatch.common.model.season import DAY
 from sensorwatch.common.model.stored_arrays import require, stored_array
 
-SHAPE_RANGE = (-0.2, 0.3)
+SHAPE_RANGE = (0.0, 0.3)
 """Smallest and largest shape of the tail of peak scores.
 
-With a negative shape the scores have an upper end, with a positive shape the tail is heavier than
-an exponential tail."""
+With shape 0, the tail is exponential. With a positive shape, it is heavier. With a negative shape,
+scores would have an upper limit, and a slightly higher score would count as far rarer. Some dozens
+of episodes cannot show such a limit."""
 LEVEL_SPAN_ROWS = 30.0
 """Number of rows over which the level guard smooths a level."""
 MAX_EXPONENT = 600.0
-"""Largest exponent of an exponential, so that the result is finite."""
+"""Largest argument of the exponential function for which the result is finite."""
 _SMALL_SHAPE = 1e-6
 """A shape that is closer to 0 than this is treated as 0: the tail is exponential."""
 
 
 @dataclass(frozen=True, slots=True)
 class AlarmRates:
-    """Rate of false episodes by their peak score, and the budget of each severity.
+    """The rate of false episodes by their peak score, and the budgets of the severities.
 
     The peaks above `start` follow a generalised Pareto distribution (Pickands 1975).
     """
@@ -33,7 +34,7 @@ class AlarmRates:
     start: float
     """Peak score at which the tail begins, in the unit of the raw score."""
     rate: float
-    """Episodes with a peak above `start` per clean row."""
+    """Number of episodes per clean row whose peak is above `start`."""
     scale: float
     """Scale of the tail, in the unit of the raw score."""
     shape: float
@@ -42,13 +43,18 @@ class AlarmRates:
     """Typical interval between two rows of a sensor, in microseconds; used until the sensor's own
     cadence is known."""
     budgets: NDArray[np.float64]
-    """Shape (3,). Budget of `warning`, `major` and `critical`: largest allowed number of false
-    episodes a sensor-day with at least this severity. No budget is larger than its predecessor."""
+    """Shape (3,). Budgets of `warning`, `major` and `critical`. A budget is the largest allowed
+    number of false episodes per sensor-day with at least this severity. No budget is larger than
+    the one before it."""
 
     @property
     def tail(self) -> tuple[float, float, float, float]:
-        """Start, rate, scale and shape, as the kernels take them."""
+        """Start, rate, scale and shape as one tuple, for the kernels."""
         return self.start, self.rate, self.scale, self.shape
+
+    def episodes_per_row(self, peak: float) -> float:
+        """Return the number of false episodes per clean row with at least this peak score."""
+        return float(false_episodes_per_day(self.tail, DAY, peak))
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the arrays of the rates by name, as a model version stores them."""
@@ -86,7 +92,7 @@ def alarm_rates_from_arrays(arrays: dict[str, NDArray[Any]]) -> AlarmRates:
 
 @inlined_kernel
 def false_episodes_per_day(tail, cadence, peak):  # type: ignore[no-untyped-def]
-    """Return how many false episodes with at least this peak score a clean sensor has in a day.
+    """Return the number of false episodes per day of a clean sensor with at least this peak score.
 
     `tail`: see `AlarmRates.tail`. `cadence`: the sensor's interval between two rows, microseconds.
     Below the start of the tail, the rate is extrapolated with the scale of the tail.
@@ -104,19 +110,19 @@ def false_episodes_per_day(tail, cadence, peak):  # type: ignore[no-untyped-def]
 
 @inlined_kernel
 def level_episodes_per_day(cadence, guard_score):  # type: ignore[no-untyped-def]
-    """Return how many false episodes a clean sensor has in a day by the level guard alone.
+    """Return the number of false episodes per day of a clean sensor from the level guard alone.
 
-    `guard_score`: in nats. A level is smoothed over LEVEL_SPAN_ROWS rows, so that there is only
-    one independent level in this number of rows.
+    `guard_score`: in nats. A level is smoothed over LEVEL_SPAN_ROWS rows, so there is only one
+    independent level per LEVEL_SPAN_ROWS rows.
     """
     return np.exp(-guard_score) * (DAY / (cadence * LEVEL_SPAN_ROWS))
 
 
 @inlined_kernel
 def severity_of(budgets, episodes_per_day):  # type: ignore[no-untyped-def]
-    """Return the number of budgets that a peak with this false alarm rate does not exceed.
+    """Return the number of budgets that are at least as large as this rate of false episodes.
 
-    0 is `info`: more clean episodes reach this peak than the budget of `warning` allows.
+    0 is `info`: the rate exceeds even the budget of `warning`, which is the largest budget.
     """
     severity = 0
     for budget in budgets:

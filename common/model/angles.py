@@ -1,7 +1,7 @@
-"""Angles as sine and cosine: the columns that the model has instead of a column with `wrap`.
+"""The sine and cosine columns by which the model replaces each angle (a column with `wrap`).
 
-Neighbouring angles have neighbouring sines and cosines everywhere on the circle, so there is no
-step at the seam.
+Neighbouring angles have neighbouring sines and cosines everywhere on the circle. So the values have
+no step where the angle wraps around from `wrap` to 0.
 """
 
 import math
@@ -45,23 +45,23 @@ def to_model_readings(readings: Readings, schema: Schema) -> Readings:
         return readings
     return replace(
         readings,
-        values=_expand(readings.values, schema.signals),
-        context=_expand(readings.context, schema.context),
+        values=_with_sines_and_cosines(readings.values, schema.signals),
+        context=_with_sines_and_cosines(readings.context, schema.context),
     )
 
 
 def from_model_readings(model_readings: Readings, readings: Readings, schema: Schema) -> Readings:
     """Return `model_readings` as readings of `schema`.
 
-    Angles are those of `readings`, the same rows before `to_model_readings`; a missing angle is
+    `readings`: the same rows before `to_model_readings`. Its angles are used; a missing angle is
     computed from its sine and cosine.
     """
     if not has_angles(schema):
         return model_readings
     return replace(
         readings,
-        values=_collapse(model_readings.values, readings.values, schema.signals),
-        context=_collapse(model_readings.context, readings.context, schema.context),
+        values=_with_angles(model_readings.values, readings.values, schema.signals),
+        context=_with_angles(model_readings.context, readings.context, schema.context),
     )
 
 
@@ -87,11 +87,11 @@ def to_angle(sine: float, cosine: float, wrap: float) -> float:
     """Return the angle, at least 0 and below `wrap`, of a point with these coordinates."""
     turn = math.atan2(sine, cosine) / math.tau
     angle = (turn % 1.0) * wrap
-    return angle if angle < wrap else 0.0  # a product may be rounded up to `wrap`
+    return angle if angle < wrap else 0.0  # rounding can increase the product to `wrap`
 
 
 def _model_columns(columns: tuple[NumericColumn, ...]) -> tuple[NumericColumn, ...]:
-    """Return one column for each model column; a sine or a cosine is at least -1 and at most 1."""
+    """Return the model's columns; the bounds of a sine or cosine column are -1 and 1."""
     model_columns = []
     for column in columns:
         if column.wrap is None:
@@ -106,7 +106,9 @@ def _model_columns(columns: tuple[NumericColumn, ...]) -> tuple[NumericColumn, .
     return tuple(model_columns)
 
 
-def _expand(values: NDArray[np.float64], columns: tuple[NumericColumn, ...]) -> NDArray[np.float64]:
+def _with_sines_and_cosines(
+    values: NDArray[np.float64], columns: tuple[NumericColumn, ...]
+) -> NDArray[np.float64]:
     """Return values (n, columns) with a sine and a cosine in place of each angle."""
     model_values: list[NDArray[np.float64]] = []
     for position, column in enumerate(columns):
@@ -127,7 +129,7 @@ def _sine_and_cosine(angles: NDArray[np.float64], wrap: float) -> list[NDArray[n
     ]
 
 
-def _collapse(
+def _with_angles(
     model_values: NDArray[np.float64],
     values: NDArray[np.float64],
     columns: tuple[NumericColumn, ...],

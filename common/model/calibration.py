@@ -11,9 +11,10 @@ from sensorwatch.common.model.stored_arrays import require, stored_array
 MAX_CALIBRATION_SCORES = 100_000
 """Largest number of stored calibration scores; a larger set is thinned evenly to this number."""
 MIN_CENTRE_DISTANCE = 1e-9
-"""Smallest distance between centre and threshold; it keeps anomaly scores from overflowing."""
+"""Smallest distance between centre and threshold; a smaller one could make anomaly scores
+infinite."""
 _MIN_VALUES_TO_SORT = 300
-"""With at least this many values, sorting them before the binary search saves time."""
+"""Smallest number of values for which sorting before the binary search saves time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +52,10 @@ class AnomalyScores:
 def calibrate(
     raw_scores: NDArray[np.float64], target_alert_rate: float, *, threshold: float | None = None
 ) -> Calibration:
-    """Return a calibration; a share `target_alert_rate` of the scores is above its threshold.
+    """Return a calibration; the share `target_alert_rate` of the scores is above its threshold.
 
-    `raw_scores`: shape (m,), of rows that the model was not fitted on. `threshold`: for raw
-    scores that are rarities already; it replaces the threshold that `target_alert_rate` gives.
+    `raw_scores`: shape (m,), of rows that the model was not fitted on. `threshold`: if given, it
+    replaces the threshold that follows from `target_alert_rate`; for raw scores that are rarities.
     Raises ValueError if m is 0.
     """
     if len(raw_scores) == 0:

@@ -1,4 +1,4 @@
-"""The civil time of one zone, as a table of offsets that a model version stores."""
+"""The offsets of one time zone from UTC, as a table that a model version stores."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -20,7 +20,8 @@ MAX_OFFSET = 24 * 3_600 * SECOND
 class CivilClock:
     """The offsets of civil time from UTC, and the instants at which the offset changes.
 
-    A model version stores the table, so that a new time zone database changes no score of it.
+    A model version stores the table, so its scores do not depend on the installed time zone
+    database.
     """
 
     changes: NDArray[np.int64]

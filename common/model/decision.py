@@ -39,8 +39,9 @@ COMPONENTS = (
 )
 """The components of the score of a row that is scored with memory, in column order.
 
-The rarities of all but the last are added. The sum, the smoothed sum and the last compete: the
-largest of the three counts, so that one odd signal is not hidden by many usual ones.
+The rarities of all components except the last are added. The score is the largest of three values:
+the sum, the smoothed sum and the last component. As a result, many usual signals do not hide one
+odd signal.
 """
 SUMMED_COMPONENTS = COMPONENTS[:-1]
 """The components whose rarities are added."""
@@ -54,16 +55,17 @@ class Decision:
     """
 
     tables: NDArray[np.float64]
-    """Shape (len(RarityTable), KNOTS + 2). One row, a `Tail.table`, for each RarityTable."""
+    """Shape (len(RarityTable), KNOTS + 2). Each row is a `Tail.table`; row k belongs to RarityTable
+    k."""
     weights: NDArray[np.float64]
     """Shape (len(COMPONENTS),). 1 for a used component, 0 for one left out by an ablation."""
     signal_tables: NDArray[np.float64]
-    """Shape (signals, KNOTS + 2). For each signal a `Tail.table`, from the size of its conditional
-    residual (see `Residuals.conditional`) to its rarity."""
+    """Shape (signals, KNOTS + 2). For each signal, the `Tail.table` that converts the size of its
+    conditional residual (see `Residuals.conditional`) to a rarity."""
     refractory_rows: int = 0
-    """After an alarm, this number of the sensor's next rows cannot start another alarm."""
+    """Number of rows after an alarm in which the sensor cannot start another alarm."""
     accept_after_rows: int = 2_000
-    """After this number of rows, the scores of an alarm are usual for the sensor."""
+    """Number of rows of an alarm after which its scores count as usual for the sensor."""
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the arrays of the decision by name, as a model version stores them."""

@@ -34,7 +34,7 @@ class Forecast:
     repeat_nats: NDArray[np.float64]
     """Shape (signals,). Rarity, in nats, of one exact repeat of a signal's previous value."""
     season: Season
-    """Daily or weekly profile that is added to the forecast."""
+    """Daily or weekly profile, which is added to the forecast."""
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the arrays of the forecast by name, as a model version stores them."""

@@ -37,7 +37,8 @@ class Forest:
     right: NDArray[np.int32]
     """Shape (nodes,). Position of the right child among all nodes; LEAF at a leaf."""
     path_length: NDArray[np.float64]
-    """Shape (nodes,). At a leaf: edges from the root + `average_path_length(rows in leaf)`."""
+    """Shape (nodes,). At a leaf: number of edges from the root, plus `average_path_length` of the
+    leaf's rows."""
     normaliser: NDArray[np.float64]
     """Shape (1,). Number of trees * `average_path_length(max_samples)`."""
     columns: NDArray[np.int32]
@@ -86,10 +87,10 @@ def forest_from_sklearn(estimator: Any) -> Forest:
 
 
 def forest_from_arrays(arrays: dict[str, NDArray[Any]]) -> Forest:
-    """Build a forest from stored arrays after checking everything that the kernel relies on.
+    """Build a forest from stored arrays; check all properties that the kernel requires.
 
-    Raises ModelRefused if an array is missing or has another type, or if a walk down a tree could
-    reach positions outside the arrays or never end.
+    Raises ModelRefused if an array is missing or has a wrong dtype. Also raises it if the kernel
+    could read outside the arrays, or could run forever.
     """
     feature = stored_array(arrays, "feature", np.int32, (None,))
     forest = Forest(
@@ -236,8 +237,8 @@ def _add_path_lengths(
     path_length: NDArray[np.float64],
     total: NDArray[np.float64],
 ) -> None:
-    # All rows walk down one tree, then the next: the nodes of one tree fit into the CPU cache. The
-    # path lengths of a row are always summed in tree order.
+    # All rows pass through one tree before the next tree, because the nodes of one tree fit into
+    # the CPU cache. The path lengths of a row are always summed in tree order.
     total[:] = 0.0
     for tree in range(len(tree_start) - 1):
         for row in range(rows.shape[0]):
@@ -249,8 +250,8 @@ def _add_path_lengths(
             total[row] += path_length[node]
 
 
-# A kernel computes the power, because numpy uses other instructions for the last rows of an array:
-# the last bit of a row's score would depend on the number of rows.
+# A kernel computes the power. Numpy uses other instructions for the last rows of an array, so the
+# last bit of a row's score would depend on the number of rows.
 @kernel
 def path_lengths_to_scores(scores: NDArray[np.float64], normaliser: float) -> None:
     """Replace the summed path length of each row (n,) by the raw score, in place."""

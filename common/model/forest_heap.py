@@ -17,9 +17,10 @@ The inner nodes have the numbers 1 to LEAVES_PER_TREE - 1. The children of node 
 MAX_COLUMNS = 256
 """Largest number of features for which the heap can be used."""
 WALK_WIDTH = 32
-"""Number of walks at a time: of several rows down one tree, or of one row down several trees.
+"""Number of walks from a root to a leaf that the kernel does at the same time.
 
-A single walk at a time would wait for memory at every step.
+The walks are those of several rows in one tree, or of one row in several trees. A single walk would
+wait for memory at every step.
 """
 
 _LEAVES_PER_TREE, _WALK_WIDTH, _ONE, _TWO = (
@@ -32,9 +33,10 @@ _LEAVES_PER_TREE, _WALK_WIDTH, _ONE, _TWO = (
 
 @dataclass(frozen=True, slots=True)
 class ForestHeap:
-    """The trees as full heaps.
+    """The trees, each padded to a full heap.
 
-    If a tree has a leaf above the last level, all heap leaves below it have its path length.
+    If a leaf of a tree is above the last level, all heap leaves below it have the path length of
+    this leaf.
     """
 
     threshold: NDArray[np.float32]
@@ -89,7 +91,7 @@ def build_heap(
 def add_path_lengths(
     heap: ForestHeap, rows: NDArray[np.float32], total: NDArray[np.float64]
 ) -> None:
-    """Write each row's path lengths, summed in tree order, into `total` (n,).
+    """Write the sum of each row's path lengths, added in tree order, into `total` (n,).
 
     `rows`: shape (n, features), contiguous.
     """
@@ -115,8 +117,8 @@ def _walk_forest(rows, threshold, feature, path_length, total):  # type: ignore[
     block = np.empty(columns * WALK_WIDTH, dtype=np.float32)
     current_nodes = np.empty(WALK_WIDTH, dtype=np.uint32)
     total[:] = 0.0
-    full_rows = n - n % WALK_WIDTH
-    for first_row in range(0, full_rows, WALK_WIDTH):
+    rows_in_blocks = n - n % WALK_WIDTH
+    for first_row in range(0, rows_in_blocks, WALK_WIDTH):
         for row in range(WALK_WIDTH):
             for column in range(columns):
                 block[column * WALK_WIDTH + row] = rows[first_row + row, column]
@@ -128,13 +130,13 @@ def _walk_forest(rows, threshold, feature, path_length, total):  # type: ignore[
             current_nodes,
             total[first_row : first_row + WALK_WIDTH],
         )
-    for row in range(full_rows, n):
+    for row in range(rows_in_blocks, n):
         total[row] = _walk_one_row(rows[row], threshold, feature, path_length, current_nodes)
 
 
 @inlined_kernel
 def _walk_rows(block, threshold, feature, path_length, current_nodes, total):  # type: ignore[no-untyped-def]
-    """Walk WALK_WIDTH rows down one tree after the other; `block` is stored column by column."""
+    """Add the path lengths of WALK_WIDTH rows in each tree; `block` is stored column by column."""
     for tree in range(0, len(threshold), LEAVES_PER_TREE):
         thresholds, features = (
             threshold[tree : tree + LEAVES_PER_TREE],
@@ -154,7 +156,7 @@ def _walk_rows(block, threshold, feature, path_length, current_nodes, total):  #
 
 @inlined_kernel
 def _walk_one_row(row, threshold, feature, path_length, current_nodes):  # type: ignore[no-untyped-def]
-    """Walk one row down WALK_WIDTH trees at a time; sum the path lengths in tree order."""
+    """Return the sum of one row's path lengths in tree order; use WALK_WIDTH trees at a time."""
     total = 0.0
     trees = len(threshold) // LEAVES_PER_TREE
     for first_tree in range(0, trees, WALK_WIDTH):

@@ -1,4 +1,4 @@
-"""The parameters of the level guard, which detects that a signal's level has moved."""
+"""The parameters of the level guard, which detects changes of a signal's level."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,37 +11,40 @@ from sensorwatch.common.model.stored_arrays import require, stored_array
 from sensorwatch.common.model.tails import KNOTS
 
 UNWATCHED_SPREAD = 1e9
-"""Spread of a signal that is not watched; every deviation is small in relation to it."""
+"""Spread of a signal that is not watched; divided by it, every deviation is small."""
 
 
 @dataclass(frozen=True, slots=True)
 class LevelGuard:
     """Parameters that compare the smoothed level of each signal with its level in training.
 
-    Deviations are measured in scales of the sensor, see `Levels`.
+    The unit of deviations is the sensor's scale; see `Levels`.
     """
 
     location: NDArray[np.float64]
-    """Shape (1 + sensors, signals). Median of the training values, in the signal's unit; rows as in
-    `Levels.location`."""
+    """Shape (1 + sensors, signals). Median of the training values, in the signal's unit. Its rows
+    are those of `Levels.location`."""
     spread: NDArray[np.float64]
     """Shape (signals,). Usual size of the smoothed deviation on rows outside the fit;
     UNWATCHED_SPREAD for a signal that is not watched."""
     drift_rate: NDArray[np.float64]
-    """Shape (signals,). Increase of the deviation's variance per row, as seen in training."""
+    """Shape (signals,). Increase of the deviation's variance per row in training, in squared
+    scales."""
     slope: NDArray[np.float64]
-    """Shape (signals,). Usual linear change per row, in scales, as seen in training."""
+    """Shape (signals,). Usual linear change per row in training, in scales."""
     fit_rows: float
-    """Number of training rows of a sensor. The reference is the level in the middle of them."""
+    """Number of training rows of a sensor. The reference is the level at the middle row."""
     season: Season
     """The usual course of the signals over a day or a week, in scales."""
     table: NDArray[np.float64]
-    """Shape (signals, KNOTS + 2). For each signal a `Tail.table`, from the logarithm of its
-    relative deviation to nats."""
+    """Shape (signals, KNOTS + 2). For each signal, the `Tail.table` that converts the logarithm of
+    its relative deviation to a rarity in nats."""
     accept_bound: NDArray[np.float64]
-    """Shape (signals,). A signal is away from its level if its relative deviation is larger."""
+    """Shape (signals,). A signal is away from its reference level if its relative deviation is
+    larger than this."""
     accept_after_rows: int
-    """A signal gets a new level after this number of consecutive rows away from its level."""
+    """Number of consecutive rows away from its reference level after which a signal gets a new
+    one."""
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the arrays of the guard by name, as a model version stores them."""

@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 from sensorwatch.common.model.stored_arrays import require, stored_array
 
 DEFAULT_GAP_FACTOR = 10.0
-"""A gap is longer than this multiple of a sensor's cadence, unless its steps in training were less
-regular."""
+"""An interval is a gap if it is longer than this multiple of the sensor's cadence. A sensor with
+irregular intervals in training has a larger multiple."""
 
 CONSTANT_SCALE_SHARE = 0.001
 """Scale of a column that never changed, as a share of its absolute value."""
 NO_SCALE = float(np.finfo(np.float64).tiny)
 """Scale of a column that was always exactly 0, so that its unit is unknown.
 
-Any other value is 1 / CONSTANT_SCALE_SHARE such scales away. The first other value of a sensor in
-service gives the column its scale, by CONSTANT_SCALE_SHARE."""
+The distance of any other value from 0 counts as 1 / CONSTANT_SCALE_SHARE scales. In service, the
+scale becomes CONSTANT_SCALE_SHARE times the first value that is not 0."""
 
 
 @dataclass(frozen=True)
@@ -35,15 +35,15 @@ class Levels:
     NO_SCALE for a column that was always 0."""
     cadence: NDArray[np.float64]
     """Shape (1 + sensors,). Typical interval between two rows of the sensor, in microseconds; 0 if
-    it is learned in service. Row 0 is 0, because other sensors may have any cadence."""
+    it is learned in service. Row 0 is 0, because the cadence of an unknown sensor is not known."""
     gap_factor: NDArray[np.float64]
-    """Shape (1 + sensors,). A gap is longer than this multiple of the sensor's cadence; row 0 is
-    for all sensors without their own row."""
+    """Shape (1 + sensors,). An interval is a gap if it is longer than this multiple of the sensor's
+    cadence. Row 0 is for all sensors without their own row."""
     min_rows: int
-    """A new sensor's level is learned from this number of rows; 0: the plan uses no levels."""
+    """Number of rows from which a new sensor's level is learned; 0 if the plan uses no levels."""
     max_gap: int
-    """A longer time between two rows of any sensor is a gap, because the schema says so. In
-    microseconds; 0: the schema has no limit, and each sensor's cadence decides."""
+    """Longest interval between two rows that is not a gap, in microseconds, from the schema. 0 if
+    the schema has no limit; then each sensor's cadence decides."""
 
     @cached_property
     def level_by_sensor(self) -> dict[str, int]:
@@ -54,7 +54,7 @@ class Levels:
     def min_scale(self) -> NDArray[np.float64]:
         """Lower bound (columns,) of a new sensor's scale: the median of the known sensors' scales.
 
-        A new sensor's scale is learned from few rows, which vary less than the rows of a whole day.
+        A new sensor's scale is learned from few rows. These vary less than the rows of a day.
         """
         scales = self.scale[1:] if len(self.sensor_ids) else self.scale
         median_scale: NDArray[np.float64] = np.median(scales, axis=0)

@@ -9,7 +9,7 @@ from sensorwatch.common.model.angles import model_schema
 from sensorwatch.common.rows.schema import Schema
 
 PLAN_VERSION = 2
-"""Newest plan version that this code reads."""
+"""Newest plan version that this code can read."""
 PLAIN_PLAN, FORECAST_PLAN = "plain", "forecast"
 """Values of `FeaturePlan.name`."""
 
@@ -21,7 +21,7 @@ class FeatureContent(StrEnum):
     HOUR = "hour"
     DAY_OF_WEEK = "dayofweek"
     RESIDUAL = "residual"
-    """Whitened difference between a signal and its forecast."""
+    """Whitened residual: the difference between a signal and its forecast."""
     STANDARD = "standard"
     """Standardised signal: (value - location) / scale, with the sensor's location and scale."""
 

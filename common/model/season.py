@@ -26,7 +26,7 @@ class Season:
     period: int
     """Length of one cycle in microseconds: DAY, WEEK, or 1 if there is no season."""
     clock: CivilClock = UTC_CLOCK
-    """The civil time that days and weeks are counted in."""
+    """The civil time by which days and weeks begin."""
 
     @property
     def is_present(self) -> bool:
@@ -42,7 +42,7 @@ class Season:
         return self.profile[:, self.phases(event_time)].T
 
     def phases(self, event_time: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the number (n,) of the profile's bin at event times (n,), in microseconds UTC."""
+        """Return the index (n,) of the profile's bin at event times (n,), in microseconds UTC."""
         if not self.is_present:
             return np.zeros(len(event_time), dtype=np.int64)
         return bins_at(self.clock.local_time(event_time), self.period, self.profile.shape[1])

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from sensorwatch.common.rows.readings import Readings
 
 RANGE_QUANTILES = (0.005, 0.5, 0.995)
-"""Quantiles of the training values that are the fields of `SignalRanges`: low, expected, high."""
+"""Quantiles of the training values for the fields `low`, `expected` and `high` of
+`SignalRanges`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,19 +12,20 @@ KNOTS = 25
 MIN_EXCESSES = 40
 """Smallest number of scores above the last knot; these scores determine the tail's scale."""
 MIN_TAIL_SHARE = 0.002
-"""At least this share of the scores is above the last knot."""
+"""Smallest share of the scores that is above the last knot."""
 MAX_TAIL_SHARE = 0.5
-"""At most this share of the scores is above the last knot."""
+"""Largest share of the scores that is above the last knot."""
 MIN_USABLE_SCALE = 1e-290
 """Smallest usable scale; a score divided by a smaller scale could be infinite."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tail:
-    """Distribution of a score: knots equally spaced in rarity, then an exponential tail."""
+    """Distribution of a score: knots at equal steps of rarity, then an exponential tail."""
 
     table: NDArray[np.float64]
-    """Shape (KNOTS + 2,). Score at each knot (rising), the last knot's rarity, the tail's scale."""
+    """Shape (KNOTS + 2,). The score at each knot (ascending), then the last knot's rarity, then the
+    tail's scale."""
 
 
 def fit_tail(
@@ -36,9 +37,9 @@ def fit_tail(
 ) -> Tail:
     """Fit the distribution of scores (n,), n > 0, of rows that the model was not fitted on.
 
-    The tail's scale is the mean excess over the last knot, the maximum likelihood estimate for an
-    exponential. `min_scale`, `max_scale`: bounds on the tail's scale. `usual_score`: if the last
-    knot is lower than this score, the tail begins at this score.
+    The tail's scale is the mean excess over the last knot. This is the maximum likelihood estimate
+    for an exponential distribution. `min_scale`, `max_scale`: bounds on the tail's scale.
+    `usual_score`: if the last knot is lower than this score, the tail begins at this score.
     """
     sorted_scores = np.sort(scores)
     tail_share = min(max(MIN_EXCESSES / len(sorted_scores), MIN_TAIL_SHARE), MAX_TAIL_SHARE)
@@ -50,13 +51,13 @@ def fit_tail(
     excesses = sorted_scores[sorted_scores > knots[-1]] - knots[-1]
     scale_floor = max(min_scale, 1e-3 * float(knots[-1] - knots[0]))
     if scale_floor < MIN_USABLE_SCALE:
-        scale_floor = 1.0  # the scores are equal, so their range gives no scale
+        scale_floor = 1.0  # all scores are equal, so no scale follows from their range
     scale = min(max(float(excesses.mean()) if len(excesses) else 0.0, scale_floor), max_scale)
     return Tail(np.concatenate([knots, [last_rarity, scale]]))
 
 
 def identity_tables(tables: int) -> NDArray[np.float64]:
-    """Return identity tables (tables, KNOTS + 2): the rarity of each score >= 0 is the score."""
+    """Return tables (tables, KNOTS + 2) in which the rarity of each score >= 0 equals the score."""
     return np.tile(np.concatenate([np.linspace(0.0, 1.0, KNOTS), [1.0, 1.0]]), (tables, 1))
 
 

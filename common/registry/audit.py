@@ -124,7 +124,7 @@ class AuditLog:
         )
 
     def problems(self) -> list[str]:
-        """Return one text for each break in the chain of lines, so none if the chain is intact."""
+        """Return one text for each break in the chain of lines; [] if the chain is intact."""
         lines, torn_line = self._read_lines()
         problems = ["the last line is torn: the next change removes it"] if torn_line else []
         previous_digest, number = ZERO_DIGEST, 0

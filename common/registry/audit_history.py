@@ -53,7 +53,9 @@ def differences(expected_state: RegistryState, actual_state: RegistryState) -> l
     for alias in (CHAMPION, PREVIOUS):
         logged_id, actual_id = getattr(expected_state, alias), getattr(actual_state, alias)
         if logged_id != actual_id:
-            texts.append(f"{alias} is {actual_id or 'unset'}, logged was {logged_id or 'unset'}")
+            texts.append(
+                f"{alias} is {actual_id or 'unset'}, but the log records {logged_id or 'unset'}"
+            )
     return texts
 
 

@@ -58,8 +58,8 @@ def check_golden_rows(detector: Detector, stored_rows: Arrays) -> None:
         np.abs(detections.raw_score - stored_rows["raw_score"]),
         np.abs(detections.anomaly_score - stored_rows["anomaly_score"]) / scale,
     )
-    # The decisions of rows whose raw score is the threshold are not compared, because there the
-    # last bit of the score decides, and this bit may differ on another kind of CPU.
+    # The decision of a row is not compared if its raw score is the threshold: the last bit of the
+    # score then decides, and this bit may differ on another kind of CPU.
     is_at_threshold = np.abs(stored_rows["raw_score"] - calibration.threshold) <= TOLERANCE
     # This is not written as `difference > TOLERANCE`, which is false for NaN.
     is_different = ~(difference <= TOLERANCE) | (
@@ -67,9 +67,9 @@ def check_golden_rows(detector: Detector, stored_rows: Arrays) -> None:
     )
     if np.any(is_different):
         raise ModelRefused(
-            f"{np.count_nonzero(is_different)} of {len(readings)} golden rows get another score or "
-            f"decision than at training (largest difference {np.max(difference):.3g}, allowed "
-            f"{TOLERANCE:g})"
+            f"{np.count_nonzero(is_different)} of {len(readings)} golden rows get a different "
+            "score or decision from that at training (largest difference "
+            f"{np.max(difference):.3g}, allowed {TOLERANCE:g})"
         )
 
 
@@ -78,8 +78,8 @@ def _readings(stored_rows: Arrays, schema: Schema) -> Readings:
     if not 1 <= row_count <= MAX_GOLDEN_ROWS:
         raise ModelRefused(f"{row_count} golden rows, wanted 1 to {MAX_GOLDEN_ROWS}")
     # Context is stored only if the schema has context columns.
-    no_context: Arrays = {"context": np.empty((row_count, 0))}
-    stored_rows = no_context | stored_rows
+    empty_context: Arrays = {"context": np.empty((row_count, 0))}
+    stored_rows = empty_context | stored_rows
     columns = {"values": schema.signals, "context": schema.context}
     for name, dtype in _DTYPES.items():
         shape = (row_count, len(columns[name])) if name in columns else (row_count,)

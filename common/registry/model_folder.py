@@ -37,7 +37,7 @@ class ModelFolder:
 
     @property
     def staging(self) -> Path:
-        """The folder of versions whose writing or deletion has not ended or was interrupted."""
+        """The folder of versions whose write or deletion is unfinished or was interrupted."""
         return self.folder / "staging"
 
     @property

@@ -21,7 +21,7 @@ def require_model_name(name: str) -> str:
     if not is_model_name(name):
         raise UsageError(
             f'"{name}" is not a model name: wanted 1 to 64 of a-z, 0-9, ".", "_" and "-", '
-            "the first a letter or digit"
+            "beginning with a letter or digit"
         )
     return name
 

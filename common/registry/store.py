@@ -177,7 +177,7 @@ class Registry:
         """Make a version the champion; the champion before it becomes the previous version.
 
         `force`: the reason to promote a version without a passing report. Raises CheckFailed if the
-        version has no passing report and `force` is None, ModelRefused if the version cannot be
+        version has no passing report and `force` is None, and ModelRefused if the version cannot be
         loaded.
         """
         if force is not None and not force.strip():
@@ -233,7 +233,7 @@ class Registry:
     def prune(
         self, name: str, *, keep: int, who: str, why: str, in_use: frozenset[str] = frozenset()
     ) -> list[str]:
-        """Delete all but the newest `keep` versions, and return the deleted ids.
+        """Delete all versions except the newest `keep`, and return the deleted ids.
 
         The champion, the previous version and the versions in `in_use` are always kept. The
         leftover files of interrupted changes are removed too.

@@ -57,7 +57,7 @@ def load_manifest(folder: Path) -> ModelManifest:
         raise ModelRefused(f"{MANIFEST} has {size} bytes, but the limit is {MAX_MANIFEST_BYTES}")
     manifest = parse_manifest(_read_file(path))
     if manifest.id != folder.name:
-        raise ModelRefused(f"the manifest is that of {manifest.id}")
+        raise ModelRefused(f"the manifest belongs to version {manifest.id}")
     if set(manifest.files) != {ARRAYS, GOLDEN, ESTIMATOR}:
         raise ModelRefused(f"the manifest names the files {', '.join(sorted(manifest.files))}")
     return manifest

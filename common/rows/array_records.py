@@ -1,4 +1,4 @@
-"""Records with an array of rows, whose elements the kernel reads like payloads of their own."""
+"""Records with an array of rows; the kernel reads each element like a separate payload."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -99,7 +99,8 @@ def read_arrays(
         )
         parts.append(readings.take(~np.isin(readings.index, list(bad_records))))
     merged = merge_records(parts)
-    # Each record is in one group only, so the second group cannot make a record of the first bad.
+    # Each record is in only one group, so a bad element of one group cannot affect a record of the
+    # other group.
     return ReadArrays(merged, sorted(bad_records))
 
 
@@ -143,7 +144,7 @@ def _split(
         return False
     shared_fields = field_sharing(schema)(around)
     if any(lookup(shared_fields) is not ABSENT for lookup in _column_lookups(schema)):
-        return False  # elements inherit a value, which the kernel does not know
+        return False  # elements inherit a value that the kernel does not know
     if schema.source_names and b'"@' in array:
         return False  # an element has a field with the name of a field from outside the payload
     # An escape could be part of the name of a key field.
@@ -190,7 +191,7 @@ def _encoded_key_names(schema: Schema) -> list[bytes]:
 
 @lru_cache(maxsize=64)
 def _element_schemas(schema: Schema) -> tuple[Schema, Schema] | None:
-    """Return the schemas of elements with a key and of those with the key around their array.
+    """Return two schemas: for elements that contain the key, and for elements that do not.
 
     Returns None if only the strict parser can read the arrays of the schema.
     """

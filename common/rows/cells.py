@@ -28,7 +28,7 @@ def cell_reader(schema: Schema, header: Sequence[str]) -> CellReader:
     """Return a function that converts the cells of one line to its fields.
 
     * A cell of a signal or context column becomes a float. `nan` and `inf` become floats too, so
-      that validation reports them. An empty cell becomes None, any other text stays text.
+      that validation reports them. An empty cell becomes None. Any other text stays a text.
     * A time cell becomes a number if the first time format is an epoch or a number of days. Spaces
       around it are ignored, as around a number.
     * Decimal and thousands separators are read as the schema declares them.
@@ -77,7 +77,7 @@ def cell_reader(schema: Schema, header: Sequence[str]) -> CellReader:
 
 
 def _make_line_check(schema: Schema, names: Sequence[str]) -> Callable[[Sequence[str]], bool]:
-    """Return a function that returns whether a line is a comment or the header again."""
+    """Return a function that checks whether a line is a comment or a repeated header."""
     comment, header = schema.csv.comment, list(names)
 
     def is_no_row(cells: Sequence[str]) -> bool:
@@ -124,7 +124,7 @@ def cell_lines(lines: Iterable[str], delimiter: str) -> Iterator[list[str]]:
     """Yield the cells of each line; a blank line has none. `delimiter`: see `CsvFormat`.
 
     A quoted cell may contain line ends. Lines are taken from `lines` only as far as needed. Raises
-    csv.Error for a line that the csv module refuses; reading can go on after it.
+    csv.Error for a line that the csv module refuses; reading can continue after it.
     """
     if delimiter == SPACES:
         return map(_split_at_spaces, lines)

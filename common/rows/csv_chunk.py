@@ -1,4 +1,4 @@
-"""Parsing of a chunk of CSV lines: a kernel reads plain lines, the strict parser other lines."""
+"""Parsing of a chunk of CSV lines by a kernel, and of unusual lines by the strict parser."""
 
 from collections.abc import Sequence
 
@@ -26,7 +26,7 @@ from sensorwatch.common.rows.schema import Schema
 from sensorwatch.common.rows.strict_parsing import Fields, collect_rows
 
 _POINTS_FOR_COMMAS = bytes.maketrans(b",.", b".\1")
-"""For the kernel: a decimal comma becomes a point, and a point becomes a byte of no number.
+"""For the kernel: a decimal comma becomes a point, and a point becomes a byte that no number has.
 
 Ids and the texts for the strict parser are taken from the original bytes."""
 

@@ -84,9 +84,9 @@ class NumberForm(StrEnum):
     NUMBER = "number"
     """A JSON number, or the text of a number in a CSV cell."""
     TEXT = "text"
-    """The same, or the text of a number in JSON."""
+    """A number as in `number`, or the text of a number in JSON."""
     UNIT = "unit"
-    """The same, or a text of a number that the column's unit follows, such as `20.4 °C`."""
+    """A number as in `text`, or a number with the column's unit after it, such as `20.4 °C`."""
 
 
 class RepeatedHour(StrEnum):
@@ -104,7 +104,7 @@ class TimeField(SchemaModel):
     """The fields and formats of the event time."""
 
     fields: OneOrMore = Field(default=("timestamp",), alias="field")
-    """The field, or several fields such as a date and a time, which a space then joins."""
+    """The field, or several fields, such as a date and a time; a space joins their texts."""
     formats: OneOrMore = Field(default=("rfc3339",), alias="format")
     """A name of `NAMED_TIME_FORMATS` or a strptime pattern; or several, tried in order."""
     naive_zone: str | None = None
@@ -134,7 +134,7 @@ class KeyField(SchemaModel):
     """The fields that name the sensor."""
 
     fields: OneOrMore = Field(default=("sensor_id",), alias="field")
-    """The field, or several fields, which "/" then joins."""
+    """The field, or several fields; a "/" joins their texts."""
     optional: bool = False
     """If true, a row without the field belongs to the sensor "default"."""
 
@@ -144,7 +144,7 @@ class ColumnDefaults(SchemaModel):
 
     missing: Annotated[MissingPolicy, Field(strict=False)] = MissingPolicy.REJECT
     missing_values: Annotated[tuple[float | str, ...], list_as_tuple()] = ()
-    """Numbers and words that mean a missing value; words without regard to upper and lower case.
+    """Numbers and words that mean a missing value. The case of a word does not matter.
 
     `nan` is a word here too; without it, a NaN is rejected."""
     out_of_range: Annotated[OutOfRangePolicy, Field(strict=False)] = OutOfRangePolicy.REJECT
@@ -181,7 +181,7 @@ class NumericColumn(ColumnDefaults):
     unit: str = ""
     kind: Annotated[ColumnKind, Field(strict=False)] = ColumnKind.MEASUREMENT
     wrap: Annotated[float, Field(gt=0, le=1e12)] | None = None
-    """The length of the circle of an angle, in the column's unit; None: no angle."""
+    """The length of the circle of an angle, in the column's unit; None: not an angle."""
 
     @model_validator(mode="after")
     def _check_combinations(self) -> Self:

@@ -57,7 +57,7 @@ class _Rules(NamedTuple):
     fields: tuple[tuple[Callable[[Mapping[str, object]], object], frozenset[str]], ...]
     """For each field, its lookup and the texts of the values that are ignored."""
     encoded_values: tuple[bytes, ...]
-    """Bytes of which a payload contains at least one if it matches and has no backslash."""
+    """A payload that matches, and has no backslash, contains at least one of these."""
 
     def match_payload(self, payload: bytes) -> bool:
         """Return whether a JSON payload matches; most payloads are not decoded for this."""

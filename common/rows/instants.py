@@ -32,7 +32,7 @@ _EXCEL_TOLERANCE_US = 50_000
 """A time of six decimals of a day is up to 43 ms from the whole second that was written."""
 _MAX_EXCEL_DAYS = 2_958_466  # the end of the year 9999
 _MAX_FLOAT_EPOCH = 1e21
-"""Above the nanoseconds of the year 9999, and far below the limit of the conversion to int."""
+"""Larger than the nanoseconds of the year 9999, and far below the limit of a conversion to int."""
 _UNIT_NAMES = {
     "epoch_s": "seconds",
     "epoch_ms": "milliseconds",
@@ -48,8 +48,8 @@ class BadTime(ValueError):
 TimeReader = Callable[[object, int | None], int]
 """A function that parses a value to microseconds UTC or raises BadTime.
 
-The second argument is the receive time in microseconds UTC, or None if it is unknown. It decides
-which occurrence of a repeated hour is meant."""
+The second argument is the receive time in microseconds UTC, or None if it is unknown. This time
+decides which occurrence of a repeated hour is meant."""
 
 
 def time_reader(time_field: TimeField) -> TimeReader:
@@ -123,7 +123,7 @@ def _parse_utc_offset(text: str, value: object) -> timezone:
 
 
 def _parse_epoch(value: object, time_format: str, unit_ns: int) -> int:
-    """Return an epoch in microseconds. A fraction of a microsecond in nanoseconds is cut off."""
+    """Return an epoch in microseconds. Nanoseconds are truncated to whole microseconds."""
     number = number_of(value)
     if type(number) is int:
         return _check_range(number * unit_ns // 1000, value)
@@ -212,7 +212,7 @@ def _start_of_day(text: str, pattern: str) -> datetime | None:
 
 
 class _LocalClock:
-    """Converts times of a zone to UTC, also in the hours in which the clock changes."""
+    """Converts times of a zone to UTC, even in the hours in which the clock changes."""
 
     def __init__(self, time_field: TimeField) -> None:
         assert time_field.naive_zone is not None

@@ -37,8 +37,8 @@ class ItemRows(NamedTuple):
     readings: Readings
     """The n valid rows, each as a record of its own."""
     order: NDArray[np.int64]
-    """Shape (n,). The item of each valid row, rising; in long form, the item that closed the row,
-    or the number of all items for a row that the end of the request closed."""
+    """Shape (n,). The item of each valid row, in ascending order. In long form, this is the item
+    that closed the row, or the number of all items if the end of the request closed the row."""
     item: NDArray[np.int64]
     """Shape (n,). The item of each valid row; in long form, the last item with one of its
     values."""
@@ -49,7 +49,7 @@ class ItemRows(NamedTuple):
     joined_from: list[tuple[int, ...]]
     """For each row in long form, the items that contain its values; else empty."""
     rejections: list[Rejection]
-    """One for each bad row, in ascending order of item and row. `index` is the item, `rows` the
+    """One for each bad row, in ascending order of item and row. `index` is the item, `rows` is the
     place of the row in the item's array."""
     absorbed: list[tuple[int, AbsorbedReason]]
     """The items that the schema ignores or that have no rows, with the reason."""
@@ -112,7 +112,7 @@ def _as_records(readings: Readings) -> Readings:
     """Return readings that are records of their own."""
     rows = len(readings)
     if rows and readings.row_in_record is None and readings.index[-1] == rows - 1:
-        return readings  # the index of each reading is its position already
+        return readings  # the index of each reading is already its position
     return replace(readings, index=np.arange(rows), row_in_record=None)
 
 

@@ -48,7 +48,7 @@ def with_keys(
 
 
 def _cached_key_reader(schema: Schema) -> Callable[[Mapping[str, object]], str | None]:
-    """Return a function that returns the sensor of a record's sources, or None without one."""
+    """Return a function that returns the sensor in a record's sources, or None if there is none."""
     assert schema.key is not None, "only a schema with a key has a reader for it"
     read_key, names = key_reader(schema), schema.key.fields
     sensor_by_values: dict[tuple[object, ...], str | None] = {}

@@ -39,8 +39,8 @@ LongFormReader = Callable[
 ]
 """A function that validates the fields of a record or element.
 
-It returns the value; or a whole row, if there is no field with the name of a quantity; or the
-faults; or None, if the schema has no such quantity or the value is missing. The second argument is
+The function returns one of these: the value; a whole row, if no field has the name of a quantity;
+the faults; None, if the schema has no such quantity or the value is missing. The second argument is
 the receive time in microseconds UTC, or None if it is unknown.
 """
 
@@ -100,7 +100,7 @@ def _lookups(paths: Sequence[str]) -> dict[str, Lookup]:
 
 
 def _value_lookup(column: NumericColumn, lookups: Mapping[str, Lookup]) -> Lookup:
-    """Return a lookup of the first of several fields that a record has, with its quality."""
+    """Return a lookup of the first of several fields that a record has, and of its quality."""
 
     def look_up(record: Mapping[str, object]) -> object:
         return lookups[_first_path(lookups, record)](record)

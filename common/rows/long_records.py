@@ -22,9 +22,9 @@ _LATE_FAULT_DETAIL = "the row of this time is closed; see grace_seconds in docs/
 class LongRecords:
     """The rows, rejections and absorbed records that come from records in long form.
 
-    Without buckets, a row is complete at the end of its record. With buckets, it stays open until
-    the event time of the stream has passed its bucket and the grace time, and belongs to the record
-    that closed it.
+    Without buckets, a row is complete at the end of its record. With buckets, a row stays open
+    until the event time of the stream has passed the row's bucket and the grace time. The row
+    belongs to the record that closed it.
     """
 
     def __init__(self, schema: Schema, open_rows: OpenRows, *, max_open_rows: int) -> None:

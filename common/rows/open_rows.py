@@ -21,7 +21,8 @@ class OpenRow(NamedTuple):
 class OpenRows:
     """The rows of one stream whose bucket is not closed yet.
 
-    They are part of the memory of a partition, so they are stored in snapshots, and undone with it.
+    The rows are part of the memory of a partition. So they are stored in its snapshots, and are
+    undone together with it.
     """
 
     def __init__(self, newest_time: int = NO_TIME, rows: tuple[OpenRow, ...] = ()) -> None:

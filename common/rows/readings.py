@@ -16,7 +16,7 @@ class Readings:
     """n readings in input order; a reading is one sensor's measurements at one instant."""
 
     index: NDArray[np.int64]
-    """Shape (n,). Position of each reading's record, rising; strictly, if each record is a row."""
+    """Shape (n,). Record position of each reading, ascending; strictly if each record is a row."""
     event_time: NDArray[np.int64]
     """Shape (n,). Event times in microseconds since 1970-01-01 UTC."""
     sensor: NDArray[np.int32]

@@ -79,8 +79,8 @@ class LongForm(SchemaModel):
     name: str
     """The field that names the quantity: the `field` of a signal or a context column."""
     values: OneOrMore = Field(alias="value")
-    """The field with the value of the quantity; or several fields, of which the first that a record
-    has is read."""
+    """The field with the value of the quantity, or several fields. The first of several fields that
+    a record has is read."""
     bucket_seconds: Annotated[float, Field(gt=0, le=1e9)] | None = None
     """The values of a sensor whose times are in the same bucket form one row.
 

@@ -34,7 +34,7 @@ class ParsedRecords:
     """The n records of a micro-batch, parsed; see `Outcome`."""
 
     readings: Readings
-    """`readings.index` is the position of each reading's record. It repeats for an array."""
+    """`readings.index`: the position of each reading's record; equal for the rows of an array."""
     rejections: list[Rejection]
     """At most one per record, in ascending order of `Rejection.index`."""
     absorbed: AbsorbedRecords

@@ -77,10 +77,10 @@ class Rejection:
 def merge_rejections(
     index: int, faults_of_rows: Sequence[tuple[int, tuple[Fault, ...]]]
 ) -> Rejection:
-    """Return the one rejection of a record from the faults of its rows, at most MAX_FAULTS.
+    """Return one rejection with the faults of a record's rows, at most MAX_FAULTS faults.
 
-    `faults_of_rows`: for each rejected row, its index in the array of the record, negative for a
-    record that is one row; and its faults.
+    `faults_of_rows`: for each rejected row, its index and its faults. The index is the row's place
+    in the array of the record, or negative if the record is one row.
     """
     if len(faults_of_rows) == 1 and faults_of_rows[0][0] < 0:
         return Rejection(index, faults_of_rows[0][1])

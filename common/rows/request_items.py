@@ -76,7 +76,7 @@ def _without_sources(
 
 
 def _raw_fields(item: bytes) -> Mapping[str, bytes | msgspec.Raw]:
-    """Return the JSON of each field of an item; no fields if the item is no object."""
+    """Return the JSON of each field of an item; no fields if the item is not an object."""
     try:
         return _RAW_FIELDS.decode(item)
     except msgspec.ValidationError:

@@ -37,7 +37,7 @@ class ElementFields(Mapping[str, object]):
     @overload
     def get(self, name: str, default: _T, /) -> object | _T: ...
     def get(self, name: str, default: object = None, /) -> object:
-        """Return the value of a field, or `default` if neither element nor record has it.
+        """Return the value of a field, or `default` if the element and the record lack it.
 
         A field from outside the payload is never the element's own, see `sources.py`.
         """
@@ -93,7 +93,7 @@ def unpack_rows(
     an array that its elements share; it is called once for each array.
 
     Returns None if the record has no such field: then the record itself is the row. Returns a fault
-    of the whole record if the field is no array, or if there are more than `max_rows` rows. An
+    of the whole record if the field is not an array, or if there are more than `max_rows` rows. An
     element that is an array has the fields "0", "1" and so on.
 
     >>> record = {"pump": "p1", "values": [{"flow": 2}, {"flow": 3, "pump": "p2"}, 7]}

@@ -1,4 +1,4 @@
-"""What the rows of a source are: times, sensors, order; and warnings about likely mistakes."""
+"""A summary of a source's rows (times, sensors, order), and warnings about likely mistakes."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -54,7 +54,7 @@ class Schema(SchemaModel):
     name: Annotated[str, Field(min_length=1)] = "default"
     unknown_fields: Annotated[UnknownFields, Field(strict=False)] = UnknownFields.IGNORE
     ignore: IgnoreRules = ()
-    """A record is ignored if one of these fields has one of its values."""
+    """A record is ignored if one of these fields has one of the values declared for it."""
     tombstones: Annotated[TombstonePolicy, Field(strict=False)] = TombstonePolicy.REJECT
     payload: Annotated[PayloadFormat, Field(strict=False)] = PayloadFormat.JSON
     rows: Annotated[str, AfterValidator(check_array_path)] = ""

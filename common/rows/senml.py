@@ -13,11 +13,11 @@ def resolve_senml(elements: Sequence[object], *, sent_seconds: float | None = No
     """Return the elements of a pack with the base name, time, value and unit applied.
 
     The name `n` stays relative to the base name `bn`, which is repeated in each element; so `bn`
-    can name the sensor, and `n` the quantity. `t` becomes a time in seconds since 1970, `v` the sum
-    with the base value. `sent_seconds`: when the pack was sent, in seconds since 1970; if it is
-    None, `t` is removed from elements with a relative time. A base value of a wrong type becomes
-    the time or value of its elements, so that they are rejected. An element that is no object is
-    returned unchanged.
+    can name the sensor, and `n` the quantity. `t` becomes a time in seconds since 1970. `v` becomes
+    the sum of the value and the base value. `sent_seconds`: when the pack was sent, in seconds
+    since 1970; if it is None, `t` is removed from elements with a relative time. A base value of a
+    wrong type becomes the time or value of its elements, so that they are rejected. An element that
+    is not an object is returned unchanged.
 
     >>> pack = [{"bn": "pump1:", "bt": 1.6e9, "n": "flow", "v": 2.0}, {"n": "heat", "t": 5, "v": 3}]
     >>> resolve_senml(pack)[1]
@@ -52,7 +52,7 @@ def _time(seconds: object, sent_seconds: float | None) -> object:
 
 
 def _sum(base: object, value: object) -> object:
-    """Return the sum of two numbers; if one is no number, return it, so that it is rejected."""
+    """Return the sum of two numbers; if one is not a number, return it to be rejected."""
     for part in (base, value):
         if isinstance(part, bool) or not isinstance(part, int | float):
             return part

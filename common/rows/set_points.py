@@ -1,4 +1,4 @@
-"""Find signals that move in steps and that other signals follow, as set-points and commands do."""
+"""Find signals that look like set-points or commands: they move in steps, and others follow."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.schema import Schema
 
 MIN_STEPS = 8
-"""Minimum number of steps. With fewer steps, signals may follow by chance."""
+"""Minimum number of steps. With fewer steps, another signal may seem to follow by chance."""
 MAX_STEPS = 2_000
 """At most this number of steps is examined."""
 MAX_STEP_SHARE = 0.1
@@ -108,7 +108,7 @@ def _filled(values: Values, is_same_sensor: NDArray[np.bool_]) -> Values:
 
 
 def _steps(values: Values, is_same_sensor: NDArray[np.bool_]) -> NDArray[np.int64] | None:
-    """Return the first row of each new value, or None if the signal is no set-point."""
+    """Return the first row of each new value, or None if the signal is not a set-point."""
     differences = np.where(is_same_sensor, np.diff(values), 0.0)
     is_step = np.isfinite(differences) & (differences != 0)
     count = int(is_step.sum())
@@ -128,7 +128,7 @@ def _steps(values: Values, is_same_sensor: NDArray[np.bool_]) -> NDArray[np.int6
 
 
 def _has_room(steps: NDArray[np.int64], sensor: NDArray[np.int32]) -> NDArray[np.bool_]:
-    """Return which steps have, before and after them, WINDOW rows of the sensor without a step."""
+    """Return which steps have WINDOW rows of the sensor, and no other step, on both sides."""
     edges = np.concatenate([[0], steps, [len(sensor)]])
     has_room = (np.diff(edges)[:-1] >= WINDOW) & (np.diff(edges)[1:] >= WINDOW)
     first, last = np.maximum(steps - WINDOW, 0), np.minimum(steps + WINDOW, len(sensor)) - 1

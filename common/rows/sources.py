@@ -18,7 +18,7 @@ _TOPIC_PART = re.compile(r"@topic\.(\d{1,3})")
 def topic_part_number(name: str) -> int | None:
     """Return which part of the topic's name a source is, counted from 0; None for other sources.
 
-    The parts are separated by dots: of the topic `plant.line2.pumps`, `@topic.1` is `line2`.
+    The parts are separated by dots: for the topic `plant.line2.pumps`, `@topic.1` is `line2`.
     """
     match = _TOPIC_PART.fullmatch(name)
     return None if match is None else int(match[1])

@@ -93,8 +93,8 @@ def readings_of_rows(index: Sequence[int], rows: Sequence[Row], schema: Schema) 
 def decode(payload: bytes | None) -> Fields | Fault:
     """Return the fields of a payload's JSON object, or the fault of the payload.
 
-    A byte order mark, Schema Registry's frame around JSON, gzip, and a JSON text that contains the
-    JSON object are taken off.
+    These wrappers are removed: a byte order mark, Schema Registry's frame around JSON, gzip, and a
+    JSON string that contains the JSON object.
     """
     return fields_or_fault(decode_any(payload))
 
@@ -134,7 +134,7 @@ def decode_any(payload: bytes | None) -> object:
 
 
 def _decompress(payload: bytes) -> bytes | Fault:
-    """Return the decompressed bytes, of which at most one more than the limit is produced."""
+    """Return the decompressed bytes; stop at one byte above the limit."""
     decompressor = zlib.decompressobj(wbits=_GZIP_WBITS)
     try:
         decompressed_payload = decompressor.decompress(payload, MAX_PAYLOAD_BYTES + 1)
@@ -169,7 +169,7 @@ def _decode_json(payload: bytes) -> object:
 def has_not_finite_literal(text: bytes) -> bool:
     """Return whether a text may contain NaN or Infinity, which Python's json module writes.
 
-    They are not JSON.
+    These numbers are not valid JSON.
     """
     return b"NaN" in text or b"Infinity" in text
 

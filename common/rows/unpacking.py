@@ -29,8 +29,8 @@ from sensorwatch.common.rows.strict_parsing import (
 from sensorwatch.common.rows.values import ABSENT, NO_OBJECT
 
 MAX_VALUES_PER_RECORD = 1_000_000
-"""Maximum number of values of a record: rows times columns of the schema. It bounds the memory of a
-record that has many short rows."""
+"""Maximum number of values of a record: rows times columns of the schema. This limit bounds the
+memory of a record that has many short rows."""
 
 Sources = Sequence[Mapping[str, object]]
 """For each record, the values of its fields that are not in the payload, see `sources.py`."""

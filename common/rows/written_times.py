@@ -12,8 +12,8 @@ WrittenTime = str | int | float
 def write_time(microseconds: int, time_field: TimeField) -> list[WrittenTime]:
     """Return the value of each time field for a time in microseconds UTC.
 
-    The first of the declared formats is used. The parts of several fields are what the spaces in
-    the text separate. Raises OverflowError if the format cannot express the time.
+    The first of the declared formats is used. If there are several fields, the text is split at its
+    spaces. Raises OverflowError if the format cannot express the time.
     """
     time_format, field_count = time_field.formats[0], len(time_field.fields)
     if time_format in EPOCH_UNITS_NS:

@@ -1,4 +1,4 @@
-"""Time zones from the locked package tzdata, so that every machine reads a local time alike."""
+"""Time zones from the locked package tzdata, so that local times are the same on every machine."""
 
 import re
 from functools import cache

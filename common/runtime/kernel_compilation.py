@@ -21,7 +21,7 @@ OnShare = Callable[[float], object]
 """A function that is called with the compiled share of all kernels, from 0 to 1."""
 
 CSV_JOB, JSON_JOB, SCORING_JOB = JOBS = ("csv", "json", "scoring")
-"""The jobs of child processes: the kernels that they compile; see `sensorwatch/kernel_jobs.py`."""
+"""The jobs of the child processes; see `sensorwatch/kernel_jobs.py` for the kernels of each job."""
 # Reading CSV and reading JSON share kernels, so one process does both.
 _JOBS_OF_ONE_CPU = ((CSV_JOB, SCORING_JOB, JSON_JOB),)
 _JOBS_OF_TWO_CPUS = ((CSV_JOB, JSON_JOB), (SCORING_JOB,))
@@ -39,7 +39,7 @@ class KernelCompilation:
 
     def __init__(self, *, is_cached: Callable[[], bool] = all_cached) -> None:
         """Start to compile unless `is_cached()`; by default it checks the imported kernels."""
-        take_action()  # this process must not start another compilation, and wait for itself
+        take_action()  # this process must not start another compilation and then wait for itself
         self._is_cached = is_cached
         self._lock_file = None if is_cached() else _open_lock_file()
         self._total = 0 if self._lock_file is None else kernel_count()

@@ -24,12 +24,14 @@ def compile_ahead() -> None:
     with KernelCompilation() as compilation:
         if not compilation.is_needed:
             return
-        _log.info("compiling the scoring code for this CPU, which only the first start needs")
+        _log.info("compiling the scoring code for this CPU (only at the first start)")
         start_time = time.monotonic()
         with show_share() as on_share:
             errors = compilation.wait(on_share)
     for error in errors:
-        _log.warning("a process that compiles kernels failed, so this one compiles", error=error)
+        _log.warning(
+            "a process that compiles kernels failed, so this process compiles", error=error
+        )
     _log.info("compiled", seconds=round(time.monotonic() - start_time, 1))
 
 

@@ -57,7 +57,9 @@ class ScoreMetrics:
         self.anomalies = _counter(registry, "anomalies_total", "Anomalous rows.", "severity")
         _create_label_series(self.anomalies, ANOMALY_SEVERITIES)
         self.anomaly_ratio = _gauge(
-            registry, "anomaly_ratio", "Share of anomalous rows among those of the last 5 minutes."
+            registry,
+            "anomaly_ratio",
+            "Share of anomalous rows among the rows of the last 5 minutes.",
         )
         self.recent_anomalies = WindowedRatio(300)
         """The window from which `anomaly_ratio` is computed."""
@@ -75,6 +77,13 @@ class MemoryMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.sensors = _gauge(
             registry, "sensors", "Sensors in the memory of a partition.", "topic", "partition"
+        )
+        self.model_stale = _gauge(
+            registry,
+            "model_stale",
+            "1 if the model no longer fits the rows of a partition, else 0.",
+            "topic",
+            "partition",
         )
         self.sensors_evicted = _counter(
             registry, "sensors_evicted_total", "Sensors removed to make room for others."

@@ -13,7 +13,7 @@ class Delivery(StrEnum):
 class EmittedEvents(StrEnum):
     """The rows of an episode for which events are sent; the end of an episode always has an event.
 
-    Whichever rows have events, metrics and ledger count all anomalous rows.
+    Metrics and ledger count all anomalous rows, no matter which rows have events.
     """
 
     ROWS = "rows"

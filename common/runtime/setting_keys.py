@@ -150,7 +150,7 @@ class ConsumerSettings(_SettingsTable):
     http_port: Port = 9101
     """Port of worker 0; worker n uses this port plus n. With 0, the system chooses a free port."""
     snapshot_every_rows: Count = 250_000
-    """Number of rows of a partition between two snapshots; five rows per sensor if that is more."""
+    """Rows of a partition between two snapshots, or five rows per sensor if that is more."""
     snapshot_every_seconds: Seconds = 3_600
     """Seconds between two snapshots of a partition with new records; must be far below the
     retention time of the topics."""
@@ -172,7 +172,7 @@ class ConsumerSettings(_SettingsTable):
 
 
 class FalseAlarmRates(_SettingsTable):
-    """Largest number of false episodes a sensor-day, by severity."""
+    """Largest number of false episodes per sensor-day, by severity."""
 
     warning: Annotated[float, Field(gt=0, le=1_000)] = 0.1
     major: Annotated[float, Field(gt=0, le=1_000)] = 0.03
@@ -184,9 +184,9 @@ class AlarmSettings(_SettingsTable):
 
     false_alarms_per_sensor_day: FalseAlarmRates = FalseAlarmRates()
     max_critical_per_day: Annotated[float, Field(gt=0, le=1_000_000)] = 2.0
-    """Largest number of false `critical` episodes a day of all sensors of training together."""
+    """Largest number of false `critical` episodes per day, summed over all sensors in training."""
     accept_after_rows: Annotated[int, Field(ge=30, le=1_000_000_000)] = 2_000
-    """A signal that stays at a new level for this number of rows has the new level as its own."""
+    """If a signal stays at a new level for this number of rows, the level counts as usual."""
 
 
 class SeasonSettings(_SettingsTable):

@@ -83,8 +83,8 @@ def load_settings(
 def schema_file(settings: Settings) -> Path:
     """Return the path of the schema file.
 
-    The path is that of the setting `[schema] path`. If the setting has its default and that file
-    does not exist, the path is that of the schema inside the installed package.
+    This is the path in the setting `[schema] path`. If the setting has its default and that file
+    does not exist, this is the path of the schema inside the installed package.
     """
     path = settings.schema_.path
     is_default = path == SchemaSettings().path

@@ -11,7 +11,7 @@ from sensorwatch.common.rows.field_declarations import NumericColumn
 
 
 class Explanation(NamedTuple):
-    """What is known of each signal of n explained rows."""
+    """Actual value, expectation and share of the score of each signal of n rows."""
 
     actual: NDArray[np.float64]
     """Shape (n, declared signals)."""
@@ -30,12 +30,12 @@ class Explanation(NamedTuple):
 def explain_angles(explanation: Explanation, signals: tuple[NumericColumn, ...]) -> Explanation:
     """Return the explanation with one column for each declared signal.
 
-    The share of an angle is the sum of the shares of its sine and its cosine. Expected value and
-    band are angles on the same turn as the actual value, so that they can be compared as numbers:
-    `low` may be below 0 and `high` may be above `wrap`; see `on_first_turn`.
+    The share of an angle is the sum of the shares of its sine and its cosine. The expected value
+    and the band are on the same turn as the actual value, so that they can be compared as numbers.
+    So `low` can be below 0, and `high` can be above `wrap`; see `on_first_turn`.
     """
     positions = model_positions(signals)
-    declared = Explanation(
+    declared_signals = Explanation(
         actual=explanation.actual,
         expected=explanation.expected[:, positions],
         low=explanation.low[:, positions],
@@ -46,7 +46,7 @@ def explain_angles(explanation: Explanation, signals: tuple[NumericColumn, ...])
     for signal, (column, first) in enumerate(zip(signals, positions, strict=True)):
         if column.wrap is None:
             continue
-        declared.shares[:, signal] += explanation.shares[:, first + 1]
+        declared_signals.shares[:, signal] += explanation.shares[:, first + 1]
         sine_and_cosine = slice(first, first + 2)
         bands = zip(
             explanation.expected[:, sine_and_cosine].tolist(),
@@ -57,18 +57,18 @@ def explain_angles(explanation: Explanation, signals: tuple[NumericColumn, ...])
         for row, (expected, low, high) in enumerate(bands):
             angle = to_angle(expected[0], expected[1], column.wrap)
             half_band = _half_band(expected, low, high) * column.wrap
-            turns = round((declared.actual[row, signal] - angle) / column.wrap)
+            turns = round((declared_signals.actual[row, signal] - angle) / column.wrap)
             angle += turns * column.wrap
-            declared.expected[row, signal] = angle
-            declared.low[row, signal] = angle - half_band
-            declared.high[row, signal] = angle + half_band
-    return declared
+            declared_signals.expected[row, signal] = angle
+            declared_signals.low[row, signal] = angle - half_band
+            declared_signals.high[row, signal] = angle + half_band
+    return declared_signals
 
 
 def on_first_turn(explanation: Explanation, signals: tuple[NumericColumn, ...]) -> Explanation:
-    """Return the explanation with all expected angles and ends of bands from 0 up to `wrap`.
+    """Return the explanation with all expected angles and band limits between 0 and `wrap`.
 
-    If the band contains the seam, `low` is above `high`. If it is the whole circle, the band is 0
+    If the band contains the angle 0, `low` is above `high`. If the band is the full circle, it is 0
     to `wrap`.
     """
     columns = [column.copy() for column in explanation[1:4]]
@@ -86,8 +86,8 @@ def on_first_turn(explanation: Explanation, signals: tuple[NumericColumn, ...]) 
 def _half_band(expected: list[float], low: list[float], high: list[float]) -> float:
     """Return half the width of an angle's band, in turns, at most half a turn.
 
-    `expected`, `low`, `high`: of the sine and of the cosine. The widths of their bands are
-    projected on the tangent of the circle at the expected angle.
+    `expected`, `low`, `high`: the values of the sine, then of the cosine. The widths of the two
+    bands are projected on the tangent of the circle at the expected angle.
     """
     sine, cosine = expected
     sine_width, cosine_width = (

@@ -10,13 +10,13 @@ from sensorwatch.common.model.forecast import Forecast
 from sensorwatch.common.model.forest import score
 from sensorwatch.common.model.tails import look_up_rarity
 from sensorwatch.common.row_executor import RowExecutor, run_serially
-from sensorwatch.common.scoring.detections import ScoreEvidence
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.features import compute_features
 from sensorwatch.common.scoring.level_guard import deviation_rarity, guard_scores
 from sensorwatch.common.scoring.processing import Outcome
 from sensorwatch.common.scoring.residuals import repeat_allowance
 from sensorwatch.common.scoring.score_combination import DRIFT_SCALE, SIGNAL
+from sensorwatch.common.scoring.score_evidence import ScoreEvidence
 from sensorwatch.common.scoring.status import STATUSES, Status
 
 MIN_SCORE_DROP = 1e-9

@@ -19,10 +19,10 @@ from sensorwatch.common.scoring.residuals import Residuals, repeat_allowance
 from sensorwatch.common.scoring.score_combination import DRIFT_SCALE
 
 CHANGE_BITS = 48
-"""Number of bits of a set of changes. The first bit means that the first signal is low, the second
-bit that it is high. Signals with the same number modulo 24 share their bits."""
+"""Number of bits of a set of changes. The first bit means that the first signal is low; the second
+bit means that it is high. Signals whose indices are equal modulo 24 share their bits."""
 NO_CHANGE = 0
-"""Changes of a row that is normal, or that was scored without memory."""
+"""The empty set of changes: of a normal row, or of a row that was scored without memory."""
 
 
 class RowChanges(NamedTuple):
@@ -31,15 +31,15 @@ class RowChanges(NamedTuple):
     leading: NDArray[np.int64]
     """The change with the most evidence, as a set with one bit; NO_CHANGE if there is none."""
     away: NDArray[np.int64]
-    """The set of the changes of signals that are away from their level, or stuck."""
+    """The set of the changes of all signals that are away from their reference level or stuck."""
     is_back: NDArray[np.bool_]
     """Whether the leading signal has a usual value."""
 
 
 def no_changes(rows: int) -> RowChanges:
-    """Return the changes of rows that have none, for the plain plan."""
-    nothing = np.zeros(rows, dtype=np.int64)
-    return RowChanges(nothing, nothing, np.zeros(rows, dtype=np.bool_))
+    """Return empty sets of changes for the rows of the plain plan."""
+    no_bits = np.zeros(rows, dtype=np.int64)
+    return RowChanges(no_bits, no_bits, np.zeros(rows, dtype=np.bool_))
 
 
 def row_changes(
@@ -77,13 +77,15 @@ def _write_changes(evidence, is_anomaly, changes):  # type: ignore[no-untyped-de
             continue
         largest = 0.0
         for signal in range(offset.shape[1]):
-            nats = repeats[row, signal] * repeat_nats[signal] - allowance
-            strength = _larger(offset[row, signal] / LARGE_OFFSET, nats / STUCK_NATS)
-            strength = _larger(strength, deviation[row, signal] / FAR_DEVIATION)
+            rarity_of_repeats = repeats[row, signal] * repeat_nats[signal] - allowance
+            strength = _larger_in_size(
+                offset[row, signal] / LARGE_OFFSET, rarity_of_repeats / STUCK_NATS
+            )
+            strength = _larger_in_size(strength, deviation[row, signal] / FAR_DEVIATION)
             if abs(strength) > 1.0:
                 away[row] |= _change_of(signal, strength)
-            strength = _larger(strength, conditional[row, signal] / LARGE_CONDITIONAL)
-            strength = _larger(strength, DRIFT_SCALE * drift[row, signal] / FAR_DRIFT)
+            strength = _larger_in_size(strength, conditional[row, signal] / LARGE_CONDITIONAL)
+            strength = _larger_in_size(strength, DRIFT_SCALE * drift[row, signal] / FAR_DRIFT)
             if abs(strength) > largest:
                 largest = abs(strength)
                 leading[row] = _change_of(signal, strength)
@@ -96,13 +98,13 @@ def _change_of(signal, strength):  # type: ignore[no-untyped-def]
 
 
 @inlined_kernel
-def _larger(first, second):  # type: ignore[no-untyped-def]
+def _larger_in_size(first, second):  # type: ignore[no-untyped-def]
     """Return the number with the larger absolute value."""
     return first if abs(first) >= abs(second) else second
 
 
 @inlined_kernel
 def opposite_changes(changes):  # type: ignore[no-untyped-def]
-    """Return a set of changes with the same signals, each in the other direction."""
+    """Return the set of changes of the same signals in the opposite directions."""
     low_bits = np.int64(0x555555555555)
     return ((changes & low_bits) << 1) | ((changes >> 1) & low_bits)

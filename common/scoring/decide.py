@@ -211,20 +211,20 @@ def _decide_rows(floats, ints, drift_start, parameters, rows, outputs):  # type:
     raw_score, is_anomaly, novelty, drift, accepts_scores = outputs
     signals = whitened.shape[1]
     for row in range(len(slots)):
-        float_row, int_row = floats[slots[row]], ints[slots[row]]
+        float_state, int_state = floats[slots[row]], ints[slots[row]]
         is_new_sensor, has_memory = new_sensor_level[row] >= 0, statuses[row] == _SCORED
         is_out_of_order = statuses[row] >= _LATE
         if is_new_sensor or gaps[row]:
-            restart_scores(float_row, int_row, is_new_sensor)
-            float_row[drift_start : drift_start + signals] = 0.0
+            restart_scores(float_state, int_state, is_new_sensor)
+            float_state[drift_start : drift_start + signals] = 0.0
         score = 0.0
         if has_memory:
             if signals > 0:
                 components[row, DRIFT] = update_drift(
-                    float_row, drift_start, whitened[row], drift[row]
+                    float_state, drift_start, whitened[row], drift[row]
                 )
-            score = combine_with_memory(float_row, tables, weights, components[row])
-            row_score = relative_to_sensor_tail(float_row, score)
+            score = combine_with_memory(float_state, tables, weights, components[row])
+            row_score = relative_to_sensor_tail(float_state, score)
             relative_score = max(row_score, guard_score[row])
         else:
             row_score = 0.0
@@ -233,15 +233,19 @@ def _decide_rows(floats, ints, drift_start, parameters, rows, outputs):  # type:
                     tables, components[row, FOREST], components[row, DISTANCE]
                 )
             relative_score = row_score
-        in_alarm = is_in_alarm(int_row, relative_score, threshold, refractory_rows, is_out_of_order)
+        in_alarm = is_in_alarm(
+            int_state, relative_score, threshold, refractory_rows, is_out_of_order
+        )
         raw_score[row], is_anomaly[row], novelty[row] = relative_score, in_alarm, relative_score
         if has_memory:
-            was_in_alarm = int_row[IntColumn.IN_ALARM] == 1
+            was_in_alarm = int_state[IntColumn.IN_ALARM] == 1
             adapt_sensor_tail(
-                float_row, score, ALARM_ROW_WEIGHT if in_alarm and was_in_alarm else 1.0
+                float_state, score, ALARM_ROW_WEIGHT if in_alarm and was_in_alarm else 1.0
             )
             accepts_scores[row] = accept_scores(
-                float_row, int_row, score, in_alarm, accepts_level[row], accept_after_rows
+                float_state, int_state, score, in_alarm, accepts_level[row], accept_after_rows
             )
         if not is_out_of_order:
-            novelty[row] = advance_alarm(float_row, int_row, relative_score, row_score, in_alarm)
+            novelty[row] = advance_alarm(
+                float_state, int_state, relative_score, row_score, in_alarm
+            )

@@ -7,13 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorwatch.common.model.calibration import Calibration, p_values
+from sensorwatch.common.scoring.score_evidence import ScoreEvidence
 from sensorwatch.common.scoring.suppression import Suppression
 
 
 class Severity(StrEnum):
-    """How rarely a clean sensor has an episode with so high a score; `none` for a normal row.
+    """How rarely an episode of a clean sensor reaches the row's score; `none` for a normal row.
 
-    `warning`, `major` and `critical` are budgets of false episodes a sensor-day, see `AlarmRates`.
+    `warning`, `major` and `critical` are budgets of false episodes per sensor-day, see
+    `AlarmRates`.
     """
 
     NONE = "none"
@@ -29,53 +31,7 @@ SEVERITIES = tuple(Severity)
 SEVERITY_TEXTS = np.asarray([severity.value for severity in SEVERITIES], dtype=object)
 """The values of SEVERITIES as plain texts, which encoders write faster than enum members."""
 FIRST_SEVERITY = SEVERITIES.index(Severity.INFO)
-"""Severity number of an anomalous row that is within no budget."""
-
-
-@dataclass(frozen=True, slots=True)
-class ScoreEvidence:
-    """The values from which the scores of n rows were computed, used to explain the scores."""
-
-    imputed: NDArray[np.bool_]
-    """Shape (n, columns). Whether the value was missing."""
-    location: NDArray[np.float64]
-    """Shape (n, columns). Location of the sensor's level before the row, in the column's unit."""
-    scale: NDArray[np.float64]
-    """Shape (n, columns). Scale of the sensor's level before the row, in the column's unit."""
-    standardised: NDArray[np.float64]
-    """Shape (n, columns). Standardised values: `compress_outliers((value - location) / scale)`."""
-    expected: NDArray[np.float64]
-    """Shape (n, signals). Forecast of `standardised`; 0 without memory.
-
-    Shape (n, 0) with the plain plan.
-    """
-    repeats: NDArray[np.int64]
-    """Shape (n, signals). Number of exact repeats of the signal's value, up to and including the
-    row."""
-    drift: NDArray[np.float64]
-    """Shape (n, signals). Smoothed whitened residuals, including this row.
-
-    Shape (n, 0) with the plain plan.
-    """
-    deviation: NDArray[np.float64]
-    """Shape (n, signals). Smoothed deviation from the reference level, divided by its usual size.
-
-    Shape (n, 0) with the plain plan.
-    """
-    reference: NDArray[np.float64]
-    """Shape (n, signals). Reference level before the row, in the signal's unit.
-
-    Shape (n, 0) with the plain plan.
-    """
-    next_reference: NDArray[np.float64]
-    """Shape as `reference`. Reference level after the row; it differs if a level was accepted."""
-    offset: NDArray[np.float64]
-    """Shape (n, signals). Deviation of the value from the reference level and the season, in
-    scales; shape (n, 0) with the plain plan."""
-    smoothed_offset: NDArray[np.float64]
-    """Shape (n, signals). `offset`, smoothed; shape (n, 0) with the plain plan."""
-    forest_score: NDArray[np.float64]
-    """Shape (n,). Raw score of the forest."""
+"""Severity number of an anomalous row that exceeds every budget: `info`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,20 +52,27 @@ class Detections:
     """Highest severity of the row's episode so far, as its position in SEVERITIES; 0 for a normal
     row."""
     previous_severity: NDArray[np.int8]
-    """Severity of the row's episode before the row, as its position in SEVERITIES; 0 for the first
-    row of an episode and for a normal row."""
+    """Severity of the row's episode just before this row, as its position in SEVERITIES; 0 for the
+    first row of an episode and for a normal row."""
     suppression: NDArray[np.int8]
-    """Why the row's episode is no news so far, as its position in SUPPRESSIONS; 0 if it is news,
-    and for a normal row. A suppressed episode has the severity `info`."""
+    """The reason for which the row's episode is suppressed so far, as its position in SUPPRESSIONS;
+    0 if it is not suppressed, and for a normal row. A suppressed episode has the severity
+    `info`."""
     is_news: NDArray[np.bool_]
-    """Whether the row shows another fault inside an alarm: another signal, or another direction,
-    that by itself is within the budget of `warning`."""
+    """Whether the row shows a further fault inside an alarm: a change of another signal, or in
+    another direction, that alone is rare enough for the budget of `warning`."""
     alike: NDArray[np.int64]
-    """Number of the sensor's recent alike alarms, including this episode and suppressed ones; 0 for
-    a normal row."""
+    """Number of similar alarms of the sensor in the recent past, including this episode and
+    suppressed ones; 0 for a normal row."""
     is_accepted: NDArray[np.bool_]
-    """Whether the row's episode has lasted so long that its level or its scores are usual for the
-    sensor from now on."""
+    """Whether the level or the scores of the row's episode count as usual for the sensor after this
+    row, because the episode has lasted long."""
+    stale_episodes: NDArray[np.int64]
+    """At a row that makes the model stale, the number of new episodes since the first evidence; 0
+    for other rows. See `find_stale_rows`."""
+    stale_expected: NDArray[np.float64]
+    """At a row that makes the model stale, the number of new episodes that the model predicts for
+    the same time; 0 for other rows."""
     pattern: NDArray[np.int8]
     """Pattern of the row's episode so far, as its position in PATTERNS; 0 for a normal row."""
     status: NDArray[np.int8]
@@ -129,10 +92,10 @@ class Detections:
     The full score is the anomaly score that the row would have as the first row of an episode.
     """
     episode_rate: NDArray[np.float64]
-    """How many episodes a clean sensor has in a day that reach the highest score of the row's
+    """Number of episodes per day of a clean sensor that reach the highest score of the row's
     episode so far; 0 for a normal row."""
     calibration: Calibration
-    """Calibration of the detector that made the scores."""
+    """Calibration of the detector that computed the scores."""
     evidence: ScoreEvidence
 
     def __len__(self) -> int:
@@ -161,7 +124,7 @@ class Detections:
 
 @dataclass(frozen=True, slots=True)
 class ClosedEpisode:
-    """A finished run of anomalous rows of one sensor; a later record ended the run."""
+    """An episode that has ended: consecutive anomalous rows of one sensor."""
 
     index: int
     """Index (within its micro-batch) of the record that ended the episode."""
@@ -170,7 +133,7 @@ class ClosedEpisode:
     closed_time: int
     """Event time of the record that ended the episode, microseconds UTC."""
     sensor_id: str
-    """Sensor of the episode. If the sensor was evicted, the record that ended the episode is from
+    """Sensor of the episode. If the sensor was evicted, the episode was ended by a record of
     another sensor."""
     start: int
     """Stream position of the first anomalous row."""
@@ -183,8 +146,8 @@ class ClosedEpisode:
     peak: float
     """Highest full score of the episode's rows (see `Detections.episode_peak`)."""
     rate: float
-    """How many episodes a clean sensor has in a day that reach the episode's highest score."""
+    """Number of episodes per day of a clean sensor that reach the episode's highest score."""
     severity: Severity
     """Highest severity of the episode."""
     suppression: Suppression
-    """Why the episode was no news, up to its end."""
+    """The reason for which the episode was suppressed up to its end."""

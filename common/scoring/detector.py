@@ -31,19 +31,17 @@ from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.schema import Schema
 from sensorwatch.common.scoring.changes import RowChanges, no_changes, row_changes
 from sensorwatch.common.scoring.decide import RowDecisions, decide
-from sensorwatch.common.scoring.detections import (
-    ClosedEpisode,
-    Detections,
-    ScoreEvidence,
-)
+from sensorwatch.common.scoring.detections import ClosedEpisode, Detections
 from sensorwatch.common.scoring.episodes import Episodes, ScoredRows, track_episodes
-from sensorwatch.common.scoring.features import compute_features
+from sensorwatch.common.scoring.features import compute_features, forecast_features
 from sensorwatch.common.scoring.level_guard import guard_scores
 from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.common.scoring.memory_layout import Layout
 from sensorwatch.common.scoring.patterns import UNUSUAL, track_patterns
 from sensorwatch.common.scoring.recall import RecalledRows, recall
 from sensorwatch.common.scoring.residuals import Residuals, compute_residuals
+from sensorwatch.common.scoring.score_evidence import score_evidence
+from sensorwatch.common.scoring.staleness import StaleRows, find_stale_rows
 from sensorwatch.common.scoring.status import STATUSES, Status
 
 
@@ -108,7 +106,7 @@ class Detector:
         )
 
     def empty_memory(self, *, max_sensors: int = MAX_SENSORS) -> Memory:
-        """Return a cold memory, as it is before the first row of a stream."""
+        """Return a cold memory: one that contains no sensor yet."""
         return Memory(self.layout, max_sensors=max_sensors)
 
     def detect(
@@ -173,6 +171,7 @@ class Detector:
             memory,
         )
         pattern = self._patterns(recalled, row_residuals, decisions, row_episodes, memory)
+        stale_rows = self._stale_rows(recalled, decisions, row_episodes, memory)
         memory.position = next_position
         detections = Detections(
             raw_score=decisions.raw_score,
@@ -185,6 +184,8 @@ class Detector:
             is_news=row_episodes.is_news,
             alike=row_episodes.alike,
             is_accepted=is_anomaly & (recalled.accepts_level | decisions.accepts_scores),
+            stale_episodes=stale_rows.episodes,
+            stale_expected=stale_rows.expected_episodes,
             pattern=pattern,
             status=recalled.status,
             episode=row_episodes.start,
@@ -192,7 +193,7 @@ class Detector:
             episode_time=row_episodes.time,
             episode_peak=row_episodes.peak,
             episode_rate=row_episodes.rate,
-            evidence=_score_evidence(recalled, decisions, row_residuals),
+            evidence=score_evidence(recalled, decisions, row_residuals),
         )
         return DetectionResult(
             from_model_readings(model_readings, readings, self.schema),
@@ -279,8 +280,21 @@ class Detector:
             memory,
         )
 
+    def _stale_rows(
+        self,
+        recalled: RecalledRows,
+        decisions: RowDecisions,
+        row_episodes: Episodes,
+        memory: Memory,
+    ) -> StaleRows:
+        """Return the rows at which the model becomes stale."""
+        is_counted = recalled.status == STATUSES.index(Status.SCORED)
+        is_counted &= np.isfinite(decisions.raw_score)
+        rate = self.alarm_rates.episodes_per_row(self.calibration.threshold)
+        return find_stale_rows(is_counted, row_episodes.rows, rate, memory.staleness)
+
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return every array that a score depends on, by the name under which it is stored."""
+        """Return all arrays on which a score depends, by their stored names."""
         return (
             self.forest.arrays()
             | self.calibration.arrays()
@@ -300,34 +314,3 @@ def _with_recalled_values(readings: Readings, recalled: RecalledRows, schema: Sc
     signals = readings.values.shape[1]
     measured = recalled.measured
     return replace(readings, values=measured[:, :signals], context=measured[:, signals:])
-
-
-def forecast_features(recalled: RecalledRows, row_residuals: Residuals) -> NDArray[np.float64]:
-    """Return the matrix (n, 2 * signals) of the forecast plan.
-
-    The columns are whitened residuals, then standardised signals.
-    """
-    signals = row_residuals.whitened.shape[1]
-    return np.concatenate([row_residuals.whitened, recalled.standardised[:, :signals]], axis=1)
-
-
-def _score_evidence(
-    recalled: RecalledRows, decisions: RowDecisions, row_residuals: Residuals | None
-) -> ScoreEvidence:
-    return ScoreEvidence(
-        imputed=recalled.imputed,
-        location=recalled.location,
-        scale=recalled.scale,
-        standardised=recalled.standardised,
-        expected=(
-            np.zeros((len(recalled.slots), 0)) if row_residuals is None else row_residuals.expected
-        ),
-        repeats=recalled.repeats,
-        drift=decisions.drift,
-        deviation=recalled.deviation,
-        reference=recalled.reference,
-        next_reference=recalled.next_reference,
-        offset=recalled.offset,
-        smoothed_offset=recalled.smoothed_offset,
-        forest_score=decisions.forest_score,
-    )

@@ -1,4 +1,4 @@
-"""The pass over the memory that opens, extends and closes episodes, row by row."""
+"""The kernel that opens, extends and closes episodes in the memory, row by row."""
 
 from typing import NamedTuple
 
@@ -68,7 +68,8 @@ class EpisodeOutputs(NamedTuple):
     is_news: NDArray[np.bool_]
     alike: NDArray[np.int64]
     ended_episode: NDArray[np.int64]
-    """Shape (n, 4). The episode that the row ended: number of rows, start, start time, last time.
+    """Shape (n, 4). The episode that the row ended: number of rows, start position, start time,
+    last time.
 
     If the row ended no episode, all four values are 0.
     """
@@ -86,23 +87,23 @@ def track_rows(rows, tail, budgets, floats, ints, outputs):  # type: ignore[no-u
     """
     is_out_of_order, is_anomaly = rows.is_out_of_order, rows.is_anomaly
     for row in range(len(is_anomaly)):
-        float_row, int_row = floats[rows.slots[row]], ints[rows.slots[row]]
+        float_state, int_state = floats[rows.slots[row]], ints[rows.slots[row]]
         if rows.new_sensor_level[row] >= 0:
-            _end_episode(float_row, int_row, budgets, row, outputs)
-            forget_alarms(float_row, int_row)
+            _end_episode(float_state, int_state, budgets, row, outputs)
+            forget_alarms(float_state, int_state)
         if is_out_of_order[row]:
             if is_anomaly[row]:
                 _write_separate_episode(rows, tail, budgets, row, outputs)
             continue
         if rows.gap[row] or not is_anomaly[row]:
-            _end_episode(float_row, int_row, budgets, row, outputs)
+            _end_episode(float_state, int_state, budgets, row, outputs)
         if is_anomaly[row]:
-            _add_row(float_row, int_row, rows, tail, budgets, row, outputs)
+            _add_row(float_state, int_state, rows, tail, budgets, row, outputs)
 
 
 @inlined_kernel
 def _rate_of(rows, tail, row, raw_score):  # type: ignore[no-untyped-def]
-    """Return how many false episodes with at least this raw score a clean sensor has in a day."""
+    """Return the number of false episodes per day of a clean sensor that reach this raw score."""
     rate = false_episodes_per_day(tail, rows.cadence[row], raw_score)
     if rows.guard_score[row] > 0.0:
         rate = min(rate, level_episodes_per_day(rows.cadence[row], rows.guard_score[row]))
@@ -121,77 +122,79 @@ def _write_separate_episode(rows, tail, budgets, row, outputs):  # type: ignore[
 
 
 @inlined_kernel
-def _severity(float_row, int_row, budgets):  # type: ignore[no-untyped-def]
+def _severity(float_state, int_state, budgets):  # type: ignore[no-untyped-def]
     """Return the severity number of the open episode; a suppressed episode has FIRST_SEVERITY."""
-    if suppression_of(int_row) > 0:
+    if suppression_of(int_state) > 0:
         return FIRST_SEVERITY
-    return FIRST_SEVERITY + severity_of(budgets, float_row[FloatColumn.EPISODE_RATE])
+    return FIRST_SEVERITY + severity_of(budgets, float_state[FloatColumn.EPISODE_RATE])
 
 
 @inlined_kernel
-def _end_episode(float_row, int_row, budgets, row, outputs):  # type: ignore[no-untyped-def]
+def _end_episode(float_state, int_state, budgets, row, outputs):  # type: ignore[no-untyped-def]
     """Close the open episode, and write it as the episode that this row ended."""
-    if int_row[IntColumn.EPISODE_ROWS] == 0:
+    if int_state[IntColumn.EPISODE_ROWS] == 0:
         return
-    outputs.ended_episode[row, 0] = int_row[IntColumn.EPISODE_ROWS]
-    outputs.ended_episode[row, 1] = int_row[IntColumn.EPISODE_START]
-    outputs.ended_episode[row, 2] = int_row[IntColumn.EPISODE_START_TIME]
-    outputs.ended_episode[row, 3] = int_row[IntColumn.EPISODE_LAST_TIME]
-    outputs.ended_peak[row, 0] = float_row[FloatColumn.EPISODE_PEAK_SCORE]
-    outputs.ended_peak[row, 1] = float_row[FloatColumn.EPISODE_RATE]
-    outputs.ended_severity[row, 0] = _severity(float_row, int_row, budgets)
-    outputs.ended_severity[row, 1] = suppression_of(int_row)
-    int_row[IntColumn.EPISODE_ROWS] = 0
+    outputs.ended_episode[row, 0] = int_state[IntColumn.EPISODE_ROWS]
+    outputs.ended_episode[row, 1] = int_state[IntColumn.EPISODE_START]
+    outputs.ended_episode[row, 2] = int_state[IntColumn.EPISODE_START_TIME]
+    outputs.ended_episode[row, 3] = int_state[IntColumn.EPISODE_LAST_TIME]
+    outputs.ended_peak[row, 0] = float_state[FloatColumn.EPISODE_PEAK_SCORE]
+    outputs.ended_peak[row, 1] = float_state[FloatColumn.EPISODE_RATE]
+    outputs.ended_severity[row, 0] = _severity(float_state, int_state, budgets)
+    outputs.ended_severity[row, 1] = suppression_of(int_state)
+    int_state[IntColumn.EPISODE_ROWS] = 0
 
 
 @inlined_kernel
-def _add_row(float_row, int_row, rows, tail, budgets, row, outputs):  # type: ignore[no-untyped-def]
+def _add_row(float_state, int_state, rows, tail, budgets, row, outputs):  # type: ignore[no-untyped-def]
     """Add an anomalous row to the open episode, or begin an episode with it."""
     rate = _rate_of(rows, tail, row, rows.raw_score[row])
     was_alarm = False
-    if int_row[IntColumn.EPISODE_ROWS] == 0:
-        int_row[IntColumn.EPISODE_START] = rows.positions[row]
-        int_row[IntColumn.EPISODE_START_TIME] = rows.event_time[row]
-        float_row[FloatColumn.EPISODE_PEAK_SCORE] = 0.0
-        float_row[FloatColumn.EPISODE_RATE] = rate
-        set_suppression(int_row, first_suppression(
-            float_row, int_row, rows.event_time[row], rows.cadence[row], rows.leading[row],
+    if int_state[IntColumn.EPISODE_ROWS] == 0:
+        int_state[IntColumn.EPISODE_START] = rows.positions[row]
+        int_state[IntColumn.EPISODE_START_TIME] = rows.event_time[row]
+        float_state[FloatColumn.EPISODE_PEAK_SCORE] = 0.0
+        float_state[FloatColumn.EPISODE_RATE] = rate
+        set_suppression(int_state, first_suppression(
+            float_state, int_state, rows.event_time[row], rows.cadence[row], rows.leading[row],
             rows.is_back[row], rate, budgets,
         ))  # fmt: skip
     else:
-        outputs.previous_severity[row] = _severity(float_row, int_row, budgets)
-        was_alarm = severity_of(budgets, float_row[FloatColumn.EPISODE_RATE]) > 0
-        float_row[FloatColumn.EPISODE_RATE] = min(float_row[FloatColumn.EPISODE_RATE], rate)
+        outputs.previous_severity[row] = _severity(float_state, int_state, budgets)
+        was_alarm = severity_of(budgets, float_state[FloatColumn.EPISODE_RATE]) > 0
+        float_state[FloatColumn.EPISODE_RATE] = min(float_state[FloatColumn.EPISODE_RATE], rate)
         novel_rate = false_episodes_per_day(tail, rows.cadence[row], rows.novelty[row])
         is_news = (
             severity_of(budgets, novel_rate) > 0
-            and new_changes(int_row, rows.leading[row], rows.away[row], rows.is_back[row]) != 0
+            and new_changes(int_state, rows.leading[row], rows.away[row], rows.is_back[row]) != 0
         )
         outputs.is_news[row] = is_news and was_alarm
-        if suppression_of(int_row) > 0 and (is_news or is_above_recent(float_row, rate, budgets)):
-            set_suppression(int_row, 0)
-    int_row[IntColumn.EPISODE_ROWS] += 1
-    int_row[IntColumn.EPISODE_LAST_TIME] = rows.event_time[row]
-    float_row[FloatColumn.EPISODE_PEAK_SCORE] = max(
-        float_row[FloatColumn.EPISODE_PEAK_SCORE], rows.full_score[row]
+        if suppression_of(int_state) > 0 and (
+            is_news or is_above_recent(float_state, rate, budgets)
+        ):
+            set_suppression(int_state, 0)
+    int_state[IntColumn.EPISODE_ROWS] += 1
+    int_state[IntColumn.EPISODE_LAST_TIME] = rows.event_time[row]
+    float_state[FloatColumn.EPISODE_PEAK_SCORE] = max(
+        float_state[FloatColumn.EPISODE_PEAK_SCORE], rows.full_score[row]
     )
-    episode_rate = float_row[FloatColumn.EPISODE_RATE]
+    episode_rate = float_state[FloatColumn.EPISODE_RATE]
     if severity_of(budgets, episode_rate) > 0:
         remember_alarm(
-            float_row, int_row, rows.event_time[row], rows.cadence[row], rows.leading[row],
+            float_state, int_state, rows.event_time[row], rows.cadence[row], rows.leading[row],
             rows.away[row], rows.is_back[row], episode_rate, budgets, not was_alarm,
         )  # fmt: skip
-    _write_row(float_row, int_row, budgets, row, outputs)
+    _write_row(float_state, int_state, budgets, row, outputs)
 
 
 @inlined_kernel
-def _write_row(float_row, int_row, budgets, row, outputs):  # type: ignore[no-untyped-def]
+def _write_row(float_state, int_state, budgets, row, outputs):  # type: ignore[no-untyped-def]
     """Write the state of the open episode as the output of one of its rows."""
-    outputs.start[row] = int_row[IntColumn.EPISODE_START]
-    outputs.rows[row] = int_row[IntColumn.EPISODE_ROWS]
-    outputs.time[row] = int_row[IntColumn.EPISODE_START_TIME]
-    outputs.peak[row] = float_row[FloatColumn.EPISODE_PEAK_SCORE]
-    outputs.rate[row] = float_row[FloatColumn.EPISODE_RATE]
-    outputs.severity[row] = _severity(float_row, int_row, budgets)
-    outputs.suppression[row] = suppression_of(int_row)
-    outputs.alike[row] = max(alike_alarms(int_row), 1)
+    outputs.start[row] = int_state[IntColumn.EPISODE_START]
+    outputs.rows[row] = int_state[IntColumn.EPISODE_ROWS]
+    outputs.time[row] = int_state[IntColumn.EPISODE_START_TIME]
+    outputs.peak[row] = float_state[FloatColumn.EPISODE_PEAK_SCORE]
+    outputs.rate[row] = float_state[FloatColumn.EPISODE_RATE]
+    outputs.severity[row] = _severity(float_state, int_state, budgets)
+    outputs.suppression[row] = suppression_of(int_state)
+    outputs.alike[row] = max(alike_alarms(int_state), 1)

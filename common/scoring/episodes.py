@@ -59,9 +59,10 @@ class ScoredRows:
     guard_score: NDArray[np.float64]
     """Score of the level guard, in nats."""
     novelty: NDArray[np.float64]
-    """Score of the row, inside an alarm its excess over the alarm; see `RowDecisions.novelty`."""
+    """Score of the row; inside an alarm, its excess over the alarm's score. See
+    `RowDecisions.novelty`."""
     changes: RowChanges
-    """Which signals are odd, and in which direction."""
+    """The unusual signals and their directions."""
 
 
 def track_episodes(
@@ -75,10 +76,11 @@ def track_episodes(
     """Return the episodes of rows; open, extend and close episodes in `memory`.
 
     An episode ends with its sensor's first normal row, with the first row after a gap, or when the
-    sensor is evicted. An anomalous row that is late or a duplicate is a separate episode, whose end
-    is not reported.
+    sensor is evicted. An anomalous row that is late or a duplicate is a separate episode; the end
+    of this episode is not reported.
 
-    An episode that is no news has the severity `info`, until a row is news (see `news`).
+    An episode without a new fault has the severity `info` until a row shows a new fault (see
+    `news`).
 
     `positions`: shape (n,), positions of the readings in their stream.
     """

@@ -30,18 +30,18 @@ BAND_SPREADS = 2.58
 The unit of this number is the forecast's spread; for a row without memory, the sensor's scale.
 """
 MAX_COMPRESSED_VALUE = 500.0
-"""A compressed value is limited to this size before it is expanded, so that the result is
-finite."""
+"""Limit of a compressed value before its expansion, so that the result is finite."""
 
 MIN_REST_VARIANCE = 0.04
-"""Lower limit of the variance of a signal without its season, in squared scales."""
+"""Lower limit of the variance that remains of a signal after its season is subtracted, in squared
+scales."""
 
 _LEVEL_PATTERNS = [PATTERNS.index(Pattern.LEVEL_SHIFT), PATTERNS.index(Pattern.DRIFT)]
 _SCORED = STATUSES.index(Status.SCORED)
 
 
 class Direction(StrEnum):
-    """Whether a value is below, within or above its expected band; both ends belong to the band."""
+    """Whether a value is below, within or above its expected band. The band includes both ends."""
 
     LOW = "low"
     WITHIN = "within"
@@ -62,14 +62,14 @@ class SignalReading(msgspec.Struct, frozen=True):
     actual: float
     """The signal's value, imputed if it was missing; the rate of a counter."""
     expected: float
-    """The forecast of the value; for a row without memory, the sensor's location.
+    """The forecast of the value. For a row without memory, it is the sensor's location.
 
     With the plain plan, this is the signal's median in training.
     """
     expected_low: float
     """Lower end of the band that contains about 99 % of clean rows.
 
-    For an angle, this is above `expected_high` if the band contains the seam.
+    For an angle, this is above `expected_high` if the band contains the angle 0.
     """
     expected_high: float
     """Upper end of the band that contains about 99 % of clean rows."""
@@ -181,9 +181,9 @@ def _directions(explanation: Explanation) -> NDArray[np.int64]:
 def _expected_and_band(
     detector: Detector, outcome: Outcome, rows: NDArray[np.int64]
 ) -> list[NDArray[np.float64]]:
-    """Return the expectation and the band's lower and upper end, each (len(rows), signals).
+    """Return expected values and the bands' lower and upper ends, each (len(rows), signals).
 
-    The signals are those of the model.
+    `signals` are those of the model.
     """
     if detector.forecast is None:
         ranges, shape = detector.ranges, (len(rows), len(detector.model_schema.signals))
@@ -195,7 +195,7 @@ def _expected_and_band(
 def _forecast_and_band(
     detector: Detector, forecast: Forecast, outcome: Outcome, rows: NDArray[np.int64]
 ) -> list[NDArray[np.float64]]:
-    """Convert the forecast and its band to the signals' units; clip them to the schema's bounds."""
+    """Convert forecasts and bands to the signals' units; clip them to the schema's bounds."""
     evidence, signals = outcome.detections.evidence, len(forecast.spread)
     location, scale = evidence.location[rows, :signals], evidence.scale[rows, :signals]
     is_scored = outcome.detections.status[rows, np.newaxis] == _SCORED
@@ -221,10 +221,10 @@ def _forecast_and_band(
 def shows_reference(
     detector: Detector, outcome: Outcome, rows: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
-    """Return whether the band of each row is around the reference level.
+    """Return, for each row, whether its expected band is around the reference level.
 
-    It is, if a level has moved or if the level guard decided the row: the forecast follows a fault
-    that lasts, but the reference level does not.
+    This is the case if a level has moved, or if the row's score is that of the level guard. The
+    reason: the forecast follows a long fault, but the reference level does not.
     """
     has_moved = np.isin(outcome.detections.pattern[rows], _LEVEL_PATTERNS)
     return has_moved | is_decided_by_guard(detector, outcome, rows)
@@ -233,14 +233,14 @@ def shows_reference(
 def _reference_band(
     guard: LevelGuard, outcome: Outcome, rows: NDArray[np.int64]
 ) -> list[NDArray[np.float64]]:
-    """Return the usual value at the time of each row and the ends of its band, in the units."""
+    """Return the usual values of rows and the ends of their bands, in the signals' units."""
     evidence, signals = outcome.detections.evidence, len(guard.spread)
     scale = evidence.scale[rows, :signals]
     season = guard.season.at(outcome.readings.event_time[rows])
     expected = evidence.reference[rows] + scale * season
-    # The scale includes the season's variation. The band is about the rest.
-    rest = np.sqrt(np.maximum(1.0 - guard.season.profile.var(axis=1), MIN_REST_VARIANCE))
-    half_band = BAND_SPREADS * scale * rest
+    # The scale includes the variation of the season. The band describes only the other variation.
+    share_of_spread = np.sqrt(np.maximum(1.0 - guard.season.profile.var(axis=1), MIN_REST_VARIANCE))
+    half_band = BAND_SPREADS * scale * share_of_spread
     return [expected, expected - half_band, expected + half_band]
 
 

@@ -1,10 +1,12 @@
-"""The features of the plain plan: raw signals, hour and day of week."""
+"""The forest's input: the features of the plain plan and of the forecast plan."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sensorwatch.common.model.plan import Feature, FeatureContent, FeaturePlan
 from sensorwatch.common.rows.readings import Readings
+from sensorwatch.common.scoring.recall import RecalledRows
+from sensorwatch.common.scoring.residuals import Residuals
 
 _HOUR_US = 3_600_000_000
 _DAY_US = 24 * _HOUR_US
@@ -45,3 +47,12 @@ def _column(readings: Readings, feature: Feature) -> NDArray[np.float64] | NDArr
                 f"the feature {feature.name!r} of kind {feature.kind} needs the memory: use "
                 "`Detector.matrix`"
             )
+
+
+def forecast_features(recalled: RecalledRows, row_residuals: Residuals) -> NDArray[np.float64]:
+    """Return the matrix (n, 2 * signals) of the forecast plan.
+
+    The columns are whitened residuals, then standardised signals.
+    """
+    signals = row_residuals.whitened.shape[1]
+    return np.concatenate([row_residuals.whitened, recalled.standardised[:, :signals]], axis=1)

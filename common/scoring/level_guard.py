@@ -1,8 +1,8 @@
 """The deviation of each signal's smoothed level from its reference level.
 
-The reference is the level of training, or for a new sensor the level that the memory learned. It
-does not follow the signal. A signal gets a new reference only if it stays away for
-`accept_after_rows` rows, or if it returns to its former reference.
+The reference is the level in training. For a new sensor, it is the level that the memory learned.
+The reference does not follow the signal. A signal gets a new reference only if it stays away from
+the reference for `accept_after_rows` rows, or if it returns to its former reference.
 """
 
 from typing import NamedTuple
@@ -33,23 +33,22 @@ MAX_STEP_SCALES = 10.0
 """The difference between a row's deviation and the smoothed deviation is clipped to this number of
 scales, so that a spike of one row does not change the level."""
 BACK_FROM_SCALES = 2.0
-"""BACK_FACTOR is used only if the smoothed deviation is more than this number of scales."""
+"""Smoothed deviation, in scales, above which BACK_FACTOR is used."""
 BACK_FACTOR = 0.5
-"""If a signal is back, each row multiplies the smoothed deviation by this factor, so that the alarm
-of a long change ends soon after the change."""
+"""Factor by which each row multiplies the smoothed deviation of a signal that has returned to its
+reference level. So the alarm of a long change ends soon after the change."""
 MAX_DEVIATION_SCALES = 50.0
-"""A deviation is clipped to plus or minus this number of scales."""
+"""Largest size of a deviation, in scales; larger ones are clipped."""
 NEW_REFERENCE_ERROR = 1.0
 """Variance, in squared scales, of a reference that was learned from a few rows in service."""
 SMALL_DEVIATION = 1.0
-"""A relative deviation up to this value has the score 0."""
+"""Largest relative deviation whose score is 0."""
 FAR_SCALES = 8.0
-"""A signal is also away from its level if its smoothed deviation is larger than this number of
-scales."""
+"""Smoothed deviation, in scales, above which a signal counts as away from its level in any case."""
 
 
 class GuardParameters(NamedTuple):
-    """The kernel's parameters; see `LevelGuard`. Without a guard, `spread` has no elements."""
+    """The kernel's parameters; see `LevelGuard`. `spread` is empty if the model has no guard."""
 
     location: NDArray[np.float64]
     spread: NDArray[np.float64]
@@ -66,7 +65,7 @@ class GuardParameters(NamedTuple):
 
 
 def guard_parameters(guard: LevelGuard | None, layout: Layout) -> GuardParameters:
-    """Return the kernel's parameters of a guard; None: the signals are not watched."""
+    """Return the kernel's parameters; if `guard` is None, the kernel watches no signal."""
     starts = (
         layout.references_start,
         layout.former_references_start,
@@ -74,9 +73,17 @@ def guard_parameters(guard: LevelGuard | None, layout: Layout) -> GuardParameter
         layout.away_rows_start,
     )
     if guard is None:
-        empty = np.empty(0)
+        empty_array = np.empty(0)
         return GuardParameters(
-            np.empty((1, 0)), empty, empty, empty, 0.0, np.zeros((0, 1)), empty, 1, *starts
+            np.empty((1, 0)),
+            empty_array,
+            empty_array,
+            empty_array,
+            0.0,
+            np.zeros((0, 1)),
+            empty_array,
+            1,
+            *starts,
         )
     return GuardParameters(
         guard.location,
@@ -92,21 +99,21 @@ def guard_parameters(guard: LevelGuard | None, layout: Layout) -> GuardParameter
 
 
 @inlined_kernel
-def start_guard(float_row, int_row, guard, level, has_level):  # type: ignore[no-untyped-def]
-    """Reset the guard of a new sensor; the reference is the level in the model, if there is one."""
-    int_row[IntColumn.REFERENCE_ROWS] = 0 if has_level else NO_REFERENCE
-    float_row[FloatColumn.REFERENCE_ERROR] = 0.0
+def start_guard(float_state, int_state, guard, level, has_level):  # type: ignore[no-untyped-def]
+    """Reset the guard of a new sensor; its first reference is its level in the model, if any."""
+    int_state[IntColumn.REFERENCE_ROWS] = 0 if has_level else NO_REFERENCE
+    float_state[FloatColumn.REFERENCE_ERROR] = 0.0
     for signal in range(len(guard.spread)):
         reference = guard.location[level, signal] if has_level else 0.0
-        float_row[guard.references_start + signal] = reference
-        float_row[guard.former_references_start + signal] = reference
-        float_row[guard.deviations_start + signal] = 0.0
-        int_row[guard.away_rows_start + signal] = 0
+        float_state[guard.references_start + signal] = reference
+        float_state[guard.former_references_start + signal] = reference
+        float_state[guard.deviations_start + signal] = 0.0
+        int_state[guard.away_rows_start + signal] = 0
 
 
 @inlined_kernel
 def update_guard(  # type: ignore[no-untyped-def]
-    float_row, int_row, guard, column_starts, has_own_level, phase, imputed, measured,
+    float_state, int_state, guard, column_starts, has_own_level, phase, imputed, measured,
     deviation, reference, next_reference, offset, smoothed_offset,
 ):  # fmt: skip
     """Update the deviations by one row; write the row's deviations, references and offsets.
@@ -117,41 +124,41 @@ def update_guard(  # type: ignore[no-untyped-def]
     references_start, deviations_start = guard.references_start, guard.deviations_start
     if not has_own_level:
         return False
-    if int_row[IntColumn.REFERENCE_ROWS] == NO_REFERENCE:
-        int_row[IntColumn.REFERENCE_ROWS] = 0
-        float_row[FloatColumn.REFERENCE_ERROR] = NEW_REFERENCE_ERROR
+    if int_state[IntColumn.REFERENCE_ROWS] == NO_REFERENCE:
+        int_state[IntColumn.REFERENCE_ROWS] = 0
+        float_state[FloatColumn.REFERENCE_ERROR] = NEW_REFERENCE_ERROR
         for signal in range(len(spread)):
-            reference_level = float_row[FloatColumn.LOCATIONS + signal]
-            float_row[references_start + signal] = reference_level
-            float_row[guard.former_references_start + signal] = reference_level
-    rows, error = int_row[IntColumn.REFERENCE_ROWS], float_row[FloatColumn.REFERENCE_ERROR]
-    accepts = False
+            reference_level = float_state[FloatColumn.LOCATIONS + signal]
+            float_state[references_start + signal] = reference_level
+            float_state[guard.former_references_start + signal] = reference_level
+    rows, error = int_state[IntColumn.REFERENCE_ROWS], float_state[FloatColumn.REFERENCE_ERROR]
+    accepts_level = False
     for signal in range(len(spread)):
-        reference[signal] = float_row[references_start + signal]
-        smoothed = float_row[deviations_start + signal]
+        reference[signal] = float_state[references_start + signal]
+        smoothed = float_state[deviations_start + signal]
         if not imputed[signal]:
-            scale = float_row[column_starts[0] + signal]
+            scale = float_state[column_starts[0] + signal]
             value = distance_in_scales(measured[signal], reference[signal], scale)
             value -= profile[signal, phase]
             offset[signal] = value
-            learned_rows = int_row[guard.away_rows_start + signal] + LEARN_LEVEL_ROWS
+            learned_rows = int_state[guard.away_rows_start + signal] + LEARN_LEVEL_ROWS
             if learned_rows < LEARN_LEVEL_ROWS:
                 smoothed += (value - smoothed) / (learned_rows + 1)
             else:
                 smoothed = smooth_deviation(smoothed, value)
-            float_row[deviations_start + signal] = smoothed
+            float_state[deviations_start + signal] = smoothed
         smoothed_offset[signal] = smoothed
         drift = guard.slope[signal] * (rows + guard.fit_rows / 2.0)
         variance = spread[signal] * spread[signal] + error + guard.drift_rate[signal] * rows
         variance += drift * drift
         deviation[signal] = smoothed / np.sqrt(variance)
         is_away = abs(deviation[signal]) > guard.accept_bound[signal] or abs(smoothed) > FAR_SCALES
-        if update_reference(float_row, int_row, column_starts, guard, signal, measured[signal],
+        if update_reference(float_state, int_state, column_starts, guard, signal, measured[signal],
                              profile[signal, phase], is_away):  # fmt: skip
-            accepts = True
-        next_reference[signal] = float_row[references_start + signal]
-    int_row[IntColumn.REFERENCE_ROWS] = rows + 1
-    return accepts
+            accepts_level = True
+        next_reference[signal] = float_state[references_start + signal]
+    int_state[IntColumn.REFERENCE_ROWS] = rows + 1
+    return accepts_level
 
 
 @inlined_kernel
@@ -165,7 +172,7 @@ def smooth_deviation(smoothed, value):  # type: ignore[no-untyped-def]
 
 
 def guard_scores(deviation: NDArray[np.float64], guard: LevelGuard | None) -> NDArray[np.float64]:
-    """Return the score (n,) of rows by their relative deviations (n, signals), in nats."""
+    """Return the score (n,) of rows, in nats, from their relative deviations (n, signals)."""
     scores = np.zeros(len(deviation))
     if guard is not None:
         _score_deviations(deviation, guard.table, scores)

@@ -14,9 +14,10 @@ from sensorwatch.common.rows.open_rows import OpenRows
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.scoring.memory_adoption import adopt_tables
 from sensorwatch.common.scoring.memory_layout import IntColumn, Layout, initial_values
+from sensorwatch.common.scoring.staleness import StalenessColumn
 
 KNOWN_SENSOR = -1
-"""Value in `SlotAssignment.new_sensor_level` for a sensor that was in the memory already."""
+"""Value in `SlotAssignment.new_sensor_level` of a sensor that is already in the memory."""
 _FIRST_CAPACITY = 16
 
 
@@ -31,24 +32,25 @@ class SlotAssignment:
     new_sensor_level: NDArray[np.int32]
     """Shape (n,). KNOWN_SENSOR, or the row in the model's levels with which a new sensor starts."""
     evicted: dict[int, str]
-    """The id of each evicted sensor, by the row that needed the evicted sensor's slot."""
+    """The ids of the evicted sensors. The key is the row that needed the evicted sensor's slot."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Checkpoint:
-    """The counters and open rows that `Memory.undo` restores."""
+    """The values that `Memory.undo` restores in addition to the tables."""
 
     sensors: int
     clock: int
     position: int
     evicted: int
     open_rows: OpenRows
+    staleness: NDArray[np.float64]
 
 
 class Memory:
     """The state of every sensor of one stream: an input partition, a request or a file.
 
-    Scoring changes the memory in place; `begin` marks a state, and `undo` restores it.
+    Scoring changes the memory in place. `begin` marks a state; `undo` restores the marked state.
     """
 
     def __init__(self, layout: Layout, *, max_sensors: int = MAX_SENSORS) -> None:
@@ -69,10 +71,11 @@ class Memory:
         self.evicted = 0
         """Number of sensors evicted so far."""
         self.open_rows = OpenRows()
-        """Rows in long form that wait for more of their values.
-
-        A model whose schema has no buckets leaves them open.
+        """Rows in long form that wait for more of their values. If the schema of the model has no
+        buckets, they remain open.
         """
+        self.staleness = np.zeros(len(StalenessColumn))
+        """Shape (len(StalenessColumn),). Evidence that the model does not fit the stream."""
         self._checkpoint: _Checkpoint | None = None
         self._journal: list[Undoable] = []
 
@@ -82,16 +85,21 @@ class Memory:
         return len(self.names)
 
     def begin(self) -> None:
-        """Mark the current state of the memory, which `undo` restores."""
+        """Mark the current state of the memory, so that `undo` can restore it."""
         self._checkpoint = _Checkpoint(
-            self.sensors, self.clock, self.position, self.evicted, self.open_rows.copy()
+            self.sensors,
+            self.clock,
+            self.position,
+            self.evicted,
+            self.open_rows.copy(),
+            self.staleness.copy(),
         )
         self._journal.clear()
 
     def undo(self) -> None:
         """Restore the state at the last call of `begin`; raises ValueError without such a call."""
         if self._checkpoint is None:
-            raise ValueError("undo without begin: call begin before the rows that may be undone")
+            raise ValueError("undo without begin: call begin before the rows that undo may revert")
         for entry in reversed(self._journal):
             entry.undo(self)
         self._journal.clear()
@@ -101,6 +109,7 @@ class Memory:
         self.clock, self.position = self._checkpoint.clock, self._checkpoint.position
         self.evicted = self._checkpoint.evicted
         self.open_rows = self._checkpoint.open_rows.copy()
+        self.staleness[:] = self._checkpoint.staleness
 
     def assign_slots(
         self, readings: Readings, level_by_sensor: dict[str, int]
@@ -109,8 +118,8 @@ class Memory:
 
         Evicts sensors if slots run out. `level_by_sensor`: for each sensor with its own level, its
         row in `Levels`; other sensors get row 0. The caller must write each range of rows into the
-        memory before it takes the next one, because the written rows decide which sensor was used
-        least recently.
+        memory before it takes the next range. The written rows decide which sensor was used least
+        recently.
         """
         new_sensors = [name for name in readings.sensor_ids if name not in self.slot_by_sensor]
         if self.sensors + len(new_sensors) <= self.max_sensors:
@@ -135,7 +144,7 @@ class Memory:
     def adopt(self, model: "ModelForMemory") -> None:
         """Convert the memory for use with a new model.
 
-        See `adopt_tables` for the values that are kept.
+        See `adopt_tables` for the values that are kept. `staleness` is reset to 0.
         """
         self.record_undo(_ReplacedTables(self.layout, self.floats, self.ints))
         tables = adopt_tables(
@@ -147,6 +156,7 @@ class Memory:
             model.guard,
         )
         self.layout, (self.floats, self.ints) = model.layout, tables
+        self.staleness[:] = 0.0
 
     def next_positions(self, count: int) -> NDArray[np.int64]:
         """Return the positions (count,) of the next records of the stream."""
@@ -224,7 +234,7 @@ class ModelForMemory(Protocol):
 
     @property
     def levels(self) -> Levels:
-        """The levels of the sensors that the model was trained on."""
+        """The levels of the sensors on which the model was trained."""
 
     @property
     def guard(self) -> LevelGuard | None:

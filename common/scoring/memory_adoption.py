@@ -44,12 +44,12 @@ def adopt_tables(
 
     * Each sensor's open episode and the time of its newest row are kept.
     * A cadence is kept if it was learned from at least MIN_INTERVALS intervals, or if the new model
-      has none for the sensor. The gap factor is that of the new model.
+      has no cadence for the sensor. The gap factor is that of the new model.
     * Lagged rows, repeats and the last values of counters are kept if the columns are the same.
     * If both models use levels and the columns are the same, a sensor keeps its level unless the
       new model has a level for it. An incomplete level is kept only if `min_rows` is the same.
-    * Reference levels are those of the new model. A sensor that the new model does not know has its
-      present location as its reference.
+    * Reference levels are those of the new model. For a sensor that the new model does not know,
+      the present location becomes the reference.
     * Smoothed scores, alarms and each sensor's own tail are reset.
     * The count of rows since an alarm is kept, except for a sensor with an open episode.
     * If the columns differ, the newest lagged row becomes the sensor's location in the new model,
@@ -93,8 +93,8 @@ def adopt_tables(
         ints[keeps_level, IntColumn.LEVEL_ROWS] = np.where(
             is_complete, layout.min_rows, level_rows[keeps_level]
         )
-    # If the old model used the plain plan, the rows since an alarm were not counted, because that
-    # plan has no refractory rows.
+    # The plain plan has no refractory rows. So if the old model used it, the rows since an alarm
+    # were not counted.
     may_start_alarm = (old_ints[:, IntColumn.EPISODE_ROWS] > 0) | (old_layout.min_rows == 0)
     ints[:, IntColumn.ROWS_SINCE_ALARM] = np.where(
         may_start_alarm, MAX_ROWS_SINCE_ALARM, old_ints[:, IntColumn.ROWS_SINCE_ALARM]
@@ -121,7 +121,7 @@ def adopt_tables(
 def _adopt_cadences(
     names: list[str], floats: NDArray[np.float64], ints: NDArray[np.int64], levels: Levels
 ) -> None:
-    """Set the gap factors of the new model, and its cadences where the memory has learned none."""
+    """Set the new model's gap factors, and its cadences for sensors without a learned cadence."""
     sensors, level_by_sensor = slice(0, len(names)), levels.level_by_sensor
     level_of_slot = np.asarray([level_by_sensor.get(name, 0) for name in names], dtype=np.int64)
     floats[sensors, FloatColumn.GAP_FACTOR] = levels.gap_factor[level_of_slot]

@@ -12,11 +12,12 @@ from sensorwatch.common.rows.limits import MAX_SENSORS, NO_TIME
 from sensorwatch.common.rows.open_rows import OpenRow, OpenRows
 from sensorwatch.common.scoring.memory import Memory, ModelForMemory
 from sensorwatch.common.scoring.memory_layout import Layout, initial_values
+from sensorwatch.common.scoring.staleness import StalenessColumn
 
 BYTE_FORMAT = 2
 """Version of the byte format; bytes of another format are refused.
 
-A new column of the memory does not change the format, because the bytes name their columns.
+A new column of the memory does not change the format, because the bytes contain the column names.
 """
 
 
@@ -34,6 +35,8 @@ class _Header(msgspec.Struct, frozen=True, omit_defaults=True):
     open_rows: tuple[OpenRow, ...] = ()
     newest_time: int = NO_TIME
     """Newest event time of a value in long form."""
+    staleness: tuple[float, ...] = (0.0,) * len(StalenessColumn)
+    """See `Memory.staleness`."""
 
 
 class _FormatOnly(msgspec.Struct, frozen=True):
@@ -44,8 +47,8 @@ def memory_to_bytes(memory: Memory) -> bytes:
     """Return a memory as bytes; equal memories give equal bytes.
 
     The first line is JSON and contains the format, the layout, the counters, the names of the
-    columns, the sensors in the order of their rows, and the open rows of long form. The table of
-    floats and the table of integers follow, both little-endian.
+    columns, the sensors in the order of their rows, the open rows of long form, and the staleness.
+    The table of floats and the table of integers follow, both little-endian.
     """
     layout = memory.layout
     header = _Header(
@@ -59,6 +62,7 @@ def memory_to_bytes(memory: Memory) -> bytes:
         memory.names,
         memory.open_rows.rows,
         memory.open_rows.newest_time,
+        tuple(memory.staleness.tolist()),
     )
     floats = memory.floats[: memory.sensors].astype("<f8", copy=False)
     ints = memory.ints[: memory.sensors].astype("<i8", copy=False)
@@ -70,16 +74,20 @@ def memory_from_bytes(
 ) -> Memory:
     """Build a memory from bytes.
 
-    A column that the bytes do not have starts at its initial value (see `memory_layout`), so code
-    with a new column reads older snapshots. Raises MemoryRefused if the bytes are damaged, have
-    another format or a column that this code does not know, or belong to a model with another
-    layout.
+    A column that is not in the bytes gets its initial value (see `memory_layout`). So code with a
+    new column can read older snapshots. Raises MemoryRefused if the bytes are damaged or have
+    another format. Also raises it if they contain an unknown column, or belong to a model with
+    another layout.
     """
     text, newline, tables = content.partition(b"\n")
     header = _read_header(text if newline else b"")
     layout = model.layout
     if header.layout != layout:
         raise MemoryRefused(f"its layout is {header.layout}, the model wants {layout}")
+    if len(header.staleness) != len(StalenessColumn):
+        raise MemoryRefused(
+            f"its staleness has {len(header.staleness)} values, wanted {len(StalenessColumn)}"
+        )
     sensor_count = len(header.names)
     floats_size = 8 * sensor_count * len(header.float_columns)
     tables_size = floats_size + 8 * sensor_count * len(header.int_columns)
@@ -88,9 +96,7 @@ def memory_from_bytes(
             f"its tables have {len(tables)} bytes, wanted {tables_size} for {sensor_count} sensors"
         )
     if len(set(header.names)) != sensor_count:
-        raise MemoryRefused(
-            f"its {sensor_count} sensors are not all different, wanted each one once"
-        )
+        raise MemoryRefused(f"its {sensor_count} sensors contain a duplicate, wanted each one once")
     initial_floats, initial_ints = initial_values(layout)
     floats = _Columns(header.float_columns, tables[:floats_size], layout.float_column_names)
     ints = _Columns(header.int_columns, tables[floats_size:], layout.int_column_names)
@@ -102,6 +108,7 @@ def memory_from_bytes(
         memory.ints = ints.to_table(sensor_count, "<i8", initial_ints)
     memory.clock, memory.position, memory.evicted = header.clock, header.position, header.evicted
     memory.open_rows = OpenRows(header.newest_time, header.open_rows)
+    memory.staleness[:] = header.staleness
     return memory
 
 
@@ -132,7 +139,7 @@ class _Columns:
     wanted_names: tuple[str, ...]
 
     def to_table(self, rows: int, stored_dtype: str, initial_row: NDArray[Any]) -> NDArray[Any]:
-        """Return the table with the wanted columns; a missing one has its initial value.
+        """Return the table with the wanted columns; a missing column has its initial value.
 
         `initial_row`: shape (wanted columns,). Raises MemoryRefused if a stored column is unknown
         or is stored twice.
@@ -149,7 +156,7 @@ class _Columns:
                 "newer sensorwatch that wrote it"
             )
         if len(set(self.stored_names)) != len(self.stored_names):
-            raise MemoryRefused("it has a column twice, wanted each one once")
+            raise MemoryRefused("it contains a column twice, wanted each column once")
         table = np.tile(initial_row.astype(native_dtype), (rows, 1))
         table[:, [position_by_name[name] for name in self.stored_names]] = stored
         return table

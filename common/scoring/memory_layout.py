@@ -31,7 +31,7 @@ NO_REFERENCE = -1
 
 
 class _TableColumn(IntEnum):
-    """A column of a table, as an integer its position, with its initial value."""
+    """A column of a table with its initial value; as an integer, it is the column's position."""
 
     initial: float
 
@@ -46,9 +46,9 @@ class _TableColumn(IntEnum):
 class IntColumn(_TableColumn):
     """Columns of the table of integers, each with its position and its initial value.
 
-    From REPEATS_START on, there is one column per signal for the repeats, and then one column per
-    signal for the rows at a new level (`Layout.away_rows_start`). A sensor has the initial value
-    before its first row, and if its snapshot was written by code that did not have the column yet.
+    At REPEATS_START begin the columns for the repeats, one per signal. The columns for the rows at
+    a new level follow, one per signal (`Layout.away_rows_start`). A sensor has the initial value
+    before its first row, or if its snapshot was written by older code without the column.
     """
 
     NEWEST_TIME = 0, NO_ROW_YET
@@ -76,20 +76,21 @@ class IntColumn(_TableColumn):
     """Number of intervals from which the cadence was learned, at most LEARNED_INTERVALS; see
     `update_cadence`."""
     CADENCE_RUN = 11, 0
-    """Number of newest intervals in a row that were longer than the cadence; negative if they were
-    shorter."""
+    """Number of successive intervals up to the newest that were longer than the cadence; negative
+    if they were shorter."""
     REFERENCE_ROWS = 12, NO_REFERENCE
     """Number of rows since the sensor's reference level was set; NO_REFERENCE if it has none."""
     ALARM_ROWS = 13, 0
-    """Number of rows of the current alarm; 0 if the sensor is in no alarm."""
+    """Number of rows of the current alarm; 0 if the sensor is not in an alarm."""
     EPISODE_ODD_ROWS = 14, 0
     """Number of rows of the open episode with a large offset or conditional residual."""
     EPISODE_LARGE_ROWS = 15, 0
-    """Number of these rows with a large offset."""
+    """Number of the rows counted in EPISODE_ODD_ROWS that have a large offset."""
     EPISODE_STUCK_ROWS = 16, 0
     """Number of rows of the open episode with a long run of exact repeats."""
     RECENT_ALARMS = 17, 0
-    """Changes, number and suppression of the sensor's recent alarms, see `news`."""
+    """Changes, number and suppression of the sensor's recent alarms as one bit field; see
+    `news`."""
     RECENT_TIME = 18, 0
     """Event time of the newest row of the recent alarms, microseconds UTC."""
     REPEATS_START = 19, 0
@@ -99,9 +100,9 @@ class IntColumn(_TableColumn):
 class FloatColumn(_TableColumn):
     """First columns of the table of floats, each with its position and its initial value.
 
-    Scales, lagged rows, drift, reference levels and smoothed deviations from them follow the
-    locations. A sensor has the initial value before its
-    first row, and if its snapshot was written by code that did not have the column yet.
+    These columns follow the locations: scales, lagged rows, drift, reference levels, and the
+    smoothed deviations from the reference levels. A sensor has the initial value before its first
+    row, or if its snapshot was written by older code without the column.
     """
 
     SMOOTHED_SCORE = 0, INITIAL_SMOOTHED_SCORE
@@ -120,31 +121,34 @@ class FloatColumn(_TableColumn):
     GAP_FACTOR = 6, DEFAULT_GAP_FACTOR
     """A gap is longer than this multiple of the cadence."""
     EPISODE_RATE = 7, 0.0
-    """How many false episodes a clean sensor has in a day that peak as high as the open episode."""
+    """Number of false episodes per day of a clean sensor whose peak is at least that of the open
+    episode."""
     REFERENCE_ERROR = 8, 0.0
     """Variance of the sensor's reference level, in squared scales."""
     ALARM_MEAN_SCORE = 9, 0.0
-    """Smoothed score of the rows of the current alarm, in nats, before the sensor's own tail."""
+    """Smoothed score of the rows of the current alarm, in nats, before conversion by the sensor's
+    own tail."""
     ALARM_RECENT_SCORE = 10, 0.0
-    """Highest score of the current alarm by its sensor's own tail, in nats; it falls with time."""
+    """Highest recent score of the current alarm after conversion by the sensor's own tail, in nats;
+    it decays with each row."""
     EPISODE_ONSET = 11, 0.0
     """Smoothed offset at the beginning of the open episode, as a share of the offset; near 0 if the
     episode began with a jump, see `track_patterns`."""
     EPISODE_FIRST_EXCESS = 12, 0.0
-    """Size of the excess of the open episode's first odd row."""
+    """Size of the excess at the open episode's first odd row; see `track_patterns`."""
     EPISODE_EXCESS_SUM = 13, 0.0
     """Sum of the signed excesses of the open episode's odd rows, see `track_patterns`."""
     EPISODE_EXCESS_SQUARES = 14, 0.0
-    """Sum of the squares of these excesses."""
+    """Sum of the squares of the excesses of EPISODE_EXCESS_SUM."""
     EPISODE_PRODUCTS = 15, 0.0
-    """Sum over the odd rows of the residual of the leading signal, times its expectation given the
+    """Sum over the odd rows of the leading signal's residual times its expectation given the
     residuals of the other signals."""
     EPISODE_RESIDUAL_SQUARES = 16, 0.0
-    """Sum over the odd rows of the square of this residual."""
+    """Sum over the odd rows of the square of the leading signal's residual."""
     EPISODE_EXPECTED_SQUARES = 17, 0.0
-    """Sum over the odd rows of the square of this expectation."""
+    """Sum over the odd rows of the square of the expectation in EPISODE_PRODUCTS."""
     RECENT_RATE = 18, 0.0
-    """Lowest EPISODE_RATE of the sensor's recent alarms; 0 if there is none."""
+    """Lowest EPISODE_RATE of the sensor's recent alarms; 0 if there are none."""
     LOCATIONS = 19, 0.0
     """Location of the first measured column, in the column's unit."""
 
@@ -216,7 +220,7 @@ class Layout:
 
     @property
     def away_rows_start(self) -> int:
-        """Integer column with the number of rows since the first signal left its reference."""
+        """Integer column with the number of rows for which the first signal is away."""
         return IntColumn.REPEATS_START + len(self.signals)
 
     @property

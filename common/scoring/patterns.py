@@ -18,7 +18,7 @@ from sensorwatch.common.scoring.status import STATUSES, Status
 
 
 class Pattern(StrEnum):
-    """The kind of change that an anomalous row's episode shows so far; `none`: a normal row."""
+    """The kind of change in an anomalous row's episode so far; `none` for a normal row."""
 
     NONE = "none"
     SPIKE = "spike"
@@ -48,31 +48,31 @@ UNUSUAL = PATTERNS.index(Pattern.UNUSUAL)
 """Pattern number of an anomalous row for which no other pattern is known."""
 
 LARGE_OFFSET = 2.5
-"""An offset from the usual level of more than this number of scales is large."""
+"""Offset from the usual level, in scales, above which the offset is large."""
 LARGE_CONDITIONAL = 4.0
-"""A conditional residual of more than this number of standard deviations is large."""
+"""Conditional residual, in standard deviations, above which the residual is large."""
 MAX_EXCESS = 12.0
-"""An excess is clipped to plus or minus this value."""
+"""Largest size of an excess; larger ones are clipped."""
 STUCK_NATS = 5.0
-"""A run of repeats whose rarity is higher than this, in nats, is stuck."""
+"""Rarity of a run of repeats, in nats, above which the signal is stuck."""
 GRADUAL_ONSET = 0.22
-"""An episode began gradually if the ratio of the smoothed offset to the offset at its first odd row
-was larger than this. After a jump, the ratio is the weight of one row, 0.065."""
+"""An episode began gradually if, at its first odd row, the ratio of the smoothed offset to the
+offset was larger than this. After a jump, this ratio is the weight of one row, 0.065."""
 GROWTH = 1.45
 """An episode is a drift if its mean excess is more than this multiple of its first excess."""
 ONE_SIDED_SHARE = 0.5
-"""Excesses are on one side if their squared mean is more than this share of their mean square."""
+"""Excesses are on one side if the square of their mean is more than this share of the mean of their
+squares."""
 CLEAR, UNCLEAR = 0.8, 0.6
-"""A signal moves against the others if the correlation of its residuals with the values that the
-other signals predict for them is below -CLEAR or -UNCLEAR. CLEAR is for episodes in which most odd
-rows have no large offset."""
+"""The other signals predict a signal's residuals. The signal moves against the others if the
+correlation of its residuals with these predictions is below -CLEAR or -UNCLEAR. CLEAR is used if
+most odd rows of the episode have no large offset."""
 USUAL_OFFSET = 1.5
-"""A value is usual at another time if it is at most this number of scales from the reference."""
+"""Largest distance from the reference, in scales, of a value that is usual at another time."""
 FAR_DEVIATION = 3.0
-"""A level has moved if its relative deviation from the reference level is larger than this."""
+"""Relative deviation from the reference level above which a level has moved."""
 FAR_DRIFT = 4.0
-"""A level has also moved if the smoothed residual is larger than this number of standard
-deviations."""
+"""Smoothed residual, in standard deviations, above which a level has also moved."""
 
 _NONE, _SPIKE, _LEVEL_SHIFT, _DRIFT, _NOISE, _STUCK, _BROKEN, _OUT_OF_SEASON = range(UNUSUAL)
 _SCORED, _LATE = STATUSES.index(Status.SCORED), STATUSES.index(Status.LATE)
@@ -148,52 +148,56 @@ def _track_rows(floats, ints, parameters, rows, pattern):  # type: ignore[no-unt
     for row in range(len(pattern)):
         if episode_rows[row] == 0:
             continue
-        float_row, int_row = floats[slots[row]], ints[slots[row]]
+        float_state, int_state = floats[slots[row]], ints[slots[row]]
         if episode_rows[row] == 1 and status[row] < _LATE:
-            _reset_sums(float_row, int_row)
+            _reset_sums(float_state, int_state)
         if status[row] == _SCORED:
-            _add_row(float_row, int_row, parameters, rows, row)
-            pattern[row] = _pattern_of(float_row, int_row, parameters, rows, row)
+            _add_row(float_state, int_state, parameters, rows, row)
+            pattern[row] = _pattern_of(float_state, int_state, parameters, rows, row)
         else:
             pattern[row] = UNUSUAL
 
 
 @inlined_kernel
-def _reset_sums(float_row, int_row):  # type: ignore[no-untyped-def]
-    int_row[IntColumn.EPISODE_ODD_ROWS] = 0
-    int_row[IntColumn.EPISODE_LARGE_ROWS] = 0
-    int_row[IntColumn.EPISODE_STUCK_ROWS] = 0
-    float_row[FloatColumn.EPISODE_ONSET] = 0.0
-    float_row[FloatColumn.EPISODE_FIRST_EXCESS] = 0.0
-    float_row[FloatColumn.EPISODE_EXCESS_SUM] = 0.0
-    float_row[FloatColumn.EPISODE_EXCESS_SQUARES] = 0.0
-    float_row[FloatColumn.EPISODE_PRODUCTS] = 0.0
-    float_row[FloatColumn.EPISODE_RESIDUAL_SQUARES] = 0.0
-    float_row[FloatColumn.EPISODE_EXPECTED_SQUARES] = 0.0
+def _reset_sums(float_state, int_state):  # type: ignore[no-untyped-def]
+    int_state[IntColumn.EPISODE_ODD_ROWS] = 0
+    int_state[IntColumn.EPISODE_LARGE_ROWS] = 0
+    int_state[IntColumn.EPISODE_STUCK_ROWS] = 0
+    float_state[FloatColumn.EPISODE_ONSET] = 0.0
+    float_state[FloatColumn.EPISODE_FIRST_EXCESS] = 0.0
+    float_state[FloatColumn.EPISODE_EXCESS_SUM] = 0.0
+    float_state[FloatColumn.EPISODE_EXCESS_SQUARES] = 0.0
+    float_state[FloatColumn.EPISODE_PRODUCTS] = 0.0
+    float_state[FloatColumn.EPISODE_RESIDUAL_SQUARES] = 0.0
+    float_state[FloatColumn.EPISODE_EXPECTED_SQUARES] = 0.0
 
 
 @inlined_kernel
 def _signed_excess(offset, conditional):  # type: ignore[no-untyped-def]
-    """Return the larger one of a signal's two excesses, with its sign."""
-    by_offset = min(max(offset / LARGE_OFFSET, -MAX_EXCESS), MAX_EXCESS)
-    by_conditional = min(max(conditional / LARGE_CONDITIONAL, -MAX_EXCESS), MAX_EXCESS)
-    return by_offset if abs(by_offset) >= abs(by_conditional) else by_conditional
+    """Return the larger of a signal's two excesses, with its sign."""
+    excess_by_offset = min(max(offset / LARGE_OFFSET, -MAX_EXCESS), MAX_EXCESS)
+    excess_by_conditional = min(max(conditional / LARGE_CONDITIONAL, -MAX_EXCESS), MAX_EXCESS)
+    return (
+        excess_by_offset
+        if abs(excess_by_offset) >= abs(excess_by_conditional)
+        else excess_by_conditional
+    )
 
 
 @inlined_kernel
 def _leading_signal(offset, conditional):  # type: ignore[no-untyped-def]
     """Return the position of the signal with the largest excess."""
-    lead = 0
+    leading = 0
     for signal in range(len(offset)):
         if abs(_signed_excess(offset[signal], conditional[signal])) > abs(
-            _signed_excess(offset[lead], conditional[lead])
+            _signed_excess(offset[leading], conditional[leading])
         ):
-            lead = signal
-    return lead
+            leading = signal
+    return leading
 
 
 @inlined_kernel
-def _add_row(float_row, int_row, parameters, rows, row):  # type: ignore[no-untyped-def]
+def _add_row(float_state, int_state, parameters, rows, row):  # type: ignore[no-untyped-def]
     """Add a row to the sums of its episode."""
     whitening, repeat_nats = parameters[0], parameters[1]
     offset, smoothed_offset, repeats = rows[3], rows[4], rows[6]
@@ -201,43 +205,47 @@ def _add_row(float_row, int_row, parameters, rows, row):  # type: ignore[no-unty
     allowance = repeat_allowance(repeat_nats)
     is_stuck = False
     for signal in range(len(repeat_nats)):
-        nats = repeats[row, signal] * repeat_nats[signal] - allowance
-        is_stuck = is_stuck or nats > STUCK_NATS
-    int_row[IntColumn.EPISODE_STUCK_ROWS] += is_stuck
-    lead = _leading_signal(offset[row], conditional[row])
-    excess = _signed_excess(offset[row, lead], conditional[row, lead])
+        repeat_rarity = repeats[row, signal] * repeat_nats[signal] - allowance
+        is_stuck = is_stuck or repeat_rarity > STUCK_NATS
+    int_state[IntColumn.EPISODE_STUCK_ROWS] += is_stuck
+    leading = _leading_signal(offset[row], conditional[row])
+    excess = _signed_excess(offset[row, leading], conditional[row, leading])
     is_odd = abs(excess) > 1.0
-    is_first = is_odd and int_row[IntColumn.EPISODE_ODD_ROWS] == 0
-    if (episode_rows[row] == 1 or is_first) and offset[row, lead] != 0.0:
-        float_row[FloatColumn.EPISODE_ONSET] = smoothed_offset[row, lead] / offset[row, lead]
+    is_first = is_odd and int_state[IntColumn.EPISODE_ODD_ROWS] == 0
+    if (episode_rows[row] == 1 or is_first) and offset[row, leading] != 0.0:
+        float_state[FloatColumn.EPISODE_ONSET] = (
+            smoothed_offset[row, leading] / offset[row, leading]
+        )
     if not is_odd:
         return
     if is_first:
-        float_row[FloatColumn.EPISODE_FIRST_EXCESS] = abs(excess)
-    int_row[IntColumn.EPISODE_ODD_ROWS] += 1
-    int_row[IntColumn.EPISODE_LARGE_ROWS] += abs(offset[row, lead]) > LARGE_OFFSET
-    float_row[FloatColumn.EPISODE_EXCESS_SUM] += excess
-    float_row[FloatColumn.EPISODE_EXCESS_SQUARES] += excess * excess
+        float_state[FloatColumn.EPISODE_FIRST_EXCESS] = abs(excess)
+    int_state[IntColumn.EPISODE_ODD_ROWS] += 1
+    int_state[IntColumn.EPISODE_LARGE_ROWS] += abs(offset[row, leading]) > LARGE_OFFSET
+    float_state[FloatColumn.EPISODE_EXCESS_SUM] += excess
+    float_state[FloatColumn.EPISODE_EXCESS_SQUARES] += excess * excess
     squares = 0.0
-    for i in range(len(repeat_nats)):
-        squares += whitening[i, lead] * whitening[i, lead]
-    own = residual[row, lead]
-    expected = own - (conditional[row, lead] / np.sqrt(squares) if squares > 0.0 else 0.0)
-    float_row[FloatColumn.EPISODE_PRODUCTS] += own * expected
-    float_row[FloatColumn.EPISODE_RESIDUAL_SQUARES] += own * own
-    float_row[FloatColumn.EPISODE_EXPECTED_SQUARES] += expected * expected
+    for whitened_signal in range(len(repeat_nats)):
+        squares += whitening[whitened_signal, leading] * whitening[whitened_signal, leading]
+    leading_residual = residual[row, leading]
+    expected = leading_residual - (
+        conditional[row, leading] / np.sqrt(squares) if squares > 0.0 else 0.0
+    )
+    float_state[FloatColumn.EPISODE_PRODUCTS] += leading_residual * expected
+    float_state[FloatColumn.EPISODE_RESIDUAL_SQUARES] += leading_residual * leading_residual
+    float_state[FloatColumn.EPISODE_EXPECTED_SQUARES] += expected * expected
 
 
 @inlined_kernel
-def _pattern_of(float_row, int_row, parameters, rows, row):  # type: ignore[no-untyped-def]
+def _pattern_of(float_state, int_state, parameters, rows, row):  # type: ignore[no-untyped-def]
     """Return the number of the first pattern that fits the episode so far."""
-    if int_row[IntColumn.EPISODE_STUCK_ROWS] > 0:
+    if int_state[IntColumn.EPISODE_STUCK_ROWS] > 0:
         return _STUCK
     odd_rows, large_rows = (
-        int_row[IntColumn.EPISODE_ODD_ROWS],
-        int_row[IntColumn.EPISODE_LARGE_ROWS],
+        int_state[IntColumn.EPISODE_ODD_ROWS],
+        int_state[IntColumn.EPISODE_LARGE_ROWS],
     )
-    is_gradual = float_row[FloatColumn.EPISODE_ONSET] > GRADUAL_ONSET
+    is_gradual = float_state[FloatColumn.EPISODE_ONSET] > GRADUAL_ONSET
     if odd_rows == 0:
         if _has_moved(rows[5][row], rows[9][row]):
             return _DRIFT if is_gradual else _LEVEL_SHIFT
@@ -245,24 +253,24 @@ def _pattern_of(float_row, int_row, parameters, rows, row):  # type: ignore[no-u
     if _is_out_of_season(parameters, rows, row):
         return _OUT_OF_SEASON
     is_mostly_small = 2 * large_rows <= odd_rows
-    if is_mostly_small and _is_opposed(float_row, CLEAR):
+    if is_mostly_small and _is_opposed(float_state, CLEAR):
         return _BROKEN
     if odd_rows == 1:
         return _DRIFT if is_gradual else _SPIKE
-    mean = float_row[FloatColumn.EPISODE_EXCESS_SUM] / odd_rows
-    if mean * mean > ONE_SIDED_SHARE * float_row[FloatColumn.EPISODE_EXCESS_SQUARES] / odd_rows:
-        is_growing = abs(mean) > GROWTH * float_row[FloatColumn.EPISODE_FIRST_EXCESS]
+    mean = float_state[FloatColumn.EPISODE_EXCESS_SUM] / odd_rows
+    if mean * mean > ONE_SIDED_SHARE * float_state[FloatColumn.EPISODE_EXCESS_SQUARES] / odd_rows:
+        is_growing = abs(mean) > GROWTH * float_state[FloatColumn.EPISODE_FIRST_EXCESS]
         return _DRIFT if is_gradual or is_growing else _LEVEL_SHIFT
     # By chance, the correlation of n rows has a standard deviation of about 1 / sqrt(n).
     limit = max(UNCLEAR, 2.2 / np.sqrt(odd_rows))
     if is_mostly_small:
         limit = 1.0 / np.sqrt(odd_rows)
-    return _BROKEN if _is_opposed(float_row, limit) else _NOISE
+    return _BROKEN if _is_opposed(float_state, limit) else _NOISE
 
 
 @inlined_kernel
 def _has_moved(deviation, drift):  # type: ignore[no-untyped-def]
-    """Return whether the smoothed level of a signal is far away, or its smoothed residual large."""
+    """Return whether a signal's smoothed level is far away, or its smoothed residual is large."""
     for signal in range(len(deviation)):
         if abs(deviation[signal]) > FAR_DEVIATION or abs(DRIFT_SCALE * drift[signal]) > FAR_DRIFT:
             return True
@@ -273,14 +281,16 @@ def _has_moved(deviation, drift):  # type: ignore[no-untyped-def]
 def _is_out_of_season(parameters, rows, row):  # type: ignore[no-untyped-def]
     """Return whether the leading signal's value is usual at another time of the day or week."""
     offset = rows[3][row]
-    lead = _leading_signal(offset, rows[8][row])
-    usual = parameters[2][lead, rows[1][row]]
-    return abs(offset[lead]) > LARGE_OFFSET and abs(offset[lead] + usual) < USUAL_OFFSET
+    leading = _leading_signal(offset, rows[8][row])
+    seasonal_value = parameters[2][leading, rows[1][row]]
+    return (
+        abs(offset[leading]) > LARGE_OFFSET and abs(offset[leading] + seasonal_value) < USUAL_OFFSET
+    )
 
 
 @inlined_kernel
-def _is_opposed(float_row, limit):  # type: ignore[no-untyped-def]
+def _is_opposed(float_state, limit):  # type: ignore[no-untyped-def]
     """Return whether residuals and their expectations have a correlation below -`limit`."""
-    squares = float_row[FloatColumn.EPISODE_RESIDUAL_SQUARES]
-    squares *= float_row[FloatColumn.EPISODE_EXPECTED_SQUARES]
-    return float_row[FloatColumn.EPISODE_PRODUCTS] < -limit * np.sqrt(squares)
+    squares = float_state[FloatColumn.EPISODE_RESIDUAL_SQUARES]
+    squares *= float_state[FloatColumn.EPISODE_EXPECTED_SQUARES]
+    return float_state[FloatColumn.EPISODE_PRODUCTS] < -limit * np.sqrt(squares)

@@ -36,7 +36,7 @@ REASONS = tuple(Reason)
 _REASON_NUMBERS = {reason: number for number, reason in enumerate(REASONS, start=1)}
 
 _ROW_MULTIPLIER = np.uint64(0xBF58476D1CE4E5B9)
-"""The odd constant of `_fold_rows`, which is also a constant of the ledger's digest."""
+"""The odd constant of `_fold_rows`; the ledger's digest uses the same constant."""
 
 
 class OutcomeKind(IntEnum):
@@ -52,8 +52,8 @@ class OutcomeKind(IntEnum):
 class Outcome:
     """The outcomes of the n records of a micro-batch.
 
-    Each record has one or more readings, or a rejection, or both if only some of its rows are
-    rejected, or it is absorbed.
+    A record has one or more readings, has a rejection, or is absorbed. A record has both readings
+    and a rejection if only some of its rows are rejected.
     """
 
     readings: Readings
@@ -83,7 +83,8 @@ class Outcome:
     def kinds(self) -> NDArray[np.uint8]:
         """Shape (n,). OutcomeKind of each record.
 
-        One anomalous row makes its record an anomaly. Else one rejected row makes it a dead letter.
+        A record with an anomalous row is an anomaly. Any other record with a rejected row is a dead
+        letter.
         """
         kinds = np.full(self.records, OutcomeKind.DEAD_LETTER, dtype=np.uint8)
         kinds[self.readings.index] = OutcomeKind.NORMAL
@@ -108,11 +109,11 @@ class Outcome:
 
     @property
     def score_bits(self) -> NDArray[np.uint64]:
-        """Shape (n,). A word of each record's raw score and alarm; 0 for a record without a row.
+        """Shape (n,). A 64-bit word per record, from its raw score and alarm; 0 without a row.
 
-        The word depends on the bits of the raw score, on the severity, on the pattern, on the
-        suppression, on whether the row is news, and on the episode. The word of a record with
-        several rows depends on all of them.
+        The word depends on these values of the row: the bits of the raw score, severity, pattern,
+        suppression, `is_news`, the episode, and whether the row makes the model stale. The word of
+        a record with several rows depends on all of them.
         """
         index, row_bits = self.readings.index, _row_bits(self.detections)
         if self.readings.row_in_record is not None:
@@ -136,8 +137,8 @@ def process(
 
     `positions`: shape (records,), strictly rising positions of the records in their stream (Kafka's
     offsets); default: the memory's next positions. `received`, `sources`: see
-    `sensorwatch.common.rows.records.parse_records`. `row_executor`: runs the work for which the
-    order of the rows does not matter.
+    `sensorwatch.common.rows.records.parse_records`. `row_executor`: runs the steps that do not
+    depend on the order of the rows.
 
     >>> from sensorwatch.common.rows.parsing import parse
     >>> from sensorwatch.common.rows.schema import schema_from_plain
@@ -155,7 +156,7 @@ def process(
     >>> [OutcomeKind(kind).name for kind in outcome.kinds]
     ['NORMAL', 'ANOMALY', 'DEAD_LETTER']
     """
-    parsed = parse_records(
+    parsed_records = parse_records(
         payloads,
         detector.schema,
         received=received,
@@ -165,11 +166,11 @@ def process(
         row_executor=row_executor,
     )
     return score_readings(
-        parsed.readings,
-        parsed.rejections,
+        parsed_records.readings,
+        parsed_records.rejections,
         detector,
         memory,
-        absorbed=parsed.absorbed,
+        absorbed=parsed_records.absorbed,
         positions=memory.next_positions(len(payloads)) if positions is None else positions,
         row_executor=row_executor,
     )
@@ -185,7 +186,7 @@ def score_readings(
     positions: NDArray[np.int64] | None = None,
     row_executor: RowExecutor = run_serially,
 ) -> Outcome:
-    """Return the outcomes of records that were parsed before; see `process`.
+    """Return the outcomes of records that are already parsed; see `process`.
 
     Every record is in `readings`, in `rejections` or in `absorbed`. `positions`: shape (records,);
     by default each reading is a record of its own, and the records have the memory's next
@@ -211,7 +212,7 @@ def score_readings(
 
 
 def _row_bits(detections: Detections) -> NDArray[np.uint64]:
-    """Return a word (rows,) for each row: the raw score's bits, changed if the row is anomalous."""
+    """Return a 64-bit word (rows,) for each row, from its raw score, alarm and staleness."""
     severity = detections.severity.astype(np.uint64)
     episode = (detections.episode + 1).astype(np.uint64)
     pattern = detections.pattern.astype(np.uint64)
@@ -220,6 +221,7 @@ def _row_bits(detections: Detections) -> NDArray[np.uint64]:
     alarm = (alarm * np.uint64(len(SEVERITIES)) + severity) * np.uint64(len(PATTERNS)) + pattern
     alarm_bits = alarm * _ROW_MULTIPLIER
     alarm_bits[~detections.is_anomaly] = 0
+    alarm_bits += detections.stale_episodes.astype(np.uint64)
     return detections.raw_score.view(np.uint64) ^ alarm_bits
 
 
@@ -229,31 +231,33 @@ def _fold_rows(
     row_bits: NDArray[np.uint64],
     records: int,
 ) -> NDArray[np.uint64]:
-    """Return one word (records,) for each record, which depends on all its rows and their places.
+    """Return a 64-bit word (records,) for each record, from all its rows and their order.
 
     `index`, `row_in_record` and `row_bits`: shape (rows,). The bits of row k of an array are
-    multiplied by the power k + 1 of an odd constant; a row that is a whole record keeps its bits.
+    multiplied by the power k + 1 of an odd constant. A row that is not in an array keeps its bits.
     """
     power = (row_in_record - WHOLE_RECORD).astype(np.uint64)
-    folded = np.zeros(records, dtype=np.uint64)
-    np.bitwise_xor.at(folded, index, row_bits * _ROW_MULTIPLIER**power)
-    return folded
+    record_words = np.zeros(records, dtype=np.uint64)
+    np.bitwise_xor.at(record_words, index, row_bits * _ROW_MULTIPLIER**power)
+    return record_words
 
 
 def _with_unscored(
     rejections: list[Rejection], readings: Readings, faults_by_row: dict[int, Fault]
 ) -> list[Rejection]:
-    """Return the rejections, and one for each record with rows that were rejected after scoring."""
+    """Return the rejections, and a further one for each record with rows rejected after scoring."""
     index, row_in_record = readings.index.tolist(), readings.row_in_record
     faults_by_record: dict[int, list[tuple[int, tuple[Fault, ...]]]] = {}
     for row, fault in faults_by_row.items():
-        place = WHOLE_RECORD if row_in_record is None else int(row_in_record[row])
-        faults_by_record.setdefault(index[row], []).append((place, (fault,)))
+        index_in_record = WHOLE_RECORD if row_in_record is None else int(row_in_record[row])
+        faults_by_record.setdefault(index[row], []).append((index_in_record, (fault,)))
     rejection_by_record = {rejection.index: rejection for rejection in rejections}
     for record, faults_of_rows in faults_by_record.items():
         rejection = merge_rejections(record, sorted(faults_of_rows, key=itemgetter(0)))
-        earlier = rejection_by_record.get(record)
-        rejection_by_record[record] = join_rejections(earlier, rejection) if earlier else rejection
+        earlier_rejection = rejection_by_record.get(record)
+        rejection_by_record[record] = (
+            join_rejections(earlier_rejection, rejection) if earlier_rejection else rejection
+        )
     return [rejection_by_record[record] for record in sorted(rejection_by_record)]
 
 

@@ -1,4 +1,4 @@
-"""The first pass over the memory: the level, lagged rows and repeats of each row's sensor."""
+"""The kernel that reads the level, lagged rows and repeats of each row's sensor."""
 
 from dataclasses import dataclass
 
@@ -44,7 +44,7 @@ _SCORED, _WARMING_UP, _GAP, _LATE, _DUPLICATE, _MISSING = range(len(STATUSES))
 
 @dataclass(frozen=True, slots=True)
 class RecalledRows:
-    """For each of n rows, the values that the memory stored before the row changed the memory."""
+    """For each of n rows, the values in the memory before the row changed them."""
 
     slots: NDArray[np.int64]
     """Shape (n,). Row of the sensor in the memory's tables."""
@@ -53,15 +53,15 @@ class RecalledRows:
     new_sensor_level: NDArray[np.int32]
     """Shape (n,). 0 or more if the row's sensor is new; see `SlotAssignment`."""
     evicted: dict[int, str]
-    """The id of each evicted sensor, by the row that needed the evicted sensor's slot."""
+    """The ids of the evicted sensors. The key is the row that needed the evicted sensor's slot."""
     status: NDArray[np.int8]
     """Shape (n,). Status of the row, as its position in STATUSES."""
     gap: NDArray[np.bool_]
     """Shape (n,). Whether the row is its sensor's first row after a gap."""
     measured: NDArray[np.float64]
     """Shape (n, columns). Values of the signals, then of the context columns. Counters are replaced
-    by their rates, and missing values by the values of the sensor's previous row. A late row
-    has the location in place of a missing value, because the newest row is newer than it."""
+    by their rates. A missing value is replaced by that of the sensor's previous row; in a late row
+    it is replaced by the location, because the memory has only newer rows."""
     imputed: NDArray[np.bool_]
     """Shape (n, columns). Whether the value was missing, or a counter had no rate."""
     location: NDArray[np.float64]
@@ -85,7 +85,8 @@ class RecalledRows:
     reference: NDArray[np.float64]
     """Shape (n, signals). Reference level in the signal's unit; shape (n, 0) without a guard."""
     next_reference: NDArray[np.float64]
-    """Shape as `reference`. Reference level after the row; it differs if a level was accepted."""
+    """Same shape as `reference`. Reference level after the row; it differs from `reference` if a
+    level was accepted."""
     offset: NDArray[np.float64]
     """Shape (n, signals). Deviation of the value from the reference level and the season, in
     scales; 0 for a missing value. Shape (n, 0) without a guard."""
@@ -202,8 +203,8 @@ def _column_starts(layout: Layout) -> tuple[int, int, int]:
     return layout.scales_start, layout.lags_start, len(layout.signals)
 
 
-# The kernel computes row by row in a fixed order, so that the bits of the results do not depend on
-# the boundaries of micro-batches.
+# The kernel processes row by row in a fixed order. So the bits of the results do not depend on the
+# boundaries of micro-batches.
 @kernel
 def _recall_rows(  # type: ignore[no-untyped-def]
     floats, ints, column_starts, clock, level_location, level_scale, level_cadence,
@@ -213,117 +214,119 @@ def _recall_rows(  # type: ignore[no-untyped-def]
     smoothed_offset, accepts_level,
 ):  # fmt: skip
     for row in range(len(slots)):
-        float_row, int_row = floats[slots[row]], ints[slots[row]]
+        float_state, int_state = floats[slots[row]], ints[slots[row]]
         if new_sensor_level[row] >= 0:
-            _start_lagged_rows(float_row, int_row, column_starts)
-            start_level(float_row, int_row, column_starts[0], new_sensor_level[row],
+            _start_lagged_rows(float_state, int_state, column_starts)
+            start_level(float_state, int_state, column_starts[0], new_sensor_level[row],
                         level_location, level_scale, min_rows)  # fmt: skip
-            start_cadence(float_row, int_row, new_sensor_level[row], level_cadence,
+            start_cadence(float_state, int_state, new_sensor_level[row], level_cadence,
                            level_gap_factor)  # fmt: skip
-            start_counters(int_row, counters)
-            start_guard(float_row, int_row, guard, new_sensor_level[row],
+            start_counters(int_state, counters)
+            start_guard(float_state, int_state, guard, new_sensor_level[row],
                         new_sensor_level[row] > 0 or min_rows == 0)  # fmt: skip
-        status = _row_status(float_row, int_row, event_time[row], min_rows, max_gap, required_lags)
+        status = _row_status(
+            float_state, int_state, event_time[row], min_rows, max_gap, required_lags
+        )
         is_newer = status < _LATE
         if has_no_signal(imputed[row], column_starts[2]):
             status = _MISSING
         gaps[row] = status == _GAP
         if status == _GAP:
-            int_row[IntColumn.LAG_COUNT] = 0
-            int_row[IntColumn.REPEATS_START : IntColumn.REPEATS_START + column_starts[2]] = 0
-            start_counters(int_row, counters)
+            int_state[IntColumn.LAG_COUNT] = 0
+            int_state[IntColumn.REPEATS_START : IntColumn.REPEATS_START + column_starts[2]] = 0
+            start_counters(int_state, counters)
         if status < _LATE:
             replace_counters_by_rates(
-                float_row, int_row, counters, event_time[row], measured[row], imputed[row]
+                float_state, int_state, counters, event_time[row], measured[row], imputed[row]
             )
         else:
             drop_counters(counters, imputed[row])
-        read_level(float_row, int_row, column_starts, level_location, level_scale, min_rows,
+        read_level(float_state, int_state, column_starts, level_location, level_scale, min_rows,
                     location[row], scale[row])  # fmt: skip
         impute_missing(
-            float_row, int_row, column_starts, imputed[row], location[row], status == _LATE,
+            float_state, int_state, column_starts, imputed[row], location[row], status == _LATE,
             measured[row],
         )  # fmt: skip
         if status == _MISSING and is_newer:
-            keep_context(float_row, column_starts, imputed[row], measured[row])
-        standardise(float_row, int_row, column_starts, measured[row], location[row], scale[row],
+            keep_context(float_state, column_starts, imputed[row], measured[row])
+        standardise(float_state, int_state, column_starts, measured[row], location[row], scale[row],
                      standardised[row], lagged[row])  # fmt: skip
         statuses[row] = status
         if status < _LATE:
             _count_repeats(
-                float_row, int_row, column_starts, imputed[row], measured[row], repeats[row]
+                float_state, int_state, column_starts, imputed[row], measured[row], repeats[row]
             )
             if deviation.shape[1] > 0:
                 accepts_level[row] = update_guard(
-                    float_row, int_row, guard, column_starts,
-                    int_row[IntColumn.LEVEL_ROWS] >= min_rows, phases[row], imputed[row],
+                    float_state, int_state, guard, column_starts,
+                    int_state[IntColumn.LEVEL_ROWS] >= min_rows, phases[row], imputed[row],
                     measured[row], deviation[row], reference[row],
                     next_reference[row],
                     offset[row], smoothed_offset[row],
                 )  # fmt: skip
             update_level(
-                float_row, int_row, column_starts[0], measured[row], min_scale, min_rows,
+                float_state, int_state, column_starts[0], measured[row], min_scale, min_rows,
                 guard.away_rows_start, deviation.shape[1],
             )  # fmt: skip
-            _push_lagged_row(float_row, int_row, column_starts[1], measured[row])
+            _push_lagged_row(float_state, int_state, column_starts[1], measured[row])
             clock += 1
-            if int_row[IntColumn.NEWEST_TIME] != NO_ROW_YET:
-                interval = event_time[row] - int_row[IntColumn.NEWEST_TIME]
-                update_cadence(float_row, int_row, interval)
-            int_row[IntColumn.NEWEST_TIME] = event_time[row]
-            int_row[IntColumn.LAST_USED] = clock
-        is_learned = int_row[IntColumn.CADENCE_INTERVALS] >= MIN_INTERVALS
-        cadence[row] = float_row[FloatColumn.CADENCE] if is_learned else 0.0
+            if int_state[IntColumn.NEWEST_TIME] != NO_ROW_YET:
+                interval = event_time[row] - int_state[IntColumn.NEWEST_TIME]
+                update_cadence(float_state, int_state, interval)
+            int_state[IntColumn.NEWEST_TIME] = event_time[row]
+            int_state[IntColumn.LAST_USED] = clock
+        is_learned = int_state[IntColumn.CADENCE_INTERVALS] >= MIN_INTERVALS
+        cadence[row] = float_state[FloatColumn.CADENCE] if is_learned else 0.0
     return clock
 
 
 @inlined_kernel
-def _start_lagged_rows(float_row, int_row, column_starts):  # type: ignore[no-untyped-def]
+def _start_lagged_rows(float_state, int_state, column_starts):  # type: ignore[no-untyped-def]
     """Reset time, lagged rows and repeats of a new sensor."""
     scales_start, lags_start, signals = column_starts
-    int_row[IntColumn.NEWEST_TIME] = NO_ROW_YET
-    int_row[IntColumn.LAG_COUNT] = 0
-    int_row[IntColumn.REPEATS_START : IntColumn.REPEATS_START + signals] = 0
+    int_state[IntColumn.NEWEST_TIME] = NO_ROW_YET
+    int_state[IntColumn.LAG_COUNT] = 0
+    int_state[IntColumn.REPEATS_START : IntColumn.REPEATS_START + signals] = 0
     lagged_values = N_LAGS * (lags_start - scales_start)
-    float_row[lags_start : lags_start + lagged_values] = 0.0
+    float_state[lags_start : lags_start + lagged_values] = 0.0
 
 
 @inlined_kernel
-def _row_status(float_row, int_row, event_time, min_rows, max_gap, required_lags):  # type: ignore[no-untyped-def]
-    newest_time = int_row[IntColumn.NEWEST_TIME]
+def _row_status(float_state, int_state, event_time, min_rows, max_gap, required_lags):  # type: ignore[no-untyped-def]
+    newest_time = int_state[IntColumn.NEWEST_TIME]
     if newest_time != NO_ROW_YET:
         if event_time < newest_time:
             return _LATE
         if event_time == newest_time:
             return _DUPLICATE
-        if is_gap(float_row, int_row, event_time - newest_time, max_gap):
+        if is_gap(float_state, int_state, event_time - newest_time, max_gap):
             return _GAP
-    if int_row[IntColumn.LEVEL_ROWS] < min_rows or int_row[IntColumn.LAG_COUNT] < required_lags:
+    if int_state[IntColumn.LEVEL_ROWS] < min_rows or int_state[IntColumn.LAG_COUNT] < required_lags:
         return _WARMING_UP
     return _SCORED
 
 
 @inlined_kernel
-def _count_repeats(float_row, int_row, column_starts, imputed, measured, repeats):  # type: ignore[no-untyped-def]
+def _count_repeats(float_state, int_state, column_starts, imputed, measured, repeats):  # type: ignore[no-untyped-def]
     lags_start = column_starts[1]
     for signal in range(column_starts[2]):
-        repeat_count = int_row[IntColumn.REPEATS_START + signal]
+        repeat_count = int_state[IntColumn.REPEATS_START + signal]
         if not imputed[signal]:  # an imputed value does not change the count
             is_repeat = (
-                int_row[IntColumn.LAG_COUNT] > 0
-                and measured[signal] == float_row[lags_start + signal]
+                int_state[IntColumn.LAG_COUNT] > 0
+                and measured[signal] == float_state[lags_start + signal]
             )
             repeat_count = repeat_count + 1 if is_repeat else 0
-            int_row[IntColumn.REPEATS_START + signal] = repeat_count
+            int_state[IntColumn.REPEATS_START + signal] = repeat_count
         repeats[signal] = repeat_count
 
 
 @inlined_kernel
-def _push_lagged_row(float_row, int_row, lags_start, measured):  # type: ignore[no-untyped-def]
+def _push_lagged_row(float_state, int_state, lags_start, measured):  # type: ignore[no-untyped-def]
     width = len(measured)
     for column in range(width):
         for lag in range(N_LAGS - 1, 0, -1):
             older_column = lags_start + lag * width + column
-            float_row[older_column] = float_row[older_column - width]
-        float_row[lags_start + column] = measured[column]
-    int_row[IntColumn.LAG_COUNT] = min(int_row[IntColumn.LAG_COUNT] + 1, N_LAGS)
+            float_state[older_column] = float_state[older_column - width]
+        float_state[lags_start + column] = measured[column]
+    int_state[IntColumn.LAG_COUNT] = min(int_state[IntColumn.LAG_COUNT] + 1, N_LAGS)

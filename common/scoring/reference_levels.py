@@ -4,8 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorwatch.common.model.angles import model_positions, to_angle
-from sensorwatch.common.scoring.detections import ScoreEvidence
 from sensorwatch.common.scoring.detector import Detector
+from sensorwatch.common.scoring.score_evidence import ScoreEvidence
 
 
 def reference_levels(
@@ -13,12 +13,12 @@ def reference_levels(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the reference level of each signal before and after each row: (len(rows), signals).
 
-    A level is in the signal's unit; for a counter it is a rate, for an angle an angle. With the
-    plain plan there are no levels, and both are the signals' medians in training.
+    A level is in the signal's unit. The level of a counter is a rate. The plain plan has no levels;
+    both arrays then contain the signals' medians in training.
     """
     if detector.guard is None:
-        typical = np.tile(detector.typical_values, (len(rows), 1))
-        return typical, typical
+        typical_values = np.tile(detector.typical_values, (len(rows), 1))
+        return typical_values, typical_values
     return (
         _declared_levels(detector, evidence.reference[rows]),
         _declared_levels(detector, evidence.next_reference[rows]),

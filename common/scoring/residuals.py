@@ -33,11 +33,12 @@ class Residuals:
     For a row without memory, this is the norm of the whitened standardised signals.
     """
     stuck: NDArray[np.float64]
-    """Shape (n,). Rarity of the rarest run of exact repeats, in nats; 0 without memory."""
+    """Shape (n,). Rarity of the rarest run of exact repeats of a signal, in nats; 0 without
+    memory."""
 
 
 def compute_residuals(forecast: Forecast, recalled: RecalledRows) -> Residuals:
-    """Return the residuals of rows; without memory, the forecast is the sensor's location."""
+    """Return the residuals of rows; a row without memory is compared with the sensor's location."""
     n, signals = len(recalled.slots), len(forecast.spread)
     residuals = Residuals(
         expected=np.zeros((n, signals)),
@@ -178,8 +179,8 @@ def _write_column_norms(matrix, norms):  # type: ignore[no-untyped-def]
 def repeat_allowance(repeat_nats):  # type: ignore[no-untyped-def]
     """Return the rarity, in nats, above which a run of repeats counts.
 
-    The limit rises with the number of signals, because more signals repeat a value by chance more
-    often. Signals whose repeats have a rarity of 0 nats are ignored.
+    The limit increases with the number of signals, because with more signals a repeat by chance is
+    more frequent. Signals whose repeats have a rarity of 0 nats are ignored.
     """
     repeating_signals = 0
     for signal in range(len(repeat_nats)):

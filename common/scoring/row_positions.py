@@ -1,8 +1,9 @@
-"""The position of a row in its stream: the position of its record, and its place in the record.
+"""The position of a row in its stream: the position of its record and its index in the record.
 
-The position of a record is its offset. A row that is a whole record has the position of the record.
-A row in an array has a larger number, which contains the position of the record and the index of
-the row in the array. So one integer names a row in the memory, in episodes and in event ids.
+The position of a record is its offset. The position of a record is its offset. If a record contains
+a single row, the row has the position of the record. A row in an array has a larger number, from
+the position of the record and the index of the row in the array. So one integer identifies a row in
+the memory, in episodes and in event ids.
 """
 
 import numpy as np
@@ -13,7 +14,7 @@ from sensorwatch.common.rows.row_arrays import MAX_ROWS_PER_RECORD
 
 _ROW_BITS = 14
 _ROW_IN_ARRAY = 1 << 62
-"""The bit of the positions of rows in arrays. No offset of a topic is as large."""
+"""Bit that marks the positions of rows in arrays. Offsets of a topic are always smaller."""
 assert MAX_ROWS_PER_RECORD <= 1 << _ROW_BITS
 
 
@@ -35,7 +36,7 @@ def split_row_positions(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the position of each row's record (n,), and the row's index in its array (n,).
 
-    The index is WHOLE_RECORD if the row is a whole record.
+    The index is WHOLE_RECORD if the record is not an array.
 
     >>> [column.tolist() for column in split_row_positions(np.asarray([17]))]
     [[17], [-1]]

@@ -23,7 +23,7 @@ FOREST, DISTANCE, DRIFT, STUCK, SIGNAL = range(len(COMPONENTS))
 
 
 @inlined_kernel
-def combine_with_memory(float_row, tables, weights, components):  # type: ignore[no-untyped-def]
+def combine_with_memory(float_state, tables, weights, components):  # type: ignore[no-untyped-def]
     """Return the score of a row in nats; update the sensor's smoothed score.
 
     `components`: shape (len(COMPONENTS),), the values of the components before calibration.
@@ -32,11 +32,11 @@ def combine_with_memory(float_row, tables, weights, components):  # type: ignore
     for component in range(SIGNAL):
         total += weights[component] * look_up_rarity(tables[component], components[component])
     sum_rarity = look_up_rarity(tables[RarityTable.RARITY_SUM], total)
-    float_row[FloatColumn.SMOOTHED_SCORE] = smooth_score(
-        float_row[FloatColumn.SMOOTHED_SCORE], sum_rarity
+    float_state[FloatColumn.SMOOTHED_SCORE] = smooth_score(
+        float_state[FloatColumn.SMOOTHED_SCORE], sum_rarity
     )
     smoothed_rarity = look_up_rarity(
-        tables[RarityTable.SMOOTHED_SCORE], float_row[FloatColumn.SMOOTHED_SCORE]
+        tables[RarityTable.SMOOTHED_SCORE], float_state[FloatColumn.SMOOTHED_SCORE]
     )
     signal_rarity = weights[SIGNAL] * look_up_rarity(tables[RarityTable.SIGNAL], components[SIGNAL])
     return look_up_rarity(
@@ -74,12 +74,12 @@ def smooth_score(smoothed_score, score):  # type: ignore[no-untyped-def]
 
 
 @inlined_kernel
-def update_drift(float_row, drift_start, whitened, drift):  # type: ignore[no-untyped-def]
+def update_drift(float_state, drift_start, whitened, drift):  # type: ignore[no-untyped-def]
     """Update the smoothed residuals by one row; return the largest in standard deviations."""
     largest_drift = 0.0
     for signal in range(len(whitened)):
         value = min(max(whitened[signal], -DRIFT_CLIP), DRIFT_CLIP)
-        float_row[drift_start + signal] += SMOOTHING * (value - float_row[drift_start + signal])
-        drift[signal] = float_row[drift_start + signal]
+        float_state[drift_start + signal] += SMOOTHING * (value - float_state[drift_start + signal])
+        drift[signal] = float_state[drift_start + signal]
         largest_drift = max(largest_drift, abs(drift[signal]))
     return DRIFT_SCALE * largest_drift

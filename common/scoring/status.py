@@ -6,7 +6,7 @@ import numpy as np
 
 
 class Status(StrEnum):
-    """How much of the memory could be used to score a row; with `scored`, all of it."""
+    """How much of the memory the score of a row used; `scored` means all of it."""
 
     SCORED = "scored"
     WARMING_UP = "warming_up"

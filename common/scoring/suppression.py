@@ -12,10 +12,10 @@ class Suppression(StrEnum):
     RECOVERY = "recovery"
     """A signal of a recent alarm has jumped back to its usual level."""
     REPEAT = "repeat"
-    """A signal of a recent alarm is unusual again in the same direction, and the episode is not
-    clearly rarer than the recent alarms."""
+    """A signal of a recent alarm is unusual again in the same direction; the episode is not clearly
+    rarer than the recent alarms."""
     FLAPPING = "flapping"
-    """A repeat of an alarm that has come several times."""
+    """A repeat of an alarm that has occurred several times."""
 
 
 SUPPRESSIONS = tuple(Suppression)

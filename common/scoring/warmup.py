@@ -12,7 +12,7 @@ from sensorwatch.common.scoring.processing import score_readings
 
 
 def load_kernels(detector: Detector) -> None:
-    """Load the scoring kernels from numba's cache by scoring a synthetic row.
+    """Load the scoring kernels from numba's cache; to do so, score a synthetic row.
 
     A kernel that is not in the cache is compiled.
     """

@@ -23,6 +23,7 @@ from sensorwatch.common.scoring.patterns import PATTERN_TEXTS
 from sensorwatch.common.scoring.processing import Outcome
 from sensorwatch.common.scoring.reference_levels import reference_levels
 from sensorwatch.common.scoring.row_positions import row_positions, split_row_positions
+from sensorwatch.common.scoring.staleness import stale_sentence
 from sensorwatch.common.scoring.status import STATUS_TEXTS
 from sensorwatch.common.scoring.suppression import SUPPRESSION_TEXTS, SUPPRESSIONS
 
@@ -56,20 +57,8 @@ def detected_events(
     row_executor: RowExecutor,
 ) -> EventColumns:
     """Return the events of anomalous rows; `rows`: their positions in the outcome's readings."""
-    readings, detections = outcome.readings.take(rows), outcome.detections
+    detections, events = outcome.detections, _row_events(outcome, detector, rows, partition)
     raw_score = detections.raw_score[rows]
-    positions = row_positions(outcome.positions, readings)
-    sensors, sensor = np.unique(readings.sensor, return_inverse=True)
-    events = _event_columns(
-        outcome,
-        detector,
-        partition,
-        record=readings.index,
-        sensor=sensor,
-        sensor_ids=[readings.sensor_ids[number] for number in sensors.tolist()],
-        event_id=_row_ids(positions, partition),
-        event_time=readings.event_time,
-    )
     signals = rank_signals(detector, outcome, rows, row_executor=row_executor)
     messages = sentences(detector, outcome, rows, signals)
     events.fields.update(
@@ -117,7 +106,7 @@ def raised_events(
     *,
     row_executor: RowExecutor,
 ) -> EventColumns:
-    """Return the events of rows that raise the severity of their episode, or are news in it."""
+    """Return the events of rows that raise the severity of their episode, or show another fault."""
     events = detected_events(outcome, detector, rows, partition, row_executor=row_executor)
     previous_severity = outcome.detections.previous_severity[rows]
     events.fields["previous_severity"] = json_texts(SEVERITY_TEXTS.tolist(), previous_severity)
@@ -129,20 +118,9 @@ def raised_events(
 def accepted_events(
     outcome: Outcome, detector: Detector, rows: NDArray[np.int64], partition: Partition
 ) -> EventColumns:
-    """Return the events of rows after which the level or the scores of an episode are usual."""
-    readings, detections = outcome.readings.take(rows), outcome.detections
-    sensors, sensor = np.unique(readings.sensor, return_inverse=True)
-    events = _event_columns(
-        outcome,
-        detector,
-        partition,
-        record=readings.index,
-        sensor=sensor,
-        sensor_ids=[readings.sensor_ids[number] for number in sensors.tolist()],
-        event_id=_row_ids(row_positions(outcome.positions, readings), partition),
-        event_time=readings.event_time,
-    )
-    before, after = reference_levels(detector, detections.evidence, rows)
+    """Return the events of rows at which a new level or new scores of an episode are accepted."""
+    detections, events = outcome.detections, _row_events(outcome, detector, rows, partition)
+    levels_before, levels_after = reference_levels(detector, detections.evidence, rows)
     events.fields.update(
         {
             "episode_id": JsonText(_row_ids(detections.episode[rows], partition)),
@@ -152,18 +130,58 @@ def accepted_events(
             "signals": [
                 {
                     "name": json_texts([signal.name], np.zeros(len(rows), dtype=np.int64)),
-                    "level_before": before[:, number],
-                    "level_after": after[:, number],
+                    "level_before": levels_before[:, signal_index],
+                    "level_after": levels_after[:, signal_index],
                 }
-                for number, signal in enumerate(detector.schema.signals)
+                for signal_index, signal in enumerate(detector.schema.signals)
             ],
         }
     )
     return _with_suffix(events, b"-accepted")
 
 
+def stale_events(
+    outcome: Outcome, detector: Detector, rows: NDArray[np.int64], partition: Partition
+) -> EventColumns:
+    """Return the events of rows at which the model stops fitting its sensors."""
+    detections, events = outcome.detections, _row_events(outcome, detector, rows, partition)
+    expected_episodes = detections.stale_expected[rows]
+    episode_counts = zip(
+        detections.stale_episodes[rows].tolist(), expected_episodes.tolist(), strict=True
+    )
+    messages = [
+        stale_sentence(episodes, expected_count) for episodes, expected_count in episode_counts
+    ]
+    events.fields.update(
+        {
+            "episodes": detections.stale_episodes[rows],
+            "expected_episodes": expected_episodes,
+            "message": json_texts(messages, np.arange(len(rows))),
+        }
+    )
+    return _with_suffix(events, b"-stale")
+
+
+def _row_events(
+    outcome: Outcome, detector: Detector, rows: NDArray[np.int64], partition: Partition
+) -> EventColumns:
+    """Return events of rows, with the fields that all event types have."""
+    readings = outcome.readings.take(rows)
+    used_sensors, sensor = np.unique(readings.sensor, return_inverse=True)
+    return _event_columns(
+        outcome,
+        detector,
+        partition,
+        record=readings.index,
+        sensor=sensor,
+        sensor_ids=[readings.sensor_ids[sensor_index] for sensor_index in used_sensors.tolist()],
+        event_id=_row_ids(row_positions(outcome.positions, readings), partition),
+        event_time=readings.event_time,
+    )
+
+
 def _with_suffix(events: EventColumns, suffix: bytes) -> EventColumns:
-    """Return the events with a suffix behind their ids."""
+    """Return the events with a suffix after their ids."""
     event_id = join_texts([events.event_id], [b"", suffix])
     events.fields["event_id"] = JsonText(event_id)
     return replace(events, event_id=event_id)
@@ -175,8 +193,8 @@ def closed_events(
     """Return the events of closed episodes."""
     start_time = _integers([episode.start_time for episode in episodes])
     last_time = _integers([episode.last_time for episode in episodes])
-    number_by_id: dict[str, int] = {}
-    sensor = [number_by_id.setdefault(e.sensor_id, len(number_by_id)) for e in episodes]
+    index_by_id: dict[str, int] = {}
+    sensor = [index_by_id.setdefault(e.sensor_id, len(index_by_id)) for e in episodes]
     episode_id = _row_ids(_integers([episode.start for episode in episodes]), partition)
     events = _event_columns(
         outcome,
@@ -184,7 +202,7 @@ def closed_events(
         partition,
         record=_integers([episode.index for episode in episodes]),
         sensor=_integers(sensor),
-        sensor_ids=list(number_by_id),
+        sensor_ids=list(index_by_id),
         event_id=join_texts([episode_id], [b"", b"-closed"]),
         event_time=_integers([episode.closed_time for episode in episodes]),
     )

@@ -29,6 +29,7 @@ from sensorwatch.consumer.publishing.event_columns import (
     closed_events,
     detected_events,
     raised_events,
+    stale_events,
 )
 
 MAX_TRACE_BYTES = 256
@@ -37,9 +38,9 @@ MAX_TRACE_BYTES = 256
 A longer value is not copied, because the event could exceed the broker's size limit.
 """
 SIGNALS_AT_ONCE = 30_000
-"""Number of signals of the events that are built at once, over all events.
+"""Maximum number of signals, summed over the events that are built at once.
 
-It limits the memory of the columns and texts.
+The limit bounds the memory of the columns and texts.
 """
 
 
@@ -51,12 +52,20 @@ class EventType(StrEnum):
     RAISED = "io.sensorwatch.episode.raised.v1"
     """A row that raises the severity of its episode, or shows another fault in it."""
     ACCEPTED = "io.sensorwatch.episode.accepted.v1"
-    """A row after which the new level of a long episode is usual for its sensor."""
+    """A row after which the new level of a long episode counts as usual for its sensor."""
     CLOSED = "io.sensorwatch.episode.closed.v1"
     """The end of an episode."""
+    STALE = "io.sensorwatch.model.stale.v1"
+    """From this row on, the model no longer fits the rows of the partition."""
 
 
-EVENT_ORDER = (EventType.CLOSED, EventType.DETECTED, EventType.RAISED, EventType.ACCEPTED)
+EVENT_ORDER = (
+    EventType.CLOSED,
+    EventType.DETECTED,
+    EventType.RAISED,
+    EventType.ACCEPTED,
+    EventType.STALE,
+)
 """The order of the events that one row causes."""
 
 
@@ -74,29 +83,29 @@ def anomaly_events(
 
     Each closed episode has an event. Each anomalous row has an event; with
     `EmittedEvents.EPISODES`, only the first row of each episode has one, and no other row is
-    explained. A row that raises the severity of its episode, that is news in it, or after which the
-    episode's level is accepted, has an event for this too. EVENT_ORDER is the order of the events
-    of one row.
-    `records` are the records of `outcome`, all of one partition; `outcome.positions` are their
-    offsets. `detected_at` (RFC 3339) is written only to a header, so key and value do not depend on
-    the clock or on the boundaries of micro-batches. `row_executor`: runs the work that does not
-    depend on the order of the rows.
+    explained. A row has a further event if it raises the severity of its episode, if it shows
+    another fault in the episode, or if the episode's level is accepted after it. A row at which the
+    model becomes stale also has an event, even if the row is normal. EVENT_ORDER is the order of
+    the events of one row. `records` are the records of `outcome`, all of one partition;
+    `outcome.positions` are their offsets. `detected_at` (RFC 3339) is written only to a header, so
+    key and value do not depend on the clock or on the boundaries of micro-batches. `row_executor`:
+    runs the work that does not depend on the order of the rows.
     """
-    if not (outcome.detections.is_anomaly.any() or outcome.closed):
+    rows_by_type = _rows_with_events(outcome.detections, emit)
+    if not (rows_by_type or outcome.closed):
         return
     origin = coordinates(records[0])
     partition = Partition(origin.topic, origin.partition)
     batch = _BatchMessages(records, topic, partition, detected_at)
-    rows_of_type = _rows_with_events(outcome.detections, emit)
     messages_of_type: dict[EventType, Iterator[OutgoingMessage]] = {
         event_type: batch.messages(
             event_type,
             _event_parts(event_type, rows, outcome, detector, partition, row_executor),
             row_executor,
         )
-        for event_type, rows in rows_of_type.items()
+        for event_type, rows in rows_by_type.items()
     }
-    if len(outcome.closed) == 0 and len(rows_of_type) == 1:
+    if len(outcome.closed) == 0 and len(rows_by_type) == 1:
         yield from next(iter(messages_of_type.values()))
         return
     if outcome.closed:
@@ -104,14 +113,14 @@ def anomaly_events(
         messages_of_type[EventType.CLOSED] = batch.messages(
             EventType.CLOSED, closed_parts, row_executor
         )
-    for event_type in _order(outcome, rows_of_type):
+    for event_type in _event_types_in_order(outcome, rows_by_type):
         yield next(messages_of_type[event_type])
 
 
 def _rows_with_events(
     detections: Detections, emit: EmittedEvents
 ) -> dict[EventType, NDArray[np.int64]]:
-    """Return the rows (n,) that have an event of each type; types without a row are left out."""
+    """Return, by event type, the rows (n,) with such an event; a type without rows is left out."""
     is_raised = (detections.previous_severity > 0) & (
         detections.severity > detections.previous_severity
     )
@@ -122,6 +131,7 @@ def _rows_with_events(
         ),
         EventType.RAISED: is_raised,
         EventType.ACCEPTED: detections.is_accepted,
+        EventType.STALE: detections.stale_episodes > 0,
     }
     return {event_type: np.flatnonzero(mask) for event_type, mask in masks.items() if mask.any()}
 
@@ -134,51 +144,57 @@ def _event_parts(
     partition: Partition,
     row_executor: RowExecutor,
 ) -> Iterator[EventColumns]:
-    """Yield the events of rows in parts, which limits the memory that they need."""
+    """Yield the events of rows in parts, to limit the memory that the events need."""
     events_at_once = max(SIGNALS_AT_ONCE // len(detector.schema.signals), 1)
-    for first in range(0, len(rows), events_at_once):
-        part = rows[first : first + events_at_once]
+    for first_row in range(0, len(rows), events_at_once):
+        part_rows = rows[first_row : first_row + events_at_once]
         if event_type is EventType.ACCEPTED:
-            yield accepted_events(outcome, detector, part, partition)
+            yield accepted_events(outcome, detector, part_rows, partition)
+        elif event_type is EventType.STALE:
+            yield stale_events(outcome, detector, part_rows, partition)
         elif event_type is EventType.RAISED:
-            yield raised_events(outcome, detector, part, partition, row_executor=row_executor)
+            yield raised_events(outcome, detector, part_rows, partition, row_executor=row_executor)
         else:
-            yield detected_events(outcome, detector, part, partition, row_executor=row_executor)
+            yield detected_events(
+                outcome, detector, part_rows, partition, row_executor=row_executor
+            )
 
 
 def _closed_parts(
     outcome: Outcome, detector: Detector, partition: Partition
 ) -> Iterator[EventColumns]:
     events_at_once = max(SIGNALS_AT_ONCE // len(detector.schema.signals), 1)
-    for first in range(0, len(outcome.closed), events_at_once):
-        episodes = outcome.closed[first : first + events_at_once]
+    for first_episode in range(0, len(outcome.closed), events_at_once):
+        episodes = outcome.closed[first_episode : first_episode + events_at_once]
         yield closed_events(outcome, detector, episodes, partition)
 
 
-def _order(
-    outcome: Outcome, rows_of_type: dict[EventType, NDArray[np.int64]]
+def _event_types_in_order(
+    outcome: Outcome, rows_by_type: dict[EventType, NDArray[np.int64]]
 ) -> Iterator[EventType]:
     """Yield the type of each event in the order of publishing.
 
-    The order is that of the causing records, of their rows, and of EVENT_ORDER.
+    The events are sorted by the record that caused them, then by row, then by EVENT_ORDER.
     """
     readings, episodes = outcome.readings, outcome.closed
-    _, closing_row = split_row_positions(
+    _, closing_rows = split_row_positions(
         np.asarray([episode.position for episode in episodes], dtype=np.int64)
     )
     records = [np.asarray([episode.index for episode in episodes], dtype=np.int64)]
-    rows_in_record, types = [closing_row], [np.zeros(len(episodes), dtype=np.int64)]
-    for event_type, rows in rows_of_type.items():
+    rows_in_record, type_indices = [closing_rows], [np.zeros(len(episodes), dtype=np.int64)]
+    for event_type, rows in rows_by_type.items():
         records.append(readings.index[rows])
         rows_in_record.append(
             np.full(len(rows), WHOLE_RECORD)
             if readings.row_in_record is None
             else readings.row_in_record[rows]
         )
-        types.append(np.full(len(rows), EVENT_ORDER.index(event_type)))
-    type_numbers = np.concatenate(types)
-    order = np.lexsort((type_numbers, np.concatenate(rows_in_record), np.concatenate(records)))
-    return (EVENT_ORDER[number] for number in type_numbers[order].tolist())
+        type_indices.append(np.full(len(rows), EVENT_ORDER.index(event_type)))
+    all_type_indices = np.concatenate(type_indices)
+    sorted_positions = np.lexsort(
+        (all_type_indices, np.concatenate(rows_in_record), np.concatenate(records))
+    )
+    return (EVENT_ORDER[type_index] for type_index in all_type_indices[sorted_positions].tolist())
 
 
 # All events share these tuples. Creating these objects for each event doubled the time for the

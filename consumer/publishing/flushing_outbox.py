@@ -89,7 +89,7 @@ class FlushingOutbox:
         snapshots: Sequence[Snapshot],
         seconds: float,
     ) -> None:
-        """Publish as `publish` does; `seconds` is the time limit of each of its waits."""
+        """Publish as `publish` does; `seconds` is the time limit of each wait."""
         deadline = self._clock() + seconds
         self._delivery_error = None
         for message in messages:
@@ -164,7 +164,7 @@ class FlushingOutbox:
 
 
 def _raise_first_error(partition_results: Sequence[TopicPartition]) -> None:
-    """Raise the first commit error of a partition; `commit` only returns these errors."""
+    """Raise the first error in the results of `commit`, which does not raise these errors."""
     for topic_partition in partition_results:
         if topic_partition.error is not None:
             raise KafkaException(topic_partition.error)

@@ -60,7 +60,7 @@ class Outbox(Protocol):
     ) -> None:
         """Publish messages and snapshots, then the commit plan.
 
-        With transactions, either all of them are committed or none. `snapshots` has at most one
+        With transactions, either all of these are committed or none. `snapshots` has at most one
         snapshot per partition. `plan_commit` is called with the offsets of the snapshot manifests.
         Raises an error of `common/errors.py`.
         """

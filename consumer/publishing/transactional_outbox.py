@@ -30,10 +30,10 @@ from sensorwatch.consumer.publishing.snapshot_writing import DeliveryTracker, wr
 CALL_TIMEOUT_SECONDS = 5.0
 """Timeout of one call into the client; the deadline is checked between calls."""
 CALL_GRACE_SECONDS = 1.0
-"""A call is abandoned if it has not returned this long after its timeout."""
+"""A call is abandoned if it has not returned this many seconds after its timeout."""
 CLOSE_TIMEOUT_SECONDS = 2.0
 _FAILED_TRANSACTION_ERRORS = {KafkaError._STATE, KafkaError._FATAL}  # noqa: SLF001 - the client's names
-"""Errors of produce() if the transaction has already failed in the client's background."""
+"""Errors of produce() after the transaction has failed in a background thread of the client."""
 
 
 class TransactionalOutbox:
@@ -179,7 +179,7 @@ class TransactionalOutbox:
         self._producer.commit_transaction(seconds)
 
     def _raise_cause(self, membership: object, deadline: float) -> None:
-        """Raise the cause of a failure that happened in the client's background.
+        """Raise the cause of a failure that happened in a background thread of the client.
 
         Only the next call into the client returns the cause, so this method calls the client with
         an offset of the state topic. The client returns the cause before it sends the offset. Even
@@ -218,9 +218,9 @@ class TransactionalOutbox:
             except KafkaException as error:  # a fatal error
                 tracker.first_error = error.args[0]
         if tracker.first_error is not None:
-            wanted_reaction = reaction(tracker.first_error, ClientOperation.PRODUCE)
+            error_reaction = reaction(tracker.first_error, ClientOperation.PRODUCE)
             raise _ClientFailure(
-                ClientOperation.PRODUCE, tracker.first_error, wanted_reaction, cause_unknown=True
+                ClientOperation.PRODUCE, tracker.first_error, error_reaction, cause_unknown=True
             )
         if tracker.offsets is None:
             duplicate_error = KafkaError(KafkaError.DUPLICATE_SEQUENCE_NUMBER)
@@ -269,9 +269,9 @@ class TransactionalOutbox:
         self, operation: ClientOperation, deadline: float, error: KafkaException
     ) -> None:
         """Run the client's callbacks before the caller's retry; raise if a retry cannot help."""
-        wanted_reaction = reaction(error.args[0], operation)
-        if wanted_reaction is not Reaction.RETRY:
-            raise _ClientFailure(operation, error.args[0], wanted_reaction) from error
+        error_reaction = reaction(error.args[0], operation)
+        if error_reaction is not Reaction.RETRY:
+            raise _ClientFailure(operation, error.args[0], error_reaction) from error
         if self._clock() > deadline:
             raise _ClientFailure(operation, error.args[0], Reaction.RENEW_PRODUCER) from error
         poll_callbacks(self._producer)
@@ -308,13 +308,13 @@ class TransactionalOutbox:
     def _replace_producer(self, failure: "_ClientFailure") -> None:
         """Start a producer with the same transactional id; its start ends the open transaction."""
         self._transaction_open = False
-        is_broken = failure.reaction is Reaction.RENEW_BROKEN_PRODUCER
-        if is_broken and self._broken_producer_replaced:
+        is_producer_broken = failure.reaction is Reaction.RENEW_BROKEN_PRODUCER
+        if is_producer_broken and self._broken_producer_replaced:
             raise Unrecoverable(
                 f"{failure}: an error of this kind occurred twice in a row, the second time with a "
                 "new producer"
             ) from failure
-        self._broken_producer_replaced = is_broken
+        self._broken_producer_replaced = is_producer_broken
         self._producer.purge()
         self._producer = self._start_producer()
 

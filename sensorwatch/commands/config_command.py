@@ -75,7 +75,7 @@ def _print_values(loaded_settings: LoadedSettings) -> None:
 
 
 def _effective_value_note(key: str, loaded_settings: LoadedSettings) -> str:
-    """Return a note with the derived topic name if the setting `key` is empty, else no text."""
+    """Return a note with the derived topic name if the setting `key` is empty, else ""."""
     settings = loaded_settings.settings
     if key == "topics.ledger" and not settings.topics.ledger:
         return f": {settings.ledger_topic}, derived from consumer.group"

@@ -1,9 +1,15 @@
-"""The alarm episodes of a stream of events: one entry for each episode, which changes in place."""
+"""The alarm episodes of a stream of events: one entry per episode, updated in place."""
 
 from dataclasses import dataclass
 from typing import TypeVar
 
-from sensorwatch.commands.event_line import AcceptedEvent, AnyEvent, ClosingEvent, Event
+from sensorwatch.commands.event_line import (
+    AcceptedEvent,
+    AnyEvent,
+    ClosingEvent,
+    Event,
+    StaleEvent,
+)
 from sensorwatch.commands.event_selection import EventSelection, severity_rank
 
 T = TypeVar("T")
@@ -34,7 +40,7 @@ class EpisodeEntry:
 
     @property
     def is_accepted(self) -> bool:
-        """Return whether the newest change is that the episode's level was accepted."""
+        """Return whether the newest event of the episode accepted its level."""
         return isinstance(self.event, AcceptedEvent)
 
 
@@ -45,7 +51,7 @@ class EpisodeBoard:
         self._selection = selection
         self._entries: dict[str, EpisodeEntry] = {}
         self._hidden: dict[str, None] = {}
-        self.hidden = 0
+        self.hidden_count = 0
         """Number of episodes that were not shown, because their severity is too low."""
 
     def add(self, event: AnyEvent) -> EpisodeEntry | None:
@@ -53,12 +59,12 @@ class EpisodeBoard:
         if not self._selection.is_wanted(event):
             return None
         episode = _episode_id(event)
-        if not self._selection.is_loud(event):
+        if not self._selection.is_severe_enough(event):
             self._hide(episode, event)
             return None
         if episode in self._hidden:
             del self._hidden[episode]
-            self.hidden -= 1
+            self.hidden_count -= 1
         entry = self._entries.get(episode)
         changed_entry = _changed(entry, event)
         if changed_entry is not None:
@@ -78,7 +84,7 @@ class EpisodeBoard:
     def _hide(self, episode: str, event: AnyEvent) -> None:
         if episode not in self._hidden:
             self._hidden[episode] = None
-            self.hidden += 1
+            self.hidden_count += 1
         if isinstance(event, ClosingEvent):
             del self._hidden[episode]
         _drop_oldest(self._hidden)
@@ -94,6 +100,8 @@ def _changed(entry: EpisodeEntry | None, event: AnyEvent) -> EpisodeEntry | None
         if entry is not None and (entry.is_closed or entry.is_accepted):
             return None
         return EpisodeEntry(event.severity, event, None if entry is None else entry.alarm)
+    if isinstance(event, StaleEvent):
+        return EpisodeEntry(event.severity, event, None)
     if entry is None:
         return EpisodeEntry(event.severity, event, event)
     is_higher = severity_rank(event.severity) > severity_rank(entry.severity)

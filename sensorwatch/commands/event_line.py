@@ -13,6 +13,7 @@ SEVERITY_STYLES = {
     "warning": "yellow",
     "major": "bold bright_red",
     "critical": "bold white on red",
+    "stale": "bold magenta",
 }
 CLOSED_STYLE = "green"
 
@@ -85,7 +86,7 @@ class SignalLevel(msgspec.Struct, frozen=True):
 
 
 class AcceptedEvent(msgspec.Struct, frozen=True):
-    """The event that a new level or new scores are accepted, with only the printed fields."""
+    """The event of an accepted level or of accepted scores, with only the printed fields."""
 
     event_id: str
     sensor_id: str
@@ -96,13 +97,26 @@ class AcceptedEvent(msgspec.Struct, frozen=True):
     episode_id: str = ""
 
 
-AnyEvent = Event | ClosingEvent | AcceptedEvent
+class StaleEvent(msgspec.Struct, frozen=True):
+    """The event of a model that no longer fits, with only the fields that are printed."""
+
+    event_id: str
+    sensor_id: str
+    event_time: str
+    message: str
+    severity: str = "stale"
+    """This text is not a severity of an episode, so no option hides the event."""
+    episode_id: str = ""
+
+
+AnyEvent = Event | ClosingEvent | AcceptedEvent | StaleEvent
 
 _DECODERS: dict[bytes | None, msgspec.json.Decoder[Any]] = {
     EventType.DETECTED.encode(): msgspec.json.Decoder(Event),
     EventType.RAISED.encode(): msgspec.json.Decoder(Event),
     EventType.CLOSED.encode(): msgspec.json.Decoder(ClosingEvent),
     EventType.ACCEPTED.encode(): msgspec.json.Decoder(AcceptedEvent),
+    EventType.STALE.encode(): msgspec.json.Decoder(StaleEvent),
 }
 
 
@@ -131,6 +145,9 @@ def line_parts(event: AnyEvent) -> StyledParts:
         yield "        ", ""  # the event has no score
         yield from accepted_text(event)
         return
+    if isinstance(event, StaleEvent):
+        yield f"        {event.message}", "bold"
+        return
     yield f" {event.worst_score:5.2f}  ", "bold"
     yield from full_reason(event)
     notes = [] if event.status == "scored" else [event.status.replace("_", " ")]
@@ -149,16 +166,16 @@ def closing_text(closing_event: ClosingEvent) -> StyledParts:
 
 
 def accepted_text(accepted_event: AcceptedEvent) -> StyledParts:
-    """Yield the text of an accepted level: the levels before and after, and the rows until then."""
-    moved = [
+    """Yield the text of an accepted level: both levels, and the number of rows until then."""
+    changed_signals = [
         signal for signal in accepted_event.signals if signal.level_after != signal.level_before
     ]
     yield "accepted", CLOSED_STYLE
     yield f" after {_row_count(accepted_event.rows)}", ""
-    for position, signal in enumerate(moved):
+    for position, signal in enumerate(changed_signals):
         yield "; " if position else ": ", ""
         yield f"level of {signal.name} {_levels_text(signal)}", "bold"
-    if not moved:
+    if not changed_signals:
         yield ": its scores are usual now", ""
 
 
@@ -242,7 +259,7 @@ def _row_count(rows: int) -> str:
 
 
 def _duration_text(seconds: float) -> str:
-    """Return a duration as text, in the largest unit of which it contains at least 2."""
+    """Return a duration as text, in the largest unit that it contains at least twice."""
     for unit, unit_seconds in (("days", 86_400), ("h", 3_600), ("min", 60)):
         if seconds >= 2 * unit_seconds:
             return f"{_one_decimal(seconds / unit_seconds)} {unit}"

@@ -27,7 +27,7 @@ class EventSelection:
     since: int | None = None
     """Earliest event time, microseconds UTC."""
 
-    def is_loud(self, event: AnyEvent) -> bool:
+    def is_severe_enough(self, event: AnyEvent) -> bool:
         """Return whether the severity of the event's episode is high enough."""
         return severity_rank(event.severity) >= severity_rank(self.lowest_severity)
 
@@ -39,7 +39,7 @@ class EventSelection:
 
 
 def _microseconds(text: str) -> int:
-    """Return an event time, or 0 if the text is no time."""
+    """Return an event time, or 0 if the text is not a time."""
     try:
         return _read_time(text, None)
     except BadTime:

@@ -56,19 +56,25 @@ def infer_command(
     ] = None,
     time: Annotated[
         list[str] | None,
-        typer.Option(help="Column of the time; twice for date and time.", show_default=False),
+        typer.Option(
+            help="Column of the time. Give it twice for date and time.", show_default=False
+        ),
     ] = None,
     time_format: Annotated[
         str | None, typer.Option(help="Format of the time, see docs/schema.md.", show_default=False)
     ] = None,
     key: Annotated[
         list[str] | None,
-        typer.Option(help="Column of the sensor's id; once per part.", show_default=False),
+        typer.Option(help="Column of the sensor's id. Give it once per part.", show_default=False),
     ] = None,
-    no_key: Annotated[bool, typer.Option("--no-key", help="All rows are of one sensor.")] = False,
+    no_key: Annotated[
+        bool, typer.Option("--no-key", help="All rows come from one sensor.")
+    ] = False,
     signal: Annotated[
         list[str] | None,
-        typer.Option(help="Column that is a measurement all the same.", show_default=False),
+        typer.Option(
+            help="Column that is a measurement, although it may not look so.", show_default=False
+        ),
     ] = None,
     context: Annotated[
         list[str] | None,
@@ -97,10 +103,10 @@ def infer_command(
     ] = None,
     config: ConfigOption = None,
 ) -> None:
-    """Infer a schema from a file or a topic, and show what was understood.
+    """Infer a schema from a file or a topic, and show the inferred form and columns.
 
-    Of a topic, the newest records are read, with the settings of the configuration file. The exit
-    code is 1 if no row can be read, or if a column with numbers cannot be read.
+    For a topic, the command reads the newest records, with the settings of the configuration file.
+    The exit code is 1 if no row can be read, or if a column with numbers cannot be read.
     """
     from sensorwatch.common.rows.schema import schema_from_plain
     from sensorwatch.schema_inference.inference_report import report_lines
@@ -152,8 +158,8 @@ def infer_command(
     if inference.lost_columns:
         names = ", ".join(repr(column.name) for column in inference.lost_columns)
         raise CheckFailed(
-            f"columns with numbers are left out, because they cannot be read: {names}; see "
-            '"left out" above. --leave-out NAME accepts it'
+            f'numeric columns cannot be read and would be left out: {names}; see "left out" '
+            "above. To leave a column out on purpose, pass --leave-out NAME"
         )
 
 
@@ -206,7 +212,7 @@ def check_command(
         str, typer.Option("--as-of", help="Reject rows dated later than this RFC 3339 time or now.")
     ] = "now",
 ) -> None:
-    """Show how many rows of a file would be rejected for which reasons, with the first examples.
+    """Show how many rows of a file would be rejected, by reason, with the first examples.
 
     The exit code is 1 if every row would be rejected. With --strict, the exit code is 1 if any row
     would be rejected.

@@ -53,7 +53,7 @@ def tail(
         ),
     ] = None,
     every_row: Annotated[
-        bool, typer.Option("--rows", help="Print each event instead of one line an episode.")
+        bool, typer.Option("--rows", help="Print each event instead of one line per episode.")
     ] = False,
     from_beginning: Annotated[
         bool, typer.Option("--from-beginning", help="Begin with the oldest event in the topic.")

@@ -17,6 +17,7 @@ from sensorwatch.commands.event_line import (
     AcceptedEvent,
     ClosingEvent,
     Event,
+    StaleEvent,
     accepted_text,
     closing_text,
     full_reason,
@@ -45,7 +46,7 @@ class TailOutput(Protocol):
         """Show a record. Return whether it changed the output."""
 
     def finish(self) -> None:
-        """Say what was hidden."""
+        """Print how many episodes were hidden."""
 
 
 class JsonOutput:
@@ -59,10 +60,10 @@ class JsonOutput:
         return nullcontext()
 
     def show(self, message: Message) -> bool:
-        """Print the value of a record. A record that is no event is printed, too."""
+        """Print the value of a record. Records that are not events are printed, too."""
         event = read_event(message)
         is_selected = event is None or (
-            self._selection.is_wanted(event) and self._selection.is_loud(event)
+            self._selection.is_wanted(event) and self._selection.is_severe_enough(event)
         )
         if is_selected:
             print_json_line(message.value() or b"null")
@@ -93,8 +94,8 @@ class LineOutput:
             self._console.print(line, soft_wrap=True)
             return True
         entry = self._board.add(event)
-        is_row = self._every_row and self._selection.is_wanted(event)
-        if entry is None and not (is_row and self._selection.is_loud(event)):
+        has_own_line = self._every_row and self._selection.is_wanted(event)
+        if entry is None and not (has_own_line and self._selection.is_severe_enough(event)):
             return False
         parts = list(line_parts(event))
         if entry is not None and entry.previous_severity:
@@ -104,8 +105,8 @@ class LineOutput:
 
     def finish(self) -> None:
         """Print the number of hidden episodes."""
-        if self._board.hidden:
-            print_note(hidden_text(self._board.hidden))
+        if self._board.hidden_count:
+            print_note(hidden_text(self._board.hidden_count))
 
 
 class LiveOutput:
@@ -124,9 +125,9 @@ class LiveOutput:
     def show(self, message: Message) -> bool:
         """Add a record to the view."""
         event = read_event(message)
-        hidden = self._board.hidden
+        previous_hidden_count = self._board.hidden_count
         entry = None if event is None else self._board.add(event)
-        if entry is not None or self._board.hidden != hidden:
+        if entry is not None or self._board.hidden_count != previous_hidden_count:
             self._draw()
         return entry is not None
 
@@ -151,22 +152,24 @@ class LiveOutput:
                 _score_text(entry),
                 styled(*_reason(entry)),
             )
-        footer = hidden_text(self._board.hidden) if self._board.hidden else ""
+        footer = hidden_text(self._board.hidden_count) if self._board.hidden_count else ""
         self._live.update(
             Group(table, styled((f"{footer}{'; ' if footer else ''}Ctrl-C ends", "dim"))),
             refresh=True,
         )
 
 
-def hidden_text(hidden: int) -> str:
+def hidden_text(hidden_count: int) -> str:
     """Return a sentence about the episodes that were not shown."""
-    episodes = "1 episode" if hidden == 1 else f"{hidden} episodes"
+    episodes = "1 episode" if hidden_count == 1 else f"{hidden_count} episodes"
     return f"hidden: {episodes} of a lower severity (--severity info shows all)"
 
 
 def _state(entry: EpisodeEntry) -> tuple[str, str]:
     if entry.is_closed:
         return "closed", CLOSED_STYLE
+    if isinstance(entry.event, StaleEvent):
+        return "model", ""
     return ("accepted", CLOSED_STYLE) if entry.is_accepted else ("open", "")
 
 
@@ -187,6 +190,8 @@ def _reason(entry: EpisodeEntry) -> Iterator[tuple[str, str]]:
         yield from accepted_text(entry.event)
         if entry.alarm is not None:
             yield "; ", ""
+    elif isinstance(entry.event, StaleEvent):
+        yield entry.event.message, "bold"
     elif entry.previous_severity:
         yield f"was {entry.previous_severity}; ", "dim"
     if entry.alarm is not None:

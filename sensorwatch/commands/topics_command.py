@@ -104,8 +104,8 @@ def check(
         print_line(f"{name}: {partitions} partition{'s' if partitions > 1 else ''}")
     check_state_topics(
         settings.kafka,
-        readings=settings.topics.readings,
-        state=settings.state_topic,
+        readings_topic=settings.topics.readings,
+        state_topic=settings.state_topic,
         snapshot_every_seconds=settings.consumer.snapshot_every_seconds,
         warn=lambda text: print_note(f"warning: {text}"),
     )

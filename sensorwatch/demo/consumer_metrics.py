@@ -32,14 +32,14 @@ class ConsumerFigures:
 
 @dataclass(slots=True)
 class MetricsReader:
-    """Reads `/metrics` of the consumer; changes between reads give rate and latency."""
+    """Reads `/metrics` of the consumer; computes rate and latency from two successive reads."""
 
     address: str
     _latest_figures: ConsumerFigures = field(default_factory=ConsumerFigures)
     _record_counts: deque[tuple[float, int]] = field(default_factory=deque)
     """Time and record count of each read in the last few seconds."""
     _latency_total: tuple[float, float] = (0.0, 0.0)
-    """Sum and count of the latencies at the last read at which the count had changed."""
+    """Sum and count of the latencies, from the last read that changed the count."""
     _latency: float = 0.0
 
     def read(self, now: float) -> ConsumerFigures:

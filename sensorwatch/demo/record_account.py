@@ -131,8 +131,8 @@ def count_records(services: Services, delivery: DeliveryCounts, watcher: TopicWa
         failed=delivery.failed,
         records_in=records_in,
         accounts=accounts,
-        events=len(watcher.seen.alarms),
-        dead_letters=len(watcher.seen.dead_letters),
+        events=len(watcher.observations.alarms),
+        dead_letters=len(watcher.observations.dead_letters),
         duplicates=watcher.duplicates,
     )
 
@@ -167,7 +167,7 @@ def _wait_until(
 ) -> None:
     """Wait until the condition is true, at most for `seconds`.
 
-    `check` is called again and again, and may raise an error.
+    `check` is called repeatedly, and may raise an error.
     """
     deadline = time.monotonic() + seconds
     while not condition() and time.monotonic() < deadline:

@@ -43,7 +43,7 @@ def run_demo(
         print_summary(
             screen,
             counts,
-            watcher.seen,
+            watcher.observations,
             watcher.reasons,
             target_alert_rate=settings.trainer.target_alert_rate,
         )

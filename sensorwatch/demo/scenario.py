@@ -42,7 +42,7 @@ def healthy_rows(scenario: Scenario) -> Iterator[Chunk]:
 
 
 def live_rows(scenario: Scenario) -> Iterator[Chunk]:
-    """Yield rows with labelled faults without end; their times follow the training data."""
+    """Yield endless rows with labelled faults; their times follow those of the training data."""
     chunks = simulate(_simulation(scenario, FAULT_PLAN, None))
     return islice(chunks, TRAINING_ROWS // _CHUNK_ROWS, None)
 

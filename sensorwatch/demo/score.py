@@ -31,7 +31,7 @@ class Observations:
     """The highest severity of each alarm episode so far, by its id."""
     dead_letters: set[Coordinates] = field(default_factory=set)
     _open_episodes: dict[bytes | None, int] = field(default_factory=dict)
-    """For each sensor whose newest record has a label, the fault episode of this record."""
+    """The fault episode of each sensor's newest record, if the record has a label."""
 
     def add_alarm(self, record: Coordinates, episode: str, severity: str) -> None:
         """Add an anomalous row. The severity of an episode never falls."""
@@ -82,7 +82,7 @@ class Ratio:
 class SeverityScore:
     """The alarm episodes of one severity, and the faults that they find.
 
-    A malformed row is no fault here, because it becomes a dead letter and not an alarm.
+    A malformed row is not a fault here, because it becomes a dead letter and not an alarm.
     """
 
     severity: str
@@ -137,39 +137,43 @@ def _severity_scores(
     observations: Observations, true_episodes: set[str]
 ) -> Iterator[SeverityScore]:
     severities = observations.severities
-    faults = sum(kind != _MALFORMED for kind in observations.fault_episodes)
-    found_at: dict[int, int] = {}
+    fault_count = sum(kind != _MALFORMED for kind in observations.fault_episodes)
+    rank_of_fault: dict[int, int] = {}
     for record, fault in observations.labels.items():
         if record in observations.alarms:
             rank = severity_rank(severities[observations.alarms[record]])
-            found_at[fault] = max(found_at.get(fault, 0), rank)
+            rank_of_fault[fault] = max(rank_of_fault.get(fault, 0), rank)
     for severity in reversed(SEVERITIES[FIRST_SEVERITY:]):
         episodes = {episode for episode, highest in severities.items() if highest == severity}
-        faults_found = sum(rank >= severity_rank(severity) for rank in found_at.values())
+        found_count = sum(rank >= severity_rank(severity) for rank in rank_of_fault.values())
         yield SeverityScore(
             severity.value,
             Ratio(len(episodes & true_episodes), len(episodes)),
-            Ratio(faults_found, faults),
+            Ratio(found_count, fault_count),
         )
 
 
 def _kind_scores(observations: Observations) -> Iterator[KindScore]:
-    rows: Counter[str] = Counter()
-    rows_detected: Counter[str] = Counter()
+    row_counts: Counter[str] = Counter()
+    detected_row_counts: Counter[str] = Counter()
     detected_episodes: set[int] = set()
     for record, episode in observations.labels.items():
         kind = observations.fault_episodes[episode]
-        rows[kind] += 1
+        row_counts[kind] += 1
         if record in (observations.dead_letters if kind == _MALFORMED else observations.alarms):
-            rows_detected[kind] += 1
+            detected_row_counts[kind] += 1
             detected_episodes.add(episode)
-    episodes = Counter(observations.fault_episodes)
-    episodes_detected = Counter(
+    episode_counts = Counter(observations.fault_episodes)
+    detected_episode_counts = Counter(
         observations.fault_episodes[episode] for episode in detected_episodes
     )
-    for kind in _sort_kinds(rows):
+    for kind in _sort_kinds(row_counts):
         yield KindScore(
-            kind, rows[kind], rows_detected[kind], episodes[kind], episodes_detected[kind]
+            kind,
+            row_counts[kind],
+            detected_row_counts[kind],
+            episode_counts[kind],
+            detected_episode_counts[kind],
         )
 
 

@@ -32,7 +32,7 @@ from sensorwatch.demo.texts import addresses
 _MAX_REASONS = 4
 _MAX_SENSORS = 10
 _FIXED_LINES = 12
-"""Number of lines of the live view other than its lines with a sensor."""
+"""Number of lines of the live view that do not show a sensor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +110,8 @@ class PlainScreen:
             f"({metrics.anomaly_ratio:.1%})  dead letters {metrics.dead_letters}  "
             f"model {metrics.version}"
         )
-        loud_events = (event for event in reversed(state.latest) if _is_loud(event))
-        newest = next(loud_events, None)
+        severe_events = (event for event in reversed(state.latest) if _is_severe_enough(event))
+        newest = next(severe_events, None)
         if newest is not None and newest is not self._printed_event:
             self._printed_event = newest
             print_line("         " + "".join(text for text, _ in line_parts(newest)))
@@ -242,7 +242,7 @@ def _importance(event: Event | ClosingEvent) -> tuple[bool, int]:
     return isinstance(event, ClosingEvent), -severity_rank(event.severity)
 
 
-def _is_loud(event: Event | ClosingEvent) -> bool:
+def _is_severe_enough(event: Event | ClosingEvent) -> bool:
     return severity_rank(event.severity) >= severity_rank(Severity.WARNING)
 
 

@@ -26,9 +26,10 @@ _CLIENT_NOTE = "# or another client built on librdkafka"
 
 _NOTES = """\
 The model was trained without labels. It compares each row with a forecast from
-that sensor's previous rows. The settings [alarms] say how many false alarms of
-warning, major and critical a sensor-day may have. Info is within no budget, so
-no person is notified of it. A malformed row is detected if it became a dead letter."""
+that sensor's previous rows. The settings [alarms] limit the false alarms per
+sensor-day of the severities warning, major and critical. No setting limits info,
+so nothing should notify a person of it. A malformed row is detected if it became
+a dead letter."""
 
 
 def addresses(services: Services) -> Iterator[tuple[str, str, list[str]]]:
@@ -135,7 +136,7 @@ def _severity_lines(score: Score) -> Lines:
         _DIM_STYLE,
     )
     yield (
-        "  one of its rows has a fault. Faults found: by an alarm of at least this severity.",
+        "  one of its rows has a fault. Faults found: those in an alarm of at least this severity.",
         _DIM_STYLE,
     )
 
@@ -144,10 +145,10 @@ def _kind_lines(score: Score) -> Lines:
     heading = ("fault", "episodes", "detected", "rows", "detected", "row recall")
     yield _table_line(*heading), _DIM_STYLE
     for kind in score.kinds:
-        yield _table_line(kind.kind, *_cells(kind)), _PLAIN_STYLE
+        yield _table_line(kind.kind, *_kind_cells(kind)), _PLAIN_STYLE
 
 
-def _cells(kind: KindScore) -> Iterator[str]:
+def _kind_cells(kind: KindScore) -> Iterator[str]:
     counts = (kind.episodes, kind.episodes_detected, kind.rows, kind.rows_detected)
     yield from map(str, counts)
     yield _percent(Ratio(kind.rows_detected, kind.rows))

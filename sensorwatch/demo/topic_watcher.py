@@ -1,4 +1,4 @@
-"""Read the rows, events and dead letters of the demo in a thread of their own.
+"""Read the rows, events and dead letters of the demo in a separate thread.
 
 The thread reads all the time, because the embedded broker deletes old records.
 """
@@ -12,7 +12,13 @@ from typing import Self
 
 from confluent_kafka import Message
 
-from sensorwatch.commands.event_line import AcceptedEvent, ClosingEvent, Event, read_event
+from sensorwatch.commands.event_line import (
+    AcceptedEvent,
+    ClosingEvent,
+    Event,
+    StaleEvent,
+    read_event,
+)
 from sensorwatch.commands.topic_follower import StartAt, follow_topics
 from sensorwatch.common.kafka.dead_letters import HEADER_PREFIX, ID_HEADER
 from sensorwatch.common.kafka.records import (
@@ -37,7 +43,7 @@ class TopicWatcher:
         """Start the thread that reads the topics."""
         self._settings = settings
         self._stopping = ThreadEvent()
-        self.seen = Observations()
+        self.observations = Observations()
         """All labels, alarms and dead letters that were read so far."""
         self.latest: deque[Event | ClosingEvent] = deque(maxlen=_LATEST_EVENTS)
         """The newest events, in order of arrival."""
@@ -57,7 +63,7 @@ class TopicWatcher:
 
     def has(self, *, rows: int, events: int, dead_letters: int) -> bool:
         """Return True if at least these numbers of records were read."""
-        observations = self.seen
+        observations = self.observations
         return (
             observations.rows >= rows
             and len(observations.alarms) >= events
@@ -88,11 +94,12 @@ class TopicWatcher:
 
     def _add_row(self, message: Message) -> None:
         label = _text(header_value(message, LABEL_HEADER))
-        self.seen.add_record(coordinates(message), message.key(), label)
+        self.observations.add_record(coordinates(message), message.key(), label)
 
     def _add_event(self, message: Message) -> None:
         event = read_event(message)
-        if event is None or isinstance(event, AcceptedEvent):  # the demo shows no accepted levels
+        # The demo shows no accepted levels and no stale model.
+        if event is None or isinstance(event, AcceptedEvent | StaleEvent):
             return
         self.latest.append(event)
         if isinstance(event, ClosingEvent):  # a closing event belongs to an episode, not to a row
@@ -101,15 +108,15 @@ class TopicWatcher:
             return
         record = _coordinates_of(event.event_id)
         if record is not None:
-            self.duplicates += record in self.seen.alarms
-            self.seen.add_alarm(record, event.episode.id or event.event_id, event.severity)
+            self.duplicates += record in self.observations.alarms
+            self.observations.add_alarm(record, event.episode.id or event.event_id, event.severity)
 
     def _add_dead_letter(self, message: Message) -> None:
         headers = headers_of(message) or []  # a second `message.headers()` crashes the client
         record = _coordinates_of(_text(last_header_value(headers, ID_HEADER)))
         if record is not None:
-            self.duplicates += record in self.seen.dead_letters
-            self.seen.dead_letters.add(record)
+            self.duplicates += record in self.observations.dead_letters
+            self.observations.dead_letters.add(record)
         self.reasons[_text(last_header_value(headers, HEADER_PREFIX + "code")) or "?"] += 1
 
     def __enter__(self) -> Self:

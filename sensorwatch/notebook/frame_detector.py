@@ -15,8 +15,10 @@ from sensorwatch.common.scoring.detections import SEVERITY_TEXTS
 from sensorwatch.common.scoring.detector import Detector as CoreDetector
 from sensorwatch.common.scoring.explanation import explain_rows
 from sensorwatch.common.scoring.memory import Memory
+from sensorwatch.common.scoring.patterns import PATTERN_TEXTS
 from sensorwatch.common.scoring.processing import Outcome, score_readings
 from sensorwatch.common.scoring.status import STATUS_TEXTS
+from sensorwatch.common.scoring.suppression import SUPPRESSION_TEXTS
 from sensorwatch.notebook.episode_plot import draw_episode
 from sensorwatch.notebook.rows import readings_of, schema_of
 from sensorwatch.trainer.training import UNREGISTERED_VERSION, train
@@ -80,10 +82,10 @@ class Detector:
         """Return a DataFrame with one line for each valid row, and with the index of these rows.
 
         Columns: `anomaly_score` (1.0 is the threshold), `raw_score`, `p_value` float64;
-        `is_anomaly` bool; `severity`, `status` str; `episode` int64, the position of the episode's
-        first row, or -1. The rows are scored in the given order. `history`: earlier rows, which
-        warm up the memory and are not in the result. The function warns with RowsRejected if rows
-        are rejected.
+        `is_anomaly` bool; `severity`, `suppressed`, `pattern`, `status` str, see docs/detection.md;
+        `episode` int64, the position of the episode's first row, or -1. The rows are scored in the
+        given order. `history`: earlier rows, which warm up the memory and are not in the result.
+        The function warns with RowsRejected if rows are rejected.
         """
         outcome, first_position = self._outcome(rows, history)
         detections = outcome.detections
@@ -94,6 +96,8 @@ class Detector:
                 "is_anomaly": detections.is_anomaly,
                 "p_value": detections.p_value,
                 "severity": SEVERITY_TEXTS[detections.severity],
+                "suppressed": SUPPRESSION_TEXTS[detections.suppression],
+                "pattern": PATTERN_TEXTS[detections.pattern],
                 "status": STATUS_TEXTS[detections.status],
                 "episode": np.where(
                     detections.episode < 0, -1, detections.episode - first_position

@@ -27,7 +27,7 @@ _SAMPLE_ROWS = 5_000
 
 
 class RowsRejected(UserWarning):
-    """The warning that some rows are not valid and were left out."""
+    """The warning that some rows were left out because they are not valid."""
 
 
 def read_rows(path: str | Path, schema: Schema | None = None) -> pd.DataFrame:

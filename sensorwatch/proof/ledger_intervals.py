@@ -20,13 +20,13 @@ class Verdict(StrEnum):
     """Counts, digest and memory are equal: each record was scored once, with exactly these scores.
     """
     COUNTS_ONLY = "counts only"
-    """Counts are equal. The digest comes from other code, libraries or CPU, and is not compared."""
+    """Counts are equal. The digest is not compared, because code, libraries or CPU differ."""
     DIFFERENT = "DIFFERENT"
     """Counts, digest or memory differ: a record was lost, doubled or scored differently."""
     NOT_RETAINED = "input not retained"
-    """Input records of the interval were deleted, or earlier ones that the memory depends on."""
+    """Records of the interval, or earlier records that the memory depends on, were deleted."""
     ACCOUNT_RESTARTED = "ACCOUNT RESTARTED"
-    """The group's offset was moved, so no proof covers the records between old and new offset."""
+    """The group's offset was moved; no proof covers the records between old and new offset."""
     NO_MODEL = "model not there"
     """The version that scored the interval is no longer in the registry, or is damaged."""
 

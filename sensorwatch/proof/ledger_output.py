@@ -28,11 +28,11 @@ def print_accounts(
 ) -> None:
     """Print accounts as a table, and below the table the sums of the committed accounts.
 
-    `rows`: the partition, the cause and the account that a line of the table shows, for each line.
+    `rows`: for each line of the table, the partition, the cause and the account.
     """
     columns = ("partition", "record", "offset", *(name.replace("_", " ") for name in COUNT_FIELDS))
     lines = [
-        _cells(str(partition), cause, committed_account)
+        _account_cells(str(partition), cause, committed_account)
         for partition, cause, committed_account in rows
     ]
     # Digests are too long for a table. The output of `--json` contains the digests.
@@ -45,7 +45,7 @@ def print_accounts(
     )
 
 
-def _cells(partition: str, cause: str, committed_account: CommittedAccount) -> list[str]:
+def _account_cells(partition: str, cause: str, committed_account: CommittedAccount) -> list[str]:
     account = committed_account.account
     counts = [str(getattr(account, name, "?")) for name in COUNT_FIELDS]
     model = "no account" if account is None else account.model_version

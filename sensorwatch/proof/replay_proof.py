@@ -46,12 +46,12 @@ class _ReplayState:
 
 
 class ReplayProof:
-    """Verifies the intervals of one partition, in order, and carries the memory between them.
+    """Verifies the intervals of one partition, in order, with one memory for all of them.
 
     The memory is cold at the opening of the account. If the model version changes in the ledger,
-    the new version adopts the memory. If the earlier input is deleted or was scored by other code,
-    the memory comes from a snapshot. If an interval ends with a snapshot, memory and snapshot must
-    be equal, byte for byte.
+    the new version adopts the memory. If the earlier input is deleted, or was scored by a different
+    version of the code, the memory comes from a snapshot. If an interval ends with a snapshot,
+    memory and snapshot must be equal, byte for byte.
     """
 
     def __init__(self, inputs: ProofInputs) -> None:
@@ -184,7 +184,7 @@ class ReplayProof:
         try:
             snapshot = self._snapshot(interval.partition, interval.end)
             if snapshot.account.segment != interval.end.segment:
-                return []  # Other code restored the memory, so its values may differ.
+                return []  # Another version of the code wrote the memory, so its values may differ.
             if snapshot.model_version != detector.version:
                 # The snapshot was written after a new version had adopted the memory.
                 adopted_memory = memory_from_bytes(content, detector)
@@ -206,9 +206,10 @@ def _recompute_account(
     return account
 
 
-def _count_differences(recomputed: Account, ledger: Account) -> list[str]:
+def _count_differences(recomputed_account: Account, ledger_account: Account) -> list[str]:
     return [
-        f"{name} {getattr(ledger, name)} in the ledger, {getattr(recomputed, name)} recomputed"
+        f"{name} {getattr(ledger_account, name)} in the ledger, "
+        f"{getattr(recomputed_account, name)} recomputed"
         for name in COUNT_FIELDS
-        if getattr(ledger, name) != getattr(recomputed, name)
+        if getattr(ledger_account, name) != getattr(recomputed_account, name)
     ]

@@ -31,8 +31,9 @@ NO_ARRAY = RowArray()
 def find_row_array(contents: Sequence[object]) -> RowArray:
     """Return the array that contains the rows of decoded records.
 
-    It is the array of objects that most records have, with the most elements; and inside its
-    elements again, if they have such an array.
+    This is an array of objects that most records have. If there are several such arrays, it is the
+    one with the most elements. If its elements contain such an array in turn, the inner array is
+    returned.
     """
     sample = [content for content in contents[:_MAX_RECORDS] if isinstance(content, Mapping | list)]
     root_elements = [
@@ -43,25 +44,27 @@ def find_row_array(contents: Sequence[object]) -> RowArray:
     ):
         if any(map(_is_senml, root_elements)):
             return RowArray(ARRAY_MARK, PayloadFormat.SENML)
-        inner = find_row_array(root_elements)
-        separator = "." if inner.path else ""
-        return RowArray(f"{ARRAY_MARK}{separator}{inner.path}", others=inner.others)
+        inner_array = find_row_array(root_elements)
+        separator = "." if inner_array.path else ""
+        return RowArray(f"{ARRAY_MARK}{separator}{inner_array.path}", others=inner_array.others)
     return _array_in_objects([content for content in sample if isinstance(content, Mapping)])
 
 
 def _array_in_objects(records: Sequence[Mapping[str, object]]) -> RowArray:
-    records_with, elements_of = Counter[str](), dict[str, list[object]]()
+    record_counts, elements_by_path = Counter[str](), dict[str, list[object]]()
     for record in records:
         for path, elements in _arrays_of_objects(record):
-            records_with[path] += 1
-            elements_of.setdefault(path, []).extend(elements)
-    candidates = [path for path, count in records_with.items() if count > _MIN_SHARE * len(records)]
+            record_counts[path] += 1
+            elements_by_path.setdefault(path, []).extend(elements)
+    candidates = [
+        path for path, count in record_counts.items() if count > _MIN_SHARE * len(records)
+    ]
     if not candidates:
         return NO_ARRAY
-    path, *others = sorted(candidates, key=lambda path: -len(elements_of[path]))
-    inner = find_row_array(elements_of[path])
-    inner_path = f".{inner.path}" if inner.path else ""
-    return RowArray(f"{path}{inner_path}", others=tuple(others))
+    path, *other_paths = sorted(candidates, key=lambda path: -len(elements_by_path[path]))
+    inner_array = find_row_array(elements_by_path[path])
+    inner_path = f".{inner_array.path}" if inner_array.path else ""
+    return RowArray(f"{path}{inner_path}", others=tuple(other_paths))
 
 
 def _arrays_of_objects(

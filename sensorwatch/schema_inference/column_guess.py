@@ -47,14 +47,14 @@ class ColumnKind(StrEnum):
     CONTEXT = "context"
     LABEL = "a label, not a measurement"
     ROW_NUMBER = "a number of the row"
-    MESSAGE_ID = "an id of a message, which no sensor has twice"
+    MESSAGE_ID = "the id of a message, different in nearly every row"
     OTHER_TIME = "another time"
     QUALITY = "the quality of the values"
     TEXT = "text"
-    MIXED = "numbers and other texts"
+    MIXED = "numbers mixed with other texts"
     UNITS = "numbers with several units"
     EMPTY = "empty"
-    NO_VALUES = "no values, only cells such as NaN, n/a and empty ones"
+    NO_VALUES = "a column without values, only with cells such as NaN, n/a and empty ones"
     NAMELESS = "a column without a name"
     LEFT_OUT = "left out by an option"
 
@@ -68,9 +68,9 @@ USED_KINDS = (
 )
 """The kinds of columns that a schema names."""
 LOST_NUMBERS = frozenset({ColumnKind.MIXED, ColumnKind.UNITS})
-"""The kinds of columns that have numbers which cannot be read."""
+"""The kinds of columns with numbers that cannot be read."""
 UNWANTED_SIGNALS = frozenset({ColumnKind.LABEL, ColumnKind.ROW_NUMBER, ColumnKind.OTHER_TIME})
-"""The kinds of columns with numbers that are left out, because they are no measurements."""
+"""The kinds of numeric columns that are left out, because they are not measurements."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +89,9 @@ class InferredColumn:
     low: float = math.nan
     high: float = math.nan
     unit: str = ""
-    """The unit behind each number, or an empty text."""
+    """The unit after each number, or an empty text."""
     words: tuple[tuple[str, int], ...] = ()
-    """The numbers of words, if the cells are words."""
+    """Each word with its number, if the cells are words."""
     missing_words: frozenset[str] = frozenset()
     """The missing words that occur in the cells."""
     sentinels: tuple[tuple[float, int], ...] = ()
@@ -103,7 +103,7 @@ class InferredColumn:
     is_counter: bool = False
     """Whether the user says that the column is a counter."""
     wrap: float | None = None
-    """The circle of the angle, if the user says that the column is one."""
+    """The full circle of the angle, if the user says that the column is an angle."""
 
 
 NumberReader = Callable[[object], object]
@@ -122,7 +122,7 @@ def classify_column(
     """Return the kind and the statistics of a column that is neither the time nor the id.
 
     `missing_words`: words for a missing value that the user gives, in lower case. `is_signal`: the
-    user says that the column is a measurement, so it is no label or row number.
+    user says that the column is a measurement, so it is not a label or row number.
     """
     plain_name = re.sub(r"[^a-z0-9]", "", name.lower())
     texts = [cell for cell in cells if cell]
@@ -135,14 +135,14 @@ def classify_column(
         return InferredColumn(name, path, kind, len(cells), examples=examples)
     unit: str | None = ""
     word_numbers: tuple[tuple[str, int], ...] = ()
-    numbers = _numbers(words, read_number)
+    numbers = _numbers_in_texts(words, read_number)
     if len(numbers) < _MIN_NUMERIC_SHARE * len(words):
         unit, number_texts = _common_unit(words)
         word_numbers = _word_numbers(words)
         if word_numbers:
             numbers = [float(dict(word_numbers)[word.casefold()]) for word in words]
         elif unit is not None:
-            numbers = _numbers(number_texts, read_number)
+            numbers = _numbers_in_texts(number_texts, read_number)
         else:
             kind = _kind_without_numbers(words, numbers, number_texts)
             if kind is ColumnKind.UNITS:
@@ -209,7 +209,7 @@ def is_row_number(texts: Sequence[str]) -> bool:
     return all(text == str(first + step) for step, text in enumerate(texts))
 
 
-def _numbers(texts: Sequence[str], read_number: NumberReader) -> list[float]:
+def _numbers_in_texts(texts: Sequence[str], read_number: NumberReader) -> list[float]:
     values = (read_number(text) for text in texts)
     return [value for value in values if isinstance(value, float) and math.isfinite(value)]
 
@@ -217,12 +217,14 @@ def _numbers(texts: Sequence[str], read_number: NumberReader) -> list[float]:
 def _other_words(words: Sequence[str], read_number: NumberReader) -> tuple[str, ...]:
     """Return the first distinct words that are no numbers."""
     return tuple(
-        islice(dict.fromkeys(word for word in words if not _numbers([word], read_number)), 3)
+        islice(
+            dict.fromkeys(word for word in words if not _numbers_in_texts([word], read_number)), 3
+        )
     )
 
 
 def _common_unit(words: Sequence[str]) -> tuple[str | None, list[str]]:
-    """Return the unit behind all numbers, or None; and the texts of the numbers with a unit."""
+    """Return the unit after all numbers (else None), and the texts of the numbers with a unit."""
     matches = [match for word in words if (match := _NUMBER_WITH_UNIT.fullmatch(word))]
     units = {match[2].strip() for match in matches}
     is_common = len(units) == 1 and len(matches) >= _MIN_NUMERIC_SHARE * len(words)
@@ -273,17 +275,19 @@ def _suspicious_extremes(numbers: Sequence[float]) -> tuple[tuple[float, int], .
     return tuple(extremes)
 
 
-def _suspicious_extreme(values: list[float], counts: Counter[float], rows: int) -> float | None:
-    """Return an extreme of the sorted values that is far from all others, or None."""
+def _suspicious_extreme(
+    values: list[float], counts: Counter[float], row_count: int
+) -> float | None:
+    """Return the first or last of the sorted values if it is far from all others, else None."""
     if len(values) < 2:
         return None
-    for extreme, nearest, other_end in (
+    for extreme, nearest_value, other_extreme in (
         (values[0], values[1], values[-1]),
         (values[-1], values[-2], values[0]),
     ):
-        is_repeated = 2 <= counts[extreme] < rows / 2
+        is_repeated = 2 <= counts[extreme] < row_count / 2
         is_typical = _TYPICAL_SENTINEL.fullmatch(f"{extreme:g}") is not None
-        is_far = abs(extreme - nearest) > 2 * abs(other_end - nearest)
-        if is_repeated and is_far and (len(values) > 2 or is_typical):
+        is_isolated = abs(extreme - nearest_value) > 2 * abs(other_extreme - nearest_value)
+        if is_repeated and is_isolated and (len(values) > 2 or is_typical):
             return extreme
     return None

@@ -168,7 +168,7 @@ def _header_note(names: Sequence[str], doubled_names: Sequence[str], *, has_head
 
 
 def _numbered_names(names: Sequence[str]) -> list[str]:
-    """Return distinct names; a name that occurs again gets a number, as pandas does it."""
+    """Return distinct names; a repeated name gets a number, as in pandas."""
     distinct_names = dict[str, None]()
     next_number = Counter[str]()
     for position, name in enumerate(map(str.strip, names), start=1):
@@ -217,9 +217,9 @@ def _has_only_decimal_commas(lines: Sequence[str], delimiter: str) -> bool:
 
 def _delimiter_score(cells: Sequence[Sequence[str]]) -> int:
     width = _usual_width(cells)
-    exact_rows = sum(len(row) == width for row in cells)
-    near_rows = sum(abs(len(row) - width) == 1 for row in cells)
-    return (width - 1) * (2 * exact_rows + near_rows)
+    exact_count = sum(len(row) == width for row in cells)
+    near_count = sum(abs(len(row) - width) == 1 for row in cells)
+    return (width - 1) * (2 * exact_count + near_count)
 
 
 def _usual_width(cells: Sequence[Sequence[str]]) -> int:
@@ -254,5 +254,7 @@ def _count_unit_rows(rows: Sequence[Sequence[str]]) -> int:
         if any(_NUMBER.fullmatch(text) or _DATE.fullmatch(text) for text in texts):
             break
         count += 1
-    has_row = len(rows) > count and any(_NUMBER.fullmatch(cell.strip()) for cell in rows[count])
-    return count if has_row else 0
+    has_first_row = len(rows) > count and any(
+        _NUMBER.fullmatch(cell.strip()) for cell in rows[count]
+    )
+    return count if has_first_row else 0

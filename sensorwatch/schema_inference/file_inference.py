@@ -68,7 +68,7 @@ def _read_json(sample: TextSample, compression: str) -> Table:
     if content.startswith(b"\0"):
         return read_json_table([content.strip()], form="JSON in Schema Registry's frame")
     lines = [line.encode("utf-8", "surrogateescape") for line in sample.lines if line.strip()]
-    if len(lines) > 1 and all(_decoded(line) is None for line in lines[:_FIRST_LINES]):
+    if len(lines) > 1 and all(_decode_payload(line) is None for line in lines[:_FIRST_LINES]):
         raise DataError(
             "JSON objects over several lines; wanted one object per line, or an array of objects: "
             "`jq -c . FILE` writes each object on one line, and `jq -c '.NAME[]' FILE` writes each "
@@ -79,13 +79,13 @@ def _read_json(sample: TextSample, compression: str) -> Table:
 
 
 def _read_json_array(content: bytes, compression: str, *, is_cut: bool) -> Table:
-    """Return the table of a file that begins with an array: of rows, or the first of many."""
+    """Return the table of a file that begins with an array: one array of rows, or one per line."""
     lines = [line for line in content.splitlines() if line.strip()]
     if len(lines) > 1 and has_arrays_in_lines(lines[0], lines[1]):
         complete_lines = lines[:-1] if is_cut else lines
         return read_json_table(complete_lines, form=f"JSON lines of arrays{compression}")
     payloads = _first_elements(content, is_cut=is_cut)
-    elements = [_decoded(payload) for payload in payloads]
+    elements = [_decode_payload(payload) for payload in payloads]
     if find_row_array([elements]).payload is PayloadFormat.SENML:
         return read_json_table([content.strip()], form=f"a SenML pack{compression}")
     return read_json_table(payloads, form=f"a JSON array of rows{compression}")
@@ -102,7 +102,7 @@ def _first_elements(content: bytes, *, is_cut: bool) -> list[bytes]:
     return payloads
 
 
-def _decoded(payload: bytes) -> object:
+def _decode_payload(payload: bytes) -> object:
     try:
         return decode_with_not_finite(payload)
     except (ValueError, RecursionError):
@@ -124,6 +124,6 @@ def _read_worksheet_table(path: Path) -> Table:
     if worksheet.other_names:
         names = ", ".join(map(repr, worksheet.other_names[:_MAX_SHOWN_SHEETS]))
         hidden_count = len(worksheet.other_names) - _MAX_SHOWN_SHEETS
-        more = f" and {hidden_count} more" if hidden_count > 0 else ""
-        note += f" is read; the other sheets are not: {names}{more}"
+        more_note = f" and {hidden_count} more" if hidden_count > 0 else ""
+        note += f" is read; the other sheets are not: {names}{more_note}"
     return replace(table, notes=(note, *table.notes))

@@ -49,7 +49,7 @@ class Inference:
     missing_values: tuple[str, ...]
     """Words and numbers that mean a missing value."""
     questions: tuple[str, ...] = field(default=())
-    """What the user should decide, each with the option that decides it."""
+    """Questions that the user should decide, each with the option that decides it."""
 
     @property
     def rows(self) -> int:
@@ -105,12 +105,12 @@ def infer_table(table: Table, options: InferenceOptions = InferenceOptions()) ->
     if options.key_names is None and table.long_form is None:
         long_columns = find_long_form(table, columns, time.names, read_number)
         if long_columns is not None:
-            wide = wide_table(table, long_columns, time.names, guess)
-            quantities = wide.names[len(time.names) + len(long_columns.ids) :]
-            wide_options = options.for_wide_table(wide.names, quantities)
+            quantity_table = wide_table(table, long_columns, time.names, guess)
+            quantities = quantity_table.names[len(time.names) + len(long_columns.ids) :]
+            wide_options = options.for_wide_table(quantity_table.names, quantities)
             if table.array.payload is PayloadFormat.SENML:
                 wide_options = replace(wide_options, key_names=long_columns.ids)
-            return infer_table(wide, wide_options)
+            return infer_table(quantity_table, wide_options)
     columns, key_questions = choose_key(table, columns, times, options, read_number)
     columns = with_chosen_kinds(columns, options)
     missing_words = {word for column in columns for word in column.missing_words}
@@ -166,8 +166,8 @@ def _with_quality(table: Table, columns: Sequence[InferredColumn]) -> Table:
     if not names:
         return table
     question = (
-        f"{names[0]!r} is read as the quality of all values, and a value that is not good is "
-        f"missing; if that is wrong: --leave-out {names[0]}"
+        f"{names[0]!r} is read as the quality of all values, and values that are not good count "
+        f"as missing; if that is wrong: --leave-out {names[0]}"
     )
     questions = (*table.questions, question)
     return replace(table, quality_path=table.path_of(names[0]), questions=questions)

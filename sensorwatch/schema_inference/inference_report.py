@@ -1,4 +1,4 @@
-"""The report of an inference: what was understood, and how the first rows are read."""
+"""The report of an inference: the inferred form and columns, and how the first rows are read."""
 
 import math
 from collections.abc import Collection, Iterator
@@ -85,8 +85,8 @@ def report_lines(
 
 def _step_lines(readings: Readings) -> Iterator[str]:
     """Yield a line with the median time between two rows of a sensor."""
-    order = np.lexsort((readings.event_time, readings.sensor))
-    times, sensors = readings.event_time[order], readings.sensor[order]
+    row_order = np.lexsort((readings.event_time, readings.sensor))
+    times, sensors = readings.event_time[row_order], readings.sensor[row_order]
     steps = np.diff(times)[sensors[1:] == sensors[:-1]]
     if len(steps):
         yield f"step       usually {number_text(float(np.median(steps)) / 1e6)} s between rows"
@@ -142,7 +142,7 @@ def _column_text(column: InferredColumn) -> str:
     if column.missing:
         parts.append(f"{column.missing / column.cells:.1%} missing")
     if column.invalid:
-        parts.append(f"{column.invalid / column.cells:.1%} are no number and rejected")
+        parts.append(f"{column.invalid / column.cells:.1%} are not numbers and are rejected")
     kind = "signal" if column.kind is ColumnKind.SIGNAL else "context"
     return f"{kind:<11}{column.name!r}: {', '.join(parts)}"
 
@@ -160,8 +160,10 @@ def _first_rows(readings: Readings, schema: Schema) -> Iterator[str]:
                 *("-" if math.isnan(number) else number_text(number) for number in numbers),
             ]
         )
-    more = f", and {len(names) - _MAX_SHOWN_VALUES} more" if len(names) > _MAX_SHOWN_VALUES else ""
-    yield f"first {len(cells) - 1} rows, as they are read (- is a missing value{more}):"
+    hidden_note = (
+        f", and {len(names) - _MAX_SHOWN_VALUES} more" if len(names) > _MAX_SHOWN_VALUES else ""
+    )
+    yield f"first {len(cells) - 1} rows, as they are read (- is a missing value{hidden_note}):"
     widths = [min(_MAX_WIDTH, max(map(len, column))) for column in zip(*cells, strict=False)]
     for row_cells in cells:
         texts = (cell[:width].ljust(width) for cell, width in zip(row_cells, widths, strict=False))

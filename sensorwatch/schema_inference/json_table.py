@@ -24,10 +24,10 @@ def read_json_table(payloads: Sequence[bytes], *, form: str) -> Table:
     """Return the table of JSON payloads. Raises DataError if no payload has rows."""
     contents = [decode_any(payload) for payload in payloads]
     array = find_row_array(contents)
-    decoded = [row for content in contents for row in _rows_of(content, array)]
-    records = [record for record in decoded if not isinstance(record, Fault)]
+    decoded_rows = [row for content in contents for row in _rows_of(content, array)]
+    records = [record for record in decoded_rows if not isinstance(record, Fault)]
     if not records:
-        faults = [record for record in decoded if isinstance(record, Fault)]
+        faults = [record for record in decoded_rows if isinstance(record, Fault)]
         if any(isinstance(content, list) for content in contents) and faults:
             raise DataError(
                 f"the rows are arrays of values without names, {faults[0].detail}: write each row "
@@ -59,14 +59,16 @@ def read_json_table(payloads: Sequence[bytes], *, form: str) -> Table:
         for keys, value in record.items()
         if isinstance(value, str)
     )
-    broken = len(decoded) - len(records)
+    broken_count = len(decoded_rows) - len(records)
     return Table(
         names=tuple(".".join(keys) for keys in position_of_keys),
         paths=tuple(".".join(map(escape_key, keys)) for keys in position_of_keys),
         rows=tuple(_row(record, position_of_keys) for record in flat_records),
         form=form,
         text_columns=texts,
-        notes=(f"{broken} of {len(decoded)} rows are not JSON objects",) if broken else (),
+        notes=(f"{broken_count} of {len(decoded_rows)} rows are not JSON objects",)
+        if broken_count
+        else (),
         array=array,
         questions=tuple(
             f"the rows are the elements of {array.path}; {other} contains objects too: change rows "
@@ -104,18 +106,22 @@ class _Flattening:
 
     def __call__(self, fields: Fields) -> dict[_Keys, object]:
         """Return the value of each path of a row."""
-        own = dict(_flatten(fields))
-        return {**self._outer_of(fields), **own} if isinstance(fields, ElementFields) else own
+        row_values = dict(_flatten(fields))
+        return (
+            {**self._outer_of(fields), **row_values}
+            if isinstance(fields, ElementFields)
+            else row_values
+        )
 
     def _outer_of(self, fields: ElementFields) -> dict[_Keys, object]:
         if self._last_outer is None or self._last_outer[0] is not fields.outer:
-            outer = self(fields.outer)
-            around_array = {
+            outer_values = self(fields.outer)
+            values_around_array = {
                 keys: value
-                for keys, value in outer.items()
+                for keys, value in outer_values.items()
                 if not isinstance(value, list) and ".".join(keys) != self._array_name
             }
-            self._last_outer = fields.outer, around_array
+            self._last_outer = fields.outer, values_around_array
         return self._last_outer[1]
 
 

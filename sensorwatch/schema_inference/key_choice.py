@@ -34,8 +34,8 @@ def choose_key(
         return _with_keys(columns, set(options.key_names)), []
     columns = [_as_message_id(column, table) for column in columns]
     questions = [
-        f"{column.name!r} has another value in nearly every row, so it is no id of a sensor; "
-        f"--key {column.name!r} uses it all the same"
+        f"{column.name!r} has a different value in nearly every row, so it is not the id of a "
+        f"sensor; --key {column.name!r} uses it anyway"
         for column in columns
         if column.kind is ColumnKind.MESSAGE_ID
     ]
@@ -47,19 +47,24 @@ def choose_key(
             if column.kind is ColumnKind.TEXT and may_be_key(table.cells(column.name))
         ]
         return columns, questions
-    named = [column.name for column in candidates if suggests_key(column.name)]
-    if len(named) > 1 and need_each_other([table.cells(name) for name in named], times):
-        return _with_keys(columns, set(named)), questions
-    key = (named or [column.name for column in candidates])[0]
-    others = [column.name for column in candidates if column.name != key]
-    if others:
+    columns_named_as_key = [column.name for column in candidates if suggests_key(column.name)]
+    if len(columns_named_as_key) > 1 and need_each_other(
+        [table.cells(name) for name in columns_named_as_key], times
+    ):
+        return _with_keys(columns, set(columns_named_as_key)), questions
+    key = (columns_named_as_key or [column.name for column in candidates])[0]
+    other_candidates = [column.name for column in candidates if column.name != key]
+    if other_candidates:
         questions.append(
-            f"{key!r} is read as the sensor's id, and {', '.join(map(repr, others))} could be "
-            "part of it: give --key once for each part"
+            f"{key!r} is read as the sensor's id, and "
+            f"{', '.join(map(repr, other_candidates))} could be part of it: give --key once for "
+            "each part"
         )
-    if not named:
-        questions.append(f"{key!r} behaves like the id of a sensor; --no-key if it is no id")
-    return _with_keys(columns, {key}, unused=set(others) & set(named)), questions
+    if not columns_named_as_key:
+        questions.append(f"{key!r} behaves like the id of a sensor; if it is not one: --no-key")
+    return _with_keys(
+        columns, {key}, unused=set(other_candidates) & set(columns_named_as_key)
+    ), questions
 
 
 def _candidates(
@@ -70,7 +75,7 @@ def _candidates(
     read_number: NumberReader,
 ) -> list[InferredColumn]:
     signals = [
-        (column.name, [_float(read_number(cell)) for cell in table.cells(column.name)])
+        (column.name, [_to_float(read_number(cell)) for cell in table.cells(column.name)])
         for column in columns
         if column.kind is ColumnKind.SIGNAL and not column.words and not column.unit
     ][:_MAX_COMPARED_SIGNALS]
@@ -116,5 +121,5 @@ def _as_message_id(column: InferredColumn, table: Table) -> InferredColumn:
     return replace(column, kind=ColumnKind.MESSAGE_ID) if is_id else column
 
 
-def _float(value: object) -> float:
+def _to_float(value: object) -> float:
     return value if isinstance(value, float) else math.nan

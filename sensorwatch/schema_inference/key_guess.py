@@ -1,4 +1,4 @@
-"""Guess which column names the sensor, from how its values behave, and from its name."""
+"""Guess from its values and its name whether a column names the sensor."""
 
 import re
 from collections import Counter
@@ -36,7 +36,7 @@ _MAX_LEVEL_COLUMNS = 20
 
 def suggests_key(name: str) -> bool:
     """Return whether a column's name is one that ids of sensors usually have."""
-    plain_name = _plain(name.rpartition(".")[2])
+    plain_name = _plain_name(name.rpartition(".")[2])
     return bool(plain_name) and _KEY_NAME.fullmatch(plain_name) is not None
 
 
@@ -62,12 +62,12 @@ def is_key(
     if is_message_id(cells):
         return False
     if suggests_key(name):
-        return not are_numbers or _plain(name) not in _WEAK_NAMES or len(distinct) > 1
+        return not are_numbers or _plain_name(name) not in _WEAK_NAMES or len(distinct) > 1
     if not 2 <= len(distinct) <= _MAX_SENSORS_SHARE * len(texts):
         return False
     if separates_equal_times(cells, times):
         return True
-    if _CALENDAR_NAME.fullmatch(_plain(name)) or _are_states(distinct):
+    if _CALENDAR_NAME.fullmatch(_plain_name(name)) or _are_states(distinct):
         return False
     if _is_cycle(texts, min_period=3 if are_numbers else 2):
         return True
@@ -81,7 +81,7 @@ def is_key(
 
 
 def need_each_other(columns: Sequence[Sequence[str]], times: Sequence[str]) -> bool:
-    """Return whether only all columns together separate the rows of the same time."""
+    """Return whether it takes all columns together to distinguish the rows of the same time."""
     joined_cells = ["\0".join(cells) for cells in zip(*columns, strict=True)]
     return separates_equal_times(joined_cells, times) and not any(
         separates_equal_times(cells, times) for cells in columns
@@ -89,7 +89,7 @@ def need_each_other(columns: Sequence[Sequence[str]], times: Sequence[str]) -> b
 
 
 def is_message_id(cells: Sequence[str]) -> bool:
-    """Return whether nearly every row has another value, as an id of a message has."""
+    """Return whether the value differs in nearly every row, like the id of a message."""
     return len(cells) > 3 and len(set(cells)) > 0.9 * len(cells)
 
 
@@ -98,60 +98,67 @@ def separates_equal_times(cells: Sequence[str], times: Sequence[str]) -> bool:
     repeated_times = len(times) - len(set(times))
     if repeated_times < 0.3 * len(times):
         return False
-    pairs = Counter(zip(times, cells, strict=True))
-    repeated_pairs = sum(count - 1 for count in pairs.values())
+    time_value_counts = Counter(zip(times, cells, strict=True))
+    repeated_pairs = sum(count - 1 for count in time_value_counts.values())
     return repeated_pairs < 0.05 * repeated_times
 
 
 def may_be_key(cells: Sequence[str]) -> bool:
     """Return whether texts change from row to row as ids do, but could also be states."""
-    distinct = set(cells)
-    is_repeated = 2 <= len(distinct) <= _MAX_SENSORS_SHARE * len(cells)
-    return is_repeated and "" not in distinct and changes_often(cells) and not _are_states(distinct)
+    distinct_texts = set(cells)
+    is_repeated = 2 <= len(distinct_texts) <= _MAX_SENSORS_SHARE * len(cells)
+    return (
+        is_repeated
+        and "" not in distinct_texts
+        and changes_often(cells)
+        and not _are_states(distinct_texts)
+    )
 
 
 def changes_often(texts: Sequence[str]) -> bool:
-    """Return whether many rows have another value than the row before."""
-    changes = sum(text != earlier for earlier, text in pairwise(texts))
+    """Return whether many rows have a different value from the row before."""
+    changes = sum(text != previous_text for previous_text, text in pairwise(texts))
     return changes > 0.3 * len(texts)
 
 
-def _are_states(distinct: Iterable[str]) -> bool:
-    return all(text.casefold() in _STATE_WORDS for text in distinct)
+def _are_states(texts: Iterable[str]) -> bool:
+    return all(text.casefold() in _STATE_WORDS for text in texts)
 
 
 def _is_cycle(texts: Sequence[str], *, min_period: int) -> bool:
-    """Return whether the values take turns in the same order again and again."""
+    """Return whether the values repeat in the same order."""
     period = len(set(texts))
     if period < min_period or len(texts) < _MIN_CYCLES * period:
         return False
-    repeats = sum(text == earlier for text, earlier in zip(texts[period:], texts, strict=False))
+    repeats = sum(
+        text == previous_text for text, previous_text in zip(texts[period:], texts, strict=False)
+    )
     return repeats > 0.95 * (len(texts) - period)
 
 
 def _jumps(texts: Sequence[str]) -> bool:
-    """Return whether successive numbers are as far apart as any two; a measurement is smoother."""
+    """Return whether neighbouring numbers differ as much as randomly chosen ones, as ids do."""
     values = np.asarray([float(text) for text in texts[:_MAX_LEVEL_ROWS]])
     usual_step = np.abs(np.diff(values)).mean()
-    step_without_order = np.abs(np.subtract.outer(values[::7], values[::7])).mean()
-    return bool(usual_step > _MIN_STEP_SHARE * step_without_order)
+    random_step = np.abs(np.subtract.outer(values[::7], values[::7])).mean()
+    return bool(usual_step > _MIN_STEP_SHARE * random_step)
 
 
 def _levels_differ(texts: Sequence[str], signals: Sequence[Sequence[float]]) -> bool:
     """Return whether the mean per id explains most of the variance of a signal."""
-    _, group = np.unique(np.asarray(texts[:_MAX_LEVEL_ROWS]), return_inverse=True)
+    _, id_indices = np.unique(np.asarray(texts[:_MAX_LEVEL_ROWS]), return_inverse=True)
     for signal in signals[:_MAX_LEVEL_COLUMNS]:
         values = np.asarray(signal[:_MAX_LEVEL_ROWS])
-        valid = np.isfinite(values) & (np.abs(values) < 1e100)
-        values, groups = values[valid], group[valid]
+        is_valid = np.isfinite(values) & (np.abs(values) < 1e100)
+        values, valid_id_indices = values[is_valid], id_indices[is_valid]
         if len(values) < 20 or not values.var() > 0:
             continue
-        counts = np.bincount(groups)
-        means = np.bincount(groups, values) / np.maximum(counts, 1)
-        if (means[groups] - values.mean()).var() > _MIN_LEVEL_SHARE * values.var():
+        counts = np.bincount(valid_id_indices)
+        means = np.bincount(valid_id_indices, values) / np.maximum(counts, 1)
+        if (means[valid_id_indices] - values.mean()).var() > _MIN_LEVEL_SHARE * values.var():
             return True
     return False
 
 
-def _plain(name: str) -> str:
+def _plain_name(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())

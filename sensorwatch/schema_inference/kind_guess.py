@@ -27,8 +27,8 @@ _MIN_PEAK_RANGE = 0.01
 """Peaks that differ by less than this share are the end of a cycle, such as hours or percents."""
 _MIN_RATE_RANGE = 0.01
 """A column whose rates differ by less than this share is a clock or a straight line."""
-_SEAM_WIDTH = 10.0
-"""An angle has values that are this close to both sides of the seam."""
+_WRAP_MARGIN_DEGREES = 10.0
+"""An angle has values this close to 0, and values this close to 360 degrees."""
 _MIN_CROSSINGS = 3
 _MAX_WIDE_SHARE = 0.05
 """At most this share of an angle's steps is longer than a quarter of the circle."""
@@ -76,13 +76,13 @@ def kind_questions(
         cells = table.cells(column.name)
         if row_order is None:
             row_order = _RowOrder(keys, times, cell_time_reader(guess))
-        series = row_order.series(_numbers(cells, read_number, options.missing_numbers))
+        series = row_order.series(_numbers_in_cells(cells, read_number, options.missing_numbers))
         question = _angle_question(column, series) or _counter_question(column, series)
         if question:
             yield question
 
 
-def _numbers(
+def _numbers_in_cells(
     cells: Sequence[str], read_number: NumberReader, missing_numbers: frozenset[float]
 ) -> Values:
     numbers = (read_number(cell) for cell in cells)
@@ -134,11 +134,14 @@ def _minutes(text: str, read_time: Callable[[str], int]) -> float:
 
 
 def _has_range_of_angle(column: InferredColumn) -> bool:
-    return 0.0 <= column.low < _SEAM_WIDTH and CIRCLE - _SEAM_WIDTH < column.high <= CIRCLE
+    return (
+        0.0 <= column.low < _WRAP_MARGIN_DEGREES
+        and CIRCLE - _WRAP_MARGIN_DEGREES < column.high <= CIRCLE
+    )
 
 
 def _has_range_of_counter(column: InferredColumn) -> bool:
-    """Return whether a column has values near 0, after a reset, or the name of a total."""
+    """Return whether a column has values near 0, as after a reset, or the name of a total."""
     return column.low >= 0.0 and (
         column.low <= _NEAR_ZERO_SHARE * column.high or _has_name_of_total(column)
     )
@@ -149,7 +152,7 @@ def _has_name_of_total(column: InferredColumn) -> bool:
 
 
 def _angle_question(column: InferredColumn, series: _Series) -> str | None:
-    """Return a question if the values are on a circle of 360 degrees, and cross its seam."""
+    """Return a question if the values are on a circle of 360 degrees, and step between its ends."""
     if not _has_range_of_angle(column) or not _varies(series):
         return None
     steps = series.after - series.before
@@ -190,14 +193,14 @@ def _varies(series: _Series) -> bool:
 
 
 def _is_cycle(peaks: Values) -> bool:
-    """Return whether all values before a reset are nearly equal; one value of 1 or 100 counts."""
+    """Return whether all values before a reset are nearly equal; a single 1 or 100 counts, too."""
     if len(peaks) == 1:
         return float(peaks[0]) in (1.0, 100.0)
     return len(peaks) > 1 and float(np.ptp(peaks)) < _MIN_PEAK_RANGE * float(peaks.max())
 
 
 def _has_one_rate(series: _Series, is_rise: NDArray[np.bool_]) -> bool:
-    """Return whether nearly all rises have the same rate, as those of a clock have."""
+    """Return whether nearly all rises have the same rate, like those of a clock."""
     is_used = is_rise & (series.minutes > 0)
     if not is_used.any():
         return True

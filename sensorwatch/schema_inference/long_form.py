@@ -44,7 +44,7 @@ class LongColumns:
     value: str
     """The column with their values."""
     ids: tuple[str, ...]
-    """The columns that separate the values of one quantity with the same time."""
+    """The columns that distinguish the values of the same quantity at the same time."""
 
 
 def find_long_form(
@@ -56,7 +56,7 @@ def find_long_form(
     """Return the columns of a table in long form; None if it has one column per quantity."""
     if table.array.payload is PayloadFormat.SENML and {"n", "v"} <= set(table.names):
         return LongColumns("n", "v", ("bn",) if "bn" in table.names else ())
-    long_columns = _names_and_values(table, columns) or _by_scale(
+    long_columns = _names_and_values(table, columns) or _names_and_values_by_scale(
         table, columns, time_names, read_number
     )
     if long_columns is None:
@@ -123,7 +123,7 @@ def _question(long_columns: LongColumns, quantities: Sequence[str]) -> str:
 
 
 def _bucket_reader(guess: TimeGuess, step_seconds: float | None) -> Callable[[str], object]:
-    """Return a function that returns the bucket of a time; without a step the time itself."""
+    """Return a function from a time to its bucket, or to the time itself if there is no step."""
     if step_seconds is None:
         return lambda text: text
     read_time, step_us = cell_time_reader(guess), round(step_seconds * 1_000_000)
@@ -160,11 +160,11 @@ def _usual_step(times: Sequence[str], series: Sequence[object], guess: TimeGuess
 def _names_and_values(table: Table, columns: Sequence[InferredColumn]) -> tuple[str, str] | None:
     """Return the columns of names and values, if the names of the columns show them."""
     signals = [column.name for column in columns if column.kind is ColumnKind.SIGNAL]
-    values = [column.name for column in columns if _plain(column.name) in _VALUE_COLUMNS]
+    values = [column.name for column in columns if _plain_name(column.name) in _VALUE_COLUMNS]
     names = [
         column.name
         for column in columns
-        if _plain(column.name) in _NAME_COLUMNS
+        if _plain_name(column.name) in _NAME_COLUMNS
         and column.kind in _ID_KINDS
         and 2 <= len(set(table.cells(column.name))) <= _MAX_NAMES
     ]
@@ -177,7 +177,7 @@ def _names_and_values(table: Table, columns: Sequence[InferredColumn]) -> tuple[
     return name_column, values[0]
 
 
-def _by_scale(
+def _names_and_values_by_scale(
     table: Table,
     columns: Sequence[InferredColumn],
     time_names: Sequence[str],
@@ -185,7 +185,7 @@ def _by_scale(
 ) -> tuple[str, str] | None:
     """Return the columns of names and values, if the name decides the value's scale or unit.
 
-    The rows of one time have different names, as they are different quantities of one time.
+    The rows of the same time must have different names, because they are different quantities.
     """
     names = [
         column.name
@@ -222,7 +222,7 @@ def _by_scale(
 def _has_units(table: Table, columns: Sequence[InferredColumn], name: str) -> bool:
     """Return whether a column of units has one unit for each name, and several units."""
     return any(
-        _plain(column.name) in _UNIT_COLUMNS
+        _plain_name(column.name) in _UNIT_COLUMNS
         and len(set(table.cells(column.name))) > 1
         and _follows(table, column.name, name)
         for column in columns
@@ -246,16 +246,16 @@ def _scales_differ(names: Sequence[str], values: Sequence[object]) -> bool:
 
 
 def _may_be_id(table: Table, name: str, name_column: str) -> bool:
-    """Return whether a column separates rows of one quantity, or is the id of the only sensor."""
+    """Return whether a column distinguishes rows of a quantity, or is the only sensor's id."""
     is_constant = len(set(table.cells(name))) == 1
     return suggests_key(name) if is_constant else not _follows(table, name, name_column)
 
 
 def _follows(table: Table, name: str, name_column: str) -> bool:
     """Return whether a column has one value for each value of another column."""
-    pairs = set(zip(table.cells(name_column), table.cells(name), strict=True))
-    return len(pairs) == len(set(table.cells(name_column)))
+    distinct_pairs = set(zip(table.cells(name_column), table.cells(name), strict=True))
+    return len(distinct_pairs) == len(set(table.cells(name_column)))
 
 
-def _plain(name: str) -> str:
+def _plain_name(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())

@@ -135,7 +135,7 @@ def _missing_lines(column: InferredColumn, inference: Inference) -> Iterator[str
     if column.missing:
         yield f"# {column.missing} of {column.cells} cells are missing"
     if column.invalid:
-        yield f"# {column.invalid} of {column.cells} cells are no number; such rows are rejected"
+        yield f"# {column.invalid} of {column.cells} cells are not numbers; such rows are rejected"
     if column.sentinels:
         numbers = [number_text(value) for value, _ in column.sentinels]
         values = _missing_values([*inference.missing_values, *numbers])

@@ -1,4 +1,4 @@
-"""Find columns that are beside the measurements: another time, and the quality of the values."""
+"""Find columns that accompany the measurements: another time, and the quality of the values."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -59,13 +59,13 @@ def _is_quality(name: str, cells: Sequence[str]) -> bool:
     flags = [cell.casefold().removesuffix(".0") for cell in cells if cell]
     if _QUALITY_NAME.fullmatch(plain_name) is None or not flags:
         return False
-    good = sum(flag in _GOOD_QUALITY for flag in flags)
+    good_count = sum(flag in _GOOD_QUALITY for flag in flags)
     is_known = all(flag in _GOOD_QUALITY or flag in _BAD_QUALITY for flag in flags)
-    return is_known and good >= _MIN_GOOD_SHARE * len(flags)
+    return is_known and good_count >= _MIN_GOOD_SHARE * len(flags)
 
 
 class _RowTimes:
-    """The times of the first rows, with which numbers of other columns are compared."""
+    """The times of the first rows, which are compared with the numbers of other columns."""
 
     def __init__(self, times: Sequence[str], guess: TimeGuess) -> None:
         read_time = cell_time_reader(guess)
@@ -81,18 +81,18 @@ class _RowTimes:
         ]
 
     def are_near(self, cells: Sequence[str]) -> bool:
-        """Return whether the numbers of a column are times within a day of the time of their row.
+        """Return whether a column has times that are at most a day from the time of their row.
 
         `cells`: one cell for each row.
         """
-        pairs = [(cells[row], time) for row, time in self._times if cells[row]]
-        if len(pairs) < _MIN_TIME_ROWS:
+        time_pairs = [(cells[row], time) for row, time in self._times if cells[row]]
+        if len(time_pairs) < _MIN_TIME_ROWS:
             return False
-        return any(_all_near(pairs, read_cell) for read_cell in self._cell_readers)
+        return any(_are_all_near(time_pairs, read_cell) for read_cell in self._cell_readers)
 
 
-def _all_near(pairs: Sequence[tuple[str, int]], read_cell: Callable[[str], int]) -> bool:
-    for cell, time in pairs:
+def _are_all_near(time_pairs: Sequence[tuple[str, int]], read_cell: Callable[[str], int]) -> bool:
+    for cell, time in time_pairs:
         try:
             if abs(read_cell(cell) - time) > _MAX_DISTANCE_US:
                 return False

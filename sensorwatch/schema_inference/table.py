@@ -24,12 +24,12 @@ class Table:
     """The path of each column's field in a schema, see `common/rows/paths.py`."""
     rows: tuple[tuple[str, ...], ...]
     form: str
-    """What the file is, for a person."""
+    """A description of the file for people."""
     csv: CsvFormat = field(default_factory=CsvFormat)
     text_columns: frozenset[str] = frozenset()
     """The names of the columns with texts in JSON, in which a number is a text."""
     notes: tuple[str, ...] = ()
-    """What a person should know about the form of the file."""
+    """Remarks about the form of the file, for people."""
     questions: tuple[str, ...] = ()
     """Doubtful choices about the form, each with the option that decides it."""
     array: RowArray = NO_ARRAY

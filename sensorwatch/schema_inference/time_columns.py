@@ -62,13 +62,13 @@ def _candidates(table: Table) -> Iterator[CalendarColumns]:
     """Yield columns to try: pairs of date and time first, then columns named like a time."""
     counts = Counter(table.names)
     unique_names = [name for name, count in counts.items() if name and count == 1]
-    suggested = [name for name in unique_names if suggests_time(name)]
-    others = [name for name in unique_names if not suggests_time(name)]
-    pairs = date_and_clock(table, [*suggested, *others[:_MAX_UNNAMED_COLUMNS]])
+    names_like_time = [name for name in unique_names if suggests_time(name)]
+    other_names = [name for name in unique_names if not suggests_time(name)]
+    pairs = date_and_clock(table, [*names_like_time, *other_names[:_MAX_UNNAMED_COLUMNS]])
     yield from (CalendarColumns(pair, "") for pair in islice(pairs, _MAX_PAIRS))
-    yield from (CalendarColumns((name,), "") for name in suggested)
+    yield from (CalendarColumns((name,), "") for name in names_like_time)
     yield from parts_of_date(table, unique_names)
-    yield from (CalendarColumns((name,), "") for name in others)
+    yield from (CalendarColumns((name,), "") for name in other_names)
 
 
 def _wrong_option_message(table: Table, names: Sequence[str], time_format: str | None) -> str:

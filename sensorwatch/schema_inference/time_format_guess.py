@@ -100,8 +100,8 @@ def _guess_text(
     ]
     if not fits:
         return None
-    # The same format with day and month exchanged may read the cells, too. Only in the right format
-    # do the times of successive rows increase, and in equal steps.
+    # The same format with day and month exchanged may read the cells, too. With the right format,
+    # the times of successive rows increase in equal steps.
     best_fit = max(fits, key=lambda fit: fit.quality)
     naive = _readable_share(cells, TimeField(format=(best_fit.format,))) < best_fit.quality[0]
     equal_fits = [fit for fit in fits if fit.quality == best_fit.quality]
@@ -132,7 +132,7 @@ def _guess_with_zone_name(cells: Sequence[str]) -> TimeGuess | None:
 def cell_time_reader(guess: TimeGuess) -> Callable[[str], int]:
     """Return a function that reads a time in microseconds UTC; a time without a zone counts as UTC.
 
-    The function raises BadTime for a text that is no time.
+    The function raises BadTime for a text that is not a time.
     """
     read_time = time_reader(TimeField(format=(guess.format,), naive_zone="UTC"))
     return lambda text: read_time(number_of(text), None)
@@ -191,11 +191,11 @@ def _fit_format(cells: Sequence[str], time_format: str) -> _Fit | None:
     times = _read_times(cells, time_field)
     if len(times) < _MIN_READABLE_SHARE * len(cells):
         return None
-    steps = [time - previous for previous, time in pairwise(times)]
-    rising_steps = sum(step >= 0 for step in steps)
-    usual_steps = Counter(steps).most_common(1)[0][1] if steps else 0
+    steps = [time - previous_time for previous_time, time in pairwise(times)]
+    rising_count = sum(step >= 0 for step in steps)
+    usual_count = Counter(steps).most_common(1)[0][1] if steps else 0
     step_count = max(1, len(steps))
-    quality = (len(times) / len(cells), rising_steps / step_count, usual_steps / step_count)
+    quality = (len(times) / len(cells), rising_count / step_count, usual_count / step_count)
     return _Fit(time_format, quality, times)
 
 

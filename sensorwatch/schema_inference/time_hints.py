@@ -73,9 +73,9 @@ def no_time_message(table: Table) -> str:
     remedy = next(filter(None, (find(table) for find in remedies)), "")
     if len(table.names) == 1 and not remedy:
         return (
-            "only one column, and it contains no times; no delimiter among a comma, a semicolon, a "
-            f'tab, "|" and spaces splits the lines; the first row is {first_row}; --delimiter '
-            "names another one"
+            'there is only one column, and it contains no times. No comma, semicolon, tab, "|" '
+            f"or space splits the lines. The first row is {first_row}. To name another delimiter, "
+            "give --delimiter"
         )
     remedy = remedy or (
         "Name the column with --time, and its format with --time-format, for example a strptime "

@@ -45,13 +45,15 @@ def newest_records(kafka: Mapping[str, Any], topic: str) -> list[SampleRecord]:
     """
     require_topic(topic)
     offset_ranges = watermarks(kafka, topic)
-    rows, size = (max(1, limit // len(offset_ranges)) for limit in (MAX_RECORDS, MAX_BYTES))
-    newest = {number: _NewestRecords(size) for number in offset_ranges}
-    first_offsets = {number: end - rows for number, (_, end) in offset_ranges.items()}
+    max_rows, max_bytes = (
+        max(1, limit // len(offset_ranges)) for limit in (MAX_RECORDS, MAX_BYTES)
+    )
+    newest_by_partition = {number: _NewestRecords(max_bytes) for number in offset_ranges}
+    first_offsets = {number: end - max_rows for number, (_, end) in offset_ranges.items()}
     for message in read_topic(kafka, topic, begin=first_offsets):
         record = SampleRecord(message.value() or b"", received_at(message), _text(message.key()))
-        newest[message.partition() or 0].add(record)
-    records = [record for partition in newest.values() for record in partition.records]
+        newest_by_partition[message.partition() or 0].add(record)
+    records = [record for partition in newest_by_partition.values() for record in partition.records]
     if not records:
         raise DataError(f"{TOPIC_PREFIX}{topic} has no record; wanted at least one row")
     return sorted(records, key=lambda record: record.received or 0)
@@ -66,7 +68,7 @@ class _NewestRecords:
         self._bytes = 0
 
     def add(self, record: SampleRecord) -> None:
-        """Add a record, and drop the oldest ones that exceed the limit, except for the last one."""
+        """Add a record, and drop the oldest records while the total exceeds the limit."""
         self.records.append(record)
         self._bytes += len(record.payload)
         while self._bytes > self._max_bytes and len(self.records) > 1:
@@ -90,7 +92,7 @@ def infer_topic(
 
 
 def read_record_sample(records: Sequence[SampleRecord], schema: Schema) -> Sample:
-    """Read the records with a schema, like the consumer does."""
+    """Read the records with a schema, as the consumer does."""
     payloads, received, keys = zip(*records, strict=True)
     sources = [{KEY: ABSENT if key is None else key} for key in keys]
     return Sample(

@@ -58,6 +58,7 @@ def test_an_anomalous_row_lists_its_signals_with_their_expected_range(client: Cl
     assert anomalous_row["is_anomaly"] is True
     assert anomalous_row["anomaly_score"] > 1.0
     assert anomalous_row["severity"] in ("warning", "major", "critical")
+    assert anomalous_row["suppressed"] == normal_row["suppressed"] == "none"
     assert sorted(signal["name"] for signal in anomalous_row["signals"]) == ["x1", "x2", "x3"]
     attributions = [signal["attribution"] for signal in anomalous_row["signals"]]
     assert attributions == sorted(attributions, reverse=True)

@@ -12,7 +12,7 @@ from benchmarks.docs_plots import severity_plot as episode
 from benchmarks.docs_plots.panel import Panel, titled_drawing
 from benchmarks.docs_plots.scored_sensor import MINUTE_FLEET, score_sensor
 
-pytestmark = pytest.mark.slow  # one training
+pytestmark = pytest.mark.slow  # the tests share one training
 
 
 def texts_of(drawing: str) -> list[str]:

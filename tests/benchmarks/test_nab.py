@@ -1,4 +1,4 @@
-"""Tests of reading NAB's files and windows, and of counting the alarms in windows."""
+"""Tests of the reader of NAB's files and windows, and of the counts of alarms in windows."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ from tests.benchmarks.test_streams import flagging_every, flagging_nothing
 
 
 def write_files(folder: Path, *, window: tuple[str, str] = ("00:40", "00:49")) -> Path:
-    """Write two NAB files of 100 rows, one row a minute; only the first file has a window."""
+    """Write two NAB files of 100 rows, one row per minute; only the first file has a window."""
     window_ends = [f"2014-04-10 {end}:00.000000" for end in window]
     (folder / "nab" / "real").mkdir(parents=True)
     labels = {"real/a.csv": [window_ends], "real/b.csv": [], "real/not_there.csv": []}

@@ -52,7 +52,7 @@ def test_the_value_of_an_alarm_depends_on_its_row() -> None:
     assert window[[39, 40, 49, 50, 70, 79, 80]].tolist() == [
         *(NO_WINDOW, 0, 0, NO_WINDOW, 1, 1, NO_WINDOW)
     ]
-    assert value[15] == value[39] == -VALUE_FAR_FROM_WINDOW  # no window is before these rows
+    assert value[15] == value[39] == -VALUE_FAR_FROM_WINDOW  # there is no window before these rows
     assert value[40] == 1.0
     # At row 45, half of the window remains; at row 49, a tenth.
     assert value[45] == pytest.approx((2 * sigmoid(2.5) - 1) / best_value)

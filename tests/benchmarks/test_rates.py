@@ -93,7 +93,7 @@ def test_a_rate_is_the_alarmed_share_of_the_judged_rows() -> None:
     "kind", [CleanStreamKind.DAILY, CleanStreamKind.DRIFT, CleanStreamKind.HEAVY_TAILS]
 )
 def test_clean_rows_alarm_about_as_often_as_configured(kind: CleanStreamKind) -> None:
-    """The ratio is within the benchmark's factor; at the lowest rate 30 alarms are expected."""
+    """The ratio is within the benchmark's factor. At the lowest rate, 30 alarms are expected."""
     stream = clean_stream(kind, judged_steps=3_000).stream()
 
     for rate in rates.CONFIGURED_RATES:

@@ -1,4 +1,4 @@
-"""Tests of the streams with a sharp hour, and of counting alarms in their faulty hours."""
+"""Tests of the streams with a sharp hour, and of the counts of alarms in their faulty hours."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Tests of the simulated faults, and of counting the found faults."""
+"""Tests of the simulated faults, and of the counts of found faults."""
 
 from collections import Counter
 

@@ -1,4 +1,4 @@
-"""Tests of reading and cutting SKAB's files, and of SKAB's metrics."""
+"""Tests of the reader of SKAB's files, of the cuts of these files, and of SKAB's metrics."""
 
 from pathlib import Path
 

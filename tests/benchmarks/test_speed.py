@@ -1,4 +1,4 @@
-"""Tests of those parts of the speed benchmarks that need no broker."""
+"""Tests of the parts of the speed benchmarks that do not need a broker."""
 
 import json
 from xml.etree import ElementTree
@@ -83,7 +83,7 @@ def test_a_drained_stream_comes_after_its_training() -> None:
 
     first_chunk = next(iter(chunks(stream)))
     week_microseconds = 7 * 24 * HOUR
-    # The simulator makes rows in blocks; the stream begins with the block where training ended.
+    # The simulator makes rows in blocks; the stream begins with the block in which training ended.
     assert abs(int(first_chunk.event_time[0]) - (START + week_microseconds)) <= 24 * 7 * HOUR
     assert stream.step_seconds == pytest.approx(302.4)
 

@@ -1,4 +1,4 @@
-"""A worker drains a topic at a minimum share of the rate of an empty loop."""
+"""The rate at which a worker drains a topic is at least a share of the rate of an empty loop."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -18,8 +18,8 @@ pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 ROWS, SENSORS = 600_000, 200
 MIN_RATIO = 0.04
-"""Minimum ratio of the worker's rate to the empty loop's rate. On a quiet machine the ratio is
-about 0.33. For a worker that parses each row in Python it is 0.03."""
+"""Minimum ratio of the worker's rate to the empty loop's rate. On an otherwise idle machine, the
+ratio is about 0.33. For a worker that parses each row in Python, it is 0.03."""
 
 
 def test_a_worker_keeps_up_with_a_share_of_an_empty_loop(kafka: Kafka, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ def a_two_sensor_stream() -> RecordStream:
     return RecordStream(stream.name, stream.schema, stream.records, stream.train_rows, sensors=2)
 
 
-def test_the_full_detector_scores_as_the_backtest_does() -> None:
+def test_the_full_detector_gives_the_scores_of_the_backtest() -> None:
     stream = a_two_sensor_stream()
 
     (full_results,) = score_with_variants(stream, [FULL_DETECTOR], SETTINGS)
@@ -40,8 +40,8 @@ def test_every_variant_changes_scores_and_finds_a_large_fault() -> None:
     )
 
     for variant, results in zip(VARIANTS[1:], results_of_variants, strict=True):
-        # Three variants change nothing here: the training has no outliers, no row is repeated, and
-        # the fault is short.
+        # Three variants do not change these results: the training has no outliers, no row is
+        # repeated, and the fault is short.
         is_same = results.anomaly_score.tobytes() == full_results.anomaly_score.tobytes()
         assert is_same == (
             variant.include_outlier_blocks

@@ -46,8 +46,8 @@ DRAIN_SECONDS = 90.0
 class LoadProducer(threading.Thread):
     """A thread that produces random rows with a fixed seed until `finish` is called.
 
-    Rows are normal, anomalous, invalid, late or duplicate. Anomalous rows of a sensor come
-    in sequences, which make episodes. After every 20,000 rows event time has a gap.
+    Rows are normal, anomalous, invalid, late or duplicate. Anomalous rows of a sensor come in
+    sequences, which make episodes. After every 20,000 rows, there is a gap in event time.
     """
 
     def __init__(

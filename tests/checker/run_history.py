@@ -7,7 +7,7 @@ from sensorwatch.common.kafka.records import Coordinates, Partition
 
 
 class RecordOutcome(StrEnum):
-    """What can become of an input record."""
+    """The possible outcomes of an input record."""
 
     NORMAL = "normal"
     ANOMALY = "anomaly"

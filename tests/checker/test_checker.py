@@ -83,7 +83,7 @@ def test_a_partition_that_was_not_consumed_has_no_violation() -> None:
     assert find_violations(a_history(inputs=[FAULTLESS_INPUT, unconsumed_input])) == []
 
 
-def test_gaps_between_input_offsets_are_no_violation() -> None:
+def test_gaps_between_input_offsets_are_not_a_violation() -> None:
     outcomes = tuple(
         outcome for outcome in FAULTLESS_INPUT.expected_outcomes if outcome.offset not in (0, 6, 9)
     )

@@ -81,7 +81,11 @@ def parse_event(message: Message) -> OutputRecord:
         case "io.sensorwatch.episode.closed.v1" if event_id.endswith("-closed"):
             episode = _parse_coordinates(event_id.removesuffix("-closed"))
             return OutputRecord(coordinates, _source_of_event(value), key, value, episode=episode)
-        case "io.sensorwatch.episode.raised.v1" | "io.sensorwatch.episode.accepted.v1":
+        case (
+            "io.sensorwatch.episode.raised.v1"
+            | "io.sensorwatch.episode.accepted.v1"
+            | "io.sensorwatch.model.stale.v1"
+        ):
             return OutputRecord(coordinates, _source_of_event(value), key, value, notice=event_id)
     return OutputRecord(coordinates, _NO_COORDINATES, key, value)
 

@@ -108,11 +108,11 @@ def test_a_hidden_episode_is_not_counted_after_its_severity_has_risen(board: Epi
     board.add(alarm("a", "info"))
     board.add(alarm("b", "info"))
     board.add(closing("b", "info"))
-    assert board.hidden == 2
+    assert board.hidden_count == 2
 
     board.add(alarm("a", "warning"))
 
-    assert board.hidden == 1
+    assert board.hidden_count == 1
 
 
 def test_the_board_forgets_the_oldest_episodes(board: EpisodeBoard) -> None:

@@ -68,7 +68,7 @@ def test_an_existing_schema_is_never_overwritten(valid_file: Path, tmp_path: Pat
         ("a:b\n1:2\n", "splits the lines"),
         (
             "time,x,y\n2025-01-01,NaN,\n2025-01-02,n/a,\n",
-            "'x' is no values, only cells such as NaN",
+            "'x' is a column without values, only with cells such as NaN",
         ),
     ],
 )
@@ -145,7 +145,7 @@ def test_infer_fails_if_a_column_with_numbers_cannot_be_read(tmp_path: Path) -> 
 
     assert (result.code, accepted_result.code) == (1, 0)
     assert "left out   'temp': numbers with several units" in result.err
-    assert "columns with numbers are left out, because they cannot be read: 'temp'" in result.err
+    assert "numeric columns cannot be read and would be left out: 'temp'" in result.err
 
 
 def test_infer_asks_about_rows_in_long_form(tmp_path: Path) -> None:

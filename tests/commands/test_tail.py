@@ -12,8 +12,10 @@ import pytest
 from confluent_kafka import Producer
 
 from sensorwatch.commands.event_line import Event, line_parts, read_event, short_reason
+from sensorwatch.commands.event_selection import EventSelection
 from sensorwatch.commands.tail_command import tail
 from sensorwatch.common.runtime.command_line import run
+from sensorwatch.common.scoring.detections import Severity
 from sensorwatch.consumer.publishing.events import EventType
 from sensorwatch.demo.embedded_broker import EmbeddedBroker
 from tests.brokers.child_processes import ChildProcess, wait_until
@@ -168,6 +170,26 @@ def test_an_accepted_level_has_a_line_with_the_level_before_and_after(
 
     assert line.startswith("2025-01-01T00:09:00Z  sensor-1      critical ")
     assert line.endswith(expected)
+
+
+def test_a_stale_model_has_a_line_that_no_severity_hides() -> None:
+    value = json.dumps(
+        {
+            "event_id": "sensors-0-9-stale",
+            "sensor_id": "sensor-1",
+            "event_time": "2025-01-01T00:09:00Z",
+            "message": "62 alarms where the model expects 6.1",
+        }
+    ).encode()
+
+    line = printed_line(value, EventType.STALE)
+
+    assert line.startswith("2025-01-01T00:09:00Z  sensor-1      stale ")
+    assert line.endswith(" 62 alarms where the model expects 6.1")
+    headers = [("ce_type", EventType.STALE.encode())]
+    event = read_event(StoredRecord(value, 0, stored_headers=headers))
+    assert event is not None
+    assert EventSelection(Severity.CRITICAL).is_severe_enough(event)
 
 
 def test_the_reason_can_be_a_signal_within_its_expected_range() -> None:

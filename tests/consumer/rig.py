@@ -257,7 +257,7 @@ class LoopRig:
         return self
 
     def run(self, stopping: Callable[[], bool] | None = None) -> None:
-        """Run the loop until the steps of the consumer are used up, or until `stopping`."""
+        """Run the loop until the consumer has no further step, or until `stopping` returns True."""
         run(self.wiring, self.policy, self.clock, stopping or (lambda: not self.consumer.steps))
 
     def stop(self, *, seconds: float = 2.0) -> None:

@@ -28,7 +28,7 @@ def _absorb_heartbeats(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def partition_records(partition: int = 0) -> list[StoredRecord]:
-    """Return records of which every second one is a heartbeat; others are anomalous or invalid."""
+    """Return records. Every second one is a heartbeat, and some others are anomalous or invalid."""
     values = []
     for number in range(ROWS_PER_PARTITION):
         payload = a_payload(
@@ -107,11 +107,16 @@ def test_the_ledger_of_absorbed_records_is_proven() -> None:
 
 def test_a_wrong_number_of_absorbed_records_is_found() -> None:
     group = a_ledger_group()
-    *_, last = group.ledger
-    assert last.cause is Cause.INTERVAL
-    wrong_account = replace(last.account, absorbed=last.account.absorbed - 1)
-    group.ledger[-1] = type(last)(
-        last.ledger_version, last.group, last.topic, last.partition, last.cause, wrong_account
+    *_, last_record = group.ledger
+    assert last_record.cause is Cause.INTERVAL
+    wrong_account = replace(last_record.account, absorbed=last_record.account.absorbed - 1)
+    group.ledger[-1] = type(last_record)(
+        last_record.ledger_version,
+        last_record.group,
+        last_record.topic,
+        last_record.partition,
+        last_record.cause,
+        wrong_account,
     )
 
     verdicts = [(finding.verdict, finding.detail) for finding in group.verify()]

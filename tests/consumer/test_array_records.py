@@ -24,14 +24,14 @@ RECORDS_PER_PARTITION = 20
 
 @cache
 def array_detector(version: str = OLD_VERSION) -> Detector:
-    """Return a detector whose rows are in arrays, and whose sensor is the record's key."""
+    """Return a detector for records with an array of rows and the sensor id as key."""
     detector = a_detector(version)
-    plain = detector.schema.to_plain() | {
+    plain_schema = detector.schema.to_plain() | {
         "rows": "values[*]",
         "key": {"field": "@key"},
         "unknown_fields": "ignore",
     }
-    return replace(detector, schema=schema_from_plain(plain))
+    return replace(detector, schema=schema_from_plain(plain_schema))
 
 
 def a_row(minute: int, values: Sequence[float] = NORMAL_VALUES) -> dict[str, object]:
@@ -112,9 +112,9 @@ def test_the_ledger_of_records_with_several_rows_is_proven() -> None:
 
 
 def test_the_place_of_a_row_in_its_record_is_part_of_the_digest() -> None:
-    row, bad = a_row(0), {"bad": 1}
+    row, bad_row = a_row(0), {"bad": 1}
     groups = [LedgerGroup({OLD_VERSION: array_detector()}) for _ in range(2)]
-    for group, rows in zip(groups, ([row, bad], [bad, row]), strict=True):
+    for group, rows in zip(groups, ([row, bad_row], [bad_row, row]), strict=True):
         group.consume(stored_records(an_array(*rows)))
 
     assert groups[0].account.rows == groups[1].account.rows == 1

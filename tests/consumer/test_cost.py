@@ -1,4 +1,4 @@
-"""A row and an event cost few Python calls and few objects, both independent of the machine."""
+"""A row and an event cost few Python calls and few objects, on every machine."""
 
 import gc
 import sys
@@ -138,7 +138,7 @@ def count_event_calls(rows: int, emit: EmittedEvents) -> Counter[str]:
 
 
 def test_an_event_costs_few_calls() -> None:
-    """Only headers and sentences are made one by one, a sentence with at most 8 calls.
+    """Only headers and sentences are made one by one; a sentence needs at most 8 calls.
 
     A step of a generator counts as a call.
     """

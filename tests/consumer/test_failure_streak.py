@@ -1,4 +1,4 @@
-"""A failure streak counts as lasting only after many failures and a long time."""
+"""A failure streak is lasting only if it has many failures over a long time."""
 
 from sensorwatch.consumer.failure_streak import LONGEST_PAUSE_SECONDS, MIN_FAILURES, FailureStreak
 

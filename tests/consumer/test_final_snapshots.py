@@ -27,7 +27,7 @@ def records_of_partition_1(_consumer: FakeConsumer) -> list[StoredRecord]:
 
 
 TWO_BATCHES = [*batch_steps(*THREE_PAYLOADS), *batch_steps(*THREE_PAYLOADS, first_offset=3)]
-"""The first commit of a partition has a snapshot, so only the second batch is not in it."""
+"""The first commit of a partition has a snapshot, so the snapshot lacks only the second batch."""
 
 
 def a_rig(*failures: SensorwatchError | None) -> LoopRig:
@@ -110,8 +110,8 @@ def test_each_changed_partition_has_a_transaction_of_its_own() -> None:
 
     rig.stop()
 
-    written = [(partition, offset) for partition, _, offset, _ in ledger_summaries(rig)]
-    assert written[ledger_before:] == [(0, 6), (1, 4)]
+    written_offsets = [(partition, offset) for partition, _, offset, _ in ledger_summaries(rig)]
+    assert written_offsets[ledger_before:] == [(0, 6), (1, 4)]
     last_batches = rig.outbox.published_batches[-2:]
     assert [len(commits) for _, commits in last_batches] == [1, 1]
 

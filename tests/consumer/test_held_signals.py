@@ -49,7 +49,7 @@ def test_one_value_starts_the_time_again_and_allows_another_report() -> None:
     assert [len(texts) for texts in sentences] == [0] * 5 + [1]
 
 
-def test_few_rows_and_pauses_are_no_report() -> None:
+def test_few_rows_or_a_pause_without_rows_cause_no_report() -> None:
     rig = HeldRig()
     assert rig.count((False, True), minutes=30) == []
     assert rig.count(minutes=30) == []

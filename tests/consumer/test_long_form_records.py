@@ -24,10 +24,10 @@ SIGNALS = ("x1", "x2", "x3")
 @cache
 def long_form_detector(version: str = OLD_VERSION) -> Detector:
     detector = a_detector(version)
-    plain = detector.schema.to_plain() | {
+    plain_schema = detector.schema.to_plain() | {
         "long_form": {"name": "metric", "value": "v", "bucket_seconds": 60, "grace_seconds": 5},
     }
-    return replace(detector, schema=schema_from_plain(plain))
+    return replace(detector, schema=schema_from_plain(plain_schema))
 
 
 def a_value(minute: int, second: int, sensor: str, metric: str, number: object) -> bytes:
@@ -84,9 +84,9 @@ def test_open_rows_are_stored_and_undone_with_the_memory() -> None:
     memory.undo()
 
     assert memory_to_bytes(memory) == content
-    restored = memory_from_bytes(content, detector)
-    assert restored.open_rows.rows == memory.open_rows.rows
-    assert memory_to_bytes(restored) == content
+    restored_memory = memory_from_bytes(content, detector)
+    assert restored_memory.open_rows.rows == memory.open_rows.rows
+    assert memory_to_bytes(restored_memory) == content
 
 
 def test_a_record_that_closes_rows_of_several_sensors_has_one_outcome() -> None:

@@ -9,7 +9,9 @@ from sensorwatch.common.errors import MicroBatchAborted
 from sensorwatch.common.kafka.records import Partition
 from sensorwatch.common.ledger.account import open_account
 from sensorwatch.common.runtime.metrics import ConsumerMetrics, TransactionOutcome
+from sensorwatch.common.scoring.staleness import StalenessColumn
 from sensorwatch.consumer.observation import Observation
+from tests.reading_builders import a_detector
 
 TOPIC = "sensors"
 PARTITION_0 = Partition(TOPIC, 0)
@@ -40,7 +42,7 @@ def test_the_lag_is_the_last_stable_minus_the_committed_offset() -> None:
     assert rig.updated_lag(position=3, last_stable=10) == 7
 
 
-def test_a_transaction_marker_before_the_position_is_no_lag() -> None:
+def test_a_transaction_marker_before_the_position_does_not_count_as_lag() -> None:
     rig = ObservationRig()
     rig.updated_lag(position=4, last_stable=4)
 
@@ -72,3 +74,19 @@ def test_without_a_position_the_lag_starts_at_the_committed_offset() -> None:
 
     for _ in range(3):
         assert rig.updated_lag(position=-1001, last_stable=4) == 1
+
+
+def test_a_stale_model_is_a_metric_of_its_partition() -> None:
+    rig = ObservationRig()
+    memory = a_detector().empty_memory()
+    labels = {"topic": TOPIC, "partition": "0"}
+
+    def shown() -> float | None:
+        rig.observation.show_commit({PARTITION_0: memory}, [])
+        return rig.registry.get_sample_value("sensorwatch_model_stale", labels)
+
+    assert shown() == 0.0
+    memory.staleness[StalenessColumn.IS_STALE] = 1.0
+    assert shown() == 1.0
+    rig.observation.show_rebalance("revoked", [PARTITION_0])
+    assert rig.registry.get_sample_value("sensorwatch_model_stale", labels) is None

@@ -68,7 +68,7 @@ def test_arrays_with_unreadable_headers_have_events_and_dead_letters(
     kafka: Kafka, tmp_path: Path
 ) -> None:
     sandbox = a_sandbox(kafka, tmp_path, rows="values[*]", key={"field": ["sensor_id", "@topic"]})
-    mixed = json.dumps(
+    mixed_payload = json.dumps(
         {
             "sensor_id": "a",
             "values": [
@@ -82,7 +82,7 @@ def test_arrays_with_unreadable_headers_have_events_and_dead_letters(
     produce_with_header(
         kafka.address,
         sandbox.readings,
-        mixed,
+        mixed_payload,
         partition=0,
         header_name=b"\xff\xfe",
         header_value=b"v",
@@ -106,7 +106,7 @@ def test_arrays_with_unreadable_headers_have_events_and_dead_letters(
     assert {f"{prefix}0-0", f"{prefix}0-2"} < set(ids)
     assert sum(not event_id.endswith("-closed") for event_id in ids) == 2 + anomalies
     (letter,) = sandbox.read(sandbox.dead_letters)
-    assert letter.value() == mixed
+    assert letter.value() == mixed_payload
     assert header_value(letter, ROWS_HEADER) == b"1,3"
     assert header_value(letter, HEADERS_LOST_HEADER) is not None
 
@@ -133,6 +133,8 @@ def test_open_rows_of_long_form_survive_a_kill(kafka: Kafka, tmp_path: Path) -> 
     account = sandbox.accounts()[0]
     assert (account.rows, account.anomalies, account.normal) == (minutes - 1, 10, minutes - 11)
     assert account.joined == account.absorbed == len(payloads) - account.rows
-    detected = [event_id for event_id in event_ids(sandbox) if not event_id.endswith("-closed")]
+    detected_ids = [event_id for event_id in event_ids(sandbox) if not event_id.endswith("-closed")]
     # The first value of the next minute closes the row of a minute.
-    assert detected == [f"{sandbox.readings}-0-{3 * (minute + 1)}-0" for minute in range(1, 30, 3)]
+    assert detected_ids == [
+        f"{sandbox.readings}-0-{3 * (minute + 1)}-0" for minute in range(1, 30, 3)
+    ]

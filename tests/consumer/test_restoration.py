@@ -90,7 +90,7 @@ def remove_a_record(group_state: GroupState) -> None:
 
 
 def change_digest(group_state: GroupState) -> None:
-    """Commit an account with another digest and the same counts, as if scores had differed."""
+    """Commit an account with another digest but the same counts, as if the scores differed."""
     account = group_state.accounts()[0]
     commit_account(group_state, replace(account, digest=account.digest ^ 1))
 
@@ -122,7 +122,7 @@ def change_the_model_of_the_snapshots(group_state: GroupState) -> None:
         (change_digest, "digest"),
         (remove_the_snapshots, "no snapshot"),
         (damage_the_snapshots, "tables have"),
-        (change_the_model_of_the_snapshots, "is of model version"),
+        (change_the_model_of_the_snapshots, "was written by model version"),
     ],
 )
 def test_a_memory_that_does_not_reproduce_its_account_is_refused(
@@ -176,7 +176,7 @@ def test_a_new_champion_is_used_after_the_restore() -> None:
 
 def test_another_fingerprint_starts_a_segment_and_needs_the_same_counts_only() -> None:
     group_state, _ = a_group()
-    change_digest(group_state)  # other code may compute scores whose last bits differ
+    change_digest(group_state)  # another version of the code may compute other last bits
     accounts = group_state.accounts()
     ledger_length = len(group_state.ledger())
 

@@ -243,7 +243,7 @@ def test_the_breaker_trips_only_above_the_ratio() -> None:
     assert reason is not None
     assert "11 of the last 21 records of sensors-0" in reason
     assert "--accept-rejections-until 0:21" in reason
-    assert "more of them may follow" in reason
+    assert "more rejections may follow" in reason
 
 
 def test_the_breaker_needs_its_minimum_of_rows() -> None:
@@ -252,7 +252,7 @@ def test_the_breaker_needs_its_minimum_of_rows() -> None:
 
 
 def test_valid_records_at_the_end_of_a_micro_batch_do_not_hide_rejections() -> None:
-    """In small micro-batches these rejections would trip the breaker, so they must here too."""
+    """In small micro-batches these rejections trip the breaker, so they must do so here, too."""
     values = [b"{"] * 200 + [a_payload()] * 200
     records = [StoredRecord(payload, offset) for offset, payload in enumerate(values)]
 

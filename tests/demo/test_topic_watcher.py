@@ -60,7 +60,7 @@ def test_a_closing_event_is_not_counted_as_an_alarm() -> None:
         )
         watcher.stop()
 
-    assert watcher.seen.alarms == {
+    assert watcher.observations.alarms == {
         Coordinates("sensors", 0, 1): "sensors-0-1",
         Coordinates("sensors", 0, 2): "sensors-0-1",
     }
@@ -84,6 +84,6 @@ def test_each_dead_letter_is_counted_once_and_invalid_headers_are_ignored() -> N
         )
         watcher.stop()
 
-    assert {coordinates.offset for coordinates in watcher.seen.dead_letters} == {7, 9}
+    assert {coordinates.offset for coordinates in watcher.observations.dead_letters} == {7, 9}
     assert watcher.reasons == {"\ufffd": 1, "not_json": 2, "empty": 1}
     assert watcher.duplicates == 1

@@ -1,6 +1,7 @@
 """The wheel installs one top-level name, and works beside packages called `common`, `api`, ..."""
 
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -62,10 +63,20 @@ def project(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
     folder, site_folder = tmp_path_factory.mktemp("project"), tmp_path_factory.mktemp("site")
     options = ["--no-deps", "--disable-pip-version-check", "--quiet", "--target", str(site_folder)]
     subprocess.run([sys.executable, "-m", "pip", "install", *options, str(wheel)], check=True)
+    _copy_compiled_kernels(site_folder / "sensorwatch")
     for name in USER_PACKAGES:
         (folder / name).mkdir()
         (folder / name / "__init__.py").write_text(f"WHOSE = 'theirs: {name}'\n")
     return Project(folder, site_folder)
+
+
+def _copy_compiled_kernels(package_folder: Path) -> None:
+    """Copy the compiled kernels of the checkout, which has the same code; this saves a minute."""
+    for name in ("common", "trainer"):
+        for path in (ROOT / name).rglob("__pycache__/*.nb[ic]"):
+            copy = package_folder / path.relative_to(ROOT)
+            copy.parent.mkdir(exist_ok=True)
+            shutil.copyfile(path, copy)
 
 
 @pytest.mark.slow

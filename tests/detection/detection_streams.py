@@ -1,4 +1,4 @@
-"""Random streams of readings that exercise every rule of the memory; functions to score them."""
+"""Random streams of readings that use every rule of the memory, and functions to score them."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -22,7 +22,7 @@ SECOND_MICROSECONDS = 1_000_000
 def streams_with_irregular_rows(
     draw: st.DrawFn, *, max_rows: int = 60, sensor_count: int = 4
 ) -> Readings:
-    """Generate rows of several sensors: late, duplicate, after gaps, missing, extreme, normal."""
+    """Generate normal, extreme, late and duplicate rows, with gaps and with missing values."""
     row_count = draw(st.integers(1, max_rows))
     time_steps = st.sampled_from(
         [SECOND_MICROSECONDS] * 6

@@ -1,4 +1,4 @@
-"""Signals that never changed in training: quiet until they change, and again afterwards."""
+"""Signals that never changed in training raise no alarm before a change and after its end."""
 
 from functools import cache
 
@@ -57,7 +57,7 @@ def test_constant_rows_raise_no_alarm_from_the_first_row_on() -> None:
 @pytest.mark.parametrize(("temperature_noise", "max_other_alarms"), [(0.0, 0), (0.3, 5)])
 @pytest.mark.parametrize("changed_rows", [1, 40])
 @pytest.mark.parametrize("change", [0.2, 5.0])
-def test_a_change_raises_an_alarm_at_once_that_ends_after_the_value_returned(
+def test_a_change_raises_an_alarm_at_once_and_the_alarm_ends_after_the_change(
     temperature_noise: float, max_other_alarms: int, changed_rows: int, change: float
 ) -> None:
     values = constant_rows(200, temperature_noise=temperature_noise)

@@ -1,4 +1,4 @@
-"""After a signal has returned to its reference level, its alarm ends soon."""
+"""The alarm of a signal ends soon after the signal has returned to its reference level."""
 
 import numpy as np
 import pytest
@@ -38,10 +38,13 @@ def test_the_location_of_a_signal_that_is_away_does_not_depend_on_micro_batches(
     values = values_of(700, seed=13)
     values[200:400, 0, 1] += 0.1 * 6.0
 
-    (at_once,), in_parts = detect(values), detect(values, rows_per_batch=7)
+    (result_in_one_batch,), result_in_batches = detect(values), detect(values, rows_per_batch=7)
 
-    locations = [result.detections.evidence.location for result in in_parts]
-    assert np.concatenate(locations).tobytes() == at_once.detections.evidence.location.tobytes()
+    locations = [result.detections.evidence.location for result in result_in_batches]
+    assert (
+        np.concatenate(locations).tobytes()
+        == result_in_one_batch.detections.evidence.location.tobytes()
+    )
 
 
 def test_an_accepted_level_keeps_its_location() -> None:

@@ -1,4 +1,4 @@
-"""One fault is one alarm: repeats and recoveries of a known fault are suppressed."""
+"""A fault raises one alarm: repeats and recoveries of a known fault are suppressed."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ SPREAD = np.asarray([2.0, 0.1])
 def a_stream(
     *excursions: tuple[int, int, int, float], steps: int = 900, seed: int = 21
 ) -> NDArray[np.float64]:
-    """Return values with excursions: first row, number of rows, signal, size in spreads."""
+    """Return values; an excursion is (first row, number of rows, signal, size in spreads)."""
     values = values_of(steps, seed=seed)
     for first, rows, signal, size in excursions:
         values[first : first + rows, 0, signal] += size * SPREAD[signal]
@@ -29,7 +29,7 @@ def detections_of(values: NDArray[np.float64]) -> Detections:
 
 
 def alarms(detections: Detections) -> int:
-    """Return the number of episodes that a person is notified of."""
+    """Return the number of episodes of which a person is notified."""
     return len(np.unique(detections.episode[detections.severity >= WARNING]))
 
 
@@ -47,7 +47,7 @@ def test_a_flapping_signal_raises_one_alarm_that_counts_its_repeats() -> None:
     assert detections.alike.max() >= 4
 
 
-def test_an_excursion_that_recurs_is_suppressed_after_four_alarms() -> None:
+def test_a_recurring_excursion_is_suppressed_after_four_alarms() -> None:
     spikes = [(200 + 60 * number, 1, 0, 12.0) for number in range(10)]
 
     assert alarms(detections_of(a_stream(*spikes))) == 4
@@ -84,14 +84,14 @@ def test_another_signal_inside_an_alarm_is_news() -> None:
 def test_suppression_does_not_depend_on_micro_batches(rows_per_batch: int) -> None:
     flaps = [(50 + 20 * number, 3, 0, 9.0) for number in range(5)]
     values = a_stream(*flaps, (110, 2, 1, 12.0), steps=200)
-    (at_once,) = detect(values)
+    (result_in_one_batch,) = detect(values)
 
     parts = detect(values, rows_per_batch=rows_per_batch)
 
     for name in ("suppression", "is_news", "alike", "severity", "previous_severity"):
         joined = np.concatenate([getattr(part.detections, name) for part in parts])
-        assert np.array_equal(joined, getattr(at_once.detections, name)), name
+        assert np.array_equal(joined, getattr(result_in_one_batch.detections, name)), name
     closed = [episode for part in parts for episode in part.closed]
     assert [episode.suppression for episode in closed] == [
-        episode.suppression for episode in at_once.closed
+        episode.suppression for episode in result_in_one_batch.closed
     ]

@@ -1,4 +1,4 @@
-"""The level guard: slow changes are alarms, once, until the new level is accepted."""
+"""The level guard: a slow change raises one alarm, which ends when the new level is accepted."""
 
 from functools import cache
 
@@ -42,7 +42,7 @@ def detect(values: NDArray[np.float64], *, rows_per_batch: int = 10_000) -> list
     ]
 
 
-def test_a_slow_rise_is_a_critical_alarm_before_it_is_over() -> None:
+def test_a_slow_rise_raises_a_critical_alarm_before_the_rise_ends() -> None:
     values = values_of(900, seed=2)
     values[200:, 0, 0] += np.clip(np.arange(700) / 400, 0, 1) * 2.0 * 8
 
@@ -54,7 +54,7 @@ def test_a_slow_rise_is_a_critical_alarm_before_it_is_over() -> None:
 
 
 @pytest.mark.parametrize("scales", [3.0, 60.0, 1e6])
-def test_a_new_level_is_accepted_once_and_then_usual(scales: float) -> None:
+def test_a_new_level_is_accepted_once_and_is_then_usual(scales: float) -> None:
     values = values_of(1_500, seed=3)
     values[200:, 0, 0] += 2.0 * scales
 
@@ -75,7 +75,7 @@ def test_a_new_level_is_accepted_once_and_then_usual(scales: float) -> None:
 
 
 @pytest.mark.parametrize("scales", [5.0, 60.0, 1e6])
-def test_the_level_before_an_accepted_level_is_usual_again_at_once(scales: float) -> None:
+def test_after_a_return_the_former_level_is_usual_at_once(scales: float) -> None:
     values = values_of(1_300, seed=8)
     values[200:700, 0, 0] += 2.0 * scales
     values[1_000:, 0, 0] += 2.0 * scales
@@ -125,7 +125,7 @@ def test_results_do_not_depend_on_how_rows_are_cut() -> None:
         assert np.array_equal(joined, getattr(expected.detections, name)), name
 
 
-def test_drift_at_the_rate_of_training_is_no_critical_alarm() -> None:
+def test_drift_at_the_rate_of_training_raises_no_critical_alarm() -> None:
     values = values_of(6_000, seed=6)
     values[:, 0, 0] += np.arange(6_000) * 2.0 * 0.001
     settings = TrainerSettings(trees=20)

@@ -90,7 +90,7 @@ def batch_values(batch: Batch) -> tuple[Any, ...]:
 
 
 def read_fast_and_strictly(content: bytes, schema: Schema) -> tuple[Any, Any]:
-    """Return the result of the fast reader and that of the strict reader for a file."""
+    """Return the results of the fast reader and of the strict reader for a file."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "rows.csv"
         path.write_bytes(content)

@@ -167,7 +167,7 @@ def test_elements_are_found_in_blocks_of_any_size(elements: list[bytes], block_b
 
 
 @pytest.mark.parametrize("text", [b"[1", b"[1,", b"[1,]", b"[,1]", b"[1}", b"[1] 2", b'["]'])
-def test_what_is_no_array_is_refused(text: bytes) -> None:
+def test_a_text_that_is_not_an_array_is_refused(text: bytes) -> None:
     with pytest.raises(ValueError, match=r"array"):
         list(array_elements(io.BytesIO(text)))
 

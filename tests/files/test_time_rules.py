@@ -26,7 +26,7 @@ def a_schema(zone: str = "Europe/Berlin", fold: str = "infer") -> Schema:
 
 
 def local_times() -> list[str]:
-    """Return the local times of five hours, a row every half hour; one hour is twice."""
+    """Return a local time for every half hour of five hours; one of the hours occurs twice."""
     hours = [0, 1, 2, 2, 3]
     times = [f"2024-10-27 {hour:02}:{minute:02}:00" for hour in hours for minute in (0, 30)]
     return times[1:]

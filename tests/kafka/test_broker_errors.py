@@ -106,7 +106,7 @@ def test_an_error_that_the_same_micro_batch_would_cause_again_ends_the_worker(co
     ],
 )
 def test_an_error_with_a_transient_code_is_transient_unless_it_is_fatal(code: int) -> None:
-    """The flag `retriable` is no criterion: the client sets it only in transactional calls."""
+    """The flag `retriable` does not decide: the client sets it only in transactional calls."""
     assert not KafkaError(code).retriable()
     assert is_transient(KafkaError(code))
     assert not is_transient(KafkaError(code, "injected by a test", True))

@@ -94,7 +94,7 @@ def test_a_missing_chunk_is_detected(content: bytes, chunk_bytes: int, chunk_num
     del chunks[chunk_number % len(chunks)]
 
     with pytest.raises(
-        StateRefused, match=f"{manifest.bytes} in {len(chunks_by_offset)} by its manifest"
+        StateRefused, match=f"records {manifest.bytes} bytes in {len(chunks_by_offset)} chunks"
     ):
         snapshot_of(manifest, chunks, "here")
 

@@ -30,8 +30,8 @@ def check_topics(
     warnings: list[str] = []
     check_state_topics(
         {"bootstrap.servers": address},
-        readings=readings,
-        state=state_topic,
+        readings_topic=readings,
+        state_topic=state_topic,
         snapshot_every_seconds=snapshot_seconds,
         warn=warnings.append,
         read_config=read_config,
@@ -85,9 +85,9 @@ def test_a_warning_asks_for_a_manual_check_if_topic_settings_cannot_be_read(
     )
 
     assert '"input" cannot be read' in input_warning
-    assert "its retention.ms more than 7 200 s" in input_warning
+    assert "its retention.ms is more than 7 200 s" in input_warning
     assert '"state" cannot be read' in state_warning
-    assert "its retention.ms and retention.bytes -1" in state_warning
+    assert "its retention.ms and retention.bytes are -1" in state_warning
 
 
 def config_reader(**settings_by_topic: Mapping[str, str]) -> TopicConfigReader:

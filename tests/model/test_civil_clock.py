@@ -1,4 +1,4 @@
-"""Civil time follows the zone's changes of daylight saving, from a table that a model stores."""
+"""Civil time includes the zone's changes of daylight saving; a model stores them as a table."""
 
 from datetime import UTC, datetime
 from typing import Any

@@ -29,7 +29,8 @@ COLUMNS = 4
 def fit_estimator(**parameters: Any) -> IsolationForest:
     rng = np.random.default_rng(3)
     rows = rng.normal(size=(500, COLUMNS))
-    rows[:, 3] = rng.integers(0, 7, 500)  # many equal values, like days of the week
+    # this column has many equal values, like the day of the week
+    rows[:, 3] = rng.integers(0, 7, 500)
     options = {"n_estimators": 30, "max_samples": 128, "random_state": 5} | parameters
     return IsolationForest(**options).fit(rows)
 
@@ -94,7 +95,9 @@ def test_a_row_exactly_on_a_threshold_goes_to_the_same_child_as_in_scikit_learn(
 
     expected_scores = -fit_estimator().score_samples(rows)
     assert np.max(np.abs(scores - expected_scores)) < 1e-12
-    assert len(np.unique(scores)) > 10, "a wrong comparison is only visible if scores differ"
+    assert len(np.unique(scores)) > 10, (
+        "the test needs scores that differ, otherwise a wrong comparison is not visible"
+    )
 
 
 def test_values_are_compared_as_float32() -> None:

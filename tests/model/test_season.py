@@ -1,4 +1,4 @@
-"""A season is stored, restored and added to the forecast."""
+"""A season is stored, restored, and added to the forecast."""
 
 from dataclasses import replace
 from typing import Any
@@ -50,7 +50,7 @@ def test_a_season_is_restored_with_its_civil_time() -> None:
     assert (season.phases(times) != a_season().phases(times)).all()
 
 
-def test_a_model_without_a_season_stores_no_array_of_it() -> None:
+def test_a_model_without_a_season_stores_no_season_arrays() -> None:
     assert no_season(3).arrays() == {}
     assert not season_from_arrays({}, 3).is_present
 

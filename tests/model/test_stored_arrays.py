@@ -1,4 +1,4 @@
-"""Checks of stored arrays: a message gives the name, and the actual and wanted dtype and shape."""
+"""Checks of stored arrays: a message has the name, and the actual and wanted dtype and shape."""
 
 from typing import Any
 

@@ -42,6 +42,16 @@ def a_faulty_frame() -> pd.DataFrame:
     return frame
 
 
+def test_a_repeated_alarm_is_suppressed(detector: Detector) -> None:
+    frame = a_faulty_frame()
+    frame.loc["row-464", "flow"] = 60.0
+
+    scores = detector.score(frame, history=a_frame())
+
+    assert scores.loc[["row-450", "row-464"], "suppressed"].tolist() == ["none", "repeat"]
+    assert scores.loc[["row-450", "row-464"], "severity"].tolist() == ["critical", "info"]
+
+
 def test_a_fault_is_found_and_explained(detector: Detector) -> None:
     scores = detector.score(a_faulty_frame(), history=a_frame())
     explanations = detector.explain(a_faulty_frame(), history=a_frame())
@@ -49,6 +59,7 @@ def test_a_fault_is_found_and_explained(detector: Detector) -> None:
     assert scores.index.tolist() == a_faulty_frame().index.tolist()
     assert scores.loc["row-450", "is_anomaly"]
     assert scores.loc["row-450", "severity"] == "critical"
+    assert scores.loc["row-450", "pattern"] == "spike"
     assert scores.loc["row-450", "episode"] == 50
     first_explanation = explanations.loc["row-450"].iloc[0]
     assert (

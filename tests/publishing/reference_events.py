@@ -24,6 +24,7 @@ from sensorwatch.common.scoring.patterns import PATTERNS
 from sensorwatch.common.scoring.processing import Outcome
 from sensorwatch.common.scoring.reference_levels import reference_levels
 from sensorwatch.common.scoring.row_positions import split_row_positions
+from sensorwatch.common.scoring.staleness import stale_sentence
 from sensorwatch.common.scoring.status import STATUSES
 from sensorwatch.common.scoring.suppression import SUPPRESSIONS
 
@@ -79,6 +80,12 @@ class _AcceptedEvent(_Event):
     signals: list[_AcceptedLevel]
 
 
+class _StaleEvent(_Event):
+    episodes: int
+    expected_episodes: float
+    message: str
+
+
 class _ClosedEvent(_Event):
     episode_id: str
     start: str
@@ -131,6 +138,13 @@ def reference_events(
         if detections.is_accepted[reading]:
             accepted = _accepted_event(detected, outcome, detector, reading)
             events.append((record, row, 3, accepted))
+    for reading in np.flatnonzero(detections.stale_episodes).tolist():
+        row = (
+            WHOLE_RECORD if readings.row_in_record is None else int(readings.row_in_record[reading])
+        )
+        record = int(readings.index[reading])
+        stale = _stale_event(outcome, detector, reading, row, records[record])
+        events.append((record, row, 4, stale))
     events.sort(key=lambda event: event[:3])
     return [
         OutgoingMessage(
@@ -150,9 +164,9 @@ def _detected_event(
     row = WHOLE_RECORD if readings.row_in_record is None else int(readings.row_in_record[reading])
     raw_score = detections.raw_score[reading : reading + 1]
     offset, first_row = _split(int(detections.episode[reading]))
-    ranked = rank_signals(detector, outcome, np.asarray([reading]))
-    (signals,) = signal_readings(detector, ranked)
-    (message,) = sentences(detector, outcome, np.asarray([reading]), ranked)
+    ranked_signals = rank_signals(detector, outcome, np.asarray([reading]))
+    (signals,) = signal_readings(detector, ranked_signals)
+    (message,) = sentences(detector, outcome, np.asarray([reading]), ranked_signals)
     return _DetectedEvent(
         event_id=_row_id(record, coordinates(record).offset, row),
         schema_version=2,
@@ -184,7 +198,9 @@ def _detected_event(
 def _accepted_event(
     detected: _DetectedEvent, outcome: Outcome, detector: Detector, reading: int
 ) -> _AcceptedEvent:
-    before, after = reference_levels(detector, outcome.detections.evidence, np.asarray([reading]))
+    levels_before, levels_after = reference_levels(
+        detector, outcome.detections.evidence, np.asarray([reading])
+    )
     return _AcceptedEvent(
         f"{detected.event_id}-accepted",
         detected.schema_version,
@@ -199,9 +215,31 @@ def _accepted_event(
         signals=[
             _AcceptedLevel(name, *levels)
             for name, *levels in zip(
-                detector.schema.signal_names, before[0].tolist(), after[0].tolist(), strict=True
+                detector.schema.signal_names,
+                levels_before[0].tolist(),
+                levels_after[0].tolist(),
+                strict=True,
             )
         ],
+    )
+
+
+def _stale_event(
+    outcome: Outcome, detector: Detector, reading: int, row: int, record: Record
+) -> _StaleEvent:
+    readings, detections = outcome.readings, outcome.detections
+    episodes = int(detections.stale_episodes[reading])
+    expected = float(detections.stale_expected[reading])
+    return _StaleEvent(
+        f"{_row_id(record, coordinates(record).offset, row)}-stale",
+        2,
+        readings.sensor_ids[readings.sensor[reading]],
+        format_instant(int(readings.event_time[reading])),
+        coordinates(record),
+        detector.version,
+        episodes=episodes,
+        expected_episodes=expected,
+        message=stale_sentence(episodes, expected),
     )
 
 
@@ -246,6 +284,7 @@ _KINDS: dict[type[_Event], str] = {
     _RaisedEvent: "episode.raised",
     _AcceptedEvent: "episode.accepted",
     _ClosedEvent: "episode.closed",
+    _StaleEvent: "model.stale",
 }
 
 

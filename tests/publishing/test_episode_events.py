@@ -33,9 +33,12 @@ SCHEMA_BY_EVENT_TYPE = {
         (EventType.RAISED, "episode-raised.v2"),
         (EventType.ACCEPTED, "episode-accepted.v2"),
         (EventType.CLOSED, "episode-closed.v2"),
+        (EventType.STALE, "model-stale.v2"),
     )
 }
 HOUR_US = 3_600_000_000
+FREQUENT_RATE = 0.05
+"""Episodes per row that the detector of the kind "frequent" expects."""
 SENT_AT_MS = START_TIME // 1000 + 10 * 365 * 86_400_000
 
 
@@ -53,8 +56,17 @@ def records_of(*values: bytes, first_offset: int = 0) -> list[StoredRecord]:
 
 def detector_with_gaps(kind: str = "plain") -> Detector:
     """Return a detector for which an interval of more than an hour between two rows is a gap."""
+    if kind == "frequent":
+        return detector_with_frequent_episodes()
     detector = DETECTORS[kind]()
     return replace(detector, levels=replace(detector.levels, max_gap=HOUR_US))
+
+
+def detector_with_frequent_episodes() -> Detector:
+    """Return a detector that expects an episode in one of 20 rows."""
+    detector = a_detector()
+    rates = replace(detector.alarm_rates, start=detector.calibration.threshold, rate=FREQUENT_RATE)
+    return replace(detector, alarm_rates=rates)
 
 
 def events_of(
@@ -371,3 +383,28 @@ def test_emit_episodes_omits_events_and_changes_no_event(
         or validated_event(message)["episode"]["rows"] == 1
     ]
     assert keys_and_values(episode_messages) == keys_and_values(expected_messages)
+
+
+def test_a_stale_model_has_one_event_after_the_other_events_of_its_row() -> None:
+    """Every row is the first of an episode, because each sensor has one row."""
+    records = records_of(*(a_row_payload(f"p{n}", n, ANOMALOUS_VALUES) for n in range(150)))
+
+    messages = events_of(records, kind="frequent", max_sensors=200)
+    (position,) = [
+        n for n, message in enumerate(messages) if event_type_of(message) is EventType.STALE
+    ]
+
+    event, event_before = map(validated_event, (messages[position], messages[position - 1]))
+    assert event["event_id"] == event_before["event_id"] + "-stale"
+    assert event["sensor_id"] == event_before["sensor_id"]
+    assert event["episodes"] == event["source"]["offset"]  # the first row is not evidence yet
+    assert event["expected_episodes"] == pytest.approx(event["episodes"] * FREQUENT_RATE)
+    assert event["message"].startswith(f"{event['episodes']} alarms")
+    keys = keys_and_values(messages)
+    assert keys == keys_and_values(
+        events_of(records, batch_ends=[40, 111], kind="frequent", max_sensors=200)
+    )
+    only_first_rows = EmittedEvents.EPISODES
+    assert keys == keys_and_values(
+        events_of(records, emit=only_first_rows, kind="frequent", max_sensors=200)
+    )

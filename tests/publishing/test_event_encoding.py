@@ -38,13 +38,13 @@ def assert_same_events(
     outcome: Outcome, detector: Detector, records: Sequence[StoredRecord], emit: EmittedEvents
 ) -> int:
     """Compare the events with the reference; return their number."""
-    actual = list(
+    actual_events = list(
         anomaly_events(outcome, detector, records, topic="a", detected_at="now", emit=emit)
     )
-    assert actual == reference_events(
+    assert actual_events == reference_events(
         outcome, detector, records, topic="a", detected_at="now", emit=emit
     )
-    return len(actual)
+    return len(actual_events)
 
 
 @pytest.mark.parametrize("emit", list(EmittedEvents))

@@ -22,7 +22,7 @@ from tests.publishing.outboxes import (
 SNAPSHOT = a_snapshot(b"content", source=Partition("in", 2))
 SECONDS = 2.0
 MAX_SECONDS = SECONDS + 1.5
-"""Each call of the scenario's client takes half a second, also the call that ends too late."""
+"""Each call of the scenario's client takes half a second, even the call that ends too late."""
 
 
 def publish_last(outbox: TransactionalOutbox | FlushingOutbox) -> None:
@@ -125,7 +125,7 @@ def test_without_transactions_an_undelivered_snapshot_is_given_up_in_time() -> N
     assert scenario.commits == []
 
 
-def test_without_transactions_a_refused_commit_is_no_other_error() -> None:
+def test_without_transactions_a_refused_commit_raises_the_same_error() -> None:
     scenario = ClientScenario()
 
     with pytest.raises(SnapshotNotWritten):

@@ -15,7 +15,7 @@ WHO = "tester@here"
 
 
 def a_registry(root: Path, *, versions: int = 1) -> Registry:
-    """Return a registry with some versions of one model, of which the first is the champion."""
+    """Return a registry with some versions of one model; the first version is the champion."""
     registry = Registry(root / "registry")
     for number in range(versions):
         registry.register(NAME, a_candidate(seed=7 + number), who=WHO, why="test")

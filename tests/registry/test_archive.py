@@ -71,7 +71,7 @@ def test_damaged_bytes_are_refused_or_give_arrays_of_at_most_their_size(
 
 
 @given(st.binary(max_size=300))
-def test_bytes_that_are_no_archive_are_refused(content: bytes) -> None:
+def test_bytes_that_are_not_an_archive_are_refused(content: bytes) -> None:
     with pytest.raises(ModelRefused, match=r"arrays\.npz is damaged"):
         unpack(content, "arrays.npz")
 
@@ -113,7 +113,7 @@ def test_compressed_entries_are_refused() -> None:
         unpack(compressed_archive, "arrays.npz")
 
 
-def test_entries_that_are_no_arrays_are_refused() -> None:
+def test_entries_that_are_not_arrays_are_refused() -> None:
     with pytest.raises(ModelRefused, match="not an array"):
         unpack(_zip_bytes({"run.py": b"print()"}), "arrays.npz")
 

@@ -166,7 +166,7 @@ def test_an_alias_moved_by_hand_is_found_and_then_logged(
     path.write_text(json.dumps(json.loads(path.read_bytes()) | {"champion": second_version}))
 
     assert registry.verify_audit(NAME) == [
-        f"champion is {second_version}, logged was {first_version}"
+        f"champion is {second_version}, but the log records {first_version}"
     ]
     registry.attach_report(NAME, third_version, {"passed": True})
 

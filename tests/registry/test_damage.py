@@ -154,7 +154,7 @@ def test_a_version_under_the_name_of_another_is_refused(tmp_path: Path) -> None:
     first_folder.rename(tmp_path / "gone")
     second_folder.rename(first_folder)
 
-    with pytest.raises(ModelRefused, match=f"the manifest is that of {second_folder.name}"):
+    with pytest.raises(ModelRefused, match=f"the manifest belongs to version {second_folder.name}"):
         registry.load(NAME)
 
 

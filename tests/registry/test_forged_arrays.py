@@ -49,7 +49,7 @@ def test_golden_rows_detect_edited_arrays_with_recomputed_digests(
 ) -> None:
     forged_folder = edit_arrays(folder, edit)
 
-    with pytest.raises(ModelRefused, match="golden rows get another score"):
+    with pytest.raises(ModelRefused, match="golden rows get a different score"):
         load_version(forged_folder)
 
 

@@ -1,4 +1,4 @@
-"""Scores of golden rows may differ by the rounding errors of another machine, but not by more."""
+"""Scores of golden rows may differ by another machine's rounding errors, but not by more."""
 
 from dataclasses import replace
 

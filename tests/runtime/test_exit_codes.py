@@ -34,7 +34,8 @@ def test_the_table_lists_every_error_with_its_code() -> None:
     }
     for error_class in error_classes:
         code = code_by_name.get(error_class.__name__, "-")
-        # A dash in the table: the consumer loop handles this error, so it has no own exit code.
+        # A dash in the table: the consumer loop handles this error, so it has no exit code of its
+        # own.
         assert error_class.exit_code == (70 if code == "-" else int(code)), error_class
 
 

@@ -31,6 +31,7 @@ CONSUMER_METRICS = {
     "sensorwatch_model_info",
     "sensorwatch_model_loaded_timestamp_seconds",
     "sensorwatch_model_blind_signals",
+    "sensorwatch_model_stale",
     "sensorwatch_model_reload_last_success",
     "sensorwatch_anomaly_score",
     "sensorwatch_sensors",

@@ -1,4 +1,4 @@
-"""Simulated sensors with faults in one signal at a time, and the detection of these faults."""
+"""Simulated sensors, each fault of which changes one signal, and the detection of these faults."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ FAULT_SIZES = {
 }
 """Size of each kind of fault, in standard deviations of the signal's noise."""
 FAULT_ROWS = dict.fromkeys(FAULT_SIZES, 30) | {FaultKind.SPIKE: 1, FaultKind.BROKEN_CORRELATION: 60}
-"""Number of rows that a fault lasts, by its kind."""
+"""Number of rows of a fault, by its kind."""
 _FAULT_FREE_STEPS = 60
 """Minimum number of steps without a fault at the start and at the end of a slot."""
 
@@ -47,7 +47,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class DetectedFaults:
-    """A stream with faults, and the outcome of scoring it. Each sensor has one row a minute."""
+    """A stream with faults, and the outcome of scoring it. Each sensor has one row per minute."""
 
     detector: Detector
     outcome: Outcome
@@ -64,7 +64,7 @@ class DetectedFaults:
         return detected_rows
 
     def correct_share(self, rows: list[int], signals: list[int]) -> float:
-        """Return the share of rows whose highest attribution is that of the signal in `signals`."""
+        """Return the share of rows in which the signal in `signals` has the highest attribution."""
         attributions = attribute_rows(self.detector, self.outcome, np.asarray(rows, dtype=np.int64))
         return float(np.mean(attributions.argmax(axis=1) == np.asarray(signals)))
 
@@ -122,7 +122,7 @@ def detect_faults(fleet: str, kind: FaultKind, *, size: float, slots: int) -> De
             last_start = SLOT_STEPS - _FAULT_FREE_STEPS - FAULT_ROWS[kind]
             first_step = slot_start + int(rng.integers(_FAULT_FREE_STEPS, last_start + 1))
             healthy_values = values[:, sensor].copy()
-            # For a broken correlation, `inject_fault` itself selects the signal.
+            # For a broken correlation, `inject_fault` selects the signal.
             selects_signal = kind is FaultKind.BROKEN_CORRELATION
             values[:, sensor] = inject_fault(
                 healthy_values,

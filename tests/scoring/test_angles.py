@@ -1,4 +1,4 @@
-"""Angles: the detector sees sine and cosine, and an event names the declared signal."""
+"""Angles: the detector uses the sine and the cosine, and an event names the declared signal."""
 
 import math
 from dataclasses import replace
@@ -49,7 +49,7 @@ def wind_readings(directions: list[float], start: int = 0) -> Readings:
 
 
 def northerly(rows: int, seed: int = 3) -> list[float]:
-    """Return directions around north, which cross the seam often."""
+    """Return directions around north, which often cross from 360 to 0 degrees."""
     directions: list[float] = (np.random.default_rng(seed).normal(0.0, 8.0, rows) % 360).tolist()
     return directions
 
@@ -76,7 +76,7 @@ def test_the_model_has_a_sine_and_a_cosine_for_each_angle() -> None:
     assert model_schema(schema) is schema
 
 
-def test_both_sides_of_the_seam_are_one_point() -> None:
+def test_0_and_360_degrees_are_the_same_point() -> None:
     values = to_model_readings(wind_readings([0.0, 360.0, -360.0, 720.0]), SCHEMA).values
 
     assert values[:, 1].tolist() == [0.0] * 4
@@ -84,7 +84,7 @@ def test_both_sides_of_the_seam_are_one_point() -> None:
 
 
 @given(st.floats(0, 360, exclude_max=True), st.sampled_from([360.0, 24.0, 1.0, math.tau]))
-def test_an_angle_is_found_again_from_its_sine_and_cosine(degrees: float, wrap: float) -> None:
+def test_an_angle_is_computed_from_its_sine_and_cosine(degrees: float, wrap: float) -> None:
     radians = math.radians(degrees)
 
     angle = to_angle(math.sin(radians), math.cos(radians), wrap)
@@ -95,7 +95,7 @@ def test_an_angle_is_found_again_from_its_sine_and_cosine(degrees: float, wrap: 
 
 
 @pytest.mark.parametrize("features", list(FeatureKind))
-def test_the_seam_raises_no_alarm(features: FeatureKind) -> None:
+def test_the_step_from_360_to_0_degrees_raises_no_alarm(features: FeatureKind) -> None:
     directions = northerly(300, seed=9)
     detector = a_wind_detector(features)
     (outcome,) = score_in_batches(wind_readings(directions, 800), detector, detector.empty_memory())
@@ -149,12 +149,12 @@ def test_scores_do_not_depend_on_how_rows_are_cut_into_micro_batches() -> None:
     readings, detector = wind_readings(northerly(100, seed=5), 800), a_wind_detector()
     memories = [detector.empty_memory() for _ in range(2)]
 
-    one_batch, many_batches = (
+    outcome_in_one_batch, outcome_in_batches = (
         detection_bytes(score_in_batches(readings, detector, memory, ends))
         for memory, ends in zip(memories, [[], range(1, 100)], strict=True)
     )
 
-    assert one_batch == many_batches
+    assert outcome_in_one_batch == outcome_in_batches
     assert memory_to_bytes(memories[0]) == memory_to_bytes(memories[1])
 
 
@@ -183,7 +183,7 @@ def test_a_typical_value_is_an_angle() -> None:
         ([{"name": "a", "wrap": 360}, {"name": "a (sin)"}], "must be distinct"),
     ],
 )
-def test_a_declaration_that_makes_no_sense_is_refused(
+def test_an_inconsistent_declaration_is_refused(
     signals: list[dict[str, object]], message: str
 ) -> None:
     with pytest.raises(SchemaError, match=message):

@@ -16,9 +16,9 @@ from tests.scoring.detectors import a_forecast_detector
 from tests.scoring.faulty import FAULT_SIZES, FLEETS, detect_faults
 
 MIN_CORRECT_SHARE = 0.9
-"""For at least this share of faults, the signal with the fault has the highest attribution."""
+"""Smallest share of faults for which the faulty signal has the highest attribution."""
 MIN_CORRECT_SHARE_OF_SMALL_RESIDUALS = 0.8
-"""The same limit, for the share of anomalous rows with a small residual."""
+"""Same limit for the share of the anomalous rows with a small residual."""
 FAULTS_PER_SENSOR = 12
 """Number of faults per sensor."""
 

@@ -1,4 +1,4 @@
-"""A gap is judged by each sensor's own cadence, which the memory follows."""
+"""The cadence of each sensor defines its gaps, and the memory updates the cadence."""
 
 from functools import cache
 
@@ -25,8 +25,8 @@ SECOND = 1_000_000
 FAST, SLOW = 1, 1_200
 """Seconds between two rows of the sensors "fast" and "slow".
 
-Fewer than one in a thousand rows are of the slow sensor, so the 99.9 % quantile of all intervals is
-an interval of the fast sensor.
+Fewer than one in a thousand rows belong to the slow sensor. So the 99.9 % quantile of all intervals
+is an interval of the fast sensor.
 """
 TRAINING_SECONDS = 60_000
 GAP_STATUS = STATUSES.index(Status.GAP)
@@ -61,7 +61,7 @@ def rows_at(seconds_by_sensor: dict[str, NDArray[np.float64]], *, seed: int = 1)
 
 
 def mixed_rows(start: float, stop: float, *, prefix: str = "") -> Readings:
-    """Return rows of a sensor with a row each second, and of one with a row each twenty minutes."""
+    """Return rows of two sensors: one with a row per second, one with a row per twenty minutes."""
     return rows_at(
         {
             f"{prefix}fast": np.arange(start, stop, FAST, dtype=np.float64),
@@ -77,7 +77,7 @@ def a_detector(features: FeatureKind = FeatureKind.FORECAST) -> Detector:
 
 
 def gaps_of(outcome: Outcome, sensor: str) -> NDArray[np.bool_]:
-    """Return for each row of a sensor whether its status is `gap`."""
+    """Return, for each row of a sensor, whether its status is `gap`."""
     readings = outcome.readings
     rows = readings.sensor == readings.sensor_ids.index(sensor)
     is_gap: NDArray[np.bool_] = outcome.detections.status[rows] == GAP_STATUS
@@ -107,7 +107,7 @@ def test_a_slow_sensor_beside_a_fast_one_has_no_gaps(features: FeatureKind, pref
 
 @pytest.mark.parametrize("prefix", ["", "new "])
 def test_a_pause_of_each_sensor_is_a_gap(prefix: str) -> None:
-    """Each sensor pauses for twelve of its own intervals; a minute of `slow` is no pause."""
+    """Each sensor pauses for twelve of its own intervals. For `slow`, a minute is not a pause."""
     fast = np.arange(1_000.0)
     slow = np.arange(100.0) * SLOW
     readings = rows_at(
@@ -146,7 +146,7 @@ def test_one_pause_hardly_changes_a_cadence() -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_a_cadence_is_near_the_median_of_irregular_intervals(seed: int) -> None:
-    """The intervals are exponentially distributed, so a tenth is over three times the median."""
+    """The intervals are exponentially distributed, so a tenth exceeds three times the median."""
     intervals = np.random.default_rng(seed).exponential(60.0, 3_000)
     detector, memory = a_detector(), a_detector().empty_memory()
 

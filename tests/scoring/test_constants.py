@@ -1,4 +1,4 @@
-"""Signals that never changed in training, and units: what is an alarm, and when it ends."""
+"""Signals that never changed in training, in any unit: their alarms begin and end on time."""
 
 from copy import deepcopy
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from tests.reading_builders import MINUTE_MICROSECONDS, START_TIME, a_schema
 TRAIN_ROWS, JUDGED_ROWS = 500, 600
 ACCEPT_AFTER_ROWS = 250
 END_ROWS = 20
-"""An alarm ends at most this number of rows after its signal is back."""
+"""Largest number of rows between the return of a signal and the end of its alarm."""
 FAULT_ROW, SECOND_FAULT_ROW = 100, 280
 CONSTANTS = {"zero": 0.0, "forty": 40.0, "tiny": 3e-9}
 CHANGES = {"zero": 1.0, "forty": 45.0, "tiny": 3e-7}
@@ -110,7 +110,7 @@ def test_a_changed_constant_alarms_at_once_and_the_alarm_ends(
 
 @pytest.mark.parametrize("all_constant", [False, True], ids=["one signal", "all signals"])
 @pytest.mark.parametrize("constant", CONSTANTS)
-def test_a_second_fault_shows_inside_a_long_episode(constant: str, all_constant: bool) -> None:
+def test_a_second_fault_is_visible_inside_a_long_episode(constant: str, all_constant: bool) -> None:
     values = training_values(CONSTANTS[constant], all_constant=all_constant)
     values[TRAIN_ROWS + FAULT_ROW :, 2] = CHANGES[constant]
     values[TRAIN_ROWS + SECOND_FAULT_ROW :, 2] = CONSTANTS[constant] + 9 * (
@@ -125,7 +125,7 @@ def test_a_second_fault_shows_inside_a_long_episode(constant: str, all_constant:
 
 @pytest.mark.parametrize("power", [-12, -9, 12])
 def test_another_unit_changes_no_decision(power: int) -> None:
-    """A signal and the signal times a power of ten have the same alarms and severities."""
+    """A signal times a power of ten has the same alarms and severities as the signal."""
     values = training_values(7.0, all_constant=False)
     values[TRAIN_ROWS + FAULT_ROW : TRAIN_ROWS + FAULT_ROW + 30, 0] += 4.0
     values[TRAIN_ROWS + SECOND_FAULT_ROW, 2] *= 3.0

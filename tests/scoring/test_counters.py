@@ -1,4 +1,4 @@
-"""Counters: the detector sees the rate per second since the sensor's last value."""
+"""Counters: the detector uses the rate per second since the sensor's last value."""
 
 import json
 from dataclasses import replace
@@ -67,7 +67,7 @@ def score_all(readings: Readings, memory: Memory | None = None) -> Outcome:
 
 
 def rates_of(outcome: Outcome) -> list[float | None]:
-    """Return each row's rate of `energy`, or None if the row has none."""
+    """Return each row's rate of `energy`, or None if the row has no rate."""
     held = outcome.detections.evidence.imputed[:, 0].tolist()
     rates = outcome.readings.values[:, 0].tolist()
     return [None if is_held else rate for rate, is_held in zip(rates, held, strict=True)]

@@ -139,7 +139,7 @@ def test_no_alarm_starts_within_the_refractory_rows() -> None:
 
 
 def test_a_gap_ends_the_alarm_and_resets_smoothed_residuals_and_score() -> None:
-    """The score of the last row would continue the alarm if there were no gap before that row."""
+    """Without the gap before the last row, the score of this row would continue the alarm."""
     detector = a_forecast_detector()
     readings = readings_with_shift(200, start=150, stop=199, size=5.0)
     values, time = readings.values.copy(), readings.event_time.copy()
@@ -258,7 +258,7 @@ def test_each_missing_array_is_refused() -> None:
 
 
 def test_a_component_of_weight_zero_does_not_change_the_score() -> None:
-    """The quality benchmark sets a weight to zero to measure the effect of a component."""
+    """The quality benchmark sets the weight of a component to zero to measure its effect."""
     detector = a_forecast_detector()
     assert detector.decision is not None
     zero_weights = replace(detector.decision, weights=np.zeros(len(COMPONENTS)))

@@ -25,7 +25,7 @@ from tests.scoring.detectors import DETECTORS, a_forecast_detector
 
 
 def outcome_of(values: list[list[float]], detector: Detector) -> Outcome:
-    """Return the outcome of rows of the sensor s0, one row a minute."""
+    """Return the outcome of rows of the sensor s0, with one row per minute."""
     readings = replace(
         some_readings(len(values), sensors=1), values=np.asarray(values, dtype=np.float64)
     )

@@ -18,7 +18,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 @settings(max_examples=300, deadline=None)
 @given(st.datetimes(timezones=st.just(UTC)))
 def test_hour_and_day_of_week_equal_those_of_the_calendar(instant: datetime) -> None:
-    """Event times from year 1 to 9999 are allowed; those before 1970 are negative numbers."""
+    """Event times from the year 1 to 9999 are allowed; times before 1970 are negative numbers."""
     event_time = np.asarray([(instant - EPOCH) // timedelta(microseconds=1)])
 
     assert hour(event_time)[0] == instant.hour

@@ -1,4 +1,4 @@
-"""Memory: independence of micro-batch boundaries, undoing of changes, restoring from bytes."""
+"""Memory: independence of micro-batch boundaries, undo, and the conversion to bytes and back."""
 
 import json
 from dataclasses import replace
@@ -186,10 +186,10 @@ def bytes_with_columns(
     text, _, _ = memory_to_bytes(memory).partition(b"\n")
     header, tables = json.loads(text), []
     for key, table in (("float_columns", memory.floats), ("int_columns", memory.ints)):
-        kept = [position for position, name in enumerate(header[key]) if name not in drop]
-        names = [header[key][position] for position in kept]
+        kept_positions = [position for position, name in enumerate(header[key]) if name not in drop]
+        names = [header[key][position] for position in kept_positions]
         header[key] = [rename[1] if name == rename[0] else name for name in names]
-        tables.append(table[: memory.sensors, kept].tobytes())
+        tables.append(table[: memory.sensors, kept_positions].tobytes())
     return json.dumps(header).encode() + b"\n" + b"".join(tables)
 
 

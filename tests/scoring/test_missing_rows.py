@@ -1,4 +1,4 @@
-"""A row without values is not evidence that its sensor is normal."""
+"""A row without values does not show that its sensor is normal."""
 
 import json
 from collections.abc import Mapping
@@ -97,7 +97,7 @@ def test_a_row_with_a_context_value_only_has_no_score_and_its_context_counts_lat
     assert score(other_memory, next_row).readings.context.tolist() == [[1.0]]
 
 
-def test_a_late_row_holds_no_value_that_is_newer_than_it() -> None:
+def test_a_late_row_gets_no_value_that_is_newer_than_the_row() -> None:
     memory = warm_memory()
     score(memory, {"t": 300, "a": 5.0, "b": 10.0, "rpm": 3.0})
 
@@ -144,9 +144,9 @@ def test_training_drops_rows_without_signals_and_keeps_their_context() -> None:
     rows = pump_rows(60)
     rows.values[10], rows.context[10], rows.context[11] = NAN, 7.0, NAN
 
-    kept = drop_rows_without_signals(rows)
+    remaining_rows = drop_rows_without_signals(rows)
 
-    assert len(kept) == 59
-    assert kept.context[10, 0] == 7.0
-    assert kept.index.tolist() == list(range(59))
+    assert len(remaining_rows) == 59
+    assert remaining_rows.context[10, 0] == 7.0
+    assert remaining_rows.index.tolist() == list(range(59))
     assert len(split_by_time(rows, 0.3).sorted_readings) == 59

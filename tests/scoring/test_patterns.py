@@ -29,7 +29,7 @@ WORDS = {
 
 
 @cache
-def _detected(kind: FaultKind) -> DetectedFaults:
+def _detected_faults(kind: FaultKind) -> DetectedFaults:
     return detect_faults("three", kind, size=FAULT_SIZES[kind], slots=3)
 
 
@@ -40,7 +40,7 @@ def _last_rows(detected: DetectedFaults) -> list[int]:
 
 @pytest.mark.parametrize("kind", list(EXPECTED))
 def test_the_last_row_of_a_fault_names_its_pattern(kind: FaultKind) -> None:
-    detected = _detected(kind)
+    detected = _detected_faults(kind)
     last_rows = _last_rows(detected)
 
     patterns = Counter(
@@ -52,7 +52,7 @@ def test_the_last_row_of_a_fault_names_its_pattern(kind: FaultKind) -> None:
 
 @pytest.mark.parametrize("kind", list(EXPECTED))
 def test_the_sentence_says_the_pattern_and_names_a_signal(kind: FaultKind) -> None:
-    detected = _detected(kind)
+    detected = _detected_faults(kind)
     pattern = detected.outcome.detections.pattern
     last_rows = [row for row in _last_rows(detected) if PATTERNS[pattern[row]] == EXPECTED[kind]]
     rows = np.asarray(last_rows)
@@ -65,13 +65,13 @@ def test_the_sentence_says_the_pattern_and_names_a_signal(kind: FaultKind) -> No
 
 
 def test_normal_rows_have_no_pattern_and_anomalous_rows_have_one() -> None:
-    detections = _detected(FaultKind.LEVEL_SHIFT).outcome.detections
+    detections = _detected_faults(FaultKind.LEVEL_SHIFT).outcome.detections
 
     assert ((detections.pattern > 0) == detections.is_anomaly).all()
 
 
 def test_the_band_of_a_shifted_level_does_not_follow_the_fault() -> None:
-    detected = _detected(FaultKind.LEVEL_SHIFT)
+    detected = _detected_faults(FaultKind.LEVEL_SHIFT)
     pattern = detected.outcome.detections.pattern
     rows = np.asarray(
         [row for row in _last_rows(detected) if PATTERNS[pattern[row]] is Pattern.LEVEL_SHIFT]
@@ -87,7 +87,7 @@ def test_the_band_of_a_shifted_level_does_not_follow_the_fault() -> None:
 
 @pytest.mark.parametrize("batch_rows", [SENSORS * 7 + 3])
 def test_patterns_do_not_depend_on_the_cut_into_micro_batches(batch_rows: int) -> None:
-    detected = _detected(FaultKind.NOISE_BURST)
+    detected = _detected_faults(FaultKind.NOISE_BURST)
     detector, readings = detected.detector, detected.outcome.readings
     memory = detector.empty_memory()
 
@@ -101,7 +101,7 @@ def test_patterns_do_not_depend_on_the_cut_into_micro_batches(batch_rows: int) -
 
 
 def test_the_sentence_of_a_value_that_has_returned_says_so() -> None:
-    detected = _detected(FaultKind.LEVEL_SHIFT)
+    detected = _detected_faults(FaultKind.LEVEL_SHIFT)
     pattern = detected.outcome.detections.pattern
     rows = np.flatnonzero(pattern == PATTERNS.index(Pattern.LEVEL_SHIFT))
     ranked = rank_signals(detected.detector, detected.outcome, rows)

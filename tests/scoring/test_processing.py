@@ -99,7 +99,7 @@ def test_normal_anomalous_and_invalid_records_have_their_outcomes() -> None:
     assert outcome.kinds.tolist() == kinds
     assert REASONS[outcome.reasons[2] - 1] is Reason.NOT_JSON
     raw_bits = outcome.detections.raw_score.view(np.uint64)
-    # The word of an anomaly also depends on its severity, pattern, episode and news.
+    # The word of an anomaly also depends on its severity, pattern, episode and `is_news`.
     assert (outcome.score_bits[:2] == raw_bits).tolist() == [True, False]
     for name in ("severity", "pattern", "episode", "suppression", "is_news"):
         other_values = getattr(outcome.detections, name) + 1
@@ -228,7 +228,8 @@ def test_a_batch_of_absorbed_records_only_advances_the_position() -> None:
 def outcome_of_rows(index: list[int], row_in_record: list[int], *, records: int) -> Outcome:
     """Return the outcome of records that contain several rows.
 
-    `index`, `row_in_record`: for each row, its record and its place in the record's array.
+    `index`: for each row, the index of its record. `row_in_record`: its index in the record's
+    array.
     """
     readings = replace(
         some_readings(len(index)),

@@ -223,11 +223,11 @@ def test_a_location_changes_slowly_even_during_a_fault() -> None:
     location = outcome.detections.evidence.location[:, 0]
     scale = outcome.detections.evidence.scale[0, 0]
     assert abs(location[200] - location[0]) < 0.2 * scale
-    # Each of the last 100 rows may move the location by 0.003 times the scale.
+    # Each of the last 100 rows can move the location by at most 0.003 times the scale.
     assert abs(location[-1] - location[200]) < 0.31 * scale
 
 
-def test_squash_is_linear_near_zero_and_logarithmic_beyond() -> None:
+def test_compression_is_linear_near_zero_and_logarithmic_above() -> None:
     small_values = [0.0, 1.5, -LINEAR_SCALES, LINEAR_SCALES]
     assert [compress_outliers(value) for value in small_values] == small_values
     assert compress_outliers(1e6) == pytest.approx(

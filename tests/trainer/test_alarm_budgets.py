@@ -1,4 +1,4 @@
-"""Tests of what a training says about false alarms, of the check of budgets, and of the plan."""
+"""Tests of training's texts about false alarms, of the budget check, and of the alarm plan."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -42,13 +42,13 @@ def test_the_text_says_how_many_false_alarms_to_expect() -> None:
     )
 
 
-def test_the_critical_alarms_of_a_large_fleet_are_limited_in_all() -> None:
+def test_the_critical_alarms_of_a_large_fleet_are_limited_in_total() -> None:
     assert "about 2 critical false alarms a day (2 a day)" in expectation_text(
         figures_of(rows=50_400, sensors=3_000)
     )
 
 
-def test_a_budget_far_below_the_sample_is_told_as_extrapolated() -> None:
+def test_a_budget_far_below_the_measured_rates_gives_a_warning() -> None:
     assert list(extrapolation_warnings(figures_of(rows=50_400))) == []
     (warning,) = extrapolation_warnings(figures_of(rows=144 * 5))
     assert "critical: it is extrapolated from 3 clean episodes in 5 sensor-days" in warning
@@ -73,7 +73,7 @@ def alarms_with(*, critical: int, sensor_days: float) -> CleanAlarms:
     return CleanAlarms(np.full(critical, 0.005), sensor_days)
 
 
-def test_the_bound_of_a_count_is_the_one_of_the_poisson_distribution() -> None:
+def test_the_bound_of_a_count_is_that_of_the_poisson_distribution() -> None:
     assert lower_bound(0) == 0.0
     assert lower_bound(10) == pytest.approx(5.4254, abs=1e-3)  # Garwood 1936
 
@@ -107,7 +107,7 @@ def a_plan() -> AlarmPlan:
     return AlarmPlan(cases, CleanAlarms(np.asarray([0.2]), 10.0), BUDGETS)
 
 
-def test_a_fault_is_found_within_each_budget_that_its_alarm_does_not_exceed() -> None:
+def test_a_fault_is_found_with_each_budget_that_its_alarm_does_not_exceed() -> None:
     spike = a_plan().cases[0]
 
     assert [spike.share_found(budget) for budget in (1.0, 0.1, 0.01)] == [0.5, 0.25, 0.0]

@@ -22,7 +22,7 @@ def fit(peaks: list[float] | np.ndarray, rows: int = 100_000):  # type: ignore[n
     )
 
 
-@pytest.mark.parametrize("shape", [-0.1, 0.0, 0.2])
+@pytest.mark.parametrize("shape", [0.0, 0.1, 0.2])
 def test_the_tail_of_many_episodes_is_found(shape: float) -> None:
     uniform = np.random.default_rng(1).random(20_000)
     excess = -np.log(uniform) if shape == 0 else (uniform**-shape - 1.0) / shape
@@ -34,7 +34,7 @@ def test_the_tail_of_many_episodes_is_found(shape: float) -> None:
     assert rates.scale == pytest.approx(1.5, rel=0.05)
 
 
-def test_without_episodes_the_prior_decides() -> None:
+def test_without_episodes_the_tail_is_that_of_the_prior() -> None:
     rates = fit([])
 
     assert (rates.scale, rates.shape) == (1.0, 0.0)
@@ -48,7 +48,7 @@ def test_a_large_fleet_has_a_smaller_critical_budget() -> None:
     assert budgets_of(settings, 1_000) == (0.1, 0.03, 0.002)
 
 
-def test_a_severity_has_no_larger_budget_than_the_one_below() -> None:
+def test_a_severity_has_no_larger_budget_than_the_severity_below() -> None:
     rates = FalseAlarmRates(warning=0.02, major=0.5, critical=0.4)
 
     assert budgets_of(AlarmSettings(false_alarms_per_sensor_day=rates), 1) == (0.02, 0.02, 0.02)
@@ -61,6 +61,6 @@ def test_the_peak_of_each_episode_of_each_sensor_is_found() -> None:
     everything = np.ones(8, dtype=np.bool_)
 
     assert episode_peaks(scores, in_alarm, slots, everything).tolist() == [6.0, 8.0, 9.0]
-    # An episode counts if its first row is included.
+    # An episode is counted if its first row is included.
     assert episode_peaks(scores, in_alarm, slots, slots == 0).tolist() == [6.0, 8.0]
     assert episode_peaks(scores, scores > 99, slots, everything).tolist() == []

@@ -1,4 +1,4 @@
-"""Training treats a step on the circle equally in every direction."""
+"""Training treats equal steps on the circle equally at every direction."""
 
 from dataclasses import replace
 from functools import cache
@@ -49,7 +49,7 @@ def test_a_residual_of_an_angle_is_whitened_equally_in_every_direction(mean: flo
 
 @pytest.mark.parametrize("mean", [0.0, 45.0])
 def test_an_angle_does_not_hide_spikes_of_the_other_signal(mean: float) -> None:
-    """The cosine of angles near 0 has a long tail on one side, which must not hide a spike."""
+    """The cosine of angles near 0 has a long tail on one side. This tail must not hide a spike."""
     detector = fitted(mean)
     readings = wind_readings(directions_about(mean))
     found_spikes = 0

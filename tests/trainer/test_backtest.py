@@ -69,7 +69,7 @@ def test_each_accepted_row_after_the_training_rows_has_one_line_in_order(
     for sensor in ("s0", "s1"):
         statuses = [line["status"] for line in scores if line["sensor_id"] == sensor]
         assert statuses == sorted(statuses, reverse=True), (
-            "each sensor must first warm up and then be scored"
+            "each sensor must first have rows in the warm-up and then scored rows"
         )
     assert {"scored"} <= {line["status"] for line in scores} <= {"warming_up", "scored"}
 

@@ -1,4 +1,4 @@
-"""Training says in which signals its model cannot see faults."""
+"""Training warns of the signals in which its model misses large faults."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Training learns each sensor's cadence, and how regular its rows are."""
+"""Training learns each sensor's cadence, and a gap factor from the regularity of its rows."""
 
 import numpy as np
 import pytest

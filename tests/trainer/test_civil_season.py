@@ -20,7 +20,7 @@ FIT_DAYS, LATER_DAYS, ROWS_A_DAY = 14, 4, 24
 
 
 def hall_readings(change: datetime) -> Readings:
-    """Return rows of a hall that is heated at fixed civil times, to LATER_DAYS after a change."""
+    """Return rows, up to LATER_DAYS after a change, of a hall heated at fixed civil times."""
     start = int(change.timestamp()) * 1_000_000 - FIT_DAYS * DAY
     times = start + DAY // ROWS_A_DAY * np.arange((FIT_DAYS + LATER_DAYS) * ROWS_A_DAY)
     day_share = civil_clock(BERLIN).local_time(times) % DAY / DAY
@@ -34,7 +34,7 @@ def hall_readings(change: datetime) -> Readings:
 
 
 def alarms_after_change(change: datetime, zone: str) -> int:
-    """Train on the days before the change; return the number of odd rows after it."""
+    """Train on the days before the change; return the number of anomalous rows after the change."""
     schema = Schema(signals=(NumericColumn(name="x1"),))
     settings = TrainerSettings(trees=5, season=SeasonSettings(zone=zone))
     readings, fit_rows = hall_readings(change), FIT_DAYS * ROWS_A_DAY
@@ -47,16 +47,18 @@ def alarms_after_change(change: datetime, zone: str) -> int:
 @pytest.mark.parametrize(
     "change", [datetime(2025, 10, 26, 1, tzinfo=UTC), datetime(2026, 3, 29, 1, tzinfo=UTC)]
 )
-def test_only_a_season_in_utc_alarms_after_a_change_of_daylight_saving(change: datetime) -> None:
+def test_only_a_season_in_utc_raises_alarms_after_a_change_of_daylight_saving(
+    change: datetime,
+) -> None:
     assert alarms_after_change(change, "") >= LATER_DAYS
     assert alarms_after_change(change, BERLIN) == 0
 
 
-def test_the_zone_is_the_setting_else_that_of_the_schema_else_utc() -> None:
+def test_the_zone_is_from_the_settings_else_from_the_schema_else_utc() -> None:
     utc_schema = Schema(signals=(NumericColumn(name="x1"),))
     local_schema = utc_schema.model_copy(update={"time": TimeField(naive_zone=BERLIN)})
-    in_oslo = TrainerSettings(season=SeasonSettings(zone="Europe/Oslo"))
+    settings_for_oslo = TrainerSettings(season=SeasonSettings(zone="Europe/Oslo"))
 
     assert season_zone(utc_schema, TrainerSettings()) == "UTC"
     assert season_zone(local_schema, TrainerSettings()) == BERLIN
-    assert season_zone(local_schema, in_oslo) == "Europe/Oslo"
+    assert season_zone(local_schema, settings_for_oslo) == "Europe/Oslo"

@@ -31,7 +31,7 @@ def run_command(*args: str) -> int:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a working folder with the default schema and a file of healthy rows."""
     monkeypatch.chdir(tmp_path)
-    # For these tests, 20 trees are enough, and they are trained fast.
+    # 20 trees are enough for these tests, and their training is fast.
     monkeypatch.setenv("SENSORWATCH__TRAINER__TREES", "20")
     (tmp_path / "schemas").mkdir()
     (tmp_path / "schemas" / "default.toml").write_bytes(DEFAULT_SCHEMA.read_bytes())

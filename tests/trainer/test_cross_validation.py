@@ -1,4 +1,4 @@
-"""The folds of the cross-validation: the newest blocks are scored as rows after training."""
+"""The folds of the cross-validation: the newest blocks are scored like rows after training."""
 
 from dataclasses import replace
 

@@ -196,7 +196,7 @@ def test_records_of_an_aborted_transaction_are_not_read(kafka: Kafka) -> None:
     assert have_same_rows(dataset.readings, readings.take(np.r_[0:20, 40:60]))
 
 
-def test_a_folder_stands_for_its_files_that_are_not_hidden(tmp_path: Path) -> None:
+def test_a_folder_is_read_as_its_files_that_are_not_hidden(tmp_path: Path) -> None:
     for name in ("b.csv", "a.csv", ".hidden.csv"):
         (tmp_path / name).write_text("timestamp,x1,x2,x3\n")
     (tmp_path / "inner").mkdir()

@@ -1,6 +1,6 @@
 """Acceptance: `train` and `backtest` on a meter with a reset and on a wind direction.
 
-The folder of the files is given from outside.
+An environment variable names the folder of the files.
 """
 
 import csv
@@ -106,7 +106,7 @@ def test_a_reset_of_a_counter_raises_no_alarm_and_a_wrong_rate_does(tmp_path: Pa
     assert sum(is_alarm[: FAULTY_ROWS.start]) <= 0.02 * FAULTY_ROWS.start
 
 
-def test_the_seam_raises_no_alarm_and_a_wrong_direction_does(tmp_path: Path) -> None:
+def test_the_step_from_360_to_0_raises_no_alarm_but_a_wrong_direction_does(tmp_path: Path) -> None:
     rows = case_rows("60-wind-direction/d.csv")
     trained, scored = rows[:TRAIN_ROWS], rows[TRAIN_ROWS:]
     for row in FAULTY_ROWS:  # the vane is turned by 90 degrees
@@ -116,14 +116,14 @@ def test_the_seam_raises_no_alarm_and_a_wrong_direction_does(tmp_path: Path) -> 
     is_alarm = alarms(tmp_path, scored)
 
     directions = [float(row["dir"]) for row in scored]
-    seam_rows = [
+    rows_after_wrap = [
         row
         for row in range(1, len(scored))
         if abs(directions[row] - directions[row - 1]) > 180
         and row not in range(FAULTY_ROWS.start, FAULTY_ROWS.stop + 20)
     ]
-    assert len(seam_rows) > 100
-    assert sum(is_alarm[row] for row in seam_rows) <= 1
+    assert len(rows_after_wrap) > 100
+    assert sum(is_alarm[row] for row in rows_after_wrap) <= 1
     assert is_alarm[FAULTY_ROWS.start]
     assert all(is_alarm[row] for row in FAULTY_ROWS)
     assert sum(is_alarm[: FAULTY_ROWS.start]) <= 0.02 * FAULTY_ROWS.start

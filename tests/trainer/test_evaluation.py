@@ -1,4 +1,4 @@
-"""The evaluation report: its checks of sound and broken models, and its output."""
+"""The evaluation report: its checks of sound models and of broken models, and its output."""
 
 import json
 from collections.abc import Callable
@@ -129,7 +129,7 @@ def use_forest_only(detector: Detector) -> Detector:
 def test_a_broken_model_fails_the_gate_with_the_names_of_its_checks(
     version: ModelVersion, break_detector: BreakDetector, failed_names: set[str]
 ) -> None:
-    """With training rows, a newly fitted detector would score the faults, so the rows are new."""
+    """The rows are new; a newly fitted detector would score faults in training rows."""
     broken_version = ModelVersion(break_detector(version.detector), version.manifest)
     dataset = replace(a_dataset(simulated_readings(seed=1)), sha256="cd" * 32)
 

@@ -39,7 +39,7 @@ ROWS = 600
 
 
 def readings_of(values: Values, *, sensors: int = 1) -> Readings:
-    """Return one row a minute for each sensor in turn."""
+    """Return rows of the sensors in turn; each sensor has one row per minute."""
     rows = np.arange(len(values), dtype=np.int64)
     return Readings(
         rows,
@@ -61,7 +61,7 @@ def wind_readings(directions: Values, *, sensors: int = 1) -> Readings:
 
 
 def rate_readings() -> Readings:
-    """Return the rates of a meter: they are near 0, so a fall of 8 spreads is impossible."""
+    """Return the rates of a meter. They are near 0, so a decrease by 8 spreads is impossible."""
     return readings_of(np.stack([3.0 + noise(), 230.0 + noise(seed=2)], axis=1))
 
 
@@ -77,7 +77,7 @@ def inject(readings: Readings, schema: Schema, case: FaultCase) -> InjectedFault
 
 @pytest.mark.parametrize("sensors", [1, 3])
 def test_the_spread_of_an_angle_is_that_of_its_steps_from_row_to_row(sensors: int) -> None:
-    """Each sensor has its own direction, and turns once round the circle."""
+    """Each sensor begins with its own direction and turns once around the circle."""
     rows = np.arange(3 * ROWS)
     turning = 360.0 * rows / len(rows) + 120.0 * (rows % sensors) + noise(len(rows))
 
@@ -93,7 +93,7 @@ def test_the_fault_of_an_angle_is_a_turn_of_at_most_half_a_circle(size: float, t
     assert sizes.shifts(FaultKind.SPIKE, size)[0] == pytest.approx(turn, rel=0.05)
 
 
-def test_a_spike_of_one_signal_is_injected_only_where_its_size_is_possible() -> None:
+def test_a_spike_is_injected_only_into_signals_for_which_its_size_is_possible() -> None:
     readings = wind_readings(np.cumsum(20.0 * noise()))
 
     injected = inject(readings, WIND, FaultCase(FaultKind.SPIKE, 8.0, one_signal=True))
@@ -172,7 +172,7 @@ def test_training_warns_of_a_random_direction(
 
 
 def test_measurements_and_missing_angles_need_no_other_spread() -> None:
-    """A missing direction has no step, and a signal without `wrap` has the spread of its values."""
+    """A missing direction has no step. Without `wrap`, the spread is that of the values."""
     directions = np.cumsum(2.0 * noise(4 * ROWS))
     directions[::7] = np.nan
     sizes = fault_sizes(wind_readings(directions), WIND)
@@ -184,7 +184,7 @@ def test_measurements_and_missing_angles_need_no_other_spread() -> None:
     np.testing.assert_array_equal(default_sizes.spread, default_sizes.value_spread)
 
 
-def test_the_rows_of_faults_have_rates_and_angles_without_a_seam() -> None:
+def test_fault_rows_have_rates_and_angles_that_do_not_wrap_around() -> None:
     directions = 350.0 + 5.0 * noise(ROWS)
     readings = wind_readings(directions)
     detector = fit_unregistered(readings, WIND, TrainerSettings(min_rows=50, trees=20))

@@ -1,4 +1,4 @@
-"""Training on a sample of the rows: tests lower MAX_FIT_ROWS, so that small tables exceed it."""
+"""Training on a sample of the rows; the tests lower MAX_FIT_ROWS so that small tables exceed it."""
 
 from dataclasses import fields, replace
 
@@ -70,7 +70,7 @@ def test_about_max_fit_rows_are_sampled_evenly_over_time(sensors: int) -> None:
     assert rows_by_fifth.min() >= 0.7 * PATCHED_MAX_ROWS / 5
 
 
-def test_no_sensor_is_preferred() -> None:
+def test_all_sensors_have_the_same_share_of_the_sample() -> None:
     sensor_rows = interleaved_rows(100_000, 5)
 
     sampled_rows_by_sensor = np.bincount(sensor_rows.sensor[sample_rows(sensor_rows, seed=0)])
@@ -146,7 +146,7 @@ def a_memory() -> Memory:
 def test_no_row_is_scored_by_a_model_that_was_fitted_on_that_row_or_its_neighbour(
     sensors: int, period: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """There are two folds, or one per block if there is a season or if there are many sensors."""
+    """There are two folds. With a season or with many sensors, there is one fold per block."""
     fits: list[tuple[NDArray[np.bool_], FitResult]] = []
 
     def recording_fit(
@@ -258,7 +258,7 @@ def test_subsampling_a_sensors_rows_hardly_changes_its_level(
 
 
 def test_cadences_are_learned_from_consecutive_rows() -> None:
-    """A cadence learned from sampled rows would be too long, because these are further apart."""
+    """A cadence from sampled rows would be too long, because their intervals are longer."""
     levels = fit_levels(readings_of_many_sensors(2, 40_000), a_schema(), min_rows=100)
 
     assert levels.cadence.tolist() == [0, 1_000_000, 1_000_000]

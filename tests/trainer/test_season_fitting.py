@@ -1,4 +1,4 @@
-"""A season is fitted only if the rows cover at least three whole cycles and show a season."""
+"""A season is fitted only if it repeats in the rows of at least three complete cycles."""
 
 from collections.abc import Callable
 
@@ -174,8 +174,8 @@ def test_two_weeks_are_enough_for_a_profile_of_weekends() -> None:
 
     fit = fit_season(white_noise(len(times), 1) + peak, times, HOUR)
 
-    assert fit.chosen is not None
-    assert fit.chosen.cycle is Cycle.DAY_TYPE
+    assert fit.chosen_cycle is not None
+    assert fit.chosen_cycle.cycle is Cycle.DAY_TYPE
     assert (fit.season.period, fit.season.profile.shape) == (WEEK, (1, 168))
     later_times = regular_times(28)[17 * 24 :]
     expected_peak = peak_at_eight(later_times) * ((later_times // DAY + 3) % 7 < 5)[:, np.newaxis]
@@ -185,7 +185,7 @@ def test_two_weeks_are_enough_for_a_profile_of_weekends() -> None:
 def test_equal_days_are_not_divided_into_working_days_and_weekends() -> None:
     times = regular_times(17)
     cycles = [
-        fit_season(white_noise(len(times), seed) + peak_at_eight(times), times, HOUR).chosen
+        fit_season(white_noise(len(times), seed) + peak_at_eight(times), times, HOUR).chosen_cycle
         for seed in range(10)
     ]
     assert sum(fit is not None and fit.cycle is Cycle.DAY for fit in cycles) >= 9

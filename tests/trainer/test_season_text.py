@@ -1,4 +1,4 @@
-"""Training says which season it took, or why it took none, with figures."""
+"""Training prints which season it uses, or why it uses none, with figures."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def sentence_for(days: float, peak: float, *, seed: int = 1, step: int = HOUR) -
     residuals = np.random.default_rng(seed).normal(size=(len(times), 2))
     residuals[:, 1] += peak * (times // HOUR % 24 < 12)
     fit = fit_season(residuals, times, step, civil_clock("Europe/Berlin"))
-    return season_sentence(fit, ["x1", "x2"], "Europe/Berlin", of="variance")
+    return season_sentence(fit, ["x1", "x2"], "Europe/Berlin", quantity="variance")
 
 
 def test_a_season_is_named_with_its_share_and_its_zone() -> None:
@@ -51,4 +51,4 @@ def test_an_unsteady_share_is_named_with_its_standard_errors(seed: int) -> None:
     fit = fit_season(residuals, times, HOUR)
 
     assert not fit.season.is_present
-    assert "needed" in season_sentence(fit, ["x1"], "UTC", of="variance")
+    assert "needed" in season_sentence(fit, ["x1"], "UTC", quantity="variance")

@@ -19,7 +19,7 @@ TRAINER_SETTINGS = TrainerSettings(trees=20, target_alert_rate=TARGET_RATE)
 NEW_ROWS = 2_000
 """Number of new rows, which follow the training rows."""
 MAX_RATE_FACTOR = 5.0
-"""From 400 training rows on, the alert rate on new rows is within this factor of the target."""
+"""Largest factor between the alert rate on new rows and the target, from 400 training rows on."""
 MAX_RATE_OF_FEW_ROWS = 0.2
 """Maximum alert rate on new rows after fewer than 400 training rows."""
 
@@ -53,7 +53,8 @@ class DatasetShape:
         rng = np.random.default_rng(seed)
         sensor = (np.arange(n) % self.sensors).astype(np.int32)
         columns = rng.normal(size=(n, self.signals + self.contexts))
-        columns[: self.sensors] /= 0.8  # as in later rows, the standard deviation is 1 / 0.8
+        # the first rows get the standard deviation of later rows, 1 / 0.8
+        columns[: self.sensors] /= 0.8
         for row in range(self.sensors, n):
             columns[row] += 0.6 * columns[row - self.sensors]
         self.change_values(columns, sensor)

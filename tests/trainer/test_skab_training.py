@@ -40,10 +40,10 @@ def test_a_model_of_the_anomaly_free_run_is_correct_and_detects_most_faults(
     report = Registry(folder / "registry").report("skab", champion)
     assert report is not None
     assert report["data"]["rows"] == 9_405
-    # The run is not stationary: the temperature falls and the flow changes. A model trained on
-    # the first two thirds raises an alarm on 5 % of the rows of the last third, and the tail
-    # fitted to the scores becomes wide. The model therefore misses two in five spikes of 8
-    # spreads in pressure, current or voltage.
+    # The run is not stationary: the temperature falls and the flow changes. A model of the first
+    # two thirds raises an alarm on 5 % of the rows of the last third, so the tail that is fitted to
+    # the scores is wide. The model therefore misses two in five spikes of 8 spreads in pressure,
+    # current or voltage.
     may_fail = {"stability.folds", "stability.seeds", "failures.spike_of_one_signal"}
     assert set(report["failed"]) <= may_fail
     rates = report["stability"]["seeds"]

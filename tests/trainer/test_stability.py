@@ -1,4 +1,4 @@
-"""The rows of the refits with other seeds: few enough, and as many of a sensor as in training."""
+"""The rows of refits with other seeds: few rows in total, but as many per sensor as in training."""
 
 import numpy as np
 import pytest
@@ -33,20 +33,20 @@ def test_few_rows_are_used_unchanged() -> None:
     assert rows_for_refits(readings) is readings
 
 
-def test_of_many_sensors_some_are_used_with_all_of_their_rows() -> None:
-    used = rows_for_refits(interleaved_readings(50, 100))
+def test_with_many_sensors_some_are_used_with_all_of_their_rows() -> None:
+    used_readings = rows_for_refits(interleaved_readings(50, 100))
 
-    sensors, rows_of_sensor = np.unique(used.sensor, return_counts=True)
+    sensors, rows_of_sensor = np.unique(used_readings.sensor, return_counts=True)
     assert rows_of_sensor.tolist() == [50] * 8
     assert sensors[[0, -1]].tolist() == [0, 99]
 
 
-def test_of_long_series_the_newest_rows_are_used() -> None:
+def test_with_long_series_the_newest_rows_are_used() -> None:
     readings = interleaved_readings(1_000, 10)
 
-    used = rows_for_refits(readings)
+    used_readings = rows_for_refits(readings)
 
-    sensors, rows_of_sensor = np.unique(used.sensor, return_counts=True)
+    sensors, rows_of_sensor = np.unique(used_readings.sensor, return_counts=True)
     assert len(sensors) == 4
     assert rows_of_sensor.tolist() == [100] * 4
-    assert used.index.min() >= readings.index[-1] - 1_000
+    assert used_readings.index.min() >= readings.index[-1] - 1_000

@@ -64,14 +64,14 @@ def test_rows_of_one_instant_are_split_by_row_number() -> None:
 
 @pytest.mark.parametrize(("seconds", "microseconds"), [(1e-9, 1), (0.5, 500_000), (1e12, 10**18)])
 def test_the_gap_limit_is_taken_from_the_schema(seconds: float, microseconds: int) -> None:
-    """A tiny limit is rounded up, as 0 means no limit. A long limit still fits into 64 bits."""
+    """A tiny limit is rounded up, because 0 means no limit. A long limit fits into 64 bits."""
     schema = a_schema().model_copy(update={"order": RowOrder(max_gap_seconds=seconds)})
 
     assert schema_max_gap(schema) == microseconds
 
 
 def test_the_threshold_comes_from_rows_the_forest_was_not_fitted_on() -> None:
-    """The newer rows have more noise, and most would exceed a threshold from the older rows."""
+    """The newer rows have more noise. Most of them would exceed a threshold from the older rows."""
     readings = some_readings(2_000)
     values = readings.values.copy()
     values[1_400:] *= 3.0

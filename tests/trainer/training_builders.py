@@ -22,7 +22,7 @@ PLAIN_SETTINGS = TRAINER_SETTINGS.model_copy(update={"features": FeatureKind.PLA
 
 @cache
 def simulated_readings(rows: int = 4_000, *, seed: int = 1, interval: float = 5.0) -> Readings:
-    """Return healthy readings of 10 simulated sensors, measured every `interval` seconds."""
+    """Return healthy readings of 10 simulated sensors; each has a row every `interval` seconds."""
     simulation = Simulation(
         sensors=10, rows=rows, seed=seed, interval_seconds=interval, chunk_rows=rows
     )

@@ -1,1 +1,1 @@
-"""The part `alarms` of the quality benchmark: false alarms a sensor-day, and faults found."""
+"""The part `alarms` of the quality benchmark: false alarms per sensor-day, and faults found."""

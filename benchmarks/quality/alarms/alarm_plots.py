@@ -10,7 +10,7 @@ from benchmarks.report.plots import Bar, ratios
 
 
 def fleet_plots(runs: Sequence[FleetAlarms]) -> dict[str, str]:
-    """Return a plot of the share of faults found against the false alarms a sensor-day."""
+    """Return a plot of the share of faults found against the false alarms per sensor-day."""
     curves = [
         Curve(kind, [(rate, 100 * share) for rate, share in points])
         for kind, points in found_by_budget(runs).items()
@@ -18,14 +18,14 @@ def fleet_plots(runs: Sequence[FleetAlarms]) -> dict[str, str]:
     plot = log_linear_plot(
         "Simulated fleet: faults found by episodes above a peak score",
         curves,
-        axis_names=("false alarm episodes a sensor-day", "faults found, %"),
+        axis_names=("false alarm episodes per sensor-day", "faults found, %"),
         top=100.0,
     )
     return {"alarms-found": plot}
 
 
 def budget_plots(rates: Sequence[RealisedRate], configured: Mapping[str, float]) -> dict[str, str]:
-    """Return a plot of realised divided by configured rates; none if nothing is judged."""
+    """Return a plot of realised divided by configured rates; no plot if no rate is judged."""
     groups = []
     for rate in rates:
         bars = [
@@ -37,5 +37,5 @@ def budget_plots(rates: Sequence[RealisedRate], configured: Mapping[str, float])
             groups.append((f"{rate.stream}, {rate.interval_seconds} s", bars))
     if not groups:
         return {}
-    title = "False alarm episodes a sensor-day on clean streams"
+    title = "False alarm episodes per sensor-day on clean streams"
     return {"alarms-budget": ratios(title, groups, factor=MAX_RATIO)}

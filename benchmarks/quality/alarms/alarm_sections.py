@@ -8,11 +8,10 @@ from time import perf_counter
 from benchmarks.quality.alarms import budget_rates as budget
 from benchmarks.quality.alarms import constant_cases as constants
 from benchmarks.quality.alarms import fleet_alarms as fleet
-from benchmarks.quality.alarms import home_grounds as home
 from benchmarks.quality.alarms import pattern_shares as patterns
 from benchmarks.quality.alarms import plant_faults as plant
 from benchmarks.quality.alarms import pump_alarms as pump
-from benchmarks.quality.alarms import seed_checks
+from benchmarks.quality.alarms import seed_checks, simple_rule_faults
 from benchmarks.quality.alarms import stream_files as streams
 from benchmarks.quality.alarms.alarm_plots import budget_plots, fleet_plots
 from benchmarks.quality.dataset_files import FileSelection
@@ -40,7 +39,7 @@ class AlarmOptions:
 
     selection: FileSelection
     is_default_only: bool = False
-    """True: measure only the default detector, where others are compared."""
+    """True: measure only the default detector, not the detectors to compare with."""
     is_quick: bool = False
     """True: use few seeds, sensors and rows."""
     parts: Sequence[AlarmPart] = field(default_factory=lambda: tuple(AlarmPart))
@@ -69,15 +68,15 @@ def section(options: AlarmOptions) -> Section:
 
 
 def selected_parts(text: str) -> tuple[AlarmPart, ...]:
-    """Return the sub-parts that a text names, separated by commas; an empty text names all.
+    """Return the sub-parts whose names are in a comma-separated text; an empty text selects all.
 
     Raises SettingsError if a name is not one of AlarmPart.
     """
     names = [name.strip() for name in text.split(",") if name.strip()]
-    unknown = [name for name in names if name not in tuple(AlarmPart)]
-    if unknown:
+    unknown_names = [name for name in names if name not in tuple(AlarmPart)]
+    if unknown_names:
         raise SettingsError(
-            f"--alarms names {', '.join(unknown)}: give one or more of {', '.join(AlarmPart)}"
+            f"--alarms names {', '.join(unknown_names)}: give one or more of {', '.join(AlarmPart)}"
         )
     return tuple(AlarmPart(name) for name in names) or tuple(AlarmPart)
 
@@ -115,7 +114,11 @@ def _budget(options: AlarmOptions) -> PartResult:
 def _home(options: AlarmOptions) -> PartResult:
     seeds = 1 if options.is_quick else 5
     return PartResult(
-        [home.table(seeds=seeds), constants.table(seeds=seeds), constants.scale_table()]
+        [
+            simple_rule_faults.table(seeds=seeds),
+            constants.table(seeds=seeds),
+            constants.scale_table(),
+        ]
     )
 
 

@@ -1,4 +1,4 @@
-"""Measure false alarm episodes a sensor-day on clean streams, beside the configured budget."""
+"""Compare the false alarm episodes per sensor-day on clean streams with the budget."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ from benchmarks.report.figures_table import Table
 from sensorwatch.common.runtime.setting_keys import Settings
 
 MIN_EXPECTED = 20.0
-"""A rate is judged if the budget expects at least this number of false episodes."""
+"""Smallest number of false episodes, expected by the budget, for which a rate is judged."""
 MAX_RATIO, MAX_RATIO_SHORT_TRAINING = 2.0, 3.0
-"""Largest wanted ratio of the realised to the configured rate."""
+"""Largest accepted ratio of the realised to the configured rate."""
 SHORT_TRAINING = "many sensors, trained on 100 rows of each"
 SHORT_TRAINING_ROWS, SHORT_TRAINING_JUDGED_ROWS, SKIPPED_ROWS = 100, 3_000, 500
 POOLED = "all of these"
@@ -33,23 +33,23 @@ class CleanRun:
 
 @dataclass(frozen=True, slots=True)
 class RealisedRate:
-    """False alarm episodes of one stream."""
+    """The false alarm episodes of one stream."""
 
     stream: str
     interval_seconds: int
     sensor_days: float
     episodes: dict[str, int]
-    """For each level of LEVELS, the number of episodes, all of them false."""
+    """For each level of LEVELS, the number of episodes; all episodes are false."""
     rows_alarmed: float
     """Share of the rows with an alarm."""
 
     def rate(self, level: str) -> float:
-        """Return the false episodes a sensor-day."""
+        """Return the number of false episodes per sensor-day."""
         return self.episodes[level] / self.sensor_days
 
 
 def runs(*, is_quick: bool) -> list[CleanRun]:
-    """Return the clean streams; in quick mode fewer sensors, and few kinds at high cadence."""
+    """Return the clean streams; in quick mode, with fewer sensors and fewer kinds."""
     if is_quick:
         return [
             *(CleanRun(kind, 600, 10, 4, 100) for kind in BudgetStream),
@@ -109,7 +109,7 @@ def realised_rate(rows: SensorRows, stream: str, *, skipped_rows: int = 0) -> Re
 
 
 def configured_rates() -> dict[str, float]:
-    """Return the budget in false episodes a sensor-day by severity; empty if there is none.
+    """Return the budgets in false episodes per sensor-day by severity; empty without budgets.
 
     The settings have a budget in the table `[alarms]`, key `false_alarms_per_sensor_day`.
     """
@@ -117,12 +117,12 @@ def configured_rates() -> dict[str, float]:
     budget = getattr(alarm_settings, "false_alarms_per_sensor_day", None)
     if budget is None:
         return {}
-    pairs = budget if isinstance(budget, Mapping) else vars(budget)
-    return {level: float(pairs[level]) for level in LEVELS if pairs.get(level) is not None}
+    budgets = budget if isinstance(budget, Mapping) else vars(budget)
+    return {level: float(budgets[level]) for level in LEVELS if budgets.get(level) is not None}
 
 
 def pooled(rates: Sequence[RealisedRate]) -> Iterator[RealisedRate]:
-    """Yield the sum of all streams of each cadence that has several streams."""
+    """For each cadence with several streams, yield the sum over these streams."""
     for interval in dict.fromkeys(rate.interval_seconds for rate in rates):
         parts = [rate for rate in rates if rate.interval_seconds == interval]
         if len(parts) == 1:
@@ -138,10 +138,10 @@ def pooled(rates: Sequence[RealisedRate]) -> Iterator[RealisedRate]:
 
 
 def table(rates: Sequence[RealisedRate], configured: Mapping[str, float]) -> Table:
-    """Return the table of realised rates, with the ratio to the configured ones."""
+    """Return the table of realised rates, with their ratios to the configured rates."""
     budget = ", ".join(f"{level} {rate:g}" for level, rate in configured.items()) or NOT_KNOWN
     return Table(
-        "Clean streams: false alarm episodes a sensor-day (realised / configured)",
+        "Clean streams: false alarm episodes per sensor-day (realised / configured)",
         ("", "a row in", "sensor-days", *LEVELS, "rows alarmed"),
         [
             (
@@ -161,7 +161,7 @@ def table(rates: Sequence[RealisedRate], configured: Mapping[str, float]) -> Tab
 
 
 def judged_ratio(rate: RealisedRate, level: str, configured: Mapping[str, float]) -> float | None:
-    """Return the realised divided by the configured rate, or None if too few are expected."""
+    """Return the realised divided by the configured rate; None if too few episodes are expected."""
     expected = configured.get(level, 0.0) * rate.sensor_days
     return rate.episodes[level] / expected if expected >= MIN_EXPECTED else None
 

@@ -21,7 +21,7 @@ _QUANTUM = 0.5
 """Step of the quantised signals, in standard deviations of the noise."""
 _MEAN_COUNTS = (0.2, 3.0, 20.0)
 _SWITCH_ROWS = (20, 60, 300)
-"""Mean numbers of rows for which an on/off signal keeps its state."""
+"""Mean numbers of rows during which an on/off signal keeps its state."""
 _COMMAND_SMOOTHING = 0.2
 _SPEED_COEFFICIENT = 0.995
 _SCALE = np.array([1.0, 5.0, 0.2])
@@ -29,7 +29,7 @@ _MEAN = np.array([20.0, 400.0, 1.5])
 
 
 class BudgetStream(StrEnum):
-    """Kinds of clean streams, which differ in what can cause false alarms."""
+    """Kinds of clean streams, which differ in the property that can cause false alarms."""
 
     PLAIN = "plain"
     DAILY = "daily cycle"
@@ -109,13 +109,13 @@ def _noise(
         draws = rng.standard_normal(size)
     own_loading = np.sqrt(1 - _SHARED_LOADING**2)
     innovations = _SHARED_LOADING * draws[..., -1:] + own_loading * draws[..., :-1]
-    return _filtered(np.sqrt(1 - _AR_COEFFICIENT**2) * innovations, _AR_COEFFICIENT)
+    return _autoregression(np.sqrt(1 - _AR_COEFFICIENT**2) * innovations, _AR_COEFFICIENT)
 
 
 def _switches(rng: np.random.Generator, steps: int, sensors: int) -> NDArray[np.float64]:
-    """Return two on/off signals, and a measurement that rises while the second one is on."""
+    """Return two on/off signals, and a measurement that increases while the second signal is on."""
     states = np.stack([_states(rng, steps, sensors, rows) for rows in _SWITCH_ROWS[1:]], axis=2)
-    smooth_state = _filtered(_COMMAND_SMOOTHING * states[..., -1:], 1 - _COMMAND_SMOOTHING)
+    smooth_state = _autoregression(_COMMAND_SMOOTHING * states[..., -1:], 1 - _COMMAND_SMOOTHING)
     measurement = 20 + 3 * smooth_state + _noise(rng, steps, sensors)[..., :1]
     return np.concatenate([states, measurement], axis=2)
 
@@ -131,7 +131,7 @@ def _random_walk(rng: np.random.Generator, steps: int, sensors: int) -> NDArray[
 
 def _smooth_walk(rng: np.random.Generator, steps: int, sensors: int) -> NDArray[np.float64]:
     """Return random walks whose speed changes slowly."""
-    speed = _filtered(rng.standard_normal((steps, sensors, SIGNALS)), _SPEED_COEFFICIENT)
+    speed = _autoregression(rng.standard_normal((steps, sensors, SIGNALS)), _SPEED_COEFFICIENT)
     walks: NDArray[np.float64] = np.cumsum(speed, axis=0)
     return walks
 
@@ -156,7 +156,7 @@ def _telemetry(
         axis=2,
     )
     effect = rng.standard_normal(COMMANDS) * (rng.random(COMMANDS) < 1 / 3)
-    response = _filtered(
+    response = _autoregression(
         _COMMAND_SMOOTHING * (commands @ effect)[..., np.newaxis], 1 - _COMMAND_SMOOTHING
     )
     return 20 + response + 0.2 * _noise(rng, steps, sensors)[..., :1], commands
@@ -171,7 +171,7 @@ def _states(
     return states
 
 
-def _filtered(values: NDArray[np.float64], coefficient: float) -> NDArray[np.float64]:
+def _autoregression(values: NDArray[np.float64], coefficient: float) -> NDArray[np.float64]:
     """Return y with y[i] = values[i] + coefficient * y[i - 1], along the first axis."""
     filtered: NDArray[np.float64] = lfilter([1.0], [1.0, -coefficient], values, axis=0)
     return filtered

@@ -1,4 +1,4 @@
-"""Measure alarms on constants, switches and scales."""
+"""Measure alarms on constant signals, on switches, and on signals of different scales."""
 
 from collections.abc import Sequence
 from copy import deepcopy
@@ -29,7 +29,7 @@ NONE = "-"
 
 @dataclass(frozen=True, slots=True)
 class ConstantCase:
-    """The rows of one sensor, and the judged rows at which their faults begin and end."""
+    """The rows of one sensor, and the judged rows at which the faults begin and end."""
 
     name: str
     values: NDArray[np.float64]
@@ -58,7 +58,7 @@ def table(*, seeds: int) -> Table:
             "second fault: score",
         ),
         [
-            (name, *(_joined(cells) for cells in zip(*case_outcomes, strict=True)))
+            (name, *(_joined_figures(cells) for cells in zip(*case_outcomes, strict=True)))
             for name, case_outcomes in zip(names, zip(*outcomes, strict=True), strict=True)
         ],
         f"{TRAIN_ROWS:,} training rows and {JUDGED_ROWS:,} judged rows, a row a minute. Constants: "
@@ -75,10 +75,10 @@ def cases(seed: int) -> list[ConstantCase]:
         *(case for is_alone in (False, True) for case in _constants(rng, is_alone=is_alone)),
         ConstantCase("0/1 signal that switches regularly", _regular_switch(rng)),
         ConstantCase("rain and error counts, mostly zero", _mostly_zero(rng)),
-        ConstantCase("set-point that rests on one of three values", _resting(rng)),
+        ConstantCase("set-point that rests on one of three values", _resting_set_point(rng)),
         ConstantCase(
             "shift that stays for ever",
-            _shifted(rng),
+            _shifted_level(rng),
             fault=(FIRST_FAULT, JUDGED_ROWS),
         ),
     ]
@@ -92,21 +92,21 @@ def measure(all_cases: Sequence[ConstantCase]) -> list[tuple[str, ...]]:
         key = case.values[:TRAIN_ROWS].tobytes()
         if key not in fitted:
             fitted[key] = _fit(case)
-        cells.append(alarm_cells(_scored(case, *fitted[key]), case.fault, case.second_fault))
+        cells.append(alarm_cells(_scored_rows(case, *fitted[key]), case.fault, case.second_fault))
     return cells
 
 
 def scale_table() -> Table:
-    """Return the table of rows whose alarm changes if all values have another unit."""
+    """Return a table of the numbers of rows whose alarm changes if all values have another unit."""
     rng = np.random.default_rng(0)
     values = 3.0 + 0.2 * rng.standard_normal((TRAIN_ROWS + JUDGED_ROWS, 2))
     values[TRAIN_ROWS + FIRST_FAULT : TRAIN_ROWS + FIRST_FAULT + _SHORT_ROWS, 0] += 2.0
     case = ConstantCase("x 1", values)
-    reference = _scored(case, *_fit(case))
+    reference = _scored_rows(case, *_fit(case))
     rows = []
     for power in SCALE_POWERS:
         scaled_case = ConstantCase(f"x 1e{power}", values * 10.0**power)
-        scored = _scored(scaled_case, *_fit(scaled_case))
+        scored = _scored_rows(scaled_case, *_fit(scaled_case))
         difference = scored.severity != reference.severity
         rows.append((scaled_case.name, f"{int(difference.sum())} of {len(difference)}"))
     return Table(
@@ -118,7 +118,7 @@ def scale_table() -> Table:
 
 
 def _constants(rng: np.random.Generator, *, is_alone: bool) -> list[ConstantCase]:
-    """Return the cases of a constant, either of both signals or beside a measurement."""
+    """Return the cases of a constant signal: either both signals are constant, or only one."""
     name = "all constant" if is_alone else "one constant"
     rows = TRAIN_ROWS + JUDGED_ROWS
     other = np.full(rows, 21.5) if is_alone else _temperature(rng)
@@ -169,13 +169,13 @@ def _mostly_zero(rng: np.random.Generator) -> NDArray[np.float64]:
     return np.column_stack([np.round(rain, 1), errors])
 
 
-def _resting(rng: np.random.Generator) -> NDArray[np.float64]:
+def _resting_set_point(rng: np.random.Generator) -> NDArray[np.float64]:
     rows = TRAIN_ROWS + JUDGED_ROWS
     set_point = np.repeat(rng.choice([18.0, 20.0, 22.0], size=rows // 500), 500)
     return np.column_stack([set_point, set_point + 0.3 * rng.standard_normal(rows)])
 
 
-def _shifted(rng: np.random.Generator) -> NDArray[np.float64]:
+def _shifted_level(rng: np.random.Generator) -> NDArray[np.float64]:
     values = _temperature(rng)[:, np.newaxis]
     values[TRAIN_ROWS + FIRST_FAULT :] += 3.7
     return values
@@ -190,7 +190,7 @@ def _fit(case: ConstantCase) -> tuple[Detector, Memory]:
     return fit_with_memory(rows.training, rows.schema, TrainerSettings())
 
 
-def _scored(case: ConstantCase, detector: Detector, memory: Memory) -> ScoredRows:
+def _scored_rows(case: ConstantCase, detector: Detector, memory: Memory) -> ScoredRows:
     start_memory = detector.empty_memory() if case.starts_cold else deepcopy(memory)
     return score(_rows_of(case.values).judged, detector, start_memory)
 
@@ -227,6 +227,6 @@ def alarm_cells(
     )
 
 
-def _joined(cells: tuple[str, ...]) -> str:
-    """Return the figures of all seeds; only one, if they are equal."""
+def _joined_figures(cells: tuple[str, ...]) -> str:
+    """Return the figures of all seeds; if they are equal, return one figure."""
     return " / ".join(dict.fromkeys(cells)) if len(set(cells)) == 1 else " / ".join(cells)

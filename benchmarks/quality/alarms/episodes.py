@@ -1,4 +1,4 @@
-"""The alarm episodes of scored rows, and how they fit to the true faults."""
+"""The alarm episodes of scored rows, and their matches with the true faults."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from benchmarks.quality.alarms.scored_rows import ANY, ScoredRows, lowest_severi
 
 @dataclass(frozen=True, slots=True)
 class EpisodeTable:
-    """k alarm episodes in order of their begin; each array has shape (k,)."""
+    """k alarm episodes, ordered by their first row; each array has shape (k,)."""
 
     sensor: NDArray[np.int32]
     first_time: NDArray[np.int64]
@@ -44,16 +44,18 @@ class TrueFault:
 
 @dataclass(frozen=True, slots=True)
 class Matches:
-    """Which episodes belong to which fault."""
+    """The episodes that belong to each fault."""
 
     is_true: NDArray[np.bool_]
-    """Shape (k,). Whether a row of the episode is between a fault's first and last row."""
+    """Shape (k,). Whether an episode is true: one of its rows is between a fault's first and last
+    row."""
     is_near: NDArray[np.bool_]
     """Shape (k,). Whether the episode is true, or begins shortly after the end of a fault."""
     episodes_of: list[NDArray[np.int64]]
     """For each fault, the positions of its true episodes."""
     near_episodes_of: list[NDArray[np.int64]]
-    """For each fault, the positions of its true episodes, and of those shortly after it."""
+    """For each fault, the positions of its true episodes, and of the episodes shortly after the
+    fault."""
 
 
 def episode_table(rows: ScoredRows) -> EpisodeTable:
@@ -76,7 +78,8 @@ def episode_table(rows: ScoredRows) -> EpisodeTable:
 def match(episodes: EpisodeTable, faults: Sequence[TrueFault], *, margin: int) -> Matches:
     """Find the episodes of each fault. `margin`: time after a fault, in microseconds.
 
-    Within the margin, a new episode still belongs to the fault: it reports the recovery.
+    An episode that begins within the margin still belongs to the fault, because it reports the
+    recovery.
     """
     is_true = np.zeros(len(episodes), dtype=np.bool_)
     is_near = np.zeros(len(episodes), dtype=np.bool_)
@@ -113,11 +116,11 @@ def precision(is_true: NDArray[np.bool_], is_counted: NDArray[np.bool_]) -> floa
 def peak_at_rate(
     peak: NDArray[np.float64], is_false: NDArray[np.bool_], *, days: float, rate: float
 ) -> float:
-    """Return the peak that is exceeded by `rate` false episodes a day; -inf if all may count.
+    """Return the peak that `rate` false episodes per day exceed; -inf if all episodes may count.
 
     `peak`, `is_false`: shape (k,). `days`: observed time in sensor-days. The number of false
     episodes that may count is rounded down.
     """
-    allowed = int(rate * days)
+    allowed_count = int(rate * days)
     false_peaks = np.sort(peak[is_false])[::-1]
-    return float(false_peaks[allowed]) if allowed < len(false_peaks) else float("-inf")
+    return float(false_peaks[allowed_count]) if allowed_count < len(false_peaks) else float("-inf")

@@ -1,4 +1,4 @@
-"""Texts of figures that were measured for several seeds."""
+"""Texts of figures that are measured with several seeds."""
 
 import math
 from collections.abc import Sequence

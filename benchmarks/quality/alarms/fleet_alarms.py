@@ -1,4 +1,4 @@
-"""Measure alarms on a simulated fleet: false alarms a sensor-day, precision, and faults found."""
+"""Measure alarms on a simulated fleet: false alarms per sensor-day, precision, and faults found."""
 
 from collections.abc import Sequence
 from copy import deepcopy
@@ -26,9 +26,9 @@ from sensorwatch.trainer.unregistered_model import fit_with_memory
 
 MARGIN_ROWS = 30
 RARE = 0.01
-"""False alarms a sensor-day of the last row of the table: one in 100 sensor-days."""
+"""False alarms per sensor-day in the last row of the table: one in 100 sensor-days."""
 BUDGETS = tuple(np.geomspace(0.003, 1.0, 12).tolist())
-"""False alarms a sensor-day for which the plot shows the share of faults found."""
+"""False alarms per sensor-day for which the plot shows the share of faults found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class LabelledAlarms:
     sensor_days: float
 
     def above_peak_at(self, rate: float) -> NDArray[np.bool_]:
-        """Return a mask of the episodes whose peak allows `rate` false ones a sensor-day."""
+        """Return a mask of the episodes above the peak at `rate` false episodes per sensor-day."""
         peak, is_false = self.episodes.peak, ~self.matches.is_true
         return peak > peak_at_rate(peak, is_false, days=self.sensor_days, rate=rate)
 
@@ -60,18 +60,20 @@ class FleetAlarms:
 
     @property
     def before_drifts(self) -> LabelledAlarms:
-        """Return the alarms with each drift moved to healthy rows: what is found by chance."""
+        """Return the alarms with drifts moved to healthy rows, to count alarms by chance."""
         shift = (simulation.ROWS_BETWEEN_DRIFTS // 2) * simulation.STEP_US
-        moved = [
+        moved_faults = [
             replace(drift, first_time=drift.first_time - shift, last_time=drift.last_time - shift)
             for drift in self.drifting.faults
         ]
         episodes = self.drifting.episodes
-        return replace(self.drifting, faults=moved, matches=match(episodes, moved, margin=0))
+        return replace(
+            self.drifting, faults=moved_faults, matches=match(episodes, moved_faults, margin=0)
+        )
 
 
 def measure(seed: int, *, sensors: int = simulation.SENSORS) -> FleetAlarms:
-    """Train on the first clean days of a fleet; score its rows with faults, and with drifts."""
+    """Train on the first clean days of a fleet; score its rows with faults, then with drifts."""
     fleet = simulation.clean_fleet(seed, sensors=sensors)
     detector, memory = fit_with_memory(fleet.training, fleet.schema, TrainerSettings())
     runs = []
@@ -116,12 +118,13 @@ def _budget_points(
 
 def _level_table(runs: Sequence[FleetAlarms]) -> Table:
     rows = [
-        (level, *_cells(runs, [_Counted.of_level(run, level) for run in runs])) for level in LEVELS
+        (level, *_cells(runs, [_CountedAlarms.alarms_of_severity(run, level) for run in runs]))
+        for level in LEVELS
     ]
     rows.append(
         (
-            f"peak at {RARE:g} false a sensor-day",
-            *_cells(runs, [_Counted.of_rate(run, RARE) for run in runs]),
+            f"peak at {RARE:g} false per sensor-day",
+            *_cells(runs, [_CountedAlarms.alarms_at_rate(run, RARE) for run in runs]),
         )
     )
     first = runs[0].faulty
@@ -129,7 +132,7 @@ def _level_table(runs: Sequence[FleetAlarms]) -> Table:
         f"Alarms of a simulated fleet, {len(runs)} seeds: mean (lowest to highest)",
         (
             "",
-            "false a sensor-day",
+            "false per sensor-day",
             "of which soon after a fault",
             "precision",
             "faults found",
@@ -150,45 +153,49 @@ def _level_table(runs: Sequence[FleetAlarms]) -> Table:
 
 
 @dataclass(frozen=True, slots=True)
-class _Counted:
+class _CountedAlarms:
     """Masks of the episodes of one run that count as alarms."""
 
     faulty: NDArray[np.bool_]
     drifting: NDArray[np.bool_]
 
     @staticmethod
-    def of_level(run: FleetAlarms, level: str) -> "_Counted":
-        return _Counted(run.faulty.episodes.reaches(level), run.drifting.episodes.reaches(level))
+    def alarms_of_severity(run: FleetAlarms, level: str) -> "_CountedAlarms":
+        return _CountedAlarms(
+            run.faulty.episodes.reaches(level), run.drifting.episodes.reaches(level)
+        )
 
     @staticmethod
-    def of_rate(run: FleetAlarms, rate: float) -> "_Counted":
-        return _Counted(run.faulty.above_peak_at(rate), run.drifting.above_peak_at(rate))
+    def alarms_at_rate(run: FleetAlarms, rate: float) -> "_CountedAlarms":
+        return _CountedAlarms(run.faulty.above_peak_at(rate), run.drifting.above_peak_at(rate))
 
 
-def _cells(runs: Sequence[FleetAlarms], counted: Sequence[_Counted]) -> tuple[str, ...]:
-    pairs = [(run.faulty, is_counted.faulty) for run, is_counted in zip(runs, counted, strict=True)]
+def _cells(runs: Sequence[FleetAlarms], counted: Sequence[_CountedAlarms]) -> tuple[str, ...]:
+    alarms_and_masks = [
+        (run.faulty, is_counted.faulty) for run, is_counted in zip(runs, counted, strict=True)
+    ]
     false_rates = [
         float((is_counted & ~alarms.matches.is_true).sum()) / alarms.sensor_days
-        for alarms, is_counted in pairs
+        for alarms, is_counted in alarms_and_masks
     ]
     rates_after = [
         float((is_counted & alarms.matches.is_near & ~alarms.matches.is_true).sum())
         / alarms.sensor_days
-        for alarms, is_counted in pairs
+        for alarms, is_counted in alarms_and_masks
     ]
     alarms_per_fault = [
-        float(is_counted[near].sum())
-        for alarms, is_counted in pairs
-        for near, true in zip(
+        float(is_counted[near_episodes].sum())
+        for alarms, is_counted in alarms_and_masks
+        for near_episodes, true_episodes in zip(
             alarms.matches.near_episodes_of, alarms.matches.episodes_of, strict=True
         )
-        if is_counted[true].any()
+        if is_counted[true_episodes].any()
     ]
     return (
         number(false_rates, decimals=3),
         number(rates_after, decimals=3),
-        percent([precision(alarms.matches.is_true, mask) for alarms, mask in pairs]),
-        percent([alarms.share_found(mask) for alarms, mask in pairs]),
+        percent([precision(alarms.matches.is_true, mask) for alarms, mask in alarms_and_masks]),
+        percent([alarms.share_found(mask) for alarms, mask in alarms_and_masks]),
         median_and_p90(alarms_per_fault),
         *(
             percent(
@@ -227,6 +234,6 @@ def _kind_table(runs: Sequence[FleetAlarms]) -> Table:
     ]
     return Table(
         "Faults of the simulated fleet found, by kind (number of faults) and severity",
-        ("", *LEVELS, f"at {RARE:g} false a sensor-day"),
+        ("", *LEVELS, f"at {RARE:g} false per sensor-day"),
         rows,
     )

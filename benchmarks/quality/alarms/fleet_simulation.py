@@ -45,7 +45,7 @@ def clean_fleet(seed: int, *, sensors: int = SENSORS, days: int = DAYS) -> Senso
 def faulty_fleet(seed: int, *, sensors: int = SENSORS, days: int = DAYS) -> LabelledReadings:
     """Return the judged rows of `clean_fleet` with the simulator's random faults of 6 sigma.
 
-    Malformed rows are left out, because no detector gets them.
+    Malformed rows are left out, because the parser rejects them.
     """
     rows = days * _STEPS_PER_DAY * sensors
     (chunk,) = simulate(
@@ -103,7 +103,9 @@ def drifting_fleet(fleet: SensorRows, seed: int) -> LabelledReadings:
 def true_faults(
     event_time: NDArray[np.int64], sensor: NDArray[np.int32], kind: NDArray[np.int8]
 ) -> list[TrueFault]:
-    """Return the runs of equal fault kinds of each sensor, if the kind changes values.
+    """Return the faults of each sensor: consecutive rows with the same kind of fault.
+
+    Kinds that do not change values are left out.
 
     All arrays have shape (n,), in order of time; `kind`: 0 or 1 + position in FAULT_KINDS.
     """
@@ -120,7 +122,7 @@ def true_faults(
 
 
 def _readings(chunk: Chunk) -> Readings:
-    """Return a chunk's readings; the row of a sensor and step has the same index in every run."""
+    """Return a chunk's readings; sensor and step determine the index of a row, in every run."""
     sensors = len(chunk.sensor_ids)
     step = (chunk.event_time - Simulation().start) // STEP_US
     return Readings(

@@ -1,4 +1,4 @@
-"""Measure how often the pattern and the first signal of an alarm fit the injected fault."""
+"""Measure how often an alarm has the pattern and the first signal of the injected fault."""
 
 from collections.abc import Sequence
 from copy import deepcopy
@@ -21,7 +21,8 @@ from sensorwatch.trainer.unregistered_model import fit_with_memory
 
 SENSORS = 30
 FIRST_STEP, ROWS_BETWEEN_FAULTS, MAX_DELAY = 150, 250, 50
-"""First step with a fault, distance of the faults of a sensor, and largest random delay, rows."""
+"""In rows: first step with a fault, distance between the faults of a sensor, largest random
+delay."""
 CASES = (
     (FaultKind.SPIKE, Pattern.SPIKE, 6.0),
     (FaultKind.LEVEL_SHIFT, Pattern.LEVEL_SHIFT, 6.0),
@@ -31,7 +32,7 @@ CASES = (
     (FaultKind.BROKEN_CORRELATION, Pattern.BROKEN_CORRELATION, 6.0),
     (FaultKind.BROKEN_CORRELATION, Pattern.BROKEN_CORRELATION, 1.0),
 )
-"""Kind, right pattern, and size in standard deviations of the noise."""
+"""Each case: kind of fault, right pattern, and size in standard deviations of the noise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +47,10 @@ class InjectedFault:
 
 @dataclass(frozen=True, slots=True)
 class PatternShares:
-    """Results of one case of CASES with one seed; shares of the found faults."""
+    """Results of one case of CASES with one seed, as shares of the found faults."""
 
     share_found: float
-    """Share of the faults with an anomalous row."""
+    """Share of all faults with an anomalous row."""
     pattern_at_end: float
     pattern_at_peak: float
     first_signal: float
@@ -108,7 +109,7 @@ def _inject(
             healthy_values = values[:, sensor].copy()
             first_step = first + int(rng.integers(MAX_DELAY))
             length = int(rng.integers(min_length, max_length + 1))
-            # For a broken correlation, `inject_fault` itself selects the signal.
+            # For a broken correlation, `inject_fault` selects the signal.
             selects_signal = kind is FaultKind.BROKEN_CORRELATION
             values[:, sensor] = inject_fault(
                 healthy_values,

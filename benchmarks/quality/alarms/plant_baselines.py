@@ -29,7 +29,7 @@ def var_distance(rows: SensorRows) -> NDArray[np.float64]:
     residuals = present - past @ coefficients
     covariance = LedoitWolf().fit(residuals[:n])
     distance = np.asarray(covariance.mahalanobis(residuals))
-    return _smoothed(distance)[n:]
+    return _smoothed_score(distance)[n:]
 
 
 def principal_components(rows: SensorRows) -> NDArray[np.float64]:
@@ -38,18 +38,20 @@ def principal_components(rows: SensorRows) -> NDArray[np.float64]:
     training = values[: rows.train_rows]
     _, singular_values, directions = np.linalg.svd(training, full_matrices=False)
     variances = singular_values**2 / len(training)
-    kept = 1 + int(np.searchsorted(np.cumsum(variances) / variances.sum(), EXPLAINED_SHARE))
-    scores = values @ directions[:kept].T
-    t2 = (scores**2 / variances[:kept]).sum(axis=1)
-    q = ((values - scores @ directions[:kept]) ** 2).sum(axis=1)
+    component_count = 1 + int(
+        np.searchsorted(np.cumsum(variances) / variances.sum(), EXPLAINED_SHARE)
+    )
+    scores = values @ directions[:component_count].T
+    t2 = (scores**2 / variances[:component_count]).sum(axis=1)
+    q = ((values - scores @ directions[:component_count]) ** 2).sum(axis=1)
     return _sum_of_shares(t2, q, rows.train_rows)
 
 
 def canonical_variates(rows: SensorRows) -> NDArray[np.float64]:
-    """Return T2 of the states + Q (m,) of canonical variate analysis, each by its limit.
+    """Return T2 of the states + Q (m,) of canonical variate analysis, each divided by its limit.
 
-    The states are the combinations of a row's past that foretell its future best. See
-    Russell, Chiang and Braatz (2000). The covariances are shrunk, because the rows are few.
+    The states are the combinations of a row's past that predict its future best. See Russell,
+    Chiang and Braatz (2000). The covariances are shrunk, because there are few rows.
     """
     values = _standardised(rows)
     lagged = np.concatenate(
@@ -79,7 +81,7 @@ def _standardised(rows: SensorRows) -> NDArray[np.float64]:
     return standardised
 
 
-def _smoothed(score: NDArray[np.float64]) -> NDArray[np.float64]:
+def _smoothed_score(score: NDArray[np.float64]) -> NDArray[np.float64]:
     smoothed, value = np.empty_like(score), float(score[0])
     weight = 2.0 / (SMOOTHING_SPAN + 1.0)
     for row, row_score in enumerate(score.tolist()):
@@ -91,7 +93,7 @@ def _smoothed(score: NDArray[np.float64]) -> NDArray[np.float64]:
 def _sum_of_shares(
     t2: NDArray[np.float64], q: NDArray[np.float64], train_rows: int
 ) -> NDArray[np.float64]:
-    """Return both statistics by their limit in training, added, for the later rows."""
+    """Return the sum of both statistics for the later rows, each divided by its training limit."""
     total = sum(
         statistic / np.quantile(statistic[:train_rows], LIMIT_QUANTILE) for statistic in (t2, q)
     )

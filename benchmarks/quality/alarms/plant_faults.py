@@ -1,4 +1,4 @@
-"""Measure the faults that are found in a simulated plant with many signals and few rows."""
+"""Measure which faults are found in a simulated plant with many signals and few rows."""
 
 from collections.abc import Mapping
 from copy import deepcopy
@@ -44,9 +44,10 @@ class PlantResult:
     """Results of one seed."""
 
     shares_found: dict[str, list[float]]
-    """For each of DETECTORS, the share of the faulty rows found, for each fault of FAULTS."""
+    """For each of DETECTORS and each fault of FAULTS, the share of the faulty rows that is
+    found."""
     false_share: float
-    """Share of the clean rows that the default detector alarms."""
+    """Share of the clean rows for which the default detector raises an alarm."""
 
 
 def table(*, seeds: int) -> Table:
@@ -86,7 +87,7 @@ def table(*, seeds: int) -> Table:
 
 
 def measure(seed: int) -> PlantResult:
-    """Fit once on the training rows of a plant, and score each fault on its own."""
+    """Fit once on the training rows of a plant, and score each fault separately."""
     plants = [simulate_plant(seed, fault, place) for fault, place in FAULTS]
     detector, memory = fit_with_memory(plants[0].training, plants[0].schema, TrainerSettings())
     flags: dict[str, list[NDArray[np.bool_]]] = {name: [] for name in DETECTORS}
@@ -98,8 +99,8 @@ def measure(seed: int) -> PlantResult:
         flags[OWN_THRESHOLD].append(scored.alarmed(ANY))
     return PlantResult(
         {
-            name: [float(flag[~_IS_CLEAN].mean()) for flag in of_faults]
-            for name, of_faults in flags.items()
+            name: [float(flag[~_IS_CLEAN].mean()) for flag in shares_of_faults]
+            for name, shares_of_faults in flags.items()
         },
         float(flags[OWN_THRESHOLD][0][_IS_CLEAN].mean()),
     )

@@ -17,7 +17,7 @@ DRIFT_SIZE = STEP_SIZE = 3.0
 NOISE_FACTOR = 3.0
 """In a variance fault, the noise has this multiple of its standard deviation."""
 STICTION = 2.0
-"""A sticking valve moves only if its command differs by this number of the command's spreads."""
+"""Smallest change of its command, in the command's spreads, at which a sticking valve moves."""
 _WARM_UP_ROWS = 200
 _FACTOR_DYNAMICS = np.linspace(0.7, 0.98, FACTORS)
 _FACTORS_OF_SIGNAL = 3
@@ -27,7 +27,7 @@ _PROPORTIONAL_GAIN, _INTEGRAL_GAIN = 0.5, 0.05
 
 
 class Place(StrEnum):
-    """Where a fault is."""
+    """The place of a fault."""
 
     SIGNAL = "one signal"
     FACTOR = "one factor"
@@ -35,7 +35,7 @@ class Place(StrEnum):
 
 
 class PlantFault(StrEnum):
-    """What a fault does."""
+    """The effect of a fault."""
 
     STEP = "step"
     DRIFT = "drift"
@@ -61,7 +61,7 @@ class _Disturbances:
     offset: NDArray[np.float64]
     """Shape (rows, columns). Offset of each signal, factor or loop, in its spreads."""
     noise: NDArray[np.float64]
-    """Shape (rows, columns). Multiple of its noise."""
+    """Shape (rows, columns). Factor of the noise of each signal, factor or loop."""
 
     @staticmethod
     def none(rows: int, columns: int) -> "_Disturbances":
@@ -139,7 +139,7 @@ def _simulate_loops(
 ) -> NDArray[np.float64]:
     """Return the controlled values and the valve commands of all loops (rows, 2 * loops).
 
-    A proportional-integral controller holds the value at 0 against the load. An offset of the
+    A proportional-integral controller keeps the value at 0 in spite of the load. An offset of the
     loop changes its load.
     """
     rows, loops = loads.shape

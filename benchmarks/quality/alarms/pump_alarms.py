@@ -26,13 +26,14 @@ from sensorwatch.trainer.unregistered_model import fit_with_memory
 
 MARGIN_ROWS = 30
 MAX_DELAY_MINUTES = {SLOW_RISE: 180.0}
-"""A critical alarm after this delay comes too late. Other faults: by their last faulty row."""
+"""Largest delay, in minutes, of a critical alarm that is in time. For other faults, the alarm must
+come by the last faulty row."""
 _MINUTE_US = 60 * SECOND_US
 
 
 @dataclass(frozen=True, slots=True)
 class FaultAlarm:
-    """What the episodes of one fault said."""
+    """The alarms and delays of the episodes of one fault."""
 
     name: str
     critical_delay: float | None
@@ -57,7 +58,8 @@ class PumpAlarms:
     others: dict[str, int]
     """For each level, the number of the episodes without a faulty row."""
     training_episodes: float
-    """Episodes of the training rows, scored again with an empty memory, a pump and day."""
+    """Number of episodes per pump and day of the training rows, scored again with an empty
+    memory."""
 
 
 def measure(seed: int) -> PumpAlarms:
@@ -90,10 +92,10 @@ def fault_alarm(
     true_episodes: NDArray[np.int64],
     near_episodes: NDArray[np.int64],
 ) -> FaultAlarm:
-    """Return what the episodes of a fault said.
+    """Return the alarms and delays of the episodes of a fault.
 
-    `true_episodes`, `near_episodes`: positions of the episodes in its rows, and of these and those
-    shortly after it.
+    `true_episodes`: positions of the episodes in the fault's rows. `near_episodes`: also those of
+    the episodes shortly after the fault.
     """
     limit = MAX_DELAY_MINUTES.get(fault.name)
     last_time = fault.last_time

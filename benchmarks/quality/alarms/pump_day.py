@@ -1,4 +1,4 @@
-"""Simulate four healthy days and a fault day of three pumps, a row in 10 seconds."""
+"""Simulate four healthy days and a fault day of three pumps, with one row per 10 seconds."""
 
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ START = 1_772_406_000_000_000
 MISSING_SHARE = 0.003
 _DECIMALS = 2
 _SETPOINT_STEPS = 60
-"""The speed set-point changes at random after this number of steps."""
+"""Number of steps after which the speed set-point changes to a random value."""
 
 SLOW_RISE, STUCK, SPIKE, SWAPPED = (
     "bearing temperature rises 12 degrees in 6 h",
@@ -50,7 +50,7 @@ class PumpDay:
 def pump_day(seed: int) -> PumpDay:
     """Simulate the pumps. The same seed always gives the same rows.
 
-    Of all cells, 0.3 % are missing. The third pump sends no rows for two hours of the fault day.
+    0.3 % of all cells are missing. The third pump sends no rows for two hours of the fault day.
     """
     rng = np.random.default_rng(seed)
     healthy_days = _with_missing_cells(_healthy_values(TRAIN_DAYS * STEPS_PER_DAY, rng), rng)
@@ -130,7 +130,7 @@ def _with_missing_cells(
     rng: np.random.Generator,
     is_sent: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.float64]:
-    """Return the sent rows (rows, signals) of values (steps, pumps, signals), rounded."""
+    """Return the rounded values (rows, signals) of the rows that are sent, some of them missing."""
     rows = values.reshape(-1, len(SIGNALS))
     sent_rows = rows if is_sent is None else rows[is_sent]
     is_missing = rng.random(sent_rows.shape) < MISSING_SHARE

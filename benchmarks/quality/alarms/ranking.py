@@ -1,4 +1,4 @@
-"""Compare scores at equal false alarms: the share of faulty rows that they find."""
+"""Compare scores by the share of faulty rows that they find at the same rate of false alarms."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ ScoreFunction = Callable[[SensorRows], NDArray[np.float64]]
 
 @dataclass(frozen=True, slots=True)
 class FoundShares:
-    """What a rule finds."""
+    """The shares that a rule finds."""
 
     rows: float
     """Share of the faulty rows."""

@@ -17,7 +17,7 @@ BATCH_ROWS = 10_000
 """Maximum number of rows per call of the detector; the scores do not depend on this number."""
 ANY = "any"
 LEVELS = (ANY, *(level.value for level in (Severity.WARNING, Severity.MAJOR, Severity.CRITICAL)))
-"""The alarms that are counted: all anomalous rows, and those of at least one severity."""
+"""The levels of alarms that are counted: all anomalous rows, or rows with at least a severity."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class ScoredRows:
     """Event time, microseconds UTC."""
     raw_score: NDArray[np.float64]
     anomaly_score: NDArray[np.float64]
-    """Calibrated score; inside an alarm, how far the row exceeds the alarm's highest score."""
+    """Calibrated score; inside an alarm, the excess over the alarm's highest score."""
     severity: NDArray[np.int8]
     """Severity of the row's episode so far, as a position in SEVERITIES."""
     episode: NDArray[np.int64]

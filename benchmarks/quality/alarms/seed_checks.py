@@ -10,7 +10,7 @@ from sensorwatch.trainer.dataset import sort_by_time
 from sensorwatch.trainer.stability import Rate, seed_rates, tolerance
 
 ROWS_OF_SENSOR = 432
-"""Three days of a row in 10 minutes."""
+"""Rows of three days, with one row per 10 minutes."""
 INTERVAL_SECONDS = 600
 SENSORS = (20, 50, 200, 1_000, 3_000)
 QUICK_SENSORS = (20, 1_000)

@@ -1,4 +1,4 @@
-"""Rows of sensors for a measurement: the first rows are for training, the later ones are judged."""
+"""Rows of sensors for a measurement: first rows for training, then rows that are judged."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

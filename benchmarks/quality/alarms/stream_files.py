@@ -23,7 +23,7 @@ TRAIN_SHARE = 0.1
 TRAIN_ROWS = (200, 2_000)
 """Smallest and largest number of training rows."""
 QUICK_ROWS = 15_000
-"""Number of rows that are read of a longer file in quick mode."""
+"""Largest number of rows that are read from a file in quick mode."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class StreamResult:
     events_found: dict[str, int]
     """For each level that the detector knows, the number of events with an alarm in their rows."""
     normal_alarmed: dict[str, float]
-    """For each level, the alarmed share of the normal rows."""
+    """For each level, the share of the normal rows with an alarm."""
 
 
 def load(selection: FileSelection, *, max_rows: int | None = None) -> list[LabelledStream]:
@@ -64,9 +64,10 @@ def load(selection: FileSelection, *, max_rows: int | None = None) -> list[Label
 def read(path: Path, max_rows: int | None = None) -> LabelledStream:
     """Read a file with the columns `timestamp`, the values, and `is_anomaly` last.
 
-    The rows are in the order of the file. Numbers as times only count the rows, so such rows are
-    one minute apart; rows with dates are one second apart. `max_rows`: read only the first rows.
-    The number of training rows is that of the whole file.
+    The rows remain in the order of the file. If the times are numbers, they only count the rows,
+    and the rows get an interval of one minute. Rows with dates get an interval of one second.
+    `max_rows`: read only the first rows. The number of training rows is computed from the size of
+    the complete file.
     """
     table = parquet.read_table(path)
     columns = [column.to_numpy() for column in table.itercolumns()]
@@ -107,7 +108,7 @@ def result_of(
     alarmed: Mapping[str, NDArray[np.bool_]],
     is_faulty: NDArray[np.bool_],
 ) -> StreamResult:
-    """Return the results for scores and labels (m,). `alarmed`: for each level, a mask (m,)."""
+    """Return the results for scores and labels (m,). `alarmed`: a mask (m,) for each level."""
     events = true_ranges(is_faulty)
     return StreamResult(
         stream,
@@ -129,9 +130,9 @@ def table(results: Sequence[StreamResult]) -> Table:
         for result in results
     ]
     for name in dict.fromkeys(result.detector for result in results):
-        of_detector = [result for result in results if result.detector == name]
-        mean_auc = np.mean([result.roc_auc for result in of_detector])
-        rows.append(("all", name, f"{mean_auc:.3f}", *_cells(of_detector)))
+        results_of_detector = [result for result in results if result.detector == name]
+        mean_auc = np.mean([result.roc_auc for result in results_of_detector])
+        rows.append(("all", name, f"{mean_auc:.3f}", *_cells(results_of_detector)))
     levels = " / ".join(LEVELS)
     return Table(
         "Public streams: ROC-AUC of the raw score, events found, normal rows alarmed",

@@ -1,4 +1,4 @@
-"""Measure the wall and CPU time from the first row to the last, and print both as JSON."""
+"""Measure wall-clock time and CPU time from the first row to the last; print both as JSON."""
 
 import json
 import os
@@ -41,7 +41,7 @@ class DrainClock:
 
 
 def print_run_totals(rows: int, seconds: float) -> None:
-    """Print a run's measurements; its CPU time is that of this process and all its descendants.
+    """Print a run's measurements, with the CPU time of this process and all its descendants.
 
     This function is for frameworks that process rows in other processes. The benchmark subtracts
     a run on a short topic from a run on a long topic to get the cost of a row.

@@ -1,4 +1,4 @@
-"""What every other framework does with a batch of rows; no code of sensorwatch is used.
+"""The job of every other framework on a batch of rows, without any code of sensorwatch.
 
 The job validates rows strictly and scores x1, x2, x3, hour and day of week with an isolation
 forest of 100 trees. It returns an event for each anomalous row and a dead letter for each invalid

@@ -41,7 +41,7 @@ _QUOTE, _CARRIAGE_RETURN, _NEWLINE, _SPACE = 34, 13, 10, 32
 
 
 class CsvSchema(NamedTuple):
-    """The columns of a file for the kernel; a number is a column of the row's schema."""
+    """The columns of a file, for the kernel."""
 
     delimiter: int
     """The byte between two cells."""

@@ -3,7 +3,7 @@
 from sensorwatch.common.kernels import inlined_kernel, kernel
 
 IN_ARRAY, AFTER_ARRAY = 0, -1
-"""Values of the nesting level in the state: at the level of the array's elements; after its end."""
+"""Nesting levels in the state: among the array's elements, and after the end of the array."""
 
 _QUOTE, _BACKSLASH, _COMMA = ord('"'), ord("\\"), ord(",")
 _OPENING_BRACKET, _CLOSING_BRACKET = ord("["), ord("]")

@@ -64,10 +64,10 @@ class JsonSchema(NamedTuple):
     column_rules: ColumnRules
     time_form: TimeForm
     rules: tuple[int, int, bool]
-    """Three rules:
+    """The rules for times in the future, for the key, and for unknown fields.
 
-    They are how many microseconds a time may be in the future (-1: no limit); the rule for the key;
-    whether unknown fields are ignored.
+    The first is the number of microseconds that a time may be in the future (-1: no limit). The
+    second is the rule for the key. The third is whether unknown fields are ignored.
     """
 
 

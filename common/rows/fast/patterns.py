@@ -1,6 +1,6 @@
 """Reading of times by strptime patterns that consist of numbers, AM or PM, and other characters.
 
-The kernel reads a part of the texts that strptime accepts, with the same result.
+The kernel reads some of the texts that strptime accepts, with the same result.
 """
 
 from enum import IntEnum
@@ -70,7 +70,7 @@ def compile_pattern(pattern: str) -> NDArray[np.int64] | None:
 def _is_readable(codes: list[int]) -> bool:
     directives = [Directive(code) for code in codes if code < 0]
     parts, numbers = set(directives), set(Directive) - {Directive.AM_PM}
-    # A fraction has any number of digits, so a digit behind it would be ambiguous.
+    # A fraction has any number of digits, so a digit after it would be ambiguous.
     has_digit_after_fraction = any(
         code == Directive.FRACTION and (next_code in numbers or chr(max(0, next_code)).isdigit())
         for code, next_code in pairwise(codes)

@@ -27,7 +27,7 @@ class TimeForm(NamedTuple):
     kind: int
     """See TimeKind."""
     pattern: NDArray[np.int64]
-    """Shape (codes,). See `compile_pattern`; empty for a format that is no pattern."""
+    """Shape (codes,). See `compile_pattern`; empty for a format that is not a pattern."""
     zone_starts: NDArray[np.int64]
     """Shape (intervals,). See ZoneOffsets, for times without a zone."""
     zone_offsets: NDArray[np.int64]

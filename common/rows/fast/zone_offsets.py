@@ -27,7 +27,7 @@ class ZoneOffsets(NamedTuple):
 
 
 NO_ZONE = ZoneOffsets(*(np.asarray([value]) for value in (-(2**62), UNKNOWN_OFFSET)))
-"""The table for times without a zone that are not valid."""
+"""The table for a schema in which times without a zone are not valid."""
 UTC_ZONE = ZoneOffsets(*(np.asarray([value]) for value in (-(2**62), 0)))
 
 

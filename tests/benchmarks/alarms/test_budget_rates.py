@@ -1,4 +1,4 @@
-"""Tests of the clean streams, and of counting their false alarms."""
+"""Tests of the clean streams, and of the counts of their false alarms."""
 
 from types import SimpleNamespace
 
@@ -13,14 +13,14 @@ from benchmarks.quality.alarms.sensor_rows import SensorRows
 
 
 def a_rate(*, episodes: int, sensor_days: float, interval_seconds: int = 60) -> RealisedRate:
-    """Return a rate with equally many episodes of each severity."""
+    """Return a rate with the same number of episodes of each severity."""
     return RealisedRate(
         "plain", interval_seconds, sensor_days, dict.fromkeys(LEVELS, episodes), 0.01
     )
 
 
 def some_rows(kind: BudgetStream, *, seed: int = 0) -> SensorRows:
-    """Return two days of three sensors, a row in 10 minutes."""
+    """Return rows of three sensors for two days, with one row per 10 minutes."""
     return clean_rows(kind, seed=seed, sensors=3, train_days=1, judged_days=1, interval_seconds=600)
 
 
@@ -36,7 +36,7 @@ def test_a_clean_stream_is_finite_and_depends_only_on_its_seed(kind: BudgetStrea
     assert rows.judged_sensor_days == 3.0
 
 
-def test_commands_are_context_of_two_states() -> None:
+def test_commands_are_context_columns_with_two_states() -> None:
     rows = some_rows(BudgetStream.COMMANDS)
 
     assert rows.readings.context.shape == (2 * 3 * 144, 24)

@@ -1,4 +1,4 @@
-"""Tests of the cases with constants, and of the figures of their alarms."""
+"""Tests of the cases with constant signals, and of the figures of their alarms."""
 
 import numpy as np
 
@@ -47,7 +47,7 @@ def test_a_case_without_a_fault_has_no_delay() -> None:
     )
 
 
-def test_a_fault_without_an_alarm_says_so() -> None:
+def test_the_cell_of_a_fault_without_an_alarm_says_so() -> None:
     assert alarm_cells(scored_rows([0, 0, 0]), (1, 2), None)[0] == "no alarm"
 
 

@@ -1,4 +1,4 @@
-"""Tests of the simulated plant, and of the classical methods on it."""
+"""Tests of the simulated plant, and of the classical methods that score its rows."""
 
 import numpy as np
 import pytest

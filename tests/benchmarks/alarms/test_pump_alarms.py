@@ -1,4 +1,4 @@
-"""Tests of the simulated pumps, and of what their alarms say about a fault."""
+"""Tests of the simulated pumps, and of the figures about the alarms of a fault."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Tests of comparing scores at equal false alarms."""
+"""Tests of the comparison of scores at the same rate of false alarms."""
 
 import numpy as np
 import pytest

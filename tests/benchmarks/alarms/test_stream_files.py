@@ -1,4 +1,4 @@
-"""Tests of reading labelled streams, and of their results."""
+"""Tests of the reader of labelled streams, and of the results."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from benchmarks.quality.alarms.stream_files import read, result_of
 
 
 def a_file(folder: Path, first_times: list[object]) -> Path:
-    """Write a file of 400 rows with two values and an event at the rows 300 to 319."""
+    """Write a file of 400 rows with two value columns, and with an event in the rows 300 to 319."""
     rows = np.arange(400)
     path = folder / "a.parquet"
     table = {

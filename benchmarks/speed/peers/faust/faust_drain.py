@@ -41,7 +41,8 @@ async def score(stream) -> None:
     first_number = 0
     async for payloads in stream.take(BATCH_ROWS, within=BATCH_SECONDS):
         clock.start()
-        # `take` returns no offsets. As there is one partition, the number of a row is its offset.
+        # `take` returns no offsets. There is only one partition, so the number of a row is its
+        # offset.
         sources = [
             f"{required_setting('TOPIC')}-0-{first_number + number}"
             for number in range(len(payloads))

@@ -24,7 +24,7 @@ SETTINGS = {
 
 @udf(result_type=DataTypes.STRING(), func_type="pandas")
 def score(values, offsets):
-    """Return for each row its event or its rejection reason; an empty text for a normal row."""
+    """Return, for each row, its event or its rejection reason; an empty text for a normal row."""
     import pandas as pd
 
     sources = [f"{required_setting('TOPIC')}-0-{row_offset}" for row_offset in offsets]

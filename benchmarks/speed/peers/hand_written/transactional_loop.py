@@ -38,7 +38,7 @@ def transactional_producer() -> Producer:
 
 
 def next_batch(source: Consumer) -> list[Message]:
-    """Return about BATCH_ROWS messages, or fewer if the topic has no more for now."""
+    """Return about BATCH_ROWS messages, or fewer if the topic has no more messages yet."""
     batch: list[Message] = []
     while len(batch) < BATCH_ROWS:
         messages = source.consume(1000, 0.2)
@@ -49,7 +49,7 @@ def next_batch(source: Consumer) -> list[Message]:
 
 
 def commit(source: Consumer, sink: Producer, batch: list[Message]) -> None:
-    """Commit the transaction, with the offsets after the batch."""
+    """Commit the transaction together with the offsets that follow the batch."""
     next_offsets: dict[tuple[str, int], int] = {}
     for message in batch:
         next_offsets[message.topic(), message.partition()] = message.offset() + 1

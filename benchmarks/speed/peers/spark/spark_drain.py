@@ -11,7 +11,7 @@ from drain_job import cached_forest, decide, optional_setting, required_setting
 from pyspark.sql import SparkSession
 
 TRIGGER_ROWS = 100_000
-# "0 seconds": in an endless run each micro-batch starts as soon as the previous one is done.
+# "0 seconds": in an endless run, each micro-batch starts when the previous one is done.
 TRIGGER = (
     {"processingTime": "0 seconds"} if optional_setting("ENDLESS", "") else {"availableNow": True}
 )
@@ -24,7 +24,7 @@ os.environ["PYSPARK_PYTHON"] = sys.executable
 
 
 def score(frames):
-    """Yield for each batch of messages a frame of result rows (topic, key, value, headers)."""
+    """Yield one frame of result rows (topic, key, value, headers) per batch of messages."""
     import pandas as pd
 
     for frame in frames:

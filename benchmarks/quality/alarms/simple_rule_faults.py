@@ -1,4 +1,4 @@
-"""Simulated faults that simple rules find: the home grounds of the plain recipe and of z-scores."""
+"""Simulated faults that favour simple rules: the plain recipe and z-scores."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -34,61 +34,61 @@ _LEVEL_SIGNALS, _ODD_SIGNALS, _JOINT_SIGNALS = 8, 30, 4
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
-    """Rows of one sensor with faults, and the label of each judged row."""
+class LabelledRows:
+    """Rows of one sensor with faults of one kind, and the label of each judged row."""
 
     rows: SensorRows
     is_faulty: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
-class GroundResult:
-    """What is found on one ground."""
+class CaseShares:
+    """The faults of one kind that each score finds."""
 
     shares: dict[str, FoundShares]
-    """For each of COLUMNS."""
+    """The shares that are found, for each of COLUMNS."""
     false_rows: float
-    """Share of the normal rows that the default detector alarms."""
+    """Share of the normal rows for which the default detector raises an alarm."""
 
 
-GroundFunction = Callable[[np.random.Generator], Ground]
+CaseFunction = Callable[[np.random.Generator], LabelledRows]
 
 
-def _far_level(rng: np.random.Generator, *, signals: int) -> Ground:
-    """The first of eight signals go 100 spreads away, and stay."""
+def _far_level(rng: np.random.Generator, *, signals: int) -> LabelledRows:
+    """The first `signals` of eight signals move by 100 spreads and stay there."""
     values, is_faulty = _noise(rng, _LEVEL_SIGNALS), _last_rows(2_000)
     values[TRAIN_ROWS:, :signals][is_faulty] += 100.0
-    return _ground(values, is_faulty)
+    return _labelled_rows(values, is_faulty)
 
 
-def _ramp(rng: np.random.Generator, *, spreads: float) -> Ground:
+def _ramp(rng: np.random.Generator, *, spreads: float) -> LabelledRows:
     """One of eight signals rises slowly for 2,000 rows."""
     values, is_faulty = _noise(rng, _LEVEL_SIGNALS), _last_rows(2_000)
     values[TRAIN_ROWS:, 0][is_faulty] += np.linspace(0.0, spreads, 2_000)
-    return _ground(values, is_faulty)
+    return _labelled_rows(values, is_faulty)
 
 
-def _odd_signal(rng: np.random.Generator) -> Ground:
+def _odd_signal(rng: np.random.Generator) -> LabelledRows:
     """One of 30 signals is 4 spreads too high or too low for 20 rows."""
     values, is_faulty = _noise(rng, _ODD_SIGNALS), _short_faults(20)
     for first in _short_fault_starts():
         rows = slice(TRAIN_ROWS + first, TRAIN_ROWS + first + 20)
         values[rows, rng.integers(_ODD_SIGNALS)] += 4.0 * rng.choice([-1.0, 1.0])
-    return _ground(values, is_faulty)
+    return _labelled_rows(values, is_faulty)
 
 
-def _joint_oddness(rng: np.random.Generator) -> Ground:
-    """Two of four signals move together; in a fault they move against each other."""
+def _joint_oddness(rng: np.random.Generator) -> LabelledRows:
+    """Two of four signals move together; during a fault, they move in opposite directions."""
     values, is_faulty = _noise(rng, _JOINT_SIGNALS), _short_faults(20)
     values[:, 1] = 0.98 * values[:, 0] + 0.2 * values[:, 1]
     for first in _short_fault_starts():
         rows = slice(TRAIN_ROWS + first, TRAIN_ROWS + first + 20)
         values[rows, 0] = 1.5 + 0.3 * values[rows, 0]
         values[rows, 1] = -values[rows, 0]
-    return _ground(values, is_faulty)
+    return _labelled_rows(values, is_faulty)
 
 
-def _pressure_spike(rng: np.random.Generator, *, as_context: bool) -> Ground:
+def _pressure_spike(rng: np.random.Generator, *, as_context: bool) -> LabelledRows:
     """The pressure of a pump is 1 bar too high for one row; its speed changes in steps."""
     rows, is_faulty = TRAIN_ROWS + JUDGED_ROWS, _short_faults(1)
     set_points = rng.choice([1_000.0, 1_450.0, 1_800.0], size=rows // 60 + 1)
@@ -98,27 +98,27 @@ def _pressure_spike(rng: np.random.Generator, *, as_context: bool) -> Ground:
     pressure[TRAIN_ROWS:][is_faulty] += 1.0
     signals = np.column_stack([pressure, flow])
     if as_context:
-        return _ground(signals, is_faulty, context=rpm[:, np.newaxis])
-    return _ground(np.column_stack([signals, rpm]), is_faulty)
+        return _labelled_rows(signals, is_faulty, context=rpm[:, np.newaxis])
+    return _labelled_rows(np.column_stack([signals, rpm]), is_faulty)
 
 
-def _leak(rng: np.random.Generator) -> Ground:
-    """A vacuum of 3e-9 mbar becomes a hundred times as much, beside a temperature."""
+def _leak(rng: np.random.Generator) -> LabelledRows:
+    """A vacuum of 3e-9 mbar becomes 3e-7 mbar; the other signal is a temperature."""
     values, is_faulty = _noise(rng, 2), _last_rows(100)
     vacuum, temperature = 3e-9 * (1 + 0.04 * values[:, 0]), 20 + 0.2 * values[:, 1]
     vacuum[TRAIN_ROWS:][is_faulty] *= 100.0
-    return _ground(np.column_stack([vacuum, temperature]), is_faulty)
+    return _labelled_rows(np.column_stack([vacuum, temperature]), is_faulty)
 
 
-def _valve_opens(rng: np.random.Generator) -> Ground:
-    """A valve that was closed all the time opens for 40 rows, beside a temperature."""
+def _valve_opens(rng: np.random.Generator) -> LabelledRows:
+    """A valve that was always closed opens for 40 rows; the other signal is a temperature."""
     is_faulty = np.zeros(JUDGED_ROWS, dtype=np.bool_)
     is_faulty[3_000:3_040] = True
     valve = np.concatenate([np.zeros(TRAIN_ROWS), is_faulty.astype(np.float64)])
-    return _ground(np.column_stack([20 + 0.4 * _noise(rng, 1)[:, 0], valve]), is_faulty)
+    return _labelled_rows(np.column_stack([20 + 0.4 * _noise(rng, 1)[:, 0], valve]), is_faulty)
 
 
-GROUNDS: dict[str, GroundFunction] = {
+CASES: dict[str, CaseFunction] = {
     "sustained far level, 1 of 8 signals": partial(_far_level, signals=1),
     "sustained far level, 4 of 8 signals": partial(_far_level, signals=4),
     "ramp of 12 spreads in 2,000 rows, 1 of 8": partial(_ramp, spreads=12.0),
@@ -133,17 +133,18 @@ GROUNDS: dict[str, GroundFunction] = {
 
 
 def table(*, seeds: int) -> Table:
-    """Measure all scores on all home grounds, and return the table of what they find."""
+    """Measure all scores on all kinds of faults, and return the table of their results."""
     rows = []
-    for number, (name, ground_of) in enumerate(GROUNDS.items()):
+    for number, (name, rows_of_case) in enumerate(CASES.items()):
         results = [
-            measure(ground_of(np.random.default_rng([seed, number]))) for seed in range(seeds)
+            measure(rows_of_case(np.random.default_rng([seed, number]))) for seed in range(seeds)
         ]
         false_rows = percent([result.false_rows for result in results], decimals=1)
         cells = [_cell_text([result.shares[column] for result in results]) for column in COLUMNS]
         rows.append((name, *cells, false_rows))
     return Table(
-        f"Home grounds: faulty rows / faults found at {100 * FALSE_ROWS:g} % of normal rows",
+        "Faults that favour simple rules: faulty rows / faults found "
+        f"at {100 * FALSE_ROWS:g} % of normal rows",
         ("", *COLUMNS, "normal rows"),
         rows,
         f"{seeds} seeds each: mean (lowest to highest). One sensor, a row in 10 minutes, "
@@ -155,9 +156,9 @@ def table(*, seeds: int) -> Table:
     )
 
 
-def measure(ground: Ground) -> GroundResult:
-    """Score a ground with the default detector and with the simple rules."""
-    rows, is_faulty = ground.rows, ground.is_faulty
+def measure(labelled_rows: LabelledRows) -> CaseShares:
+    """Score the faults of one kind with the default detector and with the simple rules."""
+    rows, is_faulty = labelled_rows.rows, labelled_rows.is_faulty
     _, scored = fit_and_score(rows)
     is_alarmed = scored.alarmed(ANY)
     shares = {DEFAULT_NAME: found_shares(scored.raw_score, is_faulty, margin=MARGIN_ROWS)}
@@ -165,7 +166,7 @@ def measure(ground: Ground) -> GroundResult:
         shares[name] = found_shares(rule(rows), is_faulty, margin=MARGIN_ROWS)
     shares[OWN_ALARMS] = shares_flagged(is_alarmed, is_faulty)
     is_normal = normal_rows(is_faulty, margin=MARGIN_ROWS)
-    return GroundResult(shares, float(is_alarmed[is_normal].mean()))
+    return CaseShares(shares, float(is_alarmed[is_normal].mean()))
 
 
 def _cell_text(shares: Sequence[FoundShares]) -> str:
@@ -173,21 +174,21 @@ def _cell_text(shares: Sequence[FoundShares]) -> str:
     return f"{percent([share.rows for share in shares])} / {fault_share}"
 
 
-def _ground(
+def _labelled_rows(
     values: NDArray[np.float64],
     is_faulty: NDArray[np.bool_],
     *,
     context: NDArray[np.float64] | None = None,
-) -> Ground:
+) -> LabelledRows:
     rows = rows_of_grid(
-        "ground",
+        "faults",
         values[:, np.newaxis, :],
         train_steps=TRAIN_ROWS,
         interval_seconds=INTERVAL_SECONDS,
         context=None if context is None else context[:, np.newaxis, :],
         decimals=None,
     )
-    return Ground(rows, is_faulty)
+    return LabelledRows(rows, is_faulty)
 
 
 def _noise(rng: np.random.Generator, signals: int) -> NDArray[np.float64]:
