@@ -35,12 +35,12 @@ def measure_latency(testbed: Testbed) -> SectionResult:
     title = f"Event latency at {options.rate:,} rows/s for {options.seconds:g} s, one worker"
     table = Table(
         title,
-        ("ms", "p50", "p90", "p99", "highest", "events", "pacer late by"),
+        ("ms", "p50", "p90", "p99", "highest", "events", "largest delay of a row's sending"),
         rows,
-        "From the input record's timestamp (the producer's, linger 1 ms) until a read_committed "
-        f"reader has the event; without the first {WARM_UP_SECONDS:g} s of a run, and without a "
-        f"first run, which warms the broker. Median (lowest..highest) of {options.rounds} runs. "
-        "Timestamps are whole milliseconds.",
+        "Time from the input record's timestamp until a read_committed reader has the event. The "
+        "producer sets the timestamp, with a linger of 1 ms. A first run only warms up the broker. "
+        f"The first {WARM_UP_SECONDS:g} s of each run are not counted. Each figure is the median "
+        f"(lowest..highest) of {options.rounds} runs. Timestamps are in whole milliseconds.",
     )
     verdicts = [
         Verdict(

@@ -106,9 +106,9 @@ def _table(title: str, rounds: list[Round]) -> Table:
     ]
     return Table(
         title,
-        ("", "rows/s", "rows/s of clean's", "CPU of clean's", "anomalous rows"),
+        ("run", "rows/s", "rate / clean stream", "CPU time / clean stream", "anomalous rows"),
         rows,
-        f"Median (lowest..highest) of {len(rounds)} runs in turn; ratios are within a round. In "
-        "storms, the first two signals jump by 30 standard deviations of the noise, up or down at "
-        "random. No topic has invalid rows.",
+        f"Each figure is the median (lowest..highest) of {len(rounds)} runs in turn. Each ratio "
+        "compares two runs of the same round. In storms, the first two signals jump by 30 "
+        "standard deviations of the noise, up or down at random. No topic has invalid rows.",
     )
