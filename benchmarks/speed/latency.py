@@ -11,7 +11,7 @@ from benchmarks.speed.paced_load import WARM_UP_SECONDS, Latencies, PacedLoad, r
 from benchmarks.speed.run_statistics import median_and_range
 from benchmarks.speed.section_result import SectionResult
 from benchmarks.speed.speed_targets import Verdict
-from benchmarks.speed.testbed import Testbed, config_of
+from benchmarks.speed.testbed import Testbed, broker_config
 
 MODELS = {"plain features": "plain", "default detector": "forecast"}
 
@@ -56,7 +56,7 @@ def our_latencies(testbed: Testbed, models: TrainedModels, model: str, rate: int
     """Start sensorwatch's worker, wait until it is ready, and measure its event latencies."""
     kafka, rows = testbed.kafka, int(rate * testbed.options.seconds)
     topic = kafka.create_topic(f"paced-{uuid.uuid4().hex[:8]}")
-    job = WorkerJob(config_of(kafka), topic, 1, f"of-{topic}", models.registry, model, {})
+    job = WorkerJob(broker_config(kafka), topic, 1, f"of-{topic}", models.registry, model, {})
     job.make_topics()
     load = PacedLoad(job.kafka, topic, job.topics["anomalies"], models.stream(rows), rate)
     with running_worker(job) as worker:

@@ -27,7 +27,7 @@ CASES_BY_SIZE: dict[str, Sequence[Case]] = {
     "trees": [replace(DEFAULT_CASE, trees=n) for n in (25, 50, 100, 200, 400)],
     "message bytes": [replace(DEFAULT_CASE, padding=n) for n in (0, 200, 1_000, 4_000, 16_000)],
 }
-_SIZE_OF_CASE: dict[str, Callable[[Case], int]] = {
+_SIZE_GETTERS: dict[str, Callable[[Case], int]] = {
     "rows at once": lambda case: case.rows,
     "sensors": lambda case: case.sensors,
     "signals": lambda case: case.signals,
@@ -43,7 +43,7 @@ def measure_growth(testbed: Testbed) -> SectionResult:
         costs_by_value = []
         for case in cases:
             costs = median_and_range(_microseconds(case, testbed.options.rounds))
-            value = _SIZE_OF_CASE[size_name](case)
+            value = _SIZE_GETTERS[size_name](case)
             costs_by_value.append((float(value), costs.median))
             rows.append((size_name, f"{value:,}", costs.text(2)))
             print(f"{size_name} {value:,}: {costs.text(2)} us per row", flush=True)

@@ -14,7 +14,7 @@ from benchmarks.speed.process_usage import tree_cpu_seconds
 from benchmarks.speed.run_statistics import DrainRun, median_and_range
 from benchmarks.speed.section_result import SectionResult
 from benchmarks.speed.speed_targets import Verdict
-from benchmarks.speed.testbed import Testbed, config_of
+from benchmarks.speed.testbed import Testbed, broker_config
 from benchmarks.speed.topic_loading import load_topic
 
 PARTITIONS = 4
@@ -66,7 +66,7 @@ def _drain_with(testbed: Testbed, threads: int, workers: int) -> DrainRun:
     models, rows = testbed.trained_models(testbed.options.few_sensors), testbed.options.rows
     topic = testbed.kafka.create_topic(f"shared-{uuid.uuid4().hex[:8]}", PARTITIONS)
     job = WorkerJob(
-        config_of(testbed.kafka),
+        broker_config(testbed.kafka),
         topic,
         PARTITIONS,
         f"of-{topic}",
