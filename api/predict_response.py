@@ -23,7 +23,7 @@ from sensorwatch.common.scoring.processing import Outcome
 from sensorwatch.common.scoring.status import STATUS_TEXTS
 from sensorwatch.common.scoring.suppression import SUPPRESSION_TEXTS
 
-ENCODED_ROWS = 2_000
+ROWS_PER_ENCODING_STEP = 2_000
 """Number of rows that are encoded in one step of about 1 ms."""
 
 
@@ -111,8 +111,8 @@ def encode_response(
     # Encode in parts, because other threads cannot run while a part is encoded.
     entries = _entries(prediction, detector, signals)
     rows = b",".join(
-        msgspec.json.encode(entries[start : start + ENCODED_ROWS])[1:-1]
-        for start in range(0, len(entries), ENCODED_ROWS)
+        msgspec.json.encode(entries[start : start + ROWS_PER_ENCODING_STEP])[1:-1]
+        for start in range(0, len(entries), ROWS_PER_ENCODING_STEP)
     )
     return response_head[:-1] + b',"rows":[' + rows + b"]}"
 
@@ -153,10 +153,16 @@ def _scored_rows(
     readings, detections = outcome.readings, outcome.detections
     anomalous_rows = np.flatnonzero(detections.is_anomaly)
     explained_rows = np.arange(len(readings)) if signals is Signals.ALL else anomalous_rows
-    numbers, starts = _row_numbers(outcome), detections.episode[anomalous_rows]
+    numbers, episode_starts = _row_numbers(outcome), detections.episode[anomalous_rows]
     places, history_items = prediction.places, prediction.history_items
-    ranked = rank_signals(detector, outcome, explained_rows) if len(explained_rows) else None
-    messages = [] if ranked is None else sentences(detector, outcome, explained_rows, ranked)
+    ranked_signals = (
+        rank_signals(detector, outcome, explained_rows) if len(explained_rows) else None
+    )
+    messages = (
+        []
+        if ranked_signals is None
+        else sentences(detector, outcome, explained_rows, ranked_signals)
+    )
     return map(
         _ScoredRow,
         (places.item[numbers] - history_items).tolist(),
@@ -176,14 +182,19 @@ def _scored_rows(
             len(readings), UNSET, explained_rows, [message or UNSET for message in messages]
         ),
         _sparse_column(
-            len(readings), None, anomalous_rows, (places.item[starts] - history_items).tolist()
+            len(readings),
+            None,
+            anomalous_rows,
+            (places.item[episode_starts] - history_items).tolist(),
         ),
-        _sparse_column(len(readings), UNSET, anomalous_rows, [*_rows_in_items(prediction, starts)]),
+        _sparse_column(
+            len(readings), UNSET, anomalous_rows, [*_rows_in_items(prediction, episode_starts)]
+        ),
         _sparse_column(
             len(readings),
             UNSET,
             explained_rows,
-            [] if ranked is None else signal_readings(detector, ranked),
+            [] if ranked_signals is None else signal_readings(detector, ranked_signals),
         ),
     )
 

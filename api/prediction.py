@@ -24,7 +24,7 @@ from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.common.scoring.processing import Outcome, score_readings
 
 MAX_FAULTS = 50_000
-"""Once a request has more faults than this, its remaining items are not read.
+"""Number of faults in a request after which its remaining items are skipped.
 
 This number limits the size of the response."""
 
@@ -168,8 +168,8 @@ def _score_chunk(
     outcome = score_readings(chunk.readings, [], detector, memory)
     if not outcome.rejections:
         return outcome, chunk.rejections
-    unscored = [_in_request(rejection, chunk) for rejection in outcome.rejections]
-    return outcome, sorted([*chunk.rejections, *unscored], key=_item_and_row)
+    scoring_rejections = [_in_request(rejection, chunk) for rejection in outcome.rejections]
+    return outcome, sorted([*chunk.rejections, *scoring_rejections], key=_item_and_row)
 
 
 def _in_request(rejection: Rejection, chunk: ItemRows) -> Rejection:
@@ -188,13 +188,13 @@ def _item_and_row(rejection: Rejection) -> tuple[int, tuple[int, ...]]:
 def _outcomes_after_history(
     outcome: Outcome, chunk: ItemRows, history_items: int
 ) -> Iterable[Outcome]:
-    """Yield the outcome without the rows of the history, unless no row is left."""
+    """Yield the outcome without the rows of the history; yield nothing if no row is left."""
     if history_items:
-        is_answered: NDArray[np.bool_] = chunk.item[outcome.readings.index] >= history_items
+        is_after_history: NDArray[np.bool_] = chunk.item[outcome.readings.index] >= history_items
         outcome = replace(
             outcome,
-            readings=outcome.readings.take(is_answered),
-            detections=outcome.detections.take(is_answered),
+            readings=outcome.readings.take(is_after_history),
+            detections=outcome.detections.take(is_after_history),
         )
     if outcome.rows:
         yield outcome

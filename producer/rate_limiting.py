@@ -7,9 +7,9 @@ from typing import TypeVar
 Item = TypeVar("Item")
 
 MAX_CATCH_UP_SECONDS = 1.0
-"""After a delay of at most this length, the delayed rows are sent in a burst.
+"""Longest delay, in seconds, after which the delayed rows are sent in a burst.
 
-After a longer delay, there is no burst: the schedule starts again at the current time."""
+After a longer delay, the schedule starts again at the current time."""
 _BATCHES_PER_SECOND = 20
 _MAX_BATCH_ROWS = 2_000
 

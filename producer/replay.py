@@ -32,7 +32,7 @@ def replayed_records(path: Path, schema: Schema) -> Iterator[SimulatedRecord]:
     """
     sends_unknown_fields = schema.unknown_fields is UnknownFields.REJECT
     known_names = schema.table_names
-    sensor_of_row = key_reader(schema)
+    read_sensor_id = key_reader(schema)
     for fields in read_rows(path, schema):
         if isinstance(fields, Fault):
             yield SimulatedRecord(DEFAULT_SENSOR, _encoder.encode(fields.detail), "")
@@ -43,7 +43,7 @@ def replayed_records(path: Path, schema: Schema) -> Iterator[SimulatedRecord]:
             if sends_unknown_fields or name in known_names
         }
         payload = encode_fields(_nested_fields(fields_to_send, schema))
-        yield SimulatedRecord(sensor_of_row(fields, []) or DEFAULT_SENSOR, payload, "")
+        yield SimulatedRecord(read_sensor_id(fields, []) or DEFAULT_SENSOR, payload, "")
 
 
 def _nested_fields(fields: Fields, schema: Schema) -> Fields:

@@ -18,7 +18,7 @@ class DeliveryCounts:
 
 
 class Sink(Protocol):
-    """A destination for records. It counts deliveries."""
+    """A destination for records, which counts its deliveries."""
 
     def send(self, records: Sequence[SimulatedRecord]) -> None:
         """Send records in order."""

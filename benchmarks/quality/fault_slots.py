@@ -21,7 +21,7 @@ FAULT_SIZES = {
 """Sizes of the faults, in standard deviations of the sensor's own noise.
 
 The size of a noise burst is the standard deviation of the added noise. A broken correlation of
-size 1 does not change the spread of the signal."""
+size 1 leaves the spread of the signal the same."""
 _FAULT_LENGTHS = {**EPISODE_LENGTHS, FaultKind.STUCK: (30, 30), FaultKind.DRIFT: (200, 200)}
 
 

@@ -123,9 +123,10 @@ def table(runs: Sequence[NabRun]) -> Table:
             "false alarms",
         ),
         rows,
-        "Published protocol: one threshold on the anomaly score, the best one for these labels. "
-        "Own threshold: an alarm is the start of an episode; windows found and false alarms count "
-        f"these alarms. Scores are scaled over these files. Published: {published.NAB_SOURCE}.",
+        "The published protocol uses one threshold on the anomaly score, the best one for these "
+        "labels. With the own threshold of a detector, an alarm is the start of an episode. "
+        "Windows found and false alarms count these alarms. Scores are scaled over these files. "
+        f"The published scores are from {published.NAB_SOURCE}.",
     )
 
 

@@ -48,7 +48,7 @@ def probation(rows: int) -> int:
 def best_threshold_score(
     files: Sequence[Labels], scores: Sequence[NDArray[np.float64]]
 ) -> ThresholdScore:
-    """Return the score with the best threshold for these labels, one threshold for all files.
+    """Return the score with the threshold that is best for these labels and all files together.
 
     `scores`: for each file, the anomaly scores of the rows after its probation.
     """
@@ -111,7 +111,10 @@ def scaled_sigmoid(position: float) -> float:
 
 
 def _pool_files(files: Sequence[Labels]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return alarm values and window numbers of all judged rows; no two files share a number."""
+    """Return the alarm values and the window numbers of the judged rows of all files.
+
+    Each window has its own number, also across files.
+    """
     values_of_files, windows, windows_before = [], [], 0
     for labels in files:
         value, window = alarm_values(labels)
@@ -125,7 +128,7 @@ def _pool_files(files: Sequence[Labels]) -> tuple[NDArray[np.float64], NDArray[n
 def _score_changes(
     alarm_value: NDArray[np.float64], window: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """Return the change of the score by each alarm if alarms are added in the given order."""
+    """Return how much each alarm changes the score if the alarms are added in the given order."""
     score_change = alarm_value.copy()
     for window_number in np.unique(window[window != NO_WINDOW]):
         window_alarms = np.flatnonzero(window == window_number)

@@ -61,7 +61,7 @@ class RunOptions:
 
 def section(benchmark: Benchmark, options: RunOptions) -> Section:
     """Run one benchmark, and return its section."""
-    return _SECTION_OF[benchmark](options)
+    return _SECTION_FUNCTIONS[benchmark](options)
 
 
 def _skab_section(options: RunOptions) -> Section:
@@ -121,7 +121,7 @@ def _alarms_section(options: RunOptions) -> Section:
     )
 
 
-_SECTION_OF: dict[Benchmark, Callable[[RunOptions], Section]] = {
+_SECTION_FUNCTIONS: dict[Benchmark, Callable[[RunOptions], Section]] = {
     Benchmark.SKAB: _skab_section,
     Benchmark.NAB: _nab_section,
     Benchmark.SIMULATED: _simulated_section,

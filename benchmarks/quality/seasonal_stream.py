@@ -101,11 +101,12 @@ def table(
         ]
         table_rows.append((detector.name, *cells))
     return Table(
-        "One signal, one sharp hour a day: found at the wrong hour / missing / alert rate",
-        ("", *(f"{rows_per_day} rows a day" for rows_per_day in ROWS_PER_DAY)),
+        "One sharp hour per day: wrong hours found / missing hours found / alert rate",
+        ("", *(f"{rows_per_day} rows per day" for rows_per_day in ROWS_PER_DAY)),
         table_rows,
-        f"Trained on {TRAIN_DAYS} days. Found: an alarm in the hour. Alert rate: alarmed share of "
-        f"{CLEAN_DAYS} clean days. {len(streams) // len(ROWS_PER_DAY)} streams each.",
+        f"The detectors are trained on {TRAIN_DAYS} days. An hour is found if it has an alarm. The "
+        f"alert rate is the share of rows with an alarm on {CLEAN_DAYS} clean days. Each column "
+        f"has {len(streams) // len(ROWS_PER_DAY)} streams.",
     )
 
 

@@ -136,12 +136,13 @@ def _kind_table(runs: Sequence[FleetRun], fleet: FaultyFleet) -> Table:
         f"Simulator, {fleet.grid.sensors} sensors: events found / by chance (median delay, rows)",
         ("", *(run.name for run in runs)),
         [*rows, ("alert rate", *(f"{100 * run.alert_rate:.2f} %" for run in runs))],
-        "Trained on a clean day, one row a minute. Every fault is in one signal of one sensor. "
-        f"Sizes, in the standard deviation of that sensor's own noise (common/simulation): {sizes};"
-        " stuck for 30 rows, drift over 200. Found: faults with an alarm in their rows. By chance: "
-        "faults with an alarm in as many healthy rows before them. Alert rate: alarmed share of "
-        "the healthy rows. Wanted for all but drift: at least "
-        f"{100 * SIMULATED_RECALL:.0f} % found, with a delay of at most {SIMULATED_DELAY:g} rows.",
+        "The detectors are trained on a clean day with one row per minute. Every fault is in one "
+        "signal of one sensor. The sizes, in standard deviations of the sensor's own noise "
+        f"(common/simulation), are: {sizes}. A stuck value lasts for 30 rows, and a drift for 200. "
+        "A fault is found if one of its rows has an alarm. It is found by chance if one of as many "
+        "healthy rows before it has an alarm. The alert rate is the share of healthy rows with an "
+        f"alarm. The goal for all faults but drift is: at least {100 * SIMULATED_RECALL:.0f} % are "
+        f"found, with a delay of at most {SIMULATED_DELAY:g} rows.",
     )
 
 

@@ -42,7 +42,7 @@ class Document:
         generated_note = (
             f"Measured {date} by `{self.command}`: sensorwatch {project_version()}, Python "
             f"{python_version()}, {libraries}, {', '.join([*self.environment_notes, machine()])}. "
-            "Written by that command: do not edit.\n"
+            "The command writes this page, so do not edit it.\n"
         )
         blocks = [f"# {self.title}\n", generated_note, self.introduction]
         for section in sections:

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 TRAINING_ROWS = 200_000
 WEEK_SECONDS = 7 * 86_400.0
 STEPS_PER_SENSOR = 10
-"""Smallest number of training rows of a sensor for which the model has a level."""
+"""Number of training rows from which on the model has a level for a sensor."""
 _MIN_ROWS_SETTING = {"SENSORWATCH__TRAINER__MIN_ROWS": str(STEPS_PER_SENSOR)}
 HOUR, DAY = 3_600_000_000, 86_400_000_000
 

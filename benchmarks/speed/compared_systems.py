@@ -32,7 +32,10 @@ class ComparedSystem:
 def our_worker(
     name: str, model: str, settings: Mapping[str, object] | None = None
 ) -> ComparedSystem:
-    """Return sensorwatch's worker with a trained model; `settings`: those that are not default."""
+    """Return sensorwatch's worker with a trained model.
+
+    `settings`: the settings that differ from the defaults.
+    """
 
     def run(drain_setup: DrainSetup) -> DrainRun:
         return measure_drain(
@@ -130,7 +133,7 @@ MSGSPEC, PYDANTIC = "msgspec", "pydantic"
 
 
 def hand_written_loops() -> list[ComparedSystem]:
-    """Return the hand-written loops: two empty loops, an expert's loop, a loop with pydantic."""
+    """Return four hand-written loops: two empty ones, an expert's one, and one with pydantic."""
     folder = "hand_written"
     tuned_empty_loop, default_empty_loop = (
         PeerScript(

@@ -107,7 +107,7 @@ def drain_peers(testbed: Testbed) -> SectionResult:
     failed_systems = [system for system in systems if not runs_of(rounds, system.name)]
     missing_notes += [f"{system.name}: every run failed" for system in failed_systems]
     systems = [system for system in systems if system not in failed_systems]
-    title = "The same job by stream frameworks"
+    title = "Drain by stream frameworks"
     drain_table = table(title, systems, rounds, drain_setup)
     notes = [drain_table.note, _PEERS_NOTE, *(f"Not measured: {text}." for text in missing_notes)]
     verdicts = _peer_verdicts(rounds)
@@ -141,10 +141,11 @@ def _peer_verdicts(rounds: Sequence[Round]) -> list[Verdict]:
 
 
 _PEERS_NOTE = (
-    "Each framework has its own environment (`benchmarks/speed/peers/`), decodes with msgspec "
-    "unless stated otherwise, scores batches with scikit-learn, and drains fewer rows than our "
-    "worker. Spark and Flink: the difference between a long and a short topic, which leaves out "
-    "the start, with the CPU of all their processes."
+    "Each framework has its own environment (`benchmarks/speed/peers/`). If the table names no "
+    "decoder, it decodes with msgspec. It scores batches with scikit-learn, and drains fewer rows "
+    "than our worker. Spark and Flink run on a long and on a short topic. Only the difference of "
+    "the two times is used, so their start is not counted. The CPU time of all their processes is "
+    "counted."
 )
 
 
@@ -169,15 +170,16 @@ def table(
                 f"{peak_memory_mb:.0f}" if peak_memory_mb else "-",
             )
         )
-    columns = ("", "rows/s", "CPU s per million rows", "rows/s of empty loop's")
-    more_columns = ("CPU of empty loop's", "guarantee", "events", "dead letters", "peak MB")
+    columns = ("system", "rows/s", "CPU s per million rows", "rate / empty loop")
+    more_columns = ("CPU time / empty loop", "guarantee", "events", "dead letters", "peak MB")
     loaded_topic = drain_setup.loaded_topic
     return Table(
         title,
         columns + more_columns,
         rows,
-        f"Median (lowest..highest) of {len(rounds)} runs in turn, each in its own process; ratios "
-        f"are within a round. {loaded_topic.payload_bytes / loaded_topic.rows:.0f} bytes a row; "
+        f"Each figure is the median (lowest..highest) of {len(rounds)} runs. The systems ran in "
+        "turn, each in its own process. Each ratio compares two runs of the same round. A row has "
+        f"{loaded_topic.payload_bytes / loaded_topic.rows:.0f} bytes, and "
         f"{loaded_topic.bad_rows:,} rows cannot be read. Our worker is measured from its first to "
         "its last commit, as seen in the committed offsets. The other systems are measured from "
         "their first to their last row.",

@@ -51,12 +51,13 @@ def measure_kernels(testbed: Testbed) -> SectionResult:
             f"{max_difference:.1e}",
         )
         rows.append((f"{size:,}", *figures))
-    title = f"Forest of {TREES} trees of {SAMPLES} rows, microseconds a row"
+    title = f"Microseconds per row of a forest of {TREES} trees of {SAMPLES} rows"
     table = Table(
         title,
         ("rows at once", "ours", "scikit-learn", "scikit-learn / ours", "largest difference"),
         rows,
-        "One process, one core, in turn; median (lowest..highest) of means.",
+        "The forests ran in turn, in one process on one core. Each run gives a mean time per row; "
+        "the figures are the median (lowest..highest) of these means.",
     )
     verdicts = [
         Verdict(goals.FOREST_BULK, ratios[SIZES[-1]], f"{SIZES[-1]:,} rows"),

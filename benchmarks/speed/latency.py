@@ -11,7 +11,7 @@ from benchmarks.speed.paced_load import WARM_UP_SECONDS, Latencies, PacedLoad, r
 from benchmarks.speed.run_statistics import median_and_range
 from benchmarks.speed.section_result import SectionResult
 from benchmarks.speed.speed_targets import Verdict
-from benchmarks.speed.testbed import Testbed, config_of
+from benchmarks.speed.testbed import Testbed, broker_config
 
 MODELS = {"plain features": "plain", "default detector": "forecast"}
 
@@ -35,12 +35,12 @@ def measure_latency(testbed: Testbed) -> SectionResult:
     title = f"Event latency at {options.rate:,} rows/s for {options.seconds:g} s, one worker"
     table = Table(
         title,
-        ("ms", "p50", "p90", "p99", "highest", "events", "pacer late by"),
+        ("ms", "p50", "p90", "p99", "highest", "events", "largest delay of a row's sending"),
         rows,
-        "From the input record's timestamp (the producer's, linger 1 ms) until a read_committed "
-        f"reader has the event; without the first {WARM_UP_SECONDS:g} s of a run, and without a "
-        f"first run, which warms the broker. Median (lowest..highest) of {options.rounds} runs. "
-        "Timestamps are whole milliseconds.",
+        "Time from the input record's timestamp until a read_committed reader has the event. The "
+        "producer sets the timestamp, with a linger of 1 ms. A first run only warms up the broker. "
+        f"The first {WARM_UP_SECONDS:g} s of each run are not counted. Each figure is the median "
+        f"(lowest..highest) of {options.rounds} runs. Timestamps are in whole milliseconds.",
     )
     verdicts = [
         Verdict(
@@ -56,7 +56,7 @@ def our_latencies(testbed: Testbed, models: TrainedModels, model: str, rate: int
     """Start sensorwatch's worker, wait until it is ready, and measure its event latencies."""
     kafka, rows = testbed.kafka, int(rate * testbed.options.seconds)
     topic = kafka.create_topic(f"paced-{uuid.uuid4().hex[:8]}")
-    job = WorkerJob(config_of(kafka), topic, 1, f"of-{topic}", models.registry, model, {})
+    job = WorkerJob(broker_config(kafka), topic, 1, f"of-{topic}", models.registry, model, {})
     job.make_topics()
     load = PacedLoad(job.kafka, topic, job.topics["anomalies"], models.stream(rows), rate)
     with running_worker(job) as worker:

@@ -118,17 +118,19 @@ def measure_peer_latency(testbed: Testbed) -> SectionResult:
                 ],
             )
         )
-    title = f"Event latency beside frameworks, at {RATE:,} rows/s"
+    title = f"Event latency compared with frameworks, at {RATE:,} rows/s"
     setup_note = "; ".join(f"{peer.name}: {peer.setup_note}" for peer in LOW_LATENCY_PEERS)
     table = Table(
         title,
         ("ms", "p50", "p90", "p99", "highest", "events", "guarantee"),
         rows,
-        f"From the input record's timestamp until a reader has the event. {setup_note}. Median "
-        f"(lowest..highest) of {testbed.options.rounds} runs in turn. "
+        f"Time from the input record's timestamp until a reader has the event. {setup_note}. Each "
+        f"figure is the median (lowest..highest) of {testbed.options.rounds} runs in turn. "
         + " ".join(missing_notes.values()),
     )
-    plot = log_log_plot(title, curves, axis_names=("per cent of the events", "ms at the most"))
+    plot = log_log_plot(
+        title, curves, axis_names=("share of the events, %", "highest latency of this share, ms")
+    )
     return SectionResult(Section(title, [table], {"peer-latency": plot}), [])
 
 

@@ -37,10 +37,10 @@ def measure_memory(testbed: Testbed) -> SectionResult:
         for checkpoint, (resident_mb, peak_mb) in enumerate(memory_by_checkpoint, start=1)
     ]
     title = (
-        f"Resident memory along {options.memory_rows:,} rows, default detector, "
+        f"Resident memory while {options.memory_rows:,} rows are processed, default detector, "
         f"{options.few_sensors:,} sensors"
     )
-    table = Table(title, ("rows so far", "MB", "most so far"), rows)
+    table = Table(title, ("rows so far", "MB", "highest so far, MB"), rows)
     growth_mb = memory_by_checkpoint[-1][0] - memory_by_checkpoint[WARM_UP_CHECKPOINTS - 1][0]
     warm_up_rows = options.memory_rows * WARM_UP_CHECKPOINTS // CHECKPOINTS
     note = f"from {warm_up_rows:,} to {options.memory_rows:,} rows"

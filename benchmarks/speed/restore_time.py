@@ -34,8 +34,9 @@ def measure_restores(testbed: Testbed) -> SectionResult:
         title,
         ("restores", "sensors", "seconds"),
         [(str(len(restores)), sensors.text(0), seconds.text(2))],
-        "After a kill -9: snapshot read, rows since read and scored again, digest compared. As "
-        "the worker logs it, from the assignment on.",
+        "After a kill -9, the next worker reads the snapshot, scores the later rows again, and "
+        "compares the digest. It logs the time from the assignment of the partition to the end of "
+        "the restore.",
     )
     return SectionResult(
         Section(title, [table]), [Verdict(goals.RESTORE, seconds, f"{options.many_sensors:,}")]

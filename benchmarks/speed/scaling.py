@@ -27,7 +27,7 @@ CASES_BY_SIZE: dict[str, Sequence[Case]] = {
     "trees": [replace(DEFAULT_CASE, trees=n) for n in (25, 50, 100, 200, 400)],
     "message bytes": [replace(DEFAULT_CASE, padding=n) for n in (0, 200, 1_000, 4_000, 16_000)],
 }
-_SIZE_OF_CASE: dict[str, Callable[[Case], int]] = {
+_SIZE_GETTERS: dict[str, Callable[[Case], int]] = {
     "rows at once": lambda case: case.rows,
     "sensors": lambda case: case.sensors,
     "signals": lambda case: case.signals,
@@ -43,22 +43,27 @@ def measure_growth(testbed: Testbed) -> SectionResult:
         costs_by_value = []
         for case in cases:
             costs = median_and_range(_microseconds(case, testbed.options.rounds))
-            value = _SIZE_OF_CASE[size_name](case)
+            value = _SIZE_GETTERS[size_name](case)
             costs_by_value.append((float(value), costs.median))
             rows.append((size_name, f"{value:,}", costs.text(2)))
-            print(f"{size_name} {value:,}: {costs.text(2)} us a row", flush=True)
+            print(f"{size_name} {value:,}: {costs.text(2)} us per row", flush=True)
         curves.append(Curve(f"{size_name} (slope {_slope(costs_by_value):.2f})", costs_by_value))
-    title = "How cost grows: microseconds a row, default detector, one process, no broker"
+    title = "How the time per row grows: default detector, one process, no broker"
     note = (
-        f"Unless stated otherwise: {DEFAULT_CASE.rows:,} rows at once, "
-        f"{DEFAULT_CASE.sensors:,} sensors, {DEFAULT_CASE.signals} signals, "
-        f"{DEFAULT_CASE.trees} trees. Slope: of the logarithms, between the "
-        "last two points; 0: a row costs the same, 1: in proportion."
+        f"One size varies at a time. The other sizes are {DEFAULT_CASE.rows:,} rows at once, "
+        f"{DEFAULT_CASE.sensors:,} sensors, {DEFAULT_CASE.signals} signals and "
+        f"{DEFAULT_CASE.trees} trees. The slope in the plot is the slope of log(time per row) over "
+        "log(size) between the last two points. With slope 0 the time per row is constant. With "
+        "slope 1 it grows in proportion to the size."
     )
-    table = Table(title, ("", "value", "median (lowest..highest)"), rows, note)
-    plot = log_log_plot(title, curves, axis_names=("each axis's own value", "us a row"))
+    table = Table(title, ("size", "value", "us per row: median (lowest..highest)"), rows, note)
+    plot = log_log_plot(title, curves, axis_names=("value of the size", "us per row"))
     return SectionResult(
-        Section("How cost grows", [table, _snapshots(testbed.options.rounds)], {"growth": plot})
+        Section(
+            "How the time per row grows",
+            [table, _snapshots(testbed.options.rounds)],
+            {"growth": plot},
+        )
     )
 
 
@@ -99,10 +104,10 @@ def _snapshots(repeats: int) -> Table:
             )
         )
     return Table(
-        f"A memory written down and read back, {DEFAULT_CASE.signals} signals",
-        ("sensors", "bytes a sensor", "written, ms", "read, ms"),
+        f"Time to write and to read a memory, {DEFAULT_CASE.signals} signals",
+        ("sensors", "bytes per sensor", "write, ms", "read, ms"),
         rows,
-        "Before compression, and without the broker.",
+        "The size is measured before compression. The times do not include the broker.",
     )
 
 

@@ -9,9 +9,9 @@ from benchmarks.speed.benchmark_broker import KAFKA_DESCRIPTION
 from benchmarks.speed.testbed import cores
 
 _INTRODUCTION = """\
-Every figure is a ratio of programs that ran in turn on one machine, or belongs to such a ratio.
-The programs are in `benchmarks/speed/`. [performance.md](performance.md), which is written by hand,
-lists what was tried and what each step gained.
+The programs ran in turn on one machine, because only ratios of their figures can be compared with
+other machines. The programs are in `benchmarks/speed/`. [performance.md](performance.md) is written
+by hand. It lists what was tried, and what each step gained.
 """
 
 
@@ -20,7 +20,7 @@ def document(command: str) -> Document:
     clients = f"confluent-kafka {version('confluent-kafka')}"
     return Document(
         name="performance-measured.md",
-        title="How fast: measured",
+        title="Measured speed",
         introduction=_INTRODUCTION,
         command=command,
         environment_notes=(clients, KAFKA_DESCRIPTION, f"{cores()} cores of {processor()}"),

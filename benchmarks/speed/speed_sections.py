@@ -40,10 +40,10 @@ class SpeedBenchmark(StrEnum):
 
 def measure(benchmark: SpeedBenchmark, testbed: Testbed) -> SectionResult:
     """Run one benchmark."""
-    return _SECTION_OF[benchmark](testbed)
+    return _SECTION_FUNCTIONS[benchmark](testbed)
 
 
-_SECTION_OF: dict[SpeedBenchmark, Callable[[Testbed], SectionResult]] = {
+_SECTION_FUNCTIONS: dict[SpeedBenchmark, Callable[[Testbed], SectionResult]] = {
     SpeedBenchmark.DRAIN: drain_benchmark.drain_few_sensors,
     SpeedBenchmark.MANY: drain_benchmark.drain_many_sensors,
     SpeedBenchmark.STORM: storm_benchmark.drain_storms,

@@ -26,34 +26,40 @@ class SpeedTarget:
         return "must" if sign * figure >= sign * self.required else "no"
 
 
-FOREST_BULK = SpeedTarget("forest kernel against scikit-learn, bulk", 5.5, 8)
-FOREST_ONE = SpeedTarget("forest kernel against scikit-learn, one row", 500, 500, digits=0)
+FOREST_BULK = SpeedTarget("speed of the forest kernel / scikit-learn, many rows", 5.5, 8)
+FOREST_ONE = SpeedTarget("speed of the forest kernel / scikit-learn, one row", 500, 500, digits=0)
 PARSE_PYDANTIC = SpeedTarget(
-    "parse, validate, columns against a pydantic model per row", 20, 40, digits=1
+    "speed of parsing to columns / a pydantic model per row", 20, 40, digits=1
 )
-PARSE_MSGSPEC = SpeedTarget("parse, validate, columns against msgspec and numpy", 1.5, 3, digits=1)
-PLAIN_RATE = SpeedTarget("drain, plain features: rows/s of the empty loop's", 0.4, 0.55)
+PARSE_MSGSPEC = SpeedTarget("speed of parsing to columns / msgspec and numpy", 1.5, 3, digits=1)
+PLAIN_RATE = SpeedTarget("drain, plain features: rate / rate of the empty loop", 0.4, 0.55)
 PLAIN_CPU = SpeedTarget(
-    "drain, plain features: CPU per row of the empty loop's", 2.5, 2, lower_is_better=True
+    "drain, plain features: CPU time per row / that of the empty loop", 2.5, 2, lower_is_better=True
 )
-DEFAULT_RATE = SpeedTarget("drain, default detector, few sensors", 0.28, 0.4)
-MANY_RATE = SpeedTarget("drain, default detector, many sensors", 0.2, 0.3)
+DEFAULT_RATE = SpeedTarget(
+    "drain, default detector, few sensors: rate / rate of the empty loop", 0.28, 0.4
+)
+MANY_RATE = SpeedTarget(
+    "drain, default detector, many sensors: rate / rate of the empty loop", 0.2, 0.3
+)
 STORM_ROWS = SpeedTarget(
-    'drain, every row anomalous, emit = "rows": rows/s of the clean stream\'s', 0.25, 0.4
+    'drain, every row anomalous, emit = "rows": rate / rate of the clean stream', 0.25, 0.4
 )
 STORM_EPISODES = SpeedTarget(
-    'drain, every row anomalous, emit = "episodes": rows/s of the clean stream\'s', 0.5, 0.8
+    'drain, every row anomalous, emit = "episodes": rate / rate of the clean stream', 0.5, 0.8
 )
-EXPERT = SpeedTarget("the same job against the expert's loop", 3.5, 5, digits=1)
-SPARK = SpeedTarget("the same job against Spark", 4, 7, digits=1)
-FRAMEWORK = SpeedTarget("the same job against the best other framework, pydantic", 15, 25, digits=1)
+EXPERT = SpeedTarget("drain: rate / rate of the expert's loop", 3.5, 5, digits=1)
+SPARK = SpeedTarget("drain: rate / rate of Spark", 4, 7, digits=1)
+FRAMEWORK = SpeedTarget(
+    "drain: rate / rate of the best other framework with pydantic", 15, 25, digits=1
+)
 FRAMEWORK_TUNED = SpeedTarget(
-    "the same job against the best other framework, tuned", 15, 25, digits=1
+    "drain: rate / rate of the best other framework, tuned", 15, 25, digits=1
 )
 """Target for the comparison with tuned frameworks, which use msgspec and their largest batches."""
 LATENCY_P50 = SpeedTarget("event latency, p50", 40, 15, "ms", lower_is_better=True, digits=0)
 LATENCY_P99 = SpeedTarget("event latency, p99", 100, 40, "ms", lower_is_better=True, digits=0)
-TWO_WORKERS = SpeedTarget("two workers on four partitions against one", 1.3, 1.6)
+TWO_WORKERS = SpeedTarget("rate of two workers on four partitions / rate of one worker", 1.3, 1.6)
 MEMORY_FEW = SpeedTarget(
     "resident memory, few sensors", 400, 250, "MB", lower_is_better=True, digits=0
 )
@@ -65,13 +71,23 @@ MEMORY_GROWTH = SpeedTarget(
 )
 """The memory should not grow. But the allocator alone causes differences of up to 20 MB."""
 START_WARM = SpeedTarget(
-    "start to first scored row, warm cache", 4, 2, "s", lower_is_better=True, digits=1
+    "time from start to first scored row, warm cache", 4, 2, "s", lower_is_better=True, digits=1
 )
 START_COLD = SpeedTarget(
-    "start to first scored row, first ever", 25, 15, "s", lower_is_better=True, digits=1
+    "time from start to first scored row, first start ever",
+    25,
+    15,
+    "s",
+    lower_is_better=True,
+    digits=1,
 )
 RESTORE = SpeedTarget(
-    "memory of many sensors restored after a kill", 5, 3, "s", lower_is_better=True, digits=1
+    "time to restore the memory of many sensors after a kill",
+    5,
+    3,
+    "s",
+    lower_is_better=True,
+    digits=1,
 )
 
 
@@ -99,7 +115,7 @@ def table(verdicts: Iterable[Verdict]) -> Table:
             (target.title, figures, *limits, target.level_reached(measurement.median), verdict.note)
         )
     return Table(
-        "Measured against the goals",
-        ("", "measured: median (lowest..highest)", "must", "aim", "met", ""),
+        "Measurements and goals",
+        ("measurement", "median (lowest..highest)", "must", "aim", "level reached", "note"),
         rows,
     )

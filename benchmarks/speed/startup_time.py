@@ -31,13 +31,13 @@ def measure_startup(testbed: Testbed) -> SectionResult:
         )
         times_by_model[name] = warm_times, cold_times
         rows.append((name, warm_times.text(1), cold_times.text(1)))
-    title = "From start to the first committed rows, seconds"
+    title = "Seconds from start to the first committed rows"
     table = Table(
         title,
-        ("", "warm cache", "first ever: everything is compiled"),
+        ("detector", "start with warm cache", "first start ever, which compiles everything"),
         rows,
-        "From the start of `python -m consumer` to its first commit of a micro-batch; the first "
-        "ever with an empty folder for numba's cache.",
+        "Time from the start of `python -m consumer` to its first commit of a micro-batch. For the "
+        "first start ever, the folder of numba's cache is empty.",
     )
     return SectionResult(Section(title, [table]), _verdicts(*times_by_model["default detector"]))
 

@@ -17,7 +17,7 @@ from benchmarks.speed.run_statistics import (
 )
 from benchmarks.speed.section_result import SectionResult
 from benchmarks.speed.speed_targets import Verdict
-from benchmarks.speed.testbed import DrainSetup, Testbed, config_of
+from benchmarks.speed.testbed import DrainSetup, Testbed, broker_config
 from benchmarks.speed.topic_loading import load_topic
 from sensorwatch.common.runtime.setting_choices import EmittedEvents
 
@@ -66,7 +66,9 @@ def _drain_setup(testbed: Testbed, storm_share: float) -> DrainSetup:
     stream = replace(models.stream(rows), is_clean=True, storm_share=storm_share)
     print(f"filling a topic with {rows} rows, {storm_share:.1%} of them in storms ...", flush=True)
     topic = testbed.kafka.create_topic(f"storm-{uuid.uuid4().hex[:8]}", 1)
-    return DrainSetup(testbed.kafka, load_topic(config_of(testbed.kafka), topic, 1, stream), models)
+    return DrainSetup(
+        testbed.kafka, load_topic(broker_config(testbed.kafka), topic, 1, stream), models
+    )
 
 
 def _rows(testbed: Testbed) -> int:
@@ -106,9 +108,9 @@ def _table(title: str, rounds: list[Round]) -> Table:
     ]
     return Table(
         title,
-        ("", "rows/s", "rows/s of clean's", "CPU of clean's", "anomalous rows"),
+        ("run", "rows/s", "rate / clean stream", "CPU time / clean stream", "anomalous rows"),
         rows,
-        f"Median (lowest..highest) of {len(rounds)} runs in turn; ratios are within a round. In "
-        "storms, the first two signals jump by 30 standard deviations of the noise, up or down at "
-        "random. No topic has invalid rows.",
+        f"Each figure is the median (lowest..highest) of {len(rounds)} runs in turn. Each ratio "
+        "compares two runs of the same round. In storms, the first two signals jump by 30 "
+        "standard deviations of the noise, up or down at random. No topic has invalid rows.",
     )

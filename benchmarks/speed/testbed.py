@@ -22,7 +22,7 @@ from tests.brokers.kafka import Kafka
 
 FEATURE_KINDS = ("plain", "forecast")
 MANY_SENSORS = 20_000
-"""Smallest number of sensors for which only the default detector is trained."""
+"""Number of sensors from which on only the default detector is trained."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class DrainSetup:
     @property
     def config(self) -> dict[str, Any]:
         """Settings of Kafka clients for this broker."""
-        return config_of(self.kafka)
+        return broker_config(self.kafka)
 
     def job(
         self, group_prefix: str, model: str, settings: Mapping[str, object] | None = None
@@ -73,7 +73,7 @@ class DrainSetup:
         )
 
 
-def config_of(kafka: Kafka) -> dict[str, Any]:
+def broker_config(kafka: Kafka) -> dict[str, Any]:
     """Return the settings of Kafka clients for a broker."""
     return {"bootstrap.servers": kafka.address}
 
@@ -128,7 +128,7 @@ class Testbed:
         print(f"filling a topic with {rows} rows of {sensors} sensors ...", flush=True)
         topic = self.kafka.create_topic(f"rows-{uuid.uuid4().hex[:8]}", partitions)
         stream = self.trained_models(sensors).stream(rows)
-        return load_topic(config_of(self.kafka), topic, partitions, stream)
+        return load_topic(broker_config(self.kafka), topic, partitions, stream)
 
 
 def cores() -> int:

@@ -14,7 +14,7 @@ from benchmarks.speed.process_usage import tree_cpu_seconds
 from benchmarks.speed.run_statistics import DrainRun, median_and_range
 from benchmarks.speed.section_result import SectionResult
 from benchmarks.speed.speed_targets import Verdict
-from benchmarks.speed.testbed import Testbed, config_of
+from benchmarks.speed.testbed import Testbed, broker_config
 from benchmarks.speed.topic_loading import load_topic
 
 PARTITIONS = 4
@@ -40,7 +40,7 @@ def measure_two_workers(testbed: Testbed) -> SectionResult:
             rates, cpu = [run.rate for run in runs], [run.cpu_per_million for run in runs]
             rows.append(
                 (
-                    f"{workers} of ours, {note}",
+                    f"{workers} of our workers, {note}",
                     median_and_range(rates).text(0),
                     median_and_range(cpu).text(2),
                 )
@@ -48,15 +48,16 @@ def measure_two_workers(testbed: Testbed) -> SectionResult:
         ratio = median_and_range(
             [round_runs[threads, 2].rate / round_runs[threads, 1].rate for round_runs in rounds]
         )
-        rows.append((f"two against one, {note}", ratio.text(2), ""))
+        rows.append((f"two workers / one worker, {note}", ratio.text(2), ""))
         ratios.append(Verdict(goals.TWO_WORKERS, ratio, note))
     title = f"Two workers on {PARTITIONS} partitions, plain features"
     table = Table(
         title,
-        ("", "rows/s", "CPU s per million rows"),
+        ("workers", "rows/s", "CPU s per million rows"),
         rows,
-        "Workers under their supervisor (`--workers`), assigned and idle before the rows came; "
-        "from then to the last commit. The broker and the other worker share the same cores.",
+        "The supervisor (`--workers`) starts the workers. When they have their partitions, they "
+        "are frozen until the topic is full. The time is measured from then to the last commit. "
+        "The workers and the broker share the same cores.",
     )
     return SectionResult(Section(title, [table]), ratios)
 
@@ -65,7 +66,7 @@ def _drain_with(testbed: Testbed, threads: int, workers: int) -> DrainRun:
     models, rows = testbed.trained_models(testbed.options.few_sensors), testbed.options.rows
     topic = testbed.kafka.create_topic(f"shared-{uuid.uuid4().hex[:8]}", PARTITIONS)
     job = WorkerJob(
-        config_of(testbed.kafka),
+        broker_config(testbed.kafka),
         topic,
         PARTITIONS,
         f"of-{topic}",

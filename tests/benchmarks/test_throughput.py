@@ -10,7 +10,7 @@ from benchmarks.speed.benchmark_models import train
 from benchmarks.speed.drain_benchmark import run_rounds
 from benchmarks.speed.observed_worker import DrainTooFast
 from benchmarks.speed.run_statistics import rate_ratios
-from benchmarks.speed.testbed import DrainSetup, config_of
+from benchmarks.speed.testbed import DrainSetup, broker_config
 from benchmarks.speed.topic_loading import load_topic
 from tests.brokers.kafka import Kafka
 
@@ -26,7 +26,7 @@ def test_a_worker_keeps_up_with_a_share_of_an_empty_loop(kafka: Kafka, tmp_path:
     models = train(tmp_path, sensors=SENSORS, features=("plain",))
     topic = kafka.create_topic("throughput", 1)
     drain_setup = DrainSetup(
-        kafka, load_topic(config_of(kafka), topic, 1, models.stream(ROWS)), models
+        kafka, load_topic(broker_config(kafka), topic, 1, models.stream(ROWS)), models
     )
     empty_loop, our_worker = (
         compared.hand_written_loops()[0],

@@ -60,7 +60,7 @@ def section(options: AlarmOptions) -> Section:
     plots: dict[str, str] = {}
     for part in options.parts:
         start_time = perf_counter()
-        result = _RESULT_OF[part](options)
+        result = _PART_FUNCTIONS[part](options)
         tables += result.tables
         plots |= result.plots
         print(f"alarms, {part.value}: {perf_counter() - start_time:.1f} s", flush=True)
@@ -138,7 +138,7 @@ def _patterns(options: AlarmOptions) -> PartResult:
     return PartResult([patterns.table([patterns.measure(seed) for seed in range(seeds)])])
 
 
-_RESULT_OF: dict[AlarmPart, Callable[[AlarmOptions], PartResult]] = {
+_PART_FUNCTIONS: dict[AlarmPart, Callable[[AlarmOptions], PartResult]] = {
     AlarmPart.FLEET: _fleet,
     AlarmPart.STREAMS: _streams,
     AlarmPart.PUMP: _pump,

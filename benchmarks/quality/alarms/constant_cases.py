@@ -23,7 +23,7 @@ FIRST_FAULT, SECOND_FAULT = 100, 1_500
 SCALE_POWERS = (-9, 9)
 """Powers of ten by which all signals are multiplied; the alarms should not change."""
 _SHORT_ROWS = 40
-_CONSTANT, _CHANGED, _FAR = 40.0, 45.0, 80.0
+_CONSTANT_VALUE, _CHANGED_VALUE, _FAR_VALUE = 40.0, 45.0, 80.0
 NONE = "-"
 
 
@@ -128,18 +128,25 @@ def _constants(rng: np.random.Generator, *, is_alone: bool) -> list[ConstantCase
         ConstantCase(f"{name}, cold start", make({}), starts_cold=True),
         ConstantCase(
             f"{name}, spike of one row",
-            make({(FIRST_FAULT, FIRST_FAULT + 1): _FAR}),
+            make({(FIRST_FAULT, FIRST_FAULT + 1): _FAR_VALUE}),
             fault=(FIRST_FAULT, FIRST_FAULT + 1),
         ),
         ConstantCase(
             f"{name}, step that stays",
-            make({(FIRST_FAULT, JUDGED_ROWS): _CHANGED, (SECOND_FAULT, JUDGED_ROWS): _FAR}),
+            make(
+                {
+                    (FIRST_FAULT, JUDGED_ROWS): _CHANGED_VALUE,
+                    (SECOND_FAULT, JUDGED_ROWS): _FAR_VALUE,
+                }
+            ),
             fault=(FIRST_FAULT, JUDGED_ROWS),
             second_fault=SECOND_FAULT,
         ),
         ConstantCase(
             f"{name}, return after {_SHORT_ROWS} rows",
-            make({(FIRST_FAULT, end): _CHANGED, (SECOND_FAULT, SECOND_FAULT + 1): _FAR}),
+            make(
+                {(FIRST_FAULT, end): _CHANGED_VALUE, (SECOND_FAULT, SECOND_FAULT + 1): _FAR_VALUE}
+            ),
             fault=(FIRST_FAULT, end),
             second_fault=SECOND_FAULT,
         ),
@@ -150,7 +157,7 @@ def _constant_values(
     other: NDArray[np.float64], changes: dict[tuple[int, int], float]
 ) -> NDArray[np.float64]:
     """Return `other` and a signal that is constant except for `changes` by judged row range."""
-    constant = np.full(len(other), _CONSTANT)
+    constant = np.full(len(other), _CONSTANT_VALUE)
     for (first, end), value in changes.items():
         constant[TRAIN_ROWS + first : TRAIN_ROWS + end] = value
     return np.column_stack([other, constant])

@@ -51,9 +51,9 @@ class Matches:
     row."""
     is_near: NDArray[np.bool_]
     """Shape (k,). Whether the episode is true, or begins shortly after the end of a fault."""
-    episodes_of: list[NDArray[np.int64]]
+    episodes_by_fault: list[NDArray[np.int64]]
     """For each fault, the positions of its true episodes."""
-    near_episodes_of: list[NDArray[np.int64]]
+    near_episodes_by_fault: list[NDArray[np.int64]]
     """For each fault, the positions of its true episodes, and of the episodes shortly after the
     fault."""
 
@@ -83,7 +83,7 @@ def match(episodes: EpisodeTable, faults: Sequence[TrueFault], *, margin: int) -
     """
     is_true = np.zeros(len(episodes), dtype=np.bool_)
     is_near = np.zeros(len(episodes), dtype=np.bool_)
-    episodes_of, near_episodes_of = [], []
+    episodes_by_fault, near_episodes_by_fault = [], []
     for fault in faults:
         is_of_sensor = episodes.sensor == fault.sensor
         has_begun = is_of_sensor & (episodes.last_time >= fault.first_time)
@@ -91,9 +91,9 @@ def match(episodes: EpisodeTable, faults: Sequence[TrueFault], *, margin: int) -
         is_near_fault = has_begun & (episodes.first_time <= fault.last_time + margin)
         is_true |= is_of_fault
         is_near |= is_near_fault
-        episodes_of.append(np.flatnonzero(is_of_fault))
-        near_episodes_of.append(np.flatnonzero(is_near_fault))
-    return Matches(is_true, is_near, episodes_of, near_episodes_of)
+        episodes_by_fault.append(np.flatnonzero(is_of_fault))
+        near_episodes_by_fault.append(np.flatnonzero(is_near_fault))
+    return Matches(is_true, is_near, episodes_by_fault, near_episodes_by_fault)
 
 
 def share_found(
@@ -103,8 +103,8 @@ def share_found(
 
     `faults`: positions of the faults to look at; None: all faults. NaN if there is no fault.
     """
-    numbers = range(len(matches.episodes_of)) if faults is None else faults
-    is_found = [bool(is_counted[matches.episodes_of[number]].any()) for number in numbers]
+    numbers = range(len(matches.episodes_by_fault)) if faults is None else faults
+    is_found = [bool(is_counted[matches.episodes_by_fault[number]].any()) for number in numbers]
     return float(np.mean(is_found)) if is_found else float("nan")
 
 
@@ -116,10 +116,10 @@ def precision(is_true: NDArray[np.bool_], is_counted: NDArray[np.bool_]) -> floa
 def peak_at_rate(
     peak: NDArray[np.float64], is_false: NDArray[np.bool_], *, days: float, rate: float
 ) -> float:
-    """Return the peak that `rate` false episodes per day exceed; -inf if all episodes may count.
+    """Return the lowest peak above which at most `rate` false episodes per day remain.
 
-    `peak`, `is_false`: shape (k,). `days`: observed time in sensor-days. The number of false
-    episodes that may count is rounded down.
+    The result is -inf if no episode must be left out. `peak`, `is_false`: shape (k,). `days`:
+    observed time in sensor-days. The allowed number of false episodes is rounded down.
     """
     allowed_count = int(rate * days)
     false_peaks = np.sort(peak[is_false])[::-1]

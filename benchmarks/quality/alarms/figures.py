@@ -27,10 +27,10 @@ def median_and_p90(values: Sequence[float]) -> str:
     return f"{median:g}, {high:g}"
 
 
-def _mean_and_range(values: Sequence[float], form: str, unit: str) -> str:
-    known = [value for value in values if not math.isnan(value)]
-    if not known:
+def _mean_and_range(values: Sequence[float], number_format: str, unit: str) -> str:
+    known_values = [value for value in values if not math.isnan(value)]
+    if not known_values:
         return NOT_KNOWN
-    text = f"{mean(known):{form}}{unit}"
-    low, high = f"{min(known):{form}}", f"{max(known):{form}}"
+    text = f"{mean(known_values):{number_format}}{unit}"
+    low, high = f"{min(known_values):{number_format}}", f"{max(known_values):{number_format}}"
     return text if low == high else f"{text} ({low} to {high})"

@@ -25,7 +25,7 @@ from sensorwatch.common.runtime.setting_keys import TrainerSettings
 from sensorwatch.trainer.unregistered_model import fit_with_memory
 
 MARGIN_ROWS = 30
-RARE = 0.01
+RARE_FALSE_ALARM_RATE = 0.01
 """False alarms per sensor-day in the last row of the table: one in 100 sensor-days."""
 BUDGETS = tuple(np.geomspace(0.003, 1.0, 12).tolist())
 """False alarms per sensor-day for which the plot shows the share of faults found."""
@@ -123,8 +123,10 @@ def _level_table(runs: Sequence[FleetAlarms]) -> Table:
     ]
     rows.append(
         (
-            f"peak at {RARE:g} false per sensor-day",
-            *_cells(runs, [_CountedAlarms.alarms_at_rate(run, RARE) for run in runs]),
+            f"peak at {RARE_FALSE_ALARM_RATE:g} false per sensor-day",
+            *_cells(
+                runs, [_CountedAlarms.alarms_at_rate(run, RARE_FALSE_ALARM_RATE) for run in runs]
+            ),
         )
     )
     first = runs[0].faulty
@@ -141,14 +143,16 @@ def _level_table(runs: Sequence[FleetAlarms]) -> Table:
             "by chance",
         ),
         rows,
-        f"{first.sensor_days:g} sensor-days judged after {simulation.TRAIN_DAYS} clean days of "
-        f"training; a row in 10 minutes; {len(first.faults)} faults of {simulation.FAULT_SIZE:g} "
-        "sigma with the first seed. An alarm is an episode. It is true if one of its rows is "
-        f"faulty. Soon after: it begins within {MARGIN_ROWS} rows after a fault; it counts as "
-        "false, and as an alarm of that fault. Levels: at least this severity. The last row "
-        "counts episodes by their peak raw score, of any severity. Drift: "
-        f"{simulation.DRIFT_SIZE:g} sigma over {simulation.DRIFT_ROWS} rows in one signal, "
-        "without other faults; by chance: an alarm in as many healthy rows before it.",
+        f"After {simulation.TRAIN_DAYS} clean days of training, {first.sensor_days:g} sensor-days "
+        "are judged, with one row per 10 minutes. The first seed has "
+        f"{len(first.faults)} faults of {simulation.FAULT_SIZE:g} sigma. An alarm "
+        "is an episode. It is true if one of its rows is "
+        f"faulty. An alarm that begins within {MARGIN_ROWS} rows after a fault counts as "
+        "false, and also as an alarm of that fault. A row of the table counts the alarms with at "
+        "least its severity. The last row counts episodes of any severity by their peak raw score. "
+        f"A drift has {simulation.DRIFT_SIZE:g} sigma over {simulation.DRIFT_ROWS} rows in one "
+        "signal, without other faults. It is found by chance if one of as many healthy rows before "
+        "it has an alarm.",
     )
 
 
@@ -187,7 +191,7 @@ def _cells(runs: Sequence[FleetAlarms], counted: Sequence[_CountedAlarms]) -> tu
         float(is_counted[near_episodes].sum())
         for alarms, is_counted in alarms_and_masks
         for near_episodes, true_episodes in zip(
-            alarms.matches.near_episodes_of, alarms.matches.episodes_of, strict=True
+            alarms.matches.near_episodes_by_fault, alarms.matches.episodes_by_fault, strict=True
         )
         if is_counted[true_episodes].any()
     ]
@@ -227,13 +231,18 @@ def _kind_table(runs: Sequence[FleetAlarms]) -> Table:
                 for level in LEVELS
             ),
             percent(
-                [run.faulty.share_found(run.faulty.above_peak_at(RARE), name=kind) for run in runs]
+                [
+                    run.faulty.share_found(
+                        run.faulty.above_peak_at(RARE_FALSE_ALARM_RATE), name=kind
+                    )
+                    for run in runs
+                ]
             ),
         )
         for kind in kinds
     ]
     return Table(
         "Faults of the simulated fleet found, by kind (number of faults) and severity",
-        ("", *LEVELS, f"at {RARE:g} false per sensor-day"),
+        ("", *LEVELS, f"at {RARE_FALSE_ALARM_RATE:g} false per sensor-day"),
         rows,
     )

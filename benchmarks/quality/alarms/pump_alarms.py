@@ -76,7 +76,7 @@ def measure(seed: int) -> PumpAlarms:
         [
             fault_alarm(fault, scored, episodes, true_episodes, near_episodes)
             for fault, true_episodes, near_episodes in zip(
-                day.faults, matches.episodes_of, matches.near_episodes_of, strict=True
+                day.faults, matches.episodes_by_fault, matches.near_episodes_by_fault, strict=True
             )
         ],
         {level: int(episodes.reaches(level).sum()) for level in LEVELS},

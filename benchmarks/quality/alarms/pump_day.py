@@ -64,7 +64,7 @@ def pump_day(seed: int) -> PumpDay:
     all_sent = np.concatenate([np.ones(len(healthy_days), dtype=np.bool_), is_sent.ravel()])
     readings = Readings(
         index=np.arange(len(values)),
-        event_time=_time_of(step[all_sent]),
+        event_time=_event_times(step[all_sent]),
         sensor=pump[all_sent],
         sensor_ids=tuple(f"P-10{number + 1}" for number in range(PUMPS)),
         values=values,
@@ -79,13 +79,13 @@ def pump_day(seed: int) -> PumpDay:
     )
     first_step = TRAIN_DAYS * STEPS_PER_DAY
     faults = [
-        TrueFault(name, pump, *_time_of(first_step + np.array([first, last])).tolist())
+        TrueFault(name, pump, *_event_times(first_step + np.array([first, last])).tolist())
         for name, pump, first, last in FAULTS
     ]
     return PumpDay(rows, faults)
 
 
-def _time_of(step: NDArray[np.int64]) -> NDArray[np.int64]:
+def _event_times(step: NDArray[np.int64]) -> NDArray[np.int64]:
     return START + step * np.int64(INTERVAL_SECONDS * SECOND_US)
 
 

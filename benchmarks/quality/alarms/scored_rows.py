@@ -30,7 +30,7 @@ class ScoredRows:
     """Event time, microseconds UTC."""
     raw_score: NDArray[np.float64]
     anomaly_score: NDArray[np.float64]
-    """Calibrated score; inside an alarm, the excess over the alarm's highest score."""
+    """Calibrated score; inside an episode, the excess over the episode's highest score so far."""
     severity: NDArray[np.int8]
     """Severity of the row's episode so far, as a position in SEVERITIES."""
     episode: NDArray[np.int64]

@@ -81,8 +81,8 @@ def test_only_an_episode_of_the_same_sensor_with_a_faulty_row_is_true() -> None:
 
     assert matches.is_true.tolist() == [False, True, False, False, False]
     assert matches.is_near.tolist() == [False, True, True, False, False]
-    assert [numbers.tolist() for numbers in matches.episodes_of] == [[1], []]
-    assert [numbers.tolist() for numbers in matches.near_episodes_of] == [[1, 2], []]
+    assert [numbers.tolist() for numbers in matches.episodes_by_fault] == [[1], []]
+    assert [numbers.tolist() for numbers in matches.near_episodes_by_fault] == [[1, 2], []]
     assert precision(matches.is_true, np.ones(5, dtype=np.bool_)) == pytest.approx(0.2)
     assert share_found(matches, np.ones(5, dtype=np.bool_)) == 0.5
     assert share_found(matches, np.ones(5, dtype=np.bool_), faults=[0]) == 1.0

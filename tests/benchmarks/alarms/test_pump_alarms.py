@@ -25,7 +25,9 @@ def alarm_of(fault: TrueFault, severity_by_minute: list[int]) -> FaultAlarm:
     )
     episodes = episode_table(rows)
     matches = match(episodes, [fault], margin=0)
-    return fault_alarm(fault, rows, episodes, matches.episodes_of[0], matches.near_episodes_of[0])
+    return fault_alarm(
+        fault, rows, episodes, matches.episodes_by_fault[0], matches.near_episodes_by_fault[0]
+    )
 
 
 def test_delays_count_from_the_first_faulty_row_and_open_minutes_from_the_last() -> None:
