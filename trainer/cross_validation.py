@@ -30,7 +30,8 @@ FORWARD_SHARE = 0.7
 """A block that begins after this share of the rows is scored by a model that was fitted only on
 earlier rows.
 
-So its scores include the changes of the sensors' levels after training, as in service."""
+So the scores of the block include the changes of the sensors' levels after training, as in
+service."""
 MIN_ROWS_PER_SENSOR_FOR_FEW_FOLDS = 1_000
 """Minimum number of rows per sensor for a cross-validation with only FEW_FOLDS folds.
 

@@ -44,7 +44,7 @@ class FittedGuard:
 
     guard: LevelGuard
     scores: NDArray[np.float64]
-    """Shape (n,). Scores in nats. The level for a row is that of the rows outside its block of
+    """Shape (n,). Scores in nats. A row is compared with the level of the rows outside its block of
     time."""
     season_fit: SeasonFit | None
     """The fit of the guard's season; None if no sensor has a level."""

@@ -17,11 +17,11 @@ from sensorwatch.trainer.season_cycles import (
 )
 
 MIN_ERROR_REDUCTION = 0.05
-"""Smallest share of a signal's squared error that an accepted season removes.
+"""A season is accepted only if it removes at least this share of a signal's squared error.
 
 The error is measured on cycles that the season was not fitted on."""
 MIN_STANDARD_ERRORS = 2.0
-"""Number of standard errors that the mean error reduction of an accepted season exceeds.
+"""A season is accepted only if it reduces the mean error by more than this many standard errors.
 
 The mean and its standard error are computed over the groups of cycles."""
 MAX_CV_GROUPS = 10
@@ -115,7 +115,7 @@ def fit_season(
     tried_cycles = tuple(fits.values())
     if best is None:
         return SeasonFit(no_season(residuals.shape[1]), None, tried_cycles, span, step)
-    return SeasonFit(_season_of(best, clock), best.fit, tried_cycles, span, step)
+    return SeasonFit(_season_of_fit(best, clock), best.fit, tried_cycles, span, step)
 
 
 def _is_smaller(errors: NDArray[np.float64], other_errors: NDArray[np.float64]) -> bool:
@@ -149,7 +149,7 @@ def _fit_grid(residuals: NDArray[np.float64], grid: CycleGrid) -> _GridFit:
     )
 
 
-def _season_of(grid_fit: _GridFit, clock: CivilClock) -> Season:
+def _season_of_fit(grid_fit: _GridFit, clock: CivilClock) -> Season:
     profile = grid_fit.profile
     if grid_fit.fit.cycle is Cycle.DAY_TYPE:
         working_day, weekend = np.split(profile, 2, axis=1)

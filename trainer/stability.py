@@ -20,13 +20,12 @@ MAX_FOLDS = 5
 SEED_COUNT = 3
 MIN_FOLD_ROWS = 20
 MAX_RATE_FACTOR = 3.0
-"""Multiple of the target rate that is the maximum alert rate."""
+"""The maximum alert rate is this multiple of the target rate."""
 MAX_RATE_DIVISOR = 5.0
-"""Divisor of the target rate that gives the minimum alert rate."""
+"""The minimum alert rate is the target rate divided by this number."""
 BOUND_QUANTILE = 0.999
-"""Quantile of a binomial count to which both bounds are widened.
-
-With few rows, the alert rate varies by chance."""
+"""Both bounds are widened to this quantile of a binomial count, because the alert rate of few rows
+varies by chance."""
 MAX_ROWS = 50_000
 """Largest number of rows of a refit, because refits are the slowest checks."""
 ENOUGH_ROWS_OF_SENSOR = 1_000
@@ -161,12 +160,12 @@ def _rows_of_folds(rows: int) -> list[NDArray[np.intp]]:
 
 def _rate_within_bounds_check(name: str, rates: list[Rate]) -> Check:
     worst_rate = max(rates, key=lambda rate: max(rate.rate - rate.highest, rate.lowest - rate.rate))
-    wanted = f"{worst_rate.lowest:.5f} to {worst_rate.highest:.5f}"
+    wanted_text = f"{worst_rate.lowest:.5f} to {worst_rate.highest:.5f}"
     return Check(
         name,
         all(rate.is_within_bounds for rate in rates),
         _observed_text(rates, worst_rate),
-        wanted,
+        wanted_text,
     )
 
 

@@ -75,14 +75,14 @@ def _read_batches(stream: io.BufferedReader, schema: Schema) -> Iterator[Batch]:
     first_block = stream.read(_HEADER_BYTES)
     stream = prefixed_stream(first_block, stream)
     if _LONE_CARRIAGE_RETURN.search(first_block):
-        yield from _batches_of(_read_strictly(stream, schema), schema)
+        yield from _collect_numbered_rows(_read_strictly(stream, schema), schema)
         return
     lines = DataLines(text_lines(stream), schema)
     names = read_header(cell_lines(lines, schema.csv.delimiter), schema)
     first_text = lines.peek()
     names = with_index_column(names, first_text, schema)
     if len(first_text) > MAX_ROW_CHARACTERS:
-        yield from _batches_of(_rows_below(lines, names, schema), schema)
+        yield from _collect_numbered_rows(_rows_below(lines, names, schema), schema)
         return
     first_line = first_text.encode(errors="surrogateescape")
     reader = _chunk_reader(schema, names)
@@ -98,7 +98,7 @@ def _read_batches(stream: io.BufferedReader, schema: Schema) -> Iterator[Batch]:
             return
     text = text_of(prefixed_stream(unread_bytes, stream))
     remaining_lines = DataLines(lines_of_text(text), schema, lines_before=line_count)
-    yield from _batches_of(_rows_below(remaining_lines, names, schema), schema)
+    yield from _collect_numbered_rows(_rows_below(remaining_lines, names, schema), schema)
 
 
 def _read_chunks(
@@ -149,5 +149,5 @@ def _rows_below(lines: DataLines, names: Sequence[str], schema: Schema) -> Itera
         raise DataError(f": {error}") from error
 
 
-def _batches_of(rows: Iterator[NumberedRow], schema: Schema) -> Iterator[Batch]:
+def _collect_numbered_rows(rows: Iterator[NumberedRow], schema: Schema) -> Iterator[Batch]:
     return collect_batches((row for _, row in rows), schema)

@@ -14,8 +14,8 @@ SHAPE_RANGE = (0.0, 0.3)
 """Smallest and largest shape of the tail of peak scores.
 
 With shape 0, the tail is exponential. With a positive shape, it is heavier. With a negative shape,
-scores would have an upper limit, and a slightly higher score would count as far rarer. Some dozens
-of episodes cannot show such a limit."""
+scores would have an upper limit, and a slightly higher score would count as far rarer. Such a limit
+cannot be estimated from some dozens of episodes."""
 LEVEL_SPAN_ROWS = 30.0
 """Number of rows over which the level guard smooths a level."""
 MAX_EXPONENT = 600.0

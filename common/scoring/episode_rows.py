@@ -102,7 +102,7 @@ def track_rows(rows, tail, budgets, floats, ints, outputs):  # type: ignore[no-u
 
 
 @inlined_kernel
-def _rate_of(rows, tail, row, raw_score):  # type: ignore[no-untyped-def]
+def _rate_at_score(rows, tail, row, raw_score):  # type: ignore[no-untyped-def]
     """Return the number of false episodes per day of a clean sensor that reach this raw score."""
     rate = false_episodes_per_day(tail, rows.cadence[row], raw_score)
     if rows.guard_score[row] > 0.0:
@@ -113,7 +113,7 @@ def _rate_of(rows, tail, row, raw_score):  # type: ignore[no-untyped-def]
 @inlined_kernel
 def _write_separate_episode(rows, tail, budgets, row, outputs):  # type: ignore[no-untyped-def]
     """Write the episode of an anomalous row that is late or a duplicate."""
-    rate = _rate_of(rows, tail, row, rows.raw_score[row])
+    rate = _rate_at_score(rows, tail, row, rows.raw_score[row])
     outputs.start[row], outputs.rows[row] = rows.positions[row], 1
     outputs.time[row], outputs.peak[row] = rows.event_time[row], rows.full_score[row]
     outputs.rate[row] = rate
@@ -148,7 +148,7 @@ def _end_episode(float_state, int_state, budgets, row, outputs):  # type: ignore
 @inlined_kernel
 def _add_row(float_state, int_state, rows, tail, budgets, row, outputs):  # type: ignore[no-untyped-def]
     """Add an anomalous row to the open episode, or begin an episode with it."""
-    rate = _rate_of(rows, tail, row, rows.raw_score[row])
+    rate = _rate_at_score(rows, tail, row, rows.raw_score[row])
     was_alarm = False
     if int_state[IntColumn.EPISODE_ROWS] == 0:
         int_state[IntColumn.EPISODE_START] = rows.positions[row]
