@@ -98,7 +98,7 @@ def _budget_check(name: str, alarms: CleanAlarms, budget: float) -> Check:
     return Check(
         name,
         lowest_rate <= MAX_BUDGET_FACTOR * budget,
-        f"{episodes} episodes, {expected:.3g} expected: {episodes / alarms.sensor_days:.3g} a "
+        f"{episodes} episodes, {expected:.3g} expected: {episodes / alarms.sensor_days:.3g} per "
         f"sensor-day, lower bound {lowest_rate:.3g}",
         wanted_text,
     )

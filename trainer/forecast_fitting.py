@@ -18,9 +18,9 @@ RIDGE_PENALTIES = tuple(10.0**exponent for exponent in range(-4, 3))
 Source: Golub, Heath and Wahba 1979."""
 MIN_VARIANCE = 1e-6
 """Minimum variance of a whitened direction. It prevents a division by 0 if signals are equal."""
-VALIDATED_SHARE = 0.3
+COMPARED_ROW_SHARE = 0.3
 """Two kinds of coefficients are compared on this share of the rows, which are the newest rows."""
-MIN_VALIDATED_ROWS = 50
+MIN_COMPARED_ROWS = 50
 """With fewer rows for this comparison, no signal counts as a random walk."""
 MIN_WALK_GAIN = 2.0
 """A signal is a random walk if the free fit (see `_fit_lags`) has a larger mean squared error than
@@ -119,8 +119,8 @@ def _fit_lags(inputs: NDArray[np.float64], targets: NDArray[np.float64]) -> NDAr
     are fitted on the older rows and compared on the newest rows, see MIN_WALK_GAIN.
     """
     coefficients = _fit_ridge(inputs, targets)
-    older = round((1.0 - VALIDATED_SHARE) * len(inputs))
-    if len(inputs) - older < MIN_VALIDATED_ROWS:
+    older = round((1.0 - COMPARED_ROW_SHARE) * len(inputs))
+    if len(inputs) - older < MIN_COMPARED_ROWS:
         return coefficients
     errors = [
         (
