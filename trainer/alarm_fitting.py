@@ -54,11 +54,11 @@ def fit_alarm_rates(
         scale=scale,
         shape=shape,
         cadence=cadence,
-        budgets=np.asarray(budgets_of(alarm_settings, sensors)),
+        budgets=np.asarray(budgets_for_fleet(alarm_settings, sensors)),
     )
 
 
-def budgets_of(alarm_settings: AlarmSettings, sensors: int) -> tuple[float, float, float]:
+def budgets_for_fleet(alarm_settings: AlarmSettings, sensors: int) -> tuple[float, float, float]:
     """Return the budgets of `warning`, `major` and `critical` for a fleet of `sensors` sensors.
 
     The unit is false episodes per sensor-day. The budget of a severity is never larger than the

@@ -33,7 +33,7 @@ MAX_TABLE_RARITY = 25.0
 MIN_TABLE_DEVIATION = 0.01
 """Smallest deviation of the guard's table, so that its logarithm is finite."""
 MAX_DIVIDED_DEVIATION = 1e6
-"""Limit of a deviation, in scales, in the division by the scale."""
+"""Limit, in scales, at which a deviation is clipped when it is divided by the scale."""
 ACCEPT_RARITY = 4.0
 """Smallest rarity, in nats, of the deviation of a row that is away from its level."""
 

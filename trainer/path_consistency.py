@@ -27,7 +27,7 @@ from sensorwatch.trainer.row_serialization import (
 )
 
 MAX_ROWS = 5_000
-"""The scores of at most this number of the newest rows are compared."""
+"""The scores of the newest rows are compared, at most of this number of rows."""
 SKLEARN_TOLERANCE = 1e-12
 """Maximum allowed difference between a forest score and the score of scikit-learn."""
 _KAFKA_BATCH_ROWS, _REST_BATCH_ROWS, _CSV_BATCH_ROWS = 1_000, 100, 777

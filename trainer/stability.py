@@ -65,9 +65,11 @@ def alert_rate_section(
     target = detector.calibration.target_alert_rate
     sorted_readings = sort_by_time(readings)
     alerts = detector.detect(sorted_readings, detector.empty_memory()).detections.is_anomaly
-    overall_rate = rate_of("all rows", alerts, target)
+    overall_rate = alert_rate_with_bounds("all rows", alerts, target)
     fold_rates = [
-        rate_of(f"from {format_instant(sorted_readings.event_time[rows[0]])}", alerts[rows], target)
+        alert_rate_with_bounds(
+            f"from {format_instant(sorted_readings.event_time[rows[0]])}", alerts[rows], target
+        )
         for rows in _rows_of_folds(len(sorted_readings))
     ]
     rates_of_seeds = seed_rates(sorted_readings, detector.schema, trainer_settings, target)
@@ -96,7 +98,7 @@ def tolerance() -> str:
     )
 
 
-def rate_of(rows_description: str, alerts: NDArray[np.bool_], target: float) -> Rate:
+def alert_rate_with_bounds(rows_description: str, alerts: NDArray[np.bool_], target: float) -> Rate:
     """Return the share of True in `alerts` (n,), with its bounds for the target alert rate.
 
     `rows_description`: description of the rows on which the rate was measured.
@@ -132,7 +134,7 @@ def seed_rates(
             older_rows, schema, trainer_settings.model_copy(update={"seed": seed % 2**32})
         )
         alerts = detector.detect(newer_rows, memory).detections.is_anomaly
-        rates.append(rate_of(f"seed {seed}", alerts, target))
+        rates.append(alert_rate_with_bounds(f"seed {seed}", alerts, target))
     return rates
 
 

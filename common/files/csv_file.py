@@ -21,7 +21,7 @@ from sensorwatch.common.files.csv_layout import (
     with_index_column,
 )
 from sensorwatch.common.files.opening import FileForm, file_form, open_data
-from sensorwatch.common.files.utf8_stream import prefixed_stream, text_of, utf8_stream
+from sensorwatch.common.files.utf8_stream import decoded_text, prefixed_stream, utf8_stream
 from sensorwatch.common.files.workbook import open_worksheet
 from sensorwatch.common.rows.batches import Batch, collect_batches
 from sensorwatch.common.rows.cells import cell_lines
@@ -96,7 +96,7 @@ def _read_batches(stream: io.BufferedReader, schema: Schema) -> Iterator[Batch]:
             unread_bytes = left_bytes
         if not unread_bytes:
             return
-    text = text_of(prefixed_stream(unread_bytes, stream))
+    text = decoded_text(prefixed_stream(unread_bytes, stream))
     remaining_lines = DataLines(lines_of_text(text), schema, lines_before=line_count)
     yield from _collect_numbered_rows(_rows_below(remaining_lines, names, schema), schema)
 
@@ -136,7 +136,7 @@ def _chunk_reader(schema: Schema, names: Sequence[str]) -> ChunkReader | None:
 
 def _read_strictly(stream: io.BufferedReader, schema: Schema) -> Iterator[NumberedRow]:
     """Yield the rows of a stream, which may have carriage returns as line ends."""
-    lines = DataLines(lines_of_text(text_of(stream)), schema)
+    lines = DataLines(lines_of_text(decoded_text(stream)), schema)
     names = read_header(cell_lines(lines, schema.csv.delimiter), schema)
     names = with_index_column(names, lines.peek(), schema)
     yield from _rows_below(lines, names, schema)

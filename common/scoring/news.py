@@ -8,7 +8,7 @@ MEMORY_ROWS rows.
 import numpy as np
 
 from sensorwatch.common.kernels import inlined_kernel
-from sensorwatch.common.model.alarm_rates import severity_of
+from sensorwatch.common.model.alarm_rates import count_met_budgets
 from sensorwatch.common.scoring.changes import CHANGE_BITS, opposite_changes
 from sensorwatch.common.scoring.memory_layout import FloatColumn, IntColumn
 from sensorwatch.common.scoring.suppression import SUPPRESSIONS
@@ -98,7 +98,7 @@ def is_above_recent(float_state, rate, budgets):  # type: ignore[no-untyped-def]
     recent_nats = np.log(recent_rate)
     if np.log(rate) < recent_nats - max(NEWS_NATS, NEWS_SHARE * abs(recent_nats)):
         return True
-    return severity_of(budgets, rate) > severity_of(budgets, recent_rate)
+    return count_met_budgets(budgets, rate) > count_met_budgets(budgets, recent_rate)
 
 
 @inlined_kernel
