@@ -11,7 +11,7 @@ from sensorwatch.consumer.settlement import settle_snapshot
 from sensorwatch.consumer.snapshot_schedule import SnapshotSchedule
 from sensorwatch.consumer.wiring import Clock, Policy, Wiring
 
-SHARE_OF_STOP = 0.4
+MAX_SHARE_OF_STOP_TIME = 0.4
 """Final snapshots take at most this share of the time that is left for the stop. The rest is for
 the abort of a transaction that did not succeed, and for leaving the group."""
 

@@ -10,7 +10,7 @@ from sensorwatch.common.model.angles import model_positions
 from sensorwatch.common.rows.field_declarations import MissingPolicy
 from sensorwatch.common.rows.schema import Schema
 
-MISSING_SECONDS = 300.0
+MIN_MISSING_SECONDS = 300.0
 """A signal is reported only if it has had no value for this time."""
 MIN_MISSING_ROWS = 10
 """A signal is reported only if at least this number of rows had no value of it."""
@@ -53,7 +53,7 @@ class HeldSignals:
             missing_since = self._missing_since.setdefault(name, now)
             missing_rows = self._missing_rows.get(name, 0) + row_count
             self._missing_rows[name] = missing_rows
-            is_due = now - missing_since >= MISSING_SECONDS and missing_rows >= MIN_MISSING_ROWS
+            is_due = now - missing_since >= MIN_MISSING_SECONDS and missing_rows >= MIN_MISSING_ROWS
             if is_due and name not in self._reported:
                 self._reported.add(name)
                 yield (

@@ -36,8 +36,8 @@ class _OwnedMemory:
 class Memories:
     """Memories that a micro-batch updates in place; a failed micro-batch is undone.
 
-    Call `begin`, then `advance` after the commit or `undo` after a failure. If the outcome is
-    unknown, call `reconcile` with the accounts that the broker has.
+    Call `begin` first. Then call `advance` after the commit, or `undo` after a failure. If the
+    outcome is unknown, call `reconcile` with the accounts that the broker has.
     """
 
     def __init__(self) -> None:

@@ -71,10 +71,10 @@ class SnapshotSchedule:
     def snapshot_committed(self, partition: Partition, manifest_offset: int) -> int | None:
         """Record a committed snapshot, and return the offset below which records can be deleted.
 
-        `manifest_offset` is the offset of the snapshot's manifest in the state topic. Below the
-        returned offset, this topic has no record of a kept snapshot. Return None until this worker
-        knows more than KEPT_SNAPSHOTS snapshots. The worker knows only the newest of the snapshots
-        that were written before the assignment.
+        `manifest_offset` is the offset of the snapshot's manifest in the state topic. In this
+        topic, all records of the kept snapshots are at or after the returned offset. Return None
+        until this worker knows more than KEPT_SNAPSHOTS snapshots. The worker knows only the newest
+        of the snapshots that were written before the assignment.
         """
         self._last_snapshots[partition] = manifest_offset, self._clock()
         manifest_offsets = self._manifest_offsets[partition]

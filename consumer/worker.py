@@ -17,7 +17,7 @@ from sensorwatch.common.runtime.metrics import ConsumerMetrics, ModelMetrics
 from sensorwatch.common.runtime.setting_keys import Settings
 from sensorwatch.common.scoring.warmup import load_kernels
 from sensorwatch.consumer.connection import connect
-from sensorwatch.consumer.final_snapshots import SHARE_OF_STOP, write_final_snapshots
+from sensorwatch.consumer.final_snapshots import MAX_SHARE_OF_STOP_TIME, write_final_snapshots
 from sensorwatch.consumer.health import HealthServer, serve_health
 from sensorwatch.consumer.loop import run
 from sensorwatch.consumer.observation import Observation
@@ -77,7 +77,7 @@ def run_worker(
             clock = Clock()
             try:
                 run(wiring, policy, clock, stopping)
-                seconds = SHARE_OF_STOP * stopping.remaining_seconds
+                seconds = MAX_SHARE_OF_STOP_TIME * stopping.remaining_seconds
                 write_final_snapshots(wiring, policy, clock, seconds=seconds)
             finally:
                 wiring.outbox.close()

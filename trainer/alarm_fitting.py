@@ -10,9 +10,9 @@ from sensorwatch.common.model.season import DAY
 from sensorwatch.common.runtime.setting_keys import AlarmSettings
 
 PRIOR_EPISODES = 10.0
-"""Weight of the prior scale in the tail's scale, in episodes."""
+"""The prior scale has the weight of this number of episodes in the fit of the tail's scale."""
 PRIOR_SHAPE_EPISODES = 50.0
-"""Weight of the shape 0 in the tail's shape, in episodes."""
+"""The shape 0 has the weight of this number of episodes in the fit of the tail's shape."""
 MIN_SHAPE_EPISODES = 20
 """Smallest number of episodes from which the shape of the tail is fitted; with fewer, it is 0."""
 
@@ -54,11 +54,11 @@ def fit_alarm_rates(
         scale=scale,
         shape=shape,
         cadence=cadence,
-        budgets=np.asarray(budgets_of(alarm_settings, sensors)),
+        budgets=np.asarray(budgets_for_fleet(alarm_settings, sensors)),
     )
 
 
-def budgets_of(alarm_settings: AlarmSettings, sensors: int) -> tuple[float, float, float]:
+def budgets_for_fleet(alarm_settings: AlarmSettings, sensors: int) -> tuple[float, float, float]:
     """Return the budgets of `warning`, `major` and `critical` for a fleet of `sensors` sensors.
 
     The unit is false episodes per sensor-day. The budget of a severity is never larger than the
@@ -74,23 +74,25 @@ def episode_peaks(
     scores: NDArray[np.float64],
     in_alarm: NDArray[np.bool_],
     slots: NDArray[np.int64],
-    included: NDArray[np.bool_],
+    included_rows: NDArray[np.bool_],
 ) -> NDArray[np.float64]:
     """Return the highest score (episodes,) of each episode that begins in an included row.
 
-    `scores`, `in_alarm`, `slots`, `included`: shape (n,), in time order. `slots`: index of each
-    row's sensor. An episode consists of consecutive rows of one sensor that are in an alarm.
+    `scores`, `in_alarm`, `slots`, `included_rows`: shape (n,), in time order. `slots`: index of
+    each row's sensor. An episode consists of consecutive rows of one sensor that are in an alarm.
     """
     order = np.argsort(slots, kind="stable")
-    sensor, alarmed = slots[order], in_alarm[order]
+    sensor, sorted_in_alarm = slots[order], in_alarm[order]
     is_first_of_sensor = np.concatenate(([True], sensor[1:] != sensor[:-1]))
-    starts_episode = alarmed & (is_first_of_sensor | ~np.concatenate(([False], alarmed[:-1])))
+    starts_episode = sorted_in_alarm & (
+        is_first_of_sensor | ~np.concatenate(([False], sorted_in_alarm[:-1]))
+    )
     first_rows = np.flatnonzero(starts_episode)
     if len(first_rows) == 0:
         return np.empty(0)
-    alarmed_scores = np.where(alarmed, scores[order], -np.inf)
+    alarmed_scores = np.where(sorted_in_alarm, scores[order], -np.inf)
     peaks = np.maximum.reduceat(alarmed_scores, first_rows)
-    result: NDArray[np.float64] = peaks[included[order][first_rows]]
+    result: NDArray[np.float64] = peaks[included_rows[order][first_rows]]
     return result
 
 

@@ -23,21 +23,21 @@ budget."""
 
 @dataclass(frozen=True, slots=True)
 class PlannedCase:
-    """A kind and size of fault, and the budget that each injected fault needs."""
+    """A kind and size of fault, with the smallest budget that finds each injected fault."""
 
     case: FaultCase
-    needed_budgets: NDArray[np.float64]
-    """Shape (faults,). The smallest budget with which the fault is found; infinite if it raises no
-    alarm."""
+    smallest_budgets: NDArray[np.float64]
+    """Shape (faults,). The smallest budget with which the fault is found; infinite if the fault
+    raises no alarm."""
 
     def share_found(self, budget: float) -> float:
         """Return the share of the faults that are found with a budget."""
-        return float((self.needed_budgets <= budget).mean())
+        return float((self.smallest_budgets <= budget).mean())
 
 
 @dataclass(frozen=True, slots=True)
 class AlarmPlan:
-    """For any budget: the faults that are found, and the false alarms on clean rows."""
+    """The faults that are found with any budget, and the false alarms on clean rows."""
 
     cases: tuple[PlannedCase, ...]
     clean: CleanAlarms
@@ -61,11 +61,11 @@ def plan_alarms(readings: Readings, detector: Detector, *, seed: int) -> AlarmPl
     for case_number, case in enumerate(fault_cases(injection.sizes, PLAN_SIZES)):
         rounds = injected_rounds(injection, case, rng=np.random.default_rng([seed, case_number]))
         if rounds:
-            cases.append(PlannedCase(case, np.asarray(list(_needed_budgets(rounds)))))
+            cases.append(PlannedCase(case, np.asarray(list(_smallest_budgets(rounds)))))
     return AlarmPlan(tuple(cases), clean_alarms(readings, detector), (rates[0], rates[1], rates[2]))
 
 
-def _needed_budgets(rounds: list[tuple[InjectedFaults, Detections]]) -> Iterator[float]:
+def _smallest_budgets(rounds: list[tuple[InjectedFaults, Detections]]) -> Iterator[float]:
     for injected, detections in rounds:
         rates = np.where(detections.is_anomaly, detections.episode_rate, np.inf)
         for rows in injected.episodes:

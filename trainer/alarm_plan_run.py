@@ -39,14 +39,16 @@ def run_alarm_plan(
     the rows and scores the newer part. `rows`: maximum number of rows to use. `as_of`: see
     `read_data`. Raises DataError if there are too few rows.
     """
-    stored = (
+    stored_detector = (
         None
         if model is None
         else Registry(settings.registry.path).load(settings.registry.model, model).detector
     )
-    schema = load_schema(schema_file(settings)) if stored is None else stored.schema
+    schema = (
+        load_schema(schema_file(settings)) if stored_detector is None else stored_detector.schema
+    )
     dataset = read_data(data, schema, rows=rows, as_of=as_of, kafka=settings.kafka)
-    readings, detector = dataset.readings, stored
+    readings, detector = dataset.readings, stored_detector
     if detector is None:
         split = split_by_time(readings, settings.trainer.calibration_share)
         readings = split.calibration

@@ -8,10 +8,8 @@ from sensorwatch.common.scoring.detections import Severity
 from sensorwatch.trainer.alarm_fitting import CleanEpisodes, expected_alarms, rows_per_day
 
 MIN_EXPECTED_EPISODES = 0.1
-"""Smallest expected number of false episodes among the clean rows for which the score of a budget
-is not extrapolated far.
-
-If fewer are expected, the score of the budget belongs to a rate far below all measured rates."""
+"""If a budget permits fewer false episodes than this among the clean rows, its score is
+extrapolated far: the budget is then far below all measured rates."""
 ALARM_SEVERITIES = (Severity.WARNING, Severity.MAJOR, Severity.CRITICAL)
 """The severities with a budget, in the order of `AlarmRates.budgets`."""
 _DURATIONS = (("day", 86_400.0), ("hour", 3_600.0), ("minute", 60.0), ("second", 1.0))

@@ -13,16 +13,17 @@ from sensorwatch.trainer.fault_injection import FaultCase
 LARGE_SPIKE = FaultCase(FaultKind.SPIKE, 8.0, one_signal=True)
 """A spike of 8 spreads in one signal, one row long."""
 MIN_SPIKES = 3
-"""Smallest number of injected spikes for which a signal is judged."""
+"""A signal is checked only if at least this number of spikes was injected into it."""
 MIN_SHARE_FOUND = 0.5
-"""Smallest share of the spikes that a model finds in a signal in which it is not blind."""
+"""A model is blind in a signal if it finds less than this share of the signal's spikes."""
 
 
 def blind_signals(candidate: Candidate, readings: Readings) -> dict[str, float]:
-    """Return the signals in which the model misses most large spikes, with the share it found.
+    """Return the signals in which the model misses most large spikes, with the share it finds.
 
-    The spikes are injected into the newest rows. `readings`: the training rows. A model with the
-    plain features is not judged, because it often misses a spike of one signal.
+    The spikes are injected into the newest rows. `readings`: the training rows. No signal of a
+    model with the plain features is reported, because such a model often misses a spike of one
+    signal even if its training rows are good.
     """
     if candidate.forecast is None:
         return {}

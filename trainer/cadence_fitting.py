@@ -15,9 +15,9 @@ LONG_INTERVAL_QUANTILE = 0.999
 longer.
 """
 MIN_LONGER_INTERVALS = 3
-"""Smallest number of a sensor's intervals that are longer than the long interval. So an outage in a
-short training does not increase the long interval and hide later gaps."""
-GAP_LONG_INTERVALS = 3.0
+"""Smallest number of a sensor's intervals that are longer than the long interval. With fewer, an
+outage in a short training would increase the long interval, which would hide later gaps."""
+GAP_PER_LONG_INTERVAL = 3.0
 """An interval is a gap if it is longer than this multiple of the long interval, and also longer
 than DEFAULT_GAP_FACTOR cadences."""
 
@@ -63,7 +63,7 @@ def fit_cadences(
     return Cadences(cadence, np.where(cadence > 0, gap_factor, pooled_factor))
 
 
-def fleet_of(readings: Readings) -> tuple[int, float]:
+def fleet_size_and_cadence(readings: Readings) -> tuple[int, float]:
     """Return the number of sensors, and the median interval of their rows in microseconds.
 
     `readings`: in time order.
@@ -80,4 +80,4 @@ def _gap_factor(sorted_intervals: NDArray[np.float64]) -> float:
     """Return the gap factor for intervals (n,) in ascending order, in multiples of the cadence."""
     last = len(sorted_intervals) - 1
     position = min(int(np.ceil(LONG_INTERVAL_QUANTILE * last)), last - MIN_LONGER_INTERVALS)
-    return max(DEFAULT_GAP_FACTOR, GAP_LONG_INTERVALS * float(sorted_intervals[position]))
+    return max(DEFAULT_GAP_FACTOR, GAP_PER_LONG_INTERVAL * float(sorted_intervals[position]))

@@ -12,7 +12,7 @@ from sensorwatch.common.scoring.detections import Detections
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.trainer.alarm_fitting import rows_per_day
 from sensorwatch.trainer.alarm_text import ALARM_SEVERITIES
-from sensorwatch.trainer.cadence_fitting import fleet_of
+from sensorwatch.trainer.cadence_fitting import fleet_size_and_cadence
 from sensorwatch.trainer.dataset import sort_by_time
 from sensorwatch.trainer.evaluation_check import Check, Section
 
@@ -30,13 +30,13 @@ class CleanAlarms:
     """The alarm episodes of clean rows."""
 
     lowest_rates: NDArray[np.float64]
-    """Shape (episodes,). The smallest `Detections.episode_rate` of each episode. This is the
-    smallest budget that the episode does not exceed."""
+    """Shape (episodes,). The smallest `Detections.episode_rate` of each episode. The episode is
+    rare enough for every budget that is at least this rate."""
     sensor_days: float
     """Days of rows, summed over all sensors."""
 
     def episodes_within(self, budget: float) -> int:
-        """Return the number of episodes that do not exceed a budget (episodes per sensor-day)."""
+        """Return the number of episodes that are rare enough for a budget (per sensor-day)."""
         return int((self.lowest_rates <= budget).sum())
 
 
@@ -46,13 +46,13 @@ def clean_alarms(readings: Readings, detector: Detector) -> CleanAlarms:
     `readings`: rows that the detector was not fitted on.
     """
     rows = sort_by_time(readings)
-    _, cadence = fleet_of(rows)
+    _, cadence = fleet_size_and_cadence(rows)
     detections = detector.detect(rows, detector.empty_memory()).detections
     return CleanAlarms(_lowest_rates(detections), len(rows) / rows_per_day(cadence))
 
 
 def alarm_budget_section(readings: Readings, detector: Detector) -> Section:
-    """Check that the false alarms of clean rows do not exceed twice the budget of each severity.
+    """Check that the rate of false alarms is at most twice the budget of each severity.
 
     `readings`: rows that the detector was not fitted on. They are assumed to be free of faults.
     """
@@ -84,29 +84,31 @@ def lower_bound(episodes: int) -> float:
 
 def _budget_check(name: str, alarms: CleanAlarms, budget: float) -> Check:
     episodes, expected = alarms.episodes_within(budget), budget * alarms.sensor_days
-    wanted = f"lower bound at most {MAX_BUDGET_FACTOR * budget:.3g} ({MAX_BUDGET_FACTOR:g} budgets)"
+    wanted_text = (
+        f"lower bound at most {MAX_BUDGET_FACTOR * budget:.3g} ({MAX_BUDGET_FACTOR:g} budgets)"
+    )
     if expected < MIN_EXPECTED_EPISODES:
         return Check(
             name,
             passed=True,
             observed=f"not testable: {expected:.2g} expected, {episodes} found",
-            wanted=wanted,
+            wanted=wanted_text,
         )
     lowest_rate = lower_bound(episodes) / alarms.sensor_days
     return Check(
         name,
         lowest_rate <= MAX_BUDGET_FACTOR * budget,
-        f"{episodes} episodes, {expected:.3g} expected: {episodes / alarms.sensor_days:.3g} a "
+        f"{episodes} episodes, {expected:.3g} expected: {episodes / alarms.sensor_days:.3g} per "
         f"sensor-day, lower bound {lowest_rate:.3g}",
-        wanted,
+        wanted_text,
     )
 
 
 def _lowest_rates(detections: Detections) -> NDArray[np.float64]:
-    alarmed = np.flatnonzero(detections.is_anomaly)
-    if len(alarmed) == 0:
+    anomalous_rows = np.flatnonzero(detections.is_anomaly)
+    if len(anomalous_rows) == 0:
         return np.empty(0)
-    _, episode = np.unique(detections.episode[alarmed], return_inverse=True)
+    _, episode = np.unique(detections.episode[anomalous_rows], return_inverse=True)
     lowest_rates = np.full(int(episode.max()) + 1, np.inf)
-    np.minimum.at(lowest_rates, episode, detections.episode_rate[alarmed])
+    np.minimum.at(lowest_rates, episode, detections.episode_rate[anomalous_rows])
     return lowest_rates

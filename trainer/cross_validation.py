@@ -26,11 +26,12 @@ FOLD_GAP_ROWS = 10
 """The fit for a fold excludes this number of each sensor's rows before and after the fold.
 
 A row changes the memory, and so the scores of about this number of the sensor's next rows."""
-FORWARD_SHARE = 0.7
+FORWARD_SCORED_FROM_SHARE = 0.7
 """A block that begins after this share of the rows is scored by a model that was fitted only on
 earlier rows.
 
-So its scores include the changes of the sensors' levels after training, as in service."""
+So the scores of the block include the changes of the sensors' levels after training, as in
+service."""
 MIN_ROWS_PER_SENSOR_FOR_FEW_FOLDS = 1_000
 """Minimum number of rows per sensor for a cross-validation with only FEW_FOLDS folds.
 
@@ -74,7 +75,7 @@ def out_of_fold_scores(
         # With few rows or many sensors, the gap is at most as long as the block.
         gap_rows = min(gap, stop - start)
         fit_mask[max(start - gap_rows, 0) : stop + gap_rows] = False
-        if start >= FORWARD_SHARE * rows:
+        if start >= FORWARD_SCORED_FROM_SHARE * rows:
             fit_mask[start:] = False
         fitted_scorer = fit_scorer(readings, fit_mask, schema, trainer_settings)
         block_scores.append(

@@ -23,7 +23,7 @@ from sensorwatch.trainer.training import fit_unregistered, rows_needed, split_by
 
 REPORT_FORMAT = 1
 MAX_SKLEARN_AGREEMENT_ROWS = 20_000
-"""The forest is compared with scikit-learn on at most this number of the newest rows."""
+"""The forest is compared with scikit-learn on the newest rows, at most on this number of rows."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -216,12 +216,12 @@ def injected_rounds(
 
 
 def _minimum_check(name: str, result: CaseResult, value: float | None, min_value: float) -> Check:
-    wanted = f"{min_value:g} or more ({result.kind}, {result.size:g} spreads)"
+    wanted_text = f"{min_value:g} or more ({result.kind}, {result.size:g} spreads)"
     if value is None:
         observed = "no fault injected: no signal varies, or a sensor has fewer than 4 rows"
-        return Check(name, passed=False, observed=observed, wanted=wanted)
+        return Check(name, passed=False, observed=observed, wanted=wanted_text)
     observed = f"{value:.3f} over {result.episodes} episodes"
     if result.signals:
         shares = (f"{name} {part.recall_events:.2f}" for name, part in result.signals.items())
         observed += f": {', '.join(shares)}"
-    return Check(name, value >= min_value, observed, wanted)
+    return Check(name, value >= min_value, observed, wanted_text)

@@ -18,13 +18,13 @@ RIDGE_PENALTIES = tuple(10.0**exponent for exponent in range(-4, 3))
 Source: Golub, Heath and Wahba 1979."""
 MIN_VARIANCE = 1e-6
 """Minimum variance of a whitened direction. It prevents a division by 0 if signals are equal."""
-VALIDATED_SHARE = 0.3
-"""Share of the rows, the newest ones, on which two kinds of coefficients are compared."""
-MIN_VALIDATED_ROWS = 50
+COMPARED_ROW_SHARE = 0.3
+"""Two kinds of coefficients are compared on this share of the rows, which are the newest rows."""
+MIN_COMPARED_ROWS = 50
 """With fewer rows for this comparison, no signal counts as a random walk."""
 MIN_WALK_GAIN = 2.0
-"""A signal is a random walk if the mean squared error of the free fit (see `_fit_lags`) is more
-than this multiple of the error of the forecast of its changes."""
+"""A signal is a random walk if the free fit (see `_fit_lags`) has a larger mean squared error than
+the forecast of its changes, by more than this factor."""
 CONSTANT_SPREAD = 0.3
 """Spread of the residuals of a signal that never changed, in scales.
 
@@ -91,7 +91,7 @@ def _fit_lags_and_season(
     """
     median_step = _median_step(event_time, slots)
     lag_coefficients = _fit_lags(inputs, targets)
-    lag_residuals = _residuals_of(inputs, targets, lag_coefficients)
+    lag_residuals = _fit_residuals(inputs, targets, lag_coefficients)
     first_fit = fit_season(lag_residuals, event_time, median_step, clock)
     first_season = first_fit.season
     if not first_season.is_present:
@@ -101,8 +101,8 @@ def _fit_lags_and_season(
         season_deviation(targets, event_time, first_season),
     )
     coefficients[:, 0] = 0.0
-    coefficients[:, 0] = np.median(_residuals_of(inputs, targets, coefficients), axis=0)
-    residuals = _residuals_of(inputs, targets, coefficients)
+    coefficients[:, 0] = np.median(_fit_residuals(inputs, targets, coefficients), axis=0)
+    residuals = _fit_residuals(inputs, targets, coefficients)
     season_fit = fit_season(residuals, event_time, median_step, clock)
     if not season_fit.season.is_present:
         return lag_coefficients, season_fit, lag_residuals
@@ -119,12 +119,12 @@ def _fit_lags(inputs: NDArray[np.float64], targets: NDArray[np.float64]) -> NDAr
     are fitted on the older rows and compared on the newest rows, see MIN_WALK_GAIN.
     """
     coefficients = _fit_ridge(inputs, targets)
-    older = round((1.0 - VALIDATED_SHARE) * len(inputs))
-    if len(inputs) - older < MIN_VALIDATED_ROWS:
+    older = round((1.0 - COMPARED_ROW_SHARE) * len(inputs))
+    if len(inputs) - older < MIN_COMPARED_ROWS:
         return coefficients
     errors = [
         (
-            _residuals_of(inputs[older:], targets[older:], fit(inputs[:older], targets[:older]))
+            _fit_residuals(inputs[older:], targets[older:], fit(inputs[:older], targets[:older]))
             ** 2
         ).mean(axis=0)
         for fit in (_fit_ridge, _fit_changes)
@@ -145,12 +145,18 @@ def _fit_changes(inputs: NDArray[np.float64], targets: NDArray[np.float64]) -> N
     coefficients = _fit_ridge(
         np.concatenate([newest - older, context], axis=1), targets - newest[:, :signals]
     )
-    of_change, of_context = coefficients[:, 1 : 1 + width], coefficients[:, 1 + width :]
-    of_newest = of_change + np.eye(signals, width)
-    return np.concatenate([coefficients[:, :1], of_newest, -of_change, of_context], axis=1)
+    change_coefficients, context_coefficients = (
+        coefficients[:, 1 : 1 + width],
+        coefficients[:, 1 + width :],
+    )
+    newest_coefficients = change_coefficients + np.eye(signals, width)
+    return np.concatenate(
+        [coefficients[:, :1], newest_coefficients, -change_coefficients, context_coefficients],
+        axis=1,
+    )
 
 
-def _residuals_of(
+def _fit_residuals(
     inputs: NDArray[np.float64], targets: NDArray[np.float64], coefficients: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     result: NDArray[np.float64] = targets - coefficients[:, 0] - inputs @ coefficients[:, 1:].T

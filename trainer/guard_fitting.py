@@ -22,18 +22,18 @@ from sensorwatch.trainer.season_fitting import SeasonFit, fit_season
 
 GUARD_BLOCKS = 10
 """Number of blocks into which the training time is divided."""
-FREEDOM_RANGE = (3.0, 30.0)
+DEGREES_OF_FREEDOM_RANGE = (3.0, 30.0)
 """Smallest and largest number of degrees of freedom of a spread."""
 MIN_SPREAD = 0.3
 """Smallest spread of a smoothed deviation, in scales. For independent rows, the spread is 0.18."""
-FAR_BLOCKS = 5
+FAR_BLOCK_DISTANCE = 5
 """Number of blocks between the starts of two far blocks. Two near blocks are neighbours."""
 MAX_TABLE_RARITY = 25.0
 """Rarity of the last knot of the guard's table, in nats."""
 MIN_TABLE_DEVIATION = 0.01
 """Smallest deviation of the guard's table, so that its logarithm is finite."""
-MAX_RATIO = 1e6
-"""Limit of a deviation, in scales, in the division by the scale."""
+MAX_DIVIDED_DEVIATION = 1e6
+"""Limit, in scales, at which a deviation is clipped when it is divided by the scale."""
 ACCEPT_RARITY = 4.0
 """Smallest rarity, in nats, of the deviation of a row that is away from its level."""
 
@@ -44,7 +44,7 @@ class FittedGuard:
 
     guard: LevelGuard
     scores: NDArray[np.float64]
-    """Shape (n,). Scores in nats. The level for a row is that of the rows outside its block of
+    """Shape (n,). Scores in nats. A row is compared with the level of the rows outside its block of
     time."""
     season_fit: SeasonFit | None
     """The fit of the guard's season; None if no sensor has a level."""
@@ -76,7 +76,9 @@ def fit_guard(
     level_of_known, known_rows = level_of_row[is_known], readings.take(is_known)
     distance = known_rows.values - location[level_of_known]
     # The division does not overflow for NO_SCALE. Large deviations are clipped below.
-    deviations = distance / np.maximum(scale[level_of_known], np.abs(distance) / MAX_RATIO)
+    deviations = distance / np.maximum(
+        scale[level_of_known], np.abs(distance) / MAX_DIVIDED_DEVIATION
+    )
     season_fit = None
     if len(known_rows):
         deviations = np.clip(deviations, -MAX_DEVIATION_SCALES, MAX_DEVIATION_SCALES)
@@ -159,11 +161,11 @@ def _freedom(mean_squares: NDArray[np.float64]) -> NDArray[np.float64]:
     cells = mean_squares.reshape(-1, mean_squares.shape[2])
     cells = cells[np.isfinite(cells).all(axis=1)]
     if len(cells) < 2:
-        return np.full(mean_squares.shape[2], FREEDOM_RANGE[0])
+        return np.full(mean_squares.shape[2], DEGREES_OF_FREEDOM_RANGE[0])
     variance = cells.var(axis=0, ddof=1) / len(cells)
     mean = cells.mean(axis=0)
     freedom = 2.0 * mean**2 / np.maximum(variance, 1e-12 * mean**2 + np.finfo(np.float64).tiny)
-    result: NDArray[np.float64] = np.clip(freedom, *FREEDOM_RANGE)
+    result: NDArray[np.float64] = np.clip(freedom, *DEGREES_OF_FREEDOM_RANGE)
     return result
 
 
@@ -206,8 +208,8 @@ def _drift_rate(block_means: NDArray[np.float64], rows_per_sensor: float) -> NDA
     divided by the additional distance in rows.
     """
     near_difference = _mean_squared_difference(block_means, 1)
-    far_difference = _mean_squared_difference(block_means, FAR_BLOCKS)
-    distance = (FAR_BLOCKS - 1) / GUARD_BLOCKS * rows_per_sensor
+    far_difference = _mean_squared_difference(block_means, FAR_BLOCK_DISTANCE)
+    distance = (FAR_BLOCK_DISTANCE - 1) / GUARD_BLOCKS * rows_per_sensor
     return np.maximum(far_difference - near_difference, 0.0) / max(distance, 1.0)
 
 

@@ -33,7 +33,7 @@ MIN_SHARE_OF_STD = 0.2
 
 This limit matters for a signal that is constant most of the time and changes rarely."""
 CONSTANT_TOLERANCE = 1e-9
-"""Share of a column's absolute value below which its scale means that the column is constant."""
+"""A column counts as constant if its scale is below this share of the column's absolute value."""
 
 
 def fit_levels(readings: Readings, schema: Schema, *, min_rows: int) -> Levels:

@@ -27,10 +27,10 @@ from sensorwatch.trainer.row_serialization import (
 )
 
 MAX_ROWS = 5_000
-"""The scores of at most this number of the newest rows are compared."""
+"""The scores of the newest rows are compared, at most of this number of rows."""
 SKLEARN_TOLERANCE = 1e-12
 """Maximum allowed difference between a forest score and the score of scikit-learn."""
-_KAFKA_ROWS, _REST_ROWS, _CSV_ROWS = 1_000, 100, 777
+_KAFKA_BATCH_ROWS, _REST_BATCH_ROWS, _CSV_BATCH_ROWS = 1_000, 100, 777
 """Batch sizes of the paths.
 
 The sizes differ, because scores must not depend on batch boundaries."""
@@ -54,15 +54,15 @@ ScoringPath = Callable[[SerializedRows, Detector], list[Outcome]]
 def score_through_kafka(serialized_rows: SerializedRows, detector: Detector) -> list[Outcome]:
     """Score rows as the consumer does: as values of records, in micro-batches."""
     memory = detector.empty_memory()
-    batches = _batches(serialized_rows.payloads, _KAFKA_ROWS)
+    batches = _batches(serialized_rows.payloads, _KAFKA_BATCH_ROWS)
     return [process(batch, detector, memory) for batch in batches]
 
 
 def score_through_rest(serialized_rows: SerializedRows, detector: Detector) -> list[Outcome]:
     """Score rows as the API does: from request bodies."""
     outcomes, memory = [], detector.empty_memory()
-    for batch in _batches(serialized_rows.payloads, _REST_ROWS):
-        rows = split_request(request_body_of(batch), max_rows=_REST_ROWS).rows
+    for batch in _batches(serialized_rows.payloads, _REST_BATCH_ROWS):
+        rows = split_request(request_body_of(batch), max_rows=_REST_BATCH_ROWS).rows
         outcomes.append(process(rows, detector, memory))
     return outcomes
 
@@ -74,7 +74,7 @@ def score_through_csv(serialized_rows: SerializedRows, detector: Detector) -> li
         path = Path(folder) / "rows.csv"
         write_readings_csv(path, serialized_rows.cells, serialized_rows.schema)
         for readings, rejections in cut_batches(
-            read_batches(path, serialized_rows.schema), _CSV_ROWS
+            read_batches(path, serialized_rows.schema), _CSV_BATCH_ROWS
         ):
             outcomes.append(score_readings(readings, rejections, detector, memory))
     return outcomes

@@ -30,7 +30,7 @@ class Cycle(StrEnum):
     """All working days have the same profile; Saturday and Sunday have a second one."""
 
 
-_CANDIDATES = (
+_TRIED_CYCLES = (
     *((Cycle.DAY, DAY, bins) for bins in DAILY_BINS),
     (Cycle.WEEK, WEEK, 7 * DAILY_BINS[0]),
     *((Cycle.DAY_TYPE, DAY, bins) for bins in DAILY_BINS),
@@ -55,7 +55,7 @@ class CycleGrid:
 
 def cycle_grids(local_time: NDArray[np.int64], step: float, span: float) -> Iterator[CycleGrid]:
     """Yield a grid for each cycle and number of bins for which the times span enough cycles."""
-    for kind, period, bins in _CANDIDATES:
+    for kind, period, bins in _TRIED_CYCLES:
         if step <= 0 or span < MIN_CYCLES * period or period / bins < step:
             continue
         cycle_numbers, cycle = np.unique(local_time // period, return_inverse=True)

@@ -17,18 +17,18 @@ from sensorwatch.trainer.season_cycles import (
 )
 
 MIN_ERROR_REDUCTION = 0.05
-"""Smallest share of a signal's squared error that an accepted season removes.
+"""A season is accepted only if it removes at least this share of a signal's squared error.
 
 The error is measured on cycles that the season was not fitted on."""
 MIN_STANDARD_ERRORS = 2.0
-"""Number of standard errors that the mean error reduction of an accepted season exceeds.
+"""A season is accepted only if it reduces the mean error by more than this many standard errors.
 
 The mean and its standard error are computed over the groups of cycles."""
-MAX_CV_GROUPS = 10
+MAX_CYCLE_GROUPS = 10
 """Maximum number of groups of cycles in the cross-validation."""
-ERROR_CLIP = 4.0
+MAX_RESIDUAL_SCALES = 4.0
 """Multiple of their robust scale at which residuals are clipped before they are squared."""
-MEDIAN_VARIANCE = np.pi / 2
+MEDIAN_TO_MEAN_VARIANCE = np.pi / 2
 """For normal values, the variance of the median divided by the variance of the mean."""
 MAD_TO_SIGMA = 1.4826
 """For normal values, the standard deviation divided by the median absolute deviation."""
@@ -115,7 +115,7 @@ def fit_season(
     tried_cycles = tuple(fits.values())
     if best is None:
         return SeasonFit(no_season(residuals.shape[1]), None, tried_cycles, span, step)
-    return SeasonFit(_season_of(best, clock), best.fit, tried_cycles, span, step)
+    return SeasonFit(_season_of_fit(best, clock), best.fit, tried_cycles, span, step)
 
 
 def _is_smaller(errors: NDArray[np.float64], other_errors: NDArray[np.float64]) -> bool:
@@ -149,7 +149,7 @@ def _fit_grid(residuals: NDArray[np.float64], grid: CycleGrid) -> _GridFit:
     )
 
 
-def _season_of(grid_fit: _GridFit, clock: CivilClock) -> Season:
+def _season_of_fit(grid_fit: _GridFit, clock: CivilClock) -> Season:
     profile = grid_fit.profile
     if grid_fit.fit.cycle is Cycle.DAY_TYPE:
         working_day, weekend = np.split(profile, 2, axis=1)
@@ -201,7 +201,9 @@ def _fit_profile(mean_residuals: NDArray[np.float64]) -> NDArray[np.float64]:
             for signal_deviations, signal_has_rows in zip(deviations, has_rows, strict=True)
         ]
     )
-    variance = MEDIAN_VARIANCE * spread[:, np.newaxis] ** 2 / np.maximum(cycle_counts - 1, 1)
+    variance = (
+        MEDIAN_TO_MEAN_VARIANCE * spread[:, np.newaxis] ** 2 / np.maximum(cycle_counts - 1, 1)
+    )
     shrinkage = np.maximum(1.0 - variance / np.maximum(medians**2, 1e-12), 0.0)
     profile: NDArray[np.float64] = np.where(cycle_counts >= 2, shrinkage * medians, 0.0)
     return profile
@@ -227,8 +229,8 @@ def _cross_validated_errors(
 
     For each group of cycles, the season is the profile that was fitted on the other groups.
     """
-    error_limits = ERROR_CLIP * _robust_scales(residuals)
-    groups = min(grid.cycles, MAX_CV_GROUPS)
+    error_limits = MAX_RESIDUAL_SCALES * _robust_scales(residuals)
+    groups = min(grid.cycles, MAX_CYCLE_GROUPS)
     group_of_cycle = np.arange(grid.cycles) % groups
     errors_without, errors_with = (
         np.empty((groups, residuals.shape[1])),

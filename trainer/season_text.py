@@ -115,5 +115,5 @@ def _no_cycle_text(fit: SeasonFit) -> str:
     if fit.span < MIN_CYCLES * DAY:
         return f"the rows span {fit.span / DAY:.1f} days, a daily season needs {MIN_CYCLES} days"
     if fit.step > _HOUR:
-        return f"a row each {fit.step / _HOUR:.1f} hours, a daily season needs one each hour"
+        return f"one row in {fit.step / _HOUR:.1f} hours, but a daily season needs one row per hour"
     return f"the rows are of fewer than {MIN_CYCLES} days"

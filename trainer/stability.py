@@ -20,13 +20,12 @@ MAX_FOLDS = 5
 SEED_COUNT = 3
 MIN_FOLD_ROWS = 20
 MAX_RATE_FACTOR = 3.0
-"""Multiple of the target rate that is the maximum alert rate."""
+"""The maximum alert rate is this multiple of the target rate."""
 MAX_RATE_DIVISOR = 5.0
-"""Divisor of the target rate that gives the minimum alert rate."""
+"""The minimum alert rate is the target rate divided by this number."""
 BOUND_QUANTILE = 0.999
-"""Quantile of a binomial count to which both bounds are widened.
-
-With few rows, the alert rate varies by chance."""
+"""Both bounds are widened to this quantile of a binomial count, because the alert rate of few rows
+varies by chance."""
 MAX_ROWS = 50_000
 """Largest number of rows of a refit, because refits are the slowest checks."""
 ENOUGH_ROWS_OF_SENSOR = 1_000
@@ -66,9 +65,11 @@ def alert_rate_section(
     target = detector.calibration.target_alert_rate
     sorted_readings = sort_by_time(readings)
     alerts = detector.detect(sorted_readings, detector.empty_memory()).detections.is_anomaly
-    overall_rate = rate_of("all rows", alerts, target)
+    overall_rate = alert_rate_with_bounds("all rows", alerts, target)
     fold_rates = [
-        rate_of(f"from {format_instant(sorted_readings.event_time[rows[0]])}", alerts[rows], target)
+        alert_rate_with_bounds(
+            f"from {format_instant(sorted_readings.event_time[rows[0]])}", alerts[rows], target
+        )
         for rows in _rows_of_folds(len(sorted_readings))
     ]
     rates_of_seeds = seed_rates(sorted_readings, detector.schema, trainer_settings, target)
@@ -97,7 +98,7 @@ def tolerance() -> str:
     )
 
 
-def rate_of(rows_description: str, alerts: NDArray[np.bool_], target: float) -> Rate:
+def alert_rate_with_bounds(rows_description: str, alerts: NDArray[np.bool_], target: float) -> Rate:
     """Return the share of True in `alerts` (n,), with its bounds for the target alert rate.
 
     `rows_description`: description of the rows on which the rate was measured.
@@ -133,7 +134,7 @@ def seed_rates(
             older_rows, schema, trainer_settings.model_copy(update={"seed": seed % 2**32})
         )
         alerts = detector.detect(newer_rows, memory).detections.is_anomaly
-        rates.append(rate_of(f"seed {seed}", alerts, target))
+        rates.append(alert_rate_with_bounds(f"seed {seed}", alerts, target))
     return rates
 
 
@@ -161,12 +162,12 @@ def _rows_of_folds(rows: int) -> list[NDArray[np.intp]]:
 
 def _rate_within_bounds_check(name: str, rates: list[Rate]) -> Check:
     worst_rate = max(rates, key=lambda rate: max(rate.rate - rate.highest, rate.lowest - rate.rate))
-    wanted = f"{worst_rate.lowest:.5f} to {worst_rate.highest:.5f}"
+    wanted_text = f"{worst_rate.lowest:.5f} to {worst_rate.highest:.5f}"
     return Check(
         name,
         all(rate.is_within_bounds for rate in rates),
         _observed_text(rates, worst_rate),
-        wanted,
+        wanted_text,
     )
 
 

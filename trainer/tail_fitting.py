@@ -31,7 +31,7 @@ EPISODE_START_SCORE = 4.0
 MAX_ROBUST_Z_SCORE = 3.5
 """Robust z-score above which a block's median is an outlier (Iglewicz and Hoaglin 1993)."""
 BLOCKS_PER_EXCLUDED_BLOCK = 5
-"""One block may be excluded for each group of this number of blocks."""
+"""At most one of every group of this number of blocks may be excluded."""
 MIN_BLOCKS = 5
 """Smallest number of blocks from which a block may be excluded."""
 MIN_BLOCK_ROWS = 20
@@ -106,14 +106,14 @@ def calibrate_decision(
     tables = _TailTables(calibration_mask, USUAL_SCORES if has_equal_distances else {})
     summed_rarity = _summed_rarity(tables, raw_scores.components[used_rows], weights)
     is_typical = in_typical_blocks(summed_rarity, raw_scores.block[used_rows])
-    tables.included = calibration_mask & is_typical
+    tables.included_rows = calibration_mask & is_typical
     if not is_typical.all():
         summed_rarity = _summed_rarity(tables, raw_scores.components[used_rows], weights)
     sum_rarity = tables.fit_and_apply(RarityTable.RARITY_SUM, summed_rarity)
     smoothed_rarity = _smooth_over_time(
         sum_rarity, raw_scores.slots[used_rows], raw_scores.restarts[used_rows]
     )
-    signal_tables = _tail_table_per_signal(raw_scores.conditional[used_rows], tables.included)
+    signal_tables = _tail_table_per_signal(raw_scores.conditional[used_rows], tables.included_rows)
     components = raw_scores.components[used_rows]
     largest_signal_rarities(raw_scores.conditional[used_rows], signal_tables, components[:, SIGNAL])
     signal_rarity = weights[SIGNAL] * tables.fit_and_apply(
@@ -124,8 +124,8 @@ def calibrate_decision(
         signal_rarity,
     )
     raw_score = tables.fit_and_apply(RarityTable.LARGEST_RARITY, largest_rarity)
-    included = tables.included
-    tables.included = np.ones(len(raw_scores.scores_without_memory), dtype=np.bool_)
+    included_rows = tables.included_rows
+    tables.included_rows = np.ones(len(raw_scores.scores_without_memory), dtype=np.bool_)
     rarity_without_memory = tables.fit_and_apply(
         RarityTable.NO_MEMORY_FOREST, raw_scores.scores_without_memory[:, 0]
     )
@@ -143,14 +143,16 @@ def calibrate_decision(
     )
     return CalibratedDecision(
         decision,
-        calibrate(raw_score[included], trainer_settings.target_alert_rate, threshold=threshold),
+        calibrate(
+            raw_score[included_rows], trainer_settings.target_alert_rate, threshold=threshold
+        ),
         _clean_episodes(
             decision,
             components,
             raw_scores,
             guard_score,
             used_rows,
-            included,
+            included_rows,
             start=min(EPISODE_START_SCORE, threshold),
         ),
     )
@@ -162,7 +164,7 @@ def _clean_episodes(
     raw_scores: RawScores,
     guard_score: NDArray[np.float64],
     used_rows: NDArray[np.int64],
-    included: NDArray[np.bool_],
+    included_rows: NDArray[np.bool_],
     *,
     start: float,
 ) -> CleanEpisodes:
@@ -178,8 +180,8 @@ def _clean_episodes(
         raw_scores.restarts[used_rows],
         threshold=start,
     )
-    peaks = episode_peaks(score, in_alarm, raw_scores.slots[used_rows], included)
-    return CleanEpisodes(peaks, int(included.sum()), start)
+    peaks = episode_peaks(score, in_alarm, raw_scores.slots[used_rows], included_rows)
+    return CleanEpisodes(peaks, int(included_rows.sum()), start)
 
 
 def in_typical_blocks(
@@ -191,9 +193,9 @@ def in_typical_blocks(
     block of time.
     """
     block_numbers, counts = np.unique(block, return_counts=True)
-    included = np.ones(len(summed_rarity), dtype=np.bool_)
+    included_rows = np.ones(len(summed_rarity), dtype=np.bool_)
     if len(block_numbers) < MIN_BLOCKS or counts.min() < MIN_BLOCK_ROWS:
-        return included
+        return included_rows
     medians = np.asarray(
         [np.median(summed_rarity[block == block_number]) for block_number in block_numbers]
     )
@@ -204,24 +206,24 @@ def in_typical_blocks(
         : len(block_numbers) // BLOCKS_PER_EXCLUDED_BLOCK
     ]:
         if robust_z_scores[position] > MAX_ROBUST_Z_SCORE:
-            included[block == block_numbers[position]] = False
-    return included
+            included_rows[block == block_numbers[position]] = False
+    return included_rows
 
 
 class _TailTables:
-    """Rarity tables, fitted one after the other on the rows that the mask `included` selects."""
+    """Rarity tables, fitted one after the other on the rows in the mask `included_rows`."""
 
     def __init__(
-        self, included: NDArray[np.bool_], usual_scores: Mapping[RarityTable, float]
+        self, included_rows: NDArray[np.bool_], usual_scores: Mapping[RarityTable, float]
     ) -> None:
-        self.included = included
+        self.included_rows = included_rows
         self._usual_scores = usual_scores
         self._tails: dict[RarityTable, Tail] = {}
 
     def fit_and_apply(self, table: RarityTable, scores: NDArray[np.float64]) -> NDArray[np.float64]:
         """Fit a table on the included scores, and return the rarity (n,) of all scores."""
         tail = fit_tail(
-            scores[self.included],
+            scores[self.included_rows],
             min_scale=MIN_TAIL_SCALES.get(table, 0.0),
             max_scale=MAX_TAIL_SCALES.get(table, np.inf),
             usual_score=self._usual_scores.get(table, -np.inf),
@@ -245,10 +247,10 @@ def _summed_rarity(
 
 
 def _tail_table_per_signal(
-    conditional: NDArray[np.float64], included: NDArray[np.bool_]
+    conditional: NDArray[np.float64], included_rows: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    """Return `Decision.signal_tables`, fitted on those of the n rows that `included` selects."""
-    sizes = np.abs(conditional[included])
+    """Return `Decision.signal_tables`, fitted on the rows in the mask `included_rows` (n,)."""
+    sizes = np.abs(conditional[included_rows])
     return np.stack([_tail_table_of_signal(column) for column in sizes.T])
 
 

@@ -124,7 +124,7 @@ def _print_summary(dataset: Dataset, candidate: Candidate, version: str) -> None
     calibration = candidate.calibration
     print_line(f"rows       {dataset.rows} read, {len(dataset.readings)} accepted")
     print_line(f"rejected   {len(dataset.rejections)}{f' ({rejected})' if rejected else ''}")
-    print_row_summary(summarize(dataset.readings), candidate.schema, RowOrderUse.SORTED_BY_TIME)
+    print_row_summary(summarize(dataset.readings), candidate.schema, RowOrderUse.SORTS_BY_TIME)
     for name, text in set_point_texts(dataset.readings, candidate.schema):
         print_line(
             f"question   {text}; if it is a set-point or a command, declare {name!r} as "

@@ -24,7 +24,7 @@ from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.features import compute_features
 from sensorwatch.trainer.alarm_fitting import CleanEpisodes, episode_peaks, fit_alarm_rates
 from sensorwatch.trainer.alarm_text import alarm_figures
-from sensorwatch.trainer.cadence_fitting import fleet_of
+from sensorwatch.trainer.cadence_fitting import fleet_size_and_cadence
 from sensorwatch.trainer.cross_validation import block_count, out_of_fold_scores
 from sensorwatch.trainer.dataset import sort_by_time
 from sensorwatch.trainer.forest_fitting import fit_forest
@@ -116,7 +116,7 @@ def _train_plain(
     scores = score(forest, compute_features(calibration_rows, feature_plan))
     calibration = calibrate(scores, trainer_settings.target_alert_rate)
     clean_episodes = _plain_episodes(scores, calibration_rows, calibration.threshold)
-    sensors, cadence = fleet_of(split.sorted_readings)
+    sensors, cadence = fleet_size_and_cadence(split.sorted_readings)
     alarm_rates = fit_alarm_rates(
         clean_episodes,
         prior_scale=calibration.threshold - calibration.centre,
@@ -164,7 +164,7 @@ def _train_forecast(
     raw_scores = out_of_fold_scores(
         readings, schema, trainer_settings, period=season.period if season.is_present else 0
     )
-    sensors, cadence = fleet_of(readings)
+    sensors, cadence = fleet_size_and_cadence(readings)
     levels = drop_sensors_with_few_rows(scorer.final_levels, readings)
     fitted_guard = fit_guard(
         readings,
@@ -226,8 +226,8 @@ def split_by_time(readings: Readings, calibration_share: float) -> Split:
     """Sort the rows by time; the newest `calibration_share` of them is for calibration.
 
     The boundary is moved to the first row with the same event time, so that rows with equal times
-    are on the same side. It is not moved if then too few older rows would remain. Raises DataError
-    if there are too few rows. Rows without any signal value are dropped.
+    are on the same side. It stays if a move would leave too few older rows. Raises DataError if
+    there are too few rows. Rows without any signal value are dropped.
     """
     min_rows = rows_needed(calibration_share)
     sorted_readings = drop_rows_without_signals(sort_by_time(readings))

@@ -21,7 +21,7 @@ from sensorwatch.common.files.csv_layout import (
     with_index_column,
 )
 from sensorwatch.common.files.opening import FileForm, file_form, open_data
-from sensorwatch.common.files.utf8_stream import prefixed_stream, text_of, utf8_stream
+from sensorwatch.common.files.utf8_stream import decoded_text, prefixed_stream, utf8_stream
 from sensorwatch.common.files.workbook import open_worksheet
 from sensorwatch.common.rows.batches import Batch, collect_batches
 from sensorwatch.common.rows.cells import cell_lines
@@ -75,14 +75,14 @@ def _read_batches(stream: io.BufferedReader, schema: Schema) -> Iterator[Batch]:
     first_block = stream.read(_HEADER_BYTES)
     stream = prefixed_stream(first_block, stream)
     if _LONE_CARRIAGE_RETURN.search(first_block):
-        yield from _batches_of(_read_strictly(stream, schema), schema)
+        yield from _collect_numbered_rows(_read_strictly(stream, schema), schema)
         return
     lines = DataLines(text_lines(stream), schema)
     names = read_header(cell_lines(lines, schema.csv.delimiter), schema)
     first_text = lines.peek()
     names = with_index_column(names, first_text, schema)
     if len(first_text) > MAX_ROW_CHARACTERS:
-        yield from _batches_of(_rows_below(lines, names, schema), schema)
+        yield from _collect_numbered_rows(_rows_below(lines, names, schema), schema)
         return
     first_line = first_text.encode(errors="surrogateescape")
     reader = _chunk_reader(schema, names)
@@ -96,9 +96,9 @@ def _read_batches(stream: io.BufferedReader, schema: Schema) -> Iterator[Batch]:
             unread_bytes = left_bytes
         if not unread_bytes:
             return
-    text = text_of(prefixed_stream(unread_bytes, stream))
+    text = decoded_text(prefixed_stream(unread_bytes, stream))
     remaining_lines = DataLines(lines_of_text(text), schema, lines_before=line_count)
-    yield from _batches_of(_rows_below(remaining_lines, names, schema), schema)
+    yield from _collect_numbered_rows(_rows_below(remaining_lines, names, schema), schema)
 
 
 def _read_chunks(
@@ -136,7 +136,7 @@ def _chunk_reader(schema: Schema, names: Sequence[str]) -> ChunkReader | None:
 
 def _read_strictly(stream: io.BufferedReader, schema: Schema) -> Iterator[NumberedRow]:
     """Yield the rows of a stream, which may have carriage returns as line ends."""
-    lines = DataLines(lines_of_text(text_of(stream)), schema)
+    lines = DataLines(lines_of_text(decoded_text(stream)), schema)
     names = read_header(cell_lines(lines, schema.csv.delimiter), schema)
     names = with_index_column(names, lines.peek(), schema)
     yield from _rows_below(lines, names, schema)
@@ -149,5 +149,5 @@ def _rows_below(lines: DataLines, names: Sequence[str], schema: Schema) -> Itera
         raise DataError(f": {error}") from error
 
 
-def _batches_of(rows: Iterator[NumberedRow], schema: Schema) -> Iterator[Batch]:
+def _collect_numbered_rows(rows: Iterator[NumberedRow], schema: Schema) -> Iterator[Batch]:
     return collect_batches((row for _, row in rows), schema)

@@ -84,16 +84,16 @@ def text_lines(stream: io.BufferedIOBase) -> Iterator[str]:
     The stream is read only up to the end of the line. If a line is longer than a row may be, only
     its first characters are returned.
     """
-    for line in _lines_of(stream.readline, (b"\n",)):
+    for line in _bounded_lines(stream.readline, (b"\n",)):
         yield line.decode(errors="surrogateescape")
 
 
 def lines_of_text(text: io.TextIOWrapper) -> Iterator[str]:
     """Yield the lines of a text; see `text_lines`."""
-    return _lines_of(text.readline, ("\n", "\r"))
+    return _bounded_lines(text.readline, ("\n", "\r"))
 
 
-def _lines_of(
+def _bounded_lines(
     read_line: Callable[[int], AnyStr], line_ends: tuple[AnyStr, ...]
 ) -> Iterator[AnyStr]:
     while line := read_line(MAX_ROW_CHARACTERS + 1):

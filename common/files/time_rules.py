@@ -28,7 +28,7 @@ class FileTimeRules:
     """
 
     def __init__(self, schema: Schema, as_of: int | None) -> None:
-        """`as_of`: microseconds UTC; a later row is rejected. None: no row is too late."""
+        """`as_of`: microseconds UTC; a row with a later time is rejected. If None, no row is."""
         time = schema.time
         zone_name = time.naive_zone if time.fold is RepeatedHour.INFER else None
         self._zone = None if zone_name in (None, "UTC") else load_zone(str(zone_name))
@@ -96,7 +96,7 @@ class FileTimeRules:
 
 
 def _repetitions(event_time: NDArray[np.int64], zone: ZoneInfo) -> NDArray[np.int64]:
-    """Return how much later, in microseconds, the local time of each row occurs again; shape (n,).
+    """Return the microseconds until the local time of each row occurs again; shape (n,).
 
     The result is 0 for a local time that occurs once, or that is the second occurrence.
     """

@@ -40,7 +40,7 @@ def open_text(path: Path, encoding: str = "utf-8") -> Iterator[io.TextIOWrapper]
     Raises the errors of `open_data`. A byte that cannot be decoded becomes a lone surrogate.
     """
     with open_data(path) as source:
-        yield text_of(utf8_stream(source, encoding))
+        yield decoded_text(utf8_stream(source, encoding))
 
 
 def split_mark(content: bytes) -> tuple[str | None, bytes]:
@@ -51,7 +51,7 @@ def split_mark(content: bytes) -> tuple[str | None, bytes]:
     return None, content
 
 
-def text_of(stream: io.BufferedReader) -> io.TextIOWrapper:
+def decoded_text(stream: io.BufferedReader) -> io.TextIOWrapper:
     """Return the text of a stream of UTF-8; line ends are kept as they are."""
     return io.TextIOWrapper(stream, encoding="utf-8", errors="surrogateescape", newline="")
 

@@ -65,8 +65,8 @@ def _is_visible_worksheet(sheet: python_calamine.SheetMetadata) -> bool:
 def _write_rows(sheet: python_calamine.CalamineSheet, form: Form, out: IO[str]) -> None:
     """Write the rows.
 
-    Empty cells at the end of a row are left out until the first row whose last cell is not empty.
-    So a title above the header is a line of one cell.
+    Empty cells at the end of a row are left out. From the first row whose last cell is not empty
+    on, all cells are written. So a title above the header is a line of one cell.
     """
     delimiter = form["delimiter"]
     writer = csv.writer(

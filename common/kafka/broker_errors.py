@@ -91,9 +91,9 @@ _TRANSIENT_ERRORS = {
 def reaction(error: KafkaError, operation: ClientOperation) -> Reaction:
     """Return the reaction to an error of a client operation.
 
-    An error is fatal if the client sets no flag on it and this file does not list it. If the error
-    persists after the caller's deadline, the caller treats RETRY as RENEW_PRODUCER, because the
-    outcome of a pending commit is then unknown.
+    An error is fatal if the client sets no flag on it and this file does not list it. If an error
+    with the reaction RETRY persists after the caller's deadline, the caller reacts with
+    RENEW_PRODUCER, because the outcome of a pending commit is then unknown.
     """
     code = error.code()
     if code in _FENCED_ERRORS:

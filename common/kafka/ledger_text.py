@@ -41,7 +41,7 @@ class LedgerRecord(msgspec.Struct, frozen=True):
 
     @property
     def is_outdated(self) -> bool:
-        """Whether an older version of this program wrote the record, with other scores."""
+        """Whether an older version, which computes other scores, wrote the record."""
         return self.ledger_version < LEDGER_VERSION
 
     @property

@@ -137,9 +137,9 @@ def start_segment(account: Account, *, fingerprint: str) -> Account:
 def resize_window(account: Account, window_rows: int) -> Account:
     """Return the account with buckets of the size that the setting `window_rows` requires.
 
-    The rejections of an old bucket are distributed evenly over its records. The new window does not
-    start before the new bucket that contains the old window's first record. Records of that bucket
-    from before the old window count as accepted.
+    The rejections of an old bucket are distributed evenly over its records. The new window starts
+    with the new bucket that contains the old window's first record, or later. Records of that
+    bucket that are older than the old window count as accepted.
     """
     bucket_size = _bucket_rows(window_rows)
     if bucket_size == account.window_bucket_rows:

@@ -14,8 +14,8 @@ SHAPE_RANGE = (0.0, 0.3)
 """Smallest and largest shape of the tail of peak scores.
 
 With shape 0, the tail is exponential. With a positive shape, it is heavier. With a negative shape,
-scores would have an upper limit, and a slightly higher score would count as far rarer. Some dozens
-of episodes cannot show such a limit."""
+scores would have an upper limit, and a slightly higher score would count as far rarer. Such a limit
+cannot be estimated from some dozens of episodes."""
 LEVEL_SPAN_ROWS = 30.0
 """Number of rows over which the level guard smooths a level."""
 MAX_EXPONENT = 600.0
@@ -119,10 +119,10 @@ def level_episodes_per_day(cadence, guard_score):  # type: ignore[no-untyped-def
 
 
 @inlined_kernel
-def severity_of(budgets, episodes_per_day):  # type: ignore[no-untyped-def]
-    """Return the number of budgets that are at least as large as this rate of false episodes.
+def count_met_budgets(budgets, episodes_per_day):  # type: ignore[no-untyped-def]
+    """Return the number of budgets for which this rate of false episodes is low enough.
 
-    0 is `info`: the rate exceeds even the budget of `warning`, which is the largest budget.
+    The result 0 means `info`: the rate is too high for the budget of `warning`, the largest budget.
     """
     severity = 0
     for budget in budgets:

@@ -24,8 +24,8 @@ def model_schema(schema: Schema) -> Schema:
     """
     if not has_angles(schema):
         return schema
-    # Without validation, because a schema may have more columns for the model than it may declare.
-    # A copy would keep the cached properties of the declared columns.
+    # The schema is built without validation, because the model may have more columns than a schema
+    # may declare. A copy would keep the cached properties of the declared columns.
     fields = {name: getattr(schema, name) for name in Schema.model_fields}
     model_columns = {
         "signals": _model_columns(schema.signals),

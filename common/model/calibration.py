@@ -54,8 +54,8 @@ def calibrate(
 ) -> Calibration:
     """Return a calibration; the share `target_alert_rate` of the scores is above its threshold.
 
-    `raw_scores`: shape (m,), of rows that the model was not fitted on. `threshold`: if given, it
-    replaces the threshold that follows from `target_alert_rate`; for raw scores that are rarities.
+    `raw_scores`: shape (m,), of rows that the model was not fitted on. `threshold`: replaces the
+    threshold that follows from `target_alert_rate`; it is given if the raw scores are rarities.
     Raises ValueError if m is 0.
     """
     if len(raw_scores) == 0:

@@ -11,7 +11,7 @@ from sensorwatch.common.model.stored_arrays import require, stored_array
 from sensorwatch.common.model.tails import KNOTS
 
 UNWATCHED_SPREAD = 1e9
-"""Spread of a signal that is not watched; divided by it, every deviation is small."""
+"""Spread of a signal that is not watched: a number by which every deviation becomes small."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,8 @@ class Levels:
     NO_SCALE for a column that was always 0."""
     cadence: NDArray[np.float64]
     """Shape (1 + sensors,). Typical interval between two rows of the sensor, in microseconds; 0 if
-    it is learned in service. Row 0 is 0, because the cadence of an unknown sensor is not known."""
+    it is learned in service. The cadence in row 0 is 0, because an unknown sensor's cadence is
+    learned in service."""
     gap_factor: NDArray[np.float64]
     """Shape (1 + sensors,). An interval is a gap if it is longer than this multiple of the sensor's
     cadence. Row 0 is for all sensors without their own row."""

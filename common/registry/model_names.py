@@ -35,7 +35,7 @@ def ordinal_of(name: str, version: str) -> int | None:
 def current_user() -> str:
     """Return the user of this process, as user@host."""
     try:
-        user = getpass.getuser()
+        user_name = getpass.getuser()
     except (KeyError, OSError):  # the user of a container often has no name
-        user = f"uid{os.getuid()}"
-    return f"{user}@{socket.gethostname()}"
+        user_name = f"uid{os.getuid()}"
+    return f"{user_name}@{socket.gethostname()}"

@@ -28,7 +28,7 @@ from sensorwatch.common.registry.model_names import (
     ordinal_of,
     require_model_name,
 )
-from sensorwatch.common.registry.version_files import contents_of, manifest_for, write_version
+from sensorwatch.common.registry.version_files import build_contents, manifest_for, write_version
 from sensorwatch.common.registry.version_loading import load_manifest, load_version
 
 
@@ -150,7 +150,7 @@ class Registry:
         The version becomes champion if the model has none. Raises ModelRefused if the stored
         candidate cannot be loaded again.
         """
-        contents = contents_of(candidate)
+        contents = build_contents(candidate)
         with locked_change(self._model_folder(name), who, self._now) as change:
             aliases = aliases_or_none(change.folder)
             manifest = manifest_for(

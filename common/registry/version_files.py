@@ -41,7 +41,7 @@ class VersionContents:
         return {name: array_digest(array) for name, array in self.arrays.items()}
 
 
-def contents_of(candidate: Candidate) -> VersionContents:
+def build_contents(candidate: Candidate) -> VersionContents:
     """Return the contents of a candidate's files; this call scores its golden rows."""
     import joblib  # imported here, because processes that only load versions do not need it
 

@@ -38,7 +38,7 @@ class _Elements:
     record: list[int] = field(default_factory=list)
     """For each element, the position of its record."""
     row_in_record: list[int] = field(default_factory=list)
-    around: list[Fields] = field(default_factory=list)
+    outer_fields: list[Fields] = field(default_factory=list)
     """For each element, the fields around its array."""
 
 
@@ -91,7 +91,7 @@ def read_arrays(
         )
         bad_records.update(elements.record[rejection.index] for rejection in rejections)
         if elements is with_key_around and schema.key is not None:
-            readings, without_key = with_keys(readings, schema, elements.around)
+            readings, without_key = with_keys(readings, schema, elements.outer_fields)
             bad_records.update(records[without_key].tolist())
         rows = np.asarray(elements.row_in_record, dtype=np.int64)
         readings = replace(
@@ -133,8 +133,8 @@ def _split(
     content = decode_any(payload)
     if payload is None or not payload.startswith(b"{") or not isinstance(content, Mapping):
         return False
-    around = content if sources is None else {**content, **sources}
-    if is_ignored(around, schema):
+    outer_fields = content if sources is None else {**content, **sources}
+    if is_ignored(outer_fields, schema):
         return False
     raw_array = _raw_array(payload, schema)
     if raw_array is None:
@@ -142,7 +142,7 @@ def _split(
     array, elements = raw_array
     if not 0 < len(elements) <= max_rows_of_record(schema):
         return False
-    shared_fields = field_sharing(schema)(around)
+    shared_fields = field_sharing(schema)(outer_fields)
     if any(lookup(shared_fields) is not ABSENT for lookup in _column_lookups(schema)):
         return False  # elements inherit a value that the kernel does not know
     if schema.source_names and b'"@' in array:
@@ -154,7 +154,7 @@ def _split(
     group.record.extend([position] * len(elements))
     group.row_in_record.extend(range(len(elements)))
     if not has_own_key:
-        group.around.extend([shared_fields] * len(elements))
+        group.outer_fields.extend([shared_fields] * len(elements))
     return True
 
 

@@ -49,7 +49,7 @@ class ChunkReader:
     def read(self, chunk: bytes) -> tuple[Batch, int]:
         """Return the rows of complete lines, and the number of bytes that were read.
 
-        Reading stops before a line that may continue in the next line; see `read_lines`.
+        Reading stops before a line that may continue on the next line; see `read_lines`.
         """
         plain_chunk = chunk.translate(_POINTS_FOR_COMMAS) if self._has_decimal_comma else chunk
         columns, bytes_taken = self._run_kernel(plain_chunk)

@@ -68,22 +68,22 @@ class _Rules(NamedTuple):
         return isinstance(fields, Mapping) and self.match_fields(fields)
 
     def match_fields(self, fields: Mapping[str, object]) -> bool:
-        return any(_text_of(lookup(fields)) in texts for lookup, texts in self.fields)
+        return any(_text_of_value(lookup(fields)) in texts for lookup, texts in self.fields)
 
 
 @lru_cache(maxsize=64)
 def _rules(schema: Schema) -> _Rules:
-    texts = [text for _, values in schema.ignore for text in map(_text_of, values)]
+    texts = [text for _, values in schema.ignore for text in map(_text_of_value, values)]
     return _Rules(
         tuple(
-            (make_lookup(path), frozenset(text for text in map(_text_of, values) if text))
+            (make_lookup(path), frozenset(text for text in map(_text_of_value, values) if text))
             for path, values in schema.ignore
         ),
         tuple(msgspec.json.encode(text)[1:-1] for text in texts if text is not None),
     )
 
 
-def _text_of(value: object) -> str | None:
+def _text_of_value(value: object) -> str | None:
     """Return the text of a value, as a CSV cell has it; None for other values."""
     match value:
         case bool():

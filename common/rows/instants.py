@@ -29,7 +29,7 @@ _MAX_END_OF_DAY_TEXT = 60
 EXCEL_EPOCH = datetime(1899, 12, 30, tzinfo=UTC)
 _DAY_US = 86_400_000_000
 _EXCEL_TOLERANCE_US = 50_000
-"""A time of six decimals of a day is up to 43 ms from the whole second that was written."""
+"""A time in days with six decimals differs by up to 43 ms from the second that is meant."""
 _MAX_EXCEL_DAYS = 2_958_466  # the end of the year 9999
 _MAX_FLOAT_EPOCH = 1e21
 """Larger than the nanoseconds of the year 9999, and far below the limit of a conversion to int."""

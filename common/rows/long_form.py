@@ -151,6 +151,6 @@ def join_values(
         (index_of_row[key], Row(*key, complete_values(values, schema)))
         for key, values in values_of_row.items()
     ]
-    ordered = sorted([*whole_rows, *joined_rows], key=lambda indexed_row: indexed_row[0])
-    index, valid_rows = [index for index, _ in ordered], [row for _, row in ordered]
+    ordered_rows = sorted([*whole_rows, *joined_rows], key=lambda indexed_row: indexed_row[0])
+    index, valid_rows = [index for index, _ in ordered_rows], [row for _, row in ordered_rows]
     return numbers, (readings_of_rows(index, valid_rows, schema), rejections)

@@ -97,11 +97,11 @@ def parse_without_joining(
     if len(absorbed) == 0:
         readings, rejections = parse(payloads, schema, received=received, row_executor=row_executor)
         return ParsedRecords(readings, rejections, NO_ABSORBED_RECORDS)
-    kept = positions_without(absorbed, len(payloads))
-    readings, rejections = _parse_kept(payloads, kept, schema, received, row_executor)
-    positions = kept.tolist()
+    unabsorbed = positions_without(absorbed, len(payloads))
+    readings, rejections = _parse_unabsorbed(payloads, unabsorbed, schema, received, row_executor)
+    positions = unabsorbed.tolist()
     return ParsedRecords(
-        replace(readings, index=kept[readings.index]),
+        replace(readings, index=unabsorbed[readings.index]),
         [Rejection(positions[rejection.index], rejection.faults) for rejection in rejections],
         absorbed,
     )
@@ -125,8 +125,8 @@ def parse_rows(
         return _collect(
             unpack_records(payloads, schema, received=received, sources=sources), schema, received
         )
-    kept = positions_without(find_absorbed(payloads, schema), len(payloads))
-    return _parse_kept(payloads, kept, schema, received, run_serially)
+    unabsorbed = positions_without(find_absorbed(payloads, schema), len(payloads))
+    return _parse_unabsorbed(payloads, unabsorbed, schema, received, run_serially)
 
 
 def _parse_with_keys(
@@ -149,9 +149,11 @@ def _parse_with_keys(
     unread = sorted({*without_valid_key.tolist(), *rejected})
     if not unread:
         return ParsedRecords(readings, [], parsed.absorbed)
-    others = _parse_at(unread, payloads, schema, received, sources)
+    strictly_parsed = _parse_at(unread, payloads, schema, received, sources)
     return ParsedRecords(
-        merge_readings([readings, others.readings]), others.rejections, parsed.absorbed
+        merge_readings([readings, strictly_parsed.readings]),
+        strictly_parsed.rejections,
+        parsed.absorbed,
     )
 
 
@@ -170,8 +172,10 @@ def _parse_arrays(
         return _parse_strictly(payloads, schema, received, sources)
     if not arrays.unread:
         return ParsedRecords(arrays.readings, [], NO_ABSORBED_RECORDS)
-    others = _parse_at(arrays.unread, payloads, schema, received, sources)
-    return replace(others, readings=merge_records([arrays.readings, others.readings]))
+    strictly_parsed = _parse_at(arrays.unread, payloads, schema, received, sources)
+    return replace(
+        strictly_parsed, readings=merge_records([arrays.readings, strictly_parsed.readings])
+    )
 
 
 def _parse_at(
@@ -252,17 +256,20 @@ def _rejections_of_records(rejections: Iterable[Rejection]) -> Iterator[Rejectio
         )
 
 
-def _parse_kept(
+def _parse_unabsorbed(
     payloads: Sequence[bytes | None],
-    kept: NDArray[np.int64],
+    unabsorbed: NDArray[np.int64],
     schema: Schema,
     received: Times | None,
     row_executor: RowExecutor,
 ) -> Batch:
-    """Parse the payloads at the positions `kept`; the indices of the result count only these."""
+    """Parse the payloads at the positions `unabsorbed`.
+
+    The indices of the result count only these payloads.
+    """
     return parse(
-        [payloads[position] for position in kept.tolist()],
+        [payloads[position] for position in unabsorbed.tolist()],
         schema,
-        received=times_at(received, kept),
+        received=times_at(received, unabsorbed),
         row_executor=row_executor,
     )

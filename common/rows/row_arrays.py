@@ -25,10 +25,10 @@ class ElementFields(Mapping[str, object]):
     many other fields stays linear.
     """
 
-    __slots__ = ("_own", "outer")
+    __slots__ = ("_element_fields", "outer")
 
-    def __init__(self, own: _Fields, outer: _Fields) -> None:
-        self._own = own
+    def __init__(self, element_fields: _Fields, outer: _Fields) -> None:
+        self._element_fields = element_fields
         self.outer = outer
         """The fields around the array."""
 
@@ -43,7 +43,7 @@ class ElementFields(Mapping[str, object]):
         """
         if name[:1] == "@" and name in self.outer:
             return self.outer[name]
-        value = self._own.get(name, ABSENT)
+        value = self._element_fields.get(name, ABSENT)
         return self.outer.get(name, default) if value is ABSENT else value
 
     def __getitem__(self, name: str) -> object:
@@ -53,10 +53,10 @@ class ElementFields(Mapping[str, object]):
         return value
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._own)
+        return iter(self._element_fields)
 
     def __len__(self) -> int:
-        return len(self._own)
+        return len(self._element_fields)
 
 
 def check_array_path(path: str) -> str:
@@ -83,14 +83,14 @@ def unpack_rows(
     path: str,
     *,
     max_rows: int = MAX_ROWS_PER_RECORD,
-    around: _Fields = NO_FIELDS,
+    outer_fields: _Fields = NO_FIELDS,
     share: Callable[[_Fields], _Fields] = lambda fields: fields,
 ) -> list[_Fields | Fault] | Fault | None:
     """Return the rows in the array at `path` of a decoded record, in order.
 
-    `content`: the fields of a record, or the elements of a payload that is an array. `around`: the
-    fields from outside the payload, if the payload is an array. `share`: selects the fields around
-    an array that its elements share; it is called once for each array.
+    `content`: the fields of a record, or the elements of a payload that is an array.
+    `outer_fields`: the fields from outside the payload, if the payload is an array. `share`:
+    selects the fields around an array that its elements share; it is called once for each array.
 
     Returns None if the record has no such field: then the record itself is the row. Returns a fault
     of the whole record if the field is not an array, or if there are more than `max_rows` rows. An
@@ -110,9 +110,9 @@ def unpack_rows(
     if not isinstance(array, list):
         name = ".".join(outermost_keys)
         return make_fault(Reason.WRONG_TYPE, name, f"found {short_repr(array)}, wanted an array")
-    outer = content if isinstance(content, Mapping) else around
+    fields_around = content if isinstance(content, Mapping) else outer_fields
     rows: list[_Fields | Fault] = []
-    for row in _rows_in(array, inner_arrays, share(outer), share):
+    for row in _rows_in(array, inner_arrays, share(fields_around), share):
         if len(rows) == max_rows:
             detail = f"more than {max_rows} rows, which is the maximum for one record"
             return make_fault(Reason.TOO_LARGE, ".".join(outermost_keys), detail)
@@ -128,15 +128,15 @@ def _rows_in(
 ) -> Iterator[_Fields | Fault]:
     for element in array:
         if isinstance(element, Mapping):
-            own: _Fields = element
+            element_fields: _Fields = element
         elif isinstance(element, list):
-            own = {str(position): value for position, value in enumerate(element)}
+            element_fields = {str(position): value for position, value in enumerate(element)}
         else:
             yield make_fault(
                 Reason.NOT_OBJECT, "", f"found {short_repr(element)}, wanted an object"
             )
             continue
-        fields = ElementFields(own, outer)
+        fields = ElementFields(element_fields, outer)
         if not inner_arrays:
             yield fields
             continue

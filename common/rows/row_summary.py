@@ -143,12 +143,12 @@ def held_lines(summary: RowSummary, schema: Schema) -> Iterator[str]:
 class RowOrderUse(Enum):
     """What a command does with the order of the rows."""
 
-    SCORED_IN_ORDER = "scored in order"
-    SORTED_BY_TIME = "sorted by time"
+    SCORES_IN_GIVEN_ORDER = "scored in order"
+    SORTS_BY_TIME = "sorted by time"
 
 
 def summary_warnings(
-    summary: RowSummary, schema: Schema, order_use: RowOrderUse = RowOrderUse.SCORED_IN_ORDER
+    summary: RowSummary, schema: Schema, order_use: RowOrderUse = RowOrderUse.SCORES_IN_GIVEN_ORDER
 ) -> Iterator[str]:
     """Yield a warning, with the remedy, for each likely mistake in the data or the schema."""
     if summary.rows == 0:
@@ -182,7 +182,7 @@ def summary_warnings(
 
 def _late_warning(summary: RowSummary, order_use: RowOrderUse) -> str:
     share = f"{summary.late / summary.rows:.0%} of the rows are older than an earlier row of their"
-    if order_use is RowOrderUse.SORTED_BY_TIME:
+    if order_use is RowOrderUse.SORTS_BY_TIME:
         return (
             f"{share} sensor. `train` and `evaluate` sort the rows by time. `backtest` and the "
             "consumer do not, and score such rows without memory: sort the rows by time, or check "

@@ -54,11 +54,13 @@ def set_point_texts(readings: Readings, schema: Schema) -> Iterator[tuple[str, s
     for set_point in find_set_points(readings):
         followers = [repr(names[signal]) for signal in set_point.followers]
         more = len(followers) - MAX_NAMED
-        listed = ", ".join(followers[:MAX_NAMED]) + (f" and {more} more" if more > 0 else "")
+        follower_names = ", ".join(followers[:MAX_NAMED]) + (
+            f" and {more} more" if more > 0 else ""
+        )
         verb = "follows" if len(followers) == 1 else "follow"
         name = names[set_point.signal]
         steps_text = f"{set_point.steps} in {len(readings)} rows"
-        yield name, f"{name!r} moves in steps ({steps_text}), and {listed} {verb} it"
+        yield name, f"{name!r} moves in steps ({steps_text}), and {follower_names} {verb} it"
 
 
 def find_set_points(readings: Readings) -> list[SetPoint]:

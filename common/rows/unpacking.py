@@ -64,13 +64,18 @@ def unpack_records(
         if payload is None and schema.ignores_tombstones:
             unpacked.absorbed.append((position, AbsorbedReason.TOMBSTONE))
             continue
-        content, around = decode_any(payload), NO_FIELDS if sources is None else sources[position]
+        content, outer_fields = (
+            decode_any(payload),
+            NO_FIELDS if sources is None else sources[position],
+        )
         if isinstance(content, Mapping):
-            content = {**content, **around}
-        if is_ignored(content if isinstance(content, Mapping | Fault) else around, schema):
+            content = {**content, **outer_fields}
+        if is_ignored(content if isinstance(content, Mapping | Fault) else outer_fields, schema):
             unpacked.absorbed.append((position, AbsorbedReason.FILTERED))
             continue
-        rows = _rows_in_array(content, schema, around, None if times is None else times[position])
+        rows = _rows_in_array(
+            content, schema, outer_fields, None if times is None else times[position]
+        )
         if rows is None or isinstance(rows, Fault):
             unpacked.rows.append(fields_or_fault(content if rows is None else rows))
             unpacked.record.append(position)
@@ -85,7 +90,7 @@ def unpack_records(
 
 
 def _rows_in_array(
-    content: object, schema: Schema, around: Fields = NO_FIELDS, received: int | None = None
+    content: object, schema: Schema, outer_fields: Fields = NO_FIELDS, received: int | None = None
 ) -> list[Fields | Fault] | Fault | None:
     """Return the rows in the array of a decoded record; see `unpack_rows`.
 
@@ -100,7 +105,7 @@ def _rows_in_array(
         content,
         schema.rows,
         max_rows=max_rows_of_record(schema),
-        around=around,
+        outer_fields=outer_fields,
         share=field_sharing(schema),
     )
 

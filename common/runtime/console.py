@@ -21,5 +21,5 @@ class SafeConsole(Console):
 
 def styled(*parts: str | tuple[str, str]) -> Text:
     """Join parts to one escaped text; a part is a text, or a pair (text, rich style)."""
-    pairs = ((part, "") if isinstance(part, str) else part for part in parts)
-    return Text.assemble(*((escape(text), style) for text, style in pairs))
+    texts_with_styles = ((part, "") if isinstance(part, str) else part for part in parts)
+    return Text.assemble(*((escape(text), style) for text, style in texts_with_styles))

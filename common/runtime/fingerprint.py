@@ -23,10 +23,10 @@ def fingerprint() -> str:
     changes, the ledger's digest begins a new segment. The C library counts as a library, because
     compiled code calls its logarithm.
     """
-    parts = [f"{name} {version(name)}" for name in _LIBRARIES]
-    parts += [platform.python_version(), platform.machine(), llvm.get_host_cpu_name()]
-    parts += platform.libc_ver()
-    digest = hashlib.sha256("\n".join(parts).encode())
+    environment_texts = [f"{name} {version(name)}" for name in _LIBRARIES]
+    environment_texts += [platform.python_version(), platform.machine(), llvm.get_host_cpu_name()]
+    environment_texts += platform.libc_ver()
+    digest = hashlib.sha256("\n".join(environment_texts).encode())
     digest.update(code_digest(Path(sensorwatch.common.__path__[0])))
     return digest.hexdigest()[:12]
 

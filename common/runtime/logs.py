@@ -93,8 +93,8 @@ class _HumanFormatter(_LineFormatter):
         level, name, event, fields = self.line_fields(record)
         instant = datetime.fromtimestamp(record.created).astimezone()
         time = instant.strftime("%H:%M:%S.") + f"{instant.microsecond // 1000:03d}"
-        pairs = "".join(f"  {key}={_field_text(value)}" for key, value in fields.items())
-        line = f"{time} {level:<7} {name}  {escape(event)}{pairs}"
+        field_texts = "".join(f"  {key}={_field_text(value)}" for key, value in fields.items())
+        line = f"{time} {level:<7} {name}  {escape(event)}{field_texts}"
         if not record.exc_info:
             return line
         return f"{line}\n{escape_lines(self.formatException(record.exc_info))}"

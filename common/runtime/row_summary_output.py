@@ -12,7 +12,7 @@ from sensorwatch.common.runtime.printing import print_line, print_note
 
 
 def print_row_summary(
-    summary: RowSummary, schema: Schema, order_use: RowOrderUse = RowOrderUse.SCORED_IN_ORDER
+    summary: RowSummary, schema: Schema, order_use: RowOrderUse = RowOrderUse.SCORES_IN_GIVEN_ORDER
 ) -> None:
     """Print the lines on standard output, and the warnings on standard error."""
     for line in (*summary_lines(summary), *held_lines(summary, schema)):

@@ -10,8 +10,8 @@ from sensorwatch.common.scoring.memory_layout import (
 )
 
 RECENT_ROWS = 100.0
-"""Time constant, in rows, by which an alarm's highest recent score decays, so that it does not hide
-a new fault."""
+"""Time constant, in rows, by which an alarm's highest recent score decays. Without the decay, this
+score would hide a new fault."""
 ALARM_END_SHARE = 0.9
 """An alarm starts above the threshold and ends below this share of the threshold."""
 

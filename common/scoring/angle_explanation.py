@@ -11,7 +11,7 @@ from sensorwatch.common.rows.field_declarations import NumericColumn
 
 
 class Explanation(NamedTuple):
-    """Actual value, expectation and share of the score of each signal of n rows."""
+    """The actual value, the expected value and the share of the score, by row and signal."""
 
     actual: NDArray[np.float64]
     """Shape (n, declared signals)."""

@@ -138,14 +138,14 @@ def _attribute_with_forecast(
         shares,
     )
     if detector.guard is not None:
-        decided = is_decided_by_guard(detector, outcome, rows)
-        _write_guard_shares(evidence.deviation[rows], detector.guard.table, decided, shares)
+        is_guard_score = is_decided_by_guard(detector, outcome, rows)
+        _write_guard_shares(evidence.deviation[rows], detector.guard.table, is_guard_score, shares)
 
 
 def is_decided_by_guard(
     detector: Detector, outcome: Outcome, rows: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
-    """Return whether the score of each row is that of the level guard."""
+    """Return a mask (len(rows),) of the rows whose score comes from the level guard."""
     if detector.guard is None:
         return np.zeros(len(rows), dtype=np.bool_)
     detections = outcome.detections
@@ -157,7 +157,7 @@ def is_decided_by_guard(
 
 @kernel
 def _write_guard_shares(deviation, tables, is_decided, shares):  # type: ignore[no-untyped-def]
-    """Write shares proportional to the rarities of the deviations, for rows that `is_decided`."""
+    """Write shares proportional to the rarities of the deviations, for the rows in `is_decided`."""
     for row in range(len(shares)):
         if is_decided[row]:
             for signal in range(shares.shape[1]):
@@ -172,7 +172,8 @@ def _write_signal_shares(  # type: ignore[no-untyped-def]
 ):  # fmt: skip
     """Write shares proportional to the rarities of the conditional residuals.
 
-    Only the shares of rows are written whose largest such rarity exceeds that of their sum.
+    The shares of a row are written only if its score comes from the largest of these rarities, and
+    not from the sum of the rarities of its components.
     """
     signals = shares.shape[1]
     whitened, rarity = np.empty(signals), np.empty(signals)

@@ -9,7 +9,7 @@ CADENCE_STEP = 0.01
 """Relative change of a learned cadence by one interval. It is multiplied by the number of
 successive intervals on the same side of the cadence."""
 LEARNED_INTERVALS = 100
-"""Largest value of the count of intervals: 1 / LEARNED_INTERVALS is CADENCE_STEP."""
+"""Largest value of the count of intervals, at which the step, 1 / count, equals CADENCE_STEP."""
 
 
 @inlined_kernel

@@ -83,17 +83,17 @@ def _write_changes(evidence, is_anomaly, changes):  # type: ignore[no-untyped-de
             )
             strength = _larger_in_size(strength, deviation[row, signal] / FAR_DEVIATION)
             if abs(strength) > 1.0:
-                away[row] |= _change_of(signal, strength)
+                away[row] |= _change_bit(signal, strength)
             strength = _larger_in_size(strength, conditional[row, signal] / LARGE_CONDITIONAL)
             strength = _larger_in_size(strength, DRIFT_SCALE * drift[row, signal] / FAR_DRIFT)
             if abs(strength) > largest:
                 largest = abs(strength)
-                leading[row] = _change_of(signal, strength)
+                leading[row] = _change_bit(signal, strength)
                 is_back[row] = abs(offset[row, signal]) < LARGE_OFFSET
 
 
 @inlined_kernel
-def _change_of(signal, strength):  # type: ignore[no-untyped-def]
+def _change_bit(signal, strength):  # type: ignore[no-untyped-def]
     return np.int64(1) << ((2 * signal + (strength > 0.0)) % CHANGE_BITS)
 
 

@@ -48,7 +48,8 @@ class RowDecisions:
     drift: NDArray[np.float64]
     """Shape (n, signals). Smoothed whitened residuals, including this row; 0 without memory."""
     accepts_scores: NDArray[np.bool_]
-    """Shape (n,). Whether the scores of the row's alarm are usual for the sensor after the row."""
+    """Shape (n,). Whether the scores of the row's alarm count as usual for the sensor's later
+    rows."""
     forest_score: NDArray[np.float64]
     """Shape (n,). Raw score of the forest."""
 

@@ -31,7 +31,7 @@ SEVERITIES = tuple(Severity)
 SEVERITY_TEXTS = np.asarray([severity.value for severity in SEVERITIES], dtype=object)
 """The values of SEVERITIES as plain texts, which encoders write faster than enum members."""
 FIRST_SEVERITY = SEVERITIES.index(Severity.INFO)
-"""Severity number of an anomalous row that exceeds every budget: `info`."""
+"""Severity number of an anomalous row that is too frequent for every budget: `info`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from sensorwatch.common.kernels import inlined_kernel, kernel
 from sensorwatch.common.model.alarm_rates import (
+    count_met_budgets,
     false_episodes_per_day,
     level_episodes_per_day,
-    severity_of,
 )
 from sensorwatch.common.scoring.detections import FIRST_SEVERITY
 from sensorwatch.common.scoring.memory_layout import FloatColumn, IntColumn
@@ -102,7 +102,7 @@ def track_rows(rows, tail, budgets, floats, ints, outputs):  # type: ignore[no-u
 
 
 @inlined_kernel
-def _rate_of(rows, tail, row, raw_score):  # type: ignore[no-untyped-def]
+def _rate_at_score(rows, tail, row, raw_score):  # type: ignore[no-untyped-def]
     """Return the number of false episodes per day of a clean sensor that reach this raw score."""
     rate = false_episodes_per_day(tail, rows.cadence[row], raw_score)
     if rows.guard_score[row] > 0.0:
@@ -113,11 +113,11 @@ def _rate_of(rows, tail, row, raw_score):  # type: ignore[no-untyped-def]
 @inlined_kernel
 def _write_separate_episode(rows, tail, budgets, row, outputs):  # type: ignore[no-untyped-def]
     """Write the episode of an anomalous row that is late or a duplicate."""
-    rate = _rate_of(rows, tail, row, rows.raw_score[row])
+    rate = _rate_at_score(rows, tail, row, rows.raw_score[row])
     outputs.start[row], outputs.rows[row] = rows.positions[row], 1
     outputs.time[row], outputs.peak[row] = rows.event_time[row], rows.full_score[row]
     outputs.rate[row] = rate
-    outputs.severity[row] = FIRST_SEVERITY + severity_of(budgets, rate)
+    outputs.severity[row] = FIRST_SEVERITY + count_met_budgets(budgets, rate)
     outputs.alike[row] = 1
 
 
@@ -126,7 +126,7 @@ def _severity(float_state, int_state, budgets):  # type: ignore[no-untyped-def]
     """Return the severity number of the open episode; a suppressed episode has FIRST_SEVERITY."""
     if suppression_of(int_state) > 0:
         return FIRST_SEVERITY
-    return FIRST_SEVERITY + severity_of(budgets, float_state[FloatColumn.EPISODE_RATE])
+    return FIRST_SEVERITY + count_met_budgets(budgets, float_state[FloatColumn.EPISODE_RATE])
 
 
 @inlined_kernel
@@ -148,7 +148,7 @@ def _end_episode(float_state, int_state, budgets, row, outputs):  # type: ignore
 @inlined_kernel
 def _add_row(float_state, int_state, rows, tail, budgets, row, outputs):  # type: ignore[no-untyped-def]
     """Add an anomalous row to the open episode, or begin an episode with it."""
-    rate = _rate_of(rows, tail, row, rows.raw_score[row])
+    rate = _rate_at_score(rows, tail, row, rows.raw_score[row])
     was_alarm = False
     if int_state[IntColumn.EPISODE_ROWS] == 0:
         int_state[IntColumn.EPISODE_START] = rows.positions[row]
@@ -161,11 +161,11 @@ def _add_row(float_state, int_state, rows, tail, budgets, row, outputs):  # type
         ))  # fmt: skip
     else:
         outputs.previous_severity[row] = _severity(float_state, int_state, budgets)
-        was_alarm = severity_of(budgets, float_state[FloatColumn.EPISODE_RATE]) > 0
+        was_alarm = count_met_budgets(budgets, float_state[FloatColumn.EPISODE_RATE]) > 0
         float_state[FloatColumn.EPISODE_RATE] = min(float_state[FloatColumn.EPISODE_RATE], rate)
         novel_rate = false_episodes_per_day(tail, rows.cadence[row], rows.novelty[row])
         is_news = (
-            severity_of(budgets, novel_rate) > 0
+            count_met_budgets(budgets, novel_rate) > 0
             and new_changes(int_state, rows.leading[row], rows.away[row], rows.is_back[row]) != 0
         )
         outputs.is_news[row] = is_news and was_alarm
@@ -179,7 +179,7 @@ def _add_row(float_state, int_state, rows, tail, budgets, row, outputs):  # type
         float_state[FloatColumn.EPISODE_PEAK_SCORE], rows.full_score[row]
     )
     episode_rate = float_state[FloatColumn.EPISODE_RATE]
-    if severity_of(budgets, episode_rate) > 0:
+    if count_met_budgets(budgets, episode_rate) > 0:
         remember_alarm(
             float_state, int_state, rows.event_time[row], rows.cadence[row], rows.leading[row],
             rows.away[row], rows.is_back[row], episode_rate, budgets, not was_alarm,

@@ -223,7 +223,7 @@ def shows_reference(
 ) -> NDArray[np.bool_]:
     """Return, for each row, whether its expected band is around the reference level.
 
-    This is the case if a level has moved, or if the row's score is that of the level guard. The
+    This is the case if a level has moved, or if the row's score comes from the level guard. The
     reason: the forecast follows a long fault, but the reference level does not.
     """
     has_moved = np.isin(outcome.detections.pattern[rows], _LEVEL_PATTERNS)

@@ -145,9 +145,9 @@ class _Columns:
         or is stored twice.
         """
         native_dtype = np.dtype(stored_dtype).newbyteorder("=")
-        stored = np.frombuffer(self.content, dtype=stored_dtype).reshape(rows, -1)
+        stored_table = np.frombuffer(self.content, dtype=stored_dtype).reshape(rows, -1)
         if self.stored_names == self.wanted_names:
-            return stored.astype(native_dtype)
+            return stored_table.astype(native_dtype)
         position_by_name = {name: position for position, name in enumerate(self.wanted_names)}
         unknown_names = [name for name in self.stored_names if name not in position_by_name]
         if unknown_names:
@@ -158,5 +158,5 @@ class _Columns:
         if len(set(self.stored_names)) != len(self.stored_names):
             raise MemoryRefused("it contains a column twice, wanted each column once")
         table = np.tile(initial_row.astype(native_dtype), (rows, 1))
-        table[:, [position_by_name[name] for name in self.stored_names]] = stored
+        table[:, [position_by_name[name] for name in self.stored_names]] = stored_table
         return table

@@ -220,7 +220,7 @@ class Layout:
 
     @property
     def away_rows_start(self) -> int:
-        """Integer column with the number of rows for which the first signal is away."""
+        """Integer column with the number of rows away from its level of the first signal."""
         return IntColumn.REPEATS_START + len(self.signals)
 
     @property

@@ -8,7 +8,7 @@ MEMORY_ROWS rows.
 import numpy as np
 
 from sensorwatch.common.kernels import inlined_kernel
-from sensorwatch.common.model.alarm_rates import severity_of
+from sensorwatch.common.model.alarm_rates import count_met_budgets
 from sensorwatch.common.scoring.changes import CHANGE_BITS, opposite_changes
 from sensorwatch.common.scoring.memory_layout import FloatColumn, IntColumn
 from sensorwatch.common.scoring.suppression import SUPPRESSIONS
@@ -19,14 +19,14 @@ is similar if its leading signal changed in the same direction in the recent ala
 MEMORY_ROWS = 300
 """Number of rows without an alarm after which the recent alarms are forgotten."""
 RECURRING_ALARMS = 4
-"""Number of similar alarms, each more than REPEAT_ROWS rows after the one before it, from which
-similar episodes are repeats for MEMORY_ROWS rows instead of REPEAT_ROWS rows."""
+"""After this number of similar alarms, each more than REPEAT_ROWS rows after the one before it,
+similar episodes count as repeats for MEMORY_ROWS rows instead of REPEAT_ROWS rows."""
 FLAPPING_ALARMS = 3
 """Number of similar alarms from which a repeat counts as flapping."""
 NEWS_NATS, NEWS_SHARE = 2.3, 0.5
 """An episode is clearly rarer than the recent alarms if the logarithm of its rate of false alarms
-is lower than that of the recent alarms. The difference must exceed NEWS_NATS (a factor of 10), and
-NEWS_SHARE times the size of the recent alarms' logarithm."""
+is lower than their logarithm by more than NEWS_NATS (a factor of 10), and by more than NEWS_SHARE
+times the absolute value of their logarithm."""
 
 _NONE, _RECOVERY, _REPEAT, _FLAPPING = range(len(SUPPRESSIONS))
 # IntColumn.RECENT_ALARMS has four parts. From the lowest bit on, these are: changes, number of
@@ -98,7 +98,7 @@ def is_above_recent(float_state, rate, budgets):  # type: ignore[no-untyped-def]
     recent_nats = np.log(recent_rate)
     if np.log(rate) < recent_nats - max(NEWS_NATS, NEWS_SHARE * abs(recent_nats)):
         return True
-    return severity_of(budgets, rate) > severity_of(budgets, recent_rate)
+    return count_met_budgets(budgets, rate) > count_met_budgets(budgets, recent_rate)
 
 
 @inlined_kernel
@@ -121,7 +121,7 @@ def remember_alarm(  # type: ignore[no-untyped-def]
 
     `leading`, `away`, `is_back`: see `RowChanges`. `rate`: number of false episodes per sensor-day
     with at least the peak of the alarm's episode. `is_first_row`: whether the row is the first row
-    of its episode whose rate does not exceed the budget of `warning`.
+    of its episode that is rare enough for the budget of `warning`.
     """
     suppression = suppression_of(int_state)
     if suppression == _RECOVERY:

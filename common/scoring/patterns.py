@@ -63,10 +63,10 @@ GROWTH = 1.45
 ONE_SIDED_SHARE = 0.5
 """Excesses are on one side if the square of their mean is more than this share of the mean of their
 squares."""
-CLEAR, UNCLEAR = 0.8, 0.6
+MIN_OPPOSITION_WITHOUT_OFFSET, MIN_OPPOSITION_WITH_OFFSET = 0.8, 0.6
 """The other signals predict a signal's residuals. The signal moves against the others if the
-correlation of its residuals with these predictions is below -CLEAR or -UNCLEAR. CLEAR is used if
-most odd rows of the episode have no large offset."""
+correlation of its residuals with these predictions is below the negative of one of these limits.
+The first limit is used if most odd rows of the episode have no large offset."""
 USUAL_OFFSET = 1.5
 """Largest distance from the reference, in scales, of a value that is usual at another time."""
 FAR_DEVIATION = 3.0
@@ -153,7 +153,7 @@ def _track_rows(floats, ints, parameters, rows, pattern):  # type: ignore[no-unt
             _reset_sums(float_state, int_state)
         if status[row] == _SCORED:
             _add_row(float_state, int_state, parameters, rows, row)
-            pattern[row] = _pattern_of(float_state, int_state, parameters, rows, row)
+            pattern[row] = _pattern_number(float_state, int_state, parameters, rows, row)
         else:
             pattern[row] = UNUSUAL
 
@@ -237,7 +237,7 @@ def _add_row(float_state, int_state, parameters, rows, row):  # type: ignore[no-
 
 
 @inlined_kernel
-def _pattern_of(float_state, int_state, parameters, rows, row):  # type: ignore[no-untyped-def]
+def _pattern_number(float_state, int_state, parameters, rows, row):  # type: ignore[no-untyped-def]
     """Return the number of the first pattern that fits the episode so far."""
     if int_state[IntColumn.EPISODE_STUCK_ROWS] > 0:
         return _STUCK
@@ -253,7 +253,7 @@ def _pattern_of(float_state, int_state, parameters, rows, row):  # type: ignore[
     if _is_out_of_season(parameters, rows, row):
         return _OUT_OF_SEASON
     is_mostly_small = 2 * large_rows <= odd_rows
-    if is_mostly_small and _is_opposed(float_state, CLEAR):
+    if is_mostly_small and _is_opposed(float_state, MIN_OPPOSITION_WITHOUT_OFFSET):
         return _BROKEN
     if odd_rows == 1:
         return _DRIFT if is_gradual else _SPIKE
@@ -262,7 +262,7 @@ def _pattern_of(float_state, int_state, parameters, rows, row):  # type: ignore[
         is_growing = abs(mean) > GROWTH * float_state[FloatColumn.EPISODE_FIRST_EXCESS]
         return _DRIFT if is_gradual or is_growing else _LEVEL_SHIFT
     # By chance, the correlation of n rows has a standard deviation of about 1 / sqrt(n).
-    limit = max(UNCLEAR, 2.2 / np.sqrt(odd_rows))
+    limit = max(MIN_OPPOSITION_WITH_OFFSET, 2.2 / np.sqrt(odd_rows))
     if is_mostly_small:
         limit = 1.0 / np.sqrt(odd_rows)
     return _BROKEN if _is_opposed(float_state, limit) else _NOISE

@@ -1,9 +1,9 @@
 """The position of a row in its stream: the position of its record and its index in the record.
 
-The position of a record is its offset. The position of a record is its offset. If a record contains
-a single row, the row has the position of the record. A row in an array has a larger number, from
-the position of the record and the index of the row in the array. So one integer identifies a row in
-the memory, in episodes and in event ids.
+The position of a record is its offset. If a record contains a single row, the row has the position
+of the record. A row in an array has a larger number, from the position of the record and the index
+of the row in the array. So one integer identifies a row in the memory, in episodes and in event
+ids.
 """
 
 import numpy as np

@@ -30,8 +30,9 @@ own tail."""
 MIN_TAIL_START_SHARE = 0.3
 """Smallest start of a sensor's own tail, as a share of CLEAN_TAIL_START."""
 
-ACCEPTED_SCALE_SHARE = 0.5
-"""Scale of the tail after an alarm was accepted, as a share of the alarm's smoothed score."""
+MIN_SCALE_PER_ALARM_SCORE = 0.5
+"""Smallest scale of the tail after an alarm was accepted, as a share of the alarm's smoothed
+score."""
 _CLIPPED_MEAN_EXCESS = 1.0 - float(np.exp(-SENSOR_TAIL_CLIP))
 
 
@@ -47,8 +48,8 @@ def accept_scores(  # type: ignore[no-untyped-def]
 ):  # fmt: skip
     """Count the rows of an alarm; if the alarm lasts very long, accept its scores as usual.
 
-    The scores are accepted LEVEL_WAIT_ROWS after `accept_after_rows` rows, so that a new level is
-    accepted first. The sensor's own tail then begins at the smoothed score of the alarm.
+    The scores are accepted after `accept_after_rows` + LEVEL_WAIT_ROWS rows, so that a new level is
+    accepted before them. The sensor's own tail then begins at the smoothed score of the alarm.
     `accepts_level`: whether a new level is accepted at this row; if so, the count starts again.
     Return whether the scores are accepted at this row.
     """
@@ -64,7 +65,7 @@ def accept_scores(  # type: ignore[no-untyped-def]
     if is_accepted and mean > float_state[FloatColumn.TAIL_START]:
         float_state[FloatColumn.TAIL_START] = mean
         float_state[FloatColumn.TAIL_SCALE] = max(
-            float_state[FloatColumn.TAIL_SCALE], ACCEPTED_SCALE_SHARE * mean
+            float_state[FloatColumn.TAIL_SCALE], MIN_SCALE_PER_ALARM_SCORE * mean
         )
     int_state[IntColumn.ALARM_ROWS] = 0 if is_accepted else rows
     return is_accepted
@@ -84,7 +85,10 @@ def relative_to_sensor_tail(float_state, score):  # type: ignore[no-untyped-def]
 
 @inlined_kernel
 def adapt_sensor_tail(float_state, score, weight):  # type: ignore[no-untyped-def]
-    """Update a sensor's own tail: start by a quantile of the scores, scale by the mean excess."""
+    """Update a sensor's own tail by one row.
+
+    The start moves towards a quantile of the scores, and the scale towards the mean excess.
+    """
     start, scale = float_state[FloatColumn.TAIL_START], float_state[FloatColumn.TAIL_SCALE]
     step = weight / (SENSOR_TAIL_ROWS * SENSOR_TAIL_SHARE)
     if score > start:

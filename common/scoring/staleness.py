@@ -14,15 +14,15 @@ STALE_FACTOR times the rate of the model's calibration."""
 STALE_STATISTIC = 1e6
 """The model may be stale if the statistic is at least this large.
 
-With episodes at the usual rate, at least this number of episodes is expected before the statistic
-reaches it (Pollak 1985).
+If episodes occur at the usual rate, the statistic reaches this value after at least this number of
+episodes on average (Pollak 1985).
 """
 MAX_STATISTIC = STALE_STATISTIC * 1e3
 """Upper limit of the statistic. A burst of episodes at one time, for example of many sensors in a
 power cut, raises the statistic to this limit, and it falls below STALE_STATISTIC soon."""
 STALE_EPISODES = 5.0
-"""The model is stale if the statistic stays at STALE_STATISTIC or above for this number of expected
-episodes."""
+"""The model is stale if the statistic stays at STALE_STATISTIC or above until this number of
+episodes was expected."""
 REPEATED_ROWS = 30
 """An episode counts again each time it has lasted for this number of rows."""
 FITTING_STATISTIC = 1.0

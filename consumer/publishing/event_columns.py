@@ -145,9 +145,9 @@ def stale_events(
 ) -> EventColumns:
     """Return the events of rows at which the model stops fitting its sensors."""
     detections, events = outcome.detections, _row_events(outcome, detector, rows, partition)
-    expected_episodes = detections.stale_expected[rows]
+    predicted_counts = detections.stale_expected[rows]
     episode_counts = zip(
-        detections.stale_episodes[rows].tolist(), expected_episodes.tolist(), strict=True
+        detections.stale_episodes[rows].tolist(), predicted_counts.tolist(), strict=True
     )
     messages = [
         stale_sentence(episodes, expected_count) for episodes, expected_count in episode_counts
@@ -155,7 +155,7 @@ def stale_events(
     events.fields.update(
         {
             "episodes": detections.stale_episodes[rows],
-            "expected_episodes": expected_episodes,
+            "expected_episodes": predicted_counts,
             "message": json_texts(messages, np.arange(len(rows))),
         }
     )

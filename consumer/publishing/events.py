@@ -37,7 +37,7 @@ MAX_TRACE_BYTES = 256
 
 A longer value is not copied, because the event could exceed the broker's size limit.
 """
-SIGNALS_AT_ONCE = 30_000
+MAX_SIGNALS_BUILT_AT_ONCE = 30_000
 """Maximum number of signals, summed over the events that are built at once.
 
 The limit bounds the memory of the columns and texts.
@@ -145,7 +145,7 @@ def _event_parts(
     row_executor: RowExecutor,
 ) -> Iterator[EventColumns]:
     """Yield the events of rows in parts, to limit the memory that the events need."""
-    events_at_once = max(SIGNALS_AT_ONCE // len(detector.schema.signals), 1)
+    events_at_once = max(MAX_SIGNALS_BUILT_AT_ONCE // len(detector.schema.signals), 1)
     for first_row in range(0, len(rows), events_at_once):
         part_rows = rows[first_row : first_row + events_at_once]
         if event_type is EventType.ACCEPTED:
@@ -163,7 +163,7 @@ def _event_parts(
 def _closed_parts(
     outcome: Outcome, detector: Detector, partition: Partition
 ) -> Iterator[EventColumns]:
-    events_at_once = max(SIGNALS_AT_ONCE // len(detector.schema.signals), 1)
+    events_at_once = max(MAX_SIGNALS_BUILT_AT_ONCE // len(detector.schema.signals), 1)
     for first_episode in range(0, len(outcome.closed), events_at_once):
         episodes = outcome.closed[first_episode : first_episode + events_at_once]
         yield closed_events(outcome, detector, episodes, partition)

@@ -10,8 +10,8 @@ _MAGIC = b"CGMDv2:"
 def require_member(membership: bytes) -> None:
     """Raise MicroBatchAborted if this client is not a member of the group.
 
-    Without this check, a classic group would accept a transactional commit without a generation and
-    a member id. The group would not fence it.
+    Without this check, a classic group would accept, and not fence, a transactional commit that has
+    no generation and no member id.
     """
     generation, member_id = parse_membership(membership)
     if generation < 0 or not member_id:

@@ -56,7 +56,7 @@ class EpisodeBoard:
 
     def add(self, event: AnyEvent) -> EpisodeEntry | None:
         """Add an event. Return the entry of its episode if it is new or changed."""
-        if not self._selection.is_wanted(event):
+        if not self._selection.has_selected_sensor_and_time(event):
             return None
         episode = _episode_id(event)
         if not self._selection.is_severe_enough(event):

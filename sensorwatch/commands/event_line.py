@@ -180,7 +180,7 @@ def accepted_text(accepted_event: AcceptedEvent) -> StyledParts:
 
 
 def full_reason(event: Event) -> StyledParts:
-    """Yield the event's message; if it has none, the explaining signals with their ranges."""
+    """Yield the event's message. Without a message, yield the explaining signals and ranges."""
     if event.message:
         yield event.message, "bold"
         return

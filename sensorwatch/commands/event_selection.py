@@ -31,8 +31,8 @@ class EventSelection:
         """Return whether the severity of the event's episode is high enough."""
         return severity_rank(event.severity) >= severity_rank(self.lowest_severity)
 
-    def is_wanted(self, event: AnyEvent) -> bool:
-        """Return whether the event has a wanted sensor and time."""
+    def has_selected_sensor_and_time(self, event: AnyEvent) -> bool:
+        """Return whether sensor and time of the event match the selection."""
         if not fnmatchcase(event.sensor_id, self.sensor_pattern):
             return False
         return self.since is None or _microseconds(event.event_time) >= self.since

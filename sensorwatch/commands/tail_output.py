@@ -63,7 +63,8 @@ class JsonOutput:
         """Print the value of a record. Records that are not events are printed, too."""
         event = read_event(message)
         is_selected = event is None or (
-            self._selection.is_wanted(event) and self._selection.is_severe_enough(event)
+            self._selection.has_selected_sensor_and_time(event)
+            and self._selection.is_severe_enough(event)
         )
         if is_selected:
             print_json_line(message.value() or b"null")
@@ -87,14 +88,14 @@ class LineOutput:
         return nullcontext()
 
     def show(self, message: Message) -> bool:
-        """Print the line of a record, if it is selected and has news."""
+        """Print a line if the record's event is selected and changes what is shown."""
         event = read_event(message)
         if event is None:
             line = styled((f"{coordinates(message)} is not an anomaly event", "dim"))
             self._console.print(line, soft_wrap=True)
             return True
         entry = self._board.add(event)
-        has_own_line = self._every_row and self._selection.is_wanted(event)
+        has_own_line = self._every_row and self._selection.has_selected_sensor_and_time(event)
         if entry is None and not (has_own_line and self._selection.is_severe_enough(event)):
             return False
         parts = list(line_parts(event))

@@ -11,7 +11,7 @@ from sensorwatch.common.simulation.stream import Chunk, Simulation, simulate
 SENSORS = 50
 ROWS_PER_SECOND = 1_000.0
 """Rows per second. At this rate, the embedded broker deletes no row before the demo has read it."""
-INTERVAL_SECONDS = 600.0
+ROW_INTERVAL_SECONDS = 600.0
 TRAINING_DAYS = 7
 TRAINING_ROWS = SENSORS * TRAINING_DAYS * 144
 FIRST_EVENT_TIME = 1_704_067_200_000_000
@@ -53,7 +53,7 @@ def _simulation(scenario: Scenario, faults: FaultPlan | None, rows: int | None) 
         rows=rows,
         seed=scenario.seed,
         start=FIRST_EVENT_TIME,
-        interval_seconds=INTERVAL_SECONDS,
+        interval_seconds=ROW_INTERVAL_SECONDS,
         faults=faults,
         chunk_rows=_CHUNK_ROWS,
     )

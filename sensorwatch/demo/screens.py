@@ -257,7 +257,7 @@ def _episode_cells(event: Event | ClosingEvent, alarm: Event | None) -> Iterator
             (event.severity, SEVERITY_STYLES.get(event.severity, "")), (" closed", CLOSED_STYLE)
         )
         yield f"{event.peak:.2f}"
-        yield styled(*((text, "dim") for text, _ in _reason_of(event, alarm)))
+        yield styled(*((text, "dim") for text, _ in _reason_parts(event, alarm)))
         return
     yield str(event.episode.rows)
     yield styled((event.severity, SEVERITY_STYLES.get(event.severity, "")))
@@ -265,5 +265,5 @@ def _episode_cells(event: Event | ClosingEvent, alarm: Event | None) -> Iterator
     yield styled(*short_reason(event))
 
 
-def _reason_of(closing_event: ClosingEvent, alarm: Event | None) -> Iterator[tuple[str, str]]:
+def _reason_parts(closing_event: ClosingEvent, alarm: Event | None) -> Iterator[tuple[str, str]]:
     return closing_text(closing_event) if alarm is None else short_reason(alarm)

@@ -28,7 +28,7 @@ _NOTES = """\
 The model was trained without labels. It compares each row with a forecast from
 that sensor's previous rows. The settings [alarms] limit the false alarms per
 sensor-day of the severities warning, major and critical. No setting limits info,
-so nothing should notify a person of it. A malformed row is detected if it became
+so do not send notifications for it. A malformed row is detected if it became
 a dead letter."""
 
 

@@ -106,14 +106,14 @@ class TopicWatcher:
             self.duplicates += event.event_id in self.closing_event_ids
             self.closing_event_ids.add(event.event_id)
             return
-        record = _coordinates_of(event.event_id)
+        record = _coordinates_in_id(event.event_id)
         if record is not None:
             self.duplicates += record in self.observations.alarms
             self.observations.add_alarm(record, event.episode.id or event.event_id, event.severity)
 
     def _add_dead_letter(self, message: Message) -> None:
         headers = headers_of(message) or []  # a second `message.headers()` crashes the client
-        record = _coordinates_of(_text(last_header_value(headers, ID_HEADER)))
+        record = _coordinates_in_id(_text(last_header_value(headers, ID_HEADER)))
         if record is not None:
             self.duplicates += record in self.observations.dead_letters
             self.observations.dead_letters.add(record)
@@ -140,7 +140,7 @@ def _text(header: bytes | None) -> str:
     return (header or b"").decode(errors="replace")
 
 
-def _coordinates_of(event_id: str) -> Coordinates | None:
+def _coordinates_in_id(event_id: str) -> Coordinates | None:
     """Return the coordinates in an id `topic-partition-offset`, or None for any other id."""
     try:
         topic, partition, offset = event_id.rsplit("-", 2)

@@ -26,7 +26,8 @@ class Verdict(StrEnum):
     NOT_RETAINED = "input not retained"
     """Records of the interval, or earlier records that the memory depends on, were deleted."""
     ACCOUNT_RESTARTED = "ACCOUNT RESTARTED"
-    """The group's offset was moved; no proof covers the records between old and new offset."""
+    """The group's offset was moved, so the records between the old and the new offset are not
+    proven."""
     NO_MODEL = "model not there"
     """The version that scored the interval is no longer in the registry, or is damaged."""
 

@@ -24,7 +24,7 @@ class ProofInputs:
     fingerprint: str
     """Fingerprint of this process."""
     first_retained: Callable[[Partition], int]
-    """Returns the first offset of a partition of the input that is not deleted."""
+    """Returns the offset of the oldest record that still exists in an input partition."""
     records: Callable[[LedgerInterval], Iterator[Record]]
     """Returns the input records of an interval."""
     detector: Callable[[str], Detector]
@@ -41,7 +41,7 @@ class _ReplayState:
     memory: Memory
     account: Account
     version: str
-    proven: bool
+    is_proven: bool
     """True if the interval was proven, and its account has the fingerprint of this process."""
 
 
@@ -58,71 +58,80 @@ class ReplayProof:
         self._inputs = inputs
         self._state: _ReplayState | None = None
 
-    def verify(self, interval: LedgerInterval) -> Finding:
+    def verify(self, ledger_interval: LedgerInterval) -> Finding:
         """Score an interval again, and compare account and memory with the stored values.
 
         Call this method for all intervals of the partition, in order.
         """
         previous_state, self._state = self._state, None
-        first_retained = self._inputs.first_retained(interval.partition)
-        if first_retained > interval.begin.next_offset:
-            reason = f"offsets {interval.begin.next_offset} to {first_retained - 1} are deleted"
-            return Finding(interval, Verdict.NOT_RETAINED, reason)
+        first_retained = self._inputs.first_retained(ledger_interval.partition)
+        if first_retained > ledger_interval.begin.next_offset:
+            reason = (
+                f"offsets {ledger_interval.begin.next_offset} to {first_retained - 1} are deleted"
+            )
+            return Finding(ledger_interval, Verdict.NOT_RETAINED, reason)
         try:
-            detector = self._inputs.detector(interval.version)
+            detector = self._inputs.detector(ledger_interval.version)
         except ModelRefused as error:
-            return Finding(interval, Verdict.NO_MODEL, str(error))
+            return Finding(ledger_interval, Verdict.NO_MODEL, str(error))
         try:
-            memory = self._starting_memory(interval, previous_state, detector)
+            memory = self._starting_memory(ledger_interval, previous_state, detector)
         except StateRefused:
-            offset = interval.begin.next_offset
+            offset = ledger_interval.begin.next_offset
             reason = f"the memory at offset {offset} and the input before it are not retained"
-            return Finding(interval, Verdict.NOT_RETAINED, reason)
-        memory.max_sensors = interval.end.max_sensors
-        account = _recompute_account(interval, self._inputs.records(interval), detector, memory)
-        finding = self._compare(interval, account, memory, detector)
-        proven = finding.verdict is Verdict.PROVEN and self._has_same_fingerprint(interval)
-        self._state = _ReplayState(memory, interval.end, detector.version, proven)
+            return Finding(ledger_interval, Verdict.NOT_RETAINED, reason)
+        memory.max_sensors = ledger_interval.end.max_sensors
+        account = _recompute_account(
+            ledger_interval, self._inputs.records(ledger_interval), detector, memory
+        )
+        finding = self._compare(ledger_interval, account, memory, detector)
+        is_proven = finding.verdict is Verdict.PROVEN and self._has_same_fingerprint(
+            ledger_interval
+        )
+        self._state = _ReplayState(memory, ledger_interval.end, detector.version, is_proven)
         return finding
 
-    def _has_same_fingerprint(self, interval: LedgerInterval) -> bool:
-        return interval.end.fingerprint == self._inputs.fingerprint
+    def _has_same_fingerprint(self, ledger_interval: LedgerInterval) -> bool:
+        return ledger_interval.end.fingerprint == self._inputs.fingerprint
 
     def _starting_memory(
-        self, interval: LedgerInterval, previous_state: _ReplayState | None, detector: Detector
+        self,
+        ledger_interval: LedgerInterval,
+        previous_state: _ReplayState | None,
+        detector: Detector,
     ) -> Memory:
         """Return the memory at the start of the interval.
 
         Raises StateRefused if it cannot be restored.
         """
-        start_account = interval.begin
+        start_account = ledger_interval.begin
         if start_account.consumed == 0:
             return detector.empty_memory()
         carried_memory = (
-            None if previous_state is None else self._carry_memory(interval, previous_state)
+            None if previous_state is None else self._carry_memory(ledger_interval, previous_state)
         )
-        if previous_state is not None and previous_state.proven and carried_memory is not None:
+        if previous_state is not None and previous_state.is_proven and carried_memory is not None:
             return carried_memory
         try:
-            return self._memory_from_snapshot(interval.partition, start_account, detector)
+            return self._memory_from_snapshot(ledger_interval.partition, start_account, detector)
         except StateRefused:
             if carried_memory is None:
                 raise
             return carried_memory
 
     def _carry_memory(
-        self, interval: LedgerInterval, previous_state: _ReplayState
+        self, ledger_interval: LedgerInterval, previous_state: _ReplayState
     ) -> Memory | None:
         """Return the memory of the previous interval, after each later version has adopted it.
 
         Return None if the intervals do not follow each other or a version cannot be loaded.
         """
-        start_account, current_version = interval.begin, previous_state.version
+        start_account, current_version = ledger_interval.begin, previous_state.version
         previous_end = (previous_state.account.next_offset, previous_state.account.segment)
         if previous_end != (start_account.next_offset, start_account.segment):
             return None
         try:
-            for version in (*interval.unused_versions, interval.version):
+            for version in (*ledger_interval.unused_versions, ledger_interval.version):
                 if version != current_version:
                     previous_state.memory.adopt(self._inputs.detector(version))
                 current_version = version
@@ -155,35 +164,39 @@ class ReplayProof:
         return self._inputs.snapshot(partition, account.snapshot)
 
     def _compare(
-        self, interval: LedgerInterval, recomputed: Account, memory: Memory, detector: Detector
+        self,
+        ledger_interval: LedgerInterval,
+        recomputed: Account,
+        memory: Memory,
+        detector: Detector,
     ) -> Finding:
-        differences = _count_differences(recomputed, interval.end)
-        same_fingerprint = self._has_same_fingerprint(interval)
-        same_digest = recomputed.digest == interval.end.digest
+        differences = _count_differences(recomputed, ledger_interval.end)
+        same_fingerprint = self._has_same_fingerprint(ledger_interval)
+        same_digest = recomputed.digest == ledger_interval.end.digest
         if same_fingerprint and not same_digest:
-            ledger_digest_text = f"digest {interval.end.digest:016x} in the ledger"
+            ledger_digest_text = f"digest {ledger_interval.end.digest:016x} in the ledger"
             differences.append(f"{ledger_digest_text}, {recomputed.digest:016x} recomputed")
         if same_fingerprint and not differences:
-            differences += self._memory_differences(interval, memory, detector)
+            differences += self._memory_differences(ledger_interval, memory, detector)
         if differences:
-            return Finding(interval, Verdict.DIFFERENT, "; ".join(differences))
+            return Finding(ledger_interval, Verdict.DIFFERENT, "; ".join(differences))
         if same_digest:
-            return Finding(interval, Verdict.PROVEN)
+            return Finding(ledger_interval, Verdict.PROVEN)
         own_fingerprint = self._inputs.fingerprint
         detail = (
-            f"written by code with fingerprint {interval.end.fingerprint}, "
+            f"written by code with fingerprint {ledger_interval.end.fingerprint}, "
             f"verified by {own_fingerprint}"
         )
-        return Finding(interval, Verdict.COUNTS_ONLY, detail)
+        return Finding(ledger_interval, Verdict.COUNTS_ONLY, detail)
 
     def _memory_differences(
-        self, interval: LedgerInterval, memory: Memory, detector: Detector
+        self, ledger_interval: LedgerInterval, memory: Memory, detector: Detector
     ) -> list[str]:
         """Return a text if memory and snapshot differ; [] if they agree or cannot be compared."""
         content = memory_to_bytes(memory)
         try:
-            snapshot = self._snapshot(interval.partition, interval.end)
-            if snapshot.account.segment != interval.end.segment:
+            snapshot = self._snapshot(ledger_interval.partition, ledger_interval.end)
+            if snapshot.account.segment != ledger_interval.end.segment:
                 return []  # Another version of the code wrote the memory, so its values may differ.
             if snapshot.model_version != detector.version:
                 # The snapshot was written after a new version had adopted the memory.
@@ -194,13 +207,13 @@ class ReplayProof:
             return []
         if content == snapshot.content:
             return []
-        return [f"the snapshot at offset {interval.end.next_offset} differs from the memory"]
+        return [f"the snapshot at offset {ledger_interval.end.next_offset} differs from the memory"]
 
 
 def _recompute_account(
-    interval: LedgerInterval, records: Iterator[Record], detector: Detector, memory: Memory
+    ledger_interval: LedgerInterval, records: Iterator[Record], detector: Detector, memory: Memory
 ) -> Account:
-    account = interval.begin
+    account = ledger_interval.begin
     while chunk := list(islice(records, REPLAY_CHUNK_ROWS)):
         account = replay_records(account, chunk, detector, memory)
     return account

@@ -12,9 +12,9 @@ from sensorwatch.common.kernels import kernel
 from sensorwatch.common.model.alarm_rates import (
     AlarmRates,
     alarm_rates_from_arrays,
+    count_met_budgets,
     false_episodes_per_day,
     level_episodes_per_day,
-    severity_of,
 )
 
 MINUTE = 60_000_000.0
@@ -30,7 +30,7 @@ def _rates_of_peaks(tail, cadence, peaks, rates):  # type: ignore[no-untyped-def
 @kernel
 def _severities(budgets, rates, severities):  # type: ignore[no-untyped-def]
     for index in range(len(rates)):
-        severities[index] = severity_of(budgets, rates[index])
+        severities[index] = count_met_budgets(budgets, rates[index])
 
 
 @kernel

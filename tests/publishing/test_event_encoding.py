@@ -127,7 +127,7 @@ def test_events_do_not_depend_on_threads_or_on_how_many_are_built_at_once(
     outcome = score_records(records, detector)
     expected = list(anomaly_events(outcome, detector, records, topic="a", detected_at="now"))
 
-    monkeypatch.setattr(events, "SIGNALS_AT_ONCE", 3 * 2_700)
+    monkeypatch.setattr(events, "MAX_SIGNALS_BUILT_AT_ONCE", 3 * 2_700)
     with ThreadedRowExecutor(2) as row_executor:
         actual = list(
             anomaly_events(

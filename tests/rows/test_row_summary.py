@@ -90,7 +90,7 @@ def test_a_likely_mistake_is_told_with_its_remedy(
 def test_rows_that_training_sorts_are_not_said_to_be_scored_in_their_order() -> None:
     rows = rows_of(*(("a", MIDNIGHT - second * SECOND) for second in range(10)))
 
-    (warning,) = summary_warnings(summarize(rows), SCHEMA, RowOrderUse.SORTED_BY_TIME)
+    (warning,) = summary_warnings(summarize(rows), SCHEMA, RowOrderUse.SORTS_BY_TIME)
 
     assert "`train` and `evaluate` sort the rows by time" in warning
     assert "so they are scored without memory" not in warning

@@ -6,7 +6,7 @@ import pytest
 from sensorwatch.common.runtime.setting_keys import AlarmSettings, FalseAlarmRates
 from sensorwatch.trainer.alarm_fitting import (
     CleanEpisodes,
-    budgets_of,
+    budgets_for_fleet,
     episode_peaks,
     fit_alarm_rates,
 )
@@ -44,14 +44,18 @@ def test_without_episodes_the_tail_is_that_of_the_prior() -> None:
 def test_a_large_fleet_has_a_smaller_critical_budget() -> None:
     settings = AlarmSettings(max_critical_per_day=2.0)
 
-    assert budgets_of(settings, 50) == (0.1, 0.03, 0.01)
-    assert budgets_of(settings, 1_000) == (0.1, 0.03, 0.002)
+    assert budgets_for_fleet(settings, 50) == (0.1, 0.03, 0.01)
+    assert budgets_for_fleet(settings, 1_000) == (0.1, 0.03, 0.002)
 
 
 def test_a_severity_has_no_larger_budget_than_the_severity_below() -> None:
     rates = FalseAlarmRates(warning=0.02, major=0.5, critical=0.4)
 
-    assert budgets_of(AlarmSettings(false_alarms_per_sensor_day=rates), 1) == (0.02, 0.02, 0.02)
+    assert budgets_for_fleet(AlarmSettings(false_alarms_per_sensor_day=rates), 1) == (
+        0.02,
+        0.02,
+        0.02,
+    )
 
 
 def test_the_peak_of_each_episode_of_each_sensor_is_found() -> None:

@@ -40,7 +40,7 @@ def test_a_cycle_that_explains_too_little_is_named_with_its_share() -> None:
 
 
 def test_rows_that_are_far_apart_are_named_with_their_distance() -> None:
-    assert "a row each 5.0 hours" in sentence_for(9, 4.0, step=5 * HOUR)
+    assert "one row in 5.0 hours" in sentence_for(9, 4.0, step=5 * HOUR)
 
 
 @pytest.mark.parametrize("seed", range(3))
