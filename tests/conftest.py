@@ -93,7 +93,7 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip or, if a broker is required, fail a test that needs a real broker if none can run."""
+    """If no real broker can run, skip a test that needs one; fail it if a broker is required."""
     if item.get_closest_marker("broker") is None:
         return
     reason = _kafka_missing()

@@ -93,8 +93,8 @@ class ScoreTable:
     def write(self, outcome: Outcome) -> None:
         """Write one line for each reading and each rejection."""
         readings, detections = outcome.readings, outcome.detections
-        # The csv module is not used, because it would write a row slower than the detector scores
-        # it.
+        # The csv module is not used, because it takes longer to write a row than the detector takes
+        # to score it.
         index, episode = number_texts([readings.index, detections.episode])
         anomaly_score, raw_score = number_texts([detections.anomaly_score, detections.raw_score])
         cells = [

@@ -41,7 +41,7 @@ because the fit compares DAY_TYPE with DAY."""
 
 @dataclass(frozen=True, slots=True)
 class CycleGrid:
-    """The cycle of each of n times, and the bin in the cycle."""
+    """The cycle that contains each instant, and the bin of the instant in its cycle."""
 
     kind: Cycle
     bins: int

@@ -260,8 +260,8 @@ def _tail_table_of_signal(sizes: NDArray[np.float64]) -> NDArray[np.float64]:
     The table of a signal that never changed begins at USUAL_CONSTANT_SIZE. Otherwise, even the
     smallest later change of the sensor's location would count as rare.
     """
-    usual_size = USUAL_CONSTANT_SIZE if np.ptp(sizes) == 0.0 else -np.inf
-    return fit_tail(sizes, min_scale=MIN_SIGNAL_SCALE, usual_score=usual_size).table
+    usual_residual = USUAL_CONSTANT_SIZE if np.ptp(sizes) == 0.0 else -np.inf
+    return fit_tail(sizes, min_scale=MIN_SIGNAL_SCALE, usual_score=usual_residual).table
 
 
 @kernel

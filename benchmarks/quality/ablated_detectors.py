@@ -91,24 +91,30 @@ def score_with_variants(
 
 
 def _score_with_variant(
-    stream: RecordStream, fit: _SharedFit, variant: Variant, trainer_settings: TrainerSettings
+    stream: RecordStream,
+    shared_fit: _SharedFit,
+    variant: Variant,
+    trainer_settings: TrainerSettings,
 ) -> JudgedRows:
-    detector = _variant_detector(stream, fit, variant, trainer_settings)
+    detector = _variant_detector(stream, shared_fit, variant, trainer_settings)
     memory = detector.empty_memory()
-    detector.detect(fit.readings, memory, positions=fit.readings.index)
+    detector.detect(shared_fit.readings, memory, positions=shared_fit.readings.index)
     memory.adopt(detector)
     outcomes = _score_records(stream, detector, memory, variant.edit_memory)
     return collect_judged(outcomes, stream.train_rows, stream.judged_rows)
 
 
 def _variant_detector(
-    stream: RecordStream, fit: _SharedFit, variant: Variant, trainer_settings: TrainerSettings
+    stream: RecordStream,
+    shared_fit: _SharedFit,
+    variant: Variant,
+    trainer_settings: TrainerSettings,
 ) -> Detector:
-    raw_scores = fit.raw_scores
+    raw_scores = shared_fit.raw_scores
     if variant.include_outlier_blocks:
         raw_scores = replace(raw_scores, block=np.zeros_like(raw_scores.block))
-    guard = fit.fitted_guard.guard if variant.is_guarded else None
-    guard_score = fit.fitted_guard.scores * variant.is_guarded
+    guard = shared_fit.fitted_guard.guard if variant.is_guarded else None
+    guard_score = shared_fit.fitted_guard.scores * variant.is_guarded
     calibrated = calibrate_decision(
         raw_scores, guard_score, trainer_settings, weights=variant.weights
     )
@@ -116,10 +122,12 @@ def _variant_detector(
         version=UNREGISTERED_VERSION,
         schema=stream.schema,
         plan=forecast_plan(stream.schema),
-        levels=drop_sensors_with_few_rows(fit.fitted_scorer.final_levels, fit.sorted_readings),
-        forest=fit.fitted_scorer.forest,
+        levels=drop_sensors_with_few_rows(
+            shared_fit.fitted_scorer.final_levels, shared_fit.sorted_readings
+        ),
+        forest=shared_fit.fitted_scorer.forest,
         calibration=calibrated.calibration,
-        ranges=learn_signal_ranges(fit.sorted_readings),
+        ranges=learn_signal_ranges(shared_fit.sorted_readings),
         alarm_rates=fit_alarm_rates(
             calibrated.clean_episodes,
             prior_scale=1.0,
@@ -128,7 +136,7 @@ def _variant_detector(
             alarm_settings=trainer_settings.alarms,
         ),
         guard=guard,
-        forecast=fit.fitted_scorer.forecast,
+        forecast=shared_fit.fitted_scorer.forecast,
         decision=variant.change_decision(calibrated.decision),
     )
 

@@ -11,8 +11,8 @@ from benchmarks.quality.baselines import ewma_of_z, flag_everything, forest_in_s
 from sensorwatch.common.runtime.setting_keys import TrainerSettings
 
 DEFAULT_NAME = "default"
-PLAIN_NAME = "plain recipe"
-IN_SAMPLE_NAME = f"{PLAIN_NAME}, in sample"
+PLAIN_RECIPE_NAME = "plain recipe"
+IN_SAMPLE_NAME = f"{PLAIN_RECIPE_NAME}, in sample"
 """Name of the plain recipe whose threshold comes from the rows on which its forest was fitted."""
 
 
@@ -54,11 +54,14 @@ def default_detectors(
         return [
             *detectors,
             detector_with_settings(
-                PLAIN_NAME, TrainerSettings.model_validate({**setting_values, "features": "plain"})
+                PLAIN_RECIPE_NAME,
+                TrainerSettings.model_validate({**setting_values, "features": "plain"}),
             ),
         ]
     return [
-        ComparedDetector(detector.name.replace(DEFAULT_NAME, PLAIN_NAME), detector.fit_and_score)
+        ComparedDetector(
+            detector.name.replace(DEFAULT_NAME, PLAIN_RECIPE_NAME), detector.fit_and_score
+        )
         for detector in detectors
     ]
 

@@ -88,7 +88,7 @@ def inject_faults(
 
 
 def healthy_mask(faults: list[PlacedFault], steps: int, sensors: int) -> NDArray[np.bool_]:
-    """Return a mask (steps, sensors) of the steps outside faults and the margins after faults."""
+    """Return the mask (steps, sensors) that excludes faults and the margins after them."""
     is_healthy = np.ones((steps, sensors), dtype=np.bool_)
     for fault in faults:
         is_healthy[

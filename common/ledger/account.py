@@ -115,7 +115,7 @@ def open_account(
     return Account(
         first_offset=offset,
         next_offset=offset,
-        window_bucket_rows=_bucket_rows(window_rows),
+        window_bucket_rows=_rows_per_bucket(window_rows),
         model_version=model_version,
         segment_offset=offset,
         fingerprint=fingerprint,
@@ -141,7 +141,7 @@ def resize_window(account: Account, window_rows: int) -> Account:
     with the new bucket that contains the old window's first record, or later. Records of that
     bucket that are older than the old window count as accepted.
     """
-    bucket_size = _bucket_rows(window_rows)
+    bucket_size = _rows_per_bucket(window_rows)
     if bucket_size == account.window_bucket_rows:
         return account
     newest_record = max(account.judged - 1, 0)
@@ -231,7 +231,7 @@ def _is_joined(kinds: NDArray[np.uint8], reasons: NDArray[np.uint8]) -> NDArray[
     return is_joined
 
 
-def _bucket_rows(window_rows: int) -> int:
+def _rows_per_bucket(window_rows: int) -> int:
     return max(1, window_rows // WINDOW_BUCKETS)
 
 

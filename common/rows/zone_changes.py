@@ -26,7 +26,7 @@ class ZoneChanges(NamedTuple):
 def zone_changes(name: str) -> ZoneChanges:
     """Return the changes of a zone, by its IANA name. Raises the errors of `load_zone`.
 
-    A change is found if no other change is less than a day away.
+    Two changes less than a day apart may be missed. Every other change is found.
     """
     zone = load_zone(name)
     day, instants, offsets = FIRST_DAY, list[int](), [_offset(FIRST_DAY, zone)]
@@ -40,7 +40,7 @@ def zone_changes(name: str) -> ZoneChanges:
 
 
 def _find_change(day: datetime, zone: ZoneInfo) -> int:
-    """Return the second, since 1970-01-01 UTC, at which the offset changes within a day."""
+    """Return the time of the change in the day from `day` on, in seconds since 1970-01-01 UTC."""
     before, after = day, day + _DAY
     old_offset = _offset(before, zone)
     while after - before > _SECOND:

@@ -61,7 +61,7 @@ def run(
 
 
 def _compile_ahead() -> None:
-    # Imported here, because this module imports numba, and that takes a second.
+    # Imported here, because the imported module loads numba, which takes a second.
     from sensorwatch.common.runtime.kernel_progress import compile_ahead
 
     compile_ahead()

@@ -169,7 +169,7 @@ def _error_text(error: ValidationError, entries: Mapping[str, SettingEntry]) -> 
 def _origins(location: tuple[int | str, ...], entries: Mapping[str, SettingEntry]) -> Iterator[str]:
     path = ".".join(str(part) for part in location)
     for key, entry in entries.items():
-        # For a union, pydantic appends to the location the type that it tried to parse.
+        # For a union, pydantic adds the type that it tried to the end of the location.
         if not path or key == path or key.startswith(path + ".") or path.startswith(key + "."):
             yield entry.origin
 

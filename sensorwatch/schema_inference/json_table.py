@@ -97,7 +97,7 @@ def _rows_of(content: object, array: RowArray) -> Sequence[Fields | Fault]:
 
 
 class _Flattening:
-    """Flattens the fields of rows, with the fields around their array."""
+    """Flattens rows that are elements of an array, and adds the fields of the object around it."""
 
     def __init__(self, array: RowArray) -> None:
         self._array_name = outer_array_name(array.path)

@@ -102,7 +102,7 @@ class _Series:
         self.values = values[is_known]
         used_steps = is_step & is_known[1:] & is_known[:-1]
         self.before, self.after = values[:-1][used_steps], values[1:][used_steps]
-        self.minutes = np.diff(minutes)[used_steps]
+        self.step_minutes = np.diff(minutes)[used_steps]
 
 
 class _RowOrder:
@@ -201,9 +201,9 @@ def _is_cycle(peaks: Values) -> bool:
 
 def _has_one_rate(series: _Series, is_rise: NDArray[np.bool_]) -> bool:
     """Return whether nearly all rises have the same rate, like those of a clock."""
-    is_used = is_rise & (series.minutes > 0)
+    is_used = is_rise & (series.step_minutes > 0)
     if not is_used.any():
         return True
-    rates = (series.after - series.before)[is_used] / series.minutes[is_used]
+    rates = (series.after - series.before)[is_used] / series.step_minutes[is_used]
     low, middle, high = np.quantile(rates, (0.05, 0.5, 0.95))
     return bool(high - low <= _MIN_RATE_RANGE * abs(middle))

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from benchmarks.quality.alarms.sensor_rows import SensorRows
 from benchmarks.quality.baselines import absolute_z, forest_scores, smoothed_z
-from benchmarks.quality.compared_detectors import PLAIN_NAME
+from benchmarks.quality.compared_detectors import PLAIN_RECIPE_NAME
 from benchmarks.report.true_ranges import true_ranges
 
 FALSE_ROWS = 0.01
@@ -79,7 +79,7 @@ def largest_z(rows: SensorRows) -> NDArray[np.float64]:
 
 
 RULES: Mapping[str, ScoreFunction] = {
-    PLAIN_NAME: plain_recipe,
+    PLAIN_RECIPE_NAME: plain_recipe,
     "EWMA of abs z": smoothed_mean_z,
     "z by signal": largest_z,
 }

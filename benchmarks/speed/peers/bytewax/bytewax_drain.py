@@ -1,4 +1,4 @@
-"""Drain a topic with Bytewax, 1,000 rows per batch, at least once and without recovery."""
+"""Drain a topic with Bytewax: 1,000 rows per batch, at-least-once delivery, no recovery."""
 
 import bytewax.operators as op
 from bytewax.connectors.kafka import KafkaSink, KafkaSinkMessage, KafkaSource

@@ -1,4 +1,4 @@
-"""Drain a topic with Spark's Structured Streaming and mapInPandas, at least once."""
+"""Drain a topic with Spark's Structured Streaming and mapInPandas, with at-least-once delivery."""
 
 import os
 import sys
