@@ -121,8 +121,9 @@ format = "json"
         return self._events(EventType.CLOSED)
 
     def episode_notices(self) -> list[dict[str, Any]]:
-        """Return all committed events of rises and of accepted levels."""
-        return [*self._events(EventType.RAISED), *self._events(EventType.ACCEPTED)]
+        """Return all committed events of rises, of accepted levels and of stale models."""
+        types = (EventType.RAISED, EventType.ACCEPTED, EventType.STALE)
+        return [event for event_type in types for event in self._events(event_type)]
 
     def _events(self, event_type: EventType) -> list[dict[str, Any]]:
         return [
