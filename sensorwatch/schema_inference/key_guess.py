@@ -36,8 +36,8 @@ _MAX_LEVEL_COLUMNS = 20
 
 def suggests_key(name: str) -> bool:
     """Return whether a column's name is one that ids of sensors usually have."""
-    plain_name = _plain_name(name.rpartition(".")[2])
-    return bool(plain_name) and _KEY_NAME.fullmatch(plain_name) is not None
+    last_part = plain_name(name.rpartition(".")[2])
+    return bool(last_part) and _KEY_NAME.fullmatch(last_part) is not None
 
 
 def is_key(
@@ -62,12 +62,12 @@ def is_key(
     if is_message_id(cells):
         return False
     if suggests_key(name):
-        return not are_numbers or _plain_name(name) not in _WEAK_NAMES or len(distinct) > 1
+        return not are_numbers or plain_name(name) not in _WEAK_NAMES or len(distinct) > 1
     if not 2 <= len(distinct) <= _MAX_SENSORS_SHARE * len(texts):
         return False
     if separates_equal_times(cells, times):
         return True
-    if _CALENDAR_NAME.fullmatch(_plain_name(name)) or _are_states(distinct):
+    if _CALENDAR_NAME.fullmatch(plain_name(name)) or _are_states(distinct):
         return False
     if _is_cycle(texts, min_period=3 if are_numbers else 2):
         return True
@@ -160,5 +160,6 @@ def _levels_differ(texts: Sequence[str], signals: Sequence[Sequence[float]]) -> 
     return False
 
 
-def _plain_name(name: str) -> str:
+def plain_name(name: str) -> str:
+    """Return the letters and digits of a column's name, in lower case."""
     return re.sub(r"[^a-z0-9]", "", name.lower())

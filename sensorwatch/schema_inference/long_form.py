@@ -1,6 +1,5 @@
 """Tables in long form: one name and one value per row, converted to one column per quantity."""
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -11,7 +10,11 @@ from sensorwatch.common.rows.paths import escape_key
 from sensorwatch.common.rows.record_declarations import LongForm, PayloadFormat
 from sensorwatch.common.rows.rejection import short_printable
 from sensorwatch.schema_inference.column_guess import ColumnKind, InferredColumn, NumberReader
-from sensorwatch.schema_inference.key_guess import separates_equal_times, suggests_key
+from sensorwatch.schema_inference.key_guess import (
+    plain_name,
+    separates_equal_times,
+    suggests_key,
+)
 from sensorwatch.schema_inference.table import Table
 from sensorwatch.schema_inference.time_columns import joined_cells
 from sensorwatch.schema_inference.time_format_guess import TimeGuess, cell_time_reader
@@ -160,11 +163,11 @@ def _usual_step(times: Sequence[str], series: Sequence[object], guess: TimeGuess
 def _names_and_values(table: Table, columns: Sequence[InferredColumn]) -> tuple[str, str] | None:
     """Return the columns of names and values, if the names of the columns show them."""
     signals = [column.name for column in columns if column.kind is ColumnKind.SIGNAL]
-    values = [column.name for column in columns if _plain_name(column.name) in _VALUE_COLUMNS]
+    values = [column.name for column in columns if plain_name(column.name) in _VALUE_COLUMNS]
     names = [
         column.name
         for column in columns
-        if _plain_name(column.name) in _NAME_COLUMNS
+        if plain_name(column.name) in _NAME_COLUMNS
         and column.kind in _ID_KINDS
         and 2 <= len(set(table.cells(column.name))) <= _MAX_NAMES
     ]
@@ -222,7 +225,7 @@ def _names_and_values_by_scale(
 def _has_units(table: Table, columns: Sequence[InferredColumn], name: str) -> bool:
     """Return whether a column of units has one unit for each name, and several units."""
     return any(
-        _plain_name(column.name) in _UNIT_COLUMNS
+        plain_name(column.name) in _UNIT_COLUMNS
         and len(set(table.cells(column.name))) > 1
         and _follows(table, column.name, name)
         for column in columns
@@ -255,7 +258,3 @@ def _follows(table: Table, name: str, name_column: str) -> bool:
     """Return whether a column has one value for each value of another column."""
     distinct_pairs = set(zip(table.cells(name_column), table.cells(name), strict=True))
     return len(distinct_pairs) == len(set(table.cells(name_column)))
-
-
-def _plain_name(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.lower())
