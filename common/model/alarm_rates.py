@@ -52,10 +52,6 @@ class AlarmRates:
         """Start, rate, scale and shape as one tuple, for the kernels."""
         return self.start, self.rate, self.scale, self.shape
 
-    def episodes_per_row(self, peak: float) -> float:
-        """Return the number of false episodes per clean row with at least this peak score."""
-        return float(false_episodes_per_day(self.tail, DAY, peak))
-
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the arrays of the rates by name, as a model version stores them."""
         return {

@@ -290,8 +290,13 @@ class Detector:
         """Return the rows at which the model becomes stale."""
         is_counted = recalled.status == STATUSES.index(Status.SCORED)
         is_counted &= np.isfinite(decisions.raw_score)
-        rate = self.alarm_rates.episodes_per_row(self.calibration.threshold)
-        return find_stale_rows(is_counted, row_episodes.rows, rate, memory.staleness)
+        return find_stale_rows(
+            is_counted,
+            row_episodes.rows,
+            memory.staleness,
+            alarm_rates=self.alarm_rates,
+            threshold=self.calibration.threshold,
+        )
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return all arrays on which a score depends, by their stored names."""

@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorwatch.common.kernels import kernel
+from sensorwatch.common.model.alarm_rates import AlarmRates, false_episodes_per_day
+from sensorwatch.common.model.season import DAY
 
 USUAL_FACTOR, STALE_FACTOR = 2.0, 8.0
 """The statistic compares two hypotheses about the rate of new episodes: USUAL_FACTOR and
@@ -57,23 +59,27 @@ class StaleRows:
 def find_stale_rows(
     is_counted: NDArray[np.bool_],
     episode_rows: NDArray[np.int64],
-    rate: float,
     staleness: NDArray[np.float64],
+    *,
+    alarm_rates: AlarmRates,
+    threshold: float,
 ) -> StaleRows:
     """Return the rows at which the model becomes stale; update `staleness` with each row, in order.
 
     An episode counts at its first row, and again at every REPEATED_ROWS-th row. `is_counted`: shape
     (n,), rows that are scored with memory. `episode_rows`: shape (n,), see
-    `Detections.episode_rows`. `rate`: episodes per clean row by the calibration of the model.
-    `staleness`: shape (len(StalenessColumn),), see `Memory.staleness`.
+    `Detections.episode_rows`. `staleness`: shape (len(StalenessColumn),), see `Memory.staleness`.
+    `threshold`: raw score above which an episode begins. With `alarm_rates`, it gives the expected
+    number of episodes per clean row.
     """
     rows = len(is_counted)
     stale_rows = StaleRows(np.zeros(rows, dtype=np.int64), np.zeros(rows))
-    row = _next_stale_row(staleness, is_counted, episode_rows, rate, 0)
+    parameters = staleness, is_counted, episode_rows, alarm_rates.tail, threshold
+    row = _next_stale_row(*parameters, 0)
     while row < rows:
         stale_rows.episodes[row] = staleness[StalenessColumn.EPISODES]
         stale_rows.expected_episodes[row] = staleness[StalenessColumn.EXPECTED_EPISODES]
-        row = _next_stale_row(staleness, is_counted, episode_rows, rate, row + 1)
+        row = _next_stale_row(*parameters, row + 1)
     return stale_rows
 
 
@@ -86,11 +92,13 @@ def stale_sentence(episodes: int, expected_episodes: float) -> str:
 
 
 @kernel
-def _next_stale_row(staleness, is_counted, episode_rows, rate, first):  # type: ignore[no-untyped-def]
+def _next_stale_row(staleness, is_counted, episode_rows, tail, threshold, first):  # type: ignore[no-untyped-def]
     """Update `staleness` from the row `first` on; stop at a row that makes the model stale.
 
     Return this row, or the number of rows.
     """
+    # At a cadence of one row per day, the rate per day is the rate per row.
+    rate = false_episodes_per_day(tail, DAY, threshold)
     usual_rate, stale_rate = min(USUAL_FACTOR * rate, 0.25), min(STALE_FACTOR * rate, 0.5)
     factor_of_episode = stale_rate / usual_rate
     factor_of_row = (1.0 - stale_rate) / (1.0 - usual_rate)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from sensorwatch.common.model.alarm_rates import AlarmRates
 from sensorwatch.common.runtime.setting_keys import AlarmSettings, TrainerSettings
 from sensorwatch.common.scoring.detector import DetectionResult, Detector
 from sensorwatch.common.scoring.memory import Memory
@@ -20,13 +21,18 @@ from tests.scoring.faulty import readings_from, schema_for
 
 RATE = 0.005
 """Expected episodes per row."""
+RATES = AlarmRates(
+    start=4.0, rate=RATE, scale=1.0, shape=0.0, cadence=60_000_000.0, budgets=np.ones(3)
+)
 
 
 def stale_rows_of(episode_rows: NDArray[np.int64], *, rows_per_call: int = 10**9) -> StaleRows:
     """Return the stale rows of a stream in which every row is counted."""
     staleness = np.zeros(len(StalenessColumn))
     parts = [
-        find_stale_rows(np.ones(len(part), dtype=np.bool_), part, RATE, staleness)
+        find_stale_rows(
+            np.ones(len(part), dtype=np.bool_), part, staleness, alarm_rates=RATES, threshold=4.0
+        )
         for part in np.array_split(
             episode_rows, range(rows_per_call, len(episode_rows), rows_per_call)
         )
