@@ -23,6 +23,11 @@ from sensorwatch.common.scoring.counters import (
     start_counters,
 )
 from sensorwatch.common.scoring.held_values import has_no_signal, impute_missing, keep_context
+from sensorwatch.common.scoring.lagged_rows import (
+    count_repeats,
+    push_lagged_row,
+    start_lagged_rows,
+)
 from sensorwatch.common.scoring.level_guard import (
     GuardParameters,
     guard_parameters,
@@ -216,7 +221,7 @@ def _recall_rows(  # type: ignore[no-untyped-def]
     for row in range(len(slots)):
         float_state, int_state = floats[slots[row]], ints[slots[row]]
         if new_sensor_level[row] >= 0:
-            _start_lagged_rows(float_state, int_state, column_starts)
+            start_lagged_rows(float_state, int_state, column_starts)
             start_level(float_state, int_state, column_starts[0], new_sensor_level[row],
                         level_location, level_scale, min_rows)  # fmt: skip
             start_cadence(float_state, int_state, new_sensor_level[row], level_cadence,
@@ -253,7 +258,7 @@ def _recall_rows(  # type: ignore[no-untyped-def]
                      standardised[row], lagged[row])  # fmt: skip
         statuses[row] = status
         if status < _LATE:
-            _count_repeats(
+            count_repeats(
                 float_state, int_state, column_starts, imputed[row], measured[row], repeats[row]
             )
             if deviation.shape[1] > 0:
@@ -268,7 +273,7 @@ def _recall_rows(  # type: ignore[no-untyped-def]
                 float_state, int_state, column_starts[0], measured[row], min_scale, min_rows,
                 guard.away_rows_start, deviation.shape[1],
             )  # fmt: skip
-            _push_lagged_row(float_state, int_state, column_starts[1], measured[row])
+            push_lagged_row(float_state, int_state, column_starts[1], measured[row])
             clock += 1
             if int_state[IntColumn.NEWEST_TIME] != NO_ROW_YET:
                 interval = event_time[row] - int_state[IntColumn.NEWEST_TIME]
@@ -278,17 +283,6 @@ def _recall_rows(  # type: ignore[no-untyped-def]
         is_learned = int_state[IntColumn.CADENCE_INTERVALS] >= MIN_INTERVALS
         cadence[row] = float_state[FloatColumn.CADENCE] if is_learned else 0.0
     return clock
-
-
-@inlined_kernel
-def _start_lagged_rows(float_state, int_state, column_starts):  # type: ignore[no-untyped-def]
-    """Reset time, lagged rows and repeats of a new sensor."""
-    scales_start, lags_start, signals = column_starts
-    int_state[IntColumn.NEWEST_TIME] = NO_ROW_YET
-    int_state[IntColumn.LAG_COUNT] = 0
-    int_state[IntColumn.REPEATS_START : IntColumn.REPEATS_START + signals] = 0
-    lagged_values = N_LAGS * (lags_start - scales_start)
-    float_state[lags_start : lags_start + lagged_values] = 0.0
 
 
 @inlined_kernel
@@ -304,29 +298,3 @@ def _row_status(float_state, int_state, event_time, min_rows, max_gap, required_
     if int_state[IntColumn.LEVEL_ROWS] < min_rows or int_state[IntColumn.LAG_COUNT] < required_lags:
         return _WARMING_UP
     return _SCORED
-
-
-@inlined_kernel
-def _count_repeats(float_state, int_state, column_starts, imputed, measured, repeats):  # type: ignore[no-untyped-def]
-    lags_start = column_starts[1]
-    for signal in range(column_starts[2]):
-        repeat_count = int_state[IntColumn.REPEATS_START + signal]
-        if not imputed[signal]:  # an imputed value does not change the count
-            is_repeat = (
-                int_state[IntColumn.LAG_COUNT] > 0
-                and measured[signal] == float_state[lags_start + signal]
-            )
-            repeat_count = repeat_count + 1 if is_repeat else 0
-            int_state[IntColumn.REPEATS_START + signal] = repeat_count
-        repeats[signal] = repeat_count
-
-
-@inlined_kernel
-def _push_lagged_row(float_state, int_state, lags_start, measured):  # type: ignore[no-untyped-def]
-    width = len(measured)
-    for column in range(width):
-        for lag in range(N_LAGS - 1, 0, -1):
-            older_column = lags_start + lag * width + column
-            float_state[older_column] = float_state[older_column - width]
-        float_state[lags_start + column] = measured[column]
-    int_state[IntColumn.LAG_COUNT] = min(int_state[IntColumn.LAG_COUNT] + 1, N_LAGS)
