@@ -47,6 +47,8 @@ def consume_with_a_kill(sandbox: Sandbox, records: int) -> None:
         sandbox.wait_some_consumed(20, worker)
         worker.process.kill()
     with sandbox.start(consumer__max_rows=7) as worker:
+        # The killed worker can have consumed all records, so this worker may still be starting.
+        worker.wait_ready()
         sandbox.wait_consumed(records, worker)
         assert worker.process.terminate(deadline=15) == 0
     verify = ChildProcess(
