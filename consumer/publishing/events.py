@@ -1,11 +1,11 @@
 """Events of anomalous rows and of closed episodes: JSON values with CloudEvents headers."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sensorwatch.common.kafka.event_types import EventType
 from sensorwatch.common.kafka.records import (
     Headers,
     OutgoingMessage,
@@ -42,21 +42,6 @@ MAX_SIGNALS_BUILT_AT_ONCE = 30_000
 
 The limit bounds the memory of the columns and texts.
 """
-
-
-class EventType(StrEnum):
-    """The type of an event, in the header `ce_type`."""
-
-    DETECTED = "io.sensorwatch.anomaly.detected.v1"
-    """An anomalous row."""
-    RAISED = "io.sensorwatch.episode.raised.v1"
-    """A row that raises the severity of its episode, or shows another fault in it."""
-    ACCEPTED = "io.sensorwatch.episode.accepted.v1"
-    """A row after which the new level of a long episode counts as usual for its sensor."""
-    CLOSED = "io.sensorwatch.episode.closed.v1"
-    """The end of an episode."""
-    STALE = "io.sensorwatch.model.stale.v1"
-    """From this row on, the model no longer fits the rows of the partition."""
 
 
 EVENT_ORDER = (

@@ -3,14 +3,15 @@
 from dataclasses import dataclass
 from typing import TypeVar
 
-from sensorwatch.commands.event_line import (
+from sensorwatch.commands.event_selection import EventSelection
+from sensorwatch.common.alarms.events import (
     AcceptedEvent,
     AnyEvent,
     ClosingEvent,
     Event,
     StaleEvent,
 )
-from sensorwatch.commands.event_selection import EventSelection, severity_rank
+from sensorwatch.common.alarms.severity import severity_rank
 
 T = TypeVar("T")
 

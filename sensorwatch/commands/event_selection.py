@@ -3,18 +3,13 @@
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from sensorwatch.commands.event_line import AnyEvent
+from sensorwatch.common.alarms.events import AnyEvent
+from sensorwatch.common.alarms.severity import severity_rank
 from sensorwatch.common.rows.field_declarations import TimeField
 from sensorwatch.common.rows.instants import BadTime, time_reader
 from sensorwatch.common.scoring.detections import Severity
 
-_RANKS = {severity.value: rank for rank, severity in enumerate(Severity)}
 _read_time = time_reader(TimeField(naive_zone="UTC"))
-
-
-def severity_rank(severity: str) -> int:
-    """Return the position of a severity, from 0 (`none`); an unknown severity is the highest."""
-    return _RANKS.get(severity, len(_RANKS))
 
 
 @dataclass(frozen=True, slots=True)

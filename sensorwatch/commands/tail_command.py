@@ -117,7 +117,7 @@ def _show(batches: Iterable[list[Message]], output: TailOutput, maximum: int | N
 def _batches(
     settings: Settings, *, from_beginning: bool, until_end: bool
 ) -> Iterable[list[Message]]:
-    from sensorwatch.commands.topic_follower import StartAt, follow_topics
+    from sensorwatch.common.kafka.topic_follower import StartAt, follow_topics
     from sensorwatch.common.kafka.topic_reader import read_topic_batches
 
     if until_end:

@@ -14,17 +14,19 @@ from sensorwatch.commands.episode_board import EpisodeBoard, EpisodeEntry
 from sensorwatch.commands.event_line import (
     CLOSED_STYLE,
     SEVERITY_STYLES,
-    AcceptedEvent,
-    ClosingEvent,
-    Event,
-    StaleEvent,
     accepted_text,
     closing_text,
     full_reason,
     line_parts,
-    read_event,
 )
 from sensorwatch.commands.event_selection import EventSelection
+from sensorwatch.common.alarms.events import (
+    AcceptedEvent,
+    ClosingEvent,
+    Event,
+    StaleEvent,
+    read_event,
+)
 from sensorwatch.common.kafka.records import coordinates
 from sensorwatch.common.runtime.console import SafeConsole, styled
 from sensorwatch.common.runtime.printing import print_json_line, print_note

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from sensorwatch.commands.event_selection import severity_rank
+from sensorwatch.common.alarms.severity import severity_rank
 from sensorwatch.common.kafka.records import Coordinates
 from sensorwatch.common.scoring.detections import FIRST_SEVERITY, SEVERITIES
 from sensorwatch.common.simulation.faults import FaultKind

@@ -15,13 +15,12 @@ from rich.table import Table
 from sensorwatch.commands.event_line import (
     CLOSED_STYLE,
     SEVERITY_STYLES,
-    ClosingEvent,
-    Event,
     closing_text,
     line_parts,
     short_reason,
 )
-from sensorwatch.commands.event_selection import severity_rank
+from sensorwatch.common.alarms.events import ClosingEvent, Event
+from sensorwatch.common.alarms.severity import severity_rank
 from sensorwatch.common.runtime.console import SafeConsole, styled
 from sensorwatch.common.runtime.printing import print_line
 from sensorwatch.common.scoring.detections import Severity

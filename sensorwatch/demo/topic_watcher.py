@@ -12,14 +12,13 @@ from typing import Self
 
 from confluent_kafka import Message
 
-from sensorwatch.commands.event_line import (
+from sensorwatch.common.alarms.events import (
     AcceptedEvent,
     ClosingEvent,
     Event,
     StaleEvent,
     read_event,
 )
-from sensorwatch.commands.topic_follower import StartAt, follow_topics
 from sensorwatch.common.kafka.dead_letters import HEADER_PREFIX, ID_HEADER
 from sensorwatch.common.kafka.records import (
     Coordinates,
@@ -29,6 +28,7 @@ from sensorwatch.common.kafka.records import (
     last_header_value,
 )
 from sensorwatch.common.kafka.silent_logger import silent_logger
+from sensorwatch.common.kafka.topic_follower import StartAt, follow_topics
 from sensorwatch.common.runtime.settings import Settings
 from sensorwatch.demo.score import Observations
 from sensorwatch.producer.kafka_sink import LABEL_HEADER

@@ -13,12 +13,12 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from sensorwatch.cli import build_app
+from sensorwatch.common.kafka.event_types import EventType
 from sensorwatch.common.kafka.ledger_text import Cause, ledger_message, to_metadata
 from sensorwatch.common.kafka.records import Partition
 from sensorwatch.common.kafka.snapshot_text import Snapshot, chunk_messages, manifest_message
 from sensorwatch.common.ledger.account import Account, SnapshotRef, open_account
 from sensorwatch.common.runtime.command_line import run
-from sensorwatch.consumer.publishing.events import EventType
 from sensorwatch.demo.embedded_broker import EmbeddedBroker
 from tests.commands.test_tail import a_closing_event, a_signal, an_event
 from tests.demo.test_screens import CONTROL_SEQUENCE, FakeTerminal

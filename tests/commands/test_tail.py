@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 from confluent_kafka import Producer
 
-from sensorwatch.commands.event_line import Event, line_parts, read_event, short_reason
+from sensorwatch.commands.event_line import line_parts, short_reason
 from sensorwatch.commands.event_selection import EventSelection
 from sensorwatch.commands.tail_command import tail
+from sensorwatch.common.alarms.events import Event, read_event
+from sensorwatch.common.kafka.event_types import EventType
 from sensorwatch.common.runtime.command_line import run
 from sensorwatch.common.scoring.detections import Severity
-from sensorwatch.consumer.publishing.events import EventType
 from sensorwatch.demo.embedded_broker import EmbeddedBroker
 from tests.brokers.child_processes import ChildProcess, wait_until
 from tests.kafka.record_builders import StoredRecord

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from sensorwatch.commands.event_line import Event, read_event
+from sensorwatch.common.alarms.events import Event, read_event
 from sensorwatch.demo.consumer_metrics import ConsumerFigures
 from sensorwatch.demo.screens import DemoState, LiveScreen, PlainScreen, Screen
 from tests.commands.test_tail import a_signal, an_event, event_record

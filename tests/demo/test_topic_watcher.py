@@ -6,11 +6,11 @@ from contextlib import contextmanager
 import pytest
 from confluent_kafka import Producer
 
-from sensorwatch.commands.event_line import ClosingEvent, Event
+from sensorwatch.common.alarms.events import ClosingEvent, Event
 from sensorwatch.common.kafka.dead_letters import HEADER_PREFIX, ID_HEADER
+from sensorwatch.common.kafka.event_types import EventType
 from sensorwatch.common.kafka.records import Coordinates
 from sensorwatch.common.runtime.settings import load_settings
-from sensorwatch.consumer.publishing.events import EventType
 from sensorwatch.demo.embedded_broker import EmbeddedBroker
 from sensorwatch.demo.topic_watcher import TopicWatcher
 from tests.brokers.child_processes import wait_until

@@ -11,7 +11,7 @@ from urllib.request import Request, urlopen
 
 from confluent_kafka import Message
 
-from sensorwatch.consumer.publishing.events import EventType
+from sensorwatch.common.kafka.event_types import EventType
 from tests.brokers.child_processes import ChildProcess, last_lines, wait_until
 from tests.brokers.kafka import Kafka
 from tests.checker.topic_reader import read_committed

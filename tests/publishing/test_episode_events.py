@@ -14,12 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from sensorwatch.common.kafka.event_types import EventType
 from sensorwatch.common.kafka.records import OutgoingMessage, received_at
 from sensorwatch.common.runtime.setting_choices import EmittedEvents
 from sensorwatch.common.scoring.detections import Severity
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.processing import process
-from sensorwatch.consumer.publishing.events import EventType, anomaly_events
+from sensorwatch.consumer.publishing.events import anomaly_events
 from tests.kafka.record_builders import StoredRecord, a_payload
 from tests.reading_builders import ANOMALOUS_VALUES, NORMAL_VALUES, START_TIME, a_detector
 from tests.scoring.detectors import DETECTORS

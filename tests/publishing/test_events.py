@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
+from sensorwatch.common.kafka.event_types import EventType
 from sensorwatch.common.kafka.records import OutgoingMessage, received_at
 from sensorwatch.common.scoring.processing import process
-from sensorwatch.consumer.publishing.events import MAX_TRACE_BYTES, EventType, anomaly_events
+from sensorwatch.consumer.publishing.events import MAX_TRACE_BYTES, anomaly_events
 from tests.kafka.record_builders import StoredRecord, UnreadableHeaders, a_payload
 from tests.reading_builders import ANOMALOUS_VALUES, NORMAL_VALUES, a_detector
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from jsonschema import Draft202012Validator
 
-from sensorwatch.commands.event_line import line_parts, read_event
+from sensorwatch.commands.event_line import line_parts
+from sensorwatch.common.alarms.events import read_event
 from sensorwatch.common.kafka.records import OutgoingMessage
 from sensorwatch.common.scoring.processing import process
 from sensorwatch.consumer.publishing.events import anomaly_events

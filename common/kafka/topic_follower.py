@@ -30,14 +30,16 @@ def follow_topics(
     kafka: Mapping[str, Any],
     topics: Sequence[str],
     *,
-    begin: StartAt,
+    begin: StartAt | int,
     stopping: Callable[[], bool] = lambda: False,
     **client_arguments: Any,
 ) -> Iterator[list[Message]]:
     """Yield lists of new committed records until `stopping` returns True.
 
-    The records of a partition are in order. A list is empty if no record arrived within
-    `WAIT_SECONDS`. `client_arguments`: further arguments for the Kafka client, such as `logger`.
+    `begin`: the first record to read; a number is the earliest timestamp of records to read,
+    milliseconds since 1970 UTC. The records of a partition are in order. A list is empty if no
+    record arrived within `WAIT_SECONDS`. `client_arguments`: further arguments for the Kafka
+    client, such as `logger`.
     Raises BrokerUnavailable if a topic cannot be read.
     """
     partitions = require_topics(kafka, topics)
@@ -55,23 +57,38 @@ def follow_topics(
 
 
 def _start_offsets(
-    consumer: Consumer, partitions: Mapping[str, int], begin: StartAt
+    consumer: Consumer, partitions: Mapping[str, int], begin: StartAt | int
 ) -> Iterator[TopicPartition]:
     for topic, partition_count in partitions.items():
-        for partition_number in range(partition_count):
-            partition = TopicPartition(topic, partition_number)
-            try:
-                first_offset, end_offset = consumer.get_watermark_offsets(
-                    partition, CALL_TIMEOUT_SECONDS
-                )
-            except KafkaException as error:
-                raise BrokerUnavailable(
-                    f'the offsets of "{topic}" cannot be read: {error.args[0].str()}; is the '
-                    "broker up?"
-                ) from error
-            yield TopicPartition(
-                topic, partition_number, first_offset if begin is StartAt.BEGINNING else end_offset
-            )
+        try:
+            yield from [
+                _start_offset(consumer, topic, number, begin) for number in range(partition_count)
+            ]
+        except KafkaException as error:
+            raise BrokerUnavailable(
+                f'the offsets of "{topic}" cannot be read: {error.args[0].str()}; is the broker up?'
+            ) from error
+
+
+def _start_offset(
+    consumer: Consumer, topic: str, partition_number: int, begin: StartAt | int
+) -> TopicPartition:
+    """Return the partition with the offset of its first record to read."""
+    partition = TopicPartition(topic, partition_number)
+    first_offset, end_offset = consumer.get_watermark_offsets(partition, CALL_TIMEOUT_SECONDS)
+    if begin is StartAt.BEGINNING:
+        offset = first_offset
+    elif begin is StartAt.NOW:
+        offset = end_offset
+    else:
+        offset = _offset_at(consumer, TopicPartition(topic, partition_number, begin), end_offset)
+    return TopicPartition(topic, partition_number, offset)
+
+
+def _offset_at(consumer: Consumer, timestamp: TopicPartition, end_offset: int) -> int:
+    """Return the offset of the first record at or after a timestamp, or `end_offset`."""
+    (start,) = consumer.offsets_for_times([timestamp], CALL_TIMEOUT_SECONDS)
+    return end_offset if start.offset < 0 else start.offset
 
 
 def _is_record(message: Message) -> bool:

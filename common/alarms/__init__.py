@@ -1,0 +1,1 @@
+"""What readers of the anomaly topic need: events, episodes and incidents."""

@@ -1,0 +1,142 @@
+"""The events of the anomaly topic, as their readers see them."""
+
+from typing import Any
+
+import msgspec
+
+from sensorwatch.common.kafka.event_types import EventType
+from sensorwatch.common.kafka.records import Record, header_value
+
+
+class Signal(msgspec.Struct, frozen=True):
+    """One signal of an event."""
+
+    name: str
+    actual: float
+    expected_low: float
+    expected_high: float
+    direction: str
+    attribution: float | None = None
+    held: bool = False
+
+
+class Source(msgspec.Struct, frozen=True):
+    """The input record that caused an event."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+class Episode(msgspec.Struct, frozen=True):
+    """The episode of an anomalous row, from its first row to this row."""
+
+    rows: int
+    id: str = ""
+    start: str = ""
+    peak: float | None = None
+
+
+class Event(msgspec.Struct, frozen=True):
+    """The event of an anomalous row, with only the fields that readers use."""
+
+    event_id: str
+    sensor_id: str
+    event_time: str
+    model_version: str
+    anomaly_score: float
+    severity: str
+    signals: list[Signal]
+    status: str = "scored"
+    episode: Episode = Episode(rows=1)
+    message: str = ""
+    """The pattern of the episode as a sentence."""
+    news: str = ""
+    """What is new in a raised episode; empty for other events."""
+    pattern: str = ""
+    suppressed: str = "none"
+    group: str = ""
+    source: Source | None = None
+
+    @property
+    def worst_score(self) -> float:
+        """Return the highest score of the episode so far."""
+        return self.anomaly_score if self.episode.peak is None else self.episode.peak
+
+
+class ClosingEvent(msgspec.Struct, frozen=True):
+    """The event that closes an episode, with only the fields that readers use."""
+
+    event_id: str
+    sensor_id: str
+    event_time: str
+    duration_seconds: float
+    rows: int
+    peak: float
+    severity: str
+    episode_id: str = ""
+    start: str = ""
+    last: str = ""
+    model_version: str = ""
+    suppressed: str = "none"
+    group: str = ""
+    source: Source | None = None
+
+
+class SignalLevel(msgspec.Struct, frozen=True):
+    """The level of a signal before and after a new level was accepted, in the signal's unit."""
+
+    name: str
+    level_before: float
+    level_after: float
+
+
+class AcceptedEvent(msgspec.Struct, frozen=True):
+    """The event of an accepted level or accepted scores, with only the fields that readers use."""
+
+    event_id: str
+    sensor_id: str
+    event_time: str
+    rows: int
+    severity: str
+    signals: list[SignalLevel]
+    episode_id: str = ""
+    start: str = ""
+    model_version: str = ""
+    group: str = ""
+    source: Source | None = None
+
+
+class StaleEvent(msgspec.Struct, frozen=True):
+    """The event of a model that no longer fits, with only the fields that readers use."""
+
+    event_id: str
+    sensor_id: str
+    event_time: str
+    message: str
+    severity: str = "stale"
+    """This text is not a severity of an episode, so no option hides the event."""
+    episode_id: str = ""
+
+
+AnyEvent = Event | ClosingEvent | AcceptedEvent | StaleEvent
+
+_DECODERS: dict[bytes | None, msgspec.json.Decoder[Any]] = {
+    EventType.DETECTED.encode(): msgspec.json.Decoder(Event),
+    EventType.RAISED.encode(): msgspec.json.Decoder(Event),
+    EventType.CLOSED.encode(): msgspec.json.Decoder(ClosingEvent),
+    EventType.ACCEPTED.encode(): msgspec.json.Decoder(AcceptedEvent),
+    EventType.STALE.encode(): msgspec.json.Decoder(StaleEvent),
+}
+
+
+def read_event(record: Record) -> AnyEvent | None:
+    """Return the event in a record of the anomaly topic; None if the record is not an event."""
+    decoder = _DECODERS.get(header_value(record, "ce_type"))
+    if decoder is None:
+        return None
+    try:
+        event: AnyEvent = decoder.decode(record.value() or b"")
+    except (ValueError, RecursionError):
+        return None
+    return event
