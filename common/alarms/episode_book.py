@@ -98,7 +98,7 @@ class EpisodeBook:
         """
         if isinstance(event, StaleEvent):
             return None
-        known_state = self.get(_episode_id(event))
+        known_state = self.get(episode_id(event))
         state = _next_state(known_state, event)
         if state is None or (known_state is not None and not known_state.is_open):
             return None
@@ -130,9 +130,10 @@ class EpisodeBook:
             self.dropped_count += 1
 
 
-def _episode_id(event: Event | ClosingEvent | AcceptedEvent) -> str:
-    episode_id = event.episode.id if isinstance(event, Event) else event.episode_id
-    return episode_id or event.event_id
+def episode_id(event: Event | ClosingEvent | AcceptedEvent) -> str:
+    """Return the id of the episode of an event."""
+    known_id = event.episode.id if isinstance(event, Event) else event.episode_id
+    return known_id or event.event_id
 
 
 def _next_state(
@@ -155,7 +156,7 @@ def _first_state(event: Event | ClosingEvent | AcceptedEvent) -> EpisodeState:
     start = event.episode.start if isinstance(event, Event) else event.start
     time = _time(event.event_time)
     return EpisodeState(
-        id=_episode_id(event),
+        id=episode_id(event),
         sensor_id=event.sensor_id,
         group=event.group,
         model_version=event.model_version,

@@ -55,7 +55,7 @@ def closing_text(closing_event: ClosingEvent) -> StyledParts:
     yield "closed", CLOSED_STYLE
     yield f" after {_row_count(closing_event.rows)}", ""
     if closing_event.rows > 1:
-        yield f" in {_duration_text(closing_event.duration_seconds)}", ""
+        yield f" in {duration_text(closing_event.duration_seconds)}", ""
 
 
 def accepted_text(accepted_event: AcceptedEvent) -> StyledParts:
@@ -151,7 +151,7 @@ def _row_count(rows: int) -> str:
     return "1 row" if rows == 1 else f"{rows} rows"
 
 
-def _duration_text(seconds: float) -> str:
+def duration_text(seconds: float) -> str:
     """Return a duration as text, in the largest unit that it contains at least twice."""
     for unit, unit_seconds in (("days", 86_400), ("h", 3_600), ("min", 60)):
         if seconds >= 2 * unit_seconds:

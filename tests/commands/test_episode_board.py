@@ -8,7 +8,7 @@ import pytest
 
 from sensorwatch.commands.episode_board import MAX_EPISODES, EpisodeBoard
 from sensorwatch.commands.event_selection import EventSelection
-from sensorwatch.commands.tail_command import SeverityChoice
+from sensorwatch.commands.severity_choice import SeverityChoice
 from sensorwatch.commands.tail_output import LiveOutput
 from sensorwatch.common.alarms.events import AcceptedEvent, ClosingEvent, Event, read_event
 from sensorwatch.common.kafka.event_types import EventType
