@@ -57,6 +57,7 @@ class Event(msgspec.Struct, frozen=True):
     """The pattern of the episode as a sentence."""
     news: str = ""
     """What is new in a raised episode; empty for other events."""
+    group: str = ""
 
     @property
     def worst_score(self) -> float:
@@ -75,6 +76,7 @@ class ClosingEvent(msgspec.Struct, frozen=True):
     peak: float
     severity: str
     episode_id: str = ""
+    group: str = ""
 
 
 class SignalLevel(msgspec.Struct, frozen=True):
@@ -95,6 +97,7 @@ class AcceptedEvent(msgspec.Struct, frozen=True):
     severity: str
     signals: list[SignalLevel]
     episode_id: str = ""
+    group: str = ""
 
 
 class StaleEvent(msgspec.Struct, frozen=True):
@@ -107,6 +110,8 @@ class StaleEvent(msgspec.Struct, frozen=True):
     severity: str = "stale"
     """This text is not a severity of an episode, so no option hides the event."""
     episode_id: str = ""
+    group: str = ""
+    """Always empty: the event concerns all sensors of its partition."""
 
 
 AnyEvent = Event | ClosingEvent | AcceptedEvent | StaleEvent
@@ -133,9 +138,14 @@ def read_event(record: Record) -> AnyEvent | None:
 
 
 def line_parts(event: AnyEvent) -> StyledParts:
-    """Yield the parts of the line that shows an event: time, sensor, severity, score and reason."""
+    """Yield the parts of the line that shows an event: time, sensor, severity, score and reason.
+
+    The group of the sensor follows the sensor, unless it is empty.
+    """
     yield f"{event.event_time}  ", "dim"
     yield f"{event.sensor_id:<12}", "bold cyan"
+    if event.group:
+        yield f"  in {event.group:<8}", "cyan"
     yield f"  {event.severity:<8} ", SEVERITY_STYLES.get(event.severity, "")
     if isinstance(event, ClosingEvent):
         yield f" {event.peak:5.2f}  ", "bold"
