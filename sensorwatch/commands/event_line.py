@@ -26,9 +26,14 @@ StyledParts = Iterator[tuple[str, str]]
 
 
 def line_parts(event: AnyEvent) -> StyledParts:
-    """Yield the parts of the line that shows an event: time, sensor, severity, score and reason."""
+    """Yield the parts of the line that shows an event: time, sensor, severity, score and reason.
+
+    The group of the sensor follows the sensor, unless it is empty.
+    """
     yield f"{event.event_time}  ", "dim"
     yield f"{event.sensor_id:<12}", "bold cyan"
+    if event.group:
+        yield f"  in {event.group:<8}", "cyan"
     yield f"  {event.severity:<8} ", SEVERITY_STYLES.get(event.severity, "")
     if isinstance(event, ClosingEvent):
         yield f" {event.peak:5.2f}  ", "bold"
