@@ -178,7 +178,10 @@ class KafkaSource:
         )
 
     def resume_partitions(self, partitions: Sequence[Partition]) -> None:
-        """Resume partitions whose memory is available now, unless all partitions are paused."""
+        """Resume partitions whose memory is available now.
+
+        If the worker has paused all partitions, they stay paused.
+        """
         self._awaiting_memory.difference_update(partitions)
         if self._skipped_partitions.intersection(partitions):
             self._skipped_partitions.difference_update(partitions)

@@ -50,15 +50,15 @@ class CaseResult:
 
 
 def case_result(
-    case: FaultCase, rounds: list[tuple[InjectedFaults, Detections]], sizes: FaultSizes
+    case: FaultCase, injection_runs: list[tuple[InjectedFaults, Detections]], sizes: FaultSizes
 ) -> CaseResult:
     """Return the results of a case from the faults and the detections of each round."""
-    is_faulty = np.concatenate([injected.faulty for injected, _ in rounds])
-    score = np.concatenate([detections.raw_score for _, detections in rounds])
-    is_anomaly = np.concatenate([detections.is_anomaly for _, detections in rounds])
+    is_faulty = np.concatenate([injected.faulty for injected, _ in injection_runs])
+    score = np.concatenate([detections.raw_score for _, detections in injection_runs])
+    is_anomaly = np.concatenate([detections.is_anomaly for _, detections in injection_runs])
     detection_delays = [
         delay
-        for injected, detections in rounds
+        for injected, detections in injection_runs
         for delay in _detection_delays(injected, detections.is_anomaly)
     ]
     known_delays = [delay for delay in detection_delays if delay is not None]
@@ -75,17 +75,21 @@ def case_result(
         delay_rows=float(np.median(known_delays)) if known_delays else None,
         roc_auc=float(roc_auc_score(is_faulty, score)),
         average_precision=float(average_precision_score(is_faulty, score)),
-        signals=_signal_results(rounds, detection_delays, sizes) if case.one_signal else None,
+        signals=_signal_results(injection_runs, detection_delays, sizes)
+        if case.one_signal
+        else None,
     )
 
 
 def _signal_results(
-    rounds: list[tuple[InjectedFaults, Detections]],
+    injection_runs: list[tuple[InjectedFaults, Detections]],
     detection_delays: list[int | None],
     sizes: FaultSizes,
 ) -> dict[str, SignalResult]:
     """Return the results of each changed signal, in the order of the schema."""
-    changed_signals = [int(signal) for injected, _ in rounds for (signal,) in injected.signals]
+    changed_signals = [
+        int(signal) for injected, _ in injection_runs for (signal,) in injected.signals
+    ]
     results = {}
     for signal in sorted(set(changed_signals)):
         is_found = [

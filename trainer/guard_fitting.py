@@ -1,4 +1,4 @@
-"""Fit the level guard to the usual changes of each signal's level on rows outside the fit."""
+"""Fit the level guard: learn the usual changes of each signal's level from held out rows."""
 
 from dataclasses import dataclass
 

@@ -174,7 +174,7 @@ def _with_scales_of_angles(scales: NDArray[np.float64], sines: list[int]) -> NDA
 def _scale_floor(
     locations: NDArray[np.float64], scales: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return the minimum scales (levels, columns), with the rows of `Levels.scale`.
+    """Return the minimum scales, an array of the same shape as `Levels.scale` (levels, columns).
 
     The minimum is a share of the median scale of the sensors. If a column is constant at every
     sensor, the minimum is CONSTANT_SCALE_SHARE of the level's absolute value, and NO_SCALE if this

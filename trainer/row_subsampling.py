@@ -38,7 +38,7 @@ class SensorRows:
         """Return the number of sensors."""
         return len(np.unique(self.sensor))
 
-    def row_range_numbers(self) -> NDArray[np.int64]:
+    def range_number_of_rows(self) -> NDArray[np.int64]:
         """Return for each row the number (n,) of its range. Ranges are numbered by start time."""
         sensor = self.sensor[self.order]
         sensor_starts = np.flatnonzero(np.diff(sensor, prepend=sensor[0] - 1))
@@ -79,7 +79,7 @@ def sample_rows(sensor_rows: SensorRows, *, seed: int) -> NDArray[np.bool_]:
     rows = len(sensor_rows.sensor)
     if rows <= MAX_FIT_ROWS:
         return np.ones(rows, dtype=np.bool_)
-    range_number = sensor_rows.row_range_numbers()
+    range_number = sensor_rows.range_number_of_rows()
     range_count = int(range_number.max()) + 1
     group_count = -(-range_count * MAX_FIT_ROWS // rows)
     random_positions = np.random.default_rng(seed).random(group_count)

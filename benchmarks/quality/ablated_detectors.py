@@ -169,12 +169,12 @@ def _clear_lags(memory: Memory) -> None:
 
 
 def _without_smoothing(decision: Decision) -> Decision:
-    tables = decision.tables.copy()
-    tables[RarityTable.SMOOTHED_SCORE, :KNOTS] = UNREACHABLE_SCORE
+    rarity_tables = decision.tables.copy()
+    rarity_tables[RarityTable.SMOOTHED_SCORE, :KNOTS] = UNREACHABLE_SCORE
     # Now the maximum of the sum and the smoothed score is always the sum. So the table for this
     # maximum is the identity.
-    tables[RarityTable.LARGEST_RARITY] = identity_tables(1)[0]
-    return replace(decision, tables=tables)
+    rarity_tables[RarityTable.LARGEST_RARITY] = identity_tables(1)[0]
+    return replace(decision, tables=rarity_tables)
 
 
 FULL_DETECTOR = Variant("whole")

@@ -48,7 +48,7 @@ def probation(rows: int) -> int:
 def best_threshold_score(
     files: Sequence[Labels], scores: Sequence[NDArray[np.float64]]
 ) -> ThresholdScore:
-    """Return the score with the threshold that is best for these labels and all files together.
+    """Return the best score that one common threshold for all files reaches with these labels.
 
     `scores`: for each file, the anomaly scores of the rows after its probation.
     """

@@ -104,7 +104,7 @@ def _check_digest(file: str, digest: str, stored_file: StoredFile) -> None:
 def _check_arrays(arrays: Arrays, manifest: ModelManifest) -> None:
     digests = {name: array_digest(array) for name, array in arrays.items()}
     if digests != {name: array.sha256 for name, array in manifest.arrays.items()}:
-        raise ModelRefused("the arrays are not those that the manifest records")
+        raise ModelRefused("the arrays differ from the arrays that the manifest describes")
     if joint_digest(digests) != manifest.arrays_digest:
         raise ModelRefused("the digest over all arrays is not the one that the manifest records")
 

@@ -122,8 +122,9 @@ def join_values(
     """Return the rows of a whole file or topic in long form.
 
     All values of a sensor with the same time, or in the same bucket, form one row, in any order.
-    `rows`: numbered records or elements. The index of the result counts rows and
-    rejections in the order of their first value; the returned list has the number of that value.
+    `rows`: pairs of a number and the fields of a record or element. The rows and rejections of the
+    returned batch are in the order of their first value. The returned list has, for each of them,
+    the number of the record or element of its first value.
     """
     read = long_form_reader(schema)
     values_of_row: dict[tuple[int, str], dict[str, float]] = {}

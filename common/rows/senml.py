@@ -52,7 +52,10 @@ def _time(seconds: object, sent_seconds: float | None) -> object:
 
 
 def _sum(base: object, value: object) -> object:
-    """Return the sum of two numbers; if one is not a number, return it to be rejected."""
+    """Return the sum of two numbers. If a value is not a number, return this value unchanged.
+
+    The strict parser later rejects a value that is not a number.
+    """
     for part in (base, value):
         if isinstance(part, bool) or not isinstance(part, int | float):
             return part

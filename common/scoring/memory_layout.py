@@ -134,7 +134,7 @@ class FloatColumn(_TableColumn):
     EPISODE_ONSET = 11, 0.0
     """Smoothed offset at the beginning of the open episode, as a share of the offset; near 0 if the
     episode began with a jump, see `track_patterns`."""
-    EPISODE_FIRST_EXCESS = 12, 0.0
+    EPISODE_START_EXCESS = 12, 0.0
     """Size of the excess at the open episode's first odd row; see `track_patterns`."""
     EPISODE_EXCESS_SUM = 13, 0.0
     """Sum of the signed excesses of the open episode's odd rows, see `track_patterns`."""
@@ -182,7 +182,7 @@ class Layout:
 
     @property
     def drift_start(self) -> int:
-        """Float column with the first smoothed whitened residual; there is one per signal."""
+        """First float column of the smoothed whitened residuals; each signal has one column."""
         return self.lags_start + N_LAGS * self.columns
 
     @property

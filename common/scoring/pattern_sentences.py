@@ -79,8 +79,8 @@ def sentences(
     else:
         repeats = repeats[:, 0]
     leading = signals.signal[row_index, rank]
-    other_rank = min(1, len(declared_signals) - 1)
-    other_names = names[signals.signal[:, other_rank]] if other_rank else [""] * len(rows)
+    second_rank = min(1, len(declared_signals) - 1)
+    other_names = names[signals.signal[:, second_rank]] if second_rank else [""] * len(rows)
     actual = signals.actual[row_index, rank]
     season = detector.guard.season.to_plain() if detector.guard else "none"
     cycle = "hour of the week" if season == "week" else "hour"
@@ -140,7 +140,7 @@ def _difference_in_sigma(row: _Row) -> float:
     return abs(row.difference) / (row.band / (2.0 * BAND_SPREADS)) if row.band > 0.0 else np.inf
 
 
-def _sentence_of_return(row: _Row) -> str:
+def _sentence_of_usual_level(row: _Row) -> str:
     return f"{row.name} {_value_text(row)} is back at its usual level, alarm since {row.since}"
 
 
@@ -163,14 +163,14 @@ def _sentence_of_spike(row: _Row) -> str:
 
 def _sentence_of_level_shift(row: _Row) -> str:
     if _difference_in_sigma(row) < AT_USUAL_LEVEL_SIGMAS:
-        return _sentence_of_return(row)
+        return _sentence_of_usual_level(row)
     difference = f"{_difference_text(row)} {_side_text(row)}"
     return f"{row.name} runs {difference} its usual level since {row.since}"
 
 
 def _sentence_of_drift(row: _Row) -> str:
     if _difference_in_sigma(row) < AT_USUAL_LEVEL_SIGMAS:
-        return _sentence_of_return(row)
+        return _sentence_of_usual_level(row)
     moving_text = ""
     if row.is_moving:
         moving_text = " and still rising" if row.difference >= 0.0 else " and still falling"

@@ -164,7 +164,7 @@ def _reset_sums(float_state, int_state):  # type: ignore[no-untyped-def]
     int_state[IntColumn.EPISODE_LARGE_ROWS] = 0
     int_state[IntColumn.EPISODE_STUCK_ROWS] = 0
     float_state[FloatColumn.EPISODE_ONSET] = 0.0
-    float_state[FloatColumn.EPISODE_FIRST_EXCESS] = 0.0
+    float_state[FloatColumn.EPISODE_START_EXCESS] = 0.0
     float_state[FloatColumn.EPISODE_EXCESS_SUM] = 0.0
     float_state[FloatColumn.EPISODE_EXCESS_SQUARES] = 0.0
     float_state[FloatColumn.EPISODE_PRODUCTS] = 0.0
@@ -219,7 +219,7 @@ def _add_row(float_state, int_state, parameters, rows, row):  # type: ignore[no-
     if not is_odd:
         return
     if is_first:
-        float_state[FloatColumn.EPISODE_FIRST_EXCESS] = abs(excess)
+        float_state[FloatColumn.EPISODE_START_EXCESS] = abs(excess)
     int_state[IntColumn.EPISODE_ODD_ROWS] += 1
     int_state[IntColumn.EPISODE_LARGE_ROWS] += abs(offset[row, leading]) > LARGE_OFFSET
     float_state[FloatColumn.EPISODE_EXCESS_SUM] += excess
@@ -259,7 +259,7 @@ def _pattern_number(float_state, int_state, parameters, rows, row):  # type: ign
         return _DRIFT if is_gradual else _SPIKE
     mean = float_state[FloatColumn.EPISODE_EXCESS_SUM] / odd_rows
     if mean * mean > ONE_SIDED_SHARE * float_state[FloatColumn.EPISODE_EXCESS_SQUARES] / odd_rows:
-        is_growing = abs(mean) > GROWTH * float_state[FloatColumn.EPISODE_FIRST_EXCESS]
+        is_growing = abs(mean) > GROWTH * float_state[FloatColumn.EPISODE_START_EXCESS]
         return _DRIFT if is_gradual or is_growing else _LEVEL_SHIFT
     # By chance, the correlation of n rows has a standard deviation of about 1 / sqrt(n).
     limit = max(MIN_OPPOSITION_WITH_OFFSET, 2.2 / np.sqrt(odd_rows))

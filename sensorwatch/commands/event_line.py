@@ -78,7 +78,10 @@ def accepted_text(accepted_event: AcceptedEvent) -> StyledParts:
 
 
 def full_reason(event: Event) -> StyledParts:
-    """Yield the event's message. Without a message, yield the explaining signals and ranges."""
+    """Yield the event's message.
+
+    If the event has no message, yield the signals that explain the alarm, and their ranges.
+    """
     if event.message:
         yield event.message, "bold"
         return

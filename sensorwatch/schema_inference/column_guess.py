@@ -147,7 +147,9 @@ def classify_column(
             kind = _kind_without_numbers(words, numbers, number_texts)
             if kind is ColumnKind.UNITS:
                 examples = _examples_of_units(words)
-            other_words = _other_words(words, read_number) if kind is ColumnKind.MIXED else ()
+            other_words = (
+                _words_without_number(words, read_number) if kind is ColumnKind.MIXED else ()
+            )
             return InferredColumn(
                 name,
                 path,
@@ -177,7 +179,7 @@ def classify_column(
         found_missing_words,
         _suspicious_extremes(valid_numbers),
         examples,
-        _other_words(words, read_number) if has_other_words else (),
+        _words_without_number(words, read_number) if has_other_words else (),
     )
 
 
@@ -214,7 +216,7 @@ def _numbers_in_texts(texts: Sequence[str], read_number: NumberReader) -> list[f
     return [value for value in values if isinstance(value, float) and math.isfinite(value)]
 
 
-def _other_words(words: Sequence[str], read_number: NumberReader) -> tuple[str, ...]:
+def _words_without_number(words: Sequence[str], read_number: NumberReader) -> tuple[str, ...]:
     """Return the first distinct words that are no numbers."""
     return tuple(
         islice(

@@ -31,7 +31,8 @@ def with_side_columns(
 ) -> list[InferredColumn]:
     """Return the columns with the kinds QUALITY and OTHER_TIME set.
 
-    `times`: the cells of the time. A column that the user calls a measurement keeps its kind.
+    `times`: the cells of the time column. A column that the user calls a measurement keeps its
+    kind.
     """
     kept_names = set(options.measured_names)
     row_times = _RowTimes(times, guess)

@@ -99,7 +99,7 @@ def test_without_snapshots_there_is_no_delivery_report_and_no_flush() -> None:
 
 @EACH_OUTBOX
 def test_an_unknown_offset_of_a_chunk_aborts_the_micro_batch(kind: str) -> None:
-    """The offset is unknown if only the answer to the repeated request for a chunk arrives."""
+    """An offset is unknown if the client sent a chunk twice and got one answer only."""
     scenario = ClientScenario()
     scenario.offset_of = lambda number: -1001 if number == 4 else 100 + number
     outbox = outbox_of(scenario, kind)

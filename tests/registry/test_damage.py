@@ -132,7 +132,10 @@ def test_an_older_format_is_refused_with_the_advice_to_train_again(
             lambda manifest: manifest["calibration"].update(threshold=0.1),
             "the manifest's calibration",
         ),
-        (lambda manifest: manifest["arrays"].pop("left"), "not those that the manifest records"),
+        (
+            lambda manifest: manifest["arrays"].pop("left"),
+            "differ from the arrays that the manifest describes",
+        ),
         (lambda manifest: manifest.update(name="other"), "is not one of model"),
         (lambda manifest: manifest.update(id="default-0002-00000000"), "the arrays' digest"),
     ],

@@ -156,10 +156,10 @@ def _telemetry(
         axis=2,
     )
     effect = rng.standard_normal(COMMANDS) * (rng.random(COMMANDS) < 1 / 3)
-    response = _autoregression(
+    smoothed_commands = _autoregression(
         _COMMAND_SMOOTHING * (commands @ effect)[..., np.newaxis], 1 - _COMMAND_SMOOTHING
     )
-    return 20 + response + 0.2 * _noise(rng, steps, sensors)[..., :1], commands
+    return 20 + smoothed_commands + 0.2 * _noise(rng, steps, sensors)[..., :1], commands
 
 
 def _states(

@@ -1,4 +1,4 @@
-"""Texts of figures that are measured with several seeds."""
+"""Write the mean and the range of a figure over several seeds as text."""
 
 import math
 from collections.abc import Sequence

@@ -129,7 +129,7 @@ def _level_table(runs: Sequence[FleetAlarms]) -> Table:
             ),
         )
     )
-    first = runs[0].faulty
+    first_seed_alarms = runs[0].faulty
     return Table(
         f"Alarms of a simulated fleet, {len(runs)} seeds: mean (lowest to highest)",
         (
@@ -143,9 +143,10 @@ def _level_table(runs: Sequence[FleetAlarms]) -> Table:
             "by chance",
         ),
         rows,
-        f"After {simulation.TRAIN_DAYS} clean days of training, {first.sensor_days:g} sensor-days "
+        f"After {simulation.TRAIN_DAYS} clean days of training, "
+        f"{first_seed_alarms.sensor_days:g} sensor-days "
         "are judged, with one row per 10 minutes. The first seed has "
-        f"{len(first.faults)} faults of {simulation.FAULT_SIZE:g} sigma. An alarm "
+        f"{len(first_seed_alarms.faults)} faults of {simulation.FAULT_SIZE:g} sigma. An alarm "
         "is an episode. It is true if one of its rows is "
         f"faulty. An alarm that begins within {MARGIN_ROWS} rows after a fault counts as "
         "false, and also as an alarm of that fault. A row of the table counts the alarms with at "
