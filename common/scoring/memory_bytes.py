@@ -12,6 +12,12 @@ from sensorwatch.common.rows.limits import MAX_SENSORS, NO_TIME
 from sensorwatch.common.rows.open_rows import OpenRow, OpenRows
 from sensorwatch.common.scoring.memory import Memory, ModelForMemory
 from sensorwatch.common.scoring.memory_layout import Layout, initial_values
+from sensorwatch.common.scoring.silence_rule import (
+    NO_SILENCE_CHECK,
+    SilenceColumn,
+    SilenceRule,
+    initial_silence,
+)
 from sensorwatch.common.scoring.staleness import StalenessColumn
 
 BYTE_FORMAT = 2
@@ -37,6 +43,8 @@ class _Header(msgspec.Struct, frozen=True, omit_defaults=True):
     """Newest event time of a value in long form."""
     staleness: tuple[float, ...] = (0.0,) * len(StalenessColumn)
     """See `Memory.staleness`."""
+    silence: tuple[int, ...] = tuple(initial_silence().tolist())
+    """See `Memory.silence`."""
 
 
 class _FormatOnly(msgspec.Struct, frozen=True):
@@ -47,7 +55,8 @@ def memory_to_bytes(memory: Memory) -> bytes:
     """Return a memory as bytes; equal memories give equal bytes.
 
     The first line is JSON and contains the format, the layout, the counters, the names of the
-    columns, the sensors in the order of their rows, the open rows of long form, and the staleness.
+    columns, the sensors in the order of their rows, the open rows of long form, the staleness, and
+    the silence.
     The table of floats and the table of integers follow, both little-endian.
     """
     layout = memory.layout
@@ -63,6 +72,7 @@ def memory_to_bytes(memory: Memory) -> bytes:
         memory.open_rows.rows,
         memory.open_rows.newest_time,
         tuple(memory.staleness.tolist()),
+        tuple(memory.silence.tolist()),
     )
     floats = memory.floats[: memory.sensors].astype("<f8", copy=False)
     ints = memory.ints[: memory.sensors].astype("<i8", copy=False)
@@ -70,7 +80,11 @@ def memory_to_bytes(memory: Memory) -> bytes:
 
 
 def memory_from_bytes(
-    content: bytes, model: ModelForMemory, *, max_sensors: int = MAX_SENSORS
+    content: bytes,
+    model: ModelForMemory,
+    *,
+    max_sensors: int = MAX_SENSORS,
+    silence_rule: SilenceRule = NO_SILENCE_CHECK,
 ) -> Memory:
     """Build a memory from bytes.
 
@@ -88,6 +102,10 @@ def memory_from_bytes(
         raise MemoryRefused(
             f"its staleness has {len(header.staleness)} values, wanted {len(StalenessColumn)}"
         )
+    if len(header.silence) != len(SilenceColumn):
+        raise MemoryRefused(
+            f"its silence has {len(header.silence)} values, wanted {len(SilenceColumn)}"
+        )
     sensor_count = len(header.names)
     floats_size = 8 * sensor_count * len(header.float_columns)
     tables_size = floats_size + 8 * sensor_count * len(header.int_columns)
@@ -100,7 +118,7 @@ def memory_from_bytes(
     initial_floats, initial_ints = initial_values(layout)
     floats = _Columns(header.float_columns, tables[:floats_size], layout.float_column_names)
     ints = _Columns(header.int_columns, tables[floats_size:], layout.int_column_names)
-    memory = Memory(layout, max_sensors=max_sensors)
+    memory = Memory(layout, max_sensors=max_sensors, silence_rule=silence_rule)
     memory.names = header.names
     memory.slot_by_sensor = {name: slot for slot, name in enumerate(header.names)}
     if sensor_count:
@@ -109,6 +127,7 @@ def memory_from_bytes(
     memory.clock, memory.position, memory.evicted = header.clock, header.position, header.evicted
     memory.open_rows = OpenRows(header.newest_time, header.open_rows)
     memory.staleness[:] = header.staleness
+    memory.silence[:] = header.silence
     return memory
 
 

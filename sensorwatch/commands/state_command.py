@@ -206,6 +206,7 @@ def _partitions_to_reset(
 def _account_settings(settings: Settings) -> AccountSettings:
     from sensorwatch.common.registry.store import Registry
     from sensorwatch.common.runtime.fingerprint import fingerprint
+    from sensorwatch.common.runtime.sensor_settings import silence_rule
     from sensorwatch.state.account_reset import AccountSettings
 
     try:
@@ -214,7 +215,11 @@ def _account_settings(settings: Settings) -> AccountSettings:
         version = ""  # A worker later writes its model version into the account.
     consumer_settings = settings.consumer
     return AccountSettings(
-        version, fingerprint(), consumer_settings.breaker.window_rows, consumer_settings.max_sensors
+        version,
+        fingerprint(),
+        consumer_settings.breaker.window_rows,
+        consumer_settings.max_sensors,
+        silence_rule(settings.sensors),
     )
 
 
