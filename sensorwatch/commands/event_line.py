@@ -109,7 +109,32 @@ class StaleEvent(msgspec.Struct, frozen=True):
     episode_id: str = ""
 
 
-AnyEvent = Event | ClosingEvent | AcceptedEvent | StaleEvent
+class SilentEvent(msgspec.Struct, frozen=True):
+    """The event of a sensor that turned silent, with only the fields that are printed."""
+
+    event_id: str
+    sensor_id: str
+    event_time: str
+    severity: str
+    message: str
+    episode_id: str = ""
+
+
+class BackEvent(msgspec.Struct, frozen=True, rename={"episode_id": "silent_id"}):
+    """The event of a silent sensor that sent a row, with only the fields that are printed."""
+
+    event_id: str
+    sensor_id: str
+    event_time: str
+    severity: str
+    message: str
+    episode_id: str
+    """The id of the event of the silence."""
+
+
+MessageEvent = StaleEvent | SilentEvent | BackEvent
+"""The events that consist of a message."""
+AnyEvent = Event | ClosingEvent | AcceptedEvent | MessageEvent
 
 _DECODERS: dict[bytes | None, msgspec.json.Decoder[Any]] = {
     EventType.DETECTED.encode(): msgspec.json.Decoder(Event),
@@ -117,6 +142,8 @@ _DECODERS: dict[bytes | None, msgspec.json.Decoder[Any]] = {
     EventType.CLOSED.encode(): msgspec.json.Decoder(ClosingEvent),
     EventType.ACCEPTED.encode(): msgspec.json.Decoder(AcceptedEvent),
     EventType.STALE.encode(): msgspec.json.Decoder(StaleEvent),
+    EventType.SILENT.encode(): msgspec.json.Decoder(SilentEvent),
+    EventType.BACK.encode(): msgspec.json.Decoder(BackEvent),
 }
 
 
@@ -145,8 +172,8 @@ def line_parts(event: AnyEvent) -> StyledParts:
         yield "        ", ""  # the event has no score
         yield from accepted_text(event)
         return
-    if isinstance(event, StaleEvent):
-        yield f"        {event.message}", "bold"
+    if isinstance(event, MessageEvent):
+        yield f"        {event.message}", CLOSED_STYLE if isinstance(event, BackEvent) else "bold"
         return
     yield f" {event.worst_score:5.2f}  ", "bold"
     yield from full_reason(event)

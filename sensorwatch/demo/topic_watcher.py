@@ -16,7 +16,7 @@ from sensorwatch.commands.event_line import (
     AcceptedEvent,
     ClosingEvent,
     Event,
-    StaleEvent,
+    MessageEvent,
     read_event,
 )
 from sensorwatch.commands.topic_follower import StartAt, follow_topics
@@ -98,8 +98,8 @@ class TopicWatcher:
 
     def _add_event(self, message: Message) -> None:
         event = read_event(message)
-        # The demo shows no accepted levels and no stale model.
-        if event is None or isinstance(event, AcceptedEvent | StaleEvent):
+        # The demo shows no accepted levels, no stale model and no silent sensors.
+        if event is None or isinstance(event, AcceptedEvent | MessageEvent):
             return
         self.latest.append(event)
         if isinstance(event, ClosingEvent):  # a closing event belongs to an episode, not to a row
