@@ -46,6 +46,11 @@ COMMANDS: dict[str, CommandEntry] = {
     "tail": CommandEntry(
         "sensorwatch.commands.tail_command:tail", "Follow the anomaly events.", ROW_PANEL
     ),
+    "sensors": CommandEntry(
+        "sensorwatch.commands.sensors_command:sensors",
+        "List the sensors, the worst first.",
+        ROW_PANEL,
+    ),
     "ledger": CommandEntry(
         "sensorwatch.commands.ledger_command:app",
         "Show the accounts of all records, and verify them.",
