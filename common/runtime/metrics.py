@@ -86,6 +86,9 @@ class MemoryMetrics:
         self.silent_sensors = _partition_gauge(
             registry, "silent_sensors", "Sensors without a row for longer than their limit."
         )
+        self.skewed_sensors = _partition_gauge(
+            registry, "skewed_sensors", "Sensors whose clock differs from the others' clocks."
+        )
         self.event_time = _partition_gauge(
             registry,
             "partition_event_time_seconds",

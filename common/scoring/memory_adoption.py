@@ -32,6 +32,7 @@ _MODEL_INDEPENDENT_COLUMNS = [
     IntColumn.SILENCE_PAUSES,
     IntColumn.SILENT_POSITION,
     IntColumn.SILENT_NUMBER,
+    IntColumn.CLOCK_DELAY,
 ]
 """Integer columns that have the same meaning for every model."""
 

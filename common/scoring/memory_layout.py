@@ -114,7 +114,10 @@ class IntColumn(_TableColumn):
     not silent."""
     SILENT_NUMBER = 25, 0
     """Number of the sensor among those whose silence the same row revealed."""
-    REPEATS_START = 26, 0
+    CLOCK_DELAY = 26, NO_ROW_YET
+    """Smoothed time from the event time of a row to its receipt, in microseconds; NO_ROW_YET before
+    the first row with a time of receipt."""
+    REPEATS_START = 27, 0
     """Number of exact repeats of the first signal's value, up to and including the newest row."""
 
 

@@ -23,7 +23,7 @@ from sensorwatch.common.rows.strict_parsing import Times
 from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.common.scoring.memory_layout import IntColumn
 from sensorwatch.common.scoring.recall import RecalledRows
-from sensorwatch.common.scoring.silence_rows import ENDED_VALUES, next_silence
+from sensorwatch.common.scoring.silence_rows import ENDED_VALUES, NO_DELAY, next_silence
 from sensorwatch.common.scoring.silence_rule import (
     NO_DEADLINE,
     SensorSilence,
@@ -59,7 +59,7 @@ def track_silences(
         recalled.new_sensor_level >= 0,
         recalled.status < _LATE,
         readings.event_time,
-        _capped_times(readings, received),
+        _delays(readings, received),
         recalled.cadence.astype(np.int64),
         rule.limits(recalled.cadence, _gap_factors(readings, levels)),
         int(rule.check_seconds * 1e6),
@@ -192,17 +192,17 @@ class _Rows:
         return self._memory.names[slot]
 
 
-def _capped_times(readings: Readings, received: Times | None) -> NDArray[np.int64]:
-    """Return the event time (n,) of each row, but at most its time of receipt."""
+def _delays(readings: Readings, received: Times | None) -> NDArray[np.int64]:
+    """Return the time (n,) from the event time of each row to its receipt, or NO_DELAY."""
     if received is None:
-        return readings.event_time
+        return np.full(len(readings), NO_DELAY)
     if not isinstance(received, np.ndarray):
         received = np.asarray(
             [NO_TIME if time is None else time for time in received], dtype=np.int64
         )
     received_of_row = received[readings.index]
-    capped = np.minimum(readings.event_time, received_of_row)
-    return np.where(received_of_row == NO_TIME, readings.event_time, capped)
+    delays = np.where(received_of_row == NO_TIME, 0, received_of_row) - readings.event_time
+    return np.where(received_of_row == NO_TIME, NO_DELAY, delays)
 
 
 def _gap_factors(readings: Readings, levels: Levels) -> NDArray[np.float64]:

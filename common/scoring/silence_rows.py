@@ -8,10 +8,15 @@ ENDED_VALUES = 4
 """Number of values about a silence that has ended: its last time, the cadence, the position of the
 row that revealed it, and the number of the sensor."""
 
+NO_DELAY = 2**63 - 1
+"""Delay of a row without a time of receipt."""
+DELAY_ROWS = 8
+"""Number of rows over which the delay of a sensor is smoothed."""
+
 
 @kernel
 def next_silence(  # type: ignore[no-untyped-def]
-    state, ints, sensors, slots, is_new, is_counted, event_time, capped_time, cadence, limit,
+    state, ints, sensors, slots, is_new, is_counted, event_time, delay, cadence, limit,
     check_interval, ended_silence, first, is_checked,
 ):  # fmt: skip
     """Update the deadlines from the row `first` on; stop at a row that begins or ends a silence.
@@ -28,9 +33,9 @@ def next_silence(  # type: ignore[no-untyped-def]
                 start_sensor(state, line)
             if not is_counted[row]:
                 continue
-            if passes_check(state, capped_time[row], check_interval) and finds_late_sensor(
-                state, ints, sensors, slots[row]
-            ):
+            if passes_check(
+                state, event_time[row] + min(delay[row], 0), check_interval
+            ) and finds_late_sensor(state, ints, sensors, slots[row]):
                 return row, False
         is_checked = False
         was_silent = line[IntColumn.SILENT_POSITION] != NOT_SILENT
@@ -44,6 +49,7 @@ def next_silence(  # type: ignore[no-untyped-def]
             state[SilenceColumn.SILENT_SENSORS] -= 1
         line[IntColumn.SILENCE_LAST] = event_time[row]
         line[IntColumn.SILENCE_CADENCE] = cadence[row]
+        update_delay(line, delay[row])
         line[IntColumn.SILENCE_LIMIT] = limit[row]
         line[IntColumn.SILENCE_PAUSES] = 0
         deadline = NO_DEADLINE
@@ -68,6 +74,18 @@ def start_sensor(state, line):  # type: ignore[no-untyped-def]
     line[IntColumn.SILENCE_PAUSES] = 0
     line[IntColumn.SILENT_POSITION] = NOT_SILENT
     line[IntColumn.SILENT_NUMBER] = 0
+    line[IntColumn.CLOCK_DELAY] = NO_ROW_YET
+
+
+@inlined_kernel
+def update_delay(line, delay):  # type: ignore[no-untyped-def]
+    """Move the smoothed delay of a sensor by 1 / DELAY_ROWS of the way to the delay of a row."""
+    if delay == NO_DELAY:
+        return
+    if line[IntColumn.CLOCK_DELAY] == NO_ROW_YET:
+        line[IntColumn.CLOCK_DELAY] = delay
+    else:
+        line[IntColumn.CLOCK_DELAY] += (delay - line[IntColumn.CLOCK_DELAY]) // DELAY_ROWS
 
 
 @inlined_kernel

@@ -83,13 +83,17 @@ def _cells(state: SensorState) -> list[str]:
     from sensorwatch.common.scoring.silence_sentences import duration_text
 
     silence = f" for {duration_text(state.silent_seconds)}" if state.silent_seconds else ""
+    skew = ""
+    if state.skew_seconds:
+        direction = "ahead" if state.skew_seconds > 0 else "behind"
+        skew = f", clock {duration_text(abs(state.skew_seconds))} {direction}"
     alarm = ""
     if state.alarm:
         rows = "1 row" if state.alarm_rows == 1 else f"{state.alarm_rows} rows"
         alarm = f"{state.alarm} since {_minute(state.alarm_start)}, {rows}"
     return [
         state.sensor_id,
-        f"{state.status}{silence}",
+        f"{state.status}{silence}{skew}",
         _minute(state.last) or "-",
         duration_text(state.cadence_seconds) if state.cadence_seconds else "-",
         alarm or "-",
@@ -107,4 +111,8 @@ def _summary(states: Sequence[SensorState]) -> str:
 
     silent_count = sum(state.status == SILENT for state in states)
     alarm_count = sum(bool(state.alarm) for state in states)
-    return f"{len(states)} sensors, {silent_count} silent, {alarm_count} with an open alarm"
+    skewed_count = sum(state.skew_seconds != 0 for state in states)
+    return (
+        f"{len(states)} sensors, {silent_count} silent, {alarm_count} with an open alarm, "
+        f"{skewed_count} with a wrong clock"
+    )

@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from sensorwatch.common.kafka.records import Partition
 from sensorwatch.common.model.alarm_rates import AlarmRates
 from sensorwatch.common.rows.instants import format_instant
+from sensorwatch.common.scoring.clock_skew import MAX_SKEW_SECONDS, clock_skews
 from sensorwatch.common.scoring.detections import SEVERITIES, Severity
 from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.common.scoring.memory_layout import (
@@ -40,6 +43,8 @@ class SensorState:
     """Event time of the alarm's first row, RFC 3339 in UTC; empty if there is no alarm."""
     alarm_rows: int
     """Number of anomalous rows of the open alarm."""
+    skew_seconds: float
+    """How far the sensor's clock is ahead of those of the partition; 0 up to MAX_SKEW_SECONDS."""
     level: dict[str, float]
     """Usual level of each signal. For a counter it is a rate."""
 
@@ -58,6 +63,8 @@ def sensor_states(
     cadences = (memory.floats[:sensors, FloatColumn.CADENCE] / 1e6).tolist()
     locations = slice(FloatColumn.LOCATIONS, FloatColumn.LOCATIONS + len(signals))
     levels = memory.floats[:sensors, locations].tolist()
+    skews = clock_skews(memory)
+    skews[np.abs(skews) <= MAX_SKEW_SECONDS] = 0.0
     event_time = int(memory.silence[SilenceColumn.EVENT_TIME])
     states = []
     for slot, (name, cadence, level) in enumerate(zip(memory.names, cadences, levels, strict=True)):
@@ -76,6 +83,7 @@ def sensor_states(
                 alarm=alarm,
                 alarm_start=format_instant(start) if alarm else "",
                 alarm_rows=rows,
+                skew_seconds=float(skews[slot]),
                 level=dict(zip(signals, level, strict=True)),
             )
         )

@@ -33,6 +33,7 @@ CONSUMER_METRICS = {
     "sensorwatch_model_blind_signals",
     "sensorwatch_model_stale",
     "sensorwatch_silent_sensors",
+    "sensorwatch_skewed_sensors",
     "sensorwatch_partition_event_time_seconds",
     "sensorwatch_open_episodes",
     "sensorwatch_episodes",

@@ -11,7 +11,7 @@ from sensorwatch.common.scoring.processing import process
 from sensorwatch.common.scoring.silence_rule import SilenceRule
 from sensorwatch.state.sensor_states import SensorState, sensor_states, worst_first
 from tests.publishing.test_episode_events import a_row_payload
-from tests.reading_builders import ANOMALOUS_VALUES, NORMAL_VALUES, a_detector
+from tests.reading_builders import ANOMALOUS_VALUES, NORMAL_VALUES, START_TIME, a_detector
 
 PARTITION = Partition("sensors", 3)
 RULE = SilenceRule(check_seconds=60, after_seconds=600)
@@ -49,6 +49,22 @@ def test_silent_sensors_come_first_and_sensors_without_an_alarm_last() -> None:
     assert (well.status, well.alarm, well.alarm_start, well.alarm_rows) == ("ok", "", "", 0)
     assert (well.topic, well.partition) == ("sensors", 3)
     assert list(well.level) == ["x1", "x2", "x3"]
+
+
+def test_a_sensor_whose_clock_differs_from_the_others_is_skewed() -> None:
+    """The rows of sensor d are dated two hours before their receipt, the others one second."""
+    memory = DETECTOR.empty_memory(silence_rule=RULE)
+    delays = {"a": 1.0, "b": 1.0, "c": 1.0, "d": 7_201.0}
+    payloads, received = [], []
+    for minute in range(20):
+        for sensor, delay in delays.items():
+            payloads.append(a_row_payload(sensor, minute))
+            received.append(START_TIME + int((minute * 60 + delay) * 1e6))
+
+    process(payloads, DETECTOR, memory, received=received)
+
+    skews = {state.sensor_id: state.skew_seconds for state in states_of(memory)}
+    assert skews == {"a": 0.0, "b": 0.0, "c": 0.0, "d": -7_200.0}
 
 
 def test_5000_sensors_take_less_than_a_second() -> None:
