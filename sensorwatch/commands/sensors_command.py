@@ -113,6 +113,6 @@ def _summary(states: Sequence[SensorState]) -> str:
     alarm_count = sum(bool(state.alarm) for state in states)
     skewed_count = sum(state.skew_seconds != 0 for state in states)
     return (
-        f"{len(states)} sensors, {silent_count} silent, {alarm_count} with an open alarm, "
+        f"sensors: {len(states)}, {silent_count} silent, {alarm_count} with an open alarm, "
         f"{skewed_count} with a wrong clock"
     )
