@@ -16,6 +16,7 @@ from sensorwatch.common.ledger.account import Account, open_account, resize_wind
 from sensorwatch.common.rows.limits import MAX_SENSORS
 from sensorwatch.common.runtime.logs import logger
 from sensorwatch.common.runtime.setting_choices import StartPosition
+from sensorwatch.common.scoring.silence_rule import NO_SILENCE_CHECK, SilenceRule
 
 CALL_TIMEOUT_SECONDS = 5.0
 """Timeout of one request to the broker."""
@@ -42,6 +43,7 @@ class Accounts:
         history: Callable[[], GroupHistory],
         retry: RetryPolicy,
         max_sensors: int = MAX_SENSORS,
+        silence_rule: SilenceRule = NO_SILENCE_CHECK,
     ) -> None:
         """Create an empty set of accounts.
 
@@ -56,6 +58,7 @@ class Accounts:
         self._fingerprint = fingerprint
         self._history = history
         self._max_sensors = max_sensors
+        self._silence_rule = silence_rule
         self._retry = retry
         self._by_partition: dict[Partition, Account] = {}
         self._unopened: set[Partition] = set()
@@ -163,6 +166,7 @@ class Accounts:
             fingerprint=self._fingerprint,
             window_rows=self._window_rows,
             max_sensors=self._max_sensors,
+            silence_rule=self._silence_rule,
         )
 
     def _start_offset(self, partition: Partition, history: GroupHistory) -> int:

@@ -47,6 +47,8 @@ def advance(
 ) -> None:
     """Advance accounts and memories after a commit, and delete old snapshots."""
     ownership = wiring.ownership
-    wiring.observation.show_commit({p: ownership.memories[p] for p in accounts}, snapshots)
+    memories = {partition: ownership.memories[partition] for partition in accounts}
+    alarm_rates = wiring.champion.current().alarm_rates
+    wiring.observation.show_commit(memories, snapshots, alarm_rates)
     for partition, offset in ownership.advance(accounts).items():
         wiring.snapshot_deleter.delete_before(partition.number, offset)

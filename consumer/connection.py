@@ -29,6 +29,7 @@ from sensorwatch.common.registry.store import Registry
 from sensorwatch.common.row_executor import RowExecutor
 from sensorwatch.common.runtime.fingerprint import fingerprint
 from sensorwatch.common.runtime.logs import kafka_logger, logger
+from sensorwatch.common.runtime.sensor_settings import silence_rule
 from sensorwatch.common.runtime.setting_choices import Delivery
 from sensorwatch.common.runtime.setting_keys import Settings
 from sensorwatch.common.scoring.detector import Detector
@@ -131,6 +132,7 @@ def _ledger_context(
             for number, offset in accept_rejections_until.items()
         },
         max_sensors=settings.consumer.max_sensors,
+        silence_rule=silence_rule(settings.sensors),
     )
 
 
@@ -202,6 +204,7 @@ def _create_consumer(settings: Settings, observation: Observation) -> tuple[Cons
             max(consumer_settings.commit_deadline_seconds, MAX_OLD_TRANSACTION_SECONDS)
         ),
         max_sensors=consumer_settings.max_sensors,
+        silence_rule=silence_rule(settings.sensors),
     )
     created_accounts.append(accounts)
     snapshot_schedule = SnapshotSchedule(

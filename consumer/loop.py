@@ -106,7 +106,7 @@ def _commit_batch(wiring: Wiring, policy: Policy, clock: Clock, batch: MicroBatc
 
 
 def _commit_account_changes(wiring: Wiring, policy: Policy, membership: bytes) -> bool:
-    """Commit accounts that are new, or whose model version, `max_sensors` or fingerprint changed.
+    """Commit accounts that are new, or whose model version, settings or fingerprint changed.
 
     This separate transaction has no events and no dead letters. The transaction includes partitions
     without records, and a snapshot of each changed memory. As a result, a single model version
@@ -115,12 +115,14 @@ def _commit_account_changes(wiring: Wiring, policy: Policy, membership: bytes) -
     """
     ownership, detector = wiring.ownership, wiring.champion.current()
     max_sensors = policy.ledger_context.max_sensors
+    silence_rule = policy.ledger_context.silence_rule
     settlement = settle_account_changes(
         ownership.ready_accounts,
         ownership.accounts.unopened_partitions,
         policy.ledger_context.fingerprint,
         model_version=detector.version,
         max_sensors=max_sensors,
+        silence_rule=silence_rule,
     )
     if not settlement.accounts:
         return False
@@ -129,7 +131,7 @@ def _commit_account_changes(wiring: Wiring, policy: Policy, membership: bytes) -
         memory = ownership.memories.begin(partition, account)
         if account.model_version != detector.version:
             memory.adopt(detector)
-        memory.max_sensors = max_sensors
+        memory.max_sensors, memory.silence_rule = max_sensors, silence_rule
     accounts, snapshots = _publish(wiring, policy, [], settlement, membership)
     advance(wiring, accounts, snapshots)
     return True

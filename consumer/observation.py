@@ -11,6 +11,7 @@ import numpy as np
 from sensorwatch.common.kafka.records import Partition
 from sensorwatch.common.kafka.snapshot_text import Snapshot
 from sensorwatch.common.ledger.account import Account
+from sensorwatch.common.model.alarm_rates import AlarmRates
 from sensorwatch.common.rows.absorption import ABSORBED_REASONS
 from sensorwatch.common.rows.limits import NO_TIME
 from sensorwatch.common.rows.schema import Schema
@@ -19,10 +20,11 @@ from sensorwatch.common.runtime.metrics import BatchStage, ConsumerMetrics, Tran
 from sensorwatch.common.scoring.detections import SEVERITIES
 from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.common.scoring.processing import Outcome
-from sensorwatch.common.scoring.staleness import StalenessColumn, stale_sentence
+from sensorwatch.common.scoring.staleness import stale_sentence
 from sensorwatch.common.scoring.status import STATUSES
 from sensorwatch.consumer.health import Heartbeat
 from sensorwatch.consumer.held_signals import HeldSignals, held_signals
+from sensorwatch.consumer.memory_gauges import forget_memory, show_memory, show_open_episodes
 from sensorwatch.consumer.micro_batch import PartitionBatch
 
 NOT_READY_FAILURES = 2
@@ -86,14 +88,21 @@ class Observation:
         self._stage_started = now
 
     def show_commit(
-        self, memories: Mapping[Partition, Memory], snapshots: Sequence[Snapshot]
+        self,
+        memories: Mapping[Partition, Memory],
+        snapshots: Sequence[Snapshot],
+        alarm_rates: AlarmRates,
     ) -> None:
-        """Show a committed transaction, with the changed memories and the new snapshots."""
+        """Show a committed transaction, with the changed memories and the new snapshots.
+
+        `alarm_rates`: the rates of the model that uses the memories.
+        """
         self._failure_reason, self._rewound = None, False
         self._metrics.transactions.labels(TransactionOutcome.COMMITTED).inc()
         self._metrics.last_commit.set(self._wall_clock())
         for partition, memory in memories.items():
             self._show_memory(partition, memory)
+            show_open_episodes(self._metrics.memory, partition, memory, alarm_rates)
         for snapshot in snapshots:
             self._metrics.memory.snapshots.inc()
             self._metrics.memory.snapshot_bytes.observe(len(snapshot.content))
@@ -210,6 +219,14 @@ class Observation:
         counts = np.bincount(detections.severity, minlength=len(SEVERITIES))
         for severity, count in zip(SEVERITIES[1:], counts[1:], strict=True):
             metrics.scores.anomalies.labels(severity).inc(int(count))
+        is_new_severity = (detections.severity > detections.previous_severity) & (
+            (detections.previous_severity > 0) | (detections.episode_rows == 1)
+        )
+        counts_of_episodes = np.bincount(
+            detections.severity[is_new_severity], minlength=len(SEVERITIES)
+        )
+        for severity, count in zip(SEVERITIES[1:], counts_of_episodes[1:], strict=True):
+            metrics.memory.episodes.labels(severity).inc(int(count))
         statuses = np.bincount(detections.status, minlength=len(STATUSES))
         for status, count in zip(STATUSES, statuses, strict=True):
             metrics.memory.rows_by_status.labels(status).inc(int(count))
@@ -240,19 +257,16 @@ class Observation:
     def _show_memory(self, partition: Partition, memory: Memory) -> None:
         metrics = self._metrics.memory
         previous_count = self._evicted_counts.get(partition, memory.evicted)
-        metrics.sensors.labels(partition.topic, partition.number).set(memory.sensors)
-        is_stale = memory.staleness[StalenessColumn.IS_STALE]
-        metrics.model_stale.labels(partition.topic, partition.number).set(is_stale)
+        show_memory(metrics, partition, memory)
         metrics.sensors_evicted.inc(memory.evicted - previous_count)
         self._evicted_counts[partition] = memory.evicted
 
     def _forget(self, partition: Partition) -> None:
         self._last_positions.pop(partition, None)
         self._evicted_counts.pop(partition, None)
-        memory = self._metrics.memory
-        for gauge in (self._metrics.consumer_lag, memory.sensors, memory.model_stale):
-            with suppress(KeyError):  # the gauge had no value for this partition
-                gauge.remove(partition.topic, partition.number)
+        forget_memory(self._metrics.memory, partition)
+        with suppress(KeyError):  # the gauge had no value for this partition
+            self._metrics.consumer_lag.remove(partition.topic, partition.number)
 
 
 def _log_stale_model(partition: Partition, outcome: Outcome) -> None:

@@ -151,12 +151,19 @@ def restore_memory(
     """
     if account.snapshot is None:
         _require_cold_start(partition, account, sources.partitions)
-        return champion.empty_memory(max_sensors=account.max_sensors)
+        return champion.empty_memory(
+            max_sensors=account.max_sensors, silence_rule=account.silence_rule
+        )
     snapshot = sources.read_snapshot(partition, account.snapshot)
     yield
     detector = _detector_of_snapshot(partition, account, champion, snapshot, sources)
     try:
-        memory = memory_from_bytes(snapshot.content, detector, max_sensors=account.max_sensors)
+        memory = memory_from_bytes(
+            snapshot.content,
+            detector,
+            max_sensors=account.max_sensors,
+            silence_rule=account.silence_rule,
+        )
     except MemoryRefused as error:
         raise_state_refused(
             f"the snapshot of {partition} at offset {snapshot.next_offset}: {error}"

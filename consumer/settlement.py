@@ -19,6 +19,7 @@ from sensorwatch.common.ledger.account import (
 from sensorwatch.common.rows.limits import MAX_SENSORS
 from sensorwatch.common.scoring.memory_bytes import memory_to_bytes
 from sensorwatch.common.scoring.processing import Outcome
+from sensorwatch.common.scoring.silence_rule import NO_SILENCE_CHECK, SilenceRule
 from sensorwatch.consumer.memories import Memories
 from sensorwatch.consumer.micro_batch import PartitionBatch
 from sensorwatch.consumer.publishing.outbox import Commit, CommitPlan
@@ -39,6 +40,8 @@ class LedgerContext:
     """Offsets below which rejections do not count for the breaker."""
     max_sensors: int = MAX_SENSORS
     """Maximum number of sensors in the memory of a partition."""
+    silence_rule: SilenceRule = NO_SILENCE_CHECK
+    """The rule of silent sensors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,22 +117,26 @@ def settle_account_changes(
     *,
     model_version: str,
     max_sensors: int,
+    silence_rule: SilenceRule = NO_SILENCE_CHECK,
 ) -> Settlement:
-    """Return accounts that are new or get another model version, `max_sensors` or fingerprint.
+    """Return accounts that are new or get other settings, another model version or fingerprint.
 
-    Offsets and counts stay the same. A ledger entry has the digest from before the change, so that
-    the records before the change can be verified. The accounts of `unopened_partitions` are always
-    included.
+    The settings are `max_sensors` and the rule of silent sensors. Offsets and counts stay the same.
+    A ledger entry has the digest from before the change, so that the records before the change can
+    be verified. The accounts of `unopened_partitions` are always included.
     """
     accounts: dict[Partition, Account] = {}
     ledger_entries = []
     for partition, current_account in sorted(current_accounts.items()):
-        account = replace(current_account, model_version=model_version, max_sensors=max_sensors)
+        account_with_settings = replace(
+            current_account, max_sensors=max_sensors, silence_rule=silence_rule
+        )
+        account = replace(account_with_settings, model_version=model_version)
         if partition in unopened_partitions:
             ledger_entries.append(LedgerEntry(partition, Cause.OPENED, account))
         elif current_account.model_version != model_version:
             ledger_entries.append(LedgerEntry(partition, Cause.MODEL, current_account))
-        elif current_account.max_sensors != max_sensors:
+        elif current_account != account_with_settings:
             ledger_entries.append(LedgerEntry(partition, Cause.INTERVAL, current_account))
         if current_account.fingerprint != fingerprint:
             ledger_entries.append(LedgerEntry(partition, Cause.SEGMENT, account))

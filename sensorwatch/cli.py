@@ -51,6 +51,11 @@ COMMANDS: dict[str, CommandEntry] = {
         "List alarm episodes, and show one with its rows.",
         ROW_PANEL,
     ),
+    "sensors": CommandEntry(
+        "sensorwatch.commands.sensors_command:sensors",
+        "List the sensors, the worst first.",
+        ROW_PANEL,
+    ),
     "ledger": CommandEntry(
         "sensorwatch.commands.ledger_command:app",
         "Show the accounts of all records, and verify them.",

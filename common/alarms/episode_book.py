@@ -9,9 +9,9 @@ from sensorwatch.common.alarms.events import (
     AnyEvent,
     ClosingEvent,
     Event,
+    MessageEvent,
     Signal,
     Source,
-    StaleEvent,
 )
 from sensorwatch.common.alarms.severity import severity_rank
 
@@ -96,7 +96,7 @@ class EpisodeBook:
 
         An event that was added before, and an event without an episode, change nothing.
         """
-        if isinstance(event, StaleEvent):
+        if isinstance(event, MessageEvent):
             return None
         known_state = self.get(episode_id(event))
         state = _next_state(known_state, event)

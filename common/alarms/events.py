@@ -121,7 +121,41 @@ class StaleEvent(msgspec.Struct, frozen=True):
     """Always empty: the event concerns all sensors of its partition."""
 
 
-AnyEvent = Event | ClosingEvent | AcceptedEvent | StaleEvent
+class SilentEvent(msgspec.Struct, frozen=True):
+    """The event of a sensor that turned silent, with only the fields that readers use."""
+
+    event_id: str
+    sensor_id: str
+    event_time: str
+    severity: str
+    message: str
+    last: str = ""
+    """Time of the sensor's last row."""
+    model_version: str = ""
+    episode_id: str = ""
+    group: str = ""
+    source: Source | None = None
+
+
+class BackEvent(msgspec.Struct, frozen=True, rename={"episode_id": "silent_id"}):
+    """The event of a silent sensor that sent a row, with only the fields that readers use."""
+
+    event_id: str
+    sensor_id: str
+    event_time: str
+    severity: str
+    message: str
+    episode_id: str
+    """The id of the event of the silence."""
+    silent_since: str = ""
+    model_version: str = ""
+    group: str = ""
+    source: Source | None = None
+
+
+MessageEvent = StaleEvent | SilentEvent | BackEvent
+"""The events that consist of a message."""
+AnyEvent = Event | ClosingEvent | AcceptedEvent | MessageEvent
 
 _DECODERS: dict[bytes | None, msgspec.json.Decoder[Any]] = {
     EventType.DETECTED.encode(): msgspec.json.Decoder(Event),
@@ -129,6 +163,8 @@ _DECODERS: dict[bytes | None, msgspec.json.Decoder[Any]] = {
     EventType.CLOSED.encode(): msgspec.json.Decoder(ClosingEvent),
     EventType.ACCEPTED.encode(): msgspec.json.Decoder(AcceptedEvent),
     EventType.STALE.encode(): msgspec.json.Decoder(StaleEvent),
+    EventType.SILENT.encode(): msgspec.json.Decoder(SilentEvent),
+    EventType.BACK.encode(): msgspec.json.Decoder(BackEvent),
 }
 
 

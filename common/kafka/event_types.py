@@ -16,3 +16,7 @@ class EventType(StrEnum):
     """The end of an episode."""
     STALE = "io.sensorwatch.model.stale.v1"
     """From this row on, the model no longer fits the rows of the partition."""
+    SILENT = "io.sensorwatch.sensor.silent.v1"
+    """A row shows that another sensor has sent no row for too long."""
+    BACK = "io.sensorwatch.sensor.back.v1"
+    """The first row of a sensor that was silent."""

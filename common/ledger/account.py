@@ -9,6 +9,7 @@ from sensorwatch.common.kernels import kernel
 from sensorwatch.common.rows.absorption import ABSORBED_REASONS, AbsorbedReason
 from sensorwatch.common.rows.limits import MAX_SENSORS
 from sensorwatch.common.scoring.processing import OutcomeKind
+from sensorwatch.common.scoring.silence_rule import NO_SILENCE_CHECK, SilenceRule
 
 WINDOW_BUCKETS = 10
 """Number of buckets of consecutive records in the breaker's window."""
@@ -68,6 +69,8 @@ class Account:
     `first_offset`."""
     max_sensors: int = MAX_SENSORS
     """Largest allowed number of sensors in the memory, when the newest records were scored."""
+    silence_rule: SilenceRule = NO_SILENCE_CHECK
+    """The rule of silent sensors when the newest records were scored."""
     policy: str = ""
     """Id of the policy that decided which alarms were published. Empty, because there is only one
     policy so far."""
@@ -110,6 +113,7 @@ def open_account(
     fingerprint: str,
     window_rows: int = 10_000,
     max_sensors: int = MAX_SENSORS,
+    silence_rule: SilenceRule = NO_SILENCE_CHECK,
 ) -> Account:
     """Return an account without records; its first record is at `offset` or later."""
     return Account(
@@ -120,6 +124,7 @@ def open_account(
         segment_offset=offset,
         fingerprint=fingerprint,
         max_sensors=max_sensors,
+        silence_rule=silence_rule,
     )
 
 

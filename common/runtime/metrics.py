@@ -75,16 +75,33 @@ class MemoryMetrics:
     """Metrics of the sensors' memory: size, evictions, row statuses, episodes, snapshots."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.sensors = _gauge(
-            registry, "sensors", "Sensors in the memory of a partition.", "topic", "partition"
+        self.sensors = _partition_gauge(
+            registry, "sensors", "Sensors in the memory of a partition."
         )
-        self.model_stale = _gauge(
+        self.model_stale = _partition_gauge(
             registry,
             "model_stale",
             "1 if the model no longer fits the rows of a partition, else 0.",
-            "topic",
-            "partition",
         )
+        self.silent_sensors = _partition_gauge(
+            registry, "silent_sensors", "Sensors without a row for longer than their limit."
+        )
+        self.skewed_sensors = _partition_gauge(
+            registry, "skewed_sensors", "Sensors whose clock differs from the others' clocks."
+        )
+        self.event_time = _partition_gauge(
+            registry,
+            "partition_event_time_seconds",
+            "Largest event time of the rows of a partition, at most the time of receipt.",
+        )
+        labels = ("topic", "partition", "severity")
+        self.open_episodes = _gauge(
+            registry, "open_episodes", "Episodes that have not ended, by severity so far.", *labels
+        )
+        self.episodes = _counter(
+            registry, "episodes_total", "Episodes that reached a severity.", "severity"
+        )
+        _create_label_series(self.episodes, ANOMALY_SEVERITIES)
         self.sensors_evicted = _counter(
             registry, "sensors_evicted_total", "Sensors removed to make room for others."
         )
@@ -264,6 +281,10 @@ def _counter(registry: CollectorRegistry, name: str, text: str, *labels: str) ->
 
 def _gauge(registry: CollectorRegistry, name: str, text: str, *labels: str) -> Gauge:
     return Gauge(f"{PREFIX}_{name}", text, labels, registry=registry)
+
+
+def _partition_gauge(registry: CollectorRegistry, name: str, text: str) -> Gauge:
+    return _gauge(registry, name, text, "topic", "partition")
 
 
 def _histogram(

@@ -23,6 +23,15 @@ class EmittedEvents(StrEnum):
     a separate episode."""
 
 
+class AlarmSeverity(StrEnum):
+    """The severities that an event can have."""
+
+    INFO = "info"
+    WARNING = "warning"
+    MAJOR = "major"
+    CRITICAL = "critical"
+
+
 class StartPosition(StrEnum):
     """The start offset of a partition without a committed offset."""
 

@@ -17,6 +17,7 @@ from pydantic import (
 
 from sensorwatch.common.rows.zones import load_zone
 from sensorwatch.common.runtime.setting_choices import (
+    AlarmSeverity,
     Delivery,
     EmittedEvents,
     FeatureKind,
@@ -218,6 +219,19 @@ class TrainerSettings(TrainerTable):
     season: SeasonSettings = SeasonSettings()
 
 
+class SensorSettings(_SettingsTable):
+    """Settings of silent sensors; see `sensorwatch.common.scoring.silence_rule`."""
+
+    silent_check_seconds: Annotated[float, Field(ge=0, le=86_400)] = 60.0
+    """Silent sensors are looked for at each multiple of this event time; with 0, they are not."""
+    silent_after_seconds: Annotated[float, Field(ge=0, le=31_536_000)] = 0.0
+    """A sensor without rows for longer than this is silent; with 0, its cadence decides."""
+    silent_after_cadences: Annotated[float, Field(ge=1, le=1_000_000)] = 10.0
+    """A sensor without rows for this number of its cadences, and for a minute, is silent."""
+    silent_severity: Annotated[AlarmSeverity, Field(strict=False)] = AlarmSeverity.CRITICAL
+    """Severity of the event of a silent sensor."""
+
+
 class ApiSettings(_SettingsTable):
     """Settings of the HTTP service."""
 
@@ -248,6 +262,7 @@ class Settings(_SettingsTable):
     trainer: TrainerTable = TrainerTable()
     alarms: AlarmSettings = AlarmSettings()
     season: SeasonSettings = SeasonSettings()
+    sensors: SensorSettings = SensorSettings()
     api: ApiSettings = ApiSettings()
     log: LogSettings = LogSettings()
 

@@ -30,6 +30,7 @@ from sensorwatch.common.rows.limits import MAX_SENSORS
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.schema import Schema
 from sensorwatch.common.rows.sensor_groups import group_reader
+from sensorwatch.common.rows.strict_parsing import Times
 from sensorwatch.common.scoring.changes import RowChanges, no_changes, row_changes
 from sensorwatch.common.scoring.decide import RowDecisions, decide
 from sensorwatch.common.scoring.detections import ClosedEpisode, Detections
@@ -42,6 +43,12 @@ from sensorwatch.common.scoring.patterns import UNUSUAL, track_patterns
 from sensorwatch.common.scoring.recall import RecalledRows, recall
 from sensorwatch.common.scoring.residuals import Residuals, compute_residuals
 from sensorwatch.common.scoring.score_evidence import score_evidence
+from sensorwatch.common.scoring.silence import track_silences
+from sensorwatch.common.scoring.silence_rule import (
+    NO_SILENCE_CHECK,
+    SensorSilence,
+    SilenceRule,
+)
 from sensorwatch.common.scoring.staleness import StaleRows, find_stale_rows
 from sensorwatch.common.scoring.status import STATUSES, Status
 
@@ -56,6 +63,8 @@ class DetectionResult:
     """One detection per reading, in the same order."""
     closed: list[ClosedEpisode]
     """The episodes that ended, in ascending order of `ClosedEpisode.index`."""
+    silences: list[SensorSilence]
+    """The silences of sensors that began or ended, in the order of the rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +115,14 @@ class Detector:
             schema.signal_names, schema.context_names, self.levels.min_rows, schema.counters
         )
 
-    def empty_memory(self, *, max_sensors: int = MAX_SENSORS) -> Memory:
+    def empty_memory(
+        self,
+        *,
+        max_sensors: int = MAX_SENSORS,
+        silence_rule: SilenceRule = NO_SILENCE_CHECK,
+    ) -> Memory:
         """Return a cold memory: one that contains no sensor yet."""
-        return Memory(self.layout, max_sensors=max_sensors)
+        return Memory(self.layout, max_sensors=max_sensors, silence_rule=silence_rule)
 
     def detect(
         self,
@@ -117,13 +131,14 @@ class Detector:
         *,
         positions: NDArray[np.int64] | None = None,
         next_position: int | None = None,
+        received: Times | None = None,
         row_executor: RowExecutor = run_serially,
     ) -> DetectionResult:
         """Return the detections of readings in the same order; update `memory` with each reading.
 
         `positions`: shape (n,), strictly rising positions of the readings in their stream (Kafka's
         offsets); default: the memory's next positions. `next_position`: position of the record
-        after these readings; default: the last of `positions` plus 1.
+        after these readings; default: the last of `positions` plus 1. `received`: see `process`.
 
         >>> from sensorwatch.common.rows.parsing import parse
         >>> from sensorwatch.common.rows.schema import schema_from_plain
@@ -174,6 +189,7 @@ class Detector:
         )
         pattern = self._patterns(recalled, row_residuals, decisions, row_episodes, memory)
         stale_rows = self._stale_rows(recalled, decisions, row_episodes, memory)
+        silences = track_silences(readings, recalled, positions, received, self.levels, memory)
         memory.position = next_position
         detections = Detections(
             raw_score=decisions.raw_score,
@@ -202,6 +218,7 @@ class Detector:
             from_model_readings(model_readings, readings, self.schema),
             detections,
             row_episodes.closed,
+            silences,
         )
 
     def matrix(self, readings: Readings) -> NDArray[np.float64]:

@@ -17,6 +17,11 @@ from sensorwatch.common.rows.sensor_groups import group_reader
 from sensorwatch.common.scoring.memory_adoption import adopt_tables
 from sensorwatch.common.scoring.memory_layout import IntColumn, Layout, initial_values
 from sensorwatch.common.scoring.open_incidents import OpenEpisode, OpenIncidents
+from sensorwatch.common.scoring.silence_rule import (
+    NO_SILENCE_CHECK,
+    SilenceRule,
+    initial_silence,
+)
 from sensorwatch.common.scoring.staleness import StalenessColumn
 
 KNOWN_SENSOR = -1
@@ -49,6 +54,7 @@ class _Checkpoint:
     open_rows: OpenRows
     incidents: OpenIncidents
     staleness: NDArray[np.float64]
+    silence: NDArray[np.int64]
 
 
 class Memory:
@@ -57,9 +63,16 @@ class Memory:
     Scoring changes the memory in place. `begin` marks a state; `undo` restores the marked state.
     """
 
-    def __init__(self, layout: Layout, *, max_sensors: int = MAX_SENSORS) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        *,
+        max_sensors: int = MAX_SENSORS,
+        silence_rule: SilenceRule = NO_SILENCE_CHECK,
+    ) -> None:
         self.layout = layout
         self.max_sensors = max_sensors
+        self.silence_rule = silence_rule
         self.slot_by_sensor: dict[str, int] = {}
         """For each sensor, its row in `floats` and `ints`."""
         self.names: list[str] = []
@@ -82,6 +95,9 @@ class Memory:
         """The incidents with an open episode of a sensor with a group."""
         self.staleness = np.zeros(len(StalenessColumn))
         """Shape (len(StalenessColumn),). Evidence that the model does not fit the stream."""
+        self.silence = initial_silence()
+        """Shape (len(SilenceColumn),). Event time of the stream, and the number of silent
+        sensors."""
         self._checkpoint: _Checkpoint | None = None
         self._journal: list[Undoable] = []
 
@@ -100,6 +116,7 @@ class Memory:
             self.open_rows.copy(),
             self.incidents,
             self.staleness.copy(),
+            self.silence.copy(),
         )
         self._journal.clear()
 
@@ -118,6 +135,7 @@ class Memory:
         self.open_rows = self._checkpoint.open_rows.copy()
         self.incidents = self._checkpoint.incidents
         self.staleness[:] = self._checkpoint.staleness
+        self.silence[:] = self._checkpoint.silence
 
     def assign_slots(
         self, readings: Readings, level_by_sensor: dict[str, int]
@@ -189,6 +207,14 @@ class Memory:
         names = [self.names[slot] for slot in slots.tolist()]
         return [OpenEpisode(*episode) for episode in zip(names, starts, times, strict=True)]
 
+    def save_for_undo(self, slots: NDArray[np.int64]) -> None:
+        """Copy the lines of slots (n,) before a change, so that `undo` can restore them."""
+        if self._checkpoint is not None:
+            old_slots = slots[slots < self._checkpoint.sensors]
+            self.record_undo(
+                _OverwrittenSlots(old_slots, self.floats[old_slots], self.ints[old_slots])
+            )
+
     def _assign(
         self, readings: Readings, start: int, stop: int, level_by_sensor: dict[str, int]
     ) -> SlotAssignment:
@@ -207,7 +233,7 @@ class Memory:
                 self._add_sensor(name, initial_floats, initial_ints)
                 new_sensor_level[first_row_of_sensor[index]] = level_by_sensor.get(name, 0)
             slots[index] = self.slot_by_sensor[name]
-        self._save_for_undo(slots)
+        self.save_for_undo(slots)
         return SlotAssignment(slice(start, stop), slots[index_of_row], new_sensor_level, {})
 
     def _evict_oldest(
@@ -216,7 +242,7 @@ class Memory:
         slot = int(np.argmin(self.ints[: self.sensors, IntColumn.LAST_USED]))
         name, evicted_sensor = readings.sensor_ids[readings.sensor[row]], self.names[slot]
         slots = np.asarray([slot])
-        self._save_for_undo(slots)
+        self.save_for_undo(slots)
         self.record_undo(_RenamedSlot(slot, evicted_sensor))
         self._rename(slot, name)
         self.evicted += 1
@@ -238,13 +264,6 @@ class Memory:
         del self.slot_by_sensor[self.names[slot]]
         self.names[slot] = name
         self.slot_by_sensor[name] = slot
-
-    def _save_for_undo(self, slots: NDArray[np.int64]) -> None:
-        if self._checkpoint is not None:
-            old_slots = slots[slots < self._checkpoint.sensors]
-            self.record_undo(
-                _OverwrittenSlots(old_slots, self.floats[old_slots], self.ints[old_slots])
-            )
 
 
 class ModelForMemory(Protocol):

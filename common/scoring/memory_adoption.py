@@ -25,6 +25,14 @@ _MODEL_INDEPENDENT_COLUMNS = [
     IntColumn.EPISODE_ROWS,
     IntColumn.CADENCE_INTERVALS,
     IntColumn.CADENCE_RUN,
+    IntColumn.SILENCE_LAST,
+    IntColumn.SILENCE_CADENCE,
+    IntColumn.SILENCE_LIMIT,
+    IntColumn.SILENCE_DEADLINE,
+    IntColumn.SILENCE_PAUSES,
+    IntColumn.SILENT_POSITION,
+    IntColumn.SILENT_NUMBER,
+    IntColumn.CLOCK_DELAY,
 ]
 """Integer columns that have the same meaning for every model."""
 
@@ -42,7 +50,7 @@ def adopt_tables(
 ) -> MemoryTables:
     """Convert the tables of the sensors `names` for a model with `layout`, `levels` and `guard`.
 
-    * Each sensor's open episode and the time of its newest row are kept.
+    * Each sensor's open episode, the time of its newest row and its silence are kept.
     * A cadence is kept if it was learned from at least MIN_INTERVALS intervals, or if the new model
       has no cadence for the sensor. The gap factor is that of the new model.
     * Lagged rows, repeats and the last values of counters are kept if the columns are the same.

@@ -13,6 +13,12 @@ from sensorwatch.common.rows.open_rows import OpenRow, OpenRows
 from sensorwatch.common.scoring.memory import Memory, ModelForMemory
 from sensorwatch.common.scoring.memory_layout import Layout, initial_values
 from sensorwatch.common.scoring.open_incidents import Incident, OpenIncidents
+from sensorwatch.common.scoring.silence_rule import (
+    NO_SILENCE_CHECK,
+    SilenceColumn,
+    SilenceRule,
+    initial_silence,
+)
 from sensorwatch.common.scoring.staleness import StalenessColumn
 
 BYTE_FORMAT = 2
@@ -40,6 +46,8 @@ class _Header(msgspec.Struct, frozen=True, omit_defaults=True):
     """See `Memory.staleness`."""
     incidents: tuple[tuple[Incident, tuple[int, ...]], ...] = ()
     """See `OpenIncidents.content`."""
+    silence: tuple[int, ...] = tuple(initial_silence().tolist())
+    """See `Memory.silence`."""
 
 
 class _FormatOnly(msgspec.Struct, frozen=True):
@@ -51,7 +59,7 @@ def memory_to_bytes(memory: Memory) -> bytes:
 
     The first line is JSON and contains the format, the layout, the counters, the names of the
     columns, the sensors in the order of their rows, the open rows of long form, the staleness, and
-    the open incidents.
+    the open incidents, and the silence.
     The table of floats and the table of integers follow, both little-endian.
     """
     layout = memory.layout
@@ -68,6 +76,7 @@ def memory_to_bytes(memory: Memory) -> bytes:
         memory.open_rows.newest_time,
         tuple(memory.staleness.tolist()),
         memory.incidents.content,
+        tuple(memory.silence.tolist()),
     )
     floats = memory.floats[: memory.sensors].astype("<f8", copy=False)
     ints = memory.ints[: memory.sensors].astype("<i8", copy=False)
@@ -75,7 +84,11 @@ def memory_to_bytes(memory: Memory) -> bytes:
 
 
 def memory_from_bytes(
-    content: bytes, model: ModelForMemory, *, max_sensors: int = MAX_SENSORS
+    content: bytes,
+    model: ModelForMemory,
+    *,
+    max_sensors: int = MAX_SENSORS,
+    silence_rule: SilenceRule = NO_SILENCE_CHECK,
 ) -> Memory:
     """Build a memory from bytes.
 
@@ -93,6 +106,10 @@ def memory_from_bytes(
         raise MemoryRefused(
             f"its staleness has {len(header.staleness)} values, wanted {len(StalenessColumn)}"
         )
+    if len(header.silence) != len(SilenceColumn):
+        raise MemoryRefused(
+            f"its silence has {len(header.silence)} values, wanted {len(SilenceColumn)}"
+        )
     sensor_count = len(header.names)
     floats_size = 8 * sensor_count * len(header.float_columns)
     tables_size = floats_size + 8 * sensor_count * len(header.int_columns)
@@ -105,7 +122,7 @@ def memory_from_bytes(
     initial_floats, initial_ints = initial_values(layout)
     floats = _Columns(header.float_columns, tables[:floats_size], layout.float_column_names)
     ints = _Columns(header.int_columns, tables[floats_size:], layout.int_column_names)
-    memory = Memory(layout, max_sensors=max_sensors)
+    memory = Memory(layout, max_sensors=max_sensors, silence_rule=silence_rule)
     memory.names = header.names
     memory.slot_by_sensor = {name: slot for slot, name in enumerate(header.names)}
     if sensor_count:
@@ -115,6 +132,7 @@ def memory_from_bytes(
     memory.open_rows = OpenRows(header.newest_time, header.open_rows)
     memory.staleness[:] = header.staleness
     memory.incidents = OpenIncidents(header.incidents)
+    memory.silence[:] = header.silence
     return memory
 
 

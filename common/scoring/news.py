@@ -31,7 +31,7 @@ times the absolute value of their logarithm."""
 _NONE, _RECOVERY, _REPEAT, _FLAPPING = range(len(SUPPRESSIONS))
 # IntColumn.RECENT_ALARMS has four parts. From the lowest bit on, these are: changes, number of
 # similar alarms, number of recurring alarms, suppression of the open or newest episode.
-_ALIKE_SHIFT, _RECURRING_SHIFT, _SUPPRESSION_SHIFT = CHANGE_BITS, CHANGE_BITS + 10, CHANGE_BITS + 13
+_ALIKE_SHIFT, _RECURRING_SHIFT, SUPPRESSION_SHIFT = CHANGE_BITS, CHANGE_BITS + 10, CHANGE_BITS + 13
 _CHANGES, _MAX_ALIKE, _MAX_RECURRING = (1 << CHANGE_BITS) - 1, (1 << 10) - 1, (1 << 3) - 1
 
 
@@ -56,14 +56,14 @@ def _recurring_alarms(int_state):  # type: ignore[no-untyped-def]
 @inlined_kernel
 def suppression_of(int_state):  # type: ignore[no-untyped-def]
     """Return the suppression number of the sensor's open or newest episode."""
-    return int_state[IntColumn.RECENT_ALARMS] >> _SUPPRESSION_SHIFT
+    return int_state[IntColumn.RECENT_ALARMS] >> SUPPRESSION_SHIFT
 
 
 @inlined_kernel
 def set_suppression(int_state, suppression):  # type: ignore[no-untyped-def]
     """Store the suppression of the sensor's open episode."""
-    other_bits = int_state[IntColumn.RECENT_ALARMS] & ((1 << _SUPPRESSION_SHIFT) - 1)
-    int_state[IntColumn.RECENT_ALARMS] = other_bits | (suppression << _SUPPRESSION_SHIFT)
+    other_bits = int_state[IntColumn.RECENT_ALARMS] & ((1 << SUPPRESSION_SHIFT) - 1)
+    int_state[IntColumn.RECENT_ALARMS] = other_bits | (suppression << SUPPRESSION_SHIFT)
 
 
 @inlined_kernel

@@ -28,6 +28,7 @@ from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.common.scoring.patterns import PATTERNS
 from sensorwatch.common.scoring.row_positions import row_positions
+from sensorwatch.common.scoring.silence_rule import SensorSilence
 from sensorwatch.common.scoring.status import STATUSES, Status
 from sensorwatch.common.scoring.suppression import SUPPRESSIONS
 
@@ -70,6 +71,8 @@ class Outcome:
     """Shape (n,). Strictly rising positions of the records in their stream."""
     absorbed: AbsorbedRecords = NO_ABSORBED_RECORDS
     """The records that are neither readings nor rejections."""
+    silences: Sequence[SensorSilence] = ()
+    """The silences of sensors that the records revealed or ended, in order."""
 
     @property
     def records(self) -> int:
@@ -115,13 +118,17 @@ class Outcome:
 
         The word depends on these values of the row: the bits of the raw score, severity, pattern,
         suppression, `is_news`, the episode, the incident, and whether the row makes the model
-        stale. The word of a record with several rows depends on all of them.
+        stale. The word of a record with several rows depends on all of them. It also depends on the
+        silences of sensors that the record reveals or ends.
         """
         index, row_bits = self.readings.index, _row_bits(self.detections)
         if self.readings.row_in_record is not None:
-            return _fold_rows(index, self.readings.row_in_record, row_bits, self.records)
-        bits = np.zeros(self.records, dtype=np.uint64)
-        bits[index] = row_bits
+            bits = _fold_rows(index, self.readings.row_in_record, row_bits, self.records)
+        else:
+            bits = np.zeros(self.records, dtype=np.uint64)
+            bits[index] = row_bits
+        for silence in self.silences:
+            bits[silence.index] ^= np.uint64(silence.word)
         return bits
 
 
@@ -174,6 +181,7 @@ def process(
         memory,
         absorbed=parsed_records.absorbed,
         positions=memory.next_positions(len(payloads)) if positions is None else positions,
+        received=received,
         row_executor=row_executor,
     )
 
@@ -186,6 +194,7 @@ def score_readings(
     *,
     absorbed: AbsorbedRecords = NO_ABSORBED_RECORDS,
     positions: NDArray[np.int64] | None = None,
+    received: Times | None = None,
     row_executor: RowExecutor = run_serially,
 ) -> Outcome:
     """Return the outcomes of records that are already parsed; see `process`.
@@ -201,6 +210,7 @@ def score_readings(
         memory,
         positions=row_positions(positions, readings),
         next_position=int(positions[-1]) + 1 if len(positions) else None,
+        received=received,
         row_executor=row_executor,
     )
     readings, detections = detection_result.readings, detection_result.detections
@@ -210,7 +220,15 @@ def score_readings(
         is_accepted = np.ones(len(readings), dtype=np.bool_)
         is_accepted[list(faults_by_row)] = False
         readings, detections = readings.take(is_accepted), detections.take(is_accepted)
-    return Outcome(readings, detections, rejections, detection_result.closed, positions, absorbed)
+    return Outcome(
+        readings,
+        detections,
+        rejections,
+        detection_result.closed,
+        positions,
+        absorbed,
+        detection_result.silences,
+    )
 
 
 def _row_bits(detections: Detections) -> NDArray[np.uint64]:

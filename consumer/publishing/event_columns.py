@@ -74,7 +74,7 @@ def detected_events(
             "pattern": json_texts(PATTERN_TEXTS.tolist(), detections.pattern[rows]),
             "message": json_texts(messages, np.arange(len(rows))),
             "episode": {
-                "id": JsonText(_row_ids(detections.episode[rows], partition)),
+                "id": JsonText(row_ids(detections.episode[rows], partition)),
                 "start": JsonText(time_texts(detections.episode_time[rows])),
                 "rows": detections.episode_rows[rows],
                 "peak": detections.episode_peak[rows],
@@ -125,7 +125,7 @@ def accepted_events(
     levels_before, levels_after = reference_levels(detector, detections.evidence, rows)
     events.fields.update(
         {
-            "episode_id": JsonText(_row_ids(detections.episode[rows], partition)),
+            "episode_id": JsonText(row_ids(detections.episode[rows], partition)),
             **_incident_fields(events, detector, detections.incident[rows], partition),
             "start": JsonText(time_texts(detections.episode_time[rows])),
             "rows": detections.episode_rows[rows],
@@ -171,14 +171,14 @@ def _row_events(
     """Return events of rows, with the fields that all event types have."""
     readings = outcome.readings.take(rows)
     used_sensors, sensor = np.unique(readings.sensor, return_inverse=True)
-    return _event_columns(
+    return events_of_records(
         outcome,
         detector,
         partition,
         record=readings.index,
         sensor=sensor,
         sensor_ids=[readings.sensor_ids[sensor_index] for sensor_index in used_sensors.tolist()],
-        event_id=_row_ids(row_positions(outcome.positions, readings), partition),
+        event_id=row_ids(row_positions(outcome.positions, readings), partition),
         event_time=readings.event_time,
     )
 
@@ -194,22 +194,22 @@ def closed_events(
     outcome: Outcome, detector: Detector, episodes: Sequence[ClosedEpisode], partition: Partition
 ) -> EventColumns:
     """Return the events of closed episodes."""
-    start_time = _integers([episode.start_time for episode in episodes])
-    last_time = _integers([episode.last_time for episode in episodes])
+    start_time = integers([episode.start_time for episode in episodes])
+    last_time = integers([episode.last_time for episode in episodes])
     index_by_id: dict[str, int] = {}
     sensor = [index_by_id.setdefault(e.sensor_id, len(index_by_id)) for e in episodes]
-    episode_id = _row_ids(_integers([episode.start for episode in episodes]), partition)
-    events = _event_columns(
+    episode_id = row_ids(integers([episode.start for episode in episodes]), partition)
+    events = events_of_records(
         outcome,
         detector,
         partition,
-        record=_integers([episode.index for episode in episodes]),
-        sensor=_integers(sensor),
+        record=integers([episode.index for episode in episodes]),
+        sensor=integers(sensor),
         sensor_ids=list(index_by_id),
         event_id=join_texts([episode_id], [b"", b"-closed"]),
-        event_time=_integers([episode.closed_time for episode in episodes]),
+        event_time=integers([episode.closed_time for episode in episodes]),
     )
-    incident = _integers([episode.incident for episode in episodes])
+    incident = integers([episode.incident for episode in episodes])
     severities = SEVERITY_TEXTS.tolist()
     events.fields.update(
         {
@@ -218,22 +218,22 @@ def closed_events(
             "start": JsonText(time_texts(start_time)),
             "last": JsonText(time_texts(last_time)),
             "duration_seconds": (last_time - start_time) / 1_000_000,
-            "rows": _integers([episode.rows for episode in episodes]),
+            "rows": integers([episode.rows for episode in episodes]),
             "peak": np.asarray([episode.peak for episode in episodes], dtype=np.float64),
             "false_alarms_per_sensor_day": np.asarray([e.rate for e in episodes], dtype=np.float64),
             "severity": json_texts(
-                severities, _integers([severities.index(e.severity.value) for e in episodes])
+                severities, integers([severities.index(e.severity.value) for e in episodes])
             ),
             "suppressed": json_texts(
                 SUPPRESSION_TEXTS.tolist(),
-                _integers([SUPPRESSIONS.index(e.suppression) for e in episodes]),
+                integers([SUPPRESSIONS.index(e.suppression) for e in episodes]),
             ),
         }
     )
     return events
 
 
-def _event_columns(
+def events_of_records(
     outcome: Outcome,
     detector: Detector,
     partition: Partition,
@@ -268,15 +268,20 @@ def _incident_fields(
 
     `incident`: shape (n,), see `Detections.incident`.
     """
-    group_of = group_reader(detector.schema)
-    groups = [] if group_of is None else [group_of(sensor) for sensor in events.sensor_ids]
     return {
-        "group": json_texts(groups, events.sensor) if groups else NO_GROUP,
-        "incident_id": JsonText(_row_ids(incident, partition)),
+        "group": group_field(events, detector),
+        "incident_id": JsonText(row_ids(incident, partition)),
     }
 
 
-def _row_ids(positions: NDArray[np.int64], partition: Partition) -> TextColumn:
+def group_field(events: EventColumns, detector: Detector) -> Field:
+    """Return the groups of the events' sensors."""
+    group_of = group_reader(detector.schema)
+    groups = [] if group_of is None else [group_of(sensor) for sensor in events.sensor_ids]
+    return json_texts(groups, events.sensor) if groups else NO_GROUP
+
+
+def row_ids(positions: NDArray[np.int64], partition: Partition) -> TextColumn:
     """Return the event ids of rows at positions (n,) of a partition.
 
     The id is `topic-partition-offset`. For a row in the array of its record, `-` and the row's
@@ -292,5 +297,6 @@ def _row_ids(positions: NDArray[np.int64], partition: Partition) -> TextColumn:
     return join_texts([offset_texts, suffixes], [prefix, b"", b""])
 
 
-def _integers(values: Sequence[int]) -> NDArray[np.int64]:
+def integers(values: Sequence[int]) -> NDArray[np.int64]:
+    """Return values as an array (n,) of 64-bit integers."""
     return np.asarray(values, dtype=np.int64)

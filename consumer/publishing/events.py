@@ -19,10 +19,11 @@ from sensorwatch.common.row_executor import RowExecutor, run_serially
 from sensorwatch.common.rows.json_objects import json_objects
 from sensorwatch.common.rows.readings import WHOLE_RECORD
 from sensorwatch.common.runtime.setting_choices import EmittedEvents
-from sensorwatch.common.scoring.detections import Detections
+from sensorwatch.common.scoring.detections import ClosedEpisode, Detections
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.processing import Outcome
 from sensorwatch.common.scoring.row_positions import split_row_positions
+from sensorwatch.common.scoring.silence_rule import SensorSilence
 from sensorwatch.consumer.publishing.event_columns import (
     EventColumns,
     accepted_events,
@@ -31,6 +32,7 @@ from sensorwatch.consumer.publishing.event_columns import (
     raised_events,
     stale_events,
 )
+from sensorwatch.consumer.publishing.silence_events import back_events, silent_events
 
 MAX_TRACE_BYTES = 256
 """Maximum size of a `traceparent` header; the W3C format has 55 bytes.
@@ -50,6 +52,8 @@ EVENT_ORDER = (
     EventType.RAISED,
     EventType.ACCEPTED,
     EventType.STALE,
+    EventType.SILENT,
+    EventType.BACK,
 )
 """The order of the events that one row causes."""
 
@@ -70,14 +74,15 @@ def anomaly_events(
     `EmittedEvents.EPISODES`, only the first row of each episode has one, and no other row is
     explained. A row has a further event if it raises the severity of its episode, if it shows
     another fault in the episode, or if the episode's level is accepted after it. A row at which the
-    model becomes stale also has an event, even if the row is normal. EVENT_ORDER is the order of
-    the events of one row. `records` are the records of `outcome`, all of one partition;
-    `outcome.positions` are their offsets. `detected_at` (RFC 3339) is written only to a header, so
-    key and value do not depend on the clock or on the boundaries of micro-batches. `row_executor`:
-    runs the work that does not depend on the order of the rows.
+    model becomes stale also has an event, even if the row is normal. A sensor that turns silent or
+    comes back has an event. EVENT_ORDER is the order of the events of one row. `records` are the
+    records of `outcome`, all of one partition; `outcome.positions` are their offsets. `detected_at`
+    (RFC 3339) is written only to a header, so key and value do not depend on the clock or on the
+    boundaries of micro-batches. `row_executor`: runs the work that does not depend on the order of
+    the rows.
     """
     rows_by_type = _rows_with_events(outcome.detections, emit)
-    if not (rows_by_type or outcome.closed):
+    if not (rows_by_type or outcome.closed or outcome.silences):
         return
     origin = coordinates(records[0])
     partition = Partition(origin.topic, origin.partition)
@@ -90,7 +95,7 @@ def anomaly_events(
         )
         for event_type, rows in rows_by_type.items()
     }
-    if len(outcome.closed) == 0 and len(rows_by_type) == 1:
+    if len(rows_by_type) == 1 and not (outcome.closed or outcome.silences):
         yield from next(iter(messages_of_type.values()))
         return
     if outcome.closed:
@@ -98,6 +103,10 @@ def anomaly_events(
         messages_of_type[EventType.CLOSED] = batch.messages(
             EventType.CLOSED, closed_parts, row_executor
         )
+    for event_type, silences in _silences_by_type(outcome).items():
+        make_events = silent_events if event_type is EventType.SILENT else back_events
+        silence_parts = [make_events(outcome, detector, silences, partition)]
+        messages_of_type[event_type] = batch.messages(event_type, silence_parts, row_executor)
     for event_type in _event_types_in_order(outcome, rows_by_type):
         yield next(messages_of_type[event_type])
 
@@ -145,6 +154,15 @@ def _event_parts(
             )
 
 
+def _silences_by_type(outcome: Outcome) -> dict[EventType, list[SensorSilence]]:
+    """Return the silences that began and that ended; a type without silences is left out."""
+    silences_by_type: dict[EventType, list[SensorSilence]] = {}
+    for silence in outcome.silences:
+        event_type = EventType.BACK if silence.is_back else EventType.SILENT
+        silences_by_type.setdefault(event_type, []).append(silence)
+    return silences_by_type
+
+
 def _closed_parts(
     outcome: Outcome, detector: Detector, partition: Partition
 ) -> Iterator[EventColumns]:
@@ -161,12 +179,17 @@ def _event_types_in_order(
 
     The events are sorted by the record that caused them, then by row, then by EVENT_ORDER.
     """
-    readings, episodes = outcome.readings, outcome.closed
-    _, closing_rows = split_row_positions(
-        np.asarray([episode.position for episode in episodes], dtype=np.int64)
-    )
-    records = [np.asarray([episode.index for episode in episodes], dtype=np.int64)]
-    rows_in_record, type_indices = [closing_rows], [np.zeros(len(episodes), dtype=np.int64)]
+    readings = outcome.readings
+    records, rows_in_record, type_indices = [], [], []
+    facts_by_type: dict[EventType, Sequence[ClosedEpisode | SensorSilence]] = {
+        EventType.CLOSED: outcome.closed,
+        **_silences_by_type(outcome),
+    }
+    for event_type, facts in facts_by_type.items():
+        positions = np.asarray([fact.position for fact in facts], dtype=np.int64)
+        records.append(np.asarray([fact.index for fact in facts], dtype=np.int64))
+        rows_in_record.append(split_row_positions(positions)[1])
+        type_indices.append(np.full(len(facts), EVENT_ORDER.index(event_type)))
     for event_type, rows in rows_by_type.items():
         records.append(readings.index[rows])
         rows_in_record.append(

@@ -7,9 +7,10 @@ from sensorwatch.commands.event_selection import EventSelection
 from sensorwatch.common.alarms.events import (
     AcceptedEvent,
     AnyEvent,
+    BackEvent,
     ClosingEvent,
     Event,
-    StaleEvent,
+    MessageEvent,
 )
 from sensorwatch.common.alarms.severity import severity_rank
 
@@ -36,8 +37,8 @@ class EpisodeEntry:
 
     @property
     def is_closed(self) -> bool:
-        """Return whether the episode has ended."""
-        return isinstance(self.event, ClosingEvent)
+        """Return whether the episode, or the silence of a sensor, has ended."""
+        return isinstance(self.event, ClosingEvent | BackEvent)
 
     @property
     def is_accepted(self) -> bool:
@@ -101,7 +102,9 @@ def _changed(entry: EpisodeEntry | None, event: AnyEvent) -> EpisodeEntry | None
         if entry is not None and (entry.is_closed or entry.is_accepted):
             return None
         return EpisodeEntry(event.severity, event, None if entry is None else entry.alarm)
-    if isinstance(event, StaleEvent):
+    if isinstance(event, MessageEvent):
+        if entry is not None and (entry.is_closed or not isinstance(event, BackEvent)):
+            return None
         return EpisodeEntry(event.severity, event, None)
     if entry is None:
         return EpisodeEntry(event.severity, event, event)

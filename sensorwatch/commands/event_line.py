@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from sensorwatch.common.alarms.events import (
     AcceptedEvent,
     AnyEvent,
+    BackEvent,
     ClosingEvent,
     Event,
+    MessageEvent,
     Signal,
     SignalLevel,
-    StaleEvent,
 )
 
 SEVERITY_STYLES = {
@@ -43,8 +44,8 @@ def line_parts(event: AnyEvent) -> StyledParts:
         yield "        ", ""  # the event has no score
         yield from accepted_text(event)
         return
-    if isinstance(event, StaleEvent):
-        yield f"        {event.message}", "bold"
+    if isinstance(event, MessageEvent):
+        yield f"        {event.message}", CLOSED_STYLE if isinstance(event, BackEvent) else "bold"
         return
     yield f" {event.worst_score:5.2f}  ", "bold"
     yield from full_reason(event)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,38 +15,15 @@ from sensorwatch.common.runtime.printing import print_json, print_line
 
 if TYPE_CHECKING:
     from sensorwatch.common.kafka.records import Partition
-    from sensorwatch.common.ledger.account import Account
     from sensorwatch.common.runtime.setting_keys import Settings
     from sensorwatch.state.account_reset import AccountSettings, Reset
     from sensorwatch.state.committed_accounts import CommittedAccount
+    from sensorwatch.state.group_state import GroupState
     from sensorwatch.state.snapshot_summary import SnapshotSummary
 
 
 app = typer_app(help="Show the memory of the sensors, or reset it.", no_args_is_help=True)
 COLUMNS = ("partition", "offset", "snapshot", "age", "sensors", "episodes", "warming up", "bytes")
-
-
-@dataclass(frozen=True, slots=True)
-class _GroupState:
-    """The accounts of a consumer group, and the partition counts of two of its topics."""
-
-    committed_accounts: dict[Partition, CommittedAccount]
-    ledger_accounts: dict[Partition, Account]
-    """The account in the newest ledger record of each partition."""
-    partitions: int
-    """Number of partitions of the readings' topic."""
-    state_partitions: int
-    """Number of partitions of the state topic."""
-
-    @property
-    def known_partitions(self) -> list[Partition]:
-        return sorted({*self.committed_accounts, *self.ledger_accounts})
-
-    def account(self, partition: Partition) -> Account | None:
-        """Return the committed account of a partition, else its newest account in the ledger."""
-        committed = self.committed_accounts.get(partition)
-        committed_account = None if committed is None else committed.account
-        return committed_account or self.ledger_accounts.get(partition)
 
 
 @app.command()
@@ -55,9 +32,10 @@ def show(
 ) -> None:
     """Show what the newest snapshot of each partition contains, and how many records old it is."""
     from sensorwatch.commands.console_table import print_table
+    from sensorwatch.state.group_state import read_group_state
 
     settings = group_settings(config, group)
-    group_state = _read_group_state(settings)
+    group_state = read_group_state(settings)
     rows = [
         (partition, group_state.committed_accounts.get(partition), summary)
         for partition, summary in _snapshot_summaries(settings, group_state).items()
@@ -95,10 +73,11 @@ def reset(
     from sensorwatch.common.kafka.topics import extend_topic
     from sensorwatch.state.account_commit import require_no_members
     from sensorwatch.state.account_reset import lost_by_reset
+    from sensorwatch.state.group_state import read_group_state
 
     settings = group_settings(config, group)
     require_no_members(settings)
-    group_state = _read_group_state(settings)
+    group_state = read_group_state(settings)
     resets = _plan_resets(settings, group_state, _partitions_to_reset(group_state, partition), to)
     summaries = _snapshot_summaries(settings, group_state)
     for planned_reset in resets:
@@ -118,7 +97,7 @@ def reset(
 
 
 def _plan_resets(
-    settings: Settings, group_state: _GroupState, partitions: list[Partition], to: str | None
+    settings: Settings, group_state: GroupState, partitions: list[Partition], to: str | None
 ) -> list[Reset]:
     from sensorwatch.common.kafka.topic_reader import watermarks
     from sensorwatch.state.account_reset import plan_reset
@@ -146,34 +125,8 @@ def _commit(settings: Settings, resets: list[Reset]) -> None:
     print_line(f"reset {len(accounts)} partitions of {settings.consumer.group}")
 
 
-def _read_group_state(settings: Settings) -> _GroupState:
-    from sensorwatch.common.kafka.ledger_topic import group_by_partition, read_ledger
-    from sensorwatch.common.kafka.topics import require_topics
-    from sensorwatch.state.committed_accounts import committed_accounts
-
-    kafka, group, topic = settings.kafka, settings.consumer.group, settings.topics.readings
-    counts = require_topics(kafka, [topic, settings.state_topic])
-    ledger = group_by_partition(read_ledger(kafka, settings.ledger_topic, group=group))
-    group_state = _GroupState(
-        committed_accounts(kafka, topic, group=group),
-        {
-            partition: records[-1].account
-            for partition, records in ledger.items()
-            if partition.topic == topic
-        },
-        counts[topic],
-        counts[settings.state_topic],
-    )
-    if not group_state.known_partitions:
-        raise UsageError(
-            f'the group "{group}" has no account of the topic "{topic}", and therefore no memory: '
-            "correct --group or [topics] readings"
-        )
-    return group_state
-
-
 def _partitions_to_reset(
-    group_state: _GroupState, partition_numbers: list[int] | None
+    group_state: GroupState, partition_numbers: list[int] | None
 ) -> list[Partition]:
     """Return the requested partitions. Raises UsageError if a partition cannot be reset."""
     readings_count, state_count = group_state.partitions, group_state.state_partitions
@@ -206,6 +159,7 @@ def _partitions_to_reset(
 def _account_settings(settings: Settings) -> AccountSettings:
     from sensorwatch.common.registry.store import Registry
     from sensorwatch.common.runtime.fingerprint import fingerprint
+    from sensorwatch.common.runtime.sensor_settings import silence_rule
     from sensorwatch.state.account_reset import AccountSettings
 
     try:
@@ -214,12 +168,16 @@ def _account_settings(settings: Settings) -> AccountSettings:
         version = ""  # A worker later writes its model version into the account.
     consumer_settings = settings.consumer
     return AccountSettings(
-        version, fingerprint(), consumer_settings.breaker.window_rows, consumer_settings.max_sensors
+        version,
+        fingerprint(),
+        consumer_settings.breaker.window_rows,
+        consumer_settings.max_sensors,
+        silence_rule(settings.sensors),
     )
 
 
 def _snapshot_summaries(
-    settings: Settings, group_state: _GroupState
+    settings: Settings, group_state: GroupState
 ) -> dict[Partition, SnapshotSummary | str | None]:
     """Return the summary of each partition's snapshot.
 

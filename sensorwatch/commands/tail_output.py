@@ -22,8 +22,11 @@ from sensorwatch.commands.event_line import (
 from sensorwatch.commands.event_selection import EventSelection
 from sensorwatch.common.alarms.events import (
     AcceptedEvent,
+    BackEvent,
     ClosingEvent,
     Event,
+    MessageEvent,
+    SilentEvent,
     StaleEvent,
     read_event,
 )
@@ -174,6 +177,10 @@ def hidden_text(hidden_count: int) -> str:
 
 
 def _state(entry: EpisodeEntry) -> tuple[str, str]:
+    if isinstance(entry.event, BackEvent):
+        return "back", CLOSED_STYLE
+    if isinstance(entry.event, SilentEvent):
+        return "silent", ""
     if entry.is_closed:
         return "closed", CLOSED_STYLE
     if isinstance(entry.event, StaleEvent):
@@ -198,7 +205,7 @@ def _reason(entry: EpisodeEntry) -> Iterator[tuple[str, str]]:
         yield from accepted_text(entry.event)
         if entry.alarm is not None:
             yield "; ", ""
-    elif isinstance(entry.event, StaleEvent):
+    elif isinstance(entry.event, MessageEvent):
         yield entry.event.message, "bold"
     elif entry.previous_severity:
         yield f"was {entry.previous_severity}; ", "dim"

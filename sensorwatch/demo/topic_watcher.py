@@ -16,7 +16,7 @@ from sensorwatch.common.alarms.events import (
     AcceptedEvent,
     ClosingEvent,
     Event,
-    StaleEvent,
+    MessageEvent,
     read_event,
 )
 from sensorwatch.common.kafka.dead_letters import HEADER_PREFIX, ID_HEADER
@@ -98,8 +98,8 @@ class TopicWatcher:
 
     def _add_event(self, message: Message) -> None:
         event = read_event(message)
-        # The demo shows no accepted levels and no stale model.
-        if event is None or isinstance(event, AcceptedEvent | StaleEvent):
+        # The demo shows no accepted levels, no stale model and no silent sensors.
+        if event is None or isinstance(event, AcceptedEvent | MessageEvent):
             return
         self.latest.append(event)
         if isinstance(event, ClosingEvent):  # a closing event belongs to an episode, not to a row

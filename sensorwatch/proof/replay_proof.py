@@ -81,6 +81,7 @@ class ReplayProof:
             reason = f"the memory at offset {offset} and the input before it are not retained"
             return Finding(ledger_interval, Verdict.NOT_RETAINED, reason)
         memory.max_sensors = ledger_interval.end.max_sensors
+        memory.silence_rule = ledger_interval.end.silence_rule
         account = _recompute_account(
             ledger_interval, self._inputs.records(ledger_interval), detector, memory
         )

@@ -7,6 +7,7 @@ from sensorwatch.common.errors import UsageError
 from sensorwatch.common.kafka.ledger_text import Cause
 from sensorwatch.common.kafka.records import Partition
 from sensorwatch.common.ledger.account import Account, open_account
+from sensorwatch.common.scoring.silence_rule import SilenceRule
 from sensorwatch.state.committed_accounts import CommittedAccount
 from sensorwatch.state.snapshot_summary import SnapshotSummary
 
@@ -21,6 +22,7 @@ class AccountSettings:
     fingerprint: str
     window_rows: int
     max_sensors: int
+    silence_rule: SilenceRule
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,7 @@ def plan_reset(
         fingerprint=account_settings.fingerprint,
         window_rows=account_settings.window_rows,
         max_sensors=account_settings.max_sensors,
+        silence_rule=account_settings.silence_rule,
     )
     return Reset(partition, committed_account, account)
 

@@ -24,6 +24,7 @@ from sensorwatch.common.runtime.setting_choices import EmittedEvents
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.common.scoring.processing import Outcome, OutcomeKind, process
+from sensorwatch.common.scoring.silence_rule import NO_SILENCE_CHECK
 from sensorwatch.consumer.publishing.events import anomaly_events
 from tests.checker.run_history import (
     EpisodeEnd,
@@ -90,10 +91,11 @@ def _records_with_versions(
 ) -> Iterator[tuple[list[Record], Detector, Memory]]:
     """Yield the records that each version scored, with the detector and the memory.
 
-    Each opened account begins with a cold memory; `account` contains the `max_sensors` that applied
-    to its records.
+    Each opened account begins with a cold memory; `account` contains the `max_sensors` and the rule
+    of silent sensors that applied to its records.
     """
     max_sensors = MAX_SENSORS if account is None else account.max_sensors
+    silence_rule = NO_SILENCE_CHECK if account is None else account.silence_rule
     remaining_records = list(records)
     account_ledgers = _ledgers_of_accounts(ledger)
     for account_ledger, next_account_ledger in zip(
@@ -117,7 +119,7 @@ def _records_with_versions(
         ):
             detector = detectors[version]
             if memory is None:
-                memory = detector.empty_memory(max_sensors=max_sensors)
+                memory = detector.empty_memory(max_sensors=max_sensors, silence_rule=silence_rule)
             else:
                 memory.adopt(detector)
             yield version_records, detector, memory
@@ -235,7 +237,8 @@ def _expected_notices(
             event.value,
         )
         for event_id, event in events.items()
-        if event_id is not None and event_id.endswith((b"-raised", b"-accepted"))
+        if event_id is not None
+        and (event_id.endswith((b"-raised", b"-accepted", b"-back")) or b"-silent-" in event_id)
     ]
 
 

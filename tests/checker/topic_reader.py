@@ -85,6 +85,8 @@ def parse_event(message: Message) -> OutputRecord:
             "io.sensorwatch.episode.raised.v1"
             | "io.sensorwatch.episode.accepted.v1"
             | "io.sensorwatch.model.stale.v1"
+            | "io.sensorwatch.sensor.silent.v1"
+            | "io.sensorwatch.sensor.back.v1"
         ):
             return OutputRecord(coordinates, _source_of_event(value), key, value, notice=event_id)
     return OutputRecord(coordinates, _NO_COORDINATES, key, value)

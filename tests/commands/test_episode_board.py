@@ -1,5 +1,6 @@
 """Tests of the alarm episodes that `tail` shows, and of its view on a terminal."""
 
+import json
 import re
 import sys
 from typing import Any
@@ -10,7 +11,13 @@ from sensorwatch.commands.episode_board import MAX_EPISODES, EpisodeBoard
 from sensorwatch.commands.event_selection import EventSelection
 from sensorwatch.commands.severity_choice import SeverityChoice
 from sensorwatch.commands.tail_output import LiveOutput
-from sensorwatch.common.alarms.events import AcceptedEvent, ClosingEvent, Event, read_event
+from sensorwatch.common.alarms.events import (
+    AcceptedEvent,
+    AnyEvent,
+    ClosingEvent,
+    Event,
+    read_event,
+)
 from sensorwatch.common.kafka.event_types import EventType
 from sensorwatch.common.scoring.detections import Severity
 from tests.commands.test_tail import a_closing_event, an_accepted_event, an_event, event_record
@@ -47,6 +54,34 @@ def test_each_severity_of_an_alarm_can_be_chosen() -> None:
 @pytest.fixture
 def board() -> EpisodeBoard:
     return EpisodeBoard(EventSelection(Severity.WARNING))
+
+
+def silence(event_type: EventType, **changes: str) -> AnyEvent:
+    value = {
+        "event_id": "sensors-0-40-silent-0",
+        "sensor_id": "pump-7",
+        "event_time": "2025-01-01T14:14:00Z",
+        "severity": "critical",
+        "message": "pump-7 has sent no row for 12 min",
+    }
+    event = read_event(event_record(json.dumps(value | changes).encode(), event_type))
+    assert event is not None
+    return event
+
+
+def test_a_silent_sensor_has_one_entry_that_its_return_closes(board: EpisodeBoard) -> None:
+    back_fields = {"event_id": "sensors-0-90-back", "silent_id": "sensors-0-40-silent-0"}
+    back = silence(EventType.BACK, **back_fields)
+
+    first_entry = board.add(silence(EventType.SILENT))
+    assert first_entry is not None
+    assert not first_entry.is_closed
+    assert board.add(silence(EventType.SILENT)) is None, "the same event again"
+    last_entry = board.add(back)
+    assert last_entry is not None
+    assert last_entry.is_closed
+    assert board.add(back) is None
+    assert board.entries(9) == [last_entry]
 
 
 def test_another_fault_in_an_episode_changes_its_entry(board: EpisodeBoard) -> None:

@@ -20,6 +20,7 @@ from sensorwatch.common.runtime.metrics import ConsumerMetrics
 from sensorwatch.common.runtime.setting_choices import EmittedEvents, StartPosition
 from sensorwatch.common.runtime.setting_keys import BreakerSettings, ConsumerSettings, Settings
 from sensorwatch.common.scoring.detector import Detector
+from sensorwatch.common.scoring.silence_rule import NO_SILENCE_CHECK, SilenceRule
 from sensorwatch.consumer.accounts import Accounts
 from sensorwatch.consumer.final_snapshots import write_final_snapshots
 from sensorwatch.consumer.loop import run
@@ -180,6 +181,7 @@ class LoopRig:
         snapshot_every_rows: int = 1_000_000,
         snapshot_every_seconds: float = 1_000_000.0,
         max_sensors: int = 1_000,
+        silence_rule: SilenceRule = NO_SILENCE_CHECK,
         emit: EmittedEvents = EmittedEvents.ROWS,
         detector: Callable[[str], Detector] = a_detector,
     ) -> None:
@@ -212,6 +214,7 @@ class LoopRig:
             history=lambda: GroupHistory(frozenset(), None),
             retry=RetryPolicy(60.0, clock=self._read_clock, sleep=lambda _seconds: None),
             max_sensors=max_sensors,
+            silence_rule=silence_rule,
         )
         snapshot_schedule = SnapshotSchedule(
             every_rows=snapshot_every_rows,
@@ -231,7 +234,9 @@ class LoopRig:
         self.input_records: list[StoredRecord] = []
         """The content of the input topic, for replays."""
         self.detectors = {version: detector(version) for version in versions}
-        self.ledger_context = LedgerContext("g", "g.ledger", 4, fingerprint, {}, max_sensors)
+        self.ledger_context = LedgerContext(
+            "g", "g.ledger", 4, fingerprint, {}, max_sensors, silence_rule
+        )
         self.restorer = MemoryRestorer(
             self.ownership,
             self.source,
@@ -250,6 +255,7 @@ class LoopRig:
             fingerprint="f",
             window_rows=100,
             max_sensors=self.ledger_context.max_sensors,
+            silence_rule=self.ledger_context.silence_rule,
         )
         self.consumer.commit_offset(0, 0, to_metadata(account))
         self.consumer.assign_partitions(0)

@@ -10,11 +10,14 @@ from hypothesis import strategies as st
 
 from sensorwatch.common.errors import Unrecoverable
 from sensorwatch.common.runtime.setting_choices import EmittedEvents
+from sensorwatch.common.scoring.silence_rule import SilenceRule
 from tests.consumer.group_state import PARTITION_COUNT, GroupState, KilledError
 from tests.kafka.record_builders import StoredRecord, a_payload
 from tests.reading_builders import ANOMALOUS_VALUES
 
 INPUT_ROW_COUNT = 120
+SILENCE_RULE = SilenceRule(check_seconds=120, after_seconds=400)
+"""With this rule, silences begin and end in the input of these tests."""
 
 
 def an_input(rows: int = INPUT_ROW_COUNT) -> list[StoredRecord]:
@@ -47,7 +50,7 @@ def run_without_failures(
     max_sensors: int = 1_000, emit: EmittedEvents = EmittedEvents.ROWS
 ) -> GroupState:
     group_state = GroupState(an_input())
-    group_state.run_worker(max_sensors=max_sensors, emit=emit)
+    group_state.run_worker(max_sensors=max_sensors, silence_rule=SILENCE_RULE, emit=emit)
     return group_state
 
 
@@ -61,7 +64,10 @@ def run_with_failures(seed: int, max_sensors: int = 1_000) -> GroupState:
         assert group_state.worker_runs < 200, "200 workers did not consume all records"
         try:
             group_state.run_worker(
-                rng, snapshot_every_rows=rng.randint(1, 60), max_sensors=max_sensors
+                rng,
+                snapshot_every_rows=rng.randint(1, 60),
+                max_sensors=max_sensors,
+                silence_rule=SILENCE_RULE,
             )
         except (KilledError, Unrecoverable):
             continue
@@ -95,7 +101,7 @@ def test_batch_boundaries_aborts_rebalances_and_crashes_change_no_result(
         )
 
 
-def test_the_input_of_these_tests_has_late_and_duplicate_rows_and_long_episodes() -> None:
+def test_the_input_has_late_and_duplicate_rows_and_long_episodes_and_silences() -> None:
     group_state = expected_state(1_000)
 
     values = b"".join(
@@ -103,6 +109,8 @@ def test_the_input_of_these_tests_has_late_and_duplicate_rows_and_long_episodes(
     )
     for fragment in (b'"status":"late"', b'"status":"duplicate"', b'"rows":2', b'"rows":3'):
         assert fragment in values
+    assert values.count(b'-silent-0","silent_since"') > 2
+    assert values.count(b"has sent no row for 8 min") > 2
 
 
 def test_max_sensors_can_change_and_changes_the_episodes() -> None:
@@ -118,7 +126,7 @@ def test_max_sensors_can_change_and_changes_the_episodes() -> None:
     )
     for rows, max_sensors in ((50, 2), (80, 1_000), (INPUT_ROW_COUNT, 2)):
         changing_group.input_records = an_input()[:rows]
-        changing_group.run_worker(max_sensors=max_sensors)
+        changing_group.run_worker(max_sensors=max_sensors, silence_rule=SILENCE_RULE)
 
     assert event_messages(few_sensors_group) != event_messages(many_sensors_group)
     assert changing_group.all_consumed()

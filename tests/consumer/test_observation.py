@@ -9,9 +9,12 @@ from sensorwatch.common.errors import MicroBatchAborted
 from sensorwatch.common.kafka.records import Partition
 from sensorwatch.common.ledger.account import open_account
 from sensorwatch.common.runtime.metrics import ConsumerMetrics, TransactionOutcome
+from sensorwatch.common.scoring.processing import process
+from sensorwatch.common.scoring.silence_rule import SilenceRule
 from sensorwatch.common.scoring.staleness import StalenessColumn
 from sensorwatch.consumer.observation import Observation
-from tests.reading_builders import a_detector
+from tests.publishing.test_episode_events import a_row_payload
+from tests.reading_builders import ANOMALOUS_VALUES, NORMAL_VALUES, START_TIME, a_detector
 
 TOPIC = "sensors"
 PARTITION_0 = Partition(TOPIC, 0)
@@ -78,11 +81,12 @@ def test_without_a_position_the_lag_starts_at_the_committed_offset() -> None:
 
 def test_a_stale_model_is_a_metric_of_its_partition() -> None:
     rig = ObservationRig()
-    memory = a_detector().empty_memory()
+    detector = a_detector()
+    memory = detector.empty_memory()
     labels = {"topic": TOPIC, "partition": "0"}
 
     def shown() -> float | None:
-        rig.observation.show_commit({PARTITION_0: memory}, [])
+        rig.observation.show_commit({PARTITION_0: memory}, [], detector.alarm_rates)
         return rig.registry.get_sample_value("sensorwatch_model_stale", labels)
 
     assert shown() == 0.0
@@ -90,3 +94,36 @@ def test_a_stale_model_is_a_metric_of_its_partition() -> None:
     assert shown() == 1.0
     rig.observation.show_rebalance("revoked", [PARTITION_0])
     assert rig.registry.get_sample_value("sensorwatch_model_stale", labels) is None
+
+
+def test_silent_sensors_and_open_episodes_are_metrics_of_their_partition() -> None:
+    """Sensor b is silent from minute 11 on, and sensor a has an alarm until minute 15."""
+    rig, detector = ObservationRig(), a_detector()
+    memory = detector.empty_memory(silence_rule=SilenceRule(check_seconds=60, after_seconds=600))
+    payloads = [a_row_payload("b", 0)]
+    payloads += [
+        a_row_payload("a", minute, ANOMALOUS_VALUES if 12 <= minute < 15 else NORMAL_VALUES)
+        for minute in range(20)
+    ]
+    labels = {"topic": TOPIC, "partition": "0"}
+    shown: list[tuple[float | None, float]] = []
+
+    for end in (10, 14, 21):
+        process(payloads[:end][memory.position :], detector, memory)
+        rig.observation.show_commit({PARTITION_0: memory}, [], detector.alarm_rates)
+        open_episodes = sum(
+            rig.registry.get_sample_value("sensorwatch_open_episodes", labels | {"severity": name})
+            or 0.0
+            for name in ("info", "warning", "major", "critical")
+        )
+        silent_sensors = rig.registry.get_sample_value("sensorwatch_silent_sensors", labels)
+        shown.append((silent_sensors, open_episodes))
+
+    assert shown == [(0.0, 0.0), (1.0, 1.0), (1.0, 0.0)]
+    event_time = rig.registry.get_sample_value("sensorwatch_partition_event_time_seconds", labels)
+    assert event_time == START_TIME / 1e6 + 19 * 60
+    rig.observation.show_rebalance("revoked", [PARTITION_0])
+    names = ("silent_sensors", "partition_event_time_seconds")
+    assert {rig.registry.get_sample_value(f"sensorwatch_{name}", labels) for name in names} == {
+        None
+    }

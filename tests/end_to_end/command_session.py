@@ -121,8 +121,12 @@ format = "json"
         return self._events(EventType.CLOSED)
 
     def episode_notices(self) -> list[dict[str, Any]]:
-        """Return all committed events of rises, of accepted levels and of stale models."""
-        types = (EventType.RAISED, EventType.ACCEPTED, EventType.STALE)
+        """Return all committed events that are neither of anomalous rows nor close an episode."""
+        types = [
+            event_type
+            for event_type in EventType
+            if event_type not in (EventType.DETECTED, EventType.CLOSED)
+        ]
         return [event for event_type in types for event in self._events(event_type)]
 
     def _events(self, event_type: EventType) -> list[dict[str, Any]]:

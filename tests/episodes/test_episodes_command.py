@@ -46,7 +46,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         for message in anomaly_events(
             outcome, detector, records, topic="anomalies", detected_at="2025-01-01T03:00:00Z"
         ):
-            producer.produce("anomalies", message.value, message.key, 0, headers=message.headers)
+            headers: list[tuple[str, str | bytes | None]] = [*message.headers]
+            producer.produce("anomalies", message.value, message.key, 0, headers=headers)
         assert producer.flush(10) == 0
         yield tmp_path
 

@@ -25,6 +25,8 @@ from sensorwatch.common.scoring.patterns import PATTERNS
 from sensorwatch.common.scoring.processing import Outcome
 from sensorwatch.common.scoring.reference_levels import reference_levels
 from sensorwatch.common.scoring.row_positions import split_row_positions
+from sensorwatch.common.scoring.silence_rule import SensorSilence
+from sensorwatch.common.scoring.silence_sentences import silence_sentence
 from sensorwatch.common.scoring.staleness import stale_sentence
 from sensorwatch.common.scoring.status import STATUSES
 from sensorwatch.common.scoring.suppression import SUPPRESSIONS
@@ -91,6 +93,24 @@ class _StaleEvent(_Event):
     message: str
 
 
+class _SilentEvent(_Event):
+    last: str
+    silent_seconds: float
+    cadence_seconds: float
+    severity: str
+    message: str
+    group: str
+
+
+class _BackEvent(_Event):
+    silent_id: str
+    silent_since: str
+    silent_seconds: float
+    severity: str
+    message: str
+    group: str
+
+
 class _ClosedEvent(_Event):
     episode_id: str
     group: str
@@ -152,6 +172,10 @@ def reference_events(
         record = int(readings.index[reading])
         stale = _stale_event(outcome, detector, reading, row, records[record])
         events.append((record, row, 4, stale))
+    for silence in outcome.silences:
+        row = _split(silence.position)[1]
+        event = _silence_event(silence, detector, records[silence.index])
+        events.append((silence.index, row, 6 if silence.is_back else 5, event))
     events.sort(key=lambda event: event[:3])
     return [
         OutgoingMessage(
@@ -277,6 +301,21 @@ def _closed_event(episode: ClosedEpisode, detector: Detector, record: Record) ->
     )
 
 
+def _silence_event(
+    silence: SensorSilence, detector: Detector, record: Record
+) -> _SilentEvent | _BackEvent:
+    row_id = _row_id(record, *_split(silence.position))
+    silent_id = f"{_row_id(record, *_split(silence.begin_position))}-silent-{silence.number}"
+    time, last = format_instant(silence.time), format_instant(silence.last)
+    facts = (2, silence.sensor_id, time, coordinates(record), detector.version)
+    silent_seconds = silence.silent_time / 1e6
+    last_facts = silence.severity, silence_sentence(silence), _group(detector, silence.sensor_id)
+    if silence.is_back:
+        return _BackEvent(f"{row_id}-back", *facts, silent_id, last, silent_seconds, *last_facts)
+    cadence_seconds = silence.cadence / 1e6
+    return _SilentEvent(silent_id, *facts, last, silent_seconds, cadence_seconds, *last_facts)
+
+
 def _headers(event: _Event, record: Record, detected_at: str) -> Iterator[tuple[str, bytes]]:
     kind = _KINDS[type(event)]
     yield "ce_specversion", b"1.0"
@@ -298,6 +337,8 @@ _KINDS: dict[type[_Event], str] = {
     _AcceptedEvent: "episode.accepted",
     _ClosedEvent: "episode.closed",
     _StaleEvent: "model.stale",
+    _SilentEvent: "sensor.silent",
+    _BackEvent: "sensor.back",
 }
 
 

@@ -20,6 +20,7 @@ from sensorwatch.common.runtime.setting_choices import EmittedEvents
 from sensorwatch.common.scoring.detections import Severity
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.processing import process
+from sensorwatch.common.scoring.silence_rule import NO_SILENCE_CHECK, SilenceRule
 from sensorwatch.consumer.publishing.events import anomaly_events
 from tests.kafka.record_builders import StoredRecord, a_payload
 from tests.reading_builders import ANOMALOUS_VALUES, NORMAL_VALUES, START_TIME, a_detector
@@ -35,6 +36,8 @@ SCHEMA_BY_EVENT_TYPE = {
         (EventType.ACCEPTED, "episode-accepted.v2"),
         (EventType.CLOSED, "episode-closed.v2"),
         (EventType.STALE, "model-stale.v2"),
+        (EventType.SILENT, "sensor-silent.v1"),
+        (EventType.BACK, "sensor-back.v1"),
     )
 }
 HOUR_US = 3_600_000_000
@@ -77,6 +80,7 @@ def events_of(
     emit: EmittedEvents = EmittedEvents.ROWS,
     max_sensors: int = 100,
     kind: str = "plain",
+    silence_rule: SilenceRule = NO_SILENCE_CHECK,
     anomaly_counts: list[int] | None = None,
 ) -> list[OutgoingMessage]:
     """Return the events of records that are processed in several micro-batches.
@@ -85,7 +89,7 @@ def events_of(
     micro-batches are appended to `anomaly_counts`.
     """
     detector = detector_with_gaps(kind)
-    memory = detector.empty_memory(max_sensors=max_sensors)
+    memory = detector.empty_memory(max_sensors=max_sensors, silence_rule=silence_rule)
     events: list[OutgoingMessage] = []
     for number, (start, end) in enumerate(
         zip([0, *batch_ends], [*batch_ends, len(records)], strict=True)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from sensorwatch.common.runtime.setting_choices import EmittedEvents
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.processing import Outcome, process
+from sensorwatch.common.scoring.silence_rule import SilenceRule
 from sensorwatch.consumer.publishing import events
 from sensorwatch.consumer.publishing.events import MAX_TRACE_BYTES, anomaly_events
 from sensorwatch.consumer.threads import ThreadedRowExecutor
@@ -26,10 +27,11 @@ from tests.scoring.grouped_rows import grouped_detector
 def score_records(
     records: Sequence[StoredRecord], detector: Detector, *, max_sensors: int = 100
 ) -> Outcome:
+    rule = SilenceRule(check_seconds=60, after_seconds=120)
     return process(
         [record.value() for record in records],
         detector,
-        detector.empty_memory(max_sensors=max_sensors),
+        detector.empty_memory(max_sensors=max_sensors, silence_rule=rule),
         positions=np.asarray([record.stored_offset for record in records], dtype=np.int64),
         sources=[{"@key": "pump-7"} for _ in records] if detector.schema.source_names else None,
     )

@@ -6,12 +6,16 @@ from sensorwatch.common.errors import UsageError
 from sensorwatch.common.kafka.ledger_text import Cause
 from sensorwatch.common.kafka.records import Partition
 from sensorwatch.common.ledger.account import Account, open_account
+from sensorwatch.common.scoring.silence_rule import SilenceRule
 from sensorwatch.state.account_reset import AccountSettings, Reset, lost_by_reset, plan_reset
 from sensorwatch.state.committed_accounts import CommittedAccount
 from sensorwatch.state.snapshot_summary import SnapshotSummary
 
 PARTITION = Partition("sensors", 2)
-ACCOUNT_SETTINGS = AccountSettings("default-0001-00000000", "f", window_rows=200, max_sensors=9)
+SILENCE_RULE = SilenceRule(check_seconds=60)
+ACCOUNT_SETTINGS = AccountSettings(
+    "default-0001-00000000", "f", window_rows=200, max_sensors=9, silence_rule=SILENCE_RULE
+)
 RETAINED_RANGE = (100, 900)
 SNAPSHOT_SUMMARY = SnapshotSummary(
     480, "default-0001-00000000", 40, open_episodes=3, warming_up=5, bytes=9_000
@@ -53,6 +57,7 @@ def test_a_new_account_begins_at_the_committed_or_the_requested_offset(
         fingerprint="f",
         window_rows=200,
         max_sensors=9,
+        silence_rule=SILENCE_RULE,
     )
     assert account.snapshot is None, "an account without a snapshot means a cold memory"
 

@@ -13,6 +13,7 @@ from benchmarks.quality.alarms.pump_day import (
     FAULTS,
     INTERVAL_SECONDS,
     PUMPS,
+    SILENT_STEPS,
     SLOW_RISE,
     TRAIN_DAYS,
     pump_day,
@@ -20,8 +21,10 @@ from benchmarks.quality.alarms.pump_day import (
 from benchmarks.quality.alarms.scored_rows import ANY, LEVELS, ScoredRows, score
 from benchmarks.quality.alarms.sensor_rows import SECOND_US
 from benchmarks.report.figures_table import Table
-from sensorwatch.common.runtime.setting_keys import TrainerSettings
+from sensorwatch.common.runtime.sensor_settings import silence_rule
+from sensorwatch.common.runtime.setting_keys import SensorSettings, TrainerSettings
 from sensorwatch.common.scoring.detections import Severity
+from sensorwatch.common.scoring.silence_rule import SensorSilence
 from sensorwatch.trainer.unregistered_model import fit_with_memory
 
 MARGIN_ROWS = 30
@@ -60,6 +63,12 @@ class PumpAlarms:
     training_episodes: float
     """Number of episodes per pump and day of the training rows, scored again with an empty
     memory."""
+    silence_delay: float | None
+    """Minutes from the last row of the silent pump to the event of its silence; None: no event."""
+    back_delay: float | None
+    """Minutes from the next row of this pump to the event of its return; None: no event."""
+    false_silences: int
+    """Number of other silences."""
 
 
 def measure(seed: int) -> PumpAlarms:
@@ -67,7 +76,9 @@ def measure(seed: int) -> PumpAlarms:
     day = pump_day(seed)
     rows = day.rows
     detector, memory = fit_with_memory(rows.training, rows.schema, TrainerSettings())
-    scored = score(rows.judged, detector, memory)
+    silences: list[SensorSilence] = []
+    memory.silence_rule = silence_rule(SensorSettings())
+    scored = score(rows.judged, detector, memory, silences=silences)
     episodes = episode_table(scored)
     margin = MARGIN_ROWS * INTERVAL_SECONDS * SECOND_US
     matches = match(episodes, day.faults, margin=margin)
@@ -82,6 +93,7 @@ def measure(seed: int) -> PumpAlarms:
         {level: int(episodes.reaches(level).sum()) for level in LEVELS},
         {level: int((episodes.reaches(level) & ~matches.is_true).sum()) for level in LEVELS},
         len(training_episodes) / (PUMPS * TRAIN_DAYS),
+        *_silence_delays(silences, int(rows.judged.event_time[0])),
     )
 
 
@@ -113,8 +125,42 @@ def fault_alarm(
 
 
 def tables(runs: Sequence[PumpAlarms]) -> list[Table]:
-    """Return two tables: the alarms of each fault, and the number of episodes."""
-    return [_fault_table(runs), _count_table(runs)]
+    """Return three tables: the alarms of each fault, the silent pump, and the episodes."""
+    return [_fault_table(runs), _silence_table(runs), _count_table(runs)]
+
+
+def _silence_delays(
+    silences: Sequence[SensorSilence], day_start: int
+) -> tuple[float | None, float | None, int]:
+    """Return the delays of the silent pump's two events, and the number of other silences."""
+    first_silent, next_row = (
+        day_start + step * INTERVAL_SECONDS * SECOND_US for step in SILENT_STEPS
+    )
+    last_row = first_silent - INTERVAL_SECONDS * SECOND_US
+    begins = [silence for silence in silences if not silence.is_back]
+    true_begins = [silence for silence in begins if silence.last == last_row]
+    backs = [silence for silence in silences if silence.is_back and silence.last == last_row]
+    return (
+        (true_begins[0].time - last_row) / _MINUTE_US if true_begins else None,
+        (backs[0].time - next_row) / _MINUTE_US if backs else None,
+        len(begins) - len(true_begins),
+    )
+
+
+def _silence_table(runs: Sequence[PumpAlarms]) -> Table:
+    silent = [run.silence_delay for run in runs if run.silence_delay is not None]
+    back = [run.back_delay for run in runs if run.back_delay is not None]
+    return Table(
+        f"The fault day: the third pump sends no rows for two hours, {len(runs)} seeds",
+        ("", "events", "after, min"),
+        [
+            ("silent", f"{len(silent)} of {len(runs)}", _median_text(silent)),
+            ("back", f"{len(back)} of {len(runs)}", _median_text(back)),
+            ("other silences", str(sum(run.false_silences for run in runs)), ""),
+        ],
+        "The settings are the defaults. Minutes of event time (median over the seeds) after the "
+        "pump's last row, and after its next row.",
+    )
 
 
 def _delay(scored: ScoredRows, fault: TrueFault, level: str, last_time: int) -> float | None:

@@ -36,7 +36,9 @@ FAULTS = (
 )
 """For each fault: name, pump, first and last step of the fault day."""
 _RISE_STEPS, _RISE_DEGREES, _SPIKE_BAR = 2_160, 12.0, 2.0
-_SILENT_PUMP, _SILENT_STEPS = 2, (5_040, 5_760)
+SILENT_PUMP, SILENT_STEPS = 2, (5_040, 5_760)
+"""The pump that sends no rows, the first silent step of the fault day, and the step of its next
+row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ def pump_day(seed: int) -> PumpDay:
     healthy_days = _with_missing_cells(_healthy_values(TRAIN_DAYS * STEPS_PER_DAY, rng), rng)
     fault_day = _with_faults(_healthy_values(STEPS_PER_DAY, rng))
     is_sent = np.ones((STEPS_PER_DAY, PUMPS), dtype=np.bool_)
-    is_sent[slice(*_SILENT_STEPS), _SILENT_PUMP] = False
+    is_sent[slice(*SILENT_STEPS), SILENT_PUMP] = False
     fault_rows = _with_missing_cells(fault_day, rng, is_sent.ravel())
     values = np.concatenate([healthy_days, fault_rows])
     step = np.repeat(np.arange((TRAIN_DAYS + 1) * STEPS_PER_DAY), PUMPS)

@@ -11,6 +11,7 @@ from sensorwatch.common.runtime.setting_keys import TrainerSettings
 from sensorwatch.common.scoring.detections import SEVERITIES, Severity
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.memory import Memory
+from sensorwatch.common.scoring.silence_rule import SensorSilence
 from sensorwatch.trainer.unregistered_model import fit_with_memory
 
 BATCH_ROWS = 10_000
@@ -56,12 +57,24 @@ def fit_and_score(
     return detector, score(rows.judged, detector, memory)
 
 
-def score(readings: Readings, detector: Detector, memory: Memory) -> ScoredRows:
-    """Score readings in order; update `memory`. `readings.index` has the positions."""
+def score(
+    readings: Readings,
+    detector: Detector,
+    memory: Memory,
+    *,
+    silences: list[SensorSilence] | None = None,
+) -> ScoredRows:
+    """Score readings in order; update `memory`. `readings.index` has the positions.
+
+    `silences`: a list to which the silences of sensors are appended.
+    """
     parts = []
     for first in range(0, len(readings), BATCH_ROWS):
         batch = readings.take(slice(first, first + BATCH_ROWS))
-        detections = detector.detect(batch, memory, positions=batch.index).detections
+        result = detector.detect(batch, memory, positions=batch.index)
+        detections = result.detections
+        if silences is not None:
+            silences += result.silences
         parts.append(
             ScoredRows(
                 batch.sensor,

@@ -1,0 +1,215 @@
+"""Silent sensors: sensors that send no rows while other sensors of their partition do.
+
+The event time of a partition is the largest event time of its rows so far. A row that is dated
+after its receipt counts with its time of receipt. A sensor has a deadline: the partition's event
+time at its newest row, plus its limit (see `SilenceRule.limits`). The sensors are checked at rows
+where the partition's event time crosses a multiple of `check_seconds`. A sensor is silent from the
+first check after its deadline until its next row. Late rows, duplicates and rows without a signal
+are ignored. So the result depends only on the records in offset order.
+
+A pause of the whole partition must not make all sensors silent. So if a row moves the event time
+by more than half of a sensor's limit, and the sensor is then after its deadline, the sensor gets a
+new deadline: its limit begins again at this row. A second pause before its next row gives no
+further deadline.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sensorwatch.common.model.levels import Levels
+from sensorwatch.common.rows.limits import NO_TIME
+from sensorwatch.common.rows.readings import Readings
+from sensorwatch.common.rows.strict_parsing import Times
+from sensorwatch.common.scoring.memory import Memory
+from sensorwatch.common.scoring.memory_layout import IntColumn
+from sensorwatch.common.scoring.recall import RecalledRows
+from sensorwatch.common.scoring.silence_rows import ENDED_VALUES, NO_DELAY, next_silence
+from sensorwatch.common.scoring.silence_rule import (
+    NO_DEADLINE,
+    SensorSilence,
+    SilenceColumn,
+)
+from sensorwatch.common.scoring.status import STATUSES, Status
+
+_LATE = STATUSES.index(Status.LATE)
+
+
+def track_silences(
+    readings: Readings,
+    recalled: RecalledRows,
+    positions: NDArray[np.int64],
+    received: Times | None,
+    levels: Levels,
+    memory: Memory,
+) -> list[SensorSilence]:
+    """Return the silences that began or ended, in the order of the rows; update `memory`.
+
+    `positions`: shape (n,), positions of the readings in their stream. `received`: time of receipt
+    of each record, see `process`.
+    """
+    rule = memory.silence_rule
+    if not rule.is_on or not len(readings):
+        return []
+    rows = _Rows(readings, recalled, positions, memory)
+    parameters = (
+        memory.silence,
+        memory.ints,
+        memory.sensors,
+        recalled.slots,
+        recalled.new_sensor_level >= 0,
+        recalled.status < _LATE,
+        readings.event_time,
+        _delays(readings, received),
+        recalled.cadence.astype(np.int64),
+        rule.limits(recalled.cadence, _gap_factors(readings, levels)),
+        int(rule.check_seconds * 1e6),
+    )
+    silences: list[SensorSilence] = []
+    ended_silence = np.zeros(ENDED_VALUES, dtype=np.int64)
+    row, is_checked = next_silence(*parameters, ended_silence, 0, False)
+    while row < len(readings):
+        if is_checked:
+            silences.append(rows.back(row, ended_silence))
+            row, is_checked = next_silence(*parameters, ended_silence, row + 1, False)
+        else:
+            silences += rows.check(row)
+            row, is_checked = next_silence(*parameters, ended_silence, row, True)
+    return silences
+
+
+class _Rows:
+    """The rows of a micro-batch with the memory that they change."""
+
+    def __init__(
+        self,
+        readings: Readings,
+        recalled: RecalledRows,
+        positions: NDArray[np.int64],
+        memory: Memory,
+    ) -> None:
+        self._readings = readings
+        self._recalled = recalled
+        self._positions = positions
+        self._memory = memory
+
+    def back(self, row: int, ended_silence: NDArray[np.int64]) -> SensorSilence:
+        """Return the end of the silence of the row's sensor.
+
+        `ended_silence`: shape (ENDED_VALUES,), see `next_silence`.
+        """
+        last, cadence, begin_position, number = ended_silence.tolist()
+        time = int(self._readings.event_time[row])
+        return self._silence(
+            row,
+            sensor_id=self._readings.sensor_ids[self._readings.sensor[row]],
+            last=last,
+            silent_time=max(time - last, 0),
+            cadence=cadence,
+            begin_position=begin_position,
+            number=number,
+            is_back=True,
+        )
+
+    def check(self, row: int) -> list[SensorSilence]:
+        """Return the sensors that are silent at a row, and mark them in the memory.
+
+        A sensor without rows during a pause of the whole partition gets a new deadline instead.
+        """
+        memory, state = self._memory, self._memory.silence
+        time = int(state[SilenceColumn.EVENT_TIME])
+        is_late = memory.ints[: memory.sensors, IntColumn.SILENCE_DEADLINE] < time
+        is_late[self._recalled.slots[row]] = False
+        slots = np.flatnonzero(is_late)
+        memory.save_for_undo(slots)
+        lines = memory.ints[slots]
+        limits = lines[:, IntColumn.SILENCE_LIMIT]
+        step = time - int(state[SilenceColumn.PREVIOUS_EVENT_TIME])
+        is_excused = (2 * step > limits) & (lines[:, IntColumn.SILENCE_PAUSES] == 0)
+        excused_slots, silent_slots = slots[is_excused], slots[~is_excused]
+        if len(excused_slots):
+            deadlines = time + limits[is_excused]
+            memory.ints[excused_slots, IntColumn.SILENCE_DEADLINE] = deadlines
+            memory.ints[excused_slots, IntColumn.SILENCE_PAUSES] = 1
+            next_deadline = min(int(state[SilenceColumn.NEXT_DEADLINE]), int(deadlines.min()))
+            state[SilenceColumn.NEXT_DEADLINE] = next_deadline
+        position = int(self._positions[row])
+        memory.ints[silent_slots, IntColumn.SILENCE_DEADLINE] = NO_DEADLINE
+        memory.ints[silent_slots, IntColumn.SILENT_POSITION] = position
+        memory.ints[silent_slots, IntColumn.SILENT_NUMBER] = np.arange(len(silent_slots))
+        state[SilenceColumn.SILENT_SENSORS] += len(silent_slots)
+        return [
+            self._silence(
+                row,
+                sensor_id=self._name(slot, row),
+                last=last,
+                silent_time=max(time - last, 0),
+                cadence=cadence,
+                begin_position=position,
+                number=number,
+                is_back=False,
+            )
+            for number, (slot, last, cadence) in enumerate(
+                zip(
+                    silent_slots.tolist(),
+                    memory.ints[silent_slots, IntColumn.SILENCE_LAST].tolist(),
+                    memory.ints[silent_slots, IntColumn.SILENCE_CADENCE].tolist(),
+                    strict=True,
+                )
+            )
+        ]
+
+    def _silence(
+        self,
+        row: int,
+        *,
+        sensor_id: str,
+        last: int,
+        silent_time: int,
+        cadence: int,
+        begin_position: int,
+        number: int,
+        is_back: bool,
+    ) -> SensorSilence:
+        return SensorSilence(
+            index=int(self._readings.index[row]),
+            position=int(self._positions[row]),
+            time=int(self._readings.event_time[row]),
+            sensor_id=sensor_id,
+            last=last,
+            silent_time=silent_time,
+            cadence=cadence,
+            severity=self._memory.silence_rule.severity,
+            begin_position=begin_position,
+            number=number,
+            is_back=is_back,
+        )
+
+    def _name(self, slot: int, row: int) -> str:
+        """Return the sensor that had a slot at a row; a later row may have evicted it."""
+        for evicting_row, name in sorted(self._recalled.evicted.items()):
+            if evicting_row > row and self._recalled.slots[evicting_row] == slot:
+                return name
+        return self._memory.names[slot]
+
+
+def _delays(readings: Readings, received: Times | None) -> NDArray[np.int64]:
+    """Return the time (n,) from the event time of each row to its receipt, or NO_DELAY."""
+    if received is None:
+        return np.full(len(readings), NO_DELAY)
+    if not isinstance(received, np.ndarray):
+        received = np.asarray(
+            [NO_TIME if time is None else time for time in received], dtype=np.int64
+        )
+    received_of_row = received[readings.index]
+    delays = np.where(received_of_row == NO_TIME, 0, received_of_row) - readings.event_time
+    return np.where(received_of_row == NO_TIME, NO_DELAY, delays)
+
+
+def _gap_factors(readings: Readings, levels: Levels) -> NDArray[np.float64]:
+    """Return the gap factor (n,) of each row's sensor."""
+    level_by_sensor = levels.level_by_sensor
+    level_of_sensor = np.asarray(
+        [level_by_sensor.get(name, 0) for name in readings.sensor_ids], dtype=np.int64
+    )
+    gap_factors: NDArray[np.float64] = levels.gap_factor[level_of_sensor][readings.sensor]
+    return gap_factors
