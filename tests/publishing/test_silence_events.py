@@ -82,6 +82,7 @@ def test_a_silence_has_one_event_and_its_end_has_one() -> None:
         "cadence_seconds": 0.0,
         "severity": "critical",
         "message": "b has sent no row for 11 min (since 2025-01-01 00:02 UTC)",
+        "group": "",
     }
     assert back == {
         "event_id": "sensors-0-34-back",
@@ -95,6 +96,7 @@ def test_a_silence_has_one_event_and_its_end_has_one() -> None:
         "silent_seconds": 1680.0,
         "severity": "critical",
         "message": "b sends rows again, after 28 min (since 2025-01-01 00:02 UTC)",
+        "group": "",
     }
 
 
