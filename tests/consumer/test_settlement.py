@@ -15,6 +15,7 @@ from sensorwatch.common.ledger.account import DIGEST_SEED, Account, open_account
 from sensorwatch.common.rows.limits import MAX_SENSORS
 from sensorwatch.common.runtime.setting_keys import BreakerSettings
 from sensorwatch.common.scoring.processing import process
+from sensorwatch.common.scoring.silence_rule import SilenceRule
 from sensorwatch.consumer.breaker import breaker_reason
 from sensorwatch.consumer.settlement import Settlement, settle_account_changes, settle_batch
 from tests.consumer.micro_batches import micro_batch_of
@@ -179,6 +180,16 @@ def test_another_max_sensors_gets_a_ledger_entry_at_its_first_offset() -> None:
     assert settlement.ledger_entries[0].account == old_account, (
         "the entry has the account before the change"
     )
+    assert settlement.accounts == {PARTITION_0: an_account(5)}
+
+
+def test_another_silence_rule_gets_a_ledger_entry_at_its_first_offset() -> None:
+    old_account = replace(an_account(5), silence_rule=SilenceRule(check_seconds=60))
+
+    settlement = account_changes({PARTITION_0: old_account, PARTITION_1: an_account()})
+
+    assert entry_summaries(settlement) == [(PARTITION_0, Cause.INTERVAL, 5)]
+    assert settlement.ledger_entries[0].account == old_account
     assert settlement.accounts == {PARTITION_0: an_account(5)}
 
 

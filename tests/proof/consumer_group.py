@@ -17,6 +17,7 @@ from sensorwatch.common.rows.limits import MAX_SENSORS
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.common.scoring.memory_bytes import memory_to_bytes
+from sensorwatch.common.scoring.silence_rule import SilenceRule
 from sensorwatch.consumer.restoration import replay_records
 from sensorwatch.proof.ledger_intervals import Finding, LedgerInterval, split_ledger
 from sensorwatch.proof.replay_proof import ProofInputs, ReplayProof
@@ -71,6 +72,12 @@ class LedgerGroup:
         """Change the limit of sensors in the memory, and write this change to the ledger."""
         previous_account, self.memory.max_sensors = self.account, max_sensors
         self.account = replace(previous_account, max_sensors=max_sensors)
+        self._write(Cause.INTERVAL, previous_account, self.account)
+
+    def set_silence_rule(self, rule: SilenceRule) -> None:
+        """Change the rule of silent sensors, and write this change to the ledger."""
+        previous_account, self.memory.silence_rule = self.account, rule
+        self.account = replace(previous_account, silence_rule=rule)
         self._write(Cause.INTERVAL, previous_account, self.account)
 
     def change_fingerprint(self, fingerprint: str) -> None:

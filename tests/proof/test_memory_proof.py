@@ -10,6 +10,7 @@ from msgspec import structs
 from sensorwatch.common.ledger.account import SnapshotRef
 from sensorwatch.common.rows.instants import format_instant
 from sensorwatch.common.scoring.detector import Detector
+from sensorwatch.common.scoring.silence_rule import SilenceRule
 from sensorwatch.proof.ledger_intervals import Verdict
 from tests.forecasts import MIN_ROWS, ROW_INTERVAL, a_forecast_candidate
 from tests.kafka.record_builders import StoredRecord, a_payload
@@ -201,6 +202,29 @@ def test_a_changed_max_sensors_applies_from_its_ledger_record_on() -> None:
 
     assert group.memory.evicted > 0
     assert verdicts(group) == [VERDICT_PROVEN] * 3
+
+
+def test_silences_are_proven_with_the_rule_of_their_interval() -> None:
+    """In the middle third of the input, sensor-06 sends no rows."""
+    third = INPUT_ROWS // 3
+    records = input_records()
+    silent_third = [record for record in records[third : 2 * third] if not is_of_sensor_06(record)]
+    group, group_without_rule = new_group(), new_group()
+    group.set_silence_rule(SilenceRule(check_seconds=60))
+
+    for part in (records[:third], silent_third, records[2 * third :]):
+        group.consume(part)
+        group_without_rule.consume(part)
+        group.write_snapshot()
+    group.set_silence_rule(SilenceRule(check_seconds=60, after_seconds=1.0))
+    group.write_snapshot()
+
+    assert group.account.digest != group_without_rule.account.digest
+    assert verdicts(group) == [VERDICT_PROVEN] * 3
+
+
+def is_of_sensor_06(record: StoredRecord) -> bool:
+    return b'"sensor-06"' in (record.value() or b"")
 
 
 def test_a_new_segment_begins_with_the_memory_in_its_snapshot() -> None:

@@ -93,7 +93,7 @@ def measure(seed: int) -> PumpAlarms:
         {level: int(episodes.reaches(level).sum()) for level in LEVELS},
         {level: int((episodes.reaches(level) & ~matches.is_true).sum()) for level in LEVELS},
         len(training_episodes) / (PUMPS * TRAIN_DAYS),
-        *_silence_delays(silences, int(rows.judged.event_time[0])),
+        *silence_delays(silences, int(rows.judged.event_time[0])),
     )
 
 
@@ -129,7 +129,7 @@ def tables(runs: Sequence[PumpAlarms]) -> list[Table]:
     return [_fault_table(runs), _silence_table(runs), _count_table(runs)]
 
 
-def _silence_delays(
+def silence_delays(
     silences: Sequence[SensorSilence], day_start: int
 ) -> tuple[float | None, float | None, int]:
     """Return the delays of the silent pump's two events, and the number of other silences."""

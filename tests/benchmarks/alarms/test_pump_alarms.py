@@ -3,10 +3,11 @@
 import numpy as np
 
 from benchmarks.quality.alarms.episodes import TrueFault, episode_table, match
-from benchmarks.quality.alarms.pump_alarms import FaultAlarm, fault_alarm
+from benchmarks.quality.alarms.pump_alarms import FaultAlarm, fault_alarm, silence_delays
 from benchmarks.quality.alarms.pump_day import FLOW, PUMPS, SLOW_RISE, STUCK, pump_day
 from benchmarks.quality.alarms.scored_rows import ScoredRows
 from sensorwatch.common.scoring.detections import SEVERITIES, Severity
+from sensorwatch.common.scoring.silence_rule import SensorSilence
 
 MINUTE = 60_000_000
 WARNING, CRITICAL = SEVERITIES.index(Severity.WARNING), SEVERITIES.index(Severity.CRITICAL)
@@ -77,3 +78,32 @@ def test_equal_seeds_give_equal_pumps_and_the_faults_are_in_the_rows() -> None:
     )
     assert is_stuck.sum() == 360
     assert np.nanstd(judged.values[is_stuck][:, FLOW]) == 0.0
+
+
+def test_the_delays_of_a_silence_count_from_the_last_row_and_from_the_next_row() -> None:
+    """The silent pump's last row is at minute 839 and 50 seconds, its next row at minute 960."""
+    last = 840 * MINUTE - MINUTE // 6
+    silences = [
+        a_silence("other", last=7 * MINUTE, time=11 * MINUTE, is_back=False),
+        a_silence("pump", last=last, time=842 * MINUTE, is_back=False),
+        a_silence("pump", last=last, time=961 * MINUTE, is_back=True),
+    ]
+
+    assert silence_delays(silences, 0) == (2 + 1 / 6, 1.0, 1)
+    assert silence_delays([], 0) == (None, None, 0)
+
+
+def a_silence(sensor: str, *, last: int, time: int, is_back: bool) -> SensorSilence:
+    return SensorSilence(
+        index=0,
+        position=0,
+        time=time,
+        sensor_id=sensor,
+        last=last,
+        silent_time=time - last,
+        cadence=MINUTE,
+        severity="critical",
+        begin_position=0,
+        number=0,
+        is_back=is_back,
+    )
