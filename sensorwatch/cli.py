@@ -46,6 +46,11 @@ COMMANDS: dict[str, CommandEntry] = {
     "tail": CommandEntry(
         "sensorwatch.commands.tail_command:tail", "Follow the anomaly events.", ROW_PANEL
     ),
+    "notify": CommandEntry(
+        "sensorwatch.notify.command:notify",
+        "Send incidents to Alertmanager and webhooks.",
+        ROW_PANEL,
+    ),
     "ledger": CommandEntry(
         "sensorwatch.commands.ledger_command:app",
         "Show the accounts of all records, and verify them.",

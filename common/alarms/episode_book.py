@@ -12,6 +12,7 @@ from sensorwatch.common.alarms.events import (
     Signal,
     Source,
     StaleEvent,
+    event_instant,
 )
 from sensorwatch.common.alarms.severity import severity_rank
 
@@ -98,7 +99,7 @@ class EpisodeBook:
         """
         if isinstance(event, StaleEvent):
             return None
-        known_state = self.get(_episode_id(event))
+        known_state = self.get(episode_id_of(event))
         state = _next_state(known_state, event)
         if state is None or (known_state is not None and not known_state.is_open):
             return None
@@ -120,6 +121,17 @@ class EpisodeBook:
         """Yield the open episodes, in the order of their newest events."""
         yield from self._open.values()
 
+    def restore(self, state: EpisodeState) -> None:
+        """Add the stored state of an episode, as the state after its newest event."""
+        self.forget(state.id)
+        (self._open if state.is_open else self._closed)[state.id] = state
+        self._drop_oldest()
+
+    def forget(self, episode_id: str) -> None:
+        """Remove an episode if the book has it."""
+        self._open.pop(episode_id, None)
+        self._closed.pop(episode_id, None)
+
     def _drop_oldest(self) -> None:
         if len(self._open) + len(self._closed) <= self._max_episodes:
             return
@@ -130,7 +142,8 @@ class EpisodeBook:
             self.dropped_count += 1
 
 
-def _episode_id(event: Event | ClosingEvent | AcceptedEvent) -> str:
+def episode_id_of(event: AnyEvent) -> str:
+    """Return the id of an event's episode; the id of the event if it has no episode."""
     episode_id = event.episode.id if isinstance(event, Event) else event.episode_id
     return episode_id or event.event_id
 
@@ -141,7 +154,7 @@ def _next_state(
     """Return the state after an event; None if the event is older than the state."""
     if state is None:
         state = _first_state(event)
-    elif isinstance(event, Event) and not event.news and event.episode.rows <= state.rows:
+    elif isinstance(event, Event) and _is_old(event, state):
         return None
     if isinstance(event, ClosingEvent):
         return _closed_state(state, event)
@@ -150,16 +163,23 @@ def _next_state(
     return _alarm_state(state, event)
 
 
+def _is_old(event: Event, state: EpisodeState) -> bool:
+    """Return whether an event was added before. A raised event can repeat the newest row."""
+    if event.news:
+        return event.episode.rows < state.rows
+    return event.episode.rows <= state.rows
+
+
 def _first_state(event: Event | ClosingEvent | AcceptedEvent) -> EpisodeState:
     """Return the state of an episode before its first event that was read."""
     start = event.episode.start if isinstance(event, Event) else event.start
-    time = _time(event.event_time)
+    time = event_instant(event.event_time)
     return EpisodeState(
-        id=_episode_id(event),
+        id=episode_id_of(event),
         sensor_id=event.sensor_id,
         group=event.group,
         model_version=event.model_version,
-        begin=_time(start) if start else time,
+        begin=event_instant(start) if start else time,
         last=time,
         severity="",
         peak=0.0,
@@ -176,7 +196,7 @@ def _alarm_state(state: EpisodeState, event: Event) -> EpisodeState:
         kind = "raised"
     else:
         kind = "changed" if event.news else ""
-    time = _time(event.event_time)
+    time = event_instant(event.event_time)
     step = EpisodeStep(time, kind, event.severity, event.message)
     return replace(
         state,
@@ -195,7 +215,7 @@ def _alarm_state(state: EpisodeState, event: Event) -> EpisodeState:
 
 
 def _accepted_state(state: EpisodeState, event: AcceptedEvent) -> EpisodeState:
-    time = _time(event.event_time)
+    time = event_instant(event.event_time)
     return replace(
         state,
         last=time,
@@ -208,14 +228,14 @@ def _accepted_state(state: EpisodeState, event: AcceptedEvent) -> EpisodeState:
 
 
 def _closed_state(state: EpisodeState, event: ClosingEvent) -> EpisodeState:
-    time = _time(event.event_time)
+    time = event_instant(event.event_time)
     return replace(
         state,
         last=time,
         severity=event.severity,
         peak=event.peak,
         rows=event.rows,
-        end=_time(event.last) if event.last else time,
+        end=event_instant(event.last) if event.last else time,
         suppressed=event.suppressed,
         steps=_with_step(state, EpisodeStep(time, "closed", event.severity)),
         last_source=event.source,
@@ -225,8 +245,3 @@ def _closed_state(state: EpisodeState, event: ClosingEvent) -> EpisodeState:
 def _with_step(state: EpisodeState, step: EpisodeStep) -> tuple[EpisodeStep, ...]:
     steps = (*state.steps, step)
     return steps if len(steps) <= MAX_STEPS else (steps[0], *steps[2:])
-
-
-def _time(text: str) -> datetime:
-    """Return an event time, RFC 3339 in UTC."""
-    return datetime.fromisoformat(text)

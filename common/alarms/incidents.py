@@ -76,14 +76,18 @@ def incidents_of(episodes: Iterable[EpisodeState]) -> list[Incident]:
     """
     episodes_by_group: dict[tuple[str, str], list[EpisodeState]] = defaultdict(list)
     for episode in episodes:
-        own_group = "" if episode.group else episode.sensor_id
-        episodes_by_group[episode.group, own_group].append(episode)
+        episodes_by_group[group_key(episode)].append(episode)
     incidents = [
         Incident(group, tuple(overlapping_episodes))
         for (group, _), episodes_of_group in episodes_by_group.items()
         for overlapping_episodes in _overlapping(episodes_of_group)
     ]
     return sorted(incidents, key=lambda incident: (incident.begin, incident.id))
+
+
+def group_key(episode: EpisodeState) -> tuple[str, str]:
+    """Return the key of an episode's group: its name, or the sensor id if there is no group."""
+    return (episode.group, "") if episode.group else ("", episode.sensor_id)
 
 
 def _overlapping(episodes: list[EpisodeState]) -> list[list[EpisodeState]]:

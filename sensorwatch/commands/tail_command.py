@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sensorwatch.common.runtime.command_line import ConfigOption
 from sensorwatch.common.runtime.logs import configure, kafka_logger
+from sensorwatch.common.runtime.setting_choices import SeverityChoice
 from sensorwatch.common.runtime.time_option import parse_time_option
 
 if TYPE_CHECKING:
@@ -19,18 +19,6 @@ if TYPE_CHECKING:
     from sensorwatch.commands.event_selection import EventSelection
     from sensorwatch.commands.tail_output import TailOutput
     from sensorwatch.common.runtime.setting_keys import Settings
-
-
-class SeverityChoice(StrEnum):
-    """The values of `--severity`, lowest first.
-
-    `Severity` has the same values, but its module needs numpy, which `--help` must not import.
-    """
-
-    INFO = "info"
-    WARNING = "warning"
-    MAJOR = "major"
-    CRITICAL = "critical"
 
 
 def tail(

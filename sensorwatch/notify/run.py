@@ -1,0 +1,105 @@
+"""Runs the notifier from its settings to its exit."""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from prometheus_client import CollectorRegistry
+
+from sensorwatch.common.errors import SettingsError
+from sensorwatch.common.runtime.build import project_version
+from sensorwatch.common.runtime.logs import logger
+from sensorwatch.common.runtime.setting_keys import Settings
+from sensorwatch.consumer.health import Heartbeat, serve_health
+from sensorwatch.notify.alert_delivery import AlertDelivery
+from sensorwatch.notify.anomaly_reader import AnomalyReader
+from sensorwatch.notify.change_delivery import ChangeDelivery
+from sensorwatch.notify.delivery import Clocks, Delivery, DeliveryContext
+from sensorwatch.notify.http_client import json_poster
+from sensorwatch.notify.incident_book import IncidentBook
+from sensorwatch.notify.metrics import NotifyMetrics
+from sensorwatch.notify.notifier import Notifier
+from sensorwatch.notify.policy import policy_of
+from sensorwatch.notify.routing import Target, TargetKind, targets_of
+from sensorwatch.notify.saved_episodes import SavedEpisodes
+
+STUCK_SECONDS = 120.0
+"""The loop counts as stuck after this time. A call to an unreachable broker takes some seconds."""
+
+_log = logger("notify")
+
+
+def run_notifier(settings: Settings, stopping: Callable[[], bool]) -> None:
+    """Send incidents until `stopping` returns True.
+
+    Raises the errors of `common/errors.py`, each with its exit code.
+    """
+    targets = targets_of(settings.notify)
+    if not targets:
+        raise SettingsError(
+            "[notify] has no targets: set alertmanagers, for example to "
+            '["http://localhost:9093"], or webhooks; `--dry-run` needs none'
+        )
+    registry = CollectorRegistry()
+    clocks = Clocks(now=lambda: datetime.now(UTC), monotonic=time.monotonic)
+    context = DeliveryContext(
+        book=IncidentBook(),
+        policy=policy_of(settings.notify, settings.notify_group),
+        metrics=NotifyMetrics(registry, targets=[target.name for target in targets]),
+        clocks=clocks,
+        post=json_poster(settings.notify.timeout_seconds),
+    )
+    heartbeat = Heartbeat(clocks.monotonic, STUCK_SECONDS)
+    notifiers: list[Notifier] = []
+
+    def not_ready_reason() -> str | None:
+        is_ready = any(notifier.is_ready for notifier in notifiers)
+        return None if is_ready else "not all events are read yet"
+
+    health = serve_health(
+        settings.notify.http_host,
+        settings.notify.http_port,
+        registry=registry,
+        live=heartbeat.stuck_reason,
+        ready=not_ready_reason,
+        key="[notify] http_port",
+    )
+    _log.info(
+        "notifier starts",
+        health=health.address,
+        sensorwatch=project_version(),
+        group=settings.notify_group,
+        topic=settings.topics.anomalies,
+        targets=", ".join(target.name for target in targets),
+    )
+    try:
+        saved = SavedEpisodes(settings.kafka, settings.open_episodes_topic)
+        begin = clocks.now() - timedelta(seconds=context.policy.max_age_seconds)
+        reader = AnomalyReader(
+            settings.kafka,
+            settings.topics.anomalies,
+            group=settings.notify_group,
+            begin_ms=int(begin.timestamp() * 1_000),
+        )
+        try:
+            notifier = Notifier(
+                reader=reader,
+                saved=saved,
+                deliveries=[_delivery(target, context) for target in targets],
+                context=context,
+                heartbeat=heartbeat,
+            )
+            notifiers.append(notifier)
+            notifier.run(stopping)
+        finally:
+            reader.close()
+            saved.close()
+    finally:
+        health.close()
+    _log.info("notifier stopped")
+
+
+def _delivery(target: Target, context: DeliveryContext) -> Delivery:
+    if target.kind is TargetKind.ALERTMANAGER:
+        return AlertDelivery(target, context)
+    return ChangeDelivery(target, context)
