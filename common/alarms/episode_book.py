@@ -154,7 +154,7 @@ def _next_state(
     """Return the state after an event; None if the event is older than the state."""
     if state is None:
         state = _first_state(event)
-    elif isinstance(event, Event) and _is_old(event, state):
+    elif _is_old(event, state):
         return None
     if isinstance(event, ClosingEvent):
         return _closed_state(state, event)
@@ -163,8 +163,15 @@ def _next_state(
     return _alarm_state(state, event)
 
 
-def _is_old(event: Event, state: EpisodeState) -> bool:
-    """Return whether an event was added before. A raised event can repeat the newest row."""
+def _is_old(event: Event | ClosingEvent | AcceptedEvent, state: EpisodeState) -> bool:
+    """Return whether an event was added before.
+
+    A raised event or an accepted level can have the row of the newest event.
+    """
+    if isinstance(event, ClosingEvent):
+        return False
+    if isinstance(event, AcceptedEvent):
+        return event.rows < state.rows
     if event.news:
         return event.episode.rows < state.rows
     return event.episode.rows <= state.rows

@@ -7,6 +7,7 @@ from dataclasses import replace
 from sensorwatch.notify.alerts import PlannedAlert, plan_alerts
 from sensorwatch.notify.delivery import Delivery, DeliveryContext
 from sensorwatch.notify.http_client import Answer
+from sensorwatch.notify.incident_book import Notice
 from sensorwatch.notify.routing import Target
 from sensorwatch.notify.sending import SendJob, SendResult, send_alerts
 
@@ -38,12 +39,17 @@ class AlertDelivery(Delivery):
         chosen_alerts = [alert for alert in alerts if self._is_wanted(alert, is_full=is_full)]
         if not chosen_alerts:
             return None, set()
+        changed_ids: set[str] = set()
+        for alert in chosen_alerts:
+            if alert.is_first:
+                planned_notice = Notice(alert.notice.incident_id)
+                changed_ids |= self.set_notice(alert.episode_ids, planned_notice)
         url = self.target.url.rstrip("/") + ALERTS_PATH
 
         def post(batch: list[PlannedAlert]) -> Answer:
             return context.post(url, [alert.alert for alert in batch], "application/json")
 
-        return lambda: send_alerts(chosen_alerts, post, BATCH_ALERTS), set()
+        return lambda: send_alerts(chosen_alerts, post, BATCH_ALERTS), changed_ids
 
     def record(self, result: SendResult) -> set[str]:
         """Record what Alertmanager knows now. Return the ids of the episodes that changed."""

@@ -13,6 +13,7 @@ from sensorwatch.notify.routing import Target
 
 INCIDENT_ALERT = "SensorwatchIncident"
 ALIVE_ALERT = "SensorwatchNotifierAlive"
+IDLE_ALERT = "SensorwatchInputIdle"
 CLOSED_SECONDS = 300
 """A closed incident is sent with its end for this time."""
 MAX_NAMES = 20
@@ -28,6 +29,8 @@ class PlannedAlert:
     alert: dict[str, Any]
     episode_ids: tuple[str, ...]
     notice: Notice
+    is_first: bool = False
+    """Whether the incident was never planned for this target before."""
     older_episode_ids: tuple[str, ...] = ()
     """Episodes of older incidents with the same labels, which are never sent again."""
 
@@ -98,21 +101,37 @@ def _planned_alert(
         "endsAt": end.isoformat(),
         "generatorURL": link_to(incident, policy.page_url),
     }
-    return PlannedAlert(alert, tuple(episode.id for episode in incident.episodes), notice)
+    episode_ids = tuple(episode.id for episode in incident.episodes)
+    return PlannedAlert(alert, episode_ids, notice, is_first=not notices)
 
 
 def alive_alert(policy: NotifyPolicy, now: datetime) -> PlannedAlert:
     """Return the alert that always fires, so that its absence shows that the notifier is dead."""
-    return PlannedAlert(
-        {
-            "labels": {"alertname": ALIVE_ALERT, "notifier": policy.source},
-            "annotations": {"summary": "The notifier works, and has read all events."},
-            "startsAt": now.isoformat(),
-            "endsAt": (now + timedelta(seconds=policy.open_seconds)).isoformat(),
-        },
-        (),
-        Notice(""),
-    )
+    summary = "The notifier works, and has read all events."
+    return _state_alert({"alertname": ALIVE_ALERT}, summary, now, policy, now)
+
+
+def idle_alert(
+    topic: str, partition: int, last_time: datetime, policy: NotifyPolicy, now: datetime
+) -> PlannedAlert:
+    """Return the alert of an input partition whose last record arrived at `last_time`."""
+    labels = {"alertname": IDLE_ALERT, "topic": topic, "partition": str(partition)}
+    minutes = (now - last_time).total_seconds() / 60
+    summary = f"partition {partition} of {topic}: no new record for {minutes:.0f} minutes"
+    return _state_alert(labels, summary, last_time, policy, now)
+
+
+def _state_alert(
+    labels: Labels, summary: str, begin: datetime, policy: NotifyPolicy, now: datetime
+) -> PlannedAlert:
+    """Return an alert that belongs to no incident."""
+    alert = {
+        "labels": labels | {"notifier": policy.source},
+        "annotations": {"summary": summary},
+        "startsAt": begin.isoformat(),
+        "endsAt": (now + timedelta(seconds=policy.open_seconds)).isoformat(),
+    }
+    return PlannedAlert(alert, (), Notice(""))
 
 
 def labels_of(incident: Incident, target: Target) -> Labels:

@@ -1,6 +1,7 @@
 """Reads the anomaly topic for the notifier, and commits how far its state is saved."""
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -17,6 +18,8 @@ from sensorwatch.common.kafka.topic_reader import (
     topic_partitions,
 )
 from sensorwatch.common.runtime.logs import kafka_logger
+from sensorwatch.common.runtime.setting_keys import Settings
+from sensorwatch.notify.policy import NotifyPolicy
 
 SMALL_PARTITION = 100_000
 """A partition with fewer records is read from its first record on, which needs no search by time.
@@ -175,3 +178,17 @@ class AnomalyReader:
         if is_transient(error):
             return False
         raise BrokerUnavailable(f'the topic "{message.topic()}" cannot be read: {error.str()}')
+
+
+def open_reader(settings: Settings, policy: NotifyPolicy, begin: datetime) -> AnomalyReader:
+    """Return a reader of the events that are needed for all messages since `begin`.
+
+    Raises BrokerUnavailable if the anomaly topic cannot be read.
+    """
+    first_time = begin - timedelta(seconds=policy.max_age_seconds)
+    return AnomalyReader(
+        settings.kafka,
+        settings.topics.anomalies,
+        group=settings.notify_group,
+        begin_ms=int(first_time.timestamp() * 1_000),
+    )

@@ -31,18 +31,12 @@ class Change:
     """The same change always has the same id."""
     incident: Incident
     episode_ids: tuple[str, ...]
+    """The episodes of the incident, which all get the same notice."""
     earlier_notice: Notice
     """What the target knows before the change has arrived."""
     notice: Notice
-    merged_id: str = ""
-    """Id of the closed incident if it turned out to be a part of another one, else empty."""
     is_repeated: bool = False
     """Whether an earlier attempt to send the change may have arrived."""
-
-    @property
-    def incident_id(self) -> str:
-        """Return the id under which the webhook knows the incident."""
-        return self.merged_id or self.notice.incident_id
 
 
 def plan_changes(
@@ -66,15 +60,12 @@ def next_change(
         not target.wants(incident) or is_older(book.last(incident), now, max_age_seconds)
     ):
         return None
-    open_notices = {notice.incident_id: notice for notice in notices if not notice.is_done}
-    if not open_notices:
-        if notices and incident.end is not None:
-            return None
-        return _following_change(incident, Notice(_new_id(incident, notices)), now)
-    notice, *merged_notices = open_notices.values()
-    if merged_notices:
-        return _merging_change(book, incident, target, merged_notices[0], notice)
-    return _following_change(incident, notice, now)
+    open_notices = [notice for notice in notices if not notice.is_done]
+    if open_notices:
+        return _following_change(incident, open_notices[0], now)
+    if notices and incident.end is not None:
+        return None
+    return _following_change(incident, Notice(_new_id(incident, notices)), now)
 
 
 def _new_id(incident: Incident, notices: list[Notice]) -> str:
@@ -106,25 +97,4 @@ def _following_change(incident: Incident, notice: Notice, now: datetime) -> Chan
         earlier_notice=notice,
         notice=replace(new_notice, attempt=""),
         is_repeated=notice.attempt == change_id,
-    )
-
-
-def _merging_change(
-    book: IncidentBook, incident: Incident, target: Target, merged: Notice, remaining: Notice
-) -> Change:
-    """Return the end of an incident that turned out to be a part of another one."""
-    change_id = f"{merged.incident_id}-closed"
-    return Change(
-        ChangeKind.CLOSED,
-        change_id,
-        incident,
-        tuple(
-            episode.id
-            for episode in incident.episodes
-            if book.tracked(episode).notices.get(target.key) == merged
-        ),
-        earlier_notice=merged,
-        notice=remaining,
-        merged_id=merged.incident_id,
-        is_repeated=merged.attempt == change_id,
     )

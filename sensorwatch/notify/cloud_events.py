@@ -19,7 +19,7 @@ def cloud_event(change: Change, *, source: str, page_url: str, route: str) -> di
     incident = change.incident
     worst_episode = incident.worst_episode
     data: dict[str, Any] = {
-        "incident_id": change.incident_id,
+        "incident_id": change.notice.incident_id,
         "group": incident.group,
         "sensors": list(incident.sensor_ids),
         "severity": incident.severity,
@@ -33,8 +33,6 @@ def cloud_event(change: Change, *, source: str, page_url: str, route: str) -> di
         "model_version": worst_episode.model_version,
         "route": route,
     }
-    if change.merged_id:
-        data["merged_into"] = change.notice.incident_id
     if page_url:
         data["link"] = link_to(incident, page_url)
     return {

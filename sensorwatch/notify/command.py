@@ -30,7 +30,7 @@ def notify(
     """Send incidents to Alertmanager and webhooks until SIGTERM or Ctrl-C."""
     from sensorwatch.common.runtime.settings import load_settings
 
-    stopping = StopRequest()
+    stopping = None if dry_run else StopRequest()
     settings = load_settings(
         config,
         overrides={
@@ -39,7 +39,7 @@ def notify(
         },
     ).settings
     configure(settings.log.format, settings.log.level)
-    if dry_run:
+    if stopping is None:
         from sensorwatch.notify.dry_run import print_messages
 
         print_messages(settings, _since_seconds(since), since)

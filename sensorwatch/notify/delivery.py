@@ -57,6 +57,11 @@ class Delivery(ABC):
         self._is_changed = True
         self._prepared_job: SendJob | None = None
 
+    @property
+    def is_busy(self) -> bool:
+        """Return whether a job runs whose result was not collected."""
+        return self._sender.is_running
+
     def note_change(self) -> None:
         """Record that an incident may have changed."""
         self._is_changed = True

@@ -13,13 +13,13 @@ from sensorwatch.common.kafka.records import Record, received_at
 from sensorwatch.common.runtime.notify_settings import NotifySettings
 from sensorwatch.common.runtime.printing import print_line
 from sensorwatch.common.runtime.setting_keys import Settings
-from sensorwatch.notify.anomaly_reader import AnomalyReader
+from sensorwatch.notify.anomaly_reader import AnomalyReader, open_reader
 from sensorwatch.notify.changes import Change, ChangeKind, next_change
-from sensorwatch.notify.incident_book import IncidentBook, is_older
+from sensorwatch.notify.incident_book import IncidentBook, is_another_message, is_older
 from sensorwatch.notify.policy import NotifyPolicy, policy_of
 from sensorwatch.notify.routing import Target, TargetKind, route_target
 
-_EVENTS_BETWEEN_REMOVALS = 10_000
+_EVENTS_BETWEEN_REMOVALS = 1_000
 _WAIT_SECONDS = 0.2
 
 
@@ -41,13 +41,7 @@ def print_messages(settings: Settings, since_seconds: int, since_text: str) -> N
     """
     policy = policy_of(settings.notify, settings.notify_group)
     begin = datetime.now(UTC) - timedelta(seconds=since_seconds)
-    first_time = begin - timedelta(seconds=policy.max_age_seconds)
-    reader = AnomalyReader(
-        settings.kafka,
-        settings.topics.anomalies,
-        group=settings.notify_group,
-        begin_ms=int(first_time.timestamp() * 1_000),
-    )
+    reader = open_reader(settings, policy, begin)
     counts: Counter[ChangeKind] = Counter()
     try:
         for message in dry_messages(_records(reader), _dry_targets(settings.notify), policy):
@@ -70,15 +64,18 @@ def dry_messages(
     """Yield the messages that the records cause, in the order of their Kafka timestamps."""
     book = IncidentBook()
     for number, (now, event) in enumerate(_events_in_order(records)):
-        is_known = book.knows(event)
+        old_state = book.state_of(event)
         state = book.add(event, now)
-        if state is None or (isinstance(event, ClosingEvent) and not is_known):
+        if state is None or not is_another_message(old_state, state):
             continue
-        for incident in book.incidents_of_group(state):
-            for target in targets:
-                while change := next_change(book, incident, target, policy.max_age_seconds, now):
-                    book.set_notice(change.episode_ids, target.key, change.notice)
-                    yield DryMessage(now, target.route, change)
+        incident = book.incident_of(state)
+        is_end_only = old_state is None and isinstance(event, ClosingEvent)
+        if incident is None or is_end_only:
+            continue
+        for target in targets:
+            while change := next_change(book, incident, target, policy.max_age_seconds, now):
+                book.set_notice(change.episode_ids, target.key, change.notice)
+                yield DryMessage(now, target.route, change)
         if number % _EVENTS_BETWEEN_REMOVALS == 0:
             _remove_old_incidents(book, policy, now)
 
@@ -120,7 +117,7 @@ def _events_in_order(records: Iterable[Record]) -> Iterator[tuple[datetime, AnyE
 
 def _remove_old_incidents(book: IncidentBook, policy: NotifyPolicy, now: datetime) -> None:
     for incident in list(book.incidents()):
-        if is_older(book.last(incident), now, policy.drop_seconds):
+        if incident.end is not None and is_older(book.last(incident), now, policy.max_age_seconds):
             book.forget(incident)
 
 

@@ -59,7 +59,7 @@ class IncidentBook:
         self._notices: dict[str, dict[str, Notice]] = {}
         self._ids: defaultdict[tuple[str, str], dict[str, None]] = defaultdict(dict)
         self._incidents: dict[tuple[str, str], list[Incident]] = {}
-        self._changed_groups: set[tuple[str, str]] = set()
+        self._changed_groups: dict[tuple[str, str], None] = {}
 
     @property
     def dropped_count(self) -> int:
@@ -77,9 +77,9 @@ class IncidentBook:
             self._register(state)
         return state
 
-    def knows(self, event: AnyEvent) -> bool:
-        """Return whether an earlier event of the same episode was added."""
-        return episode_id_of(event) in self._received
+    def state_of(self, event: AnyEvent) -> EpisodeState | None:
+        """Return the episode of an event as it is now, or None if it is not known."""
+        return self._book.get(episode_id_of(event))
 
     def restore(self, episode: TrackedEpisode) -> None:
         """Add an episode of an earlier process."""
@@ -91,19 +91,22 @@ class IncidentBook:
 
     def incidents(self) -> Iterator[Incident]:
         """Yield all incidents, by group, in the order of their begin."""
-        for key in self._changed_groups:
+        for key in list(self._changed_groups):
             self._compute_group(key)
         self._changed_groups.clear()
         for incidents in self._incidents.values():
             yield from incidents
 
-    def incidents_of_group(self, state: EpisodeState) -> list[Incident]:
-        """Return the incidents of the group of an episode."""
+    def incident_of(self, state: EpisodeState) -> Incident | None:
+        """Return the incident that contains an episode, or None if the book dropped it."""
         key = group_key(state)
         if key in self._changed_groups:
             self._compute_group(key)
-            self._changed_groups.discard(key)
-        return self._incidents.get(key, [])
+            self._changed_groups.pop(key, None)
+        for incident in reversed(self._incidents.get(key, [])):
+            if any(episode.id == state.id for episode in incident.episodes):
+                return incident
+        return None
 
     def last(self, incident: Incident) -> datetime:
         """Return the time of an incident's newest event, see `TrackedEpisode.last`."""
@@ -171,10 +174,10 @@ class IncidentBook:
     def _register(self, state: EpisodeState) -> None:
         key = group_key(state)
         self._ids[key][state.id] = None
-        self._changed_groups.add(key)
+        self._changed_groups[key] = None
         if len(self._received) > 1.05 * self._max_episodes:
             # Compute every group again, which removes the episodes that the book has dropped.
-            self._changed_groups.update(self._ids)
+            self._changed_groups.update(dict.fromkeys(self._ids))
 
     def _compute_group(self, key: tuple[str, str]) -> None:
         states = []
@@ -194,9 +197,17 @@ class IncidentBook:
         self._ids[key].pop(episode_id, None)
         self._received.pop(episode_id, None)
         self._notices.pop(episode_id, None)
-        self._changed_groups.add(key)
+        self._changed_groups[key] = None
 
 
 def is_older(time: datetime, now: datetime, seconds: float) -> bool:
     """Return whether a time is more than `seconds` before `now`."""
     return now - time > timedelta(seconds=seconds)
+
+
+def is_another_message(old_state: EpisodeState | None, state: EpisodeState) -> bool:
+    """Return whether an episode has changed so that targets may need a message at once."""
+    return old_state is None or (
+        (state.severity, state.end, state.pattern)
+        != (old_state.severity, old_state.end, old_state.pattern)
+    )

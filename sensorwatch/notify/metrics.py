@@ -38,6 +38,7 @@ class NotifyMetrics:
         for target in targets:
             for metric in (self.sent, self.refused, self.retried, self.doubled, self.target_up):
                 metric.labels(target)
+            self.target_up.labels(target).set(1)
         self.open_incidents = gauge(
             "open_incidents", "Open incidents, by highest severity.", "severity"
         )

@@ -1,5 +1,6 @@
 """The loop of the notifier: read events, follow incidents, keep the targets informed."""
 
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -10,16 +11,16 @@ from sensorwatch.common.kafka.records import Record, received_at
 from sensorwatch.common.runtime.logs import logger
 from sensorwatch.common.runtime.setting_choices import SeverityChoice
 from sensorwatch.consumer.health import Heartbeat
-from sensorwatch.notify.alerts import PlannedAlert, alive_alert
-from sensorwatch.notify.anomaly_reader import AnomalyReader
+from sensorwatch.notify.alerts import PlannedAlert, alive_alert, idle_alert
 from sensorwatch.notify.delivery import Delivery, DeliveryContext
-from sensorwatch.notify.incident_book import Notice, TrackedEpisode, is_older
-from sensorwatch.notify.saved_episodes import SavedEpisodes
+from sensorwatch.notify.incident_book import Notice, TrackedEpisode, is_another_message, is_older
+from sensorwatch.notify.ports import EpisodeStore, EventReader, IdleSource
 
 POLL_SECONDS = 0.1
 """Wait for a record. A signal is handled after this time."""
-BEHIND_SECONDS = 180
-"""The notifier counts as behind if it has not read all events for this time."""
+STOP_SECONDS = 2.0
+"""After SIGTERM, the notifier waits this time for the answers of the targets."""
+STOP_PAUSE_SECONDS = 0.02
 SAVED_LAST_SECONDS = 600
 """An episode is saved again if its newest event is this much newer than the saved one."""
 
@@ -32,8 +33,9 @@ class Notifier:
     def __init__(
         self,
         *,
-        reader: AnomalyReader,
-        saved: SavedEpisodes,
+        reader: EventReader,
+        saved: EpisodeStore,
+        input_watch: IdleSource,
         deliveries: Sequence[Delivery],
         context: DeliveryContext,
         heartbeat: Heartbeat,
@@ -42,8 +44,9 @@ class Notifier:
         self._reader, self._saved, self._deliveries = reader, saved, deliveries
         self._book, self._policy = context.book, context.policy
         self._metrics, self._clocks = context.metrics, context.clocks
-        self._heartbeat = heartbeat
-        self._next_upkeep = self._caught_up_at = self._clocks.monotonic()
+        self._heartbeat, self._input_watch = heartbeat, input_watch
+        self._idle_partitions: dict[int, datetime] = {}
+        self._next_upkeep = self._caught_up_at = self._measured_at = self._clocks.monotonic()
         self._newest_event: datetime | None = None
         self.is_ready = False
         """Whether all events that existed at the start were read."""
@@ -58,15 +61,35 @@ class Notifier:
     def run(self, stopping: Callable[[], bool]) -> None:
         """Read and send until `stopping` returns True."""
         while not stopping():
-            self._heartbeat.beat()
-            self._read()
-            if not self.is_ready and self._reader.is_caught_up():
+            self.step()
+        self._stop()
+
+    def step(self) -> None:
+        """Read the next events, and start the messages that are due."""
+        self._heartbeat.beat()
+        self._read()
+        if self._reader.is_caught_up():
+            self._caught_up_at = self._measured_at
+            if not self.is_ready:
                 self._finish_start()
-            if self.is_ready:
-                self._send()
-            if self._clocks.monotonic() >= self._next_upkeep:
-                self._next_upkeep = self._clocks.monotonic() + self._policy.interval_seconds
-                self._keep_up()
+        if self.is_ready:
+            self._send()
+        if self._clocks.monotonic() >= self._next_upkeep:
+            self._next_upkeep = self._clocks.monotonic() + self._policy.interval_seconds
+            self._keep_up()
+
+    def _stop(self) -> None:
+        """Wait for the answers to the last messages, save what the targets know, and commit."""
+        deadline = self._clocks.monotonic() + STOP_SECONDS
+        while self._clocks.monotonic() < deadline and any(
+            delivery.is_busy for delivery in self._deliveries
+        ):
+            time.sleep(STOP_PAUSE_SECONDS)
+        for delivery in self._deliveries:
+            self._unsaved_ids |= delivery.collect()
+        self._save()
+        if self.is_ready:
+            self._commit()
 
     def _read(self) -> None:
         """Add the next events to the book."""
@@ -76,11 +99,12 @@ class Notifier:
                 delivery.note_change()
 
     def _add(self, record: Record) -> bool:
-        """Add an event. Return whether an episode has changed."""
+        """Add an event. Return whether targets may need a message at once."""
         event = read_event(record)
         if event is None:
             self._metrics.ignored_records.inc()
             return False
+        old_state = self._book.state_of(event)
         state = self._book.add(event, self._received_at(record))
         if state is None:
             return False
@@ -90,7 +114,7 @@ class Notifier:
         saved_state = self._saved_states.get(state.id)
         if saved_state is not None and _is_worth_saving(saved_state, state):
             self._unsaved_ids.add(state.id)
-        return True
+        return is_another_message(old_state, state)
 
     def _received_at(self, record: Record) -> datetime:
         """Return the Kafka timestamp of a record. A client may have sent any number."""
@@ -126,10 +150,15 @@ class Notifier:
             delivery.send()
 
     def _extra_alerts(self) -> list[PlannedAlert]:
-        """Return the alert that says that the notifier works, unless it is behind."""
-        if self._clocks.monotonic() - self._caught_up_at > BEHIND_SECONDS:
-            return []
-        return [alive_alert(self._policy, self._clocks.now())]
+        """Return the alerts of idle partitions, and the one of a notifier that is not behind."""
+        now = self._clocks.now()
+        alerts = [
+            idle_alert(self._input_watch.topic, number, last_time, self._policy, now)
+            for number, last_time in self._idle_partitions.items()
+        ]
+        if self._clocks.monotonic() - self._caught_up_at <= self._policy.open_seconds:
+            alerts.append(alive_alert(self._policy, now))
+        return alerts
 
     def _save(self) -> None:
         """Save the episodes that have changed. What the broker does not store is saved later."""
@@ -148,17 +177,24 @@ class Notifier:
 
     def _keep_up(self) -> None:
         """Measure the lag, close and forget old incidents, commit the offsets."""
-        if self._reader.measure_lag() and self._reader.is_caught_up():
-            self._caught_up_at = self._clocks.monotonic()
+        if self._reader.measure_lag():
+            self._measured_at = self._clocks.monotonic()
         for number in self._reader.partitions:
             self._metrics.lag.labels(str(number)).set(self._reader.lag(number))
+        self._idle_partitions = self._input_watch.idle_partitions()
+        self._metrics.idle_partitions.set(len(self._idle_partitions))
         if not self.is_ready:
             return
         self._remove_old_incidents()
         self._save()
-        # The offsets are committed only after all older changes are saved.
+        self._commit()
+
+    def _commit(self) -> None:
+        """Commit the offsets if all older changes are saved."""
         if self._saved.save({}) and self._reader.commit():
             self._metrics.last_save.set(self._clocks.now().timestamp())
+        else:
+            _log.warning("the state is not saved, because the broker does not answer")
 
     def _remove_old_incidents(self) -> None:
         now, policy = self._clocks.now(), self._policy

@@ -15,6 +15,7 @@ class NotifyPolicy:
     interval_seconds: float
     max_age_seconds: float
     max_open_seconds: float
+    idle_seconds: float
     source: str
     """The notifier's consumer group."""
     page_url: str = ""
@@ -39,6 +40,7 @@ def policy_of(settings: NotifySettings, group: str) -> NotifyPolicy:
         interval_seconds=settings.interval_seconds,
         max_age_seconds=parse_duration(settings.max_age),
         max_open_seconds=parse_duration(settings.max_open),
+        idle_seconds=parse_duration(settings.idle_after),
         source=group,
         page_url=settings.page_url,
     )

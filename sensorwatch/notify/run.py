@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from contextlib import ExitStack
+from datetime import UTC, datetime
 
 from prometheus_client import CollectorRegistry
 
@@ -12,11 +13,12 @@ from sensorwatch.common.runtime.logs import logger
 from sensorwatch.common.runtime.setting_keys import Settings
 from sensorwatch.consumer.health import Heartbeat, serve_health
 from sensorwatch.notify.alert_delivery import AlertDelivery
-from sensorwatch.notify.anomaly_reader import AnomalyReader
+from sensorwatch.notify.anomaly_reader import open_reader
 from sensorwatch.notify.change_delivery import ChangeDelivery
 from sensorwatch.notify.delivery import Clocks, Delivery, DeliveryContext
 from sensorwatch.notify.http_client import json_poster
 from sensorwatch.notify.incident_book import IncidentBook
+from sensorwatch.notify.input_watch import InputWatch
 from sensorwatch.notify.metrics import NotifyMetrics
 from sensorwatch.notify.notifier import Notifier
 from sensorwatch.notify.policy import policy_of
@@ -73,33 +75,35 @@ def run_notifier(settings: Settings, stopping: Callable[[], bool]) -> None:
         targets=", ".join(target.name for target in targets),
     )
     try:
-        saved = SavedEpisodes(settings.kafka, settings.open_episodes_topic)
-        begin = clocks.now() - timedelta(seconds=context.policy.max_age_seconds)
-        reader = AnomalyReader(
-            settings.kafka,
-            settings.topics.anomalies,
-            group=settings.notify_group,
-            begin_ms=int(begin.timestamp() * 1_000),
-        )
-        try:
+        with ExitStack() as clients:
+            saved = SavedEpisodes(settings.kafka, settings.open_episodes_topic)
+            clients.callback(saved.close)
+            reader = open_reader(settings, context.policy, clocks.now())
+            clients.callback(reader.close)
+            input_watch = InputWatch(
+                settings.kafka,
+                settings.topics.readings,
+                idle_seconds=context.policy.idle_seconds,
+                now=clocks.now,
+            )
+            clients.callback(input_watch.close)
             notifier = Notifier(
                 reader=reader,
                 saved=saved,
-                deliveries=[_delivery(target, context) for target in targets],
+                input_watch=input_watch,
+                deliveries=[delivery_of(target, context) for target in targets],
                 context=context,
                 heartbeat=heartbeat,
             )
             notifiers.append(notifier)
             notifier.run(stopping)
-        finally:
-            reader.close()
-            saved.close()
     finally:
         health.close()
     _log.info("notifier stopped")
 
 
-def _delivery(target: Target, context: DeliveryContext) -> Delivery:
+def delivery_of(target: Target, context: DeliveryContext) -> Delivery:
+    """Return the delivery for a target, and start its thread."""
     if target.kind is TargetKind.ALERTMANAGER:
         return AlertDelivery(target, context)
     return ChangeDelivery(target, context)

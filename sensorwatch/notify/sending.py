@@ -92,9 +92,9 @@ class Sender:
         return not self._is_busy and self._clock() >= self._paused_until
 
     @property
-    def failures(self) -> int:
-        """Number of failures since the last success."""
-        return self._failures
+    def is_running(self) -> bool:
+        """Return whether a job has been started and has no result yet."""
+        return self._is_busy and self._results.empty()
 
     def start(self, job: SendJob) -> None:
         """Run a job on the thread."""

@@ -6,17 +6,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
-from confluent_kafka import Producer
 
-from sensorwatch.common.alarms.events import AnyEvent, ClosingEvent, Episode, Event
-from sensorwatch.common.kafka.event_types import EventType
+from sensorwatch.common.alarms.events import ClosingEvent, Episode, Event
 from sensorwatch.demo.embedded_broker import EmbeddedBroker
 from tests.brokers.child_processes import ChildProcess, last_lines, wait_until
 from tests.brokers.real_kafka import kafka_required
 from tests.notify.alertmanager import Alertmanager, reason_alertmanager_is_missing
 from tests.notify.http_target import HttpTarget
+from tests.notify.rig import publish
 
 
 @pytest.fixture(autouse=True)
@@ -38,14 +36,6 @@ def broker() -> Iterator[EmbeddedBroker]:
 
 def now_text() -> str:
     return datetime.now(UTC).isoformat().replace("+00:00", "Z")
-
-
-def publish(broker: EmbeddedBroker, event_type: EventType, event: AnyEvent) -> None:
-    producer = Producer({"bootstrap.servers": broker.address})
-    headers: dict[str, str | bytes | None] = {"ce_type": event_type.encode()}
-    producer.produce("anomalies", msgspec.json.encode(event), event.sensor_id, headers=headers)
-    assert producer.flush(10) == 0
-    producer.close()
 
 
 def an_opening(start: str) -> Event:
@@ -116,7 +106,7 @@ def test_an_incident_pages_once_and_ends_although_the_notifier_is_killed(
         program = notifier(tmp_path, broker, alertmanager.address, webhook.url)
         try:
             alertmanager.wait_ready()
-            publish(broker, EventType.DETECTED, an_opening(start))
+            publish(broker, an_opening(start))
             labels = {"alertname": "SensorwatchIncident", "model": "default", "sensor": "pump-1"}
             wait_until(
                 lambda: pages(receiver) == [("firing", labels)],
@@ -125,7 +115,7 @@ def test_an_incident_pages_once_and_ends_although_the_notifier_is_killed(
             )
             wait_until(lambda: webhook.values, deadline=10, what="the webhook")
             program.kill()
-            publish(broker, EventType.CLOSED, an_end(start))
+            publish(broker, an_end(start))
             program = notifier(tmp_path, broker, alertmanager.address, webhook.url)
             wait_until(
                 lambda: pages(receiver) == [("firing", labels), ("resolved", labels)],
