@@ -164,17 +164,17 @@ def _next_state(
 
 
 def _is_old(event: Event | ClosingEvent | AcceptedEvent, state: EpisodeState) -> bool:
-    """Return whether an event was added before.
-
-    A raised event or an accepted level can have the row of the newest event.
-    """
+    """Return whether an event was added before."""
     if isinstance(event, ClosingEvent):
         return False
-    if isinstance(event, AcceptedEvent):
-        return event.rows < state.rows
-    if event.news:
-        return event.episode.rows < state.rows
-    return event.episode.rows <= state.rows
+    rows = event.episode.rows if isinstance(event, Event) else event.rows
+    if isinstance(event, AcceptedEvent) or event.news:
+        # Such an event can have the row of the newest event, so its step is compared.
+        newest_step = state.steps[-1] if state.steps else None
+        step = (event_instant(event.event_time), event.severity)
+        is_newest = newest_step is not None and (newest_step.time, newest_step.severity) == step
+        return rows < state.rows or (rows == state.rows and is_newest)
+    return rows <= state.rows
 
 
 def _first_state(event: Event | ClosingEvent | AcceptedEvent) -> EpisodeState:

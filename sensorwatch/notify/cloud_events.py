@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 
 from sensorwatch.notify.alerts import link_to, model_name
 from sensorwatch.notify.changes import Change, ChangeKind
@@ -17,6 +18,7 @@ def cloud_event(change: Change, *, source: str, page_url: str, route: str) -> di
     same id and source.
     """
     incident = change.incident
+    names = [source, route] if route else [source]
     worst_episode = incident.worst_episode
     data: dict[str, Any] = {
         "incident_id": change.notice.incident_id,
@@ -38,7 +40,7 @@ def cloud_event(change: Change, *, source: str, page_url: str, route: str) -> di
     return {
         "specversion": "1.0",
         "id": change.id,
-        "source": f"/sensorwatch/{source}",
+        "source": "/".join(["/sensorwatch", *(quote(name, safe="") for name in names)]),
         "type": TYPES[change.kind],
         "subject": incident.group or incident.sensor_ids[0],
         "time": _text(_time_of(change)),

@@ -46,7 +46,6 @@ def notify(
         return
     from sensorwatch.notify.run import run_notifier
 
-    stopping.finish_batch_first(settings.consumer.shutdown_seconds)
     run_notifier(settings, stopping)
 
 

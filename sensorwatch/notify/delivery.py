@@ -16,6 +16,8 @@ from sensorwatch.notify.sending import Sender, SendJob, SendResult
 
 MIN_PAUSE_SECONDS = 1.0
 """Shortest time between two jobs of a target."""
+PAUSE_FACTOR = 4
+"""After planning, a target waits at least this number of times as long as the planning took."""
 
 _log = logger("notify")
 
@@ -89,10 +91,11 @@ class Delivery(ABC):
         if not self._sender.is_free or monotonic < self._next_job or not is_wanted:
             return set()
         self._is_changed = False
-        self._next_job = monotonic + MIN_PAUSE_SECONDS
         if is_full:
             self._next_full = monotonic + self.context.policy.interval_seconds
         self._prepared_job, changed_ids = self.plan(extra_alerts, is_full=is_full)
+        end = self.context.clocks.monotonic()
+        self._next_job = end + max(MIN_PAUSE_SECONDS, PAUSE_FACTOR * (end - monotonic))
         return changed_ids
 
     def send(self) -> None:

@@ -48,6 +48,7 @@ class Notifier:
         self._idle_partitions: dict[int, datetime] = {}
         self._next_upkeep = self._caught_up_at = self._measured_at = self._clocks.monotonic()
         self._newest_event: datetime | None = None
+        self._is_broker_up = True
         self.is_ready = False
         """Whether all events that existed at the start were read."""
         episodes = saved.load()
@@ -177,7 +178,8 @@ class Notifier:
 
     def _keep_up(self) -> None:
         """Measure the lag, close and forget old incidents, commit the offsets."""
-        if self._reader.measure_lag():
+        self._is_broker_up = self._reader.measure_lag()
+        if self._is_broker_up:
             self._measured_at = self._clocks.monotonic()
         for number in self._reader.partitions:
             self._metrics.lag.labels(str(number)).set(self._reader.lag(number))
@@ -190,8 +192,11 @@ class Notifier:
         self._commit()
 
     def _commit(self) -> None:
-        """Commit the offsets if all older changes are saved."""
-        if self._saved.save({}) and self._reader.commit():
+        """Commit the offsets if all older changes are saved.
+
+        A call to a broker that is down could take longer than a stop may take.
+        """
+        if self._is_broker_up and self._saved.save({}) and self._reader.commit():
             self._metrics.last_save.set(self._clocks.now().timestamp())
         else:
             _log.warning("the state is not saved, because the broker does not answer")

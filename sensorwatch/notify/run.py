@@ -1,7 +1,6 @@
 """Runs the notifier from its settings to its exit."""
 
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime
 
@@ -10,8 +9,9 @@ from prometheus_client import CollectorRegistry
 from sensorwatch.common.errors import SettingsError
 from sensorwatch.common.runtime.build import project_version
 from sensorwatch.common.runtime.logs import logger
-from sensorwatch.common.runtime.setting_keys import Settings
+from sensorwatch.common.runtime.setting_keys import Settings, is_topic_name
 from sensorwatch.consumer.health import Heartbeat, serve_health
+from sensorwatch.consumer.stopping import StopRequest
 from sensorwatch.notify.alert_delivery import AlertDelivery
 from sensorwatch.notify.anomaly_reader import open_reader
 from sensorwatch.notify.change_delivery import ChangeDelivery
@@ -31,17 +31,14 @@ STUCK_SECONDS = 120.0
 _log = logger("notify")
 
 
-def run_notifier(settings: Settings, stopping: Callable[[], bool]) -> None:
+def run_notifier(settings: Settings, stopping: StopRequest) -> None:
     """Send incidents until `stopping` returns True.
+
+    A signal during the start ends the process at once.
 
     Raises the errors of `common/errors.py`, each with its exit code.
     """
-    targets = targets_of(settings.notify)
-    if not targets:
-        raise SettingsError(
-            "[notify] has no targets: set alertmanagers, for example to "
-            '["http://localhost:9093"], or webhooks; `--dry-run` needs none'
-        )
+    targets = required_targets(settings)
     registry = CollectorRegistry()
     clocks = Clocks(now=lambda: datetime.now(UTC), monotonic=time.monotonic)
     context = DeliveryContext(
@@ -96,10 +93,27 @@ def run_notifier(settings: Settings, stopping: Callable[[], bool]) -> None:
                 heartbeat=heartbeat,
             )
             notifiers.append(notifier)
+            stopping.finish_batch_first(settings.consumer.shutdown_seconds)
             notifier.run(stopping)
     finally:
         health.close()
     _log.info("notifier stopped")
+
+
+def required_targets(settings: Settings) -> tuple[Target, ...]:
+    """Return the targets. Raises SettingsError if the settings have none, or a wrong group."""
+    targets = targets_of(settings.notify)
+    if not targets:
+        raise SettingsError(
+            "[notify] has no targets: set alertmanagers, for example to "
+            '["http://localhost:9093"], or webhooks; `--dry-run` needs none'
+        )
+    if not is_topic_name(settings.open_episodes_topic):
+        raise SettingsError(
+            f'"{settings.open_episodes_topic}", derived from the consumer group, is not a valid '
+            "topic name: set [notify] group"
+        )
+    return targets
 
 
 def delivery_of(target: Target, context: DeliveryContext) -> Delivery:

@@ -101,3 +101,33 @@ def test_the_steps_of_a_long_episode_are_limited() -> None:
 def test_a_stale_model_is_no_episode() -> None:
     event = StaleEvent("sensors-0-9-stale", "", "2025-01-01T00:00:00Z", "the model is stale")
     assert EpisodeBook().add(event) is None
+
+
+def test_raised_and_accepted_events_that_are_read_again_change_nothing() -> None:
+    events = [
+        an_alarm(minute=0),
+        an_alarm(minute=1, rows=2, news="severity", severity="critical"),
+        an_alarm(minute=5, rows=8),
+        an_acceptance(minute=8),
+    ]
+    book = EpisodeBook()
+    for event in events:
+        book.add(event)
+    state = book.get("sensors-0-1")
+
+    assert [book.add(event) for event in events] == [None] * len(events)
+    assert book.get("sensors-0-1") == state
+
+
+def test_a_stored_state_continues_with_the_next_event() -> None:
+    first_book, second_book = EpisodeBook(), EpisodeBook()
+    state = first_book.add(an_alarm(minute=0, severity="critical"))
+    assert state is not None
+    second_book.restore(state)
+
+    closed_state = second_book.add(an_end(minute=10, severity="critical"))
+
+    assert closed_state is not None
+    assert (closed_state.begin, closed_state.is_open) == (state.begin, False)
+    second_book.forget(state.id)
+    assert list(second_book.episodes()) == []

@@ -397,3 +397,49 @@ def test_old_closed_incidents_are_removed_from_book_and_store() -> None:
 
     assert rig.store.values == {}
     assert list(rig.context.book.incidents()) == []
+
+
+def test_an_incident_that_no_alertmanager_could_get_is_sent_a_day_later() -> None:
+    rig = Rig(alertmanagers=[PEER])
+    rig.post.answer = lambda _url, _value: FAILED
+    rig.publish(critical())
+    rig.run()
+    rig.publish(an_end(minute=62, severity="critical"))
+    rig.run()
+    rig.restart()
+    rig.now += timedelta(hours=30)
+    rig.run()
+    rig.post.answer = lambda _url, _value: ACCEPTED
+    rig.post.requests.clear()
+
+    rig.run(300)
+
+    ends = ends_of(rig.post.alerts())
+    assert ends[0] > 60 * 30
+    assert ends[-1] == 61
+
+
+def test_an_incident_that_a_target_never_accepts_is_dropped_and_counted() -> None:
+    rig = Rig(webhooks=[HOOK])
+    rig.post.answer = lambda _url, _value: UNKNOWN
+    rig.publish(critical(), received=rig.now)
+    rig.run()
+    rig.publish(an_end(minute=62, severity="critical"), received=rig.now)
+    rig.now += timedelta(days=9)
+
+    rig.run(120, step=30)
+
+    assert rig.metric("dropped_incidents_total") == 1
+    assert rig.store.values == {}
+
+
+def test_two_incidents_of_a_group_are_one_alert_of_the_newer_one() -> None:
+    rig = Rig(alertmanagers=[PEER])
+    rig.run()
+    rig.publish(critical(minute=50), an_end(minute=52, severity="critical"))
+    rig.publish(critical(minute=55, episode_id="sensors-0-7"))
+
+    rig.run(130)
+
+    begins = {alert["startsAt"] for alert in rig.post.alerts()}
+    assert begins == {(BEGIN + timedelta(minutes=55)).isoformat()}
