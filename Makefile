@@ -4,6 +4,9 @@ BIN := .venv/bin
 PACKAGES := api benchmarks common consumer producer sensorwatch trainer
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
+# Compiled Python files make the start of each process of the tests faster.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-long test-fast check lint types fix bench bench-full bench-quality docs-plots lock clean
 
@@ -20,7 +23,7 @@ test: .venv/.dev  ## run the tests; each part first prints its usual duration an
 	@echo "part 1 of 2: the tests without a real Kafka, on all cores"
 	@$(BIN)/python -m pytest --numprocesses auto --cov --cov-report xml -m "not broker"
 	@echo "part 2 of 2: the tests on a real Kafka, in two processes with a Kafka each"
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "broker and not long"
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m "broker and not long"
 
 test-long: .venv/.dev  ## run the tests on a real Kafka that take minutes each (three brokers)
 	@$(BIN)/python -m pytest -m long

@@ -51,6 +51,11 @@ COMMANDS: dict[str, CommandEntry] = {
         "Send incidents to Alertmanager and webhooks.",
         ROW_PANEL,
     ),
+    "episodes": CommandEntry(
+        "sensorwatch.commands.episodes_command:app",
+        "List alarm episodes, and show one with its rows.",
+        ROW_PANEL,
+    ),
     "ledger": CommandEntry(
         "sensorwatch.commands.ledger_command:app",
         "Show the accounts of all records, and verify them.",

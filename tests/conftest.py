@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -31,6 +32,13 @@ from tests.brokers.real_kafka import (
 settings.register_profile("ci", derandomize=True, deadline=None)
 settings.register_profile("here", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "here")
+
+BROKER = "broker"
+"""The marker of the tests that need a real Kafka."""
+MEASURED_CASES = 3
+"""Number of cases of a parametrized test in which coverage is measured."""
+UNMEASURED_FOLDERS = {"benchmarks", "brokers", "checker", "deploy", "docs"}
+"""Folders of tests whose subject is not part of the measured packages."""
 
 _kafka_missing = cache(reason_kafka_is_missing)
 _start_key = pytest.StashKey[float]()
@@ -65,16 +73,44 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         announcement.remember_duration(config, time.monotonic() - config.stash[_start_key])
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Measure coverage only in quick tests.
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Import no file without broker tests if only broker tests are selected; this saves seconds."""
+    words = config.getoption("markexpr").split()
+    if words[:1] != [BROKER] or "or" in words:
+        return None
+    is_test_file = collection_path.name.startswith("test_") and collection_path.suffix == ".py"
+    return True if is_test_file and not _names_broker_marker(collection_path) else None
 
-    Measuring the coverage of slow tests and of tests with many generated examples would nearly
-    double their time and add only few covered lines.
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Measure coverage only in quick tests, and in the first cases of a parametrized test.
+
+    A measured test takes two to three times as long. The coverage of slow tests, of generated
+    examples and of further cases would add only few covered lines.
     """
+    case_counts = Counter[str]()
     for item in items:
-        needs_kafka = item.get_closest_marker("broker") is not None
-        if needs_kafka or item.get_closest_marker("slow") is not None or _is_generated(item):
+        needs_kafka = item.get_closest_marker(BROKER) is not None
+        if needs_kafka and not _names_broker_marker(item.path):
+            raise pytest.UsageError(
+                f"{item.path}: its tests have the marker `{BROKER}`, but its text does not contain "
+                f"`mark.{BROKER}`. Write the marker in this file, or `pytest -m {BROKER}` skips it"
+            )
+        test_function = item.nodeid.partition("[")[0]
+        case_counts[test_function] += 1
+        if (
+            needs_kafka
+            or item.get_closest_marker("slow") is not None
+            or _is_generated(item)
+            or case_counts[test_function] > MEASURED_CASES
+            or UNMEASURED_FOLDERS & set(item.path.parts)
+        ):
             item.add_marker(pytest.mark.no_cover)
+
+
+@cache
+def _names_broker_marker(path: Path) -> bool:
+    return f"mark.{BROKER}" in path.read_text(encoding="utf-8")
 
 
 def _is_generated(item: pytest.Item) -> bool:
@@ -94,7 +130,7 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """If no real broker can run, skip a test that needs one; fail it if a broker is required."""
-    if item.get_closest_marker("broker") is None:
+    if item.get_closest_marker(BROKER) is None:
         return
     reason = _kafka_missing()
     if reason is not None:

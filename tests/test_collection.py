@@ -17,6 +17,9 @@ TEST_SOURCE = """
 
     @given(integers())
     def test_generated(number): pass
+
+    @pytest.mark.parametrize("case", range(5))
+    def test_cases(case): pass
 """
 
 
@@ -40,4 +43,32 @@ def test_coverage_is_measured_in_quick_tests_only(collected_tests: list[pytest.I
         "test_on_kafka",
         "test_slow",
         "test_generated",
+        "test_cases[3]",
+        "test_cases[4]",
     ]
+
+
+def test_a_run_of_the_broker_tests_imports_only_their_files(pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\nmarkers =\n  broker\n  slow")
+    pytester.makeconftest("from tests.conftest import *")
+    pytester.makepyfile(test_with_kafka=TEST_SOURCE, test_without_kafka="raise AssertionError")
+
+    collected_items, _ = pytester.inline_genitems("-m", "broker and not slow")
+
+    assert {item.path.name for item in collected_items} == {"test_with_kafka.py"}
+
+
+def test_a_broker_marker_that_the_file_does_not_name_is_an_error(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makeini("[pytest]\nmarkers =\n  broker")
+    pytester.makeconftest("from tests.conftest import *")
+    pytester.makepyfile(
+        test_hidden="import pytest\nneeds_kafka = getattr(pytest.mark, 'broker')\n"
+        "@needs_kafka\ndef test_on_kafka(): pass\n"
+    )
+
+    result = pytester.runpytest_inprocess("--collect-only")
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*its text does not contain `mark.broker`*"])

@@ -10,6 +10,7 @@ MODULES_WITH_EXAMPLES = (
     "sensorwatch.common.scoring.processing",
     "sensorwatch.notebook.frame_detector",
     "sensorwatch.notebook.registry",
+    "sensorwatch.schema_inference.time_pattern_filter",
 )
 """The modules whose docstrings contain examples."""
 

@@ -1,6 +1,7 @@
 """Kernels are compiled once, and compiled again after a change of any file with kernels."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -124,24 +125,34 @@ def test_an_inlined_kernel_computes_the_correct_result() -> None:
     assert sum_of_first_values(np.arange(6.0).reshape(3, 2)) == 0.0 + 2.0 + 4.0
 
 
-def test_a_second_process_loads_the_kernels_that_the_first_process_compiled(tmp_path: Path) -> None:
-    assert _output_of(KERNEL_SCRIPT, tmp_path) == "False 0"
-    assert _output_of(KERNEL_SCRIPT, tmp_path) == "True 1"
+@pytest.fixture(scope="module")
+def compiled_kernels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the cache folder of a process that compiled the kernels of `KERNEL_SCRIPT`."""
+    folder = tmp_path_factory.mktemp("kernels")
+    assert _output_of(KERNEL_SCRIPT, folder) == "False 0"
+    return folder
+
+
+def test_a_second_process_loads_the_kernels_that_the_first_process_compiled(
+    compiled_kernels: Path,
+) -> None:
+    assert _output_of(KERNEL_SCRIPT, compiled_kernels) == "True 1"
 
 
 @pytest.mark.parametrize("damaged_content", [b"", b"\0" * 100])
 @pytest.mark.parametrize("suffix", ["nbi", "nbc"])
 def test_kernels_with_damaged_cache_files_are_compiled_again(
-    tmp_path: Path, suffix: str, damaged_content: bytes
+    compiled_kernels: Path, tmp_path: Path, suffix: str, damaged_content: bytes
 ) -> None:
     """Cache files that a crash or a full disk left incomplete must not stop later processes."""
-    _output_of(KERNEL_SCRIPT, tmp_path)
-    for path in tmp_path.rglob(f"*.{suffix}"):
+    cache_folder = tmp_path / "cache"
+    shutil.copytree(compiled_kernels, cache_folder)
+    for path in cache_folder.rglob(f"*.{suffix}"):
         path.write_bytes(damaged_content)
 
-    _output_of(KERNEL_SCRIPT, tmp_path)
+    _output_of(KERNEL_SCRIPT, cache_folder)
 
-    assert _output_of(KERNEL_SCRIPT, tmp_path) == "True 1"
+    assert _output_of(KERNEL_SCRIPT, cache_folder) == "True 1"
 
 
 def _output_of(code: str, cache_dir: Path) -> str:

@@ -3,17 +3,17 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.docs_plots.panel import (
+from benchmarks.docs_plots.scored_sensor import MINUTE_FLEET, score_sensor
+from sensorwatch.common.scoring.explanation import Direction, SignalReading
+from sensorwatch.common.simulation.sensors import noise_scale
+from sensorwatch.common.svg import BACKGROUND_COLOUR, MUTED_COLOUR, OUR_COLOUR, TEXT_COLOUR, Drawing
+from sensorwatch.common.svg_panel import (
     ALARM_COLOUR,
     BAND_COLOUR,
     MEASURED_COLOUR,
     legend,
     titled_drawing,
 )
-from benchmarks.docs_plots.scored_sensor import MINUTE_FLEET, score_sensor
-from sensorwatch.common.scoring.explanation import Direction, SignalReading
-from sensorwatch.common.simulation.sensors import noise_scale
-from sensorwatch.common.svg import BACKGROUND_COLOUR, MUTED_COLOUR, OUR_COLOUR, TEXT_COLOUR, Drawing
 
 SENSOR, FAULTY_ROW, FAULTY_SIGNAL, FAULT_SIGMAS = 1, 300, 1, 6.0
 LANE_HEIGHT, CENTRE_X, BAR_HEIGHT = 74.0, 250.0, 22.0

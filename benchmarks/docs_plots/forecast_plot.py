@@ -3,7 +3,11 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.docs_plots.panel import (
+from benchmarks.docs_plots.scored_sensor import MINUTE_FLEET, ScoredSensor, score_sensor
+from sensorwatch.common.simulation.faults import FaultKind, inject_fault
+from sensorwatch.common.simulation.sensors import noise_scale
+from sensorwatch.common.svg import FAULT_COLOUR, OUR_COLOUR
+from sensorwatch.common.svg_panel import (
     ALARM_COLOUR,
     BAND_COLOUR,
     MEASURED_COLOUR,
@@ -11,10 +15,6 @@ from benchmarks.docs_plots.panel import (
     legend,
     titled_drawing,
 )
-from benchmarks.docs_plots.scored_sensor import MINUTE_FLEET, ScoredSensor, score_sensor
-from sensorwatch.common.simulation.faults import FaultKind, inject_fault
-from sensorwatch.common.simulation.sensors import noise_scale
-from sensorwatch.common.svg import FAULT_COLOUR, OUR_COLOUR
 
 FIRST_ROW, ROWS, FAULT_START, FAULT_LENGTH = 560, 720, 540, 40
 SENSOR, FAULTY_SIGNAL = 3, 1

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from benchmarks.docs_plots.panel import Panel, legend, titled_drawing
 from benchmarks.docs_plots.scored_sensor import MINUTE_FLEET, score_sensor
 from sensorwatch.common.scoring.status import Status
 from sensorwatch.common.svg import OUR_COLOUR, PUBLISHED_COLOUR, TEXT_COLOUR, TRIVIAL_COLOUR
+from sensorwatch.common.svg_panel import Panel, legend, titled_drawing
 
 MEASURED_MINUTES = (*range(11), *(4, 5, 6), 11, 12, 12, *range(13, 18), *range(45, 54))
 """Minute at which each row was measured; there are three late rows, a duplicate, and a gap."""

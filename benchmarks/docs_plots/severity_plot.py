@@ -3,7 +3,11 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.docs_plots.panel import (
+from benchmarks.docs_plots.scored_sensor import MINUTE_FLEET, score_sensor
+from sensorwatch.common.scoring.alarm_state import ALARM_END_SHARE
+from sensorwatch.common.simulation.sensors import noise_scale
+from sensorwatch.common.svg import FAULT_COLOUR, MUTED_COLOUR, OUR_COLOUR
+from sensorwatch.common.svg_panel import (
     ALARM_COLOUR,
     MEASURED_COLOUR,
     Panel,
@@ -11,10 +15,6 @@ from benchmarks.docs_plots.panel import (
     titled_drawing,
     true_ranges,
 )
-from benchmarks.docs_plots.scored_sensor import MINUTE_FLEET, score_sensor
-from sensorwatch.common.scoring.alarm_state import ALARM_END_SHARE
-from sensorwatch.common.simulation.sensors import noise_scale
-from sensorwatch.common.svg import FAULT_COLOUR, MUTED_COLOUR, OUR_COLOUR
 
 ROWS, FAULT_START, FAULT_LENGTH = 90, 30, 26
 SENSOR, FAULTY_SIGNAL = 1, 0

@@ -5,7 +5,11 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.docs_plots.panel import (
+from benchmarks.docs_plots.row_order_plot import STATUS_COLOURS
+from benchmarks.docs_plots.scored_sensor import SECOND_FLEET, score_sensor
+from sensorwatch.common.simulation.sensors import noise_scale
+from sensorwatch.common.svg import MUTED_COLOUR, OUR_COLOUR
+from sensorwatch.common.svg_panel import (
     ALARM_COLOUR,
     BAND_COLOUR,
     MEASURED_COLOUR,
@@ -13,10 +17,6 @@ from benchmarks.docs_plots.panel import (
     legend,
     titled_drawing,
 )
-from benchmarks.docs_plots.row_order_plot import STATUS_COLOURS
-from benchmarks.docs_plots.scored_sensor import SECOND_FLEET, score_sensor
-from sensorwatch.common.simulation.sensors import noise_scale
-from sensorwatch.common.svg import MUTED_COLOUR, OUR_COLOUR
 
 ROWS, PLOTTED_SIGNAL = 170, 0
 OUTLIERS = {45: 25.0, 75: 6.0, 140: 6.0}

@@ -134,7 +134,7 @@ def tables(skab_runs: Sequence[SkabRun]) -> list[Table]:
 def _uncut_table(skab_runs: Sequence[SkabRun]) -> Table:
     f1, far, mar = goals.SKAB
     rows = [(run.name, *_figure_texts(sum_counts(run.counts))) for run in skab_runs]
-    rows += [("wanted", f"{f1:.2f}", f"{far:.0f}", f"{mar:.0f}")]
+    rows += [("wanted", f"{f1:.2f}", f"{far:g}", f"{mar:g}")]
     rows += [
         (f"published: {name}", f"{f1:.2f}", f"{far:.1f}", f"{mar:.1f}")
         for name, (f1, far, mar) in published.SKAB.items()
@@ -159,7 +159,7 @@ def _cut_table(skab_runs: Sequence[SkabRun]) -> Table:
         )
         rows.append((run.name, *_figure_texts(pooled_counts), *ranges_by_seed))
     f1, far, mar = goals.SKAB_CUT
-    rows.append(("wanted", f"{f1:.2f}", f"{far:.0f}", f"{mar:.0f}", "", "", ""))
+    rows.append(("wanted", f"{f1:.2f}", f"{far:g}", f"{mar:g}", "", "", ""))
     return Table(
         f"SKAB, 0-{MAX_CUT_ROWS} rows cut at random from each file's start, "
         f"{len(skab_runs[0].counts_by_seed)} seeds",

@@ -99,7 +99,7 @@ class EpisodeBook:
         """
         if isinstance(event, StaleEvent):
             return None
-        known_state = self.get(episode_id_of(event))
+        known_state = self.state_of(event)
         state = _next_state(known_state, event)
         if state is None or (known_state is not None and not known_state.is_open):
             return None
@@ -111,6 +111,10 @@ class EpisodeBook:
     def get(self, episode_id: str) -> EpisodeState | None:
         """Return the state of an episode, or None if the book does not have it."""
         return self._open.get(episode_id) or self._closed.get(episode_id)
+
+    def state_of(self, event: AnyEvent) -> EpisodeState | None:
+        """Return the state of the episode of an event, or None if the book does not have it."""
+        return self.get(episode_id(event))
 
     def episodes(self) -> Iterator[EpisodeState]:
         """Yield all episodes: the closed ones, then the open ones."""
@@ -142,10 +146,10 @@ class EpisodeBook:
             self.dropped_count += 1
 
 
-def episode_id_of(event: AnyEvent) -> str:
-    """Return the id of an event's episode; the id of the event if it has no episode."""
-    episode_id = event.episode.id if isinstance(event, Event) else event.episode_id
-    return episode_id or event.event_id
+def episode_id(event: AnyEvent) -> str:
+    """Return the id of the episode of an event; the event's id if it has no episode."""
+    known_id = event.episode.id if isinstance(event, Event) else event.episode_id
+    return known_id or event.event_id
 
 
 def _next_state(
@@ -182,7 +186,7 @@ def _first_state(event: Event | ClosingEvent | AcceptedEvent) -> EpisodeState:
     start = event.episode.start if isinstance(event, Event) else event.start
     time = event_instant(event.event_time)
     return EpisodeState(
-        id=episode_id_of(event),
+        id=episode_id(event),
         sensor_id=event.sensor_id,
         group=event.group,
         model_version=event.model_version,

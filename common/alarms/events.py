@@ -118,6 +118,8 @@ class StaleEvent(msgspec.Struct, frozen=True):
     severity: str = "stale"
     """This text is not a severity of an episode, so no option hides the event."""
     episode_id: str = ""
+    group: str = ""
+    """Always empty: the event concerns all sensors of its partition."""
 
 
 AnyEvent = Event | ClosingEvent | AcceptedEvent | StaleEvent

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, PlainSerializer, field_validator, model_validator
 
+from sensorwatch.common.rows.limits import MAX_SENSOR_ID_CHARACTERS
 from sensorwatch.common.rows.schema_model import (
     SchemaModel,
     list_as_tuple,
@@ -130,13 +131,64 @@ class TimeField(SchemaModel):
         return formats
 
 
+class GroupRule(SchemaModel):
+    """How the id of a sensor gives its group: by a separator, or by fields of the key."""
+
+    before: Annotated[str, Field(min_length=1)] | None = None
+    """The separator: the group is the text of the id before it. None: `fields` give the group."""
+    parts: Annotated[int, Field(ge=1, le=MAX_SENSOR_ID_CHARACTERS)] = 1
+    """How many parts of the id, split at `before`, are the group."""
+    fields: OneOrMore | None = Field(default=None, alias="field")
+    """The first field or fields of the key: their texts are the group. None: see `before`."""
+
+    @model_validator(mode="after")
+    def _check_one_form(self) -> Self:
+        if (self.before is None) == (self.fields is None):
+            raise ValueError("a group needs either `before` or `field`")
+        return self
+
+
+GroupName = Annotated[str, Field(min_length=1, max_length=MAX_SENSOR_ID_CHARACTERS)]
+NamedGroups = Annotated[
+    tuple[tuple[Annotated[str, Field(min_length=1)], GroupName], ...],
+    table_as_pairs(),
+    PlainSerializer(dict[str, Any]),
+]
+"""Pairs of a shell pattern of sensor ids and the name of a group; in TOML a table."""
+
+
 class KeyField(SchemaModel):
-    """The fields that name the sensor."""
+    """The fields that name the sensor, and the rules that give its group."""
 
     fields: OneOrMore = Field(default=("sensor_id",), alias="field")
     """The field, or several fields; a "/" joins their texts."""
     optional: bool = False
     """If true, a row without the field belongs to the sensor "default"."""
+    group: GroupRule | None = None
+    """The group of a sensor that no pattern in `groups` matches; None: it has no group."""
+    groups: NamedGroups = ()
+    """The first pattern that matches the id of a sensor gives its group."""
+
+    @model_validator(mode="after")
+    def _check_group(self) -> Self:
+        group_fields = self.group.fields if self.group else None
+        if group_fields is not None and group_fields not in _leading_parts(self.fields):
+            raise ValueError(
+                f"the fields of `group` are {_listed(group_fields)}, but must be the first of "
+                f"several fields of the key ({_listed(self.fields)}): add them to `field` of the "
+                "key, before the other fields"
+            )
+        if any(not name.isprintable() for _, name in self.groups):
+            raise ValueError("the name of a group must consist of printable characters")
+        return self
+
+
+def _leading_parts(fields: tuple[str, ...]) -> list[tuple[str, ...]]:
+    return [fields[:count] for count in range(1, len(fields))]
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return ", ".join(f'"{name}"' for name in names)
 
 
 class ColumnDefaults(SchemaModel):

@@ -20,6 +20,7 @@ from sensorwatch.common.rows.csv_format import CsvFormat
 from sensorwatch.common.rows.field_declarations import (
     ColumnDefaults,
     ColumnKind,
+    GroupRule,
     KeyField,
     NumericColumn,
     TimeField,
@@ -237,10 +238,15 @@ class Schema(SchemaModel):
     def fingerprint(self) -> str:
         """Hash (16 hex digits) of all parts of the schema that determine the meaning of a row.
 
-        The schema's name, its units and its CSV form are left out. A key with its default value is
-        left out too, so that a key of a later version does not change the fingerprint.
+        The schema's name, its units, its CSV form and its groups are left out. A key with its
+        default value is left out too, so that a key of a later version does not change the
+        fingerprint.
         """
-        hashed_parts = self.model_dump(mode="json", exclude_defaults=True, exclude={"name", "csv"})
+        hashed_parts = self.model_dump(
+            mode="json",
+            exclude_defaults=True,
+            exclude={"name": True, "csv": True, "key": {"group", "groups"}},
+        )
         columns = [*hashed_parts["signals"], *hashed_parts.get("context", [])]
         for column, declared_column in zip(columns, self.columns, strict=True):
             column["field"] = declared_column.path
@@ -303,6 +309,7 @@ _KNOWN_KEYS = [
     *Schema.toml_keys(),
     *(f"time.{name}" for name in TimeField.toml_keys()),
     *(f"key.{name}" for name in KeyField.toml_keys()),
+    *(f"key.group.{name}" for name in GroupRule.toml_keys()),
     *(f"long_form.{name}" for name in LongForm.toml_keys()),
     *(f"defaults.{name}" for name in ColumnDefaults.toml_keys()),
     *(f"signals.0.{name}" for name in NumericColumn.toml_keys()),

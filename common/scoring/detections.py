@@ -94,6 +94,9 @@ class Detections:
     episode_rate: NDArray[np.float64]
     """Number of episodes per day of a clean sensor that reach the highest score of the row's
     episode so far; 0 for a normal row."""
+    incident: NDArray[np.int64]
+    """Stream position of the first row of the incident of the row's episode; -1 for a normal row.
+    Without a group, it is the position in `episode`. See `track_incidents`."""
     calibration: Calibration
     """Calibration of the detector that computed the scores."""
     evidence: ScoreEvidence
@@ -151,3 +154,5 @@ class ClosedEpisode:
     """Highest severity of the episode."""
     suppression: Suppression
     """The reason for which the episode was suppressed up to its end."""
+    incident: int
+    """Stream position of the first row of the episode's incident; see `Detections.incident`."""

@@ -29,6 +29,7 @@ from sensorwatch.common.row_executor import RowExecutor, run_serially
 from sensorwatch.common.rows.limits import MAX_SENSORS
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.schema import Schema
+from sensorwatch.common.rows.sensor_groups import group_reader
 from sensorwatch.common.scoring.changes import RowChanges, no_changes, row_changes
 from sensorwatch.common.scoring.decide import RowDecisions, decide
 from sensorwatch.common.scoring.detections import ClosedEpisode, Detections
@@ -169,6 +170,7 @@ class Detector:
             ),
             self.alarm_rates,
             memory,
+            group_reader(self.schema),
         )
         pattern = self._patterns(recalled, row_residuals, decisions, row_episodes, memory)
         stale_rows = self._stale_rows(recalled, decisions, row_episodes, memory)
@@ -193,6 +195,7 @@ class Detector:
             episode_time=row_episodes.time,
             episode_peak=row_episodes.peak,
             episode_rate=row_episodes.rate,
+            incident=row_episodes.incident,
             evidence=score_evidence(recalled, decisions, row_residuals),
         )
         return DetectionResult(

@@ -7,9 +7,11 @@ from numpy.typing import NDArray
 
 from sensorwatch.common.model.alarm_rates import AlarmRates
 from sensorwatch.common.rows.readings import Readings
+from sensorwatch.common.rows.sensor_groups import GroupReader
 from sensorwatch.common.scoring.changes import RowChanges
 from sensorwatch.common.scoring.detections import SEVERITIES, ClosedEpisode
 from sensorwatch.common.scoring.episode_rows import EpisodeOutputs, EpisodeRows, track_rows
+from sensorwatch.common.scoring.incidents import track_incidents
 from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.common.scoring.recall import RecalledRows
 from sensorwatch.common.scoring.status import STATUSES, Status
@@ -44,6 +46,8 @@ class Episodes:
     """Shape (n,). See `Detections.is_news`."""
     alike: NDArray[np.int64]
     """Shape (n,). See `Detections.alike`."""
+    incident: NDArray[np.int64]
+    """Shape (n,). See `Detections.incident`."""
     closed: list[ClosedEpisode]
     """The episodes that ended, in ascending order of `ClosedEpisode.index`."""
 
@@ -72,6 +76,7 @@ def track_episodes(
     scored: ScoredRows,
     alarm_rates: AlarmRates,
     memory: Memory,
+    group_of: GroupReader | None,
 ) -> Episodes:
     """Return the episodes of rows; open, extend and close episodes in `memory`.
 
@@ -82,7 +87,8 @@ def track_episodes(
     An episode without a new fault has the severity `info` until a row shows a new fault (see
     `news`).
 
-    `positions`: shape (n,), positions of the readings in their stream.
+    `positions`: shape (n,), positions of the readings in their stream. `group_of`: see
+    `track_incidents`.
     """
     n = len(readings)
     rows = EpisodeRows(
@@ -118,7 +124,8 @@ def track_episodes(
         ended_severity=np.zeros((n, 2), dtype=np.int8),
     )
     track_rows(rows, alarm_rates.tail, alarm_rates.budgets, memory.floats, memory.ints, outputs)
-    closed = _closed_episodes(readings, recalled, positions, outputs)
+    incidents = track_incidents(readings, rows.is_out_of_order, outputs, memory, group_of)
+    closed = _closed_episodes(readings, recalled, positions, outputs, incidents.ended_start)
     return Episodes(
         outputs.start,
         outputs.rows,
@@ -130,6 +137,7 @@ def track_episodes(
         outputs.suppression,
         outputs.is_news,
         outputs.alike,
+        incidents.start,
         closed,
     )
 
@@ -139,6 +147,7 @@ def _closed_episodes(
     recalled: RecalledRows,
     positions: NDArray[np.int64],
     outputs: EpisodeOutputs,
+    incident_of_ended: NDArray[np.int64],
 ) -> list[ClosedEpisode]:
     rows = np.flatnonzero(outputs.ended_episode[:, 0])
     return [
@@ -148,6 +157,7 @@ def _closed_episodes(
             outputs.ended_episode[rows].tolist(),
             outputs.ended_peak[rows].tolist(),
             outputs.ended_severity[rows].tolist(),
+            incident_of_ended[rows].tolist(),
             strict=True,
         )
     ]
@@ -161,6 +171,7 @@ def _closed_episode(
     ended_episode: list[int],
     ended_peak: list[float],
     ended_severity: list[int],
+    incident: int,
 ) -> ClosedEpisode:
     rows, start, start_time, last_time = ended_episode
     peak, rate = ended_peak
@@ -179,4 +190,5 @@ def _closed_episode(
         rate=rate,
         severity=SEVERITIES[severity],
         suppression=SUPPRESSIONS[suppression],
+        incident=incident,
     )

@@ -12,8 +12,11 @@ from sensorwatch.common.model.levels import Levels
 from sensorwatch.common.rows.limits import MAX_SENSORS
 from sensorwatch.common.rows.open_rows import OpenRows
 from sensorwatch.common.rows.readings import Readings
+from sensorwatch.common.rows.schema import Schema
+from sensorwatch.common.rows.sensor_groups import group_reader
 from sensorwatch.common.scoring.memory_adoption import adopt_tables
 from sensorwatch.common.scoring.memory_layout import IntColumn, Layout, initial_values
+from sensorwatch.common.scoring.open_incidents import OpenEpisode, OpenIncidents
 from sensorwatch.common.scoring.staleness import StalenessColumn
 
 KNOWN_SENSOR = -1
@@ -44,6 +47,7 @@ class _Checkpoint:
     position: int
     evicted: int
     open_rows: OpenRows
+    incidents: OpenIncidents
     staleness: NDArray[np.float64]
 
 
@@ -74,6 +78,8 @@ class Memory:
         """Rows in long form that wait for more of their values. If the schema of the model has no
         buckets, they remain open.
         """
+        self.incidents = OpenIncidents()
+        """The incidents with an open episode of a sensor with a group."""
         self.staleness = np.zeros(len(StalenessColumn))
         """Shape (len(StalenessColumn),). Evidence that the model does not fit the stream."""
         self._checkpoint: _Checkpoint | None = None
@@ -92,6 +98,7 @@ class Memory:
             self.position,
             self.evicted,
             self.open_rows.copy(),
+            self.incidents,
             self.staleness.copy(),
         )
         self._journal.clear()
@@ -109,6 +116,7 @@ class Memory:
         self.clock, self.position = self._checkpoint.clock, self._checkpoint.position
         self.evicted = self._checkpoint.evicted
         self.open_rows = self._checkpoint.open_rows.copy()
+        self.incidents = self._checkpoint.incidents
         self.staleness[:] = self._checkpoint.staleness
 
     def assign_slots(
@@ -144,8 +152,12 @@ class Memory:
     def adopt(self, model: "ModelForMemory") -> None:
         """Convert the memory for use with a new model.
 
-        See `adopt_tables` for the values that are kept. `staleness` is reset to 0.
+        See `adopt_tables` for the values that are kept, and `OpenIncidents.adopted` for the
+        incidents. `staleness` is reset to 0.
         """
+        group_of = group_reader(model.schema)
+        if group_of is not None or len(self.incidents):
+            self.incidents = self.incidents.adopted(self._open_episodes(), group_of)
         self.record_undo(_ReplacedTables(self.layout, self.floats, self.ints))
         tables = adopt_tables(
             self.names,
@@ -166,6 +178,16 @@ class Memory:
         """Add a change to those that `undo` reverts."""
         if self._checkpoint is not None:
             self._journal.append(entry)
+
+    def _open_episodes(self) -> list[OpenEpisode]:
+        ints = self.ints[: self.sensors]
+        slots = np.flatnonzero(ints[:, IntColumn.EPISODE_ROWS])
+        starts, times = (
+            ints[slots, column].tolist()
+            for column in (IntColumn.EPISODE_START, IntColumn.EPISODE_START_TIME)
+        )
+        names = [self.names[slot] for slot in slots.tolist()]
+        return [OpenEpisode(*episode) for episode in zip(names, starts, times, strict=True)]
 
     def _assign(
         self, readings: Readings, start: int, stop: int, level_by_sensor: dict[str, int]
@@ -227,6 +249,10 @@ class Memory:
 
 class ModelForMemory(Protocol):
     """The properties of a model on which a memory depends."""
+
+    @property
+    def schema(self) -> Schema:
+        """The schema of the model."""
 
     @property
     def layout(self) -> Layout:

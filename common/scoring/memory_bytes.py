@@ -12,6 +12,7 @@ from sensorwatch.common.rows.limits import MAX_SENSORS, NO_TIME
 from sensorwatch.common.rows.open_rows import OpenRow, OpenRows
 from sensorwatch.common.scoring.memory import Memory, ModelForMemory
 from sensorwatch.common.scoring.memory_layout import Layout, initial_values
+from sensorwatch.common.scoring.open_incidents import Incident, OpenIncidents
 from sensorwatch.common.scoring.staleness import StalenessColumn
 
 BYTE_FORMAT = 2
@@ -37,6 +38,8 @@ class _Header(msgspec.Struct, frozen=True, omit_defaults=True):
     """Newest event time of a value in long form."""
     staleness: tuple[float, ...] = (0.0,) * len(StalenessColumn)
     """See `Memory.staleness`."""
+    incidents: tuple[tuple[Incident, tuple[int, ...]], ...] = ()
+    """See `OpenIncidents.content`."""
 
 
 class _FormatOnly(msgspec.Struct, frozen=True):
@@ -47,7 +50,8 @@ def memory_to_bytes(memory: Memory) -> bytes:
     """Return a memory as bytes; equal memories give equal bytes.
 
     The first line is JSON and contains the format, the layout, the counters, the names of the
-    columns, the sensors in the order of their rows, the open rows of long form, and the staleness.
+    columns, the sensors in the order of their rows, the open rows of long form, the staleness, and
+    the open incidents.
     The table of floats and the table of integers follow, both little-endian.
     """
     layout = memory.layout
@@ -63,6 +67,7 @@ def memory_to_bytes(memory: Memory) -> bytes:
         memory.open_rows.rows,
         memory.open_rows.newest_time,
         tuple(memory.staleness.tolist()),
+        memory.incidents.content,
     )
     floats = memory.floats[: memory.sensors].astype("<f8", copy=False)
     ints = memory.ints[: memory.sensors].astype("<i8", copy=False)
@@ -109,6 +114,7 @@ def memory_from_bytes(
     memory.clock, memory.position, memory.evicted = header.clock, header.position, header.evicted
     memory.open_rows = OpenRows(header.newest_time, header.open_rows)
     memory.staleness[:] = header.staleness
+    memory.incidents = OpenIncidents(header.incidents)
     return memory
 
 

@@ -37,6 +37,8 @@ _REASON_NUMBERS = {reason: number for number, reason in enumerate(REASONS, start
 
 _ROW_MULTIPLIER = np.uint64(0xBF58476D1CE4E5B9)
 """The odd constant of `_fold_rows`; the ledger's digest uses the same constant."""
+_INCIDENT_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+"""The odd constant by which the distance from an episode to its incident is multiplied."""
 
 
 class OutcomeKind(IntEnum):
@@ -112,8 +114,8 @@ class Outcome:
         """Shape (n,). A 64-bit word per record, from its raw score and alarm; 0 without a row.
 
         The word depends on these values of the row: the bits of the raw score, severity, pattern,
-        suppression, `is_news`, the episode, and whether the row makes the model stale. The word of
-        a record with several rows depends on all of them.
+        suppression, `is_news`, the episode, the incident, and whether the row makes the model
+        stale. The word of a record with several rows depends on all of them.
         """
         index, row_bits = self.readings.index, _row_bits(self.detections)
         if self.readings.row_in_record is not None:
@@ -220,6 +222,9 @@ def _row_bits(detections: Detections) -> NDArray[np.uint64]:
     alarm = episode * np.uint64(2 * len(SUPPRESSIONS)) + news
     alarm = (alarm * np.uint64(len(SEVERITIES)) + severity) * np.uint64(len(PATTERNS)) + pattern
     alarm_bits = alarm * _ROW_MULTIPLIER
+    alarm_bits += (detections.incident - detections.episode).astype(
+        np.uint64
+    ) * _INCIDENT_MULTIPLIER
     alarm_bits[~detections.is_anomaly] = 0
     alarm_bits += detections.stale_episodes.astype(np.uint64)
     return detections.raw_score.view(np.uint64) ^ alarm_bits

@@ -14,6 +14,7 @@ from sensorwatch.common.model.calibration import p_values
 from sensorwatch.common.row_executor import RowExecutor
 from sensorwatch.common.rows.json_objects import Field, JsonText, json_texts
 from sensorwatch.common.rows.readings import WHOLE_RECORD
+from sensorwatch.common.rows.sensor_groups import NO_GROUP, group_reader
 from sensorwatch.common.rows.text_columns import TextColumn, join_texts, number_texts, time_texts
 from sensorwatch.common.scoring.detections import SEVERITY_TEXTS, ClosedEpisode
 from sensorwatch.common.scoring.detector import Detector
@@ -80,6 +81,7 @@ def detected_events(
                 "false_alarms_per_sensor_day": detections.episode_rate[rows],
                 "alike": detections.alike[rows],
             },
+            **_incident_fields(events, detector, detections.incident[rows], partition),
             "signals": [
                 {
                     "name": json_texts(detector.schema.signal_names, signals.signal[:, rank]),
@@ -124,6 +126,7 @@ def accepted_events(
     events.fields.update(
         {
             "episode_id": JsonText(_row_ids(detections.episode[rows], partition)),
+            **_incident_fields(events, detector, detections.incident[rows], partition),
             "start": JsonText(time_texts(detections.episode_time[rows])),
             "rows": detections.episode_rows[rows],
             "severity": json_texts(SEVERITY_TEXTS.tolist(), detections.severity[rows]),
@@ -206,10 +209,12 @@ def closed_events(
         event_id=join_texts([episode_id], [b"", b"-closed"]),
         event_time=_integers([episode.closed_time for episode in episodes]),
     )
+    incident = _integers([episode.incident for episode in episodes])
     severities = SEVERITY_TEXTS.tolist()
     events.fields.update(
         {
             "episode_id": JsonText(episode_id),
+            **_incident_fields(events, detector, incident, partition),
             "start": JsonText(time_texts(start_time)),
             "last": JsonText(time_texts(last_time)),
             "duration_seconds": (last_time - start_time) / 1_000_000,
@@ -254,6 +259,21 @@ def _event_columns(
         "model_version": detector.version,
     }
     return EventColumns(record, sensor, sensor_ids, event_id, times, fields)
+
+
+def _incident_fields(
+    events: EventColumns, detector: Detector, incident: NDArray[np.int64], partition: Partition
+) -> dict[str, Field]:
+    """Return the groups of the events' sensors and the ids of their incidents.
+
+    `incident`: shape (n,), see `Detections.incident`.
+    """
+    group_of = group_reader(detector.schema)
+    groups = [] if group_of is None else [group_of(sensor) for sensor in events.sensor_ids]
+    return {
+        "group": json_texts(groups, events.sensor) if groups else NO_GROUP,
+        "incident_id": JsonText(_row_ids(incident, partition)),
+    }
 
 
 def _row_ids(positions: NDArray[np.int64], partition: Partition) -> TextColumn:

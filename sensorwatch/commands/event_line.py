@@ -26,9 +26,14 @@ StyledParts = Iterator[tuple[str, str]]
 
 
 def line_parts(event: AnyEvent) -> StyledParts:
-    """Yield the parts of the line that shows an event: time, sensor, severity, score and reason."""
+    """Yield the parts of the line that shows an event: time, sensor, severity, score and reason.
+
+    The group of the sensor follows the sensor, unless it is empty.
+    """
     yield f"{event.event_time}  ", "dim"
     yield f"{event.sensor_id:<12}", "bold cyan"
+    if event.group:
+        yield f"  in {event.group:<8}", "cyan"
     yield f"  {event.severity:<8} ", SEVERITY_STYLES.get(event.severity, "")
     if isinstance(event, ClosingEvent):
         yield f" {event.peak:5.2f}  ", "bold"
@@ -55,7 +60,7 @@ def closing_text(closing_event: ClosingEvent) -> StyledParts:
     yield "closed", CLOSED_STYLE
     yield f" after {_row_count(closing_event.rows)}", ""
     if closing_event.rows > 1:
-        yield f" in {_duration_text(closing_event.duration_seconds)}", ""
+        yield f" in {duration_text(closing_event.duration_seconds)}", ""
 
 
 def accepted_text(accepted_event: AcceptedEvent) -> StyledParts:
@@ -151,7 +156,7 @@ def _row_count(rows: int) -> str:
     return "1 row" if rows == 1 else f"{rows} rows"
 
 
-def _duration_text(seconds: float) -> str:
+def duration_text(seconds: float) -> str:
     """Return a duration as text, in the largest unit that it contains at least twice."""
     for unit, unit_seconds in (("days", 86_400), ("h", 3_600), ("min", 60)):
         if seconds >= 2 * unit_seconds:

@@ -142,14 +142,19 @@ class LiveOutput:
         table = Table(box=None, expand=True, padding=(0, 1), header_style="dim")
         table.add_column("event time", style="dim", width=16)
         table.add_column("sensor", style="bold cyan", no_wrap=True)
+        entries = self._board.entries(lines)
+        has_groups = any(entry.event.group for entry in entries)
+        if has_groups:
+            table.add_column("group", style="cyan", no_wrap=True)
         table.add_column("severity", no_wrap=True)
         table.add_column("state", no_wrap=True)
         table.add_column("score", justify="right", no_wrap=True)
         table.add_column("reason", no_wrap=True, overflow="ellipsis", ratio=1)
-        for entry in self._board.entries(lines):
+        for entry in entries:
             table.add_row(
                 styled(entry.event.event_time[:16].replace("T", " ")),
                 styled(entry.event.sensor_id),
+                *([styled(entry.event.group)] if has_groups else []),
                 styled((entry.severity, SEVERITY_STYLES.get(entry.severity, ""))),
                 styled(_state(entry)),
                 _score_text(entry),

@@ -9,7 +9,6 @@ from sensorwatch.common.alarms.episode_book import (
     MAX_EPISODES,
     EpisodeBook,
     EpisodeState,
-    episode_id_of,
 )
 from sensorwatch.common.alarms.events import AnyEvent
 from sensorwatch.common.alarms.incidents import Incident, group_key, incidents_of
@@ -79,7 +78,7 @@ class IncidentBook:
 
     def state_of(self, event: AnyEvent) -> EpisodeState | None:
         """Return the episode of an event as it is now, or None if it is not known."""
-        return self._book.get(episode_id_of(event))
+        return self._book.state_of(event)
 
     def restore(self, episode: TrackedEpisode) -> None:
         """Add an episode of an earlier process."""

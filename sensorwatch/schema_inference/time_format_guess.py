@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from sensorwatch.common.rows.field_declarations import TimeField
 from sensorwatch.common.rows.instants import BadTime, number_of, time_reader
+from sensorwatch.schema_inference.time_pattern_filter import may_read
 
 _DATES = (
     *("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y"),
@@ -161,7 +162,8 @@ def _patterns_of(cells: Sequence[str]) -> list[str]:
     return [
         pattern
         for pattern in STRPTIME_PATTERNS
-        if _readable_share(first_cells, TimeField(format=(pattern,), naive_zone="UTC")) > 0
+        if (cells_to_read := [cell for cell in first_cells if may_read(pattern, cell)])
+        and _readable_share(cells_to_read, TimeField(format=(pattern,), naive_zone="UTC")) > 0
     ]
 
 

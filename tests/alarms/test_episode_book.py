@@ -104,7 +104,7 @@ def test_a_stale_model_is_no_episode() -> None:
 
 
 def test_raised_and_accepted_events_that_are_read_again_change_nothing() -> None:
-    events = [
+    events: list[AnyEvent] = [
         an_alarm(minute=0),
         an_alarm(minute=1, rows=2, news="severity", severity="critical"),
         an_alarm(minute=5, rows=8),

@@ -9,8 +9,8 @@ from benchmarks.docs_plots import attribution_plot as reasons
 from benchmarks.docs_plots import forecast_plot as forecast
 from benchmarks.docs_plots import row_order_plot as order
 from benchmarks.docs_plots import severity_plot as episode
-from benchmarks.docs_plots.panel import Panel, titled_drawing
 from benchmarks.docs_plots.scored_sensor import MINUTE_FLEET, score_sensor
+from sensorwatch.common.svg_panel import Panel, titled_drawing
 
 pytestmark = pytest.mark.slow  # the tests share one training
 

@@ -326,6 +326,7 @@ def test_a_hostile_argument_is_escaped_in_the_error(
     assert ESCAPED_TEXT in run_command(*command, FILE_NAME)
 
 
+@pytest.mark.slow
 def test_train_and_evaluate_escape_hostile_tables(
     run_command: RunCommand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

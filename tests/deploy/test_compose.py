@@ -15,6 +15,7 @@ from tests.brokers.kafka import Kafka
 from tests.deploy.compose import COMPOSE_FILE, services
 from tests.deploy.compose_stack import ComposeStack
 from tests.deploy.image import build_image
+from tests.deploy.kernel_copies import copy_compiled_kernels
 
 DEFAULT_SETTINGS = Settings()
 PREDICT_REQUEST = {"rows": [{"timestamp": "2025-01-01T00:00:00", "x1": 0.1, "x2": 0.2, "x3": 0.3}]}
@@ -63,7 +64,12 @@ def test_external_images_are_pinned() -> None:
 @pytest.fixture(scope="module")
 def stack(kafka: Kafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComposeStack]:
     """Return a stack in which all services of this project's image are started and healthy."""
-    new_stack = ComposeStack(kafka, build_image(tmp_path_factory.mktemp("image")))
+    image = build_image(tmp_path_factory.mktemp("image"))
+    copy_compiled_kernels(
+        Path(image.environment["PYTHONPATH"]) / "sensorwatch",
+        numba_cache_dir=image.environment["NUMBA_CACHE_DIR"],
+    )
+    new_stack = ComposeStack(kafka, image)
     try:
         new_stack.start_services()
         for name in ("consumer", "api"):

@@ -1,7 +1,6 @@
 """The wheel installs one top-level name, and works beside packages called `common`, `api`, ..."""
 
 import os
-import shutil
 import subprocess
 import sys
 import sysconfig
@@ -13,6 +12,7 @@ import pytest
 
 from sensorwatch.common.runtime.fingerprint import code_digest
 from tests.deploy.compose import ROOT
+from tests.deploy.kernel_copies import copy_compiled_kernels
 
 USER_PACKAGES = ("api", "common", "consumer", "producer", "trainer")
 ROW_COUNT = 400
@@ -63,20 +63,13 @@ def project(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
     folder, site_folder = tmp_path_factory.mktemp("project"), tmp_path_factory.mktemp("site")
     options = ["--no-deps", "--disable-pip-version-check", "--quiet", "--target", str(site_folder)]
     subprocess.run([sys.executable, "-m", "pip", "install", *options, str(wheel)], check=True)
-    _copy_compiled_kernels(site_folder / "sensorwatch")
+    copy_compiled_kernels(
+        site_folder / "sensorwatch", numba_cache_dir=os.environ.get("NUMBA_CACHE_DIR")
+    )
     for name in USER_PACKAGES:
         (folder / name).mkdir()
         (folder / name / "__init__.py").write_text(f"WHOSE = 'theirs: {name}'\n")
     return Project(folder, site_folder)
-
-
-def _copy_compiled_kernels(package_folder: Path) -> None:
-    """Copy the compiled kernels of the checkout, which has the same code; this saves a minute."""
-    for name in ("common", "trainer"):
-        for path in (ROOT / name).rglob("__pycache__/*.nb[ic]"):
-            copy = package_folder / path.relative_to(ROOT)
-            copy.parent.mkdir(exist_ok=True)
-            shutil.copyfile(path, copy)
 
 
 @pytest.mark.slow

@@ -74,6 +74,7 @@ def detection_bytes(outcomes: Sequence[Outcome]) -> tuple[bytes, ...]:
         "episode_rows",
         "episode_time",
         "episode_peak",
+        "incident",
     )
     return tuple(
         _joined_bytes([getattr(outcome.detections, name) for outcome in outcomes])

@@ -17,6 +17,7 @@ from sensorwatch.common.rows.schema import load_schema
 from sensorwatch.common.rows.strict_parsing import collect_rows
 from sensorwatch.demo.embedded_broker import EmbeddedBroker
 from tests.brokers.kafka import Kafka
+from tests.commands.command_runner import run_in_process
 
 PROJECT_DIR = Path(__file__).parents[2]
 
@@ -127,11 +128,11 @@ def test_a_closed_pipe_ends_an_endless_run_without_an_error_message(tmp_path: Pa
 def test_a_usage_error_is_one_line_and_exits_with_2(
     tmp_path: Path, args: list[str], message: str
 ) -> None:
-    result = run_producer(tmp_path, *args)
+    result = run_in_process("produce", *args, folder=tmp_path)
 
-    assert result.returncode == 2
-    assert message in result.stderr
-    assert len(result.stderr.splitlines()) == 1
+    assert result.code == 2
+    assert message in result.err
+    assert len(result.err.splitlines()) == 1
 
 
 @pytest.mark.slow

@@ -15,6 +15,7 @@ from sensorwatch.common.kafka.records import (
 from sensorwatch.common.model.calibration import p_values
 from sensorwatch.common.rows.instants import format_instant
 from sensorwatch.common.rows.readings import WHOLE_RECORD
+from sensorwatch.common.rows.sensor_groups import group_reader
 from sensorwatch.common.runtime.setting_choices import EmittedEvents
 from sensorwatch.common.scoring.detections import SEVERITIES, ClosedEpisode
 from sensorwatch.common.scoring.detector import Detector
@@ -58,6 +59,8 @@ class _DetectedEvent(_Event):
     pattern: str
     message: str
     episode: _Episode
+    group: str
+    incident_id: str
     signals: list[SignalReading]
 
 
@@ -74,6 +77,8 @@ class _AcceptedLevel(msgspec.Struct):
 
 class _AcceptedEvent(_Event):
     episode_id: str
+    group: str
+    incident_id: str
     start: str
     rows: int
     severity: str
@@ -88,6 +93,8 @@ class _StaleEvent(_Event):
 
 class _ClosedEvent(_Event):
     episode_id: str
+    group: str
+    incident_id: str
     start: str
     last: str
     duration_seconds: float
@@ -191,6 +198,8 @@ def _detected_event(
             float(detections.episode_rate[reading]),
             int(detections.alike[reading]),
         ),
+        group=_group(detector, readings.sensor_ids[readings.sensor[reading]]),
+        incident_id=_row_id(record, *_split(int(detections.incident[reading]))),
         signals=signals,
     )
 
@@ -209,6 +218,8 @@ def _accepted_event(
         detected.source,
         detected.model_version,
         episode_id=detected.episode.id,
+        group=detected.group,
+        incident_id=detected.incident_id,
         start=detected.episode.start,
         rows=detected.episode.rows,
         severity=detected.severity,
@@ -253,6 +264,8 @@ def _closed_event(episode: ClosedEpisode, detector: Detector, record: Record) ->
         source=coordinates(record),
         model_version=detector.version,
         episode_id=episode_id,
+        group=_group(detector, episode.sensor_id),
+        incident_id=_row_id(record, *_split(episode.incident)),
         start=format_instant(episode.start_time),
         last=format_instant(episode.last_time),
         duration_seconds=(episode.last_time - episode.start_time) / 1_000_000,
@@ -286,6 +299,11 @@ _KINDS: dict[type[_Event], str] = {
     _ClosedEvent: "episode.closed",
     _StaleEvent: "model.stale",
 }
+
+
+def _group(detector: Detector, sensor_id: str) -> str:
+    group_of = group_reader(detector.schema)
+    return "" if group_of is None else group_of(sensor_id)
 
 
 def _split(position: int) -> tuple[int, int]:

@@ -179,6 +179,8 @@ def test_an_episode_has_an_event_per_row_and_an_event_for_its_end() -> None:
         "source": {"topic": "sensors", "partition": 0, "offset": 44},
         "model_version": a_detector().version,
         "episode_id": "sensors-0-41",
+        "group": "",
+        "incident_id": "sensors-0-41",
         "start": start,
         "last": "2025-01-01T00:02:00Z",
         "duration_seconds": 60.0,

@@ -20,6 +20,7 @@ from tests.publishing.reference_events import reference_events
 from tests.publishing.test_episode_events import RECORD_LISTS, a_row_payload, detector_with_gaps
 from tests.reading_builders import ANOMALOUS_VALUES, NORMAL_VALUES
 from tests.scoring.detectors import DETECTORS
+from tests.scoring.grouped_rows import grouped_detector
 
 
 def score_records(
@@ -58,6 +59,22 @@ def test_events_have_the_bytes_of_the_reference(
     outcome = score_records(records, detector, max_sensors=max_sensors)
 
     assert_same_events(outcome, detector, records, emit)
+
+
+def test_events_of_groups_have_the_bytes_of_the_reference() -> None:
+    """The events of all types that belong to an episode contain its group and its incident."""
+    detector = grouped_detector(detector_with_gaps(), group={"before": '"'})
+    values = [ANOMALOUS_VALUES, ANOMALOUS_VALUES, NORMAL_VALUES]
+    records = [
+        StoredRecord(a_row_payload(f'{"äb"[n % 2]}"{n % 5}', 1_000 + n, values[n % 3]), n)
+        for n in range(60)
+    ]
+    outcome = score_records(records, detector)
+
+    assert assert_same_events(outcome, detector, records, EmittedEvents.ROWS) >= 40
+    joined = outcome.detections.incident != outcome.detections.episode
+    assert joined.sum() >= 10
+    assert any(episode.incident != episode.start for episode in outcome.closed)
 
 
 def test_events_with_unusual_numbers_and_sensor_ids_have_the_bytes_of_the_reference() -> None:

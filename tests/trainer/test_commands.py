@@ -60,6 +60,7 @@ def test_training_registers_the_champion_and_evaluating_it_passes_the_gate(
     assert report == Registry(folder / "registry").report("default", champion)
 
 
+@pytest.mark.slow
 def test_a_second_version_is_promoted_only_with_the_option_promote(folder: Path) -> None:
     registry = Registry(folder / "registry")
     assert run_command("train", "--data", "rows.csv") == 0
@@ -72,6 +73,7 @@ def test_a_second_version_is_promoted_only_with_the_option_promote(folder: Path)
     assert registry.current_aliases("default").champion == registry.version_ids("default")[-1]
 
 
+@pytest.mark.slow
 def test_a_version_that_fails_its_checks_is_not_promoted(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -93,6 +95,7 @@ def test_a_version_that_fails_its_checks_is_not_promoted(
     assert Registry(folder / "registry").current_aliases("default").champion == first_version
 
 
+@pytest.mark.slow
 def test_the_gate_exits_with_1_and_names_the_failed_checks(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

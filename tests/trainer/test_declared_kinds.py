@@ -14,9 +14,12 @@ from sensorwatch.trainer.backtest_command import backtest
 from sensorwatch.trainer.train_command import train
 
 CASES = os.environ.get("SENSORWATCH_TEST_CASES")
-pytestmark = pytest.mark.skipif(
-    not CASES, reason="SENSORWATCH_TEST_CASES does not name the folder of the example files"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not CASES, reason="SENSORWATCH_TEST_CASES does not name the folder of the example files"
+    ),
+]
 RESET_ROW = 500
 USUAL_STEP = 0.24
 """The mean rise of the meter from row to row, in its unit."""

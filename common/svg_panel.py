@@ -73,10 +73,10 @@ class Panel:
         points = (self.pixel(x, float(value)) for x, value in enumerate(y))
         self.drawing.path(points, stroke, width=width)
 
-    def band(self, low: Numbers, high: Numbers, fill: str = BAND_COLOUR) -> None:
-        """Fill the area between the lines through `low` and `high`."""
-        high_points = [self.pixel(x, float(value)) for x, value in enumerate(high)]
-        low_points = [self.pixel(x, float(value)) for x, value in enumerate(low)]
+    def band(self, low: Numbers, high: Numbers, fill: str = BAND_COLOUR, *, first: int = 0) -> None:
+        """Fill the area between the lines through `low` and `high`; their first x is `first`."""
+        high_points = [self.pixel(x, float(value)) for x, value in enumerate(high, first)]
+        low_points = [self.pixel(x, float(value)) for x, value in enumerate(low, first)]
         self.drawing.area([*high_points, *reversed(low_points)], fill)
 
     def level(self, y: float, stroke: str) -> None:

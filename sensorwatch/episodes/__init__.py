@@ -1,0 +1,1 @@
+"""Shows single episodes of the anomaly topic."""
