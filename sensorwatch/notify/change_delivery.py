@@ -49,10 +49,12 @@ class ChangeDelivery(Delivery):
             changed_ids |= self.set_notice(message.episode_ids, message.notice)
             if message.is_repeated:
                 self.context.metrics.doubled.labels(self.target.name).inc()
-        is_unknown = result.failure is not None and result.failure.outcome is Outcome.UNKNOWN
-        for index, message in enumerate(result.unsent):
+        failures = [
+            (message, answer.outcome is Outcome.UNKNOWN) for message, answer in result.failed
+        ]
+        for message, is_unknown in [*failures, *((message, False) for message in result.unsent)]:
             assert isinstance(message, Change)
-            may_have_arrived = message.is_repeated or (index == 0 and is_unknown)
+            may_have_arrived = message.is_repeated or is_unknown
             notice = replace(message.earlier_notice, attempt=message.id if may_have_arrived else "")
             changed_ids |= self.set_notice(message.episode_ids, notice)
         return changed_ids

@@ -134,10 +134,10 @@ class Delivery(ABC):
             )
         metrics.target_up.labels(name).set(result.failure is None)
         if result.failure is not None:
-            metrics.retried.labels(name).inc()
+            metrics.retried.labels(name).inc(len(result.failed))
             _log.warning(
                 "the target did not accept messages; they are sent again",
                 target=name,
-                messages=len(result.unsent),
+                messages=len(result.failed) + len(result.unsent),
                 reason=result.failure.detail,
             )

@@ -2,18 +2,24 @@
 
 import http.client
 import json
+from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from http import HTTPStatus
 from typing import Any
 from urllib.error import HTTPError
+from urllib.parse import unquote, urlsplit, urlunsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from sensorwatch.common.runtime.build import project_version
 
 _MAX_ANSWER_BYTES = 10_000
-_NOT_PROCESSED_STATUSES = (408, 425, 429, 503)
-"""Statuses that mean that the target did not process the request, and may do so later."""
+_REFUSED_STATUSES = (400, 409, 413, 422)
+"""Statuses that mean that the content of the request is wrong, or is known already.
+
+Other statuses below 500, such as 401 and 404, mean that the settings are wrong. A request with such
+an answer is repeated, because it is accepted after a person has corrected the settings."""
 
 
 class Outcome(StrEnum):
@@ -60,7 +66,10 @@ def json_poster(timeout_seconds: float) -> Post:
             "Content-Type": content_type,
             "User-Agent": f"sensorwatch/{project_version()}",
         }
-        request = Request(url, json.dumps(value).encode(), headers)  # noqa: S310 - settings check the scheme
+        plain_url, credentials = _without_credentials(url)
+        if credentials:
+            headers["Authorization"] = f"Basic {b64encode(credentials.encode()).decode()}"
+        request = Request(plain_url, json.dumps(value).encode(), headers)  # noqa: S310 - settings check the scheme
         try:
             with opener.open(request, timeout=timeout_seconds) as response:
                 response.read(_MAX_ANSWER_BYTES)
@@ -73,6 +82,13 @@ def json_poster(timeout_seconds: float) -> Post:
     return post
 
 
+def _without_credentials(url: str) -> tuple[str, str]:
+    """Return a URL without user and password, and `user:password`, or an empty text."""
+    parts = urlsplit(url)
+    user_and_password, _, host = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=host)), unquote(user_and_password)
+
+
 def _refusal(error: HTTPError) -> Answer:
     try:
         text = error.read(_MAX_ANSWER_BYTES).decode("utf-8", "replace").strip()
@@ -81,10 +97,10 @@ def _refusal(error: HTTPError) -> Answer:
     finally:
         error.close()
     detail = f"status {error.code}: {text[:500] or error.reason}"
-    if error.code in _NOT_PROCESSED_STATUSES:
-        return Answer(Outcome.FAILED, detail, error.code)
-    outcome = Outcome.UNKNOWN if error.code >= 500 else Outcome.REFUSED
-    return Answer(outcome, detail, error.code)
+    if error.code in _REFUSED_STATUSES:
+        return Answer(Outcome.REFUSED, detail, error.code)
+    is_unknown = error.code >= 500 and error.code != HTTPStatus.SERVICE_UNAVAILABLE
+    return Answer(Outcome.UNKNOWN if is_unknown else Outcome.FAILED, detail, error.code)
 
 
 def _failure(error: Exception) -> Answer:

@@ -26,7 +26,9 @@ class NotifyMetrics:
         self.refused = counter(
             "refused_total", "Messages that a target refused; they are not repeated.", "target"
         )
-        self.retried = counter("retried_total", "Requests that failed and are repeated.", "target")
+        self.retried = counter(
+            "retried_total", "Messages whose sending failed and is repeated.", "target"
+        )
         self.doubled = counter(
             "doubled_total",
             "Messages that were sent again although an earlier copy may have arrived.",

@@ -21,9 +21,15 @@ class SendResult:
 
     accepted: list[PlannedMessage] = field(default_factory=list)
     refused: list[tuple[PlannedMessage, Answer]] = field(default_factory=list)
+    failed: list[tuple[PlannedMessage, Answer]] = field(default_factory=list)
+    """Messages that are sent again."""
     unsent: list[PlannedMessage] = field(default_factory=list)
-    """Messages that were not sent, or that have no result. The first one caused `failure`."""
-    failure: Answer | None = None
+    """Messages that were not sent, because an earlier request failed."""
+
+    @property
+    def failure(self) -> Answer | None:
+        """Return the last failure, or None if no request failed."""
+        return self.failed[-1][1] if self.failed else None
 
 
 SendJob = Callable[[], SendResult]
@@ -46,8 +52,8 @@ def send_alerts(
         if answer.outcome is Outcome.ACCEPTED:
             result.accepted += batch
         elif answer.outcome is not Outcome.REFUSED:
-            result.failure = answer
-            result.unsent = [*batch, *(alert for rest in reversed(batches) for alert in rest)]
+            result.failed += [(alert, answer) for alert in batch]
+            result.unsent += [alert for rest in reversed(batches) for alert in rest]
             break
         elif len(batch) == 1:
             result.refused.append((batch[0], answer))
@@ -58,7 +64,11 @@ def send_alerts(
 
 
 def send_changes(changes: Sequence[Change], post: Callable[[Change], Answer]) -> SendResult:
-    """Send changes in order, one request each, until one fails."""
+    """Send changes in order, one request each.
+
+    A request without an answer ends the job. After an answer with an error, the next change is
+    sent, so that one change that the target cannot process does not stop the others.
+    """
     result = SendResult()
     for index, change in enumerate(changes):
         answer = post(change)
@@ -67,9 +77,10 @@ def send_changes(changes: Sequence[Change], post: Callable[[Change], Answer]) ->
         elif answer.outcome is Outcome.REFUSED:
             result.refused.append((change, answer))
         else:
-            result.failure = answer
-            result.unsent = list(changes[index:])
-            break
+            result.failed.append((change, answer))
+            if not answer.status:
+                result.unsent += changes[index + 1 :]
+                break
     return result
 
 

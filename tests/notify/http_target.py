@@ -20,8 +20,8 @@ class HttpTarget:
     """The header `Location` of each answer."""
     values: list[Any] = field(default_factory=list)
     """The JSON of each request, in the order of arrival."""
-    content_types: list[str] = field(default_factory=list)
-    paths: list[str] = field(default_factory=list)
+    authorizations: list[str | None] = field(default_factory=list)
+    """The header `Authorization` of each request."""
     _server: ThreadingHTTPServer | None = None
 
     def __enter__(self) -> Self:
@@ -31,8 +31,7 @@ class HttpTarget:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 value = json.loads(body)
-                target.content_types.append(self.headers["Content-Type"])
-                target.paths.append(self.path)
+                target.authorizations.append(self.headers["Authorization"])
                 status = target.answer(value)
                 target.values.append(value)
                 self.send_response(status)

@@ -17,8 +17,11 @@ from tests.notify.http_target import HttpTarget
         (202, Outcome.ACCEPTED),
         (204, Outcome.ACCEPTED),
         (400, Outcome.REFUSED),
-        (404, Outcome.REFUSED),
-        (410, Outcome.REFUSED),
+        (409, Outcome.REFUSED),
+        (413, Outcome.REFUSED),
+        (422, Outcome.REFUSED),
+        (401, Outcome.FAILED),
+        (404, Outcome.FAILED),
         (408, Outcome.FAILED),
         (429, Outcome.FAILED),
         (503, Outcome.FAILED),
@@ -35,12 +38,12 @@ def test_the_status_decides_whether_to_send_again(status: int, outcome: Outcome)
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_is_refused_and_not_followed(status: int) -> None:
+def test_a_redirect_is_not_followed(status: int) -> None:
     with HttpTarget() as other, HttpTarget(answer=lambda _value: status) as target:
         target.location = other.url
         answer = json_poster(5)(target.url, {}, "application/json")
 
-    assert answer.outcome is Outcome.REFUSED
+    assert answer.outcome is Outcome.FAILED
     assert other.values == []
 
 
@@ -59,3 +62,12 @@ def test_a_closed_port_is_a_failure() -> None:
     answer = json_poster(5)(f"http://127.0.0.1:{free_port()}", {}, "application/json")
 
     assert answer.outcome is Outcome.FAILED
+
+
+def test_user_and_password_of_a_url_are_a_header() -> None:
+    with HttpTarget() as target:
+        url = target.url.replace("http://", "http://me:a%40b@")
+        answer = json_poster(5)(url, {}, "application/json")
+
+    assert answer.outcome is Outcome.ACCEPTED
+    assert target.authorizations == ["Basic bWU6YUBi"]

@@ -188,6 +188,18 @@ def test_a_refused_change_is_counted_and_the_next_ones_are_sent() -> None:
     assert rig.metric("refused_total", target=HOOK_NAME) == 1
 
 
+def test_a_change_that_the_webhook_cannot_process_does_not_stop_the_others() -> None:
+    rig = Rig(webhooks=[HOOK])
+    rig.post.answer = lambda _url, value: (
+        Answer(Outcome.UNKNOWN, "status 500", 500) if value["id"] == OPENED else ACCEPTED
+    )
+    rig.publish(critical(minute=50), critical(episode_id="sensors-0-7", sensor="b"))
+    rig.run()
+
+    assert "sensors-0-7-opened" in rig.post.changes()
+    assert rig.metric("sent_total", target=HOOK_NAME) == 1
+
+
 def test_after_a_kill_between_answer_and_save_the_change_is_a_counted_double() -> None:
     rig = Rig(webhooks=[HOOK])
     rig.run()

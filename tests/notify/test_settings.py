@@ -9,7 +9,7 @@ from sensorwatch.common.errors import SettingsError
 from sensorwatch.common.runtime.durations import parse_duration
 from sensorwatch.common.runtime.notify_settings import NotifySettings
 from sensorwatch.common.runtime.setting_choices import SeverityChoice
-from sensorwatch.common.runtime.settings import Settings, load_settings
+from sensorwatch.common.runtime.settings import Settings, load_settings, redacted_values
 from sensorwatch.notify.routing import address_of, targets_of
 from sensorwatch.notify.run import required_targets
 
@@ -63,6 +63,15 @@ def test_a_duration_has_a_unit(text: str, seconds: int) -> None:
 def test_a_text_without_number_or_unit_is_no_duration(text: str) -> None:
     with pytest.raises(ValueError, match="such as"):
         parse_duration(text)
+
+
+def test_the_shown_settings_hide_the_passwords_of_urls(tmp_path: Path) -> None:
+    path = tmp_path / "settings.toml"
+    path.write_text('[notify]\nwebhooks = ["https://me:secret@host/a@b"]')
+
+    shown_values = redacted_values(load_settings(path, environ={}))
+
+    assert shown_values["notify.webhooks"] == ["https://(hidden)@host/a@b"]
 
 
 def test_logs_and_metrics_show_no_secret_of_a_url() -> None:
