@@ -35,7 +35,7 @@ settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 BROKER = "broker"
 """The marker of the tests that need a real Kafka."""
-MEASURED_CASES = 3
+MEASURED_CASES = 20
 """Number of cases of a parametrized test in which coverage is measured."""
 UNMEASURED_FOLDERS = {"benchmarks", "brokers", "checker", "deploy", "docs"}
 """Folders of tests whose subject is not part of the measured packages."""

@@ -85,6 +85,7 @@ def test_compiled_kernels_are_in_the_cache() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_of_two_processes_one_compiles_and_then_no_kernel_needs_compilation(
     tmp_path: Path,
 ) -> None:

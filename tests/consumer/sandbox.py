@@ -7,6 +7,7 @@ import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -105,20 +106,22 @@ class Sandbox:
 
     def committed_offsets(self) -> dict[int, TopicPartition]:
         """Return the group's committed offsets, with their metadata."""
-        config = {**self.kafka, "group.id": self.group}
-        with Consumer(config, logger=silent_logger()) as consumer:
-            partitions = [
-                TopicPartition(self.readings, number) for number in range(PARTITION_COUNT)
-            ]
-            try:
-                return {
-                    partition.partition: partition
-                    for partition in consumer.committed(partitions, 10)
-                }
-            except KafkaException as error:
-                if not is_transient(error.args[0]):
-                    raise
-                return {}
+        partitions = [TopicPartition(self.readings, number) for number in range(PARTITION_COUNT)]
+        try:
+            return {
+                partition.partition: partition
+                for partition in self._offset_reader.committed(partitions, 10)
+            }
+        except KafkaException as error:
+            if not is_transient(error.args[0]):
+                raise
+            return {}
+
+    @cached_property
+    def _offset_reader(self) -> Consumer:
+        # A new client needs 0.1 s for its connections. This client does not join the group.
+        config = {**self.kafka, "group.id": self.group, "reconnect.backoff.max.ms": 500}
+        return Consumer(config, logger=silent_logger())
 
     def accounts(self) -> dict[int, Account]:
         """Return the account in the metadata of each committed offset, by partition."""

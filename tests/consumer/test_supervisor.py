@@ -86,8 +86,10 @@ def run_count(folder: Path, worker: int) -> int:
 
 
 def wait_for_files(folder: Path, *file_names: str) -> None:
+    """Wait until the files have text; a new file is empty for a moment."""
+    files = [folder / name for name in file_names]
     wait_until(
-        lambda: all((folder / name).exists() for name in file_names),
+        lambda: all(file.exists() and file.stat().st_size for file in files),
         deadline=20,
         what=str(file_names),
     )

@@ -43,6 +43,8 @@ commands and options of these blocks exist."""
 SERVICE_BLOCK = "python -m producer --out data/raw/sample.csv"
 SMALL_DATA = {"python -m producer": "--rows 4000"}
 """Maps the start of a command to options that make the command fast."""
+SMALL_MODEL = {"SENSORWATCH__TRAINER__TREES": "20"}
+"""Settings with which training and evaluation take less time."""
 SERVICE_SECONDS, COMMAND_SECONDS = 120, 600
 MINIMAL_SCHEMA = '[[signals]]\nname = "x1"\n'
 
@@ -146,7 +148,7 @@ def shell_environment() -> dict[str, str]:
     """Return environment variables with which commands use this checkout of the repository."""
     variables = {name: text for name, text in os.environ.items() if "SENSORWATCH__" not in name}
     path = f"{Path(sys.executable).parent}{os.pathsep}{variables['PATH']}"
-    return variables | {"PATH": path, "PYTHONPATH": str(ROOT)}
+    return variables | SMALL_MODEL | {"PATH": path, "PYTHONPATH": str(ROOT)}
 
 
 @pytest.fixture(scope="module")

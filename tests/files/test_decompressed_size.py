@@ -47,7 +47,7 @@ CONTENTS: dict[str, Callable[[], bytes]] = {
     "a first row behind many comments": lambda: (
         (b" " * 999 + b"\n") * 2000 + HEADER + repeated(b"9")
     ),
-    "a row of many lines": lambda: HEADER + ROW + repeated(b'"\n",')[: 3 * MIB // 2],
+    "a row of many lines": lambda: HEADER + ROW + repeated(b'"\n",')[: 9 * MIB // 8],
     "a JSON line without an end": lambda: JSON_ROW + b"\n" + repeated(b'{"a":'),
     "a JSON array with a long element": lambda: b"[" + JSON_ROW + b',"' + repeated(b"x") + b'"]',
     "a JSON array with many levels": lambda: b"[" + JSON_ROW + b"," + repeated(b"["),
