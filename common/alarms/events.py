@@ -1,6 +1,6 @@
 """The events of the anomaly topic, as their readers see them."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -149,14 +149,17 @@ def read_event(record: Record) -> AnyEvent | None:
 
 
 def event_instant(text: str) -> datetime:
-    """Return the time in a field of an event.
+    """Return the time in a field of an event, in UTC.
 
-    Raises ValueError if the text is not an RFC 3339 time with a time zone.
+    Raises ValueError if the text is not an RFC 3339 time with a time zone, in the years 1 to 9999.
     """
     time = datetime.fromisoformat(text)
     if time.tzinfo is None:
         raise ValueError(f"{text!r} has no time zone")
-    return time
+    try:
+        return time.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(f"{text!r} is outside the years 1 to 9999") from error
 
 
 def _has_readable_times(event: AnyEvent) -> bool:

@@ -6,8 +6,8 @@ import pytest
 
 from sensorwatch.commands.event_selection import EventSelection
 from sensorwatch.commands.tail_output import LiveOutput
-from sensorwatch.common.scoring.detections import Severity
 from sensorwatch.common.kafka.event_types import EventType
+from sensorwatch.common.scoring.detections import Severity
 from tests.commands.test_tail import (
     a_closing_event,
     an_accepted_event,

@@ -310,6 +310,7 @@ def test_bad_records_are_counted_and_change_nothing() -> None:
         critical_json(event_time="yesterday"),
         critical_json(event_time="2025-01-01T00:59:00"),
         critical_json(event_time="9999-99-99T00:00:00Z"),
+        critical_json(event_time="0001-01-01T00:00:00+23:59"),
     ]
     rig.topic.records += [StoredRecord(value, stored_headers=headers) for value in bad_values]
     rig.topic.records += [StoredRecord(critical_json()), StoredRecord(b"x", stored_headers=[])]
