@@ -3,10 +3,15 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sensorwatch.common.alarms.episode_book import EpisodeState
 from sensorwatch.common.alarms.severity import severity_rank
+
+MAX_INCIDENT_TIME = timedelta(days=1)
+"""An incident takes no episode that begins later than this time after its own begin.
+
+The worker has the same limit, see docs/decisions/0026-incidents.md."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +77,8 @@ def incidents_of(episodes: Iterable[EpisodeState]) -> list[Incident]:
     """Return the incidents that the episodes form, in the order of their begin.
 
     An episode belongs to the incident of its group if it begins before all earlier episodes of the
-    incident have ended, or at the moment at which the last one ends.
+    incident have ended, or at the moment at which the last one ends, and at most
+    `MAX_INCIDENT_TIME` after the incident's begin.
     """
     episodes_by_group: dict[tuple[str, str], list[EpisodeState]] = defaultdict(list)
     for episode in episodes:
@@ -95,7 +101,8 @@ def _overlapping(episodes: list[EpisodeState]) -> list[list[EpisodeState]]:
     lists: list[list[EpisodeState]] = []
     end: datetime | None = None
     for episode in sorted(episodes, key=lambda episode: (episode.begin, episode.id)):
-        if lists and (end is None or episode.begin <= end):
+        is_overlapping = lists and (end is None or episode.begin <= end)
+        if is_overlapping and episode.begin - lists[-1][0].begin <= MAX_INCIDENT_TIME:
             lists[-1].append(episode)
             end = None if end is None or episode.end is None else max(end, episode.end)
         else:

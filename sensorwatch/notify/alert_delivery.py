@@ -60,7 +60,7 @@ class AlertDelivery(Delivery):
             self._known_contents[_labels_of(message)] = _content_of(message)
             changed_ids |= self.set_notice(message.episode_ids, message.notice)
             done_notice = replace(message.notice, is_done=True)
-            changed_ids |= self.set_notice(message.older_episode_ids, done_notice)
+            changed_ids |= self.set_notice(message.other_episode_ids, done_notice)
         for message in refused_messages:
             assert isinstance(message, PlannedAlert)
             self._refused_contents[_labels_of(message)] = _content_of(message)

@@ -31,8 +31,8 @@ class PlannedAlert:
     notice: Notice
     is_first: bool = False
     """Whether the incident was never planned for this target before."""
-    older_episode_ids: tuple[str, ...] = ()
-    """Episodes of older incidents with the same labels, which are never sent again."""
+    other_episode_ids: tuple[str, ...] = ()
+    """Episodes of other incidents with the same labels, whose end is never sent."""
 
 
 def plan_alerts(
@@ -54,8 +54,11 @@ def plan_alerts(
         labels = tuple(planned.alert["labels"].items())
         older = alerts.get(labels)
         if older is not None:
-            older_episode_ids = older.episode_ids + older.older_episode_ids
-            planned = replace(planned, older_episode_ids=older_episode_ids)
+            # Only one of them can be the alert with these labels: an open one, else the newer one.
+            is_older_open = older.notice.closed_at is None and planned.notice.closed_at is not None
+            kept, left_out = (older, planned) if is_older_open else (planned, older)
+            left_out_ids = left_out.episode_ids + left_out.other_episode_ids
+            planned = replace(kept, other_episode_ids=kept.other_episode_ids + left_out_ids)
         alerts[labels] = planned
     return list(alerts.values())
 

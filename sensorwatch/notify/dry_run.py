@@ -17,7 +17,7 @@ from sensorwatch.notify.anomaly_reader import AnomalyReader, open_reader
 from sensorwatch.notify.changes import Change, ChangeKind, next_change
 from sensorwatch.notify.incident_book import IncidentBook, is_another_message, is_older
 from sensorwatch.notify.policy import NotifyPolicy, policy_of
-from sensorwatch.notify.routing import Target, TargetKind, route_target
+from sensorwatch.notify.routing import Target, TargetKind, lowest_severity, route_target
 
 _EVENTS_BETWEEN_REMOVALS = 1_000
 _WAIT_SECONDS = 0.2
@@ -62,7 +62,7 @@ def dry_messages(
     records: Iterable[Record], targets: Sequence[Target], policy: NotifyPolicy
 ) -> Iterator[DryMessage]:
     """Yield the messages that the records cause, in the order of their Kafka timestamps."""
-    book = IncidentBook()
+    book = IncidentBook(lowest_severity(targets))
     for number, (now, event) in enumerate(_events_in_order(records)):
         old_state = book.state_of(event)
         state = book.add(event, now)

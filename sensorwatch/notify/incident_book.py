@@ -12,6 +12,7 @@ from sensorwatch.common.alarms.episode_book import (
 )
 from sensorwatch.common.alarms.events import AnyEvent
 from sensorwatch.common.alarms.incidents import Incident, group_key, incidents_of
+from sensorwatch.common.alarms.severity import severity_rank
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,13 @@ class TrackedEpisode:
 class IncidentBook:
     """Keeps the incidents, and computes those again whose episodes changed."""
 
-    def __init__(self, max_episodes: int = MAX_EPISODES) -> None:
+    def __init__(self, min_severity: str = "info", *, max_episodes: int = MAX_EPISODES) -> None:
+        """Create an empty book.
+
+        Episodes below `min_severity` are not part of an incident. In a large group some episode
+        is nearly always open, and would join incidents that have nothing in common.
+        """
+        self._min_rank = severity_rank(min_severity)
         self._max_episodes = max_episodes
         self._book = EpisodeBook(max_episodes)
         self._received: dict[str, datetime] = {}
@@ -184,12 +191,16 @@ class IncidentBook:
             state = self._book.get(episode_id)
             if state is None:
                 self._forget_id(key, episode_id)
-            else:
+            elif severity_rank(state.severity) >= self._min_rank or episode_id in self._notices:
                 states.append(state)
+            elif not state.is_open:
+                self._book.forget(episode_id)
+                self._forget_id(key, episode_id)
         if states:
             self._incidents[key] = incidents_of(states)
         else:
             self._incidents.pop(key, None)
+        if not self._ids.get(key):
             self._ids.pop(key, None)
 
     def _forget_id(self, key: tuple[str, str], episode_id: str) -> None:

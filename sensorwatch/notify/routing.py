@@ -1,5 +1,6 @@
 """Decides which targets get an incident."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
@@ -82,3 +83,8 @@ def targets_of(settings: NotifySettings) -> tuple[Target, ...]:
 def route_target(route: RouteSettings, kind: TargetKind, url: str) -> Target:
     """Return the target of a route and a URL."""
     return Target(kind, url, route.name, route.severity.value, route.group, route.pattern)
+
+
+def lowest_severity(targets: Iterable[Target]) -> str:
+    """Return the lowest severity that any target wants."""
+    return min((target.severity for target in targets), key=severity_rank)

@@ -22,7 +22,7 @@ from sensorwatch.notify.input_watch import InputWatch
 from sensorwatch.notify.metrics import NotifyMetrics
 from sensorwatch.notify.notifier import Notifier
 from sensorwatch.notify.policy import policy_of
-from sensorwatch.notify.routing import Target, TargetKind, targets_of
+from sensorwatch.notify.routing import Target, TargetKind, lowest_severity, targets_of
 from sensorwatch.notify.saved_episodes import SavedEpisodes
 
 STUCK_SECONDS = 120.0
@@ -42,7 +42,7 @@ def run_notifier(settings: Settings, stopping: StopRequest) -> None:
     registry = CollectorRegistry()
     clocks = Clocks(now=lambda: datetime.now(UTC), monotonic=time.monotonic)
     context = DeliveryContext(
-        book=IncidentBook(),
+        book=IncidentBook(lowest_severity(targets)),
         policy=policy_of(settings.notify, settings.notify_group),
         metrics=NotifyMetrics(registry, targets=[target.name for target in targets]),
         clocks=clocks,

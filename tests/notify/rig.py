@@ -23,7 +23,7 @@ from sensorwatch.notify.incident_book import IncidentBook, TrackedEpisode
 from sensorwatch.notify.metrics import NotifyMetrics
 from sensorwatch.notify.notifier import Notifier
 from sensorwatch.notify.policy import policy_of
-from sensorwatch.notify.routing import targets_of
+from sensorwatch.notify.routing import lowest_severity, targets_of
 from sensorwatch.notify.run import delivery_of
 from sensorwatch.notify.saved_episodes import decode_episode, encode_episode
 from tests.kafka.record_builders import StoredRecord
@@ -181,7 +181,7 @@ class Rig:
         clocks = Clocks(now=lambda: self.now, monotonic=self._monotonic)
         targets = targets_of(self.settings)
         self.context = DeliveryContext(
-            book=IncidentBook(),
+            book=IncidentBook(lowest_severity(targets)),
             policy=policy_of(self.settings, "sensorwatch.notify"),
             metrics=NotifyMetrics(self.registry, targets=[target.name for target in targets]),
             clocks=clocks,

@@ -1,10 +1,12 @@
 """Which changes a webhook gets of incidents that join, open again or match a route."""
 
+from datetime import timedelta
+
 import msgspec
 
 from sensorwatch.common.alarms.events import AnyEvent
 from tests.alarms.event_builders import an_alarm, an_end
-from tests.notify.rig import HOOK, Rig
+from tests.notify.rig import HOOK, PEER, Rig
 
 OTHER_HOOK = "http://other/changes"
 
@@ -91,3 +93,45 @@ def test_a_route_keeps_an_incident_whose_pattern_changes() -> None:
     rig.run()
 
     assert rig.post.changes() == ["a-opened", "a-closed"]
+
+
+def test_an_episode_below_the_lowest_severity_joins_nothing() -> None:
+    rig = Rig(webhooks=[HOOK], severity="major")
+    rig.publish(an_opening("a", 40), its_end("a", 45))
+    # This episode would overlap with both incidents.
+    rig.publish(an_opening("small", 30, severity="warning"), an_opening("b", 50))
+    rig.topic.committed = 0
+    rig.restart()
+
+    rig.run()
+    rig.run()
+
+    assert rig.post.changes() == ["a-opened", "b-opened", "a-closed"]
+
+
+def test_a_day_later_a_new_incident_begins_in_a_group_that_is_never_without_episodes() -> None:
+    rig = Rig(webhooks=[HOOK], alertmanagers=[PEER], minute=1441)
+    rig.publish(an_opening("a", 10))
+    rig.run(70)
+    rig.now += timedelta(minutes=10)
+    rig.publish(an_opening("b", 1452))
+    rig.run(70)
+
+    assert rig.post.changes() == ["a-opened", "b-opened"]
+    assert rig.post.alerts()[-1]["annotations"]["episodes"] == "b"
+    rig.publish(its_end("b", 1455))
+    rig.run(400)
+    assert rig.post.alerts()[-1]["annotations"]["episodes"] == "a"
+
+
+def test_a_closed_episode_below_the_lowest_severity_takes_no_memory() -> None:
+    rig = Rig(webhooks=[HOOK])
+    small = an_opening("small", 30, severity="warning")
+    rig.publish(small)
+    rig.run()
+    assert rig.context.book.state_of(small) is not None
+
+    rig.publish(an_end("small", 40, sensor="small", severity="warning", group="line"))
+    rig.run(70)
+
+    assert rig.context.book.state_of(small) is None
