@@ -46,6 +46,11 @@ COMMANDS: dict[str, CommandEntry] = {
     "tail": CommandEntry(
         "sensorwatch.commands.tail_command:tail", "Follow the anomaly events.", ROW_PANEL
     ),
+    "notify": CommandEntry(
+        "sensorwatch.notify.command:notify",
+        "Send incidents to Alertmanager and webhooks.",
+        ROW_PANEL,
+    ),
     "episodes": CommandEntry(
         "sensorwatch.commands.episodes_command:app",
         "List alarm episodes, and show one with its rows.",

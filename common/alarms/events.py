@@ -1,5 +1,6 @@
 """The events of the anomaly topic, as their readers see them."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -169,7 +170,10 @@ _DECODERS: dict[bytes | None, msgspec.json.Decoder[Any]] = {
 
 
 def read_event(record: Record) -> AnyEvent | None:
-    """Return the event in a record of the anomaly topic; None if the record is not an event."""
+    """Return the event in a record of the anomaly topic.
+
+    Returns None if the record is not an event, or if one of its times cannot be read.
+    """
     decoder = _DECODERS.get(header_value(record, "ce_type"))
     if decoder is None:
         return None
@@ -177,4 +181,39 @@ def read_event(record: Record) -> AnyEvent | None:
         event: AnyEvent = decoder.decode(record.value() or b"")
     except (ValueError, RecursionError):
         return None
-    return event
+    return event if _has_readable_times(event) else None
+
+
+def event_instant(text: str) -> datetime:
+    """Return the time in a field of an event, in UTC.
+
+    Raises ValueError if the text is not an RFC 3339 time with a time zone, in the years 1 to 9999.
+    """
+    time = datetime.fromisoformat(text)
+    if time.tzinfo is None:
+        raise ValueError(f"{text!r} has no time zone")
+    try:
+        return time.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(f"{text!r} is outside the years 1 to 9999") from error
+
+
+def _has_readable_times(event: AnyEvent) -> bool:
+    texts = [event.event_time]
+    if isinstance(event, Event):
+        texts.append(event.episode.start)
+    elif isinstance(event, ClosingEvent):
+        texts += [event.start, event.last]
+    elif isinstance(event, AcceptedEvent):
+        texts.append(event.start)
+    elif isinstance(event, SilentEvent):
+        texts.append(event.last)
+    elif isinstance(event, BackEvent):
+        texts.append(event.silent_since)
+    try:
+        for text in texts:
+            if text or text is event.event_time:
+                event_instant(text)
+    except ValueError:
+        return False
+    return True

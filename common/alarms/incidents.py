@@ -3,10 +3,15 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sensorwatch.common.alarms.episode_book import EpisodeState
+from sensorwatch.common.alarms.episode_states import EpisodeState
 from sensorwatch.common.alarms.severity import severity_rank
+
+MAX_INCIDENT_TIME = timedelta(days=1)
+"""An incident takes no episode that begins later than this time after its own begin.
+
+The worker has the same limit, see docs/decisions/0026-incidents.md."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +77,12 @@ def incidents_of(episodes: Iterable[EpisodeState]) -> list[Incident]:
     """Return the incidents that the episodes form, in the order of their begin.
 
     An episode belongs to the incident of its group if it begins before all earlier episodes of the
-    incident have ended, or at the moment at which the last one ends.
+    incident have ended, or at the moment at which the last one ends, and at most
+    `MAX_INCIDENT_TIME` after the incident's begin.
     """
     episodes_by_group: dict[tuple[str, str], list[EpisodeState]] = defaultdict(list)
     for episode in episodes:
-        own_group = "" if episode.group else episode.sensor_id
-        episodes_by_group[episode.group, own_group].append(episode)
+        episodes_by_group[group_key(episode)].append(episode)
     incidents = [
         Incident(group, tuple(overlapping_episodes))
         for (group, _), episodes_of_group in episodes_by_group.items()
@@ -86,12 +91,18 @@ def incidents_of(episodes: Iterable[EpisodeState]) -> list[Incident]:
     return sorted(incidents, key=lambda incident: (incident.begin, incident.id))
 
 
+def group_key(episode: EpisodeState) -> tuple[str, str]:
+    """Return the key of an episode's group: its name, or the sensor id if there is no group."""
+    return (episode.group, "") if episode.group else ("", episode.sensor_id)
+
+
 def _overlapping(episodes: list[EpisodeState]) -> list[list[EpisodeState]]:
     """Split the episodes of a group into lists of episodes that overlap in time."""
     lists: list[list[EpisodeState]] = []
     end: datetime | None = None
     for episode in sorted(episodes, key=lambda episode: (episode.begin, episode.id)):
-        if lists and (end is None or episode.begin <= end):
+        is_overlapping = lists and (end is None or episode.begin <= end)
+        if is_overlapping and episode.begin - lists[-1][0].begin <= MAX_INCIDENT_TIME:
             lists[-1].append(episode)
             end = None if end is None or episode.end is None else max(end, episode.end)
         else:

@@ -172,7 +172,7 @@ class ConsumerMetrics:
     """Metrics of the consumer; counters change only after a commit."""
 
     def __init__(self, registry: CollectorRegistry, *, topic: str) -> None:
-        _create_build_info(registry)
+        create_build_info(registry)
         self.scores = ScoreMetrics(registry)
         self.model = ModelMetrics(registry)
         self.memory = MemoryMetrics(registry)
@@ -237,7 +237,7 @@ class HttpMetrics:
         self, registry: CollectorRegistry, *, handlers: Iterable[tuple[str, str]] = ()
     ) -> None:
         """Create the metrics; `handlers` has the method and path template of every known route."""
-        _create_build_info(registry)
+        create_build_info(registry)
         self.scores = ScoreMetrics(registry)
         self.model = ModelMetrics(registry)
         self.requests = _counter(
@@ -267,7 +267,8 @@ class HttpMetrics:
             self.request_duration.labels(method=method, handler=handler)
 
 
-def _create_build_info(registry: CollectorRegistry) -> None:
+def create_build_info(registry: CollectorRegistry) -> None:
+    """Create the metric of the running build."""
     # Without this call, every counter has a second series with its creation time, which no
     # dashboard reads.
     disable_created_metrics()  # type: ignore[no-untyped-call]  # the function has no types

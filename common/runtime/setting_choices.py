@@ -63,3 +63,15 @@ class LogLevel(StrEnum):
     INFO = "info"
     WARNING = "warning"
     ERROR = "error"
+
+
+class SeverityChoice(StrEnum):
+    """The severities of alarms, lowest first.
+
+    `Severity` has the same values, but its module needs numpy, which `--help` must not import.
+    """
+
+    INFO = "info"
+    WARNING = "warning"
+    MAJOR = "major"
+    CRITICAL = "critical"

@@ -7,15 +7,14 @@ from typing import Annotated, Any, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     field_validator,
     model_validator,
 )
 
 from sensorwatch.common.rows.zones import load_zone
+from sensorwatch.common.runtime.notify_settings import NotifySettings
 from sensorwatch.common.runtime.setting_choices import (
     AlarmSeverity,
     Delivery,
@@ -25,6 +24,7 @@ from sensorwatch.common.runtime.setting_choices import (
     LogLevel,
     StartPosition,
 )
+from sensorwatch.common.runtime.settings_table import SettingsTable as _SettingsTable
 
 KAFKA_DEFAULTS: Mapping[str, str] = {"bootstrap.servers": "localhost:9092"}
 MAX_WAIT_MS = 200
@@ -78,10 +78,6 @@ Seconds = Annotated[float, Field(gt=0, le=86_400)]
 # Files and environment variables contain paths and enums as texts.
 FilePath = Annotated[Path, Field(strict=False)]
 Text = Annotated[str, Field(min_length=1)]
-
-
-class _SettingsTable(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class TopicSettings(_SettingsTable):
@@ -253,7 +249,9 @@ class LogSettings(_SettingsTable):
 class Settings(_SettingsTable):
     """The whole configuration."""
 
-    kafka: dict[str, Annotated[Scalar, BeforeValidator(_check_scalar)]] = dict(KAFKA_DEFAULTS)
+    kafka: dict[str, Annotated[Scalar, BeforeValidator(_check_scalar)]] = Field(
+        default_factory=lambda: dict[str, Scalar](KAFKA_DEFAULTS)
+    )
     """librdkafka's own keys, which are passed to the Kafka clients unchanged."""
     topics: TopicSettings = TopicSettings()
     schema_: SchemaSettings = Field(default=SchemaSettings(), alias="schema")
@@ -264,6 +262,7 @@ class Settings(_SettingsTable):
     season: SeasonSettings = SeasonSettings()
     sensors: SensorSettings = SensorSettings()
     api: ApiSettings = ApiSettings()
+    notify: NotifySettings = NotifySettings()
     log: LogSettings = LogSettings()
 
     @field_validator("kafka")
@@ -285,3 +284,13 @@ class Settings(_SettingsTable):
     def state_topic(self) -> str:
         """The name of the state topic."""
         return self.topics.state or f"{self.consumer.group}.state"
+
+    @property
+    def notify_group(self) -> str:
+        """The consumer group of the notifier."""
+        return self.notify.group or f"{self.consumer.group}.notify"
+
+    @property
+    def open_episodes_topic(self) -> str:
+        """The name of the notifier's topic of open episodes."""
+        return f"{self.notify_group}.open-episodes"

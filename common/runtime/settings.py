@@ -1,10 +1,11 @@
 """Loads the effective configuration from defaults, file, environment and command line."""
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel, ValidationError
 
@@ -39,6 +40,7 @@ HIDDEN_VALUE = "(hidden)"
 _SECRET_WORDS = ("password", "secret", "token", "api.key", "apikey", "credential", "jaas")
 # Endings of `[kafka]` keys that are secret although their names contain none of the words above.
 _SECRET_KEYS = ("ssl.key.pem", "oauthbearer.assertion.private.key.pem", "oauthbearer.config")
+_CREDENTIALS = re.compile(r"(?<=:)//[^/@\s]+@")
 # Endings of keys that are never secret.
 _NOT_SECRET_SUFFIXES = (".url", ".file", ".location", "_file")
 
@@ -109,9 +111,18 @@ def known_keys() -> dict[str, type[Any]]:
 def redacted_values(loaded: LoadedSettings) -> dict[str, Any]:
     """Return the values of `flat_values` with secrets hidden."""
     return {
-        key: HIDDEN_VALUE if _is_secret(key) else value
+        key: HIDDEN_VALUE if _is_secret(key) else _without_passwords(value)
         for key, value in flat_values(loaded.settings).items()
     }
+
+
+def _without_passwords(value: Any) -> Any:
+    """Return a value in which user and password of each URL are hidden."""
+    if isinstance(value, str):
+        return _CREDENTIALS.sub(f"//{HIDDEN_VALUE}@", value)
+    if isinstance(value, list):
+        return [_without_passwords(element) for element in value]
+    return value
 
 
 def _is_secret(key: str) -> bool:
@@ -189,5 +200,6 @@ def _key_types(table: type[BaseModel], prefix: str) -> Iterator[tuple[str, type[
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             yield from _key_types(kind, key + ".")
         elif key != "kafka":
-            assert isinstance(kind, type), key
-            yield key, kind
+            assert kind is not None, key
+            # The type of a list of texts is no class.
+            yield key, cast("type[Any]", kind)

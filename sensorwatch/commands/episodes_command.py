@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sensorwatch.commands.console_table import print_table
-from sensorwatch.commands.severity_choice import SeverityChoice
 from sensorwatch.common.runtime.command_line import ConfigOption, typer_app
 from sensorwatch.common.runtime.printing import print_json, print_line, print_note
+from sensorwatch.common.runtime.setting_choices import SeverityChoice
 from sensorwatch.common.runtime.time_option import parse_time_option
 
 if TYPE_CHECKING:
-    from sensorwatch.common.alarms.episode_book import EpisodeBook, EpisodeState
+    from sensorwatch.common.alarms.episode_book import EpisodeBook
+    from sensorwatch.common.alarms.episode_states import EpisodeState
     from sensorwatch.common.runtime.setting_keys import Settings
     from sensorwatch.episodes.episode_view import EpisodeView
 

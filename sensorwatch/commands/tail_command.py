@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sensorwatch.commands.severity_choice import SeverityChoice
 from sensorwatch.common.runtime.command_line import ConfigOption
 from sensorwatch.common.runtime.logs import configure, kafka_logger
+from sensorwatch.common.runtime.setting_choices import SeverityChoice
 from sensorwatch.common.runtime.time_option import parse_time_option
 
 if TYPE_CHECKING:

@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import Any
 
-from sensorwatch.common.alarms.episode_book import EpisodeBook, EpisodeState, episode_id
-from sensorwatch.common.alarms.events import AnyEvent, MessageEvent, read_event
+from sensorwatch.common.alarms.episode_book import EpisodeBook
+from sensorwatch.common.alarms.episode_states import EpisodeState, episode_id
+from sensorwatch.common.alarms.events import AnyEvent, StaleEvent, read_event
 from sensorwatch.common.alarms.severity import severity_rank
 from sensorwatch.common.errors import UsageError
 from sensorwatch.common.kafka.topic_reader import read_topic
@@ -77,7 +78,7 @@ def find_episode(book: EpisodeBook, events: Iterator[AnyEvent], text: str) -> Ep
         return exact_match
     # An event id of a row is also the begin of longer ids, so the event itself comes first.
     for event in events:
-        if not isinstance(event, MessageEvent) and event.event_id == text:
+        if not isinstance(event, StaleEvent) and event.event_id == text:
             episode = book.get(episode_id(event))
             if episode is not None:
                 return episode
@@ -102,7 +103,7 @@ def events_of_episode(events: Iterator[AnyEvent], wanted_id: str) -> Sequence[An
     return [
         event
         for event in events
-        if not isinstance(event, MessageEvent) and episode_id(event) == wanted_id
+        if not isinstance(event, StaleEvent) and episode_id(event) == wanted_id
     ]
 
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from math import isfinite
 
 from sensorwatch.commands.event_line import SEVERITY_STYLES, duration_text
-from sensorwatch.common.alarms.episode_book import EpisodeState
+from sensorwatch.common.alarms.episode_states import EpisodeState
 from sensorwatch.common.runtime.console import SafeConsole, styled
 from sensorwatch.episodes.episode_view import EpisodeView, SignalSeries
 

@@ -6,7 +6,8 @@ from datetime import datetime
 
 import numpy as np
 
-from sensorwatch.common.alarms.episode_book import EpisodeBook, EpisodeState
+from sensorwatch.common.alarms.episode_book import EpisodeBook
+from sensorwatch.common.alarms.episode_states import EpisodeState
 from sensorwatch.common.alarms.events import AnyEvent, Event, Signal
 from sensorwatch.common.alarms.incidents import Incident, incidents_of
 from sensorwatch.episodes.input_rows import SensorRows

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorwatch.common.alarms.episode_book import EpisodeState
+from sensorwatch.common.alarms.episode_states import EpisodeState
 from sensorwatch.common.errors import BrokerUnavailable
 from sensorwatch.common.kafka.records import received_at
 from sensorwatch.common.kafka.source_values import sources_of_records

@@ -11,8 +11,8 @@ from sensorwatch.common.alarms.events import (
 
 
 def a_time(minute: int) -> str:
-    """Return the event time of a minute of a day."""
-    return f"2025-01-01T{minute // 60:02}:{minute % 60:02}:00Z"
+    """Return the event time of a minute after the begin of 1 January."""
+    return f"2025-01-{1 + minute // 1440:02}T{minute // 60 % 24:02}:{minute % 60:02}:00Z"
 
 
 def an_alarm(

@@ -4,9 +4,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from sensorwatch.common.alarms.episode_book import MAX_STEPS, EpisodeBook
-from sensorwatch.common.alarms.events import AnyEvent, StaleEvent
-from tests.alarms.event_builders import an_acceptance, an_alarm, an_end
+from sensorwatch.common.alarms.episode_book import EpisodeBook
+from sensorwatch.common.alarms.episode_states import MAX_STEPS
+from sensorwatch.common.alarms.events import AnyEvent, BackEvent, SilentEvent, StaleEvent
+from tests.alarms.event_builders import a_time, an_acceptance, an_alarm, an_end
 
 
 def test_an_episode_opens_rises_is_accepted_and_closes() -> None:
@@ -101,3 +102,56 @@ def test_the_steps_of_a_long_episode_are_limited() -> None:
 def test_a_stale_model_is_no_episode() -> None:
     event = StaleEvent("sensors-0-9-stale", "", "2025-01-01T00:00:00Z", "the model is stale")
     assert EpisodeBook().add(event) is None
+
+
+def test_raised_and_accepted_events_that_are_read_again_change_nothing() -> None:
+    events: list[AnyEvent] = [
+        an_alarm(minute=0),
+        an_alarm(minute=1, rows=2, news="severity", severity="critical"),
+        an_alarm(minute=5, rows=8),
+        an_acceptance(minute=8),
+    ]
+    book = EpisodeBook()
+    for event in events:
+        book.add(event)
+    state = book.get("sensors-0-1")
+
+    assert [book.add(event) for event in events] == [None] * len(events)
+    assert book.get("sensors-0-1") == state
+
+
+def test_a_stored_state_continues_with_the_next_event() -> None:
+    first_book, second_book = EpisodeBook(), EpisodeBook()
+    state = first_book.add(an_alarm(minute=0, severity="critical"))
+    assert state is not None
+    second_book.restore(state)
+
+    closed_state = second_book.add(an_end(minute=10, severity="critical"))
+
+    assert closed_state is not None
+    assert (closed_state.begin, closed_state.is_open) == (state.begin, False)
+    second_book.forget(state.id)
+    assert list(second_book.episodes()) == []
+
+
+def test_a_silence_is_an_episode_that_ends_when_the_sensor_is_back() -> None:
+    book = EpisodeBook()
+    silent = SilentEvent(
+        "sensors-0-9-silent-0", "pump-1", a_time(12), "critical", "pump-1 is silent", a_time(2)
+    )
+    back = BackEvent(
+        "sensors-0-30-back", "pump-1", a_time(40), "critical", "pump-1 is back", silent.event_id
+    )
+
+    opened = book.add(silent)
+    assert opened is not None
+    assert (opened.pattern, opened.severity, opened.begin.minute) == ("silent", "critical", 2)
+    assert book.add(silent) is None
+    closed = book.add(back)
+
+    assert closed is not None
+    assert (closed.id, closed.is_open, closed.message) == (silent.event_id, False, "pump-1 is back")
+    assert book.add(back) is None
+    late_reader = EpisodeBook().add(back)
+    assert late_reader is not None
+    assert not late_reader.is_open

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 
-from sensorwatch.common.alarms.episode_book import EpisodeBook, EpisodeState
+from sensorwatch.common.alarms.episode_book import EpisodeBook
+from sensorwatch.common.alarms.episode_states import EpisodeState
 from sensorwatch.common.alarms.events import AnyEvent
 from sensorwatch.common.alarms.incidents import incidents_of
 from tests.alarms.event_builders import an_alarm, an_end
@@ -70,3 +71,15 @@ def test_other_groups_and_sensors_without_a_group_are_separate_incidents() -> No
         ("pump-4",),
     ]
     assert incidents[2].message == "pump-3: x1 is high in row 1"
+
+
+def test_an_incident_takes_no_episode_that_begins_more_than_a_day_after_it() -> None:
+    events = [
+        an_alarm("sensors-0-1", 0, sensor="pump-1", group="line"),
+        an_alarm("sensors-0-2", 1440, sensor="pump-2", group="line"),
+        an_alarm("sensors-0-3", 1441, sensor="pump-3", group="line"),
+    ]
+
+    incidents = incidents_of(episodes_of(events))
+
+    assert [incident.sensor_ids for incident in incidents] == [("pump-1", "pump-2"), ("pump-3",)]

@@ -9,7 +9,6 @@ import pytest
 
 from sensorwatch.commands.episode_board import MAX_EPISODES, EpisodeBoard
 from sensorwatch.commands.event_selection import EventSelection
-from sensorwatch.commands.severity_choice import SeverityChoice
 from sensorwatch.commands.tail_output import LiveOutput
 from sensorwatch.common.alarms.events import (
     AcceptedEvent,
@@ -19,6 +18,7 @@ from sensorwatch.common.alarms.events import (
     read_event,
 )
 from sensorwatch.common.kafka.event_types import EventType
+from sensorwatch.common.runtime.setting_choices import SeverityChoice
 from sensorwatch.common.scoring.detections import Severity
 from tests.commands.test_tail import a_closing_event, an_accepted_event, an_event, event_record
 from tests.demo.test_screens import CONTROL_SEQUENCE, FakeTerminal

@@ -32,6 +32,8 @@ REASONS_NOT_TO_RUN = {
     ("docs/state.md", "sensorwatch state reset"): BROKER,
     ("docs/models.md", "sensorwatch evaluate --data history.csv"): "the README's commands evaluate",
     ("docs/models.md", "sensorwatch models list"): "needs versions with reports, and a broker",
+    ("docs/notify.md", "sensorwatch notify --dry-run --since 7d"): BROKER,
+    ("docs/notify.md", "sensorwatch notify"): BROKER,
     ("docs/deployment.md", "sensorwatch config check"): BROKER,
     ("docs/deployment.md", "sensorwatch consume --workers 2"): BROKER,
     ("docs/deployment.md", "docker compose up --build"): DOCKER,

@@ -1,0 +1,1 @@
+"""Sends the incidents of the anomaly topic to Alertmanager and to webhooks."""
