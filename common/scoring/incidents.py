@@ -44,25 +44,29 @@ def track_incidents(
         return RowIncidents(episodes.start, ended_start)
     is_ended = episodes.ended_episode[:, 0] > 0
     is_first = episodes.rows == 1
+    changed_rows = np.flatnonzero(is_ended | is_first)
     incident_starts = memory.incidents.starts
     start_of_ended = ended_start.copy()
-    changed_rows = np.flatnonzero(is_ended | is_first).tolist()
     # The memory's open incidents are replaced, not changed, because `Memory.undo` restores them.
-    incidents = memory.incidents.copy() if changed_rows else memory.incidents
-    for row in changed_rows:
-        if is_ended[row]:
-            start_of_ended[row] = incidents.close(int(ended_start[row]))
-        sensor_id = readings.sensor_ids[readings.sensor[row]]
-        group = group_of(sensor_id) if group_of is not None and is_first[row] else NO_GROUP
+    incidents = memory.incidents.copy() if len(changed_rows) else memory.incidents
+    columns = (is_ended, ended_start, is_first, readings.sensor, is_out_of_order, episodes.start)
+    changes = zip(
+        *(column[changed_rows].tolist() for column in (*columns, readings.event_time)), strict=True
+    )
+    incident_of_ended = []
+    for ends, ended, begins, sensor, is_separate, start, time in changes:
+        incident_of_ended.append(incidents.close(ended) if ends else ended)
+        if not begins or group_of is None:
+            continue
+        group = group_of(readings.sensor_ids[sensor])
         if group == NO_GROUP:
             continue
-        start, time = int(episodes.start[row]), int(readings.event_time[row])
-        incident = (
-            incidents.find(group, time)
-            if is_out_of_order[row]
-            else incidents.open(group, start, time)
-        )
+        if is_separate:
+            incident = incidents.find(group, time)
+        else:
+            incident = incidents.open(group, start, time)
         incident_starts[start] = start if incident is None else incident.start
+    start_of_ended[changed_rows] = incident_of_ended
     memory.incidents = incidents
     return RowIncidents(_incidents_of_rows(episodes.start, incident_starts), start_of_ended)
 
@@ -71,10 +75,7 @@ def _incidents_of_rows(
     start: NDArray[np.int64], incident_starts: dict[int, int]
 ) -> NDArray[np.int64]:
     """Return the start of each row's incident (n,), by the start of the row's episode (n,)."""
-    present_starts, index_of_row = np.unique(start, return_inverse=True)
-    incident_of_start = np.asarray(
-        [incident_starts.get(episode, episode) for episode in present_starts.tolist()],
-        dtype=np.int64,
-    )
-    incidents: NDArray[np.int64] = incident_of_start[index_of_row]
-    return incidents
+    incident = start.copy()
+    rows = np.flatnonzero(start >= 0)
+    incident[rows] = [incident_starts.get(episode, episode) for episode in start[rows].tolist()]
+    return incident

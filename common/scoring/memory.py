@@ -14,9 +14,9 @@ from sensorwatch.common.rows.open_rows import OpenRows
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.schema import Schema
 from sensorwatch.common.rows.sensor_groups import group_reader
-from sensorwatch.common.scoring.memory_adoption import adopt_tables
+from sensorwatch.common.scoring.memory_adoption import adopt_tables, open_episodes
 from sensorwatch.common.scoring.memory_layout import IntColumn, Layout, initial_values
-from sensorwatch.common.scoring.open_incidents import OpenEpisode, OpenIncidents
+from sensorwatch.common.scoring.open_incidents import OpenIncidents
 from sensorwatch.common.scoring.silence_rule import (
     NO_SILENCE_CHECK,
     SilenceRule,
@@ -175,7 +175,7 @@ class Memory:
         """
         group_of = group_reader(model.schema)
         if group_of is not None or len(self.incidents):
-            self.incidents = self.incidents.adopted(self._open_episodes(), group_of)
+            self.incidents = self.incidents.adopted(open_episodes(self.names, self.ints), group_of)
         self.record_undo(_ReplacedTables(self.layout, self.floats, self.ints))
         tables = adopt_tables(
             self.names,
@@ -196,16 +196,6 @@ class Memory:
         """Add a change to those that `undo` reverts."""
         if self._checkpoint is not None:
             self._journal.append(entry)
-
-    def _open_episodes(self) -> list[OpenEpisode]:
-        ints = self.ints[: self.sensors]
-        slots = np.flatnonzero(ints[:, IntColumn.EPISODE_ROWS])
-        starts, times = (
-            ints[slots, column].tolist()
-            for column in (IntColumn.EPISODE_START, IntColumn.EPISODE_START_TIME)
-        )
-        names = [self.names[slot] for slot in slots.tolist()]
-        return [OpenEpisode(*episode) for episode in zip(names, starts, times, strict=True)]
 
     def save_for_undo(self, slots: NDArray[np.int64]) -> None:
         """Copy the lines of slots (n,) before a change, so that `undo` can restore them."""

@@ -15,6 +15,7 @@ from sensorwatch.common.scoring.memory_layout import (
     Layout,
     initial_values,
 )
+from sensorwatch.common.scoring.open_incidents import OpenEpisode
 
 _MODEL_INDEPENDENT_COLUMNS = [
     IntColumn.NEWEST_TIME,
@@ -124,6 +125,19 @@ def adopt_tables(
             ]
     _adopt_cadences(names, floats, ints, levels)
     return floats, ints
+
+
+def open_episodes(names: list[str], ints: NDArray[np.int64]) -> list[OpenEpisode]:
+    """Return the open episodes of the sensors `names`, from the table of integers of a memory."""
+    slots = np.flatnonzero(ints[: len(names), IntColumn.EPISODE_ROWS]).tolist()
+    return [
+        OpenEpisode(
+            names[slot],
+            int(ints[slot, IntColumn.EPISODE_START]),
+            int(ints[slot, IntColumn.EPISODE_START_TIME]),
+        )
+        for slot in slots
+    ]
 
 
 def _adopt_cadences(

@@ -60,6 +60,9 @@ def detected_events(
     """Return the events of anomalous rows; `rows`: their positions in the outcome's readings."""
     detections, events = outcome.detections, _row_events(outcome, detector, rows, partition)
     raw_score = detections.raw_score[rows]
+    episode_id, incident_id = _episode_ids(
+        detections.episode[rows], detections.incident[rows], partition
+    )
     signals = rank_signals(detector, outcome, rows, row_executor=row_executor)
     messages = sentences(detector, outcome, rows, signals)
     events.fields.update(
@@ -74,14 +77,15 @@ def detected_events(
             "pattern": json_texts(PATTERN_TEXTS.tolist(), detections.pattern[rows]),
             "message": json_texts(messages, np.arange(len(rows))),
             "episode": {
-                "id": JsonText(row_ids(detections.episode[rows], partition)),
+                "id": episode_id,
                 "start": JsonText(time_texts(detections.episode_time[rows])),
                 "rows": detections.episode_rows[rows],
                 "peak": detections.episode_peak[rows],
                 "false_alarms_per_sensor_day": detections.episode_rate[rows],
                 "alike": detections.alike[rows],
             },
-            **_incident_fields(events, detector, detections.incident[rows], partition),
+            "group": group_field(events, detector),
+            "incident_id": incident_id,
             "signals": [
                 {
                     "name": json_texts(detector.schema.signal_names, signals.signal[:, rank]),
@@ -123,10 +127,14 @@ def accepted_events(
     """Return the events of rows at which a new level or new scores of an episode are accepted."""
     detections, events = outcome.detections, _row_events(outcome, detector, rows, partition)
     levels_before, levels_after = reference_levels(detector, detections.evidence, rows)
+    episode_id, incident_id = _episode_ids(
+        detections.episode[rows], detections.incident[rows], partition
+    )
     events.fields.update(
         {
-            "episode_id": JsonText(row_ids(detections.episode[rows], partition)),
-            **_incident_fields(events, detector, detections.incident[rows], partition),
+            "episode_id": episode_id,
+            "group": group_field(events, detector),
+            "incident_id": incident_id,
             "start": JsonText(time_texts(detections.episode_time[rows])),
             "rows": detections.episode_rows[rows],
             "severity": json_texts(SEVERITY_TEXTS.tolist(), detections.severity[rows]),
@@ -198,7 +206,9 @@ def closed_events(
     last_time = integers([episode.last_time for episode in episodes])
     index_by_id: dict[str, int] = {}
     sensor = [index_by_id.setdefault(e.sensor_id, len(index_by_id)) for e in episodes]
-    episode_id = row_ids(integers([episode.start for episode in episodes]), partition)
+    start = integers([episode.start for episode in episodes])
+    incident = integers([episode.incident for episode in episodes])
+    episode_id, incident_id = _episode_ids(start, incident, partition)
     events = events_of_records(
         outcome,
         detector,
@@ -206,15 +216,15 @@ def closed_events(
         record=integers([episode.index for episode in episodes]),
         sensor=integers(sensor),
         sensor_ids=list(index_by_id),
-        event_id=join_texts([episode_id], [b"", b"-closed"]),
+        event_id=join_texts([episode_id.texts], [b"", b"-closed"]),
         event_time=integers([episode.closed_time for episode in episodes]),
     )
-    incident = integers([episode.incident for episode in episodes])
     severities = SEVERITY_TEXTS.tolist()
     events.fields.update(
         {
-            "episode_id": JsonText(episode_id),
-            **_incident_fields(events, detector, incident, partition),
+            "episode_id": episode_id,
+            "group": group_field(events, detector),
+            "incident_id": incident_id,
             "start": JsonText(time_texts(start_time)),
             "last": JsonText(time_texts(last_time)),
             "duration_seconds": (last_time - start_time) / 1_000_000,
@@ -261,17 +271,22 @@ def events_of_records(
     return EventColumns(record, sensor, sensor_ids, event_id, times, fields)
 
 
-def _incident_fields(
-    events: EventColumns, detector: Detector, incident: NDArray[np.int64], partition: Partition
-) -> dict[str, Field]:
-    """Return the groups of the events' sensors and the ids of their incidents.
+def group_field(events: EventColumns, detector: Detector) -> Field:
+    """Return the group of each event's sensor."""
+    group_of = group_reader(detector.schema)
+    if group_of is None:
+        return NO_GROUP
+    return json_texts([group_of(sensor_id) for sensor_id in events.sensor_ids], events.sensor)
 
-    `incident`: shape (n,), see `Detections.incident`.
-    """
-    return {
-        "group": group_field(events, detector),
-        "incident_id": JsonText(row_ids(incident, partition)),
-    }
+
+def _episode_ids(
+    episode: NDArray[np.int64], incident: NDArray[np.int64], partition: Partition
+) -> tuple[JsonText, JsonText]:
+    """Return the ids of episodes and of their incidents, from their positions (n,)."""
+    episode_id = JsonText(row_ids(episode, partition))
+    if np.array_equal(incident, episode):
+        return episode_id, episode_id
+    return episode_id, JsonText(row_ids(incident, partition))
 
 
 def group_field(events: EventColumns, detector: Detector) -> Field:
