@@ -14,11 +14,7 @@ from sensorwatch.common.rows.open_rows import OpenRows
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.scoring.memory_adoption import adopt_tables
 from sensorwatch.common.scoring.memory_layout import IntColumn, Layout, initial_values
-from sensorwatch.common.scoring.silence_rule import (
-    NO_SILENCE_CHECK,
-    SilenceRule,
-    initial_silence,
-)
+from sensorwatch.common.scoring.silence_rule import NO_SILENCE_CHECK, SilenceRule, initial_silence
 from sensorwatch.common.scoring.staleness import StalenessColumn
 
 KNOWN_SENSOR = -1
@@ -90,8 +86,7 @@ class Memory:
         self.staleness = np.zeros(len(StalenessColumn))
         """Shape (len(StalenessColumn),). Evidence that the model does not fit the stream."""
         self.silence = initial_silence()
-        """Shape (len(SilenceColumn),). Event time of the stream, and the number of silent
-        sensors."""
+        """Shape (len(SilenceColumn),). Event time of the stream, number of silent sensors."""
         self._checkpoint: _Checkpoint | None = None
         self._journal: list[Undoable] = []
 

@@ -116,15 +116,13 @@ class Outcome:
 
         The word depends on these values of the row: the bits of the raw score, severity, pattern,
         suppression, `is_news`, the episode, and whether the row makes the model stale. The word of
-        a record with several rows depends on all of them. It also depends on the silences of
-        sensors that the record reveals or ends.
+        a record depends on all its rows, and on the silences that it reveals or ends.
         """
         index, row_bits = self.readings.index, _row_bits(self.detections)
+        bits = np.zeros(self.records, dtype=np.uint64)
+        bits[index] = row_bits
         if self.readings.row_in_record is not None:
             bits = _fold_rows(index, self.readings.row_in_record, row_bits, self.records)
-        else:
-            bits = np.zeros(self.records, dtype=np.uint64)
-            bits[index] = row_bits
         for silence in self.silences:
             bits[silence.index] ^= np.uint64(silence.word)
         return bits
@@ -203,7 +201,7 @@ def score_readings(
     """
     if positions is None:
         positions = memory.next_positions(len(readings) + len(rejections) + len(absorbed))
-    detection_result = detector.detect(
+    result = detector.detect(
         readings,
         memory,
         positions=row_positions(positions, readings),
@@ -211,7 +209,7 @@ def score_readings(
         received=received,
         row_executor=row_executor,
     )
-    readings, detections = detection_result.readings, detection_result.detections
+    readings, detections = result.readings, result.detections
     faults_by_row = _find_unscored(detections, detector.schema.order)
     if faults_by_row:
         rejections = _with_unscored(rejections, readings, faults_by_row)
@@ -219,13 +217,7 @@ def score_readings(
         is_accepted[list(faults_by_row)] = False
         readings, detections = readings.take(is_accepted), detections.take(is_accepted)
     return Outcome(
-        readings,
-        detections,
-        rejections,
-        detection_result.closed,
-        positions,
-        absorbed,
-        detection_result.silences,
+        readings, detections, rejections, result.closed, positions, absorbed, result.silences
     )
 
 
