@@ -35,7 +35,6 @@ from sensorwatch.common.scoring.suppression import SUPPRESSIONS
 REASONS = tuple(Reason)
 """The numbers of a dead letter's reason in `Outcome.reasons` are positions in this tuple plus 1."""
 _REASON_NUMBERS = {reason: number for number, reason in enumerate(REASONS, start=1)}
-
 _ROW_MULTIPLIER = np.uint64(0xBF58476D1CE4E5B9)
 """The odd constant of `_fold_rows`; the ledger's digest uses the same constant."""
 
@@ -114,12 +113,11 @@ class Outcome:
     def score_bits(self) -> NDArray[np.uint64]:
         """Shape (n,). A 64-bit word per record, from its raw score and alarm; 0 without a row.
 
-        The word depends on these values of the row: the bits of the raw score, severity, pattern,
-        suppression, `is_news`, the episode, and whether the row makes the model stale. The word of
-        a record depends on all its rows, and on the silences that it reveals or ends.
+        A word depends on all rows of the record: raw score, severity, pattern, suppression, news,
+        episode, stale model; and on the silences that the record reveals or ends.
         """
         index, row_bits = self.readings.index, _row_bits(self.detections)
-        bits = np.zeros(self.records, dtype=np.uint64)
+        bits = np.zeros(self.records, np.uint64)
         bits[index] = row_bits
         if self.readings.row_in_record is not None:
             bits = _fold_rows(index, self.readings.row_in_record, row_bits, self.records)
