@@ -17,11 +17,7 @@ from sensorwatch.common.rows.sensor_groups import group_reader
 from sensorwatch.common.scoring.memory_adoption import adopt_tables, open_episodes
 from sensorwatch.common.scoring.memory_layout import IntColumn, Layout, initial_values
 from sensorwatch.common.scoring.open_incidents import OpenIncidents
-from sensorwatch.common.scoring.silence_rule import (
-    NO_SILENCE_CHECK,
-    SilenceRule,
-    initial_silence,
-)
+from sensorwatch.common.scoring.silence_rule import NO_SILENCE_CHECK, SilenceRule, initial_silence
 from sensorwatch.common.scoring.staleness import StalenessColumn
 
 KNOWN_SENSOR = -1
@@ -96,8 +92,7 @@ class Memory:
         self.staleness = np.zeros(len(StalenessColumn))
         """Shape (len(StalenessColumn),). Evidence that the model does not fit the stream."""
         self.silence = initial_silence()
-        """Shape (len(SilenceColumn),). Event time of the stream, and the number of silent
-        sensors."""
+        """Shape (len(SilenceColumn),). Event time of the stream, number of silent sensors."""
         self._checkpoint: _Checkpoint | None = None
         self._journal: list[Undoable] = []
 

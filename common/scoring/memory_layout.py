@@ -24,12 +24,8 @@ MAX_ROWS_SINCE_ALARM = 1_000_000
 
 NO_ROW_YET = -(2**63)
 """Value of IntColumn.NEWEST_TIME before a sensor's first row."""
-
-
 NOT_SILENT = -1
 """Value of IntColumn.SILENT_POSITION of a sensor that is not silent."""
-
-
 NO_REFERENCE = -1
 """Value of IntColumn.REFERENCE_ROWS before a sensor has a reference level."""
 
@@ -98,25 +94,21 @@ class IntColumn(_TableColumn):
     RECENT_TIME = 18, 0
     """Event time of the newest row of the recent alarms, microseconds UTC."""
     SILENCE_LAST = 19, NO_ROW_YET
-    """Event time of the newest row that counts for `track_silences`, microseconds UTC; NO_ROW_YET
-    before the first one."""
+    """Event time of the newest row that `track_silences` counted; NO_ROW_YET before it."""
     SILENCE_CADENCE = 20, 0
     """Cadence of the sensor at this row, in microseconds; 0 if it was not learned."""
     SILENCE_LIMIT = 21, 0
     """Limit of the sensor at this row, in microseconds; 0 if it has no limit."""
     SILENCE_DEADLINE = 22, 2**63 - 1
-    """Event time of the partition from which the sensor counts as silent; the initial value if
-    there is no deadline, or if the sensor is already silent."""
+    """Event time of the partition after which the sensor is silent; see NO_DEADLINE."""
     SILENCE_PAUSES = 23, 0
     """1 if a pause of the partition moved the deadline since the newest row, else 0."""
     SILENT_POSITION = 24, NOT_SILENT
-    """Stream position of the row that revealed the sensor's silence; NOT_SILENT if the sensor is
-    not silent."""
+    """Stream position of the row that revealed the sensor's silence, or NOT_SILENT."""
     SILENT_NUMBER = 25, 0
     """Number of the sensor among those whose silence the same row revealed."""
     CLOCK_DELAY = 26, NO_ROW_YET
-    """Smoothed time from the event time of a row to its receipt, in microseconds; NO_ROW_YET before
-    the first row with a time of receipt."""
+    """Smoothed time from event time to receipt, in microseconds; NO_ROW_YET before the first."""
     REPEATS_START = 27, 0
     """Number of exact repeats of the first signal's value, up to and including the newest row."""
 

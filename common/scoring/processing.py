@@ -35,7 +35,6 @@ from sensorwatch.common.scoring.suppression import SUPPRESSIONS
 REASONS = tuple(Reason)
 """The numbers of a dead letter's reason in `Outcome.reasons` are positions in this tuple plus 1."""
 _REASON_NUMBERS = {reason: number for number, reason in enumerate(REASONS, start=1)}
-
 _ROW_MULTIPLIER = np.uint64(0xBF58476D1CE4E5B9)
 """The odd constant of `_fold_rows`; the ledger's digest uses the same constant."""
 _INCIDENT_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
@@ -116,17 +115,14 @@ class Outcome:
     def score_bits(self) -> NDArray[np.uint64]:
         """Shape (n,). A 64-bit word per record, from its raw score and alarm; 0 without a row.
 
-        The word depends on these values of the row: the bits of the raw score, severity, pattern,
-        suppression, `is_news`, the episode, the incident, and whether the row makes the model
-        stale. The word of a record with several rows depends on all of them. It also depends on the
-        silences of sensors that the record reveals or ends.
+        A word depends on all rows of the record: raw score, severity, pattern, suppression, news,
+        episode, incident, stale model; and on the silences that the record reveals or ends.
         """
         index, row_bits = self.readings.index, _row_bits(self.detections)
+        bits = np.zeros(self.records, np.uint64)
+        bits[index] = row_bits
         if self.readings.row_in_record is not None:
             bits = _fold_rows(index, self.readings.row_in_record, row_bits, self.records)
-        else:
-            bits = np.zeros(self.records, dtype=np.uint64)
-            bits[index] = row_bits
         for silence in self.silences:
             bits[silence.index] ^= np.uint64(silence.word)
         return bits
@@ -205,7 +201,7 @@ def score_readings(
     """
     if positions is None:
         positions = memory.next_positions(len(readings) + len(rejections) + len(absorbed))
-    detection_result = detector.detect(
+    result = detector.detect(
         readings,
         memory,
         positions=row_positions(positions, readings),
@@ -213,7 +209,7 @@ def score_readings(
         received=received,
         row_executor=row_executor,
     )
-    readings, detections = detection_result.readings, detection_result.detections
+    readings, detections = result.readings, result.detections
     faults_by_row = _find_unscored(detections, detector.schema.order)
     if faults_by_row:
         rejections = _with_unscored(rejections, readings, faults_by_row)
@@ -221,13 +217,7 @@ def score_readings(
         is_accepted[list(faults_by_row)] = False
         readings, detections = readings.take(is_accepted), detections.take(is_accepted)
     return Outcome(
-        readings,
-        detections,
-        rejections,
-        detection_result.closed,
-        positions,
-        absorbed,
-        detection_result.silences,
+        readings, detections, rejections, result.closed, positions, absorbed, result.silences
     )
 
 

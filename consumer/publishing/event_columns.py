@@ -271,14 +271,6 @@ def events_of_records(
     return EventColumns(record, sensor, sensor_ids, event_id, times, fields)
 
 
-def group_field(events: EventColumns, detector: Detector) -> Field:
-    """Return the group of each event's sensor."""
-    group_of = group_reader(detector.schema)
-    if group_of is None:
-        return NO_GROUP
-    return json_texts([group_of(sensor_id) for sensor_id in events.sensor_ids], events.sensor)
-
-
 def _episode_ids(
     episode: NDArray[np.int64], incident: NDArray[np.int64], partition: Partition
 ) -> tuple[JsonText, JsonText]:
