@@ -25,6 +25,7 @@ from sensorwatch.common.kafka.topic_reader import read_topic_batches
 from sensorwatch.common.kafka.topics import require_topics
 from sensorwatch.common.ledger.account import SnapshotRef
 from sensorwatch.common.registry.champion import Champion
+from sensorwatch.common.registry.policy_follower import PolicyFollower
 from sensorwatch.common.registry.store import Registry
 from sensorwatch.common.row_executor import RowExecutor
 from sensorwatch.common.runtime.fingerprint import fingerprint
@@ -62,6 +63,7 @@ def connect(
     worker_number: int,
     accept_rejections_until: Mapping[int, int],
     champion: Champion,
+    policies: PolicyFollower,
     observation: Observation,
     row_executor: RowExecutor,
 ) -> tuple[Wiring, Policy]:
@@ -109,6 +111,7 @@ def connect(
             on_restored=observation.show_restore,
         ),
         champion=champion,
+        policies=policies,
         outbox=outbox,
         observation=observation,
         check_input=TopicIdentity(admin, topics.readings, clock=time.monotonic).check,
@@ -161,8 +164,9 @@ def _restore_sources(settings: Settings, ledger_context: LedgerContext) -> Resto
             retry=retry,
         )
 
-    def load_detector(version: str) -> Detector:
-        return registry.load(settings.registry.model, version).detector
+    def load_detector(version: str, policy: str) -> Detector:
+        name = settings.registry.model
+        return registry.load(name, version).detector.under(registry.load_policy(name, policy))
 
     return RestoreSources(
         read_partition_snapshot,

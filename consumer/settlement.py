@@ -114,8 +114,9 @@ def settle_account_changes(
     *,
     model_version: str,
     max_sensors: int,
+    policy: str = "",
 ) -> Settlement:
-    """Return accounts that are new or get another model version, `max_sensors` or fingerprint.
+    """Return accounts that are new, or get another version, policy, `max_sensors` or fingerprint.
 
     Offsets and counts stay the same. A ledger entry has the digest from before the change, so that
     the records before the change can be verified. The accounts of `unopened_partitions` are always
@@ -124,11 +125,15 @@ def settle_account_changes(
     accounts: dict[Partition, Account] = {}
     ledger_entries = []
     for partition, current_account in sorted(current_accounts.items()):
-        account = replace(current_account, model_version=model_version, max_sensors=max_sensors)
+        account = replace(
+            current_account, model_version=model_version, max_sensors=max_sensors, policy=policy
+        )
         if partition in unopened_partitions:
             ledger_entries.append(LedgerEntry(partition, Cause.OPENED, account))
         elif current_account.model_version != model_version:
             ledger_entries.append(LedgerEntry(partition, Cause.MODEL, current_account))
+        elif current_account.policy != policy:
+            ledger_entries.append(LedgerEntry(partition, Cause.POLICY, current_account))
         elif current_account.max_sensors != max_sensors:
             ledger_entries.append(LedgerEntry(partition, Cause.INTERVAL, current_account))
         if current_account.fingerprint != fingerprint:

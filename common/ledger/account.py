@@ -69,8 +69,7 @@ class Account:
     max_sensors: int = MAX_SENSORS
     """Largest allowed number of sensors in the memory, when the newest records were scored."""
     policy: str = ""
-    """Id of the policy that decided which alarms were published. Empty, because there is only one
-    policy so far."""
+    """Id of the policy under which the newest records were scored; empty without a policy."""
 
     @property
     def adds_up(self) -> bool:

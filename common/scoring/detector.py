@@ -25,6 +25,7 @@ from sensorwatch.common.model.level_guard import LevelGuard
 from sensorwatch.common.model.levels import Levels
 from sensorwatch.common.model.plan import FeaturePlan
 from sensorwatch.common.model.signal_ranges import SignalRanges
+from sensorwatch.common.policy.alarm_policy import AlarmPolicy
 from sensorwatch.common.row_executor import RowExecutor, run_serially
 from sensorwatch.common.rows.limits import MAX_SENSORS
 from sensorwatch.common.rows.readings import Readings
@@ -38,6 +39,8 @@ from sensorwatch.common.scoring.level_guard import guard_scores
 from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.common.scoring.memory_layout import Layout
 from sensorwatch.common.scoring.patterns import UNUSUAL, track_patterns
+from sensorwatch.common.scoring.policy_evidence import RuleInputs
+from sensorwatch.common.scoring.policy_rows import broken_limits, policy_rows, with_broken_limits
 from sensorwatch.common.scoring.recall import RecalledRows, recall
 from sensorwatch.common.scoring.residuals import Residuals, compute_residuals
 from sensorwatch.common.scoring.score_evidence import score_evidence
@@ -76,6 +79,17 @@ class Detector:
     threshold."""
     guard: LevelGuard | None = None
     """The level guard; None with the plain plan."""
+    policy: AlarmPolicy | None = None
+    """The rules and calendar that decide which anomalous rows are alarms; None: every one is."""
+
+    @property
+    def policy_id(self) -> str:
+        """The id of the policy; empty without a policy."""
+        return "" if self.policy is None else self.policy.id
+
+    def under(self, policy: AlarmPolicy | None) -> "Detector":
+        """Return this version under another policy; None: without a policy."""
+        return self if policy is self.policy else replace(self, policy=policy)
 
     @property
     def model_schema(self) -> Schema:
@@ -153,7 +167,30 @@ class Detector:
             model_readings, recalled, guard_score, memory, row_executor
         )
         anomaly_score = to_anomaly_scores(decisions.novelty, self.calibration).anomaly_score
+        scored_readings = from_model_readings(model_readings, readings, self.schema)
+        broken = broken_limits(
+            self.policy, scored_readings, recalled, decisions.raw_score, self.schema
+        )
         is_anomaly = decisions.is_anomaly
+        if broken is not None:
+            is_anomaly = is_anomaly | (broken.rule != 0)
+        by_policy = policy_rows(
+            self.policy,
+            readings,
+            broken,
+            is_anomaly,
+            self.alarm_rates,
+            RuleInputs(
+                self.schema,
+                model_readings,
+                recalled,
+                row_residuals,
+                decisions.drift,
+                self.forecast,
+                self.guard,
+                self.ranges,
+            ),
+        )
         full_score = to_anomaly_scores(decisions.raw_score, self.calibration).anomaly_score
         row_episodes = track_episodes(
             readings,
@@ -165,7 +202,12 @@ class Detector:
                 full_score,
                 guard_score,
                 decisions.novelty,
-                self._changes(recalled, row_residuals, decisions),
+                with_broken_limits(
+                    self._changes(recalled, row_residuals, decisions, is_anomaly),
+                    broken,
+                    self.schema,
+                ),
+                by_policy,
             ),
             self.alarm_rates,
             memory,
@@ -183,7 +225,10 @@ class Detector:
             suppression=row_episodes.suppression,
             is_news=row_episodes.is_news,
             alike=row_episodes.alike,
-            is_accepted=is_anomaly & (recalled.accepts_level | decisions.accepts_scores),
+            rule=row_episodes.rule,
+            limit=by_policy.limit,
+            annotation=by_policy.annotation,
+            is_accepted=decisions.is_anomaly & (recalled.accepts_level | decisions.accepts_scores),
             stale_episodes=stale_rows.episodes,
             stale_expected=stale_rows.expected_episodes,
             pattern=pattern,
@@ -196,7 +241,7 @@ class Detector:
             evidence=score_evidence(recalled, decisions, row_residuals),
         )
         return DetectionResult(
-            from_model_readings(model_readings, readings, self.schema),
+            scored_readings,
             detections,
             row_episodes.closed,
         )
@@ -251,13 +296,15 @@ class Detector:
         return decisions, row_residuals
 
     def _changes(
-        self, recalled: RecalledRows, row_residuals: Residuals | None, decisions: RowDecisions
+        self,
+        recalled: RecalledRows,
+        row_residuals: Residuals | None,
+        decisions: RowDecisions,
+        is_anomaly: NDArray[np.bool_],
     ) -> RowChanges:
         if self.forecast is None or row_residuals is None:
             return no_changes(len(recalled.slots))
-        return row_changes(
-            recalled, row_residuals, decisions.drift, decisions.is_anomaly, self.forecast
-        )
+        return row_changes(recalled, row_residuals, decisions.drift, is_anomaly, self.forecast)
 
     def _patterns(
         self,
@@ -269,7 +316,7 @@ class Detector:
     ) -> NDArray[np.int8]:
         """Return the pattern (n,) of each row's episode so far; see `Detections.pattern`."""
         if self.forecast is None or row_residuals is None:
-            return np.where(decisions.is_anomaly, UNUSUAL, 0).astype(np.int8)
+            return np.where(row_episodes.rows > 0, UNUSUAL, 0).astype(np.int8)
         return track_patterns(
             recalled,
             row_residuals,
@@ -287,9 +334,13 @@ class Detector:
         row_episodes: Episodes,
         memory: Memory,
     ) -> StaleRows:
-        """Return the rows at which the model becomes stale."""
+        """Return the rows at which the model becomes stale.
+
+        A row that is anomalous only because of a hard limit is no evidence about the model.
+        """
         is_counted = recalled.status == STATUSES.index(Status.SCORED)
         is_counted &= np.isfinite(decisions.raw_score)
+        is_counted &= decisions.is_anomaly | (row_episodes.rows == 0)
         return find_stale_rows(
             is_counted,
             row_episodes.rows,

@@ -93,7 +93,10 @@ class IntColumn(_TableColumn):
     `news`."""
     RECENT_TIME = 18, 0
     """Event time of the newest row of the recent alarms, microseconds UTC."""
-    REPEATS_START = 19, 0
+    EPISODE_RULE = 19, 0
+    """Number of the rule or calendar window that suppresses the open or newest episode; 0 if no
+    policy suppresses it. See `rule_key`."""
+    REPEATS_START = 20, 0
     """Number of exact repeats of the first signal's value, up to and including the newest row."""
 
 

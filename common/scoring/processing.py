@@ -29,7 +29,7 @@ from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.common.scoring.patterns import PATTERNS
 from sensorwatch.common.scoring.row_positions import row_positions
 from sensorwatch.common.scoring.status import STATUSES, Status
-from sensorwatch.common.scoring.suppression import SUPPRESSIONS
+from sensorwatch.common.scoring.suppression import MODEL_SUPPRESSIONS
 
 REASONS = tuple(Reason)
 """The numbers of a dead letter's reason in `Outcome.reasons` are positions in this tuple plus 1."""
@@ -37,6 +37,8 @@ _REASON_NUMBERS = {reason: number for number, reason in enumerate(REASONS, start
 
 _ROW_MULTIPLIER = np.uint64(0xBF58476D1CE4E5B9)
 """The odd constant of `_fold_rows`; the ledger's digest uses the same constant."""
+_POLICY_MULTIPLIERS = [np.uint64(pow(int(_ROW_MULTIPLIER), p, 2**64)) for p in (2, 3, 4)]
+"""The odd constants of the policy's numbers in a row's word."""
 
 
 class OutcomeKind(IntEnum):
@@ -112,7 +114,8 @@ class Outcome:
         """Shape (n,). A 64-bit word per record, from its raw score and alarm; 0 without a row.
 
         The word depends on these values of the row: the bits of the raw score, severity, pattern,
-        suppression, `is_news`, the episode, and whether the row makes the model stale. The word of
+        suppression, `is_news`, the episode, what a policy says about the row, and whether the row
+        makes the model stale. The word of
         a record with several rows depends on all of them.
         """
         index, row_bits = self.readings.index, _row_bits(self.detections)
@@ -216,10 +219,18 @@ def _row_bits(detections: Detections) -> NDArray[np.uint64]:
     severity = detections.severity.astype(np.uint64)
     episode = (detections.episode + 1).astype(np.uint64)
     pattern = detections.pattern.astype(np.uint64)
-    news = 2 * detections.suppression.astype(np.uint64) + detections.is_news.astype(np.uint64)
-    alarm = episode * np.uint64(2 * len(SUPPRESSIONS)) + news
+    by_model = np.where(
+        detections.suppression < MODEL_SUPPRESSIONS, detections.suppression, 0
+    ).astype(np.uint64)
+    news = 2 * by_model + detections.is_news.astype(np.uint64)
+    alarm = episode * np.uint64(2 * MODEL_SUPPRESSIONS) + news
     alarm = (alarm * np.uint64(len(SEVERITIES)) + severity) * np.uint64(len(PATTERNS)) + pattern
     alarm_bits = alarm * _ROW_MULTIPLIER
+    # Without a policy all these numbers are 0, so the word is the same as before policies.
+    for multiplier, number in zip(
+        _POLICY_MULTIPLIERS, (detections.rule, detections.limit, detections.annotation), strict=True
+    ):
+        alarm_bits ^= number.astype(np.uint64) * multiplier
     alarm_bits[~detections.is_anomaly] = 0
     alarm_bits += detections.stale_episodes.astype(np.uint64)
     return detections.raw_score.view(np.uint64) ^ alarm_bits

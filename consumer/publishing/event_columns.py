@@ -26,6 +26,11 @@ from sensorwatch.common.scoring.row_positions import row_positions, split_row_po
 from sensorwatch.common.scoring.staleness import stale_sentence
 from sensorwatch.common.scoring.status import STATUS_TEXTS
 from sensorwatch.common.scoring.suppression import SUPPRESSION_TEXTS, SUPPRESSIONS
+from sensorwatch.consumer.publishing.policy_fields import (
+    closed_policy_fields,
+    limit_sentences,
+    policy_fields,
+)
 
 EVENT_SCHEMA_VERSION = 2
 RAISED_NEWS = ["severity", "change"]
@@ -60,7 +65,7 @@ def detected_events(
     detections, events = outcome.detections, _row_events(outcome, detector, rows, partition)
     raw_score = detections.raw_score[rows]
     signals = rank_signals(detector, outcome, rows, row_executor=row_executor)
-    messages = sentences(detector, outcome, rows, signals)
+    messages = limit_sentences(sentences(detector, outcome, rows, signals), detector, outcome, rows)
     events.fields.update(
         {
             "status": json_texts(STATUS_TEXTS.tolist(), detections.status[rows]),
@@ -93,6 +98,7 @@ def detected_events(
                 }
                 for rank in range(signals.signal.shape[1])
             ],
+            **policy_fields(detector, detections, rows),
         }
     )
     return events
@@ -223,6 +229,7 @@ def closed_events(
                 SUPPRESSION_TEXTS.tolist(),
                 _integers([SUPPRESSIONS.index(e.suppression) for e in episodes]),
             ),
+            **closed_policy_fields(detector, episodes),
         }
     )
     return events

@@ -28,8 +28,12 @@ def connect_proof_inputs(settings: Settings, *, partitions: int | None = None) -
         return watermarks(kafka, topic)
 
     @cache
-    def detector(version: str) -> Detector:
+    def model(version: str) -> Detector:
         return registry.load(settings.registry.model, version).detector
+
+    @cache
+    def detector(version: str, policy: str) -> Detector:
+        return model(version).under(registry.load_policy(settings.registry.model, policy))
 
     def snapshot(partition: Partition, reference: SnapshotRef) -> Snapshot:
         return read_snapshot(
