@@ -63,12 +63,12 @@ class Rule(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def key(self) -> int:
-        """The number that stands for this rule in the memory and in the ledger's digest."""
+        """The number of this rule in the memory and in the ledger's digest."""
         return rule_key(self.name)
 
     @property
     def waiting_key(self) -> int:
-        """The number that stands for `min_rows` of this rule."""
+        """The number of `min_rows` of this rule."""
         return self.key | WAITING_BIT
 
     @property
@@ -104,7 +104,7 @@ class Window(msgspec.Struct, frozen=True):
 
     @property
     def key(self) -> int:
-        """The number that stands for this window in the memory and in the ledger's digest."""
+        """The number of this window in the memory and in the ledger's digest."""
         return rule_key(self.name) | WINDOW_BIT
 
 
