@@ -26,6 +26,7 @@ from sensorwatch.common.kafka.topics import require_topics
 from sensorwatch.common.ledger.account import SnapshotRef
 from sensorwatch.common.registry.champion import Champion
 from sensorwatch.common.registry.policy_follower import PolicyFollower
+from sensorwatch.common.registry.policy_registry import PolicyRegistry
 from sensorwatch.common.registry.store import Registry
 from sensorwatch.common.row_executor import RowExecutor
 from sensorwatch.common.runtime.fingerprint import fingerprint
@@ -140,6 +141,7 @@ def _ledger_context(
 def _restore_sources(settings: Settings, ledger_context: LedgerContext) -> RestoreSources:
     """Return the readers of the state topic, the input topic and the registry."""
     kafka, registry = settings.kafka, Registry(settings.registry.path)
+    policies = PolicyRegistry(settings.registry.path, settings.registry.model)
     retry = RetryPolicy(settings.consumer.commit_deadline_seconds)
 
     def read_partition_snapshot(partition: Partition, at: SnapshotRef) -> Snapshot:
@@ -165,8 +167,7 @@ def _restore_sources(settings: Settings, ledger_context: LedgerContext) -> Resto
         )
 
     def load_detector(version: str, policy: str) -> Detector:
-        name = settings.registry.model
-        return registry.load(name, version).detector.under(registry.load_policy(name, policy))
+        return registry.load(settings.registry.model, version).detector.under(policies.load(policy))
 
     return RestoreSources(
         read_partition_snapshot,

@@ -5,7 +5,7 @@ import time
 from sensorwatch.common.errors import ModelRefused
 from sensorwatch.common.policy.alarm_policy import AlarmPolicy
 from sensorwatch.common.registry.policy_follower import PolicyFollower
-from sensorwatch.common.registry.store import Registry
+from sensorwatch.common.registry.policy_registry import PolicyRegistry
 from sensorwatch.common.rows.instants import format_instant
 from sensorwatch.common.runtime.logs import logger
 from sensorwatch.common.runtime.metrics import PolicyMetrics
@@ -26,11 +26,7 @@ def follow_policy(settings: Settings, metrics: PolicyMetrics) -> PolicyFollower:
     def on_adopted(policy: AlarmPolicy | None) -> None:
         if policy is not None:
             end = policy.content.calendar_end
-            metrics.adopted(
-                policy=policy.id,
-                rules=policy.names_by_key.values(),
-                calendar_end_seconds=(end or 0) / 1_000_000,
-            )
+            metrics.adopted(policy.id, policy.names_by_key.values(), (end or 0) / 1_000_000)
             _log.info(
                 "policy adopted",
                 policy=policy.id,
@@ -43,8 +39,7 @@ def follow_policy(settings: Settings, metrics: PolicyMetrics) -> PolicyFollower:
         _log.error("policy refused, the last good policy stays in force", why=str(error))
 
     return PolicyFollower(
-        Registry(settings.registry.path),
-        settings.registry.model,
+        PolicyRegistry(settings.registry.path, settings.registry.model),
         on_adopted=on_adopted,
         on_refused=on_refused,
     )

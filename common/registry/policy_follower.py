@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from sensorwatch.common.errors import ModelRefused
 from sensorwatch.common.policy.alarm_policy import AlarmPolicy
-from sensorwatch.common.registry.store import Registry
+from sensorwatch.common.registry.policy_registry import PolicyRegistry
 
 MIN_SECONDS_BETWEEN_POLICIES = 60.0
 """Each change of the policy costs a ledger record and a snapshot of every partition."""
@@ -25,22 +25,20 @@ class PolicyFollower:
 
     def __init__(
         self,
-        registry: Registry,
-        name: str,
+        registry: PolicyRegistry,
         *,
         on_adopted: Callable[[AlarmPolicy | None], None] = _do_nothing,
         on_refused: Callable[[ModelRefused], None] = _do_nothing,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._registry = registry
-        self._name = name
         self._on_adopted = on_adopted
         self._on_refused = on_refused
         self._clock = clock
         self._last_error = ""
         self._adopted_at: float | None = None
         """Time of the last adoption after the start."""
-        self._policy = self._load()
+        self._policy = registry.current()
         on_adopted(self._policy)
 
     def current(self) -> AlarmPolicy | None:
@@ -56,11 +54,11 @@ class PolicyFollower:
         if self._adopted_at is not None and now - self._adopted_at < MIN_SECONDS_BETWEEN_POLICIES:
             return False
         try:
-            policy_id = self._registry.current_policy_id(self._name)
+            policy_id = self._registry.current_id()
             if policy_id == (None if self._policy is None else self._policy.id):
                 self._last_error = ""
                 return False
-            policy = self._load()
+            policy = self._registry.current()
         except ModelRefused as refused:
             if self._last_error != str(refused):
                 self._last_error = str(refused)
@@ -69,7 +67,3 @@ class PolicyFollower:
         self._policy, self._adopted_at, self._last_error = policy, now, ""
         self._on_adopted(policy)
         return True
-
-    def _load(self) -> AlarmPolicy | None:
-        policy_id = self._registry.current_policy_id(self._name)
-        return None if policy_id is None else self._registry.load_policy(self._name, policy_id)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from sensorwatch.common.errors import CheckFailed, ModelRefused, UsageError
-from sensorwatch.common.policy.alarm_policy import AlarmPolicy
 from sensorwatch.common.registry.aliases import CHAMPION, PREVIOUS, Aliases, read_aliases
 from sensorwatch.common.registry.audit import Action, AuditEntry
 from sensorwatch.common.registry.candidate import Candidate
@@ -142,20 +141,6 @@ class Registry:
                 problems = folder.log.problems() + log_mismatches(folder)
         return problems
 
-    def current_policy_id(self, name: str) -> str | None:
-        """Return the id of `policy@current`; None if no policy was ever applied.
-
-        Raises ModelRefused if the alias cannot be read.
-        """
-        return self._model_folder(name).policies.current_id()
-
-    def load_policy(self, name: str, policy_id: str) -> AlarmPolicy | None:
-        """Return a stored policy; None for the empty id of an account without a policy.
-
-        Raises ModelRefused if the policy is missing or damaged.
-        """
-        return self._model_folder(name).policies.load(policy_id) if policy_id else None
-
     # The methods from here on change a model's folder and take its lock. Each audit entry is
     # written before the change that it records.
 
@@ -212,28 +197,6 @@ class Registry:
             target = Aliases(folder.name, aliases.previous if is_champion else aliases.champion)
             detail = {"force": force, "without": obstacle} if obstacle else {}
             change.move_aliases(Action.PROMOTE, target, why, detail)
-
-    def apply_policy(self, name: str, policy: AlarmPolicy, *, who: str, why: str) -> str | None:
-        """Store a policy and move `policy@current` to it; return the id of the policy before it."""
-        with locked_change(self._model_folder(name), who, self._now) as change:
-            policies = change.folder.policies
-            previous_id = policies.current_id()
-            detail = {"policy": policy.id, "before": previous_id}
-            change.log_action(Action.POLICY, None, why, detail)
-            policies.write(policy)
-            policies.set_current(policy.id, self._now())
-        return previous_id
-
-    def prune_policies(self, name: str, *, who: str, why: str, in_use: frozenset[str]) -> list[str]:
-        """Delete all policies except the current one and those in `in_use`; return their ids."""
-        with locked_change(self._model_folder(name), who, self._now) as change:
-            policies = change.folder.policies
-            kept = in_use | {policies.current_id()}
-            deleted = [policy_id for policy_id in policies.ids() if policy_id not in kept]
-            for policy_id in deleted:
-                change.log_action(Action.DELETE_POLICY, None, why, {"policy": policy_id})
-                policies.remove(policy_id)
-        return deleted
 
     def rollback(self, name: str, *, who: str, why: str) -> str:
         """Make the previous version the champion again, and return its id.

@@ -165,9 +165,7 @@ class PolicyMetrics:
             registry, "suppressed_total", "Alarms that a rule or window suppressed.", "rule"
         )
 
-    def adopted(
-        self, *, policy: str, rules: Iterable[str], calendar_end_seconds: float = 0.0
-    ) -> None:
+    def adopted(self, policy: str, rules: Iterable[str], calendar_end_seconds: float) -> None:
         """Show the policy in force, with the names of its rules and windows."""
         self.info.clear()
         self.info.labels(policy=policy).set(1)

@@ -30,19 +30,17 @@ from sensorwatch.common.row_executor import RowExecutor, run_serially
 from sensorwatch.common.rows.limits import MAX_SENSORS
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.schema import Schema
-from sensorwatch.common.scoring.changes import RowChanges, no_changes, row_changes
 from sensorwatch.common.scoring.decide import RowDecisions, decide
 from sensorwatch.common.scoring.detections import ClosedEpisode, Detections
-from sensorwatch.common.scoring.episodes import Episodes, ScoredRows, track_episodes
+from sensorwatch.common.scoring.episodes import Episodes
 from sensorwatch.common.scoring.features import compute_features, forecast_features
 from sensorwatch.common.scoring.level_guard import guard_scores
 from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.common.scoring.memory_layout import Layout
 from sensorwatch.common.scoring.patterns import UNUSUAL, track_patterns
-from sensorwatch.common.scoring.policy_evidence import RuleInputs
-from sensorwatch.common.scoring.policy_rows import broken_limits, policy_rows, with_broken_limits
 from sensorwatch.common.scoring.recall import RecalledRows, recall
 from sensorwatch.common.scoring.residuals import Residuals, compute_residuals
+from sensorwatch.common.scoring.row_alarms import DecidedRows, track_alarms
 from sensorwatch.common.scoring.score_evidence import score_evidence
 from sensorwatch.common.scoring.staleness import StaleRows, find_stale_rows
 from sensorwatch.common.scoring.status import STATUSES, Status
@@ -168,57 +166,27 @@ class Detector:
         )
         anomaly_score = to_anomaly_scores(decisions.novelty, self.calibration).anomaly_score
         scored_readings = from_model_readings(model_readings, readings, self.schema)
-        broken = broken_limits(
-            self.policy, scored_readings, recalled, decisions.raw_score, self.schema
-        )
-        is_anomaly = decisions.is_anomaly
-        if broken is not None:
-            is_anomaly = is_anomaly | (broken.rule != 0)
-        by_policy = policy_rows(
-            self.policy,
-            readings,
-            broken,
-            is_anomaly,
-            self.alarm_rates,
-            RuleInputs(
-                self.schema,
+        alarms = track_alarms(
+            self,
+            DecidedRows(
+                scored_readings,
                 model_readings,
+                positions,
                 recalled,
                 row_residuals,
-                decisions.drift,
-                self.forecast,
-                self.guard,
-                self.ranges,
-            ),
-        )
-        full_score = to_anomaly_scores(decisions.raw_score, self.calibration).anomaly_score
-        row_episodes = track_episodes(
-            readings,
-            recalled,
-            positions,
-            ScoredRows(
-                is_anomaly,
-                decisions.raw_score,
-                full_score,
                 guard_score,
-                decisions.novelty,
-                with_broken_limits(
-                    self._changes(recalled, row_residuals, decisions, is_anomaly),
-                    broken,
-                    self.schema,
-                ),
-                by_policy,
+                decisions,
             ),
-            self.alarm_rates,
             memory,
         )
+        row_episodes = alarms.episodes
         pattern = self._patterns(recalled, row_residuals, decisions, row_episodes, memory)
         stale_rows = self._stale_rows(recalled, decisions, row_episodes, memory)
         memory.position = next_position
         detections = Detections(
             raw_score=decisions.raw_score,
             anomaly_score=anomaly_score,
-            is_anomaly=is_anomaly,
+            is_anomaly=alarms.is_anomaly,
             calibration=self.calibration,
             severity=row_episodes.severity,
             previous_severity=row_episodes.previous_severity,
@@ -226,8 +194,8 @@ class Detector:
             is_news=row_episodes.is_news,
             alike=row_episodes.alike,
             rule=row_episodes.rule,
-            limit=by_policy.limit,
-            annotation=by_policy.annotation,
+            limit=alarms.by_policy.limit,
+            annotation=alarms.by_policy.annotation,
             is_accepted=decisions.is_anomaly & (recalled.accepts_level | decisions.accepts_scores),
             stale_episodes=stale_rows.episodes,
             stale_expected=stale_rows.expected_episodes,
@@ -294,17 +262,6 @@ class Detector:
             guard_score=guard_score,
         )
         return decisions, row_residuals
-
-    def _changes(
-        self,
-        recalled: RecalledRows,
-        row_residuals: Residuals | None,
-        decisions: RowDecisions,
-        is_anomaly: NDArray[np.bool_],
-    ) -> RowChanges:
-        if self.forecast is None or row_residuals is None:
-            return no_changes(len(recalled.slots))
-        return row_changes(recalled, row_residuals, decisions.drift, is_anomaly, self.forecast)
 
     def _patterns(
         self,

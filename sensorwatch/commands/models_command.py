@@ -192,6 +192,7 @@ def prune(
     ledger are never deleted.
     """
     from sensorwatch.commands.versions_in_use import named_versions
+    from sensorwatch.common.registry.policy_registry import PolicyRegistry
     from sensorwatch.common.runtime.settings import load_settings
 
     registry, name = _open_registry(config, model)
@@ -208,9 +209,8 @@ def prune(
         print_line(f"deleted {version}")
     # Without the ledger it is unknown which policies are needed, so none is deleted.
     if named_policies is not None:
-        for policy in registry.prune_policies(
-            name, who=current_user(), why=why, in_use=named_policies
-        ):
+        policies = PolicyRegistry(load_settings(config).settings.registry.path, name)
+        for policy in policies.prune(who=current_user(), why=why, in_use=named_policies):
             print_line(f"deleted {policy}")
     print_note(f"{len(deleted_versions)} versions deleted, {len(registry.version_ids(name))} kept")
 

@@ -15,7 +15,7 @@ from sensorwatch.common.runtime.printing import print_json, print_line, print_no
 
 if TYPE_CHECKING:
     from sensorwatch.common.policy.alarm_policy import AlarmPolicy
-    from sensorwatch.common.registry.store import Registry
+    from sensorwatch.common.registry.policy_registry import PolicyRegistry
     from sensorwatch.common.runtime.setting_keys import Settings
     from sensorwatch.policy_trial.trial import EpisodeCounter
 
@@ -35,9 +35,9 @@ def check(file: FileArgument, config: ConfigOption = None) -> None:
     """Validate a policy file, and print what it means in plain words. Nothing is changed."""
     from sensorwatch.common.policy.plain_words import describe_policy
 
-    settings, registry = _open_registry(config)
+    settings = _settings(config)
     policy = _read_policy(file)
-    _require_known_signals(policy, settings, registry)
+    _require_known_signals(policy, settings)
     for line in describe_policy(policy, _now()):
         print_line(line)
     print_note(f"{file} is valid: {policy.id}. Nothing was changed")
@@ -56,13 +56,13 @@ def apply(
     """Store the policy of a file and put it in force. Running workers adopt it within a minute."""
     from sensorwatch.common.registry.model_names import current_user
 
-    settings, registry = _open_registry(config)
+    settings = _settings(config)
     if not why.strip():
         raise UsageError("--why is empty: give the reason for the change")
     policy = _read_policy(file)
-    _require_known_signals(policy, settings, registry)
-    name = settings.registry.model
-    previous_id = registry.apply_policy(name, policy, who=who or current_user(), why=why.strip())
+    _require_known_signals(policy, settings)
+    name, policies = settings.registry.model, _policies(settings)
+    previous_id = policies.apply(policy, who=who or current_user(), why=why.strip())
     change = "as before" if previous_id == policy.id else f"before: {previous_id or 'none'}"
     print_line(f"{policy.id} is policy@current of {name} ({change})")
 
@@ -72,8 +72,8 @@ def show(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Show the policy in force, and until when its calendar reaches."""
     from sensorwatch.common.policy.plain_words import describe_policy
 
-    settings, registry = _open_registry(config)
-    policy = _current_policy(settings, registry)
+    settings = _settings(config)
+    policy = _policies(settings).current()
     if as_json:
         import msgspec
 
@@ -111,14 +111,15 @@ def try_policy(
     The champion scores the input from a cold memory on, so the first rows of each sensor have the
     status `warming_up`. Nothing is changed.
     """
+    from sensorwatch.common.registry.store import Registry
     from sensorwatch.common.runtime.time_option import parse_age_option
     from sensorwatch.policy_trial.trial import EpisodeCounter
     from sensorwatch.policy_trial.trial_input import try_file, try_topic
 
-    settings, registry = _open_registry(config)
-    new_policy, current_policy = _read_policy(file), _current_policy(settings, registry)
-    champion = registry.load(settings.registry.model).detector
-    _require_known_signals(new_policy, settings, registry)
+    settings = _settings(config)
+    new_policy, current_policy = _read_policy(file), _policies(settings).current()
+    champion = Registry(settings.registry.path).load(settings.registry.model).detector
+    _require_known_signals(new_policy, settings)
     before, after = (EpisodeCounter(champion.under(p)) for p in (current_policy, new_policy))
     if data is None:
         try_topic(settings, parse_age_option("--since", since), (before, after))
@@ -162,12 +163,14 @@ def _read_policy(file: Path) -> AlarmPolicy:
     return parse_policy(text, str(file)).build(datetime.now(UTC))
 
 
-def _require_known_signals(policy: AlarmPolicy, settings: Settings, registry: Registry) -> None:
+def _require_known_signals(policy: AlarmPolicy, settings: Settings) -> None:
     """Raise UsageError if a rule names a signal that the champion's schema does not have.
 
     Without a champion there is no schema, so no signal is checked.
     """
-    name = settings.registry.model
+    from sensorwatch.common.registry.store import Registry
+
+    registry, name = Registry(settings.registry.path), settings.registry.model
     champion = registry.aliases(name).get("champion")
     if champion is None:
         print_note(f"model {name} has no champion yet, so the names of the signals are not checked")
@@ -181,17 +184,16 @@ def _require_known_signals(policy: AlarmPolicy, settings: Settings, registry: Re
             )
 
 
-def _current_policy(settings: Settings, registry: Registry) -> AlarmPolicy | None:
-    policy_id = registry.current_policy_id(settings.registry.model)
-    return registry.load_policy(settings.registry.model, policy_id or "")
+def _policies(settings: Settings) -> PolicyRegistry:
+    from sensorwatch.common.registry.policy_registry import PolicyRegistry
+
+    return PolicyRegistry(settings.registry.path, settings.registry.model)
 
 
-def _open_registry(config: Path | None) -> tuple[Settings, Registry]:
-    from sensorwatch.common.registry.store import Registry
+def _settings(config: Path | None) -> Settings:
     from sensorwatch.common.runtime.settings import load_settings
 
-    settings: Settings = load_settings(config).settings
-    return settings, Registry(settings.registry.path)
+    return load_settings(config).settings
 
 
 def _now() -> int:

@@ -17,6 +17,7 @@ from sensorwatch.common.kafka.records import Partition, Record
 from sensorwatch.common.kafka.snapshot_text import Snapshot
 from sensorwatch.common.ledger.account import SnapshotRef, open_account
 from sensorwatch.common.policy.alarm_policy import AlarmPolicy
+from sensorwatch.common.registry.policy_registry import PolicyRegistry
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.demo.embedded_broker import EmbeddedBroker
 from sensorwatch.proof.ledger_intervals import LedgerInterval, Verdict, split_ledger
@@ -172,7 +173,8 @@ def test_a_running_worker_adopts_a_policy_and_ledger_verify_proves_every_interva
     with sandbox.start(consumer__delivery="at_least_once") as worker:
         worker.wait_ready()
         sandbox.wait_consumed(len(VALUES), worker)
-        sandbox.registry.apply_policy(MODEL_NAME, the_policy(), who="test", why="test")
+        policies = PolicyRegistry(tmp_path / "registry", MODEL_NAME)
+        policies.apply(the_policy(), who="test", why="test")
         wait_until(
             lambda: {a.policy for a in sandbox.accounts().values()} == {the_policy().id},
             deadline=30,
