@@ -60,6 +60,7 @@ def events() -> dict[str, dict[str, object]]:
         name = SCHEMA_OF_TYPE[EventType(dict(message.headers)["ce_type"].decode())]  # type: ignore[union-attr]  # never None
         schema = json.loads((SCHEMAS / f"{name}.v2.json").read_text(encoding="utf-8"))
         Draft202012Validator(schema).validate(event)
+        assert set(event) == set(schema["properties"])
         events_by_id[event["event_id"]] = event
     return events_by_id
 
