@@ -22,15 +22,19 @@ class SensorRules:
         self._group_by_sensor: dict[str, int] = {}
         self._group_by_matches: dict[tuple[bool, ...], int] = {}
         self._matches = np.zeros((0, len(globs)), dtype=np.bool_)
+        self._last: tuple[Sequence[str], NDArray[np.bool_]] = ((), self._matches)
+        """The last sensors and their result: a micro-batch asks twice for the same sensors."""
 
     def matches(self, sensor_ids: Sequence[str]) -> NDArray[np.bool_]:
         """Return whether each glob matches each sensor, shape (sensors, globs)."""
+        if sensor_ids is self._last[0]:
+            return self._last[1]
         if len(self._group_by_sensor) > MAX_SENSORS:
             self._group_by_sensor.clear()
         known = self._group_by_sensor
         groups = [known[s] if s in known else self._add(s) for s in sensor_ids]
-        matches: NDArray[np.bool_] = self._matches[np.asarray(groups, dtype=np.int64)]
-        return matches
+        self._last = sensor_ids, self._matches[np.asarray(groups, dtype=np.int64)]
+        return self._last[1]
 
     def _add(self, sensor_id: str) -> int:
         key = tuple(pattern.match(sensor_id) is not None for pattern in self._patterns)

@@ -282,7 +282,7 @@ def _audit_row(entry: AuditEntry) -> list[str]:
         time_text,
         entry.who,
         entry.action.value,
-        entry.version or "",
+        entry.version or str(entry.detail.get("policy", "")),
         single_line_reason,
     ]
 
