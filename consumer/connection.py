@@ -25,6 +25,8 @@ from sensorwatch.common.kafka.topic_reader import read_topic_batches
 from sensorwatch.common.kafka.topics import require_topics
 from sensorwatch.common.ledger.account import SnapshotRef
 from sensorwatch.common.registry.champion import Champion
+from sensorwatch.common.registry.policy_follower import PolicyFollower
+from sensorwatch.common.registry.policy_registry import PolicyRegistry
 from sensorwatch.common.registry.store import Registry
 from sensorwatch.common.row_executor import RowExecutor
 from sensorwatch.common.runtime.fingerprint import fingerprint
@@ -63,6 +65,7 @@ def connect(
     worker_number: int,
     accept_rejections_until: Mapping[int, int],
     champion: Champion,
+    policies: PolicyFollower,
     observation: Observation,
     row_executor: RowExecutor,
 ) -> tuple[Wiring, Policy]:
@@ -110,6 +113,7 @@ def connect(
             on_restored=observation.show_restore,
         ),
         champion=champion,
+        policies=policies,
         outbox=outbox,
         observation=observation,
         check_input=TopicIdentity(admin, topics.readings, clock=time.monotonic).check,
@@ -139,6 +143,7 @@ def _ledger_context(
 def _restore_sources(settings: Settings, ledger_context: LedgerContext) -> RestoreSources:
     """Return the readers of the state topic, the input topic and the registry."""
     kafka, registry = settings.kafka, Registry(settings.registry.path)
+    policies = PolicyRegistry(settings.registry.path, settings.registry.model)
     retry = RetryPolicy(settings.consumer.commit_deadline_seconds)
 
     def read_partition_snapshot(partition: Partition, at: SnapshotRef) -> Snapshot:
@@ -163,8 +168,8 @@ def _restore_sources(settings: Settings, ledger_context: LedgerContext) -> Resto
             retry=retry,
         )
 
-    def load_detector(version: str) -> Detector:
-        return registry.load(settings.registry.model, version).detector
+    def load_detector(version: str, policy: str) -> Detector:
+        return registry.load(settings.registry.model, version).detector.under(policies.load(policy))
 
     return RestoreSources(
         read_partition_snapshot,

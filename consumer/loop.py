@@ -46,8 +46,9 @@ def run(wiring: Wiring, policy: Policy, clock: Clock, stopping: Callable[[], boo
         wiring.observation.beat()
         wiring.check_input()
         if clock.monotonic() - last_refresh >= CHAMPION_REFRESH_SECONDS:
-            # Refresh only here, so that one model version scores each micro-batch.
+            # Refresh only here, so that one version and one policy score each micro-batch.
             wiring.champion.refresh()
+            wiring.policies.refresh()
             last_refresh = clock.monotonic()
         # 1. Consume: take the available records, and restore the memories of new partitions.
         wait_seconds = 0.0 if partitions_without_memory else consumer.max_wait_ms / 1000
@@ -55,7 +56,7 @@ def run(wiring: Wiring, policy: Policy, clock: Clock, stopping: Callable[[], boo
         if batch.size:
             wiring.observation.end_stage(BatchStage.CONSUME)
         # Restore before the commit below, which then includes the accounts of new partitions.
-        partitions_without_memory = wiring.restorer.step(wiring.champion.current())
+        partitions_without_memory = wiring.restorer.step(wiring.detector)
         wiring.observation.set_awaiting_memory(partitions_without_memory)
         try:
             if _commit_account_changes(wiring, policy, batch.membership):
@@ -72,7 +73,7 @@ def run(wiring: Wiring, policy: Policy, clock: Clock, stopping: Callable[[], boo
 def _commit_batch(wiring: Wiring, policy: Policy, clock: Clock, batch: MicroBatch) -> bool:
     """Decide, publish and advance a micro-batch; return False if it had nothing to commit."""
     # 2. Decide the outcome of every record, without I/O.
-    ownership, detector = wiring.ownership, wiring.champion.current()
+    ownership, detector = wiring.ownership, wiring.detector
     outcomes = [
         (partition_batch, _score_records(wiring, partition_batch, detector))
         for partition_batch in batch.partition_batches
@@ -101,19 +102,19 @@ def _commit_batch(wiring: Wiring, policy: Policy, clock: Clock, batch: MicroBatc
     # 4. Advance accounts, memories and metrics, only after the commit.
     advance(wiring, accounts, snapshots)
     wiring.observation.end_stage(BatchStage.COMMIT)
-    wiring.observation.count_outcomes(outcomes, detector.schema)
+    wiring.observation.count_outcomes(outcomes, detector)
     return True
 
 
 def _commit_account_changes(wiring: Wiring, policy: Policy, membership: bytes) -> bool:
-    """Commit accounts that are new, or whose model version, settings or fingerprint changed.
+    """Commit accounts that are new, or whose version, policy, settings or fingerprint changed.
 
     This separate transaction has no events and no dead letters. The transaction includes partitions
     without records, and a snapshot of each changed memory. As a result, a single model version
-    scores all records between two ledger records or two snapshots. Return whether any account
-    changed.
+    and a single policy score all records between two ledger records or two snapshots. Return
+    whether any account changed.
     """
-    ownership, detector = wiring.ownership, wiring.champion.current()
+    ownership, detector = wiring.ownership, wiring.detector
     max_sensors = policy.ledger_context.max_sensors
     silence_rule = policy.ledger_context.silence_rule
     settlement = settle_account_changes(
@@ -123,6 +124,7 @@ def _commit_account_changes(wiring: Wiring, policy: Policy, membership: bytes) -
         model_version=detector.version,
         max_sensors=max_sensors,
         silence_rule=silence_rule,
+        policy=detector.policy_id,
     )
     if not settlement.accounts:
         return False

@@ -18,10 +18,12 @@ from sensorwatch.common.rows.schema import Schema
 from sensorwatch.common.runtime.logs import logger
 from sensorwatch.common.runtime.metrics import BatchStage, ConsumerMetrics, TransactionOutcome
 from sensorwatch.common.scoring.detections import SEVERITIES
+from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.common.scoring.processing import Outcome
 from sensorwatch.common.scoring.staleness import stale_sentence
 from sensorwatch.common.scoring.status import STATUSES
+from sensorwatch.common.scoring.suppressed_alarms import suppressed_alarms
 from sensorwatch.consumer.health import Heartbeat
 from sensorwatch.consumer.held_signals import HeldSignals, held_signals
 from sensorwatch.consumer.memory_gauges import forget_memory, show_memory, show_open_episodes
@@ -108,11 +110,11 @@ class Observation:
             self._metrics.memory.snapshot_bytes.observe(len(snapshot.content))
 
     def count_outcomes(
-        self, outcomes: Sequence[tuple[PartitionBatch, Outcome]], schema: Schema
+        self, outcomes: Sequence[tuple[PartitionBatch, Outcome]], detector: Detector
     ) -> None:
         """Count the outcomes of a committed micro-batch; `outcomes` has one item per partition.
 
-        `schema`: the schema of the rows.
+        `detector`: the detector that scored the rows, under its policy.
         """
         if not outcomes:
             return
@@ -122,10 +124,11 @@ class Observation:
         metrics.batch_rows.observe(records)
         for partition_batch, outcome in outcomes:
             self._count_outcome(outcome)
+            self._count_suppressed(outcome, detector)
             _log_stale_model(partition_batch.partition, outcome)
             timestamps_us = partition_batch.received[partition_batch.received != NO_TIME]
             metrics.end_to_end_latency.observe(np.maximum(now - timestamps_us / 1_000_000, 0.0))
-        self._count_held([outcome for _, outcome in outcomes], schema)
+        self._count_held([outcome for _, outcome in outcomes], detector.schema)
 
     def show_restore(self, partition: Partition, memory: Memory, seconds: float) -> None:
         """Show a restored or cold memory, and the duration of its restore."""
@@ -242,6 +245,13 @@ class Observation:
         metrics.scores.recent_anomalies.add(
             int(counts[1:].sum()), len(detections), now=self._clock()
         )
+
+    def _count_suppressed(self, outcome: Outcome, detector: Detector) -> None:
+        if detector.policy is not None:
+            counts = suppressed_alarms(outcome.detections, outcome.closed, detector.alarm_rates)
+            for rule, count in counts.items():
+                name = detector.policy.name_of(rule)
+                self._metrics.policy.suppressed.labels(name).inc(count)
 
     def _count_held(self, outcomes: Sequence[Outcome], schema: Schema) -> None:
         """Count held values, and log a warning about each signal that is missing in all rows."""

@@ -51,8 +51,8 @@ class RestoreSources:
     """Reads the snapshot that a partition's committed account names; raises StateRefused."""
     read_records: Callable[[Partition, int, int], Iterator[Sequence[Record]]]
     """Reads the records between two offsets; yields an empty batch while it waits for records."""
-    load_detector: Callable[[str], Detector]
-    """Loads a model version; raises ModelRefused."""
+    load_detector: Callable[[str, str], Detector]
+    """Loads a model version under the policy with this id; raises ModelRefused."""
     fingerprint: str
     """The fingerprint of this process."""
     partitions: int
@@ -214,20 +214,26 @@ def _detector_of_snapshot(
     snapshot: Snapshot,
     sources: RestoreSources,
 ) -> Detector:
-    version = snapshot.model_version
+    version, policy = snapshot.model_version, account.policy
+    if snapshot.account.policy != policy:
+        raise_state_refused(
+            f"the snapshot of {partition} was written under the policy "
+            f'"{snapshot.account.policy}", but its account at offset {account.next_offset} has the '
+            f'policy "{policy}"'
+        )
     if not version == snapshot.account.model_version == account.model_version:
         raise_state_refused(
             f"the snapshot of {partition} was written by model version {version}, but its account "
             f"at offset {account.next_offset} was written by {account.model_version}"
         )
-    if version == champion.version:
+    if (version, policy) == (champion.version, champion.policy_id):
         return champion
     try:
-        return sources.load_detector(version)
+        return sources.load_detector(version, policy)
     except ModelRefused as error:
         raise_state_refused(
-            f"the memory of {partition} needs a model version that the registry cannot load: "
-            f"{error}. Restore that version if you have it"
+            f"the memory of {partition} needs a model version and policy that the registry cannot "
+            f"load: {error}. Restore them if you have them"
         )
 
 

@@ -118,8 +118,9 @@ def settle_account_changes(
     model_version: str,
     max_sensors: int,
     silence_rule: SilenceRule = NO_SILENCE_CHECK,
+    policy: str = "",
 ) -> Settlement:
-    """Return accounts that are new or get other settings, another model version or fingerprint.
+    """Return accounts that are new, or get another version, policy, settings or fingerprint.
 
     The settings are `max_sensors` and the rule of silent sensors. Offsets and counts stay the same.
     A ledger entry has the digest from before the change, so that the records before the change can
@@ -131,11 +132,13 @@ def settle_account_changes(
         account_with_settings = replace(
             current_account, max_sensors=max_sensors, silence_rule=silence_rule
         )
-        account = replace(account_with_settings, model_version=model_version)
+        account = replace(account_with_settings, model_version=model_version, policy=policy)
         if partition in unopened_partitions:
             ledger_entries.append(LedgerEntry(partition, Cause.OPENED, account))
         elif current_account.model_version != model_version:
             ledger_entries.append(LedgerEntry(partition, Cause.MODEL, current_account))
+        elif current_account.policy != policy:
+            ledger_entries.append(LedgerEntry(partition, Cause.POLICY, current_account))
         elif current_account != account_with_settings:
             ledger_entries.append(LedgerEntry(partition, Cause.INTERVAL, current_account))
         if current_account.fingerprint != fingerprint:

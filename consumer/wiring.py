@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 from sensorwatch.common.kafka.state_topic import OldSnapshotDeleter
 from sensorwatch.common.registry.champion import Champion
+from sensorwatch.common.registry.policy_follower import PolicyFollower
 from sensorwatch.common.row_executor import RowExecutor
 from sensorwatch.common.runtime.setting_keys import Settings
+from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.consumer.observation import Observation
 from sensorwatch.consumer.ownership import Ownership
 from sensorwatch.consumer.publishing.outbox import Outbox
@@ -24,6 +26,7 @@ class Wiring:
     ownership: Ownership
     restorer: MemoryRestorer
     champion: Champion
+    policies: PolicyFollower
     outbox: Outbox
     observation: Observation
     check_input: Callable[[], None]
@@ -31,6 +34,11 @@ class Wiring:
     snapshot_deleter: OldSnapshotDeleter
     row_executor: RowExecutor
     """Divides the rows of a micro-batch among threads."""
+
+    @property
+    def detector(self) -> Detector:
+        """The champion under the policy in force; it changes only at `refresh` of one of them."""
+        return self.champion.current().under(self.policies.current())
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from sensorwatch.consumer.final_snapshots import MAX_SHARE_OF_STOP_TIME, write_f
 from sensorwatch.consumer.health import HealthServer, serve_health
 from sensorwatch.consumer.loop import run
 from sensorwatch.consumer.observation import Observation
+from sensorwatch.consumer.policy_adoption import follow_policy
 from sensorwatch.consumer.stopping import StopRequest
 from sensorwatch.consumer.threads import ThreadedRowExecutor
 from sensorwatch.consumer.wiring import Clock
@@ -50,6 +51,7 @@ def run_worker(
     registry = CollectorRegistry()
     metrics = ConsumerMetrics(registry, topic=topic)
     champion = follow_champion(settings, metrics.model)
+    policies = follow_policy(settings, metrics.policy)
     observation = Observation(
         metrics, topic=topic, stuck_after_seconds=3 * consumer_settings.commit_deadline_seconds + 30
     )
@@ -71,7 +73,13 @@ def run_worker(
     try:
         with ThreadedRowExecutor(consumer_settings.threads) as row_executor:
             wiring, policy = connect(
-                settings, worker_index, accept_rejections_until, champion, observation, row_executor
+                settings,
+                worker_index,
+                accept_rejections_until,
+                champion,
+                policies,
+                observation,
+                row_executor,
             )
             _collect_garbage_rarely()
             clock = Clock()

@@ -96,6 +96,11 @@ COMMANDS: dict[str, CommandEntry] = {
         "List, show, promote, roll back, verify, audit.",
         MODEL_PANEL,
     ),
+    "rules": CommandEntry(
+        "sensorwatch.commands.rules_command:app",
+        "Check, try, apply and show the rules of the alarms.",
+        MODEL_PANEL,
+    ),
     "topics": CommandEntry(
         "sensorwatch.commands.topics_command:app", "Create and check the topics.", SETUP_PANEL
     ),

@@ -24,7 +24,7 @@ def _packages_of_common(*names: str) -> set[str]:
 
 
 PACKAGES_BELOW_MODEL = _packages_of_common("rows", "row_executor") | BASE_MODULES
-PACKAGES_BELOW_SCORING = PACKAGES_BELOW_MODEL | _packages_of_common("model")
+PACKAGES_BELOW_SCORING = PACKAGES_BELOW_MODEL | _packages_of_common("model", "policy")
 PACKAGES_BELOW_LEDGER = PACKAGES_BELOW_SCORING | _packages_of_common("scoring")
 COMMON_PACKAGES = PACKAGES_BELOW_LEDGER | _packages_of_common(
     "alarms", "files", "kafka", "ledger", "registry", "runtime", "simulation"
@@ -42,6 +42,7 @@ ALLOWED_IMPORTS = {
     f"{ROOT_PACKAGE}.common.files": BASE_MODULES | _packages_of_common("rows"),
     f"{ROOT_PACKAGE}.common.simulation": BASE_MODULES | _packages_of_common("rows"),
     f"{ROOT_PACKAGE}.common.model": PACKAGES_BELOW_MODEL,
+    f"{ROOT_PACKAGE}.common.policy": BASE_MODULES | _packages_of_common("rows"),
     f"{ROOT_PACKAGE}.common.scoring": PACKAGES_BELOW_SCORING,
     f"{ROOT_PACKAGE}.common.ledger": PACKAGES_BELOW_LEDGER,
     f"{ROOT_PACKAGE}.common.registry": PACKAGES_BELOW_LEDGER,
@@ -61,7 +62,7 @@ ALLOWED_IMPORTS = {
 """The packages that each package may import."""
 PURE_PACKAGES = tuple(
     f"{ROOT_PACKAGE}.common.{package}"
-    for package in ("rows", "model", "scoring", "ledger", "simulation")
+    for package in ("rows", "model", "policy", "scoring", "ledger", "simulation")
 )
 LIBRARIES_WITH_IO = {
     *("aiohttp", "confluent_kafka", "fastapi", "fsspec", "httpx", "joblib", "pickle"),

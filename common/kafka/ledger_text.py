@@ -21,6 +21,8 @@ class Cause(StrEnum):
     """The group committed an offset of this partition for the first time."""
     MODEL = "model"
     """Another model version scores from this offset on."""
+    POLICY = "policy"
+    """Another policy is in force from this offset on."""
     SEGMENT = "segment"
     """A new segment of the digest starts, because code, libraries or CPU kind changed."""
     INTERVAL = "interval"

@@ -72,8 +72,7 @@ class Account:
     silence_rule: SilenceRule = NO_SILENCE_CHECK
     """The rule of silent sensors when the newest records were scored."""
     policy: str = ""
-    """Id of the policy that decided which alarms were published. Empty, because there is only one
-    policy so far."""
+    """Id of the policy under which the newest records were scored; empty without a policy."""
 
     @property
     def adds_up(self) -> bool:

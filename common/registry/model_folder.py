@@ -14,13 +14,17 @@ from sensorwatch.common.errors import ModelRefused, UsageError
 from sensorwatch.common.registry.audit import AuditLog
 from sensorwatch.common.registry.durable_files import sync_folder
 from sensorwatch.common.registry.model_names import ordinal_of
+from sensorwatch.common.registry.policy_store import PolicyFolder
 
 LOCK_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFolder:
-    """The paths of one model: `versions/ID/`, `staging/`, `aliases.json`, `audit.jsonl`, `lock`."""
+    """The paths of one model.
+
+    They are `versions/ID/`, `policies/`, `staging/`, `aliases.json`, `audit.jsonl` and `lock`.
+    """
 
     root: Path
     name: str
@@ -49,6 +53,11 @@ class ModelFolder:
     def log(self) -> AuditLog:
         """The audit log."""
         return AuditLog(self.folder / "audit.jsonl")
+
+    @property
+    def policies(self) -> PolicyFolder:
+        """The policies of this model."""
+        return PolicyFolder(self.folder / "policies")
 
     def version_ids(self) -> list[str]:
         """Return the ids of the versions, oldest first.

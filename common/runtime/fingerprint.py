@@ -11,7 +11,7 @@ import llvmlite.binding as llvm
 import sensorwatch.common
 
 _LIBRARIES = ("llvmlite", "msgspec", "numba", "numpy", "tzdata")
-_FOLDERS = ("rows", "model", "scoring", "ledger")
+_FOLDERS = ("rows", "model", "policy", "scoring", "ledger")
 _FILES = ("kernels.py", "row_executor.py")
 
 

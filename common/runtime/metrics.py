@@ -168,6 +168,28 @@ class ModelMetrics:
         self.reload_last_success.set(1)
 
 
+class PolicyMetrics:
+    """Metrics of the policy in force."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.info = _gauge(registry, "policy_info", "1 for the policy in force.", "policy")
+        self.calendar_end = _gauge(
+            registry,
+            "policy_calendar_end_timestamp_seconds",
+            "Time after which recurring windows of the policy have no effect; 0 if it has none.",
+        )
+        self.suppressed = _counter(
+            registry, "suppressed_total", "Alarms that a rule or window suppressed.", "rule"
+        )
+
+    def adopted(self, policy: str, rules: Iterable[str], calendar_end_seconds: float) -> None:
+        """Show the policy in force, with the names of its rules and windows."""
+        self.info.clear()
+        self.info.labels(policy=policy).set(1)
+        self.calendar_end.set(calendar_end_seconds)
+        _create_label_series(self.suppressed, rules)
+
+
 class ConsumerMetrics:
     """Metrics of the consumer; counters change only after a commit."""
 
@@ -176,6 +198,7 @@ class ConsumerMetrics:
         self.scores = ScoreMetrics(registry)
         self.model = ModelMetrics(registry)
         self.memory = MemoryMetrics(registry)
+        self.policy = PolicyMetrics(registry)
         self.records_consumed = _counter(
             registry, "records_consumed_total", "Records with a committed outcome.", "topic"
         )

@@ -1,5 +1,6 @@
 """The value of a command-line option that is a time."""
 
+import re
 import time
 
 from sensorwatch.common.errors import UsageError
@@ -7,6 +8,8 @@ from sensorwatch.common.rows.field_declarations import TimeField
 from sensorwatch.common.rows.instants import BadTime, time_reader
 
 NOW = "now"
+_AGE = re.compile(r"([0-9]{1,6})([smhd])", re.ASCII)
+_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
 def parse_time_option(option: str, text: str) -> int:
@@ -21,3 +24,14 @@ def parse_time_option(option: str, text: str) -> int:
         return time_reader(TimeField(naive_zone="UTC"))(text, None)
     except BadTime as error:
         raise UsageError(f"{option}: {error}, or now") from error
+
+
+def parse_age_option(option: str, text: str) -> int:
+    """Return the value of an option, an age such as `7d` or a time, in microseconds UTC.
+
+    The units are `s`, `m`, `h` and `d`. Raises UsageError if the text is invalid.
+    """
+    age = _AGE.fullmatch(text)
+    if age is None:
+        return parse_time_option(option, text)
+    return time.time_ns() // 1_000 - int(age[1]) * _SECONDS[age[2]] * 1_000_000

@@ -47,7 +47,8 @@ class Detections:
     excess of the raw score over the alarm's highest raw score so far.
     """
     is_anomaly: NDArray[np.bool_]
-    """Whether the row is in an alarm; an alarm can go on at anomaly scores below 1.0."""
+    """Whether the row is in an alarm; an alarm can go on at anomaly scores below 1.0. A row that
+    breaks a hard limit of the policy is always in an alarm."""
     severity: NDArray[np.int8]
     """Highest severity of the row's episode so far, as its position in SEVERITIES; 0 for a normal
     row."""
@@ -58,6 +59,13 @@ class Detections:
     """The reason for which the row's episode is suppressed so far, as its position in SUPPRESSIONS;
     0 if it is not suppressed, and for a normal row. A suppressed episode has the severity
     `info`."""
+    rule: NDArray[np.int64]
+    """Number of the rule or calendar window that suppresses the row's episode so far; 0 if there is
+    none. See `AlarmPolicy.name_of`."""
+    limit: NDArray[np.int64]
+    """Number of the rule whose hard limit the row breaks; 0 if there is none."""
+    annotation: NDArray[np.int64]
+    """Number of the calendar window that annotates the row; 0 if there is none."""
     is_news: NDArray[np.bool_]
     """Whether the row shows a further fault inside an alarm: a change of another signal, or in
     another direction, that alone is rare enough for the budget of `warning`."""
@@ -156,3 +164,5 @@ class ClosedEpisode:
     """The reason for which the episode was suppressed up to its end."""
     incident: int
     """Stream position of the first row of the episode's incident; see `Detections.incident`."""
+    rule: int = 0
+    """Number of the rule or calendar window that suppressed the episode; 0 if there is none."""

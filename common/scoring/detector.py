@@ -25,16 +25,15 @@ from sensorwatch.common.model.level_guard import LevelGuard
 from sensorwatch.common.model.levels import Levels
 from sensorwatch.common.model.plan import FeaturePlan
 from sensorwatch.common.model.signal_ranges import SignalRanges
+from sensorwatch.common.policy.alarm_policy import AlarmPolicy
 from sensorwatch.common.row_executor import RowExecutor, run_serially
 from sensorwatch.common.rows.limits import MAX_SENSORS
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.schema import Schema
-from sensorwatch.common.rows.sensor_groups import group_reader
 from sensorwatch.common.rows.strict_parsing import Times
-from sensorwatch.common.scoring.changes import RowChanges, no_changes, row_changes
 from sensorwatch.common.scoring.decide import RowDecisions, decide
 from sensorwatch.common.scoring.detections import ClosedEpisode, Detections
-from sensorwatch.common.scoring.episodes import Episodes, ScoredRows, track_episodes
+from sensorwatch.common.scoring.episodes import Episodes
 from sensorwatch.common.scoring.features import compute_features, forecast_features
 from sensorwatch.common.scoring.level_guard import guard_scores
 from sensorwatch.common.scoring.memory import Memory
@@ -42,6 +41,7 @@ from sensorwatch.common.scoring.memory_layout import Layout
 from sensorwatch.common.scoring.patterns import UNUSUAL, track_patterns
 from sensorwatch.common.scoring.recall import RecalledRows, recall
 from sensorwatch.common.scoring.residuals import Residuals, compute_residuals
+from sensorwatch.common.scoring.row_alarms import DecidedRows, track_alarms
 from sensorwatch.common.scoring.score_evidence import score_evidence
 from sensorwatch.common.scoring.silence import track_silences
 from sensorwatch.common.scoring.silence_rule import (
@@ -86,6 +86,17 @@ class Detector:
     threshold."""
     guard: LevelGuard | None = None
     """The level guard; None with the plain plan."""
+    policy: AlarmPolicy | None = None
+    """The rules and calendar that decide which anomalous rows are alarms; None: every one is."""
+
+    @property
+    def policy_id(self) -> str:
+        """The id of the policy; empty without a policy."""
+        return "" if self.policy is None else self.policy.id
+
+    def under(self, policy: AlarmPolicy | None) -> "Detector":
+        """Return this version under another policy; None: without a policy."""
+        return self if policy is self.policy else replace(self, policy=policy)
 
     @property
     def model_schema(self) -> Schema:
@@ -169,24 +180,21 @@ class Detector:
             model_readings, recalled, guard_score, memory, row_executor
         )
         anomaly_score = to_anomaly_scores(decisions.novelty, self.calibration).anomaly_score
-        is_anomaly = decisions.is_anomaly
-        full_score = to_anomaly_scores(decisions.raw_score, self.calibration).anomaly_score
-        row_episodes = track_episodes(
-            readings,
-            recalled,
-            positions,
-            ScoredRows(
-                is_anomaly,
-                decisions.raw_score,
-                full_score,
+        scored_readings = from_model_readings(model_readings, readings, self.schema)
+        alarms = track_alarms(
+            self,
+            DecidedRows(
+                scored_readings,
+                model_readings,
+                positions,
+                recalled,
+                row_residuals,
                 guard_score,
-                decisions.novelty,
-                self._changes(recalled, row_residuals, decisions),
+                decisions,
             ),
-            self.alarm_rates,
             memory,
-            group_reader(self.schema),
         )
+        row_episodes = alarms.episodes
         pattern = self._patterns(recalled, row_residuals, decisions, row_episodes, memory)
         stale_rows = self._stale_rows(recalled, decisions, row_episodes, memory)
         silences = track_silences(readings, recalled, positions, received, self.levels, memory)
@@ -194,14 +202,17 @@ class Detector:
         detections = Detections(
             raw_score=decisions.raw_score,
             anomaly_score=anomaly_score,
-            is_anomaly=is_anomaly,
+            is_anomaly=alarms.is_anomaly,
             calibration=self.calibration,
             severity=row_episodes.severity,
             previous_severity=row_episodes.previous_severity,
             suppression=row_episodes.suppression,
             is_news=row_episodes.is_news,
             alike=row_episodes.alike,
-            is_accepted=is_anomaly & (recalled.accepts_level | decisions.accepts_scores),
+            rule=row_episodes.rule,
+            limit=alarms.by_policy.limit,
+            annotation=alarms.by_policy.annotation,
+            is_accepted=decisions.is_anomaly & (recalled.accepts_level | decisions.accepts_scores),
             stale_episodes=stale_rows.episodes,
             stale_expected=stale_rows.expected_episodes,
             pattern=pattern,
@@ -215,7 +226,7 @@ class Detector:
             evidence=score_evidence(recalled, decisions, row_residuals),
         )
         return DetectionResult(
-            from_model_readings(model_readings, readings, self.schema),
+            scored_readings,
             detections,
             row_episodes.closed,
             silences,
@@ -270,15 +281,6 @@ class Detector:
         )
         return decisions, row_residuals
 
-    def _changes(
-        self, recalled: RecalledRows, row_residuals: Residuals | None, decisions: RowDecisions
-    ) -> RowChanges:
-        if self.forecast is None or row_residuals is None:
-            return no_changes(len(recalled.slots))
-        return row_changes(
-            recalled, row_residuals, decisions.drift, decisions.is_anomaly, self.forecast
-        )
-
     def _patterns(
         self,
         recalled: RecalledRows,
@@ -289,7 +291,7 @@ class Detector:
     ) -> NDArray[np.int8]:
         """Return the pattern (n,) of each row's episode so far; see `Detections.pattern`."""
         if self.forecast is None or row_residuals is None:
-            return np.where(decisions.is_anomaly, UNUSUAL, 0).astype(np.int8)
+            return np.where(row_episodes.rows > 0, UNUSUAL, 0).astype(np.int8)
         return track_patterns(
             recalled,
             row_residuals,
@@ -307,9 +309,13 @@ class Detector:
         row_episodes: Episodes,
         memory: Memory,
     ) -> StaleRows:
-        """Return the rows at which the model becomes stale."""
+        """Return the rows at which the model becomes stale.
+
+        A row that is anomalous only because of a hard limit is no evidence about the model.
+        """
         is_counted = recalled.status == STATUSES.index(Status.SCORED)
         is_counted &= np.isfinite(decisions.raw_score)
+        is_counted &= decisions.is_anomaly | (row_episodes.rows == 0)
         return find_stale_rows(
             is_counted,
             row_episodes.rows,

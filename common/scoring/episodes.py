@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorwatch.common.model.alarm_rates import AlarmRates
+from sensorwatch.common.policy.rules import WINDOW_BIT
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.sensor_groups import GroupReader
 from sensorwatch.common.scoring.changes import RowChanges
@@ -13,11 +14,13 @@ from sensorwatch.common.scoring.detections import SEVERITIES, ClosedEpisode
 from sensorwatch.common.scoring.episode_rows import EpisodeOutputs, EpisodeRows, track_rows
 from sensorwatch.common.scoring.incidents import track_incidents
 from sensorwatch.common.scoring.memory import Memory
+from sensorwatch.common.scoring.policy_rows import PolicyRows
 from sensorwatch.common.scoring.recall import RecalledRows
 from sensorwatch.common.scoring.status import STATUSES, Status
-from sensorwatch.common.scoring.suppression import SUPPRESSIONS
+from sensorwatch.common.scoring.suppression import SUPPRESSIONS, Suppression
 
 _LATE = STATUSES.index(Status.LATE)
+_RULE, _CALENDAR = (SUPPRESSIONS.index(s) for s in (Suppression.RULE, Suppression.CALENDAR))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,8 @@ class Episodes:
     """Shape (n,). See `Detections.alike`."""
     incident: NDArray[np.int64]
     """Shape (n,). See `Detections.incident`."""
+    rule: NDArray[np.int64]
+    """Shape (n,). See `Detections.rule`."""
     closed: list[ClosedEpisode]
     """The episodes that ended, in ascending order of `ClosedEpisode.index`."""
 
@@ -67,6 +72,7 @@ class ScoredRows:
     `RowDecisions.novelty`."""
     changes: RowChanges
     """The unusual signals and their directions."""
+    policy: PolicyRows
 
 
 def track_episodes(
@@ -107,6 +113,10 @@ def track_episodes(
         away=scored.changes.away,
         is_back=scored.changes.is_back,
         cadence=np.where(recalled.cadence > 0.0, recalled.cadence, alarm_rates.cadence),
+        rule=scored.policy.rule,
+        min_rows=scored.policy.min_rows,
+        waiting_rule=scored.policy.waiting_rule,
+        limit_rate=scored.policy.limit_rate,
     )
     outputs = EpisodeOutputs(
         start=np.full(n, -1, dtype=np.int64),
@@ -119,7 +129,8 @@ def track_episodes(
         suppression=np.zeros(n, dtype=np.int8),
         is_news=np.zeros(n, dtype=np.bool_),
         alike=np.zeros(n, dtype=np.int64),
-        ended_episode=np.zeros((n, 4), dtype=np.int64),
+        rule=np.zeros(n, dtype=np.int64),
+        ended_episode=np.zeros((n, 5), dtype=np.int64),
         ended_peak=np.zeros((n, 2)),
         ended_severity=np.zeros((n, 2), dtype=np.int8),
     )
@@ -134,12 +145,21 @@ def track_episodes(
         outputs.rate,
         outputs.severity,
         outputs.previous_severity,
-        outputs.suppression,
+        _suppressions(outputs.suppression, outputs.rule),
         outputs.is_news,
         outputs.alike,
         incidents.start,
+        outputs.rule,
         closed,
     )
+
+
+def _suppressions(suppression: NDArray[np.int8], rule: NDArray[np.int64]) -> NDArray[np.int8]:
+    """Return the suppression (n,) of rows; a rule (n,) takes precedence over the model's reason."""
+    if not rule.any():
+        return suppression
+    by_policy = np.where(rule & WINDOW_BIT, _CALENDAR, _RULE)
+    return np.where(rule != 0, by_policy, suppression).astype(np.int8)
 
 
 def _closed_episodes(
@@ -173,9 +193,11 @@ def _closed_episode(
     ended_severity: list[int],
     incident: int,
 ) -> ClosedEpisode:
-    rows, start, start_time, last_time = ended_episode
+    rows, start, start_time, last_time, rule = ended_episode
     peak, rate = ended_peak
     severity, suppression = ended_severity
+    if rule:
+        suppression = _CALENDAR if rule & WINDOW_BIT else _RULE
     sensor_id = recalled.evicted.get(row) or readings.sensor_ids[readings.sensor[row]]
     return ClosedEpisode(
         index=int(readings.index[row]),
@@ -191,4 +213,5 @@ def _closed_episode(
         severity=SEVERITIES[severity],
         suppression=SUPPRESSIONS[suppression],
         incident=incident,
+        rule=rule,
     )

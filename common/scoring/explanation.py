@@ -7,7 +7,6 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorwatch.common.kernels import kernel
 from sensorwatch.common.model.angles import has_angles
 from sensorwatch.common.model.forecast import Forecast
 from sensorwatch.common.model.level_guard import LevelGuard
@@ -21,7 +20,7 @@ from sensorwatch.common.scoring.attribution import attribute_rows, is_decided_by
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.patterns import PATTERNS, Pattern
 from sensorwatch.common.scoring.processing import Outcome
-from sensorwatch.common.scoring.sensor_level import LINEAR_SCALES
+from sensorwatch.common.scoring.sensor_level import undo_compression
 from sensorwatch.common.scoring.status import STATUSES, Status
 
 BAND_SPREADS = 2.58
@@ -29,9 +28,6 @@ BAND_SPREADS = 2.58
 
 The unit of this number is the forecast's spread; for a row without memory, the sensor's scale.
 """
-MAX_COMPRESSED_VALUE = 500.0
-"""Limit of a compressed value before its expansion, so that the result is finite."""
-
 MIN_REST_VARIANCE = 0.04
 """Lower limit of the variance that remains of a signal after its season is subtracted, in squared
 scales."""
@@ -202,7 +198,7 @@ def _forecast_and_band(
     half_band = BAND_SPREADS * np.where(is_scored, forecast.spread, 1.0)
     expected = evidence.expected[rows]
     ends = [
-        location + scale * _undo_compression(compressed_values)
+        location + scale * undo_compression(compressed_values)
         for compressed_values in (expected, expected - half_band, expected + half_band)
     ]
     if detector.guard is not None:
@@ -242,18 +238,3 @@ def _reference_band(
     share_of_spread = np.sqrt(np.maximum(1.0 - guard.season.profile.var(axis=1), MIN_REST_VARIANCE))
     half_band = BAND_SPREADS * scale * share_of_spread
     return [expected, expected - half_band, expected + half_band]
-
-
-# This function is a kernel, because a vectorised exponential may round the last rows differently
-# from the first rows.
-@kernel
-def _undo_compression(compressed):  # type: ignore[no-untyped-def]
-    """Return the standardised values that `compress_outliers` turned into `compressed`."""
-    standardised = compressed.copy()
-    for row in range(standardised.shape[0]):
-        for signal in range(standardised.shape[1]):
-            magnitude = min(abs(compressed[row, signal]), MAX_COMPRESSED_VALUE)
-            if magnitude > LINEAR_SCALES:
-                expanded = np.exp(magnitude - LINEAR_SCALES) + (LINEAR_SCALES - 1.0)
-                standardised[row, signal] = expanded if compressed[row, signal] > 0 else -expanded
-    return standardised

@@ -24,6 +24,7 @@ _MODEL_INDEPENDENT_COLUMNS = [
     IntColumn.EPISODE_START_TIME,
     IntColumn.EPISODE_LAST_TIME,
     IntColumn.EPISODE_ROWS,
+    IntColumn.EPISODE_RULE,
     IntColumn.CADENCE_INTERVALS,
     IntColumn.CADENCE_RUN,
     IntColumn.SILENCE_LAST,

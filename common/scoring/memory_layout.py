@@ -109,7 +109,10 @@ class IntColumn(_TableColumn):
     """Number of the sensor among those whose silence the same row revealed."""
     CLOCK_DELAY = 26, NO_ROW_YET
     """Smoothed time from event time to receipt, in microseconds; NO_ROW_YET before the first."""
-    REPEATS_START = 27, 0
+    EPISODE_RULE = 27, 0
+    """Number of the rule or calendar window that suppresses the open or newest episode; 0 if no
+    policy suppresses it. See `rule_key`."""
+    REPEATS_START = 28, 0
     """Number of exact repeats of the first signal's value, up to and including the newest row."""
 
 

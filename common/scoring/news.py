@@ -11,7 +11,7 @@ from sensorwatch.common.kernels import inlined_kernel
 from sensorwatch.common.model.alarm_rates import count_met_budgets
 from sensorwatch.common.scoring.changes import CHANGE_BITS, opposite_changes
 from sensorwatch.common.scoring.memory_layout import FloatColumn, IntColumn
-from sensorwatch.common.scoring.suppression import SUPPRESSIONS
+from sensorwatch.common.scoring.suppression import MODEL_SUPPRESSIONS
 
 REPEAT_ROWS = 30
 """A similar episode is a repeat if it begins at most this number of rows after an alarm. An episode
@@ -28,7 +28,7 @@ NEWS_NATS, NEWS_SHARE = 2.3, 0.5
 is lower than their logarithm by more than NEWS_NATS (a factor of 10), and by more than NEWS_SHARE
 times the absolute value of their logarithm."""
 
-_NONE, _RECOVERY, _REPEAT, _FLAPPING = range(len(SUPPRESSIONS))
+_NONE, _RECOVERY, _REPEAT, _FLAPPING = range(MODEL_SUPPRESSIONS)
 # IntColumn.RECENT_ALARMS has four parts. From the lowest bit on, these are: changes, number of
 # similar alarms, number of recurring alarms, suppression of the open or newest episode.
 _ALIKE_SHIFT, _RECURRING_SHIFT, SUPPRESSION_SHIFT = CHANGE_BITS, CHANGE_BITS + 10, CHANGE_BITS + 13

@@ -30,7 +30,7 @@ from sensorwatch.common.scoring.patterns import PATTERNS
 from sensorwatch.common.scoring.row_positions import row_positions
 from sensorwatch.common.scoring.silence_rule import SensorSilence
 from sensorwatch.common.scoring.status import STATUSES, Status
-from sensorwatch.common.scoring.suppression import SUPPRESSIONS
+from sensorwatch.common.scoring.suppression import MODEL_SUPPRESSIONS
 
 REASONS = tuple(Reason)
 """The numbers of a dead letter's reason in `Outcome.reasons` are positions in this tuple plus 1."""
@@ -39,6 +39,8 @@ _ROW_MULTIPLIER = np.uint64(0xBF58476D1CE4E5B9)
 """The odd constant of `_fold_rows`; the ledger's digest uses the same constant."""
 _INCIDENT_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 """The odd constant by which the distance from an episode to its incident is multiplied."""
+_POLICY_MULTIPLIERS = [np.uint64(pow(int(_ROW_MULTIPLIER), p, 2**64)) for p in (2, 3, 4)]
+"""The odd constants of the policy's numbers in a row's word."""
 
 
 class OutcomeKind(IntEnum):
@@ -116,7 +118,7 @@ class Outcome:
         """Shape (n,). A 64-bit word per record, from its raw score and alarm; 0 without a row.
 
         A word depends on all rows of the record: raw score, severity, pattern, suppression, news,
-        episode, incident, stale model; and on the silences that the record reveals or ends.
+        episode, incident, policy, stale model; and on the silences that the record reveals or ends.
         """
         index, row_bits = self.readings.index, _row_bits(self.detections)
         bits = np.zeros(self.records, np.uint64)
@@ -226,13 +228,21 @@ def _row_bits(detections: Detections) -> NDArray[np.uint64]:
     severity = detections.severity.astype(np.uint64)
     episode = (detections.episode + 1).astype(np.uint64)
     pattern = detections.pattern.astype(np.uint64)
-    news = 2 * detections.suppression.astype(np.uint64) + detections.is_news.astype(np.uint64)
-    alarm = episode * np.uint64(2 * len(SUPPRESSIONS)) + news
+    by_model = np.where(
+        detections.suppression < MODEL_SUPPRESSIONS, detections.suppression, 0
+    ).astype(np.uint64)
+    news = 2 * by_model + detections.is_news.astype(np.uint64)
+    alarm = episode * np.uint64(2 * MODEL_SUPPRESSIONS) + news
     alarm = (alarm * np.uint64(len(SEVERITIES)) + severity) * np.uint64(len(PATTERNS)) + pattern
     alarm_bits = alarm * _ROW_MULTIPLIER
     alarm_bits += (detections.incident - detections.episode).astype(
         np.uint64
     ) * _INCIDENT_MULTIPLIER
+    # Without a policy all these numbers are 0, so the word is the same as before policies.
+    for multiplier, number in zip(
+        _POLICY_MULTIPLIERS, (detections.rule, detections.limit, detections.annotation), strict=True
+    ):
+        alarm_bits ^= number.astype(np.uint64) * multiplier
     alarm_bits[~detections.is_anomaly] = 0
     alarm_bits += detections.stale_episodes.astype(np.uint64)
     return detections.raw_score.view(np.uint64) ^ alarm_bits

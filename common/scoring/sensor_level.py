@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sensorwatch.common.kernels import inlined_kernel
+from sensorwatch.common.kernels import inlined_kernel, kernel
 from sensorwatch.common.model.forecast import N_LAGS
 from sensorwatch.common.model.levels import CONSTANT_SCALE_SHARE, NO_SCALE
 from sensorwatch.common.scoring.memory_layout import FloatColumn, IntColumn
@@ -10,6 +10,8 @@ from sensorwatch.common.scoring.memory_layout import FloatColumn, IntColumn
 LINEAR_SCALES = 4.0
 """Largest distance from the location, in scales, of a value that `compress_outliers` does not
 change."""
+MAX_COMPRESSED_VALUE = 500.0
+"""Limit of a compressed value before its expansion, so that the result is finite."""
 MAX_FOLLOWED_SCALES = 3.0
 """Limit, in scales, at which a value's distance from the location is clipped before the value moves
 the location."""
@@ -167,3 +169,18 @@ def _update_running_level(  # type: ignore[no-untyped-def]
         if squares <= NO_SCALE:
             squares = max(CONSTANT_SCALE_SHARE * abs(mean), NO_SCALE)
     float_state[scales_start + column] = squares
+
+
+# This function is a kernel, because a vectorised exponential may round the last rows differently
+# from the first rows.
+@kernel
+def undo_compression(compressed):  # type: ignore[no-untyped-def]
+    """Return the standardised values that `compress_outliers` turned into `compressed`."""
+    standardised = compressed.copy()
+    for row in range(standardised.shape[0]):
+        for signal in range(standardised.shape[1]):
+            magnitude = min(abs(compressed[row, signal]), MAX_COMPRESSED_VALUE)
+            if magnitude > LINEAR_SCALES:
+                expanded = np.exp(magnitude - LINEAR_SCALES) + (LINEAR_SCALES - 1.0)
+                standardised[row, signal] = expanded if compressed[row, signal] > 0 else -expanded
+    return standardised

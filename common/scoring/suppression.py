@@ -1,4 +1,4 @@
-"""The reasons for which an episode is suppressed."""
+"""The reasons for which an episode is suppressed, by the model or by a policy."""
 
 from enum import StrEnum
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 class Suppression(StrEnum):
-    """Why an episode shows no new fault, so that its severity is `info`."""
+    """Why the severity of an episode is `info`, although its score may be rare."""
 
     NONE = "none"
     RECOVERY = "recovery"
@@ -16,8 +16,14 @@ class Suppression(StrEnum):
     rarer than the recent alarms."""
     FLAPPING = "flapping"
     """A repeat of an alarm that has occurred several times."""
+    RULE = "rule"
+    """A rule of the policy says that the episode is not an alarm."""
+    CALENDAR = "calendar"
+    """A window of the policy's calendar covers the episode."""
 
 
+MODEL_SUPPRESSIONS = 4
+"""Number of suppressions that do not come from a policy; they are the first ones."""
 SUPPRESSIONS = tuple(Suppression)
 """Positions in this tuple are the numbers of `Detections.suppression`."""
 SUPPRESSION_TEXTS = np.asarray([suppression.value for suppression in SUPPRESSIONS], dtype=object)

@@ -27,6 +27,11 @@ from sensorwatch.common.scoring.row_positions import row_positions, split_row_po
 from sensorwatch.common.scoring.staleness import stale_sentence
 from sensorwatch.common.scoring.status import STATUS_TEXTS
 from sensorwatch.common.scoring.suppression import SUPPRESSION_TEXTS, SUPPRESSIONS
+from sensorwatch.consumer.publishing.policy_fields import (
+    closed_policy_fields,
+    limit_sentences,
+    policy_fields,
+)
 
 EVENT_SCHEMA_VERSION = 2
 RAISED_NEWS = ["severity", "change"]
@@ -64,7 +69,7 @@ def detected_events(
         detections.episode[rows], detections.incident[rows], partition
     )
     signals = rank_signals(detector, outcome, rows, row_executor=row_executor)
-    messages = sentences(detector, outcome, rows, signals)
+    messages = limit_sentences(sentences(detector, outcome, rows, signals), detector, outcome, rows)
     events.fields.update(
         {
             "status": json_texts(STATUS_TEXTS.tolist(), detections.status[rows]),
@@ -99,6 +104,7 @@ def detected_events(
                 }
                 for rank in range(signals.signal.shape[1])
             ],
+            **policy_fields(detector, detections, rows),
         }
     )
     return events
@@ -238,6 +244,7 @@ def closed_events(
                 SUPPRESSION_TEXTS.tolist(),
                 integers([SUPPRESSIONS.index(e.suppression) for e in episodes]),
             ),
+            **closed_policy_fields(detector, episodes),
         }
     )
     return events

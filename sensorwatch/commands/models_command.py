@@ -186,20 +186,32 @@ def prune(
     ] = False,
     reason: ReasonOption = "",
 ) -> None:
-    """Delete old versions. Champion, previous and versions in the ledger are never deleted."""
+    """Delete old versions and policies, except those that are in use.
+
+    The champion, the previous version, the current policy, and the versions and policies in the
+    ledger are never deleted.
+    """
     from sensorwatch.commands.versions_in_use import named_versions
+    from sensorwatch.common.registry.policy_registry import PolicyRegistry
     from sensorwatch.common.runtime.settings import load_settings
 
     registry, name = _open_registry(config, model)
     protected_versions = frozenset(registry.resolve(name, version) for version in in_use or ())
+    named_policies: frozenset[str] | None = None
     if registry.version_ids(name) and not offline:
-        protected_versions |= named_versions(load_settings(config).settings)
+        versions_in_use, named_policies = named_versions(load_settings(config).settings)
+        protected_versions |= versions_in_use
     why = _as_utf8(reason) or "by command"
     deleted_versions = registry.prune(
         name, keep=keep, who=current_user(), why=why, in_use=protected_versions
     )
     for version in deleted_versions:
         print_line(f"deleted {version}")
+    # Without the ledger it is unknown which policies are needed, so none is deleted.
+    if named_policies is not None:
+        policies = PolicyRegistry(load_settings(config).settings.registry.path, name)
+        for policy in policies.prune(who=current_user(), why=why, in_use=named_policies):
+            print_line(f"deleted {policy}")
     print_note(f"{len(deleted_versions)} versions deleted, {len(registry.version_ids(name))} kept")
 
 
@@ -270,7 +282,7 @@ def _audit_row(entry: AuditEntry) -> list[str]:
         time_text,
         entry.who,
         entry.action.value,
-        entry.version or "",
+        entry.version or str(entry.detail.get("policy", "")),
         single_line_reason,
     ]
 

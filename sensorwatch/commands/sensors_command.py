@@ -70,7 +70,7 @@ def _read_states(settings: Settings) -> list[SensorState]:
             memory = restored_memory(
                 settings, partition, account, inputs, group_state.state_partitions
             )
-            alarm_rates = inputs.detector(account.model_version).alarm_rates
+            alarm_rates = inputs.detector(account.model_version, account.policy).alarm_rates
         except (StateRefused, ModelRefused) as error:
             reason = str(error).partition(". Nothing was scored")[0]
             print_note(f"{partition}: its sensors are not listed: {reason}")

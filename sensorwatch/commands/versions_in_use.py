@@ -1,4 +1,4 @@
-"""Find the model versions that are named in the accounts or the ledger of a consumer group."""
+"""Find the model versions and policies in the accounts or the ledger of a consumer group."""
 
 from sensorwatch.common.errors import BrokerUnavailable
 from sensorwatch.common.kafka.ledger_topic import read_ledger
@@ -6,8 +6,8 @@ from sensorwatch.common.runtime.setting_keys import Settings
 from sensorwatch.state.committed_accounts import committed_accounts
 
 
-def named_versions(settings: Settings) -> frozenset[str]:
-    """Return every model version in the committed accounts or the ledger of the group.
+def named_versions(settings: Settings) -> tuple[frozenset[str], frozenset[str]]:
+    """Return every model version and every policy in the accounts or the ledger of the group.
 
     To restore a memory, the version of the committed account is needed; to verify the ledger, all
     versions in the ledger are needed. The ledger also names the versions of all snapshots, because
@@ -29,4 +29,7 @@ def named_versions(settings: Settings) -> frozenset[str]:
         if committed_account.account is not None
     ]
     accounts += [record.account for record in ledger_records]
-    return frozenset(account.model_version for account in accounts if account.model_version)
+    return (
+        frozenset(account.model_version for account in accounts if account.model_version),
+        frozenset(account.policy for account in accounts if account.policy),
+    )

@@ -29,12 +29,15 @@ class Verdict(StrEnum):
     """The group's offset was moved, so the records between the old and the new offset are not
     proven."""
     NO_MODEL = "model not there"
-    """The version that scored the interval is no longer in the registry, or is damaged."""
+    """The version or policy of the interval is no longer in the registry, or is damaged."""
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerInterval:
-    """The input records of one partition between two accounts, all scored by one version."""
+    """The input records of one partition between two accounts.
+
+    One version has scored them all, under one policy.
+    """
 
     partition: Partition
     begin: Account
@@ -46,6 +49,11 @@ class LedgerInterval:
     def version(self) -> str:
         """Return the version that scored the interval."""
         return self.end.model_version
+
+    @property
+    def policy(self) -> str:
+        """Return the id of the policy in force in the interval; empty without a policy."""
+        return self.end.policy
 
     @property
     def records(self) -> int:

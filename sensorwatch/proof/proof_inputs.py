@@ -7,6 +7,7 @@ from sensorwatch.common.kafka.snapshot_text import Snapshot
 from sensorwatch.common.kafka.state_topic import read_snapshot
 from sensorwatch.common.kafka.topic_reader import read_topic, watermarks
 from sensorwatch.common.ledger.account import SnapshotRef
+from sensorwatch.common.registry.policy_registry import PolicyRegistry
 from sensorwatch.common.registry.store import Registry
 from sensorwatch.common.runtime.fingerprint import fingerprint
 from sensorwatch.common.runtime.setting_keys import Settings
@@ -22,14 +23,19 @@ def connect_proof_inputs(settings: Settings, *, partitions: int | None = None) -
     answer.
     """
     kafka, registry = settings.kafka, Registry(settings.registry.path)
+    policies = PolicyRegistry(settings.registry.path, settings.registry.model)
 
     @cache
     def retained_offsets(topic: str) -> dict[int, tuple[int, int]]:
         return watermarks(kafka, topic)
 
     @cache
-    def detector(version: str) -> Detector:
+    def model(version: str) -> Detector:
         return registry.load(settings.registry.model, version).detector
+
+    @cache
+    def detector(version: str, policy: str) -> Detector:
+        return model(version).under(policies.load(policy))
 
     def snapshot(partition: Partition, reference: SnapshotRef) -> Snapshot:
         return read_snapshot(

@@ -27,8 +27,9 @@ class ProofInputs:
     """Returns the offset of the oldest record that still exists in an input partition."""
     records: Callable[[LedgerInterval], Iterator[Record]]
     """Returns the input records of an interval."""
-    detector: Callable[[str], Detector]
-    """Returns the detector of a model version. Raises ModelRefused."""
+    detector: Callable[[str, str], Detector]
+    """Returns the detector of a model version under the policy with this id. Raises
+    ModelRefused."""
     snapshot: Callable[[Partition, SnapshotRef], Snapshot]
     """Returns a snapshot of a partition's memory. Raises StateRefused if the snapshot no longer
     exists."""
@@ -71,7 +72,7 @@ class ReplayProof:
             )
             return Finding(ledger_interval, Verdict.NOT_RETAINED, reason)
         try:
-            detector = self._inputs.detector(ledger_interval.version)
+            detector = self._inputs.detector(ledger_interval.version, ledger_interval.policy)
         except ModelRefused as error:
             return Finding(ledger_interval, Verdict.NO_MODEL, str(error))
         try:
@@ -134,7 +135,7 @@ class ReplayProof:
         try:
             for version in (*ledger_interval.unused_versions, ledger_interval.version):
                 if version != current_version:
-                    previous_state.memory.adopt(self._inputs.detector(version))
+                    previous_state.memory.adopt(self._inputs.detector(version, ""))
                 current_version = version
         except ModelRefused:
             return None
@@ -202,7 +203,7 @@ class ReplayProof:
             if snapshot.model_version != detector.version:
                 # The snapshot was written after a new version had adopted the memory.
                 adopted_memory = memory_from_bytes(content, detector)
-                adopted_memory.adopt(self._inputs.detector(snapshot.model_version))
+                adopted_memory.adopt(self._inputs.detector(snapshot.model_version, ""))
                 content = memory_to_bytes(adopted_memory)
         except (StateRefused, ModelRefused):
             return []

@@ -34,7 +34,7 @@ def restored_memory(
     sources = RestoreSources(
         inputs.snapshot, read_records, inputs.detector, inputs.fingerprint, partitions
     )
-    detector = inputs.detector(account.model_version)
+    detector = inputs.detector(account.model_version, account.policy)
     return _result(restore_memory(partition, account, detector, sources))
 
 

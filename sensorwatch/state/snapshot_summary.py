@@ -35,7 +35,7 @@ def summarize_snapshot(
     if account is None or account.snapshot is None:
         return None
     snapshot = inputs.snapshot(partition, account.snapshot)
-    detector = inputs.detector(snapshot.model_version)
+    detector = inputs.detector(snapshot.model_version, "")
     memory = memory_from_bytes(snapshot.content, detector)
     sensor_columns = memory.ints[: memory.sensors]
     return SnapshotSummary(

@@ -19,6 +19,7 @@ from sensorwatch.common.kafka.records import (
 )
 from sensorwatch.common.kafka.source_values import sources_of_records
 from sensorwatch.common.ledger.account import Account, advance_account, open_account
+from sensorwatch.common.policy.alarm_policy import AlarmPolicy
 from sensorwatch.common.rows.limits import MAX_SENSORS
 from sensorwatch.common.runtime.setting_choices import EmittedEvents
 from sensorwatch.common.scoring.detector import Detector
@@ -57,19 +58,20 @@ def rescore(
     ledger: Sequence[LedgerRecord],
     detectors: Mapping[str, Detector],
     emit: EmittedEvents = EmittedEvents.ROWS,
+    policies: Mapping[str, AlarmPolicy] | None = None,
 ) -> ExpectedOutput:
     """Return the expected outcomes of a partition's records, from the group's first record on.
 
     `account` is the last account of the partition, `ledger` has the ledger records of the
-    partition, and `detectors` has the detector of each version. Records that are not committed
-    are scored with the newest version.
+    partition, `detectors` has the detector of each version, and `policies` the policy of each id.
+    Records that are not committed are scored with the newest version and policy.
     """
     rescored_account = _account_at_segment(account)
     expected_outcomes: list[ExpectedOutcome] = []
     episode_ends: list[EpisodeEnd] = []
     notices: list[EpisodeNotice] = []
     for version_records, detector, memory in _records_with_versions(
-        records, account, ledger, detectors
+        records, account, ledger, detectors, policies or {}
     ):
         for batch in _split_batches(version_records):
             outcome = _process_records(batch, detector, memory)
@@ -88,8 +90,9 @@ def _records_with_versions(
     account: Account | None,
     ledger: Sequence[LedgerRecord],
     detectors: Mapping[str, Detector],
+    policies: Mapping[str, AlarmPolicy],
 ) -> Iterator[tuple[list[Record], Detector, Memory]]:
-    """Yield the records that each version scored, with the detector and the memory.
+    """Yield the records that each version scored under each policy, with detector and memory.
 
     Each opened account begins with a cold memory; `account` contains the `max_sensors` and the rule
     of silent sensors that applied to its records.
@@ -111,18 +114,24 @@ def _records_with_versions(
         ]
         remaining_records = remaining_records[len(account_records) :]
         last_account = account if next_account_ledger is None else account_ledger[-1].account
-        last_version = next(iter(detectors)) if last_account is None else last_account.model_version
+        last_version = (
+            (next(iter(detectors)), "")
+            if last_account is None
+            else (last_account.model_version, last_account.policy)
+        )
         memory: Memory | None = None
+        previous_version = ""
         version_ends = _version_ends(last_account, account_ledger)
-        for version, version_records in _records_by_version(
+        for (version, policy), version_records in _records_by_version(
             account_records, [*version_ends, (None, last_version)]
         ):
             detector = detectors[version]
             if memory is None:
                 memory = detector.empty_memory(max_sensors=max_sensors, silence_rule=silence_rule)
-            else:
+            elif version != previous_version:
                 memory.adopt(detector)
-            yield version_records, detector, memory
+            previous_version = version
+            yield version_records, detector.under(policies[policy] if policy else None), memory
 
 
 def _ledgers_of_accounts(ledger: Sequence[LedgerRecord]) -> list[list[LedgerRecord]]:
@@ -138,17 +147,20 @@ def _ledgers_of_accounts(ledger: Sequence[LedgerRecord]) -> list[list[LedgerReco
     return account_ledgers
 
 
-def _version_ends(account: Account | None, ledger: Sequence[LedgerRecord]) -> list[tuple[int, str]]:
-    """Return for each version a pair: the offset after the last record it scored, and its id."""
-    accounts = [record.account for record in ledger if record.cause is Cause.MODEL]
+def _version_ends(
+    account: Account | None, ledger: Sequence[LedgerRecord]
+) -> list[tuple[int, tuple[str, str]]]:
+    """Return for each version and policy: the offset after the last record, and the two ids."""
+    causes = (Cause.MODEL, Cause.POLICY)
+    accounts = [record.account for record in ledger if record.cause in causes]
     accounts += [] if account is None else [account]
-    return [(account.next_offset, account.model_version) for account in accounts]
+    return [(a.next_offset, (a.model_version, a.policy)) for a in accounts]
 
 
 def _records_by_version(
-    records: Sequence[Record], versions: Sequence[tuple[int | None, str]]
-) -> Iterator[tuple[str, list[Record]]]:
-    """Yield each version id with the records that it scored, even if it scored none.
+    records: Sequence[Record], versions: Sequence[tuple[int | None, tuple[str, str]]]
+) -> Iterator[tuple[tuple[str, str], list[Record]]]:
+    """Yield each pair of version and policy with the records scored by it, even if there are none.
 
     Consecutive items of `versions` with the same id are merged.
     """

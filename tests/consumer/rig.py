@@ -14,7 +14,9 @@ from sensorwatch.common.kafka.retrying import RetryPolicy
 from sensorwatch.common.kafka.snapshot_text import Snapshot, raise_state_refused
 from sensorwatch.common.kafka.state_topic import OldSnapshotDeleter
 from sensorwatch.common.ledger.account import SnapshotRef, open_account
+from sensorwatch.common.policy.alarm_policy import AlarmPolicy
 from sensorwatch.common.registry.champion import Champion
+from sensorwatch.common.registry.policy_follower import PolicyFollower
 from sensorwatch.common.row_executor import RowExecutor, run_serially
 from sensorwatch.common.runtime.metrics import ConsumerMetrics
 from sensorwatch.common.runtime.setting_choices import EmittedEvents, StartPosition
@@ -163,6 +165,23 @@ class FakeChampion:
         return False
 
 
+class FakePolicies:
+    """Policies that are adopted one after another: `refresh` adopts the next one."""
+
+    def __init__(self, policies: Sequence[AlarmPolicy | None] = (None,)) -> None:
+        self.stored = {"" if policy is None else policy.id: policy for policy in policies}
+        self._current, *self.waiting = policies
+
+    def current(self) -> AlarmPolicy | None:
+        return self._current
+
+    def refresh(self) -> bool:
+        if not self.waiting:
+            return False
+        self._current = self.waiting.pop(0)
+        return True
+
+
 class LoopRig:
     """A consumer loop with fakes; the loop consumes `steps` and stops after the last step."""
 
@@ -184,6 +203,7 @@ class LoopRig:
         silence_rule: SilenceRule = NO_SILENCE_CHECK,
         emit: EmittedEvents = EmittedEvents.ROWS,
         detector: Callable[[str], Detector] = a_detector,
+        policies: Sequence[AlarmPolicy | None] = (None,),
     ) -> None:
         self.now = 0.0
         self._clock_step_seconds = clock_step_seconds
@@ -199,6 +219,7 @@ class LoopRig:
         self.emit = emit
         self.row_executor: RowExecutor = run_serially
         self.champion = FakeChampion(swap_at_refresh, detector=detector(champion))
+        self.policies = FakePolicies(policies)
         self.metrics = CollectorRegistry()
         self.observation = Observation(
             ConsumerMetrics(self.metrics, topic=TOPIC),
@@ -259,7 +280,7 @@ class LoopRig:
         )
         self.consumer.commit_offset(0, 0, to_metadata(account))
         self.consumer.assign_partitions(0)
-        self.restorer.step(self.champion.current())
+        self.restorer.step(self.wiring.detector)
         return self
 
     def run(self, stopping: Callable[[], bool] | None = None) -> None:
@@ -277,6 +298,7 @@ class LoopRig:
             ownership=self.ownership,
             restorer=self.restorer,
             champion=cast("Champion", self.champion),
+            policies=cast("PolicyFollower", self.policies),
             outbox=self.outbox,
             observation=self.observation,
             check_input=lambda: None,
@@ -310,10 +332,10 @@ class LoopRig:
             yield []
             yield records[start : start + 3]
 
-    def _load_detector(self, version: str) -> Detector:
-        if version not in self.detectors:
-            raise ModelRefused(f"no version {version}")
-        return self.detectors[version]
+    def _load_detector(self, version: str, policy: str) -> Detector:
+        if version not in self.detectors or policy not in self.policies.stored:
+            raise ModelRefused(f"no version {version}, or no policy {policy}")
+        return self.detectors[version].under(self.policies.stored[policy])
 
     def metric(self, name: str, **labels: str) -> float | None:
         return self.metrics.get_sample_value(f"sensorwatch_{name}", labels)

@@ -70,7 +70,7 @@ def test_a_hundred_thousand_sensors_are_restored_bit_for_bit() -> None:
         read_ranges.append((begin, end))
         return record_batches(begin, end)
 
-    sources = RestoreSources(lambda *_: snapshot, read_input, lambda _: DETECTOR, "f", 1)
+    sources = RestoreSources(lambda *_: snapshot, read_input, lambda *_: DETECTOR, "f", 1)
     restore_steps = restore_memory(PARTITION, committed_account, DETECTOR, sources)
     pause_count = 0
     while True:

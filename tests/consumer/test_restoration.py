@@ -214,7 +214,7 @@ class SlowRestore:
             self.accounts, Memories(), SnapshotSchedule(every_rows=1, every_seconds=1)
         )
         restore_sources = RestoreSources(
-            group_state.state_topic.read, self._read_input, lambda _: a_detector(), "f", 2
+            group_state.state_topic.read, self._read_input, lambda *_: a_detector(), "f", 2
         )
         self.restorer = MemoryRestorer(
             self.ownership,

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import jsonschema
@@ -15,6 +16,7 @@ import pytest
 from sensorwatch.api.app import create_app
 from sensorwatch.api.inference_protocol import InferRequest
 from sensorwatch.common.kafka.ledger_text import ledger_record
+from sensorwatch.common.policy.declarations import parse_policy
 from sensorwatch.common.rows.schema import load_schema
 from sensorwatch.common.runtime.setting_keys import Settings
 from sensorwatch.common.runtime.settings import flat_values, known_keys, load_settings
@@ -81,6 +83,8 @@ def test_toml_is_a_schema_or_the_settings(block: Block, tmp_path: Path) -> None:
         case "schema: a part":
             file.write_text(block.text + "\n" + MINIMAL_SCHEMA)
             load_schema(file)
+        case "policy":
+            assert parse_policy(block.text.encode(), block.name).build(datetime.now(UTC)).rules
         case "settings":
             load_settings(file, environ={})
         case "settings: every key with its default":

@@ -13,6 +13,7 @@ from sensorwatch.common.ledger.account import (
     open_account,
     start_segment,
 )
+from sensorwatch.common.policy.alarm_policy import AlarmPolicy
 from sensorwatch.common.rows.limits import MAX_SENSORS
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.memory import Memory
@@ -40,6 +41,7 @@ class LedgerGroup:
     ) -> None:
         self.detectors = dict(detectors)
         self.version = next(iter(detectors))
+        self.policies: dict[str, AlarmPolicy | None] = {"": None}
         self.account = open_account(
             0, model_version=self.version, fingerprint=fingerprint, max_sensors=max_sensors
         )
@@ -54,7 +56,10 @@ class LedgerGroup:
         """Score records and add them to the account."""
         self.input += records
         self.account = replay_records(
-            self.account, records, self.detectors[self.version], self.memory
+            self.account,
+            records,
+            self.detectors[self.version].under(self.policies[self.account.policy]),
+            self.memory,
         )
 
     def write_snapshot(self) -> None:
@@ -67,6 +72,12 @@ class LedgerGroup:
         self.memory.adopt(self.detectors[version])
         self.account = replace(previous_account, model_version=version)
         self._write(Cause.MODEL, previous_account, self.account)
+
+    def change_policy(self, policy: AlarmPolicy) -> None:
+        """Adopt a policy, and write this change to the ledger."""
+        previous_account, self.policies[policy.id] = self.account, policy
+        self.account = replace(previous_account, policy=policy.id)
+        self._write(Cause.POLICY, previous_account, self.account)
 
     def set_max_sensors(self, max_sensors: int) -> None:
         """Change the limit of sensors in the memory, and write this change to the ledger."""
@@ -97,10 +108,10 @@ class LedgerGroup:
                 if first_offset <= coordinates(record).offset < end_offset
             )
 
-        def detector(version: str) -> Detector:
-            if version not in self.detectors:
-                raise ModelRefused(f"no version {version}")
-            return self.detectors[version]
+        def detector(version: str, policy: str) -> Detector:
+            if version not in self.detectors or policy not in self.policies:
+                raise ModelRefused(f"no version {version}, or no policy {policy}")
+            return self.detectors[version].under(self.policies[policy])
 
         def snapshot(_partition: Partition, snapshot_ref: SnapshotRef) -> Snapshot:
             self.read_snapshots.append(snapshot_ref)

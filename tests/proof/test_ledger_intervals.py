@@ -109,7 +109,7 @@ def verify(
         begin, end = requested_interval.begin.next_offset, requested_interval.end.next_offset
         return (record for record in records if begin <= (record.offset() or 0) < end)
 
-    def load_detector(version: str) -> Detector:
+    def load_detector(version: str, _policy: str) -> Detector:
         detectors = {"first": FIRST_DETECTOR, "second": SECOND_DETECTOR}
         if version not in detectors:
             raise ModelRefused(f"no version {version}")

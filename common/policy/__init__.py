@@ -1,0 +1,1 @@
+"""The policy: rules and calendar that decide which anomalous rows are alarms."""

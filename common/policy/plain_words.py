@@ -1,0 +1,75 @@
+"""Describes a policy in sentences, for `rules check` and `rules show`."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+from sensorwatch.common.policy.alarm_policy import AlarmPolicy
+from sensorwatch.common.policy.rules import Direction, Rule, Window, WindowAction
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SIDES = {Direction.HIGH: "unusually high", Direction.LOW: "unusually low"}
+
+
+def describe_policy(policy: AlarmPolicy, now: int) -> list[str]:
+    """Return the lines that describe a policy. `now`: microseconds UTC."""
+    if not (policy.rules or policy.windows):
+        return ["no rules: every alarm of the model is published"]
+    lines: list[str] = []
+    for rule in policy.rules:
+        lines += [f"rule {rule.name}: {_covered(rule)}", *(f"  {s}" for s in _rule_lines(rule))]
+    for window in policy.windows:
+        lines += _window_lines(window, now)
+    end = policy.content.calendar_end
+    if end is not None:
+        state = "has ended" if end <= now else "ends"
+        lines.append(
+            f"calendar: {state} at {_time_text(end)}; from then on recurring windows have no "
+            "effect. Apply the file again before this time"
+        )
+    return lines
+
+
+def _covered(rule: Rule) -> str:
+    signal = "every signal" if rule.signal == "*" else f"signal {rule.signal}"
+    return f"{signal} of {_sensors(rule.sensor)}"
+
+
+def _sensors(glob: str) -> str:
+    return "every sensor" if glob == "*" else f"the sensors {glob}"
+
+
+def _rule_lines(rule: Rule) -> Iterator[str]:
+    if rule.direction in _SIDES:
+        yield f"an alarm only if the value is {_SIDES[rule.direction]}"
+    if rule.min_deviation:
+        yield f"an alarm only from a deviation of {rule.min_deviation:g} on"
+    if rule.min_relative_deviation:
+        yield (
+            f"an alarm only from a deviation of {100 * rule.min_relative_deviation:g} % of the "
+            "expected value on"
+        )
+    for side, limit in (("below", rule.low_limit), ("above", rule.high_limit)):
+        if limit is not None:
+            yield f"a value {side} {limit:g} is an anomaly of severity {rule.severity.value}"
+    if rule.min_rows > 1:
+        yield f"an alarm only from row {rule.min_rows} of an episode on"
+
+
+def _window_lines(window: Window, now: int) -> Iterator[str]:
+    effect = {
+        WindowAction.SUPPRESS: "alarms are suppressed",
+        WindowAction.ANNOTATE: "events name the window",
+    }[window.action]
+    yield f"window {window.name}: {effect}, for {_sensors(window.sensor)}"
+    coming = [interval for interval in window.intervals if interval[1] > now]
+    if not coming:
+        yield "  no interval from now on"
+        return
+    begin, end = coming[0]
+    which = "now" if begin <= now else "next"
+    span = f"{_time_text(begin)} to {_time_text(end)}"
+    yield f"  {which}: {span}; intervals from now on: {len(coming)}"
+
+
+def _time_text(microseconds: int) -> str:
+    return f"{_EPOCH + timedelta(microseconds=microseconds):%Y-%m-%d %H:%MZ}"
