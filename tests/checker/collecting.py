@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from confluent_kafka import Consumer, IsolationLevel, KafkaException, TopicPartition
@@ -11,6 +11,7 @@ from sensorwatch.common.kafka.broker_errors import is_transient
 from sensorwatch.common.kafka.ledger_text import LedgerRecord, from_metadata, ledger_record
 from sensorwatch.common.kafka.records import Partition, Record
 from sensorwatch.common.ledger.account import Account
+from sensorwatch.common.policy.alarm_policy import AlarmPolicy
 from sensorwatch.common.runtime.setting_choices import EmittedEvents
 from sensorwatch.common.scoring.detector import Detector
 from tests.brokers.child_processes import DeadlineMissed, wait_until
@@ -46,6 +47,8 @@ class Run:
     detectors: Mapping[str, Detector]
     """The detector of each model version that scored records, by version id."""
     emit: EmittedEvents = EmittedEvents.ROWS
+    policies: Mapping[str, AlarmPolicy] = field(default_factory=dict)
+    """The policies that were in force, by their ids."""
 
 
 def collect_history(
@@ -170,7 +173,12 @@ def _input_partition(
 ) -> InputPartition:
     offset, account = committed_account
     expected_output = rescore(
-        records, account, ledger_records_of(ledger, partition), run.detectors, run.emit
+        records,
+        account,
+        ledger_records_of(ledger, partition),
+        run.detectors,
+        run.emit,
+        run.policies,
     )
     return InputPartition(
         partition,
