@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 
 from confluent_kafka import Message
 
-from sensorwatch.common.alarms.events import AnyEvent, ClosingEvent, Event, read_event
+from sensorwatch.common.alarms.events import AnyEvent, BackEvent, ClosingEvent, Event, read_event
 from sensorwatch.common.kafka.records import Record, received_at
 from sensorwatch.common.runtime.notify_settings import NotifySettings
-from sensorwatch.common.runtime.printing import print_line
+from sensorwatch.common.runtime.printing import print_line, print_note
 from sensorwatch.common.runtime.setting_keys import Settings
 from sensorwatch.notify.anomaly_reader import AnomalyReader, open_reader
 from sensorwatch.notify.changes import Change, ChangeKind, next_change
@@ -43,8 +43,10 @@ def print_messages(settings: Settings, since_seconds: int, since_text: str) -> N
     begin = datetime.now(UTC) - timedelta(seconds=since_seconds)
     reader = open_reader(settings, policy, begin)
     counts: Counter[ChangeKind] = Counter()
+    too_old: set[str] = set()
     try:
-        for message in dry_messages(_records(reader), _dry_targets(settings.notify), policy):
+        messages = dry_messages(_records(reader), _dry_targets(settings.notify), policy, too_old)
+        for message in messages:
             if message.time >= begin:
                 counts[message.change.kind] += 1
                 print_line(_line(message))
@@ -56,12 +58,20 @@ def print_messages(settings: Settings, since_seconds: int, since_text: str) -> N
         f"{counts[ChangeKind.OPENED]} opened, {counts[ChangeKind.RAISED]} raised, "
         f"{counts[ChangeKind.CLOSED]} closed"
     )
+    if too_old:
+        print_note(
+            f"{len(too_old)} more incidents were older than [notify] max_age = "
+            f'"{settings.notify.max_age}" when their events arrived, as in a replay of old rows'
+        )
 
 
 def dry_messages(
-    records: Iterable[Record], targets: Sequence[Target], policy: NotifyPolicy
+    records: Iterable[Record], targets: Sequence[Target], policy: NotifyPolicy, too_old: set[str]
 ) -> Iterator[DryMessage]:
-    """Yield the messages that the records cause, in the order of their Kafka timestamps."""
+    """Yield the messages that the records cause, in the order of their Kafka timestamps.
+
+    `too_old` gets the ids of the incidents that are not sent because of their age.
+    """
     book = IncidentBook(lowest_severity(targets))
     for number, (now, event) in enumerate(_events_in_order(records)):
         old_state = book.state_of(event)
@@ -69,10 +79,14 @@ def dry_messages(
         if state is None or not is_another_message(old_state, state):
             continue
         incident = book.incident_of(state)
-        is_end_only = old_state is None and isinstance(event, ClosingEvent)
+        is_end_only = old_state is None and isinstance(event, ClosingEvent | BackEvent)
         if incident is None or is_end_only:
             continue
         for target in targets:
+            if target.wants(incident) and is_older(
+                book.last(incident), now, policy.max_age_seconds
+            ):
+                too_old.add(incident.id)
             while change := next_change(book, incident, target, policy.max_age_seconds, now):
                 book.set_notice(change.episode_ids, target.key, change.notice)
                 yield DryMessage(now, target.route, change)

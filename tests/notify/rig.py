@@ -11,7 +11,14 @@ import msgspec
 from confluent_kafka import Producer
 from prometheus_client import CollectorRegistry
 
-from sensorwatch.common.alarms.events import AcceptedEvent, AnyEvent, ClosingEvent, Event
+from sensorwatch.common.alarms.events import (
+    AcceptedEvent,
+    AnyEvent,
+    BackEvent,
+    ClosingEvent,
+    Event,
+    SilentEvent,
+)
 from sensorwatch.common.kafka.event_types import EventType
 from sensorwatch.common.kafka.records import Record
 from sensorwatch.common.runtime.notify_settings import NotifySettings
@@ -37,6 +44,8 @@ _TYPES: dict[type[AnyEvent], EventType] = {
     Event: EventType.DETECTED,
     ClosingEvent: EventType.CLOSED,
     AcceptedEvent: EventType.ACCEPTED,
+    SilentEvent: EventType.SILENT,
+    BackEvent: EventType.BACK,
 }
 
 

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import msgspec
 
-from sensorwatch.common.alarms.events import AnyEvent
-from tests.alarms.event_builders import an_alarm, an_end
+from sensorwatch.common.alarms.events import AnyEvent, BackEvent, SilentEvent
+from tests.alarms.event_builders import a_time, an_alarm, an_end
 from tests.notify.rig import HOOK, PEER, Rig
 
 OTHER_HOOK = "http://other/changes"
@@ -135,3 +135,19 @@ def test_a_closed_episode_below_the_lowest_severity_takes_no_memory() -> None:
     rig.run(70)
 
     assert rig.context.book.state_of(small) is None
+
+
+def test_the_silence_of_a_sensor_is_an_incident_until_the_sensor_is_back() -> None:
+    silence, end = "sensors-0-7-silent-0", "sensors-0-9-back"
+    rig = Rig(webhooks=[HOOK], severity="major")
+    rig.publish(
+        SilentEvent(silence, "a", a_time(50), "major", "no row for 20 min", last=a_time(30))
+    )
+    rig.run()
+    rig.publish(BackEvent(end, "a", a_time(58), "major", "rows again", episode_id=silence))
+    rig.run()
+
+    assert rig.post.changes() == [f"{silence}-opened", f"{silence}-closed"]
+    event = rig.post.requests[0][1]["data"]
+    assert (event["pattern"], event["message"]) == ("silent", "a: no row for 20 min")
+    assert event["begin"] == "2025-01-01T00:30:00Z"

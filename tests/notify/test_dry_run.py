@@ -1,15 +1,16 @@
 """`sensorwatch notify --dry-run` prints what would have been sent, and sends nothing."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
 
 from sensorwatch.common.alarms.events import AnyEvent, Episode
+from sensorwatch.common.kafka.records import Record
 from sensorwatch.common.runtime.notify_settings import NotifySettings
 from sensorwatch.demo.embedded_broker import EmbeddedBroker
-from sensorwatch.notify.dry_run import DryMessage, dry_messages
+from sensorwatch.notify.dry_run import dry_messages
 from sensorwatch.notify.policy import policy_of
 from sensorwatch.notify.routing import Target, TargetKind
 from tests.alarms.event_builders import an_alarm, an_end
@@ -21,7 +22,9 @@ POLICY = policy_of(NotifySettings(), "sensorwatch.notify")
 TARGET = Target(TargetKind.WEBHOOK, "", severity="major")
 
 
-def texts(messages: Iterator[DryMessage]) -> list[str]:
+def texts(records: Iterable[Record], too_old: set[str] | None = None) -> list[str]:
+    """Return kind and severity of each message that the records cause."""
+    messages = dry_messages(records, [TARGET], POLICY, set() if too_old is None else too_old)
     return [f"{message.change.kind} {message.change.incident.severity}" for message in messages]
 
 
@@ -35,19 +38,19 @@ def test_each_change_at_or_above_the_severity_is_a_message() -> None:
         an_alarm("sensors-0-5", minute=5, severity="warning", sensor="b"),
     ]
 
-    messages = dry_messages(map(a_record, events), [TARGET], POLICY)
-
-    assert texts(messages) == ["opened major", "raised critical", "closed critical"]
+    assert texts(map(a_record, events)) == ["opened major", "raised critical", "closed critical"]
 
 
 def test_events_of_a_replay_cause_no_message() -> None:
     record = a_record(an_alarm(severity="critical"), received=BEGIN + timedelta(days=7))
 
-    assert texts(dry_messages([record], [TARGET], POLICY)) == []
+    too_old: set[str] = set()
+    assert texts([record], too_old) == []
+    assert too_old == {"sensors-0-1"}
 
 
 def test_the_end_of_an_episode_whose_begin_is_not_in_the_topic_is_no_message() -> None:
-    assert texts(dry_messages([a_record(an_end(severity="critical"))], [TARGET], POLICY)) == []
+    assert texts([a_record(an_end(severity="critical"))]) == []
 
 
 def test_the_command_prints_each_message_and_their_number_and_sends_nothing(
