@@ -229,6 +229,13 @@ class ApiSettings(_SettingsTable):
     max_bytes: Annotated[int, Field(ge=1_024, le=1_000_000_000)] = 5_000_000
 
 
+class PageSettings(_SettingsTable):
+    """Settings of the live page of the HTTP service."""
+
+    hours: Annotated[float, Field(ge=0, le=168)] = 12.0
+    """The page shows this number of hours up to the newest event. With 0 there is no page."""
+
+
 class LogSettings(_SettingsTable):
     """Settings of the log."""
 
@@ -249,6 +256,7 @@ class Settings(_SettingsTable):
     alarms: AlarmSettings = AlarmSettings()
     season: SeasonSettings = SeasonSettings()
     api: ApiSettings = ApiSettings()
+    page: PageSettings = PageSettings()
     log: LogSettings = LogSettings()
 
     @field_validator("kafka")

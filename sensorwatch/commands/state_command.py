@@ -14,11 +14,11 @@ from sensorwatch.common.runtime.command_line import ConfigOption, typer_app
 from sensorwatch.common.runtime.printing import print_json, print_line
 
 if TYPE_CHECKING:
+    from sensorwatch.common.kafka.committed_accounts import CommittedAccount
     from sensorwatch.common.kafka.records import Partition
     from sensorwatch.common.ledger.account import Account
     from sensorwatch.common.runtime.setting_keys import Settings
     from sensorwatch.state.account_reset import AccountSettings, Reset
-    from sensorwatch.state.committed_accounts import CommittedAccount
     from sensorwatch.state.snapshot_summary import SnapshotSummary
 
 
@@ -147,9 +147,9 @@ def _commit(settings: Settings, resets: list[Reset]) -> None:
 
 
 def _read_group_state(settings: Settings) -> _GroupState:
+    from sensorwatch.common.kafka.committed_accounts import committed_accounts
     from sensorwatch.common.kafka.ledger_topic import group_by_partition, read_ledger
     from sensorwatch.common.kafka.topics import require_topics
-    from sensorwatch.state.committed_accounts import committed_accounts
 
     kafka, group, topic = settings.kafka, settings.consumer.group, settings.topics.readings
     counts = require_topics(kafka, [topic, settings.state_topic])
