@@ -22,7 +22,7 @@ VALUE = {
     "severity": "major",
     "signals": [],
 }
-HEADERS: list[tuple[str, str | bytes | None]] = [("ce_type", EventType.DETECTED.encode())]
+HEADERS: list[tuple[str, bytes | None]] = [("ce_type", EventType.DETECTED.encode())]
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_events_of_the_topic_reach_the_state(mock_cluster: MockCluster) -> None:
     thread.start()
     wait_until(lambda: state.connection.is_complete)
     producer = Producer({"bootstrap.servers": mock_cluster.address})
-    producer.produce(topic, json.dumps(VALUE), headers=HEADERS)
+    producer.produce(topic, json.dumps(VALUE), headers=[*HEADERS])
     assert producer.flush(10) == 0
 
     wait_until(lambda: bool(state.events_of("pump-1")))

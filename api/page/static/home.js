@@ -37,14 +37,28 @@ function arrange(order) {
   });
 }
 
+/** Show how long ago the newest event was written. */
+function showAge() {
+  const age = document.getElementById("newest-age");
+  const time = age?.parentElement.querySelector("time");
+  if (!time) return;
+  const seconds = Math.max(Math.round((Date.now() - Date.parse(time.dateTime)) / 1000), 0);
+  age.textContent = seconds < 120 ? `${seconds} s ago`
+    : seconds < 7200 ? `${Math.floor(seconds / 60)} min ago` : `${Math.floor(seconds / 3600)} h ago`;
+}
+
 function apply(delta) {
   arrange(delta.order);
   for (const [id, html] of Object.entries(delta.parts)) {
     const element = document.getElementById(id);
     if (element !== null) replaceContent(element, html);
   }
+  showAge();
   showNewLanes();
 }
+
+showAge();
+setInterval(showAge, 1000);
 
 const stream = new EventSource(`/events-stream?after=${encodeURIComponent(status.dataset.revision)}`);
 stream.addEventListener("message", (event) => {

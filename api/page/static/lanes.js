@@ -102,6 +102,7 @@ async function load() {
   const response = await fetch(`/lanes${query(zoom)}`);
   if (!response.ok) return;
   content = await response.json();
+  section.dataset.empty = String(content.lanes.length === 0 && zoom === null);
   section.dataset.lanes = String(content.lanes.length);
   draw();
 }
