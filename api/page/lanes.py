@@ -1,7 +1,9 @@
 """The highest score of each sensor in each time step, for the swim lanes of the page."""
 
+import heapq
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sensorwatch.common.alarms.severity import severity_rank
 
@@ -18,6 +20,8 @@ class LaneCell:
 
     score: float
     severity: str
+    rank: int
+    """Position of the severity."""
     events: int
 
 
@@ -37,7 +41,7 @@ class Lane:
     @property
     def severity(self) -> str:
         """Return the highest severity of the lane."""
-        return max((cell.severity for _, cell in self.cells), key=severity_rank)
+        return max((cell for _, cell in self.cells), key=lambda cell: cell.rank).severity
 
     @property
     def events(self) -> int:
@@ -56,6 +60,8 @@ class Lanes:
         self._max_cells = max_cells
         self._cells: dict[int, dict[str, LaneCell]] = {}
         self._cell_count = 0
+        self._newest_dropped: float = -math.inf
+        """The newest time step that was dropped. Older scores are not added."""
 
     def __len__(self) -> int:
         return self._cell_count
@@ -68,21 +74,25 @@ class Lanes:
         self, sensor_id: str, begin: float, end: float, score: float, severity: str
     ) -> None:
         """Add a score to all time steps of an episode, although it has no event in some of them."""
-        for step in range(self._step_of(begin), self._step_of(end) + 1, self.step_seconds):
+        first = max(self._step_of(begin), self._newest_dropped + self.step_seconds)
+        for step in range(int(first), self._step_of(end) + 1, self.step_seconds):
             self._add(sensor_id, step, score, severity, events=0)
 
     def _step_of(self, seconds: float) -> int:
         return int(seconds // self.step_seconds) * self.step_seconds
 
     def _add(self, sensor_id: str, step: int, score: float, severity: str, *, events: int) -> None:
+        if step <= self._newest_dropped:
+            return
         cells = self._cells.setdefault(step, {})
         cell = cells.get(sensor_id)
         if cell is not None:
             cell.score = max(cell.score, score)
-            cell.severity = max(cell.severity, severity, key=severity_rank)
+            if severity_rank(severity) > cell.rank:
+                cell.rank, cell.severity = severity_rank(severity), severity
             cell.events += events
             return
-        cells[sensor_id] = LaneCell(score, severity, events)
+        cells[sensor_id] = LaneCell(score, severity, severity_rank(severity), events)
         self._cell_count += 1
         if self._cell_count > self._max_cells:
             self._drop(min(self._cells))
@@ -95,13 +105,25 @@ class Lanes:
 
     def ranked(self, begin: float, end: float, limit: int) -> list[Lane]:
         """Return the lanes with the highest severity and score between two times, worst first."""
-        cells_by_sensor: dict[str, list[tuple[int, LaneCell]]] = {}
-        for step, cells in self._steps(begin, end):
+        steps = list(self._steps(begin, end))
+        best: dict[str, tuple[int, float]] = {}
+        for _, cells in steps:
             for sensor_id, cell in cells.items():
-                cells_by_sensor.setdefault(sensor_id, []).append((step, cell))
-        lanes = [Lane(sensor_id, tuple(cells)) for sensor_id, cells in cells_by_sensor.items()]
-        lanes.sort(key=lambda lane: (-severity_rank(lane.severity), -lane.score, lane.sensor_id))
-        return lanes[:limit]
+                rank_and_score = (cell.rank, cell.score)
+                if sensor_id not in best or rank_and_score > best[sensor_id]:
+                    best[sensor_id] = rank_and_score
+        worst_sensors = heapq.nsmallest(
+            limit, best, key=lambda sensor_id: (-best[sensor_id][0], -best[sensor_id][1], sensor_id)
+        )
+        return [
+            Lane(
+                sensor_id,
+                tuple(
+                    (step, replace(cells[sensor_id])) for step, cells in steps if sensor_id in cells
+                ),
+            )
+            for sensor_id in worst_sensors
+        ]
 
     def _steps(self, begin: float, end: float) -> Iterator[tuple[int, dict[str, LaneCell]]]:
         for step in sorted(self._cells):
@@ -110,3 +132,4 @@ class Lanes:
 
     def _drop(self, step: int) -> None:
         self._cell_count -= len(self._cells.pop(step))
+        self._newest_dropped = max(step, self._newest_dropped)

@@ -7,7 +7,6 @@ from typing import Any
 
 from sensorwatch.api.page.page_state import PageState
 from sensorwatch.api.page.page_templates import visible_text
-from sensorwatch.common.alarms.severity import severity_rank
 
 DEFAULT_SENSORS, MAX_SENSORS = 20, 200
 
@@ -46,10 +45,7 @@ def lanes_document(state: PageState, span: Span) -> dict[str, Any]:
         "lanes": [
             {
                 "sensor": visible_text(lane.sensor_id).unescape(),
-                "cells": [
-                    [begin, _finite(cell.score), severity_rank(cell.severity)]
-                    for begin, cell in lane.cells
-                ],
+                "cells": [[begin, _finite(cell.score), cell.rank] for begin, cell in lane.cells],
             }
             for lane in state.lanes(span.begin, span.end, span.limit)
         ],

@@ -58,6 +58,20 @@ def test_the_oldest_time_step_is_dropped_if_there_are_too_many_cells() -> None:
     assert {lane.sensor_id for lane in lanes.ranked(0, 600, 10)} == {"s2", "s3", "s4"}
 
 
+def test_a_dropped_time_step_does_not_come_back() -> None:
+    lanes = Lanes(60, max_cells=2)
+    for number in range(3):
+        lanes.add(f"s{number}", 60 * number, 1.0, "info")
+
+    lanes.add("late", 0, 9.0, "critical")
+    lanes.add_span("s2", 0, 130, 2.0, "major")
+
+    (lane,) = lanes.ranked(0, 600, 10)
+    assert lane.sensor_id == "s2"
+    assert [step for step, _ in lane.cells] == [120]
+    assert len(lanes) == 1
+
+
 def test_time_steps_before_the_window_are_dropped() -> None:
     lanes = Lanes(60)
     lanes.add("old", 0, 1.0, "info")
