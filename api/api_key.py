@@ -35,17 +35,22 @@ def read_key(path: str) -> bytes | None:
 
 
 def has_valid_key(request: Request, key: bytes | None) -> bool:
-    """Return True if the request has the right key, or if no key is set.
-
-    The keys are compared in constant time.
-    """
+    """Return True if the request has the right key, or if no key is set."""
     if key is None:
         return True
     sent_key = request.headers.get("x-api-key")
     if sent_key is None:
         scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
         sent_key = credentials if scheme.lower() == "bearer" else ""
-    # Starlette decodes headers as Latin-1, so encoding as Latin-1 restores the sent bytes.
+    return is_key(sent_key, key)
+
+
+def is_key(sent_key: str, key: bytes) -> bool:
+    """Return whether a text that was decoded as Latin-1 is the key.
+
+    Starlette decodes headers as Latin-1, so encoding as Latin-1 restores the sent bytes. The keys
+    are compared in constant time.
+    """
     return hmac.compare_digest(sent_key.strip().encode("latin-1"), key)
 
 

@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 
 from sensorwatch.api.inference_protocol_routes import add_inference_routes
 from sensorwatch.api.openapi_document import add_documentation_routes
+from sensorwatch.api.page.page_routes import add_page_routes
 from sensorwatch.api.problem_details import add_problem_handlers
 from sensorwatch.api.request_metrics import RequestMetricsMiddleware
 from sensorwatch.api.routes import add_routes
@@ -45,6 +46,7 @@ def create_app(settings: Callable[[], Settings] = _load_settings) -> FastAPI:
     )
     add_routes(app, metrics_registry)
     add_inference_routes(app)
+    add_page_routes(app)
     add_documentation_routes(app)
     metrics = HttpMetrics(metrics_registry, handlers=_methods_and_paths(app))
     add_problem_handlers(app)

@@ -18,6 +18,15 @@ async def read_body(request: Request, *, max_bytes: int) -> bytes:
     size exceeds `max_bytes`, and 408 if the body does not arrive in time.
     """
     _check_content_type(request)
+    return await read_limited_body(request, max_bytes=max_bytes)
+
+
+async def read_limited_body(request: Request, *, max_bytes: int) -> bytes:
+    """Return the complete body of a request, of any content type.
+
+    Raises Problem: 413 if the declared or received size exceeds `max_bytes`, and 408 if the body
+    does not arrive in time.
+    """
     declared_length = request.headers.get("content-length", "")
     if declared_length.isdecimal() and int(declared_length[:20]) > max_bytes:
         raise _too_large_problem(max_bytes)

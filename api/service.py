@@ -14,6 +14,7 @@ from starlette.requests import Request
 
 from sensorwatch.api.api_key import read_key
 from sensorwatch.api.champion_follower import ChampionFollower, ServedVersion
+from sensorwatch.api.page.live_page import LivePage
 from sensorwatch.api.problem_details import Problem
 from sensorwatch.api.request_formats import ScoringRequest
 from sensorwatch.api.row_metrics import RowMetrics
@@ -49,6 +50,7 @@ class Service:
         # With more threads than cores, the event loop would wait longer for a core.
         self.threads = CapacityLimiter(os.cpu_count() or 1)
         self.follower_stopped = False
+        self.page = LivePage(settings, self.follower)
 
     @asynccontextmanager
     async def run_until_shutdown(self) -> AsyncIterator[None]:
@@ -58,10 +60,12 @@ class Service:
         _tune_for_event_loop_latency()
         follower_task = asyncio.create_task(self.follower.run())
         follower_task.add_done_callback(self._on_follower_done)
+        self.page.start()
         try:
             yield
         finally:
             take_action()
+            await self.page.stop()
             follower_task.cancel()
             with suppress(asyncio.CancelledError):
                 await follower_task

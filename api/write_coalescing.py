@@ -45,3 +45,10 @@ class CoalescingProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wrap the transport of a new connection, so that its writes are joined."""
         super().connection_made(CoalescingTransport(transport, self.loop))  # type: ignore[arg-type]
+
+    def shutdown(self) -> None:
+        """End the streams of the live page, so that the server need not wait for them."""
+        service = self.app_state.get("service")
+        if service is not None:
+            service.page.stopping.set()
+        super().shutdown()

@@ -16,11 +16,11 @@ from sensorwatch.common.rows.rejection import Reason, Rejection
 HEADER_PREFIX = "__dlq.errors."
 _TOPIC, _PARTITION, _OFFSET = (HEADER_PREFIX + name for name in ("topic", "partition", "offset"))
 _TIMESTAMP, _GROUP, _STAGE = (HEADER_PREFIX + name for name in ("timestamp", "group", "stage"))
-_CODE_HEADER, _MESSAGE_HEADER = (HEADER_PREFIX + name for name in ("code", "message"))
-_FIRST_FAILED_AT, _REPLAY_COUNT = (
+CODE_HEADER, MESSAGE_HEADER = (HEADER_PREFIX + name for name in ("code", "message"))
+FIRST_FAILED_AT_HEADER, _REPLAY_COUNT = (
     HEADER_PREFIX + name for name in ("first_failed_at", "replay.count")
 )
-FIRST_FAILURE_HEADERS = (_TOPIC, _PARTITION, _OFFSET, _TIMESTAMP, _FIRST_FAILED_AT)
+FIRST_FAILURE_HEADERS = (_TOPIC, _PARTITION, _OFFSET, _TIMESTAMP, FIRST_FAILED_AT_HEADER)
 """Headers about a record's first failure. A dead letter that is replayed and fails again keeps the
 values of these headers."""
 ID_HEADER = "__dlq.id"
@@ -96,10 +96,10 @@ class _BatchHeaders:
             (_TIMESTAMP, b"%d" % record.timestamp()[1]),
             (_GROUP, self.group),
             (_STAGE, b"scoring" if reason is Reason.SCORING_FAILED else b"validation"),
-            (_CODE_HEADER, reason.encode()),
+            (CODE_HEADER, reason.encode()),
             # A field name may contain a lone surrogate, which is not valid UTF-8.
-            (_MESSAGE_HEADER, message.encode(errors="backslashreplace")),
-            (_FIRST_FAILED_AT, self.failed_at),
+            (MESSAGE_HEADER, message.encode(errors="backslashreplace")),
+            (FIRST_FAILED_AT_HEADER, self.failed_at),
             (_REPLAY_COUNT, b"%d" % _replay_count(record_headers)),
         ]
         if rejection.rows:

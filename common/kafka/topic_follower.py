@@ -32,17 +32,18 @@ def follow_topics(
     *,
     begin: StartAt | int,
     stopping: Callable[[], bool] = lambda: False,
+    connect_seconds: float = CALL_TIMEOUT_SECONDS,
     **client_arguments: Any,
 ) -> Iterator[list[Message]]:
     """Yield lists of new committed records until `stopping` returns True.
 
     `begin`: the first record to read; a number is the earliest timestamp of records to read,
     milliseconds since 1970 UTC. The records of a partition are in order. A list is empty if no
-    record arrived within `WAIT_SECONDS`. `client_arguments`: further arguments for the Kafka
-    client, such as `logger`.
+    record arrived within `WAIT_SECONDS`. `connect_seconds`: longest wait for the first answer of
+    the broker. `client_arguments`: further arguments for the Kafka client, such as `logger`.
     Raises BrokerUnavailable if a topic cannot be read.
     """
-    partitions = require_topics(kafka, topics)
+    partitions = require_topics(kafka, topics, timeout=connect_seconds)
     consumer = Consumer(reader_config(kafka, group="sensorwatch-follower"), **client_arguments)
     try:
         consumer.assign(list(_start_offsets(consumer, partitions, begin)))

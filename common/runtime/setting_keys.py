@@ -239,6 +239,13 @@ class ApiSettings(_SettingsTable):
     max_bytes: Annotated[int, Field(ge=1_024, le=1_000_000_000)] = 5_000_000
 
 
+class PageSettings(_SettingsTable):
+    """Settings of the live page of the HTTP service."""
+
+    hours: Annotated[float, Field(ge=0, le=168)] = 12.0
+    """The page shows this number of hours up to the newest event. With 0 there is no page."""
+
+
 class LogSettings(_SettingsTable):
     """Settings of the log."""
 
@@ -263,6 +270,7 @@ class Settings(_SettingsTable):
     sensors: SensorSettings = SensorSettings()
     api: ApiSettings = ApiSettings()
     notify: NotifySettings = NotifySettings()
+    page: PageSettings = PageSettings()
     log: LogSettings = LogSettings()
 
     @field_validator("kafka")

@@ -13,12 +13,12 @@ from sensorwatch.common.runtime.command_line import ConfigOption, typer_app
 from sensorwatch.common.runtime.printing import print_json, print_line, print_note
 
 if TYPE_CHECKING:
+    from sensorwatch.common.kafka.committed_accounts import CommittedAccount
     from sensorwatch.common.kafka.ledger_text import LedgerRecord
     from sensorwatch.common.kafka.records import Partition
     from sensorwatch.common.runtime.setting_keys import Settings
     from sensorwatch.proof.ledger_intervals import Finding
     from sensorwatch.proof.replay_proof import ProofInputs
-    from sensorwatch.state.committed_accounts import CommittedAccount
 
 
 app = typer_app(help="Show the accounts of all records, and verify them.", no_args_is_help=True)
@@ -165,7 +165,7 @@ def restore(
 
 
 def _committed_accounts(settings: Settings) -> dict[Partition, CommittedAccount]:
-    from sensorwatch.state.committed_accounts import committed_accounts
+    from sensorwatch.common.kafka.committed_accounts import committed_accounts
 
     return committed_accounts(
         settings.kafka, settings.topics.readings, group=settings.consumer.group
@@ -181,7 +181,7 @@ def _ledger_records(settings: Settings) -> dict[Partition, list[LedgerRecord]]:
 
 
 def _cause_and_account(record: LedgerRecord) -> tuple[str, CommittedAccount]:
-    from sensorwatch.state.committed_accounts import CommittedAccount
+    from sensorwatch.common.kafka.committed_accounts import CommittedAccount
 
     return record.cause.value, CommittedAccount(record.account.next_offset, record.account)
 

@@ -14,10 +14,10 @@ from sensorwatch.common.runtime.command_line import ConfigOption, typer_app
 from sensorwatch.common.runtime.printing import print_json, print_line
 
 if TYPE_CHECKING:
+    from sensorwatch.common.kafka.committed_accounts import CommittedAccount
     from sensorwatch.common.kafka.records import Partition
     from sensorwatch.common.runtime.setting_keys import Settings
     from sensorwatch.state.account_reset import AccountSettings, Reset
-    from sensorwatch.state.committed_accounts import CommittedAccount
     from sensorwatch.state.group_state import GroupState
     from sensorwatch.state.snapshot_summary import SnapshotSummary
 

@@ -1,9 +1,9 @@
 """Find the model versions and policies in the accounts or the ledger of a consumer group."""
 
 from sensorwatch.common.errors import BrokerUnavailable
+from sensorwatch.common.kafka.committed_accounts import committed_accounts
 from sensorwatch.common.kafka.ledger_topic import read_ledger
 from sensorwatch.common.runtime.setting_keys import Settings
-from sensorwatch.state.committed_accounts import committed_accounts
 
 
 def named_versions(settings: Settings) -> tuple[frozenset[str], frozenset[str]]:

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from sensorwatch.commands.console_table import print_table
+from sensorwatch.common.kafka.committed_accounts import CommittedAccount
 from sensorwatch.common.kafka.ledger_text import account_to_plain
 from sensorwatch.common.kafka.records import Partition
 from sensorwatch.common.runtime.printing import print_line
 from sensorwatch.proof.ledger_intervals import COUNT_FIELDS, Finding
-from sensorwatch.state.committed_accounts import CommittedAccount
 
 
 def account_values(

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sensorwatch.common.errors import UsageError
+from sensorwatch.common.kafka.committed_accounts import CommittedAccount
 from sensorwatch.common.kafka.ledger_text import Cause
 from sensorwatch.common.kafka.records import Partition
 from sensorwatch.common.ledger.account import Account, open_account
 from sensorwatch.common.scoring.silence_rule import SilenceRule
-from sensorwatch.state.committed_accounts import CommittedAccount
 from sensorwatch.state.snapshot_summary import SnapshotSummary
 
 EARLIEST, LATEST = "earliest", "latest"

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 from sensorwatch.common.errors import UsageError
+from sensorwatch.common.kafka.committed_accounts import CommittedAccount, committed_accounts
 from sensorwatch.common.kafka.ledger_topic import group_by_partition, read_ledger
 from sensorwatch.common.kafka.records import Partition
 from sensorwatch.common.kafka.topics import require_topics
 from sensorwatch.common.ledger.account import Account
 from sensorwatch.common.runtime.setting_keys import Settings
-from sensorwatch.state.committed_accounts import CommittedAccount, committed_accounts
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,8 +47,18 @@ class Client(httpx.Client):
 
 @contextmanager
 def a_client(registry: Path, **api: Any) -> Iterator[Client]:
-    """Start an application and yield an HTTP client of it; `api`: settings of the table [api]."""
-    settings = Settings.model_validate({"registry": {"path": registry}, "api": api})
+    """Start an application and yield an HTTP client of it; `api`: settings of the table [api].
+
+    The application has no page, so it does not connect to Kafka.
+    """
+    settings = {"registry": {"path": registry}, "api": api, "page": {"hours": 0}}
+    with client_of(Settings.model_validate(settings)) as client:
+        yield client
+
+
+@contextmanager
+def client_of(settings: Settings) -> Iterator[Client]:
+    """Start an application with these settings and yield an HTTP client of it."""
     app = create_app(lambda: settings)
     config = uvicorn.Config(app, log_config=None, access_log=False, http=CoalescingProtocol)
     server = uvicorn.Server(config)

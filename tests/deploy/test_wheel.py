@@ -73,7 +73,7 @@ def project(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 @pytest.mark.slow
-def test_the_wheel_has_one_top_level_name_and_the_schemas(wheel: Path) -> None:
+def test_the_wheel_has_one_top_level_name_the_schemas_and_the_page(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
 
     top_level_names = {name.split("/")[0] for name in names if ".dist-info/" not in name}
@@ -81,6 +81,13 @@ def test_the_wheel_has_one_top_level_name_and_the_schemas(wheel: Path) -> None:
     folder = ROOT / "schemas"
     schemas = {str(path.relative_to(folder)) for path in folder.rglob("*.*")}
     assert {f"sensorwatch/schemas/{name}" for name in schemas} <= set(names)
+    page_folder = ROOT / "api" / "page"
+    page_files = {
+        str(path.relative_to(page_folder))
+        for folder_name in ("templates", "static")
+        for path in (page_folder / folder_name).iterdir()
+    }
+    assert {f"sensorwatch/api/page/{name}" for name in page_files} <= set(names)
     assert {"sensorwatch/common/rows/fast/json_rows.py", "sensorwatch/py.typed"} <= set(names)
 
 

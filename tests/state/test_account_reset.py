@@ -3,12 +3,12 @@ from dataclasses import replace
 import pytest
 
 from sensorwatch.common.errors import UsageError
+from sensorwatch.common.kafka.committed_accounts import CommittedAccount
 from sensorwatch.common.kafka.ledger_text import Cause
 from sensorwatch.common.kafka.records import Partition
 from sensorwatch.common.ledger.account import Account, open_account
 from sensorwatch.common.scoring.silence_rule import SilenceRule
 from sensorwatch.state.account_reset import AccountSettings, Reset, lost_by_reset, plan_reset
-from sensorwatch.state.committed_accounts import CommittedAccount
 from sensorwatch.state.snapshot_summary import SnapshotSummary
 
 PARTITION = Partition("sensors", 2)

@@ -30,14 +30,15 @@ class CommittedAccount:
 
 
 def committed_accounts(
-    kafka: Mapping[str, Any], topic: str, *, group: str
+    kafka: Mapping[str, Any], topic: str, *, group: str, timeout: float = 10.0
 ) -> dict[Partition, CommittedAccount]:
     """Return the committed offset and account of each partition that has one, sorted by partition.
 
-    The function does not join the group. Raises BrokerUnavailable if the topic does not exist or
+    `timeout`: longest wait for the first answer of the broker, in seconds. The function does not
+    join the group. Raises BrokerUnavailable if the topic does not exist or
     the broker does not answer.
     """
-    partition_numbers = range(require_topics(kafka, [topic])[topic])
+    partition_numbers = range(require_topics(kafka, [topic], timeout=timeout)[topic])
     consumer = Consumer(consumer_config(kafka, group=group), logger=silent_logger())
     try:
         partitions = [

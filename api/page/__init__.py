@@ -1,0 +1,1 @@
+"""The live page: open incidents, odd sensors, models and refused records."""

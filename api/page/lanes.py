@@ -1,0 +1,135 @@
+"""The highest score of each sensor in each time step, for the swim lanes of the page."""
+
+import heapq
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from sensorwatch.common.alarms.severity import severity_rank
+
+MAX_CELLS = 200_000
+"""The lanes remember at most this number of cells, about 150 bytes each."""
+
+
+@dataclass(slots=True)
+class LaneCell:
+    """The worst score of one sensor in one time step.
+
+    Aggregates of normal rows can be added to a cell in the same way as events.
+    """
+
+    score: float
+    severity: str
+    rank: int
+    """Position of the severity."""
+    events: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """The cells of one sensor, in the order of time."""
+
+    sensor_id: str
+    cells: tuple[tuple[int, LaneCell], ...]
+    """Begin of the time step, in seconds since 1970 UTC, and its cell."""
+
+    @property
+    def score(self) -> float:
+        """Return the highest score of the lane."""
+        return max(cell.score for _, cell in self.cells)
+
+    @property
+    def severity(self) -> str:
+        """Return the highest severity of the lane."""
+        return max((cell for _, cell in self.cells), key=lambda cell: cell.rank).severity
+
+    @property
+    def events(self) -> int:
+        """Return the number of events in the lane."""
+        return sum(cell.events for _, cell in self.cells)
+
+
+class Lanes:
+    """Cells by time step and sensor, for at most `max_cells` cells.
+
+    If there are more cells, all cells of the oldest time step are dropped.
+    """
+
+    def __init__(self, step_seconds: int, *, max_cells: int = MAX_CELLS) -> None:
+        self.step_seconds = step_seconds
+        self._max_cells = max_cells
+        self._cells: dict[int, dict[str, LaneCell]] = {}
+        self._cell_count = 0
+        self._newest_dropped: float = -math.inf
+        """The newest time step that was dropped. Older scores are not added."""
+
+    def __len__(self) -> int:
+        return self._cell_count
+
+    def add(self, sensor_id: str, seconds: float, score: float, severity: str) -> None:
+        """Add the score of an event; `seconds`: event time since 1970 UTC."""
+        self._add(sensor_id, self._step_of(seconds), score, severity, events=1)
+
+    def add_span(
+        self, sensor_id: str, begin: float, end: float, score: float, severity: str
+    ) -> None:
+        """Add a score to all time steps of an episode, although it has no event in some of them."""
+        first = max(self._step_of(begin), self._newest_dropped + self.step_seconds)
+        for step in range(int(first), self._step_of(end) + 1, self.step_seconds):
+            self._add(sensor_id, step, score, severity, events=0)
+
+    def _step_of(self, seconds: float) -> int:
+        return int(seconds // self.step_seconds) * self.step_seconds
+
+    def _add(self, sensor_id: str, step: int, score: float, severity: str, *, events: int) -> None:
+        if step <= self._newest_dropped:
+            return
+        cells = self._cells.setdefault(step, {})
+        cell = cells.get(sensor_id)
+        if cell is not None:
+            cell.score = max(cell.score, score)
+            if severity_rank(severity) > cell.rank:
+                cell.rank, cell.severity = severity_rank(severity), severity
+            cell.events += events
+            return
+        cells[sensor_id] = LaneCell(score, severity, severity_rank(severity), events)
+        self._cell_count += 1
+        if self._cell_count > self._max_cells:
+            self._drop(min(self._cells))
+
+    def drop_before(self, seconds: float) -> None:
+        """Drop the time steps that end before `seconds`."""
+        limit = seconds - self.step_seconds
+        for step in [step for step in self._cells if step <= limit]:
+            self._drop(step)
+
+    def ranked(self, begin: float, end: float, limit: int) -> list[Lane]:
+        """Return the lanes with the highest severity and score between two times, worst first."""
+        steps = list(self._steps(begin, end))
+        best: dict[str, tuple[int, float]] = {}
+        for _, cells in steps:
+            for sensor_id, cell in cells.items():
+                rank_and_score = (cell.rank, cell.score)
+                if sensor_id not in best or rank_and_score > best[sensor_id]:
+                    best[sensor_id] = rank_and_score
+        worst_sensors = heapq.nsmallest(
+            limit, best, key=lambda sensor_id: (-best[sensor_id][0], -best[sensor_id][1], sensor_id)
+        )
+        return [
+            Lane(
+                sensor_id,
+                tuple(
+                    (step, replace(cells[sensor_id])) for step, cells in steps if sensor_id in cells
+                ),
+            )
+            for sensor_id in worst_sensors
+        ]
+
+    def _steps(self, begin: float, end: float) -> Iterator[tuple[int, dict[str, LaneCell]]]:
+        for step in sorted(self._cells):
+            if begin - self.step_seconds < step <= end:
+                yield step, self._cells[step]
+
+    def _drop(self, step: int) -> None:
+        self._cell_count -= len(self._cells.pop(step))
+        self._newest_dropped = max(step, self._newest_dropped)

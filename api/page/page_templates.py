@@ -1,0 +1,108 @@
+"""The HTML templates of the page. Every value in them is escaped."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from sensorwatch.api.page.signal_plots import range_plot
+from sensorwatch.common import escaping
+from sensorwatch.common.alarms.events import Signal
+
+TEMPLATE_FOLDER = Path(__file__).parent / "templates"
+STATIC_FOLDER = Path(__file__).parent / "static"
+MAX_SIGNALS = 3
+"""An incident shows at most this number of signals."""
+_SEVERITIES = ("critical", "major", "warning", "info")
+
+
+def render(template: str, **values: Any) -> str:
+    """Return a template with its values as HTML."""
+    return _environment.get_template(template).render(values)
+
+
+def time_tag(moment: datetime) -> Markup:
+    """Return a time as HTML; a script of the page shows it in the zone of the browser."""
+    text = moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M")
+    machine_text = moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return Markup('<time datetime="{}">{} UTC</time>').format(machine_text, text)
+
+
+def moment_of(seconds: float) -> datetime:
+    """Return a time in seconds since 1970 UTC as a datetime."""
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def duration_text(seconds: float) -> str:
+    """Return a duration with one unit, or with two units from one hour on."""
+    seconds = max(round(seconds), 0)
+    if seconds == 0:
+        return "a moment"
+    if seconds < 120:
+        return f"{seconds} s"
+    if seconds < 7_200:
+        return f"{seconds // 60} min"
+    if seconds < 2 * 86_400:
+        return f"{seconds // 3_600} h {seconds % 3_600 // 60} min"
+    return f"{seconds // 86_400} days {seconds % 86_400 // 3_600} h"
+
+
+def number_text(number: float) -> str:
+    """Return a number with four digits."""
+    return f"{number:.4g}"
+
+
+def rate_text(rate: float) -> str:
+    """Return a rate as text: with one decimal below 10, without decimals from 10 on."""
+    return f"{rate:.1f}" if 0 < rate < 10 else f"{rate:,.0f}"
+
+
+def severity_class(severity: str) -> str:
+    """Return the CSS class of a severity; a severity that is not known has a class of its own."""
+    return f"severity-{severity if severity in _SEVERITIES else 'unknown'}"
+
+
+def visible_text(text: str) -> Markup:
+    """Return a text as HTML, with control and invisible characters shown as escapes."""
+    return escape(escaping.escape(text))
+
+
+def sensor_address(sensor_id: str, episode_id: str = "") -> str:
+    """Return the address of the page of a sensor, which draws the signals of an episode."""
+    address = f"/sensor?id={quote(sensor_id, safe='', errors='replace')}"
+    if not episode_id:
+        return address
+    return f"{address}&episode={quote(episode_id, safe='', errors='replace')}"
+
+
+def main_signals(signals: tuple[Signal, ...]) -> list[Signal]:
+    """Return the signals that explain an alarm, the most important first."""
+    ranked = sorted(
+        signals,
+        key=lambda signal: (-(signal.attribution or 0.0), signal.direction == "within"),
+    )
+    return ranked[:MAX_SIGNALS]
+
+
+_environment = Environment(
+    loader=FileSystemLoader(TEMPLATE_FOLDER),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_environment.filters |= {
+    "address": sensor_address,
+    "duration": duration_text,
+    "main_signals": main_signals,
+    "moment": moment_of,
+    "number": number_text,
+    "range_plot": range_plot,
+    "rate": rate_text,
+    "severity_class": severity_class,
+    "time": time_tag,
+    "visible": visible_text,
+}
