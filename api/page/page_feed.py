@@ -2,12 +2,13 @@
 
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from sensorwatch.api.page.incident_board import IncidentBoard, incident_board
 from sensorwatch.api.page.page_state import PageState
 from sensorwatch.api.page.page_templates import render
+from sensorwatch.common.alarms.incidents import Incident
 
 Parts = dict[str, str]
 
@@ -65,8 +66,9 @@ class PageFeed:
         state_revision = self._state.revision
         parts = self._other_parts()
         if state_revision != self._rendered_revision:
+            earlier_incidents = {incident.id: incident for incident in self._board.shown}
             self._board = incident_board(self._state.episodes())
-            parts |= _incident_parts(self._board)
+            parts |= _incident_parts(self._board, earlier_incidents)
             self._rendered_revision = state_revision
             shown_ids = {part_id(incident.id) for incident in self._board.shown}
             for name in [name for name in self._parts if name.startswith("incident-")]:
@@ -84,9 +86,12 @@ def part_id(incident_id: str) -> str:
     return f"incident-{incident_id.encode(errors='backslashreplace').hex()}"
 
 
-def _incident_parts(board: IncidentBoard) -> Parts:
+def _incident_parts(board: IncidentBoard, earlier_incidents: Mapping[str, Incident]) -> Parts:
+    """Return the parts of a board, without the incidents that are the same as before."""
     cards = {
-        part_id(incident.id): render("incident.html", incident=incident) for incident in board.shown
+        part_id(incident.id): render("incident.html", incident=incident)
+        for incident in board.shown
+        if earlier_incidents.get(incident.id) != incident
     }
     return {
         "summary": render("summary.html", board=board),
