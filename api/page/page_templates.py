@@ -3,7 +3,6 @@
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
@@ -11,6 +10,7 @@ from markupsafe import Markup, escape
 from sensorwatch.api.page.signal_plots import range_plot
 from sensorwatch.common import escaping
 from sensorwatch.common.alarms.events import Signal
+from sensorwatch.common.alarms.page_links import sensor_address
 
 TEMPLATE_FOLDER = Path(__file__).parent / "templates"
 STATIC_FOLDER = Path(__file__).parent / "static"
@@ -68,14 +68,6 @@ def severity_class(severity: str) -> str:
 def visible_text(text: str) -> Markup:
     """Return a text as HTML, with control and invisible characters shown as escapes."""
     return escape(escaping.escape(text))
-
-
-def sensor_address(sensor_id: str, episode_id: str = "") -> str:
-    """Return the address of the page of a sensor, which draws the signals of an episode."""
-    address = f"/sensor?id={quote(sensor_id, safe='', errors='replace')}"
-    if not episode_id:
-        return address
-    return f"{address}&episode={quote(episode_id, safe='', errors='replace')}"
 
 
 def main_signals(signals: tuple[Signal, ...]) -> list[Signal]:

@@ -3,6 +3,9 @@
 import os
 import signal
 import sys
+from typing import Annotated
+
+import typer
 
 from sensorwatch.common.errors import UsageError
 from sensorwatch.common.runtime.logs import configure
@@ -14,7 +17,15 @@ DEFAULT_SECONDS = 60.0
 MAX_SECONDS = 3_600.0
 
 
-def demo() -> None:
+def demo(
+    keep: Annotated[
+        bool,
+        typer.Option(
+            "--keep",
+            help="Keep the folder with configuration, training rows, registry and logs.",
+        ),
+    ] = False,
+) -> None:
     """Show how rows of simulated sensors become anomaly events. No Kafka broker is needed.
 
     Starts an embedded broker, trains a first model, and starts the consumer and the API. Ends
@@ -37,7 +48,7 @@ def demo() -> None:
             from sensorwatch.demo.screens import LiveScreen, PlainScreen
 
             screen = LiveScreen() if sys.stdout.isatty() else PlainScreen()
-            run_demo(Scenario(seconds), screen, stop, compilation)
+            run_demo(Scenario(seconds), screen, stop, compilation, keeps_folder=keep)
 
 
 def _parse_seconds(text: str) -> float:

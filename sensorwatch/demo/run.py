@@ -18,14 +18,25 @@ from sensorwatch.producer.stop_signals import StopSignal
 
 
 def run_demo(
-    scenario: Scenario, screen: Screen, stop: StopSignal, compilation: KernelCompilation
+    scenario: Scenario,
+    screen: Screen,
+    stop: StopSignal,
+    compilation: KernelCompilation,
+    *,
+    keeps_folder: bool = False,
 ) -> None:
     """Start the services, show their work until the end or a stop request, and print the summary.
+
+    `keeps_folder`: the files of the services are kept, and their folder is printed.
 
     Raises CheckFailed if a service ends early or if a record does not have exactly one outcome.
     """
     with start_services(
-        scenario, compilation, on_step=screen.step, stopping=stop.requested
+        scenario,
+        compilation,
+        keeps_folder=keeps_folder,
+        on_step=screen.step,
+        stopping=stop.requested,
     ) as services:
         settings = services.settings
         with (
@@ -40,6 +51,8 @@ def run_demo(
                 _show_until_end(scenario, screen, stop, services, feed, watcher)
             screen.step("the sensors stop, and the consumer processes the remaining rows")
             counts = count_records(services, feed.stop(), watcher)
+        if keeps_folder:
+            screen.print(f"the files are kept in {services.config.parent}", "")
         print_summary(
             screen,
             counts,

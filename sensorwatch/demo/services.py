@@ -163,10 +163,13 @@ def start_services(
     scenario: Scenario,
     compilation: KernelCompilation,
     *,
+    keeps_folder: bool,
     on_step: Callable[[str], object],
     stopping: Callable[[], bool],
 ) -> Iterator[Services]:
     """Start all services with a first model; stop them and delete their files at the end.
+
+    `keeps_folder`: the files (configuration, training rows, registry, logs) are not deleted.
 
     `compilation`: the running compilation of the kernels; this function closes it when every kernel
     is compiled. Raises KeyboardInterrupt if `stopping` returns True before all services are ready.
@@ -179,7 +182,7 @@ def start_services(
         on_step(text)
 
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sensorwatch-demo-")))
+        folder = _new_folder(stack, keeps_folder=keeps_folder)
         step("starting a Kafka broker in this process")
         broker = stack.enter_context(EmbeddedBroker())
         config = _write_config(folder, broker.address)
@@ -210,6 +213,12 @@ def start_services(
             api=api,
             api_address=_wait_until_ready(api, "address", stopping),
         )
+
+
+def _new_folder(stack: ExitStack, *, keeps_folder: bool) -> Path:
+    if keeps_folder:
+        return Path(tempfile.mkdtemp(prefix="sensorwatch-demo-"))
+    return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sensorwatch-demo-")))
 
 
 def _create_topics(broker: EmbeddedBroker, settings: Settings) -> None:

@@ -37,6 +37,7 @@ def addresses(services: Services) -> Iterator[tuple[str, str, list[str]]]:
     settings, api, consumer = services.settings, services.api_address, services.consumer_address
     topics = [*settings.topics.model_dump(exclude={"ledger", "state"}).values()]
     topic_names = " ".join([*topics, settings.ledger_topic, settings.state_topic])
+    yield "Live page", f"{api}/ shows the alarms in a browser", []
     yield (
         "Kafka",
         f"{services.broker}, topics {topic_names}",
@@ -80,6 +81,16 @@ def summary(
     yield "", _PLAIN_STYLE
     yield "Next", _HEADING_STYLE
     yield from _next_commands()
+    yield "", _PLAIN_STYLE
+    yield _closing_line(score), _HEADING_STYLE
+
+
+def _closing_line(score: Score) -> str:
+    """Return the number of critical alarms, and how many of them are true."""
+    (precision,) = (
+        line.precision for line in score.severities if line.severity == Severity.CRITICAL
+    )
+    return f"alarms: {precision.total} critical, {precision.part} true"
 
 
 def _account_lines(counts: Counts, reasons: Mapping[str, int]) -> Lines:

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import quote
 
 from sensorwatch.common.alarms.incidents import Incident
+from sensorwatch.common.alarms.page_links import sensor_address
 from sensorwatch.notify.incident_book import IncidentBook, Notice, is_older
 from sensorwatch.notify.policy import NotifyPolicy
 from sensorwatch.notify.routing import Target
@@ -160,7 +160,8 @@ def link_to(incident: Incident, page_url: str) -> str:
     """Return the URL of an incident on the page; empty if there is no page."""
     if not page_url:
         return ""
-    return f"{page_url.rstrip('/')}/?episode={quote(incident.worst_episode.id, safe='')}"
+    worst_episode = incident.worst_episode
+    return f"{page_url.rstrip('/')}{sensor_address(worst_episode.sensor_id, worst_episode.id)}"
 
 
 def _annotations(incident: Incident, incident_id: str, page_url: str) -> Iterator[tuple[str, str]]:
