@@ -11,9 +11,23 @@ from sensorwatch.api.page.page_state import PageState
 from sensorwatch.api.page.page_templates import moment_of
 from sensorwatch.api.page.signal_plots import TimelinePoint, timeline_plot
 from sensorwatch.common.alarms.episode_states import EpisodeState
-from sensorwatch.common.alarms.events import AcceptedEvent, AnyEvent, ClosingEvent, Event, Signal
+from sensorwatch.common.alarms.events import (
+    AcceptedEvent,
+    AnyEvent,
+    BackEvent,
+    ClosingEvent,
+    Event,
+    Signal,
+    SilentEvent,
+    StaleEvent,
+)
 
 _NEWS_TEXTS = {"severity": "severity is higher", "change": "another signal is odd"}
+_MESSAGE_KINDS = {
+    StaleEvent: "model no longer fits",
+    SilentEvent: "sends no rows",
+    BackEvent: "sends rows again",
+}
 MAX_PLOTS, MAX_EPISODES, MAX_EVENTS = 8, 50, 100
 
 
@@ -134,4 +148,4 @@ def _event_line(event: AnyEvent) -> EventLine:
         names = ", ".join(signal.name for signal in event.signals)
         message = f"new level of {names}" if names else "new scores"
         return EventLine(time, "accepted as usual", event.severity, message)
-    return EventLine(time, "model no longer fits", event.severity, event.message)
+    return EventLine(time, _MESSAGE_KINDS[type(event)], event.severity, event.message)

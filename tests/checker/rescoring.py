@@ -250,7 +250,10 @@ def _expected_notices(
         )
         for event_id, event in events.items()
         if event_id is not None
-        and (event_id.endswith((b"-raised", b"-accepted", b"-back")) or b"-silent-" in event_id)
+        and (
+            event_id.endswith((b"-raised", b"-accepted", b"-back", b"-stale"))
+            or b"-silent-" in event_id
+        )
     ]
 
 
