@@ -84,8 +84,9 @@ def _score_like_consumer(payloads: list[bytes], detector: "Detector") -> None:
     from sensorwatch.common.scoring.explanation import explain_rows
     from sensorwatch.common.scoring.memory_bytes import memory_from_bytes, memory_to_bytes
     from sensorwatch.common.scoring.processing import score_readings
+    from sensorwatch.common.scoring.silence_rule import SilenceRule
 
-    memory = detector.empty_memory()
+    memory = detector.empty_memory(silence_rule=SilenceRule(check_seconds=60.0))
     memory.begin()
     readings, rejections = parse_strictly(payloads, detector.schema)
     outcome = score_readings(readings, rejections, detector, memory)

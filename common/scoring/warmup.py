@@ -9,6 +9,7 @@ from sensorwatch.common.rows.text_columns import time_texts
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.explanation import explain_rows
 from sensorwatch.common.scoring.processing import score_readings
+from sensorwatch.common.scoring.silence_rule import SilenceRule
 
 
 def load_kernels(detector: Detector) -> None:
@@ -26,7 +27,8 @@ def load_kernels(detector: Detector) -> None:
         signals=signals,
         contexts=contexts,
     )
-    outcome = score_readings(readings, [], detector, detector.empty_memory())
+    memory = detector.empty_memory(silence_rule=SilenceRule(check_seconds=60.0))
+    outcome = score_readings(readings, [], detector, memory)
     explain_rows(detector, outcome, np.arange(len(outcome.readings)))
     write_texts(readings)
 

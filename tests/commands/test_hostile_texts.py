@@ -97,7 +97,7 @@ def test_tail_escapes_hostile_events(
         a_signal(HOSTILE_TEXT, 20.0, HOSTILE_TEXT, attribution=0.5, held=True),
         a_signal(HOSTILE_TEXT, 20.0, HOSTILE_TEXT),
     ]
-    fields = ("event_id", "sensor_id", "event_time", "model_version", "severity", "unknown")
+    fields = ("event_id", "sensor_id", "model_version", "severity", "unknown")
     hostile_fields = dict.fromkeys(fields, f"{HOSTILE_TEXT}\x00")
     episode = {"id": HOSTILE_TEXT, "rows": 2}
     event = json.loads(an_event(status=HOSTILE_TEXT, signals=signals, episode=episode))

@@ -32,7 +32,6 @@ def hostile_state() -> DemoState:
     """Return a state of the demo; every field that other programs can set is a hostile text."""
     value = an_event(
         sensor_id=hostile_text("sensor_id"),
-        event_time=hostile_text("event_time"),
         severity=hostile_text("severity"),
         status=hostile_text("status"),
         signals=[a_signal(hostile_text("signal"), 20.0, hostile_text("direction"))],
