@@ -27,7 +27,7 @@ CONNECT_SECONDS = 5.0
 RETRY_SECONDS = 5.0
 """Wait between two attempts to read the topic."""
 PAUSE_PER_EVENT_SECONDS = 50e-6
-"""Pause after each event, so that requests get half of the time while old events are read."""
+"""Pause after each event, so that requests get half of the CPU time while old events are read."""
 
 _log = logger("page")
 

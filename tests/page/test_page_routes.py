@@ -118,7 +118,7 @@ def test_a_wrong_key_starts_no_session(page_with_key: Client) -> None:
     response = log_in(page_with_key, b"wrong")
 
     assert response.status_code == 403
-    assert "not right" in response.text
+    assert "key is wrong" in response.text
     assert "set-cookie" not in response.headers
 
 

@@ -138,11 +138,11 @@ def test_plain_words_name_every_condition_and_the_end_of_the_calendar() -> None:
     for fragment in (
         "signal flow of the sensors pump-*",
         "unusually high",
-        "a deviation of 5 on",
+        "the deviation is at least 5",
         "10 % of the expected value",
         "below 1 is an anomaly of severity major",
         "above 90 is an anomaly of severity major",
-        "row 3 of an episode",
+        "an episode becomes an alarm when it has 3 rows",
         "next: 2025-01-04 21:00Z to 2025-01-05 01:00Z",
         "calendar: ends at 2026-02-06 00:00Z",
     ):
