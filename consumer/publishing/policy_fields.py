@@ -43,7 +43,7 @@ def closed_policy_fields(detector: Detector, episodes: Sequence[ClosedEpisode]) 
 def limit_sentences(
     messages: list[str], detector: Detector, outcome: Outcome, rows: NDArray[np.int64]
 ) -> list[str]:
-    """Return the messages; the one of a row that breaks a hard limit names signal and limit."""
+    """Return the messages; if a row breaks a hard limit, its message names signal and limit."""
     limit = outcome.detections.limit[rows]
     if detector.policy is None or not limit.any():
         return messages

@@ -92,7 +92,7 @@ def test_a_recurring_window_is_expanded_with_the_offsets_of_its_zone() -> None:
 
     assert (us("2025-01-04T21:00Z"), us("2025-01-05T01:00Z")) in intervals
     assert (us("2025-07-05T20:00Z"), us("2025-07-06T00:00Z")) in intervals
-    # In the night to 30 March the clocks are set forward, and in that to 26 October back.
+    # The clocks are set forward on 30 March, and back on 26 October.
     lengths = {(end - begin) / HOUR: begin for begin, end in intervals}
     assert set(lengths) == {3.0, 4.0, 5.0}
     assert lengths[3.0] == us("2025-03-29T21:00Z")
