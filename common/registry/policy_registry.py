@@ -49,7 +49,7 @@ class PolicyRegistry:
         return self.load(self.current_id() or "")
 
     def apply(self, policy: AlarmPolicy, *, who: str, why: str) -> str | None:
-        """Store a policy and move `policy@current` to it; return the id of the policy before it."""
+        """Store a policy and move `policy@current` to it; return the id of the previous policy."""
         with locked_change(self._folder, who, self._now) as change:
             policies = change.folder.policies
             try:

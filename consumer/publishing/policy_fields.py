@@ -66,5 +66,5 @@ def limit_sentences(
 
 def _names(policy: AlarmPolicy, numbers: NDArray[np.int64]) -> Field:
     """Return the name of each rule or window; empty for the number 0."""
-    distinct, position = np.unique(numbers, return_inverse=True)
-    return json_texts([policy.name_of(number) for number in distinct.tolist()], position)
+    distinct_numbers, position = np.unique(numbers, return_inverse=True)
+    return json_texts([policy.name_of(number) for number in distinct_numbers.tolist()], position)
