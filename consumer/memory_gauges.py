@@ -17,7 +17,7 @@ from sensorwatch.common.scoring.staleness import StalenessColumn
 
 
 def show_memory(metrics: MemoryMetrics, partition: Partition, memory: Memory) -> None:
-    """Show the memory of a partition."""
+    """Set the metrics of a partition from its memory."""
     labels = partition.topic, partition.number
     metrics.sensors.labels(*labels).set(memory.sensors)
     metrics.model_stale.labels(*labels).set(memory.staleness[StalenessColumn.IS_STALE])
@@ -32,7 +32,7 @@ def show_memory(metrics: MemoryMetrics, partition: Partition, memory: Memory) ->
 def show_open_episodes(
     metrics: MemoryMetrics, partition: Partition, memory: Memory, alarm_rates: AlarmRates
 ) -> None:
-    """Show the open episodes of a partition; `alarm_rates`: those of the memory's model."""
+    """Count the open episodes of a partition; `alarm_rates`: those of the memory's model."""
     counts = count_open_episodes(memory, alarm_rates).tolist()
     for severity, count in zip(SEVERITIES[1:], counts[1:], strict=True):
         metrics.open_episodes.labels(partition.topic, partition.number, severity).set(count)

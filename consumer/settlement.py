@@ -120,7 +120,7 @@ def settle_account_changes(
     silence_rule: SilenceRule = NO_SILENCE_CHECK,
     policy: str = "",
 ) -> Settlement:
-    """Return accounts that are new, or get another version, policy, settings or fingerprint.
+    """Return the accounts that are new, or whose version, policy, settings or fingerprint changes.
 
     The settings are `max_sensors` and the rule of silent sensors. Offsets and counts stay the same.
     A ledger entry has the digest from before the change, so that the records before the change can

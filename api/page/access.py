@@ -1,4 +1,4 @@
-"""Who may see the page: with an API key, those who sent it; otherwise this computer only."""
+"""Decides who may see the page: clients with the API key; without a key, only this computer."""
 
 import hashlib
 import hmac
@@ -31,8 +31,8 @@ _LOCAL_NAMES = ("localhost", "localhost.")
 def is_local_request(request: Request) -> bool:
     """Return whether a request comes from this computer and names this computer as its host.
 
-    The name of the host is checked too. Otherwise a page from the internet could read this page,
-    after its own name was made to point to the loopback address (DNS rebinding).
+    The name of the host is checked too. Otherwise a page from the internet could let its own host
+    name point to the loopback address, and then read this page (DNS rebinding).
     """
     client_host = request.client.host if request.client else ""
     return _is_loopback(client_host) and _is_loopback(request.url.hostname or "")
@@ -50,9 +50,9 @@ def may_see_page(
 def start_session(
     response: Response, request: Request, key: bytes, *, clock: Callable[[], float] = time.time
 ) -> None:
-    """Add the cookie to a response that lets the browser see the page for `SESSION_SECONDS`.
+    """Add a cookie to a response: with it, the browser may see the page for `SESSION_SECONDS`.
 
-    The cookie contains its end and a signature, and not the key itself.
+    The cookie contains its end time and a signature, but not the key.
     """
     end = str(int(clock()) + SESSION_SECONDS)
     response.set_cookie(

@@ -13,12 +13,12 @@ from sensorwatch.common.runtime.logs import logger
 
 INTERVAL_SECONDS = 1.0
 SEND_TIMEOUT_SECONDS = 10.0
-"""A client that does not take an event within this time is dropped."""
+"""A client that does not receive an event within this time is disconnected."""
 STREAM_SECONDS = 600.0
 """After this time the stream ends, and the browser connects again."""
 COMMENT_EVERY = 15
 """A comment is sent after this number of intervals without a change, so that proxies keep the
-connection."""
+connection open."""
 RETRY_MILLISECONDS = 2_000
 
 _HEADERS = [
@@ -40,7 +40,7 @@ class EventStream(Response):
         stopping: asyncio.Event,
         on_end: Callable[[], None],
     ) -> None:
-        """`known_id`: the newest revision that the client has; empty for none."""
+        """`known_id`: id of the newest revision that the client has; empty if it has none."""
         super().__init__()
         self._known_id, self._next_delta = known_id, next_delta
         self._stopping, self._on_end = stopping, on_end
@@ -61,7 +61,7 @@ class EventStream(Response):
                 task.cancel()
             await asyncio.wait(waits)
         if not sending.cancelled() and isinstance(sending.exception(), TimeoutError):
-            _log.warning("a browser is too slow for the page and was dropped")
+            _log.warning("a browser was too slow to receive the page, and was disconnected")
             return
         with suppress(TimeoutError):
             async with asyncio.timeout(1):

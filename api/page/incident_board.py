@@ -27,7 +27,7 @@ class IncidentBoard:
 
     @property
     def open_count(self) -> int:
-        """Return the number of open incidents, with those that are not shown."""
+        """Return the number of open incidents, including those that are not shown."""
         return sum(self.counts.values())
 
 

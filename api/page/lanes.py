@@ -21,7 +21,7 @@ class LaneCell:
     score: float
     severity: str
     rank: int
-    """Position of the severity."""
+    """Position of the severity in the order of the severities."""
     events: int
 
 
@@ -61,7 +61,7 @@ class Lanes:
         self._cells: dict[int, dict[str, LaneCell]] = {}
         self._cell_count = 0
         self._newest_dropped: float = -math.inf
-        """The newest time step that was dropped. Older scores are not added."""
+        """Begin of the newest time step that was dropped. Scores up to this step are not added."""
 
     def __len__(self) -> int:
         return self._cell_count

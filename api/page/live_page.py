@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from anyio import CapacityLimiter, to_thread
 
 from sensorwatch.api.champion_follower import ChampionFollower
-from sensorwatch.api.page.operations import NEWEST_LETTERS
+from sensorwatch.api.page.operations import MAX_REFUSED_RECORDS
 from sensorwatch.api.page.operations_thread import OperationsThread
 from sensorwatch.api.page.page_feed import Delta, PageFeed, Parts
 from sensorwatch.api.page.page_state import PageState
@@ -17,7 +17,7 @@ from sensorwatch.common.runtime.setting_keys import Settings
 MAX_STREAMS = 50
 """At most this number of browsers get changes at the same time."""
 STOP_SECONDS = 0.5
-"""The service waits at most this time for a thread that waits for an answer of the broker."""
+"""Longest wait for the end of a thread at the stop of the service."""
 
 
 class LivePage:
@@ -52,7 +52,7 @@ class LivePage:
 
     async def next_delta(self, known_id: str) -> Delta:
         """Return the parts that changed after the revision `known_id`."""
-        self._operations_thread.want()
+        self._operations_thread.note_viewer()
         return await to_thread.run_sync(self.feed.delta_since, known_id, limiter=self._threads)
 
     def _other_parts(self) -> Parts:
@@ -61,7 +61,9 @@ class LivePage:
         operations = self._operations_thread.newest
         return {
             "models": render("models.html", operations=operations),
-            "refused": render("refused.html", operations=operations, newest_letters=NEWEST_LETTERS),
+            "refused": render(
+                "refused.html", operations=operations, max_records=MAX_REFUSED_RECORDS
+            ),
             "status": render(
                 "status.html",
                 operations=operations,

@@ -20,7 +20,7 @@ from sensorwatch.common.kafka.topic_reader import read_topic, watermarks
 from sensorwatch.common.registry.store import Registry
 from sensorwatch.common.runtime.setting_keys import Settings
 
-NEWEST_LETTERS = 200
+MAX_REFUSED_RECORDS = 200
 """The page reads at most this number of refused records of each partition, the newest ones."""
 MAX_VERSIONS = 20
 CONNECT_SECONDS = 5.0
@@ -121,7 +121,7 @@ def progress_of(
 def read_refused(kafka: Mapping[str, Any], topic: str) -> list[RefusedReason]:
     """Return the newest refused records by reason; raises BrokerUnavailable."""
     begin = {
-        number: max(first, end - NEWEST_LETTERS)
+        number: max(first, end - MAX_REFUSED_RECORDS)
         for number, (first, end) in watermarks(kafka, topic, retry=_RETRY).items()
     }
     records = read_topic(kafka, topic, begin=begin, stall_seconds=5, retry=_RETRY)

@@ -21,8 +21,8 @@ from sensorwatch.common.registry.store import Registry
 from sensorwatch.common.runtime.setting_keys import Settings
 
 INTERVAL_SECONDS = 5.0
-REFUSED_EVERY = 6
-"""The refused records are read in one of this number of rounds, because reading them costs more."""
+ROUNDS_PER_REFUSED_READ = 6
+"""The refused records are read once in this number of rounds, because reading them costs more."""
 WATCHED_SECONDS = 30.0
 """Nothing is read if no browser asked for the page within this time."""
 
@@ -49,7 +49,7 @@ class OperationsThread:
     def __init__(self, settings: Settings, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._settings, self._clock = settings, clock
         self._registry = Registry(settings.registry.path)
-        self._stopping, self._wanted = threading.Event(), threading.Event()
+        self._stopping, self._wake_up = threading.Event(), threading.Event()
         self._watched_at = -float("inf")
         self._thread = threading.Thread(target=self._run, name="page-operations", daemon=True)
         self.newest = Operations()
@@ -62,37 +62,41 @@ class OperationsThread:
     def stop(self, timeout: float) -> None:
         """Stop the thread, and wait at most `timeout` seconds for its end."""
         self._stopping.set()
-        self._wanted.set()
+        self._wake_up.set()
         self._thread.join(timeout)
 
-    def want(self) -> None:
-        """Say that a browser shows the page now."""
+    def note_viewer(self) -> None:
+        """Record that a browser shows the page now."""
         self._watched_at = self._clock()
-        self._wanted.set()
+        self._wake_up.set()
 
     def _run(self) -> None:
         count = 0
         while not self._stopping.is_set():
             if self._clock() - self._watched_at > WATCHED_SECONDS:
-                self._wanted.clear()
-                self._wanted.wait()
+                self._wake_up.clear()
+                self._wake_up.wait()
                 continue
-            self.read_once(with_refused=count % REFUSED_EVERY == 0)
+            self.read_once(with_refused=count % ROUNDS_PER_REFUSED_READ == 0)
             count += 1
             self._stopping.wait(INTERVAL_SECONDS)
 
     def read_once(self, *, with_refused: bool) -> None:
         """Read everything once; keep the problem in place of a result that cannot be read."""
         settings, newest = self._settings, self.newest
-        models, models_problem = _ask(lambda: model_lines(self._registry, settings.registry.model))
+        models, models_problem = _read_or_problem(
+            lambda: model_lines(self._registry, settings.registry.model)
+        )
         newest = replace(newest, models=tuple(models or ()), models_problem=models_problem)
-        # The models need no broker, so they are shown before an answer of the broker.
+        # The models need no broker, so they are shown before the broker answers.
         self.newest = newest
-        progress, progress_problem = _ask(lambda: read_progress(settings, newest.progress))
+        progress, progress_problem = _read_or_problem(
+            lambda: read_progress(settings, newest.progress)
+        )
         newest = replace(newest, progress=progress, progress_problem=progress_problem)
         self.newest = newest
         if with_refused:
-            refused, refused_problem = _ask(
+            refused, refused_problem = _read_or_problem(
                 lambda: read_refused(settings.kafka, settings.topics.dead_letters)
             )
             self.newest = replace(
@@ -102,9 +106,9 @@ class OperationsThread:
             )
 
 
-def _ask(question: Callable[[], T]) -> tuple[T | None, str]:
-    """Return the answer, or None and the problem."""
+def _read_or_problem(read: Callable[[], T]) -> tuple[T | None, str]:
+    """Return the result of `read`, or None and the problem."""
     try:
-        return question(), ""
+        return read(), ""
     except (SensorwatchError, KafkaException, OSError) as error:
         return None, str(error)

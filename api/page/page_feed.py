@@ -37,7 +37,7 @@ class PageFeed:
         """Create the feed; `other_parts` renders the parts that do not come from the topic."""
         self._state, self._other_parts = state, other_parts
         self._start_id = secrets.token_hex(4)
-        """Ids of an earlier process are not comparable with ours."""
+        """Distinguishes the revisions of this process from those of an earlier process."""
         self._lock = threading.Lock()
         self._revision = 0
         self._rendered_revision = -1

@@ -37,11 +37,11 @@ def add_page_routes(app: FastAPI) -> None:
     The page answers with HTML, and its addresses may change in any version.
     """
     for path, endpoint in {
-        "/": _for_people(home),
-        "/sensor": _for_people(sensor),
-        "/odd": _for_people(odd_sensors),
-        "/lanes": _for_scripts(lanes),
-        "/events-stream": _for_scripts(events_stream),
+        "/": _html_endpoint(home),
+        "/sensor": _html_endpoint(sensor),
+        "/odd": _html_endpoint(odd_sensors),
+        "/lanes": _data_endpoint(lanes),
+        "/events-stream": _data_endpoint(events_stream),
         LOGIN_PATH: login_form,
     }.items():
         app.add_api_route(path, endpoint, include_in_schema=False, response_class=Response)
@@ -129,7 +129,7 @@ async def login(request: Request) -> Response:
     return response
 
 
-def _for_people(endpoint: Endpoint) -> Endpoint:
+def _html_endpoint(endpoint: Endpoint) -> Endpoint:
     """Return an endpoint that asks for the key, or says why the page is not shown."""
 
     async def checked_endpoint(request: Request) -> Response:
@@ -148,7 +148,7 @@ def _for_people(endpoint: Endpoint) -> Endpoint:
     return checked_endpoint
 
 
-def _for_scripts(endpoint: Endpoint) -> Endpoint:
+def _data_endpoint(endpoint: Endpoint) -> Endpoint:
     """Return an endpoint that refuses requests without access as problem details."""
 
     async def checked_endpoint(request: Request) -> Response:

@@ -62,7 +62,7 @@ class PageState:
 
     @property
     def newest_written_at(self) -> float | None:
-        """Return when the newest event was written, in seconds since 1970 UTC; None without one."""
+        """Return when the newest event was written, in seconds since 1970 UTC, or None."""
         return self._newest_written_at
 
     @property
@@ -83,13 +83,13 @@ class PageState:
             self._revision += 1
 
     def disconnect(self, problem: str) -> None:
-        """Keep the events, and say why no new events come."""
+        """Keep the events, and record why no new events arrive."""
         with self._lock:
             self._connection = Connection(problem=problem)
             self._revision += 1
 
     def complete(self) -> None:
-        """Say that all older events were read."""
+        """Record that all older events were read."""
         with self._lock:
             if not self._connection.is_complete:
                 self._connection = Connection(is_reached=True, is_complete=True)

@@ -66,7 +66,7 @@ class SensorView:
     drawn_episode: EpisodeState | None
     """The episode of the plots."""
     plots: tuple[SignalPlot, ...]
-    """The signal that was outside its band most often first."""
+    """The plot of the signal that was outside its band most often comes first."""
     events: tuple[EventLine, ...]
     """Newest first."""
     event_count: int
@@ -80,8 +80,8 @@ class SensorView:
 def sensor_view(state: PageState, sensor_id: str, episode_id: str = "") -> SensorView:
     """Return the view of a sensor.
 
-    `episode_id`: the episode whose signals are drawn. Without an episode of this id, it is the
-    newest open episode, or the newest one if none is open.
+    `episode_id`: the episode whose signals are drawn. If no episode has this id, the newest open
+    episode is drawn, or the newest one if none is open.
     """
     events = state.events_of(sensor_id)
     episodes = tuple(reversed(state.episodes_of(sensor_id)))
@@ -106,7 +106,7 @@ def _plots(events: Sequence[AnyEvent], episode: EpisodeState) -> list[SignalPlot
     """Return a plot of each signal in the events of an episode."""
     points: dict[str, list[TimelinePoint]] = {}
     first_signals: dict[str, Signal] = {}
-    outside: Counter[str] = Counter()
+    outside_counts: Counter[str] = Counter()
     for event in events:
         if not isinstance(event, Event) or (event.episode.id or event.event_id) != episode.id:
             continue
@@ -117,8 +117,8 @@ def _plots(events: Sequence[AnyEvent], episode: EpisodeState) -> list[SignalPlot
             # The band of the first event is the band before the episode. Later bands may already
             # follow the anomalous values.
             first_signals.setdefault(signal.name, signal)
-            outside[signal.name] += signal.direction != "within"
-    names = sorted(points, key=lambda name: (-outside[name], name))[:MAX_PLOTS]
+            outside_counts[signal.name] += signal.direction != "within"
+    names = sorted(points, key=lambda name: (-outside_counts[name], name))[:MAX_PLOTS]
     return [_plot(points[name], first_signals[name]) for name in names]
 
 

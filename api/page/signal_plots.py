@@ -14,7 +14,7 @@ RANGE_WIDTH, RANGE_HEIGHT = 240.0, 28.0
 TIMELINE_WIDTH, TIMELINE_HEIGHT = 720.0, 120.0
 _MARGIN = 8.0
 _MIN_BAND_PIXELS = 4.0
-_LARGEST = 1e300
+_MAX_SIZE = 1e300
 """Values are limited to this size, so that the difference of two values is finite."""
 
 
@@ -91,7 +91,7 @@ def _scale(values: Sequence[float], first: float, last: float) -> _Scale:
 
 
 def _limited(value: float) -> float:
-    return min(max(value, -_LARGEST), _LARGEST)
+    return min(max(value, -_MAX_SIZE), _MAX_SIZE)
 
 
 def _class_name(severity: str) -> str:

@@ -22,7 +22,7 @@ class Span:
 
 
 def span_of(query: Mapping[str, str], window: tuple[float, float]) -> Span:
-    """Return the span in a query, limited to the window; the window without `from` and `to`.
+    """Return the span from `from` to `to` of a query, limited to the window; by default the window.
 
     A value that is not a number counts as missing.
     """

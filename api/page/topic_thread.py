@@ -3,17 +3,12 @@
 import threading
 import time
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 from typing import Any
 
 from confluent_kafka import KafkaException
 
 from sensorwatch.api.page.page_state import PageState, ReceivedEvent
 from sensorwatch.common.alarms.events import (
-    AcceptedEvent,
-    AnyEvent,
-    ClosingEvent,
-    Event,
     read_event,
 )
 from sensorwatch.common.errors import SensorwatchError
@@ -27,7 +22,7 @@ CONNECT_SECONDS = 5.0
 RETRY_SECONDS = 5.0
 """Wait between two attempts to read the topic."""
 PAUSE_PER_EVENT_SECONDS = 50e-6
-"""Pause after each event, so that requests get half of the time while old events are read."""
+"""Pause after each event, so that requests get half of the CPU time while old events are read."""
 
 _log = logger("page")
 
@@ -89,19 +84,5 @@ def received_events(records: Iterable[Record]) -> list[ReceivedEvent]:
     return [
         ReceivedEvent(event, record.timestamp()[1] / 1000)
         for record in records
-        if (event := read_event(record)) is not None and _has_readable_times(event)
+        if (event := read_event(record)) is not None
     ]
-
-
-def _has_readable_times(event: AnyEvent) -> bool:
-    times = [event.event_time]
-    if isinstance(event, Event):
-        times.append(event.episode.start)
-    elif isinstance(event, ClosingEvent):
-        times += [event.start, event.last]
-    elif isinstance(event, AcceptedEvent):
-        times.append(event.start)
-    try:
-        return all(datetime.fromisoformat(text).tzinfo is not None for text in times if text)
-    except ValueError:
-        return False

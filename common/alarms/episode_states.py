@@ -73,7 +73,7 @@ class EpisodeState:
 
     @property
     def is_open(self) -> bool:
-        """Return whether the end of the episode was not read yet."""
+        """Return whether no event with the end of the episode was read yet."""
         return self.end is None
 
 
@@ -96,7 +96,7 @@ def next_state(state: EpisodeState | None, event: AnyEvent) -> EpisodeState | No
         return _back_state(state, event)
     if state is None:
         state = _first_state(event)
-    elif _is_old(event, state):
+    elif _was_added_before(event, state):
         return None
     if isinstance(event, ClosingEvent):
         return _closed_state(state, event)
@@ -105,7 +105,7 @@ def next_state(state: EpisodeState | None, event: AnyEvent) -> EpisodeState | No
     return _alarm_state(state, event)
 
 
-def _is_old(event: Event | ClosingEvent | AcceptedEvent, state: EpisodeState) -> bool:
+def _was_added_before(event: Event | ClosingEvent | AcceptedEvent, state: EpisodeState) -> bool:
     """Return whether an event was added before."""
     if isinstance(event, ClosingEvent):
         return False

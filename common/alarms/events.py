@@ -123,7 +123,7 @@ class StaleEvent(msgspec.Struct, frozen=True):
 
 
 class SilentEvent(msgspec.Struct, frozen=True):
-    """The event of a sensor that turned silent, with only the fields that readers use."""
+    """The event of a sensor that became silent, with only the fields that readers use."""
 
     event_id: str
     sensor_id: str

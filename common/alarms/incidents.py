@@ -9,7 +9,7 @@ from sensorwatch.common.alarms.episode_states import EpisodeState
 from sensorwatch.common.alarms.severity import severity_rank
 
 MAX_INCIDENT_TIME = timedelta(days=1)
-"""An incident takes no episode that begins later than this time after its own begin.
+"""An episode joins an incident only if it begins at most this time after the incident.
 
 The worker has the same limit, see docs/decisions/0026-incidents.md."""
 
@@ -76,9 +76,9 @@ class Incident:
 def incidents_of(episodes: Iterable[EpisodeState]) -> list[Incident]:
     """Return the incidents that the episodes form, in the order of their begin.
 
-    An episode belongs to the incident of its group if it begins before all earlier episodes of the
-    incident have ended, or at the moment at which the last one ends, and at most
-    `MAX_INCIDENT_TIME` after the incident's begin.
+    An episode joins an incident of its group under two conditions. It begins while an earlier
+    episode of the incident is open, or at the moment at which the last one ends. And it begins at
+    most `MAX_INCIDENT_TIME` after the incident.
     """
     episodes_by_group: dict[tuple[str, str], list[EpisodeState]] = defaultdict(list)
     for episode in episodes:
@@ -97,15 +97,18 @@ def group_key(episode: EpisodeState) -> tuple[str, str]:
 
 
 def _overlapping(episodes: list[EpisodeState]) -> list[list[EpisodeState]]:
-    """Split the episodes of a group into lists of episodes that overlap in time."""
-    lists: list[list[EpisodeState]] = []
+    """Split the episodes of a group into overlapping_episodes of episodes that overlap in time."""
+    overlapping_episodes: list[list[EpisodeState]] = []
     end: datetime | None = None
     for episode in sorted(episodes, key=lambda episode: (episode.begin, episode.id)):
-        is_overlapping = lists and (end is None or episode.begin <= end)
-        if is_overlapping and episode.begin - lists[-1][0].begin <= MAX_INCIDENT_TIME:
-            lists[-1].append(episode)
+        is_overlapping = overlapping_episodes and (end is None or episode.begin <= end)
+        if (
+            is_overlapping
+            and episode.begin - overlapping_episodes[-1][0].begin <= MAX_INCIDENT_TIME
+        ):
+            overlapping_episodes[-1].append(episode)
             end = None if end is None or episode.end is None else max(end, episode.end)
         else:
-            lists.append([episode])
+            overlapping_episodes.append([episode])
             end = episode.end
-    return lists
+    return overlapping_episodes

@@ -22,9 +22,9 @@ class PolicyContent(msgspec.Struct, frozen=True):
     rules: tuple[Rule, ...]
     windows: tuple[Window, ...]
     calendar_begin: int | None = None
-    """Time from which recurring windows are expanded, microseconds UTC; None without any."""
+    """Time from which recurring windows are expanded, microseconds UTC; None if there are none."""
     calendar_end: int | None = None
-    """Time up to which recurring windows are expanded, microseconds UTC; None without any.
+    """Time up to which recurring windows are expanded, microseconds UTC; None if there are none.
 
     After this time the recurring windows no longer have an effect.
     """
@@ -53,14 +53,14 @@ class AlarmPolicy:
 
     @cached_property
     def names_by_key(self) -> dict[int, str]:
-        """The name of each rule and window, by its numbers."""
+        """The name of each rule and window, by each of its numbers."""
         names = {rule.key: rule.name for rule in self.rules}
         names |= {rule.waiting_key: rule.name for rule in self.rules}
         return names | {window.key: window.name for window in self.windows}
 
     @cached_property
     def sensor_rules(self) -> SensorRules:
-        """Finds the rules and windows of each sensor; remembers the sensors it has seen."""
+        """The object that finds the rules and windows of a sensor, and keeps its results."""
         globs = [rule.sensor for rule in self.rules] + [w.sensor for w in self.windows]
         return SensorRules(globs)
 

@@ -120,8 +120,8 @@ class WindowDeclaration(_Declaration):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        kinds = [self.begin is not None, self.weekdays is not None, self.dates is not None]
-        if sum(kinds) != 1 or (self.begin is None) != (self.end is None):
+        given_forms = [self.begin is not None, self.weekdays is not None, self.dates is not None]
+        if sum(given_forms) != 1 or (self.begin is None) != (self.end is None):
             raise ValueError("a window needs begin and end, or weekdays, or dates")
         if self.zone is not None:
             load_zone(self.zone)
@@ -182,12 +182,14 @@ class PolicyDeclaration(_Declaration):
         names = [rule.name for rule in self.rule] + [window.name for window in self.window]
         if len(names) > MAX_RULES:
             raise ValueError(
-                f"{len(names)} rules and windows, but a policy has at most {MAX_RULES}: join rules "
-                "by shell globs"
+                f"{len(names)} rules and windows, but a policy has at most {MAX_RULES}: use "
+                "one rule with a shell pattern for several sensors"
             )
-        doubled = {name for name in names if names.count(name) > 1}
-        if doubled:
-            raise ValueError(f'the name "{min(doubled)}" occurs twice: give each rule its own name')
+        repeated_names = {name for name in names if names.count(name) > 1}
+        if repeated_names:
+            raise ValueError(
+                f'the name "{min(repeated_names)}" occurs twice: give each rule its own name'
+            )
         return self
 
     def build(self, now: datetime) -> AlarmPolicy:
@@ -223,8 +225,8 @@ def parse_policy(text: bytes, source: str) -> PolicyDeclaration:
     if len(text) > MAX_POLICY_BYTES:
         raise UsageError(f"{source} has {len(text)} bytes, wanted at most {MAX_POLICY_BYTES}")
     try:
-        plain = tomllib.loads(text.decode())
-        return PolicyDeclaration.model_validate(plain)
+        document = tomllib.loads(text.decode())
+        return PolicyDeclaration.model_validate(document)
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{source} is not TOML: {error}; correct the file") from error
     except ValidationError as error:

@@ -16,7 +16,7 @@ def describe_policy(policy: AlarmPolicy, now: int) -> list[str]:
         return ["no rules: every alarm of the model is published"]
     lines: list[str] = []
     for rule in policy.rules:
-        lines += [f"rule {rule.name}: {_covered(rule)}", *(f"  {s}" for s in _rule_lines(rule))]
+        lines += [f"rule {rule.name}: {_scope_text(rule)}", *(f"  {s}" for s in _rule_lines(rule))]
     for window in policy.windows:
         lines += _window_lines(window, now)
     end = policy.content.calendar_end
@@ -29,12 +29,12 @@ def describe_policy(policy: AlarmPolicy, now: int) -> list[str]:
     return lines
 
 
-def _covered(rule: Rule) -> str:
+def _scope_text(rule: Rule) -> str:
     signal = "every signal" if rule.signal == "*" else f"signal {rule.signal}"
-    return f"{signal} of {_sensors(rule.sensor)}"
+    return f"{signal} of {_sensors_text(rule.sensor)}"
 
 
-def _sensors(glob: str) -> str:
+def _sensors_text(glob: str) -> str:
     return "every sensor" if glob == "*" else f"the sensors {glob}"
 
 
@@ -42,17 +42,17 @@ def _rule_lines(rule: Rule) -> Iterator[str]:
     if rule.direction in _SIDES:
         yield f"an alarm only if the value is {_SIDES[rule.direction]}"
     if rule.min_deviation:
-        yield f"an alarm only from a deviation of {rule.min_deviation:g} on"
+        yield f"an alarm only if the deviation is at least {rule.min_deviation:g}"
     if rule.min_relative_deviation:
         yield (
-            f"an alarm only from a deviation of {100 * rule.min_relative_deviation:g} % of the "
-            "expected value on"
+            "an alarm only if the deviation is at least "
+            f"{100 * rule.min_relative_deviation:g} % of the expected value"
         )
     for side, limit in (("below", rule.low_limit), ("above", rule.high_limit)):
         if limit is not None:
             yield f"a value {side} {limit:g} is an anomaly of severity {rule.severity.value}"
     if rule.min_rows > 1:
-        yield f"an alarm only from row {rule.min_rows} of an episode on"
+        yield f"an episode becomes an alarm when it has {rule.min_rows} rows"
 
 
 def _window_lines(window: Window, now: int) -> Iterator[str]:
@@ -60,15 +60,15 @@ def _window_lines(window: Window, now: int) -> Iterator[str]:
         WindowAction.SUPPRESS: "alarms are suppressed",
         WindowAction.ANNOTATE: "events name the window",
     }[window.action]
-    yield f"window {window.name}: {effect}, for {_sensors(window.sensor)}"
-    coming = [interval for interval in window.intervals if interval[1] > now]
-    if not coming:
+    yield f"window {window.name}: {effect}, for {_sensors_text(window.sensor)}"
+    coming_intervals = [interval for interval in window.intervals if interval[1] > now]
+    if not coming_intervals:
         yield "  no interval from now on"
         return
-    begin, end = coming[0]
-    which = "now" if begin <= now else "next"
+    begin, end = coming_intervals[0]
+    label = "now" if begin <= now else "next"
     span = f"{_time_text(begin)} to {_time_text(end)}"
-    yield f"  {which}: {span}; intervals from now on: {len(coming)}"
+    yield f"  {label}: {span}; intervals from now on: {len(coming_intervals)}"
 
 
 def _time_text(microseconds: int) -> str:

@@ -9,7 +9,8 @@ import msgspec
 MAX_RULES = 50
 """Largest number of rules and windows of a policy; each is a label value of a metric."""
 WINDOW_BIT, WAITING_BIT = 1, 2
-"""Bits of a rule's number: it is a window; the rule suppresses only because of `min_rows`."""
+"""Bits of a rule's number. WINDOW_BIT: it is the number of a window. WAITING_BIT: the rule
+suppresses only because of `min_rows`."""
 _HASH_BITS = 60
 
 
@@ -43,11 +44,11 @@ LIMIT_SEVERITIES = tuple(LimitSeverity)
 
 
 class Rule(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A rule: what an alarm of a signal must fulfil, and the hard limits of the signal."""
+    """A rule: the conditions for an alarm of a signal, and the hard limits of the signal."""
 
     name: str
     sensor: str = "*"
-    """Shell glob of the sensors."""
+    """Shell pattern of sensor ids."""
     signal: str = "*"
     """Name of the signal; `*` for every signal."""
     direction: Direction = Direction.BOTH
@@ -59,7 +60,7 @@ class Rule(msgspec.Struct, frozen=True, omit_defaults=True):
     high_limit: float | None = None
     severity: LimitSeverity = LimitSeverity.CRITICAL
     min_rows: int = 1
-    """An episode is an alarm from this number of rows on."""
+    """An episode becomes an alarm when it has this number of rows."""
 
     @property
     def key(self) -> int:
@@ -97,7 +98,7 @@ class Window(msgspec.Struct, frozen=True):
 
     name: str
     sensor: str
-    """Shell glob of the sensors."""
+    """Shell pattern of sensor ids."""
     action: WindowAction
     intervals: tuple[tuple[int, int], ...]
     """Begin and end (exclusive) of each interval, microseconds UTC; ascending and disjoint."""

@@ -15,13 +15,14 @@ from sensorwatch.common.policy.rules import (
 )
 
 UNUSUAL = 1.0
-"""Size of a strength above which a signal is unusual, and of a level above which it is high or low.
-A signal that returns to its usual level is unusual, but neither high nor low."""
+"""A signal is unusual if the size of its strength is above this value. It is high or low if the
+size of its level is above this value. A signal that returns to its usual level is unusual, but
+neither high nor low."""
 
 
 @dataclass(frozen=True, slots=True)
 class BrokenLimits:
-    """The rows of n rows that are beyond a hard limit; each array has shape (n,)."""
+    """The hard limit that each of n rows breaks, if any; each array has shape (n,)."""
 
     rule: NDArray[np.int64]
     """Number of the rule whose limit the row breaks; 0 if it breaks none."""
@@ -37,7 +38,7 @@ class BrokenLimits:
 
 @dataclass(frozen=True, slots=True)
 class RowEvidence:
-    """What k anomalous rows show, for the rules."""
+    """The facts about k anomalous rows by which rules judge them."""
 
     strength: NDArray[np.float64]
     """Shape (k, signals). How unusual each signal is, with the sign of its direction; more than 1
@@ -61,7 +62,7 @@ class Verdicts:
     rule: NDArray[np.int64]
     """Number of the rule or window that suppresses the row; 0 if there is none."""
     min_rows: NDArray[np.int64]
-    """Number of rows from which on the row's episode is an alarm."""
+    """Number of rows that the row's episode needs to become an alarm."""
     waiting_rule: NDArray[np.int64]
     """Number of the rule that requires `min_rows`; 0 if there is none."""
     annotation: NDArray[np.int64]
@@ -77,7 +78,7 @@ def find_broken_limits(
     is_known: NDArray[np.bool_],
     signal_names: tuple[str, ...],
 ) -> BrokenLimits:
-    """Return the rows beyond a hard limit; of several limits, the one with the highest severity.
+    """Return the hard limit that each row breaks; the most severe one if it breaks several.
 
     `matches`: see `SensorRules.matches`. `sensor`: shape (n,), position of each row's sensor in
     `matches`. `values`, `is_known`: shape (n, signals); a value that is not known breaks no limit.
@@ -101,12 +102,15 @@ def find_broken_limits(
         low_limit, high_limit = rule.limits
         for signal in reversed(_signals_of(rule, signal_names)):
             is_high = values[:, signal] > high_limit
-            hits = np.flatnonzero(
+            broken_rows = np.flatnonzero(
                 is_covered & is_known[:, signal] & (is_high | (values[:, signal] < low_limit))
             )
-            broken.rule[hits], broken.signal[hits] = rule.key, signal
-            broken.is_high[hits] = is_high[hits]
-            broken.severity[hits], broken.min_rows[hits] = severities[number], rule.min_rows
+            broken.rule[broken_rows], broken.signal[broken_rows] = rule.key, signal
+            broken.is_high[broken_rows] = is_high[broken_rows]
+            broken.severity[broken_rows], broken.min_rows[broken_rows] = (
+                severities[number],
+                rule.min_rows,
+            )
     return broken
 
 
@@ -119,28 +123,28 @@ def judge_rows(
 ) -> Verdicts:
     """Return the verdicts on k anomalous rows.
 
-    A row is suppressed if a window with the action `suppress` covers its time, or if a rule excuses
-    every unusual signal of the row. So a second fault is not lost. `matches`: shape (k, rules and
-    windows). `event_time`: shape (k,), microseconds UTC.
+    A row is suppressed if a window with the action `suppress` covers its time, or if rules excuse
+    every unusual signal of the row. So a fault of a second signal is not hidden. `matches`: shape
+    (k, rules and windows). `event_time`: shape (k,), microseconds UTC.
     """
     rules = len(policy.rules)
     row = np.arange(len(event_time))
     is_unusual, leading = _unusual_signals(evidence.strength)
-    excuse = _excuses(policy.rules, matches, evidence, signal_names)
-    is_excused = ((excuse != 0) | ~is_unusual).all(axis=1)
-    wait, waiting_rule = _waits(policy.rules, matches, len(signal_names), signal_names)
-    shortest = np.where(is_unusual, wait, np.iinfo(np.int64).max).argmin(axis=1)
+    excusing_rule = _excusing_rules(policy.rules, matches, evidence, signal_names)
+    is_excused = ((excusing_rule != 0) | ~is_unusual).all(axis=1)
+    min_rows, waiting_rule = _required_rows(policy.rules, matches, len(signal_names), signal_names)
+    fastest_signal = np.where(is_unusual, min_rows, np.iinfo(np.int64).max).argmin(axis=1)
     verdicts = Verdicts(
-        np.where(is_excused, excuse[row, leading], 0),
-        wait[row, shortest],
-        waiting_rule[row, shortest],
+        np.where(is_excused, excusing_rule[row, leading], 0),
+        min_rows[row, fastest_signal],
+        waiting_rule[row, fastest_signal],
         np.zeros(len(event_time), dtype=np.int64),
     )
     for number, window in reversed([*enumerate(policy.windows, start=rules)]):
         is_covered = matches[:, number] & _is_in_window(window, event_time)
         is_suppressing = window.action is WindowAction.SUPPRESS
-        target = verdicts.rule if is_suppressing else verdicts.annotation
-        target[is_covered] = window.key
+        column = verdicts.rule if is_suppressing else verdicts.annotation
+        column[is_covered] = window.key
     return verdicts
 
 
@@ -153,7 +157,7 @@ def _unusual_signals(
 ) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
     """Return the unusual signals (k, signals), and the leading signal (k,) of each row.
 
-    The leading signal counts as unusual, too. A row without evidence may be unusual in any signal.
+    The leading signal counts as unusual, too. If a row has no evidence, all its signals do.
     """
     size = np.abs(strength)
     leading = size.argmax(axis=1)
@@ -163,7 +167,7 @@ def _unusual_signals(
     return is_unusual, leading
 
 
-def _excuses(
+def _excusing_rules(
     rules: tuple[Rule, ...],
     matches: NDArray[np.bool_],
     evidence: RowEvidence,
@@ -174,12 +178,12 @@ def _excuses(
     A rule excuses a signal that has the wrong direction or too small a deviation. Both the
     deviation from the forecast and that from the usual level must be too small.
     """
-    excuse = np.zeros(evidence.strength.shape, dtype=np.int64)
+    excusing_rule = np.zeros(evidence.strength.shape, dtype=np.int64)
     size = np.abs(evidence.deviation)
     for number, rule in reversed([*enumerate(rules)]):
         if not rule.judges_deviations:
             continue
-        signals = _signals_of(rule, signal_names)
+        rule_signals = _signals_of(rule, signal_names)
         needed = np.maximum(
             rule.min_deviation, rule.min_relative_deviation * np.abs(evidence.expected)
         )
@@ -190,25 +194,25 @@ def _excuses(
         # Without evidence there is no direction and no deviation that the rule could judge.
         is_excused &= (evidence.level != 0.0) & ~evidence.is_exempt
         is_excused &= matches[:, number, np.newaxis]
-        for signal in signals:
-            excuse[is_excused[:, signal], signal] = rule.key
-    return excuse
+        for signal in rule_signals:
+            excusing_rule[is_excused[:, signal], signal] = rule.key
+    return excusing_rule
 
 
-def _waits(
+def _required_rows(
     rules: tuple[Rule, ...],
     matches: NDArray[np.bool_],
     signals: int,
     signal_names: tuple[str, ...],
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return for each signal (k, signals) the largest `min_rows`, and the number of its rule."""
-    wait = np.ones((len(matches), signals), dtype=np.int64)
+    min_rows = np.ones((len(matches), signals), dtype=np.int64)
     waiting_rule = np.zeros((len(matches), signals), dtype=np.int64)
     for number, rule in enumerate(rules):
         for signal in _signals_of(rule, signal_names) if rule.min_rows > 1 else ():
-            rows = np.flatnonzero(matches[:, number] & (wait[:, signal] < rule.min_rows))
-            wait[rows, signal], waiting_rule[rows, signal] = rule.min_rows, rule.waiting_key
-    return wait, waiting_rule
+            rows = np.flatnonzero(matches[:, number] & (min_rows[:, signal] < rule.min_rows))
+            min_rows[rows, signal], waiting_rule[rows, signal] = rule.min_rows, rule.waiting_key
+    return min_rows, waiting_rule
 
 
 def _is_in_window(window: Window, event_time: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -48,7 +48,7 @@ class PolicyFollower:
     def refresh(self) -> bool:
         """Adopt the current policy; return True if the policy changed.
 
-        A change within MIN_SECONDS_BETWEEN_POLICIES of the previous one waits.
+        After a change, the next change is adopted only after MIN_SECONDS_BETWEEN_POLICIES.
         """
         now = self._clock()
         if self._adopted_at is not None and now - self._adopted_at < MIN_SECONDS_BETWEEN_POLICIES:

@@ -49,7 +49,7 @@ class PolicyRegistry:
         return self.load(self.current_id() or "")
 
     def apply(self, policy: AlarmPolicy, *, who: str, why: str) -> str | None:
-        """Store a policy and move `policy@current` to it; return the id of the policy before it."""
+        """Store a policy and move `policy@current` to it; return the id of the previous policy."""
         with locked_change(self._folder, who, self._now) as change:
             policies = change.folder.policies
             try:
@@ -66,9 +66,9 @@ class PolicyRegistry:
         """Delete all policies except the current one and those in `in_use`; return their ids."""
         with locked_change(self._folder, who, self._now) as change:
             policies = change.folder.policies
-            kept = in_use | {policies.current_id()}
-            deleted = [policy_id for policy_id in policies.ids() if policy_id not in kept]
-            for policy_id in deleted:
+            kept_ids = in_use | {policies.current_id()}
+            deleted_ids = [policy_id for policy_id in policies.ids() if policy_id not in kept_ids]
+            for policy_id in deleted_ids:
                 change.log_action(Action.DELETE_POLICY, None, why, {"policy": policy_id})
                 policies.remove(policy_id)
-        return deleted
+        return deleted_ids

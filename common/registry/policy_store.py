@@ -39,14 +39,14 @@ class PolicyFolder:
         Raises ModelRefused if the alias file cannot be read.
         """
         try:
-            return _AliasFile.model_validate_json(self._alias.read_bytes()).current
+            return _AliasFile.model_validate_json(self._alias_path.read_bytes()).current
         except FileNotFoundError:
             return None
         except (OSError, ValidationError) as error:
             reason = error.strerror if isinstance(error, OSError) else "its content is not valid"
             raise ModelRefused(
-                f"the alias file {self._alias} cannot be read: {reason}; `sensorwatch rules apply` "
-                "writes it again"
+                f"the alias file {self._alias_path} cannot be read: {reason}; `sensorwatch rules "
+                "apply` writes it again"
             ) from error
 
     def load(self, policy_id: str) -> AlarmPolicy:
@@ -72,7 +72,7 @@ class PolicyFolder:
     def set_current(self, policy_id: str, changed: datetime) -> None:
         """Move `policy@current` atomically; the caller must have the lock."""
         alias = {"format": ALIAS_FORMAT, "current": policy_id, "changed": changed.isoformat()}
-        replace_file(self._alias, json.dumps(alias, indent=2).encode() + b"\n")
+        replace_file(self._alias_path, json.dumps(alias, indent=2).encode() + b"\n")
 
     def remove(self, policy_id: str) -> None:
         """Remove a policy; the caller must have the lock."""
@@ -80,7 +80,7 @@ class PolicyFolder:
         sync_folder(self.folder)
 
     @property
-    def _alias(self) -> Path:
+    def _alias_path(self) -> Path:
         return self.folder / "current.json"
 
     def _path(self, policy_id: str) -> Path:

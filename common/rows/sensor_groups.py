@@ -11,7 +11,7 @@ from sensorwatch.common.rows.schema import Schema
 NO_GROUP = ""
 """The group of a sensor that belongs to no group."""
 _KEY_SEPARATOR = "/"
-"""The separator between the texts of the fields of a key."""
+"""The separator between the field texts in a sensor id."""
 
 GroupReader = Callable[[str], str]
 """A function that returns the group of a sensor id; NO_GROUP if the sensor has none."""

@@ -9,7 +9,7 @@ _DURATION = re.compile(r"(\d{1,9})([smhd])", re.ASCII)
 def parse_duration(text: str) -> int:
     """Return a duration in seconds.
 
-    Raises ValueError if the text is not a number from 1 on with one of the units s, m, h and d.
+    Raises ValueError if the text is not a number of at least 1 with one of the units s, m, h and d.
     """
     match = _DURATION.fullmatch(text)
     if match is None or int(match[1]) == 0:

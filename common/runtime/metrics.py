@@ -87,7 +87,9 @@ class MemoryMetrics:
             registry, "silent_sensors", "Sensors without a row for longer than their limit."
         )
         self.skewed_sensors = _partition_gauge(
-            registry, "skewed_sensors", "Sensors whose clock differs from the others' clocks."
+            registry,
+            "skewed_sensors",
+            "Sensors whose clock differs from the clocks of their partition.",
         )
         self.event_time = _partition_gauge(
             registry,

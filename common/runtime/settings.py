@@ -201,5 +201,5 @@ def _key_types(table: type[BaseModel], prefix: str) -> Iterator[tuple[str, type[
             yield from _key_types(kind, key + ".")
         elif key != "kafka":
             assert kind is not None, key
-            # The type of a list of texts is no class.
+            # The type of a list of texts is not a class.
             yield key, cast("type[Any]", kind)

@@ -27,9 +27,10 @@ def parse_time_option(option: str, text: str) -> int:
 
 
 def parse_age_option(option: str, text: str) -> int:
-    """Return the value of an option, an age such as `7d` or a time, in microseconds UTC.
+    """Return the time in an option, in microseconds UTC.
 
-    The units are `s`, `m`, `h` and `d`. Raises UsageError if the text is invalid.
+    The text is a time, or an age such as `7d`. The units of an age are `s`, `m`, `h` and `d`.
+    Raises UsageError if the text is invalid.
     """
     age = _AGE.fullmatch(text)
     if age is None:

@@ -14,7 +14,7 @@ def clock_skews(memory: Memory) -> NDArray[np.float64]:
     """Return how far the clock of each sensor (sensors,) is ahead of the usual clock, in seconds.
 
     The usual clock has the median delay (from event time to receipt) of all sensors that are not
-    silent. So a replay of old rows, which delays all sensors, is no skew. The skew is 0 for a
+    silent. So a replay of old rows, which delays all sensors, is not a skew. The skew is 0 for a
     silent sensor, and for a sensor without a time of receipt.
     """
     delays = memory.ints[: memory.sensors, IntColumn.CLOCK_DELAY]

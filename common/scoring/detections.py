@@ -103,7 +103,7 @@ class Detections:
     """Number of episodes per day of a clean sensor that reach the highest score of the row's
     episode so far; 0 for a normal row."""
     incident: NDArray[np.int64]
-    """Stream position of the first row of the incident of the row's episode; -1 for a normal row.
+    """Stream position of the first row of the row's incident; -1 for a normal row.
     Without a group, it is the position in `episode`. See `track_incidents`."""
     calibration: Calibration
     """Calibration of the detector that computed the scores."""

@@ -87,7 +87,7 @@ class Detector:
     guard: LevelGuard | None = None
     """The level guard; None with the plain plan."""
     policy: AlarmPolicy | None = None
-    """The rules and calendar that decide which anomalous rows are alarms; None: every one is."""
+    """The rules and calendar that decide which anomalous rows are alarms; with None, all are."""
 
     @property
     def policy_id(self) -> str:
@@ -311,7 +311,7 @@ class Detector:
     ) -> StaleRows:
         """Return the rows at which the model becomes stale.
 
-        A row that is anomalous only because of a hard limit is no evidence about the model.
+        A row that is anomalous only because of a hard limit says nothing about the model.
         """
         is_counted = recalled.status == STATUSES.index(Status.SCORED)
         is_counted &= np.isfinite(decisions.raw_score)

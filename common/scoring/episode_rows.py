@@ -219,7 +219,7 @@ def _add_row(float_state, int_state, rows, tail, budgets, row, outputs):  # type
         float_state[FloatColumn.EPISODE_PEAK_SCORE], rows.full_score[row]
     )
     episode_rate = float_state[FloatColumn.EPISODE_RATE]
-    # No one knows of an alarm that a rule suppresses, so a similar alarm is not a repeat of it.
+    # No person has seen an alarm that a rule suppresses, so a similar alarm is not a repeat of it.
     if int_state[IntColumn.EPISODE_RULE] == 0 and count_met_budgets(budgets, episode_rate) > 0:
         remember_alarm(
             float_state, int_state, rows.event_time[row], rows.cadence[row], rows.leading[row],

@@ -16,10 +16,10 @@ class RowIncidents:
     """The incidents of the episodes of n rows, and of the episodes that the rows ended."""
 
     start: NDArray[np.int64]
-    """Shape (n,). Stream position of the first row of the incident of the row's episode; -1 for a
-    normal row."""
+    """Shape (n,). Start of the incident of the row's episode: the stream position of the incident's
+    first row; -1 for a normal row."""
     ended_start: NDArray[np.int64]
-    """Shape (n,). The same for the episode that the row ended; 0 if it ended no episode."""
+    """Shape (n,). Start of the incident of the episode that the row ended; 0 if it ended none."""
 
 
 def track_incidents(
@@ -46,17 +46,17 @@ def track_incidents(
     is_first = episodes.rows == 1
     changed_rows = np.flatnonzero(is_ended | is_first)
     incident_starts = memory.incidents.starts
-    start_of_ended = ended_start.copy()
+    ended_incident_start = ended_start.copy()
     # The memory's open incidents are replaced, not changed, because `Memory.undo` restores them.
     incidents = memory.incidents.copy() if len(changed_rows) else memory.incidents
     columns = (is_ended, ended_start, is_first, readings.sensor, is_out_of_order, episodes.start)
     changes = zip(
         *(column[changed_rows].tolist() for column in (*columns, readings.event_time)), strict=True
     )
-    incident_of_ended = []
-    for ends, ended, begins, sensor, is_separate, start, time in changes:
-        incident_of_ended.append(incidents.close(ended) if ends else ended)
-        if not begins or group_of is None:
+    ended_incidents = []
+    for is_end, ended_episode, is_begin, sensor, is_separate, start, time in changes:
+        ended_incidents.append(incidents.close(ended_episode) if is_end else ended_episode)
+        if not is_begin or group_of is None:
             continue
         group = group_of(readings.sensor_ids[sensor])
         if group == NO_GROUP:
@@ -66,9 +66,9 @@ def track_incidents(
         else:
             incident = incidents.open(group, start, time)
         incident_starts[start] = start if incident is None else incident.start
-    start_of_ended[changed_rows] = incident_of_ended
+    ended_incident_start[changed_rows] = ended_incidents
     memory.incidents = incidents
-    return RowIncidents(_incidents_of_rows(episodes.start, incident_starts), start_of_ended)
+    return RowIncidents(_incidents_of_rows(episodes.start, incident_starts), ended_incident_start)
 
 
 def _incidents_of_rows(

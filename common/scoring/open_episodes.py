@@ -20,10 +20,10 @@ def open_severities(
     ints, floats = memory.ints[: memory.sensors], memory.floats[: memory.sensors]
     slots = np.flatnonzero(ints[:, IntColumn.EPISODE_ROWS] > 0)
     rates = floats[slots, FloatColumn.EPISODE_RATE]
-    met_budgets = (rates[:, np.newaxis] <= alarm_rates.budgets).sum(axis=1)
+    met_budget_counts = (rates[:, np.newaxis] <= alarm_rates.budgets).sum(axis=1)
     is_suppressed = ints[slots, IntColumn.RECENT_ALARMS] >> SUPPRESSION_SHIFT > 0
-    met_budgets[is_suppressed] = 0
-    return slots, FIRST_SEVERITY + met_budgets
+    met_budget_counts[is_suppressed] = 0
+    return slots, FIRST_SEVERITY + met_budget_counts
 
 
 def count_open_episodes(memory: Memory, alarm_rates: AlarmRates) -> NDArray[np.int64]:

@@ -45,7 +45,7 @@ class OpenIncidents:
         """Create the open incidents from pairs of an incident and the starts of its episodes."""
         self._incident_by_episode: dict[int, Incident] = {}
         self._episode_counts: dict[Incident, int] = {}
-        self._incidents_of_group: dict[str, tuple[Incident, ...]] = {}
+        self._incidents_by_group: dict[str, tuple[Incident, ...]] = {}
         for incident, episodes in content:
             for episode in episodes:
                 self._add(incident, episode)
@@ -56,18 +56,18 @@ class OpenIncidents:
     @property
     def content(self) -> tuple[tuple[Incident, tuple[int, ...]], ...]:
         """The open incidents in the order of their beginnings, each with its open episodes."""
-        episodes_of_incident: dict[Incident, list[int]] = {
+        episodes_by_incident: dict[Incident, list[int]] = {
             incident: [] for incident in self._episode_counts
         }
         for episode, incident in self._incident_by_episode.items():
-            episodes_of_incident[incident].append(episode)
+            episodes_by_incident[incident].append(episode)
         return tuple(
-            (incident, tuple(episodes)) for incident, episodes in episodes_of_incident.items()
+            (incident, tuple(episodes)) for incident, episodes in episodes_by_incident.items()
         )
 
     @property
     def starts(self) -> dict[int, int]:
-        """For the start of each open episode with a group: the start of its incident."""
+        """The start of the incident of each open episode with a group, by the episode's start."""
         return {episode: incident.start for episode, incident in self._incident_by_episode.items()}
 
     def copy(self) -> "OpenIncidents":
@@ -75,16 +75,16 @@ class OpenIncidents:
         copy = OpenIncidents()
         copy._incident_by_episode = dict(self._incident_by_episode)
         copy._episode_counts = dict(self._episode_counts)
-        copy._incidents_of_group = dict(self._incidents_of_group)
+        copy._incidents_by_group = dict(self._incidents_by_group)
         return copy
 
     def find(self, group: str, start_time: int) -> Incident | None:
         """Return the incident that an episode of a group joins; None if it begins an incident.
 
-        The first open incident of the group is returned that began at most MAX_START_DISTANCE
+        The result is the first open incident of the group that began at most MAX_START_DISTANCE
         before or after the episode, in event time.
         """
-        for incident in self._incidents_of_group.get(group, ()):
+        for incident in self._incidents_by_group.get(group, ()):
             if abs(start_time - incident.start_time) <= MAX_START_DISTANCE:
                 return incident
         return None
@@ -107,11 +107,11 @@ class OpenIncidents:
         if not self._episode_counts[incident]:
             del self._episode_counts[incident]
             remaining = tuple(
-                other for other in self._incidents_of_group[incident.group] if other != incident
+                other for other in self._incidents_by_group[incident.group] if other != incident
             )
-            self._incidents_of_group[incident.group] = remaining
+            self._incidents_by_group[incident.group] = remaining
             if not remaining:
-                del self._incidents_of_group[incident.group]
+                del self._incidents_by_group[incident.group]
         return incident.start
 
     def adopted(
@@ -124,7 +124,7 @@ class OpenIncidents:
         incident_starts = self.starts
         start_times = {incident.start: incident.start_time for incident in self._episode_counts}
         adopted = OpenIncidents()
-        for episode in _in_order(episodes):
+        for episode in _by_begin(episodes):
             group = NO_GROUP if group_of is None else group_of(episode.sensor_id)
             start = incident_starts.get(episode.start, episode.start)
             if group != NO_GROUP or start != episode.start:
@@ -138,10 +138,10 @@ class OpenIncidents:
         self._episode_counts[incident] = count + 1
         if not count:
             group = incident.group
-            self._incidents_of_group[group] = (*self._incidents_of_group.get(group, ()), incident)
+            self._incidents_by_group[group] = (*self._incidents_by_group.get(group, ()), incident)
 
 
-def _in_order(episodes: Iterable[OpenEpisode]) -> Iterator[OpenEpisode]:
+def _by_begin(episodes: Iterable[OpenEpisode]) -> Iterator[OpenEpisode]:
     """Yield episodes in the order in which they began."""
     listed = list(episodes)
     records, rows = split_row_positions(

@@ -1,4 +1,4 @@
-"""What anomalous rows show about each declared signal, for the rules of a policy."""
+"""The facts about each declared signal of anomalous rows by which rules judge the rows."""
 
 from dataclasses import dataclass
 
@@ -47,26 +47,26 @@ def row_evidence(inputs: RuleInputs, rows: NDArray[np.int64]) -> RowEvidence:
     strength, level, is_stuck = _strengths(inputs, rows)
     actual = inputs.readings.values[rows]
     expected = _expectations(inputs, rows)
-    first = np.asarray(model_positions(schema.signals), dtype=np.int64)
+    model_position = np.asarray(model_positions(schema.signals), dtype=np.int64)
     is_angle = np.asarray([signal.wrap is not None for signal in schema.signals])
-    declared_strength = strength[:, first]
+    declared_strength = strength[:, model_position]
     if is_angle.any():
-        cosine = strength[:, first + is_angle]
+        cosine = strength[:, model_position + is_angle]
         is_larger = np.abs(cosine) > np.abs(declared_strength)
         declared_strength = np.where(is_larger, cosine, declared_strength)
     return RowEvidence(
         declared_strength,
-        level[:, first],
-        is_stuck[:, first] | is_angle,
-        (actual - expected)[:, :, first],
-        expected[:, :, first],
+        level[:, model_position],
+        is_stuck[:, model_position] | is_angle,
+        (actual - expected)[:, :, model_position],
+        expected[:, :, model_position],
     )
 
 
 def _strengths(
     inputs: RuleInputs, rows: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
-    """Return strength, level and whether it is stuck of each of the model's signals (k, signals).
+    """Return for each of the model's signals (k, signals) strength, level, and whether it is stuck.
 
     With memory, the strengths are those from which `row_changes` finds the changes of a row.
     """
@@ -86,14 +86,16 @@ def _strengths(
     level = offset[rows] / LARGE_OFFSET
     if is_watched:
         level = _larger_in_size(level, recalled.deviation[rows] / FAR_DEVIATION)
-    # If one signal is away from its level, the forecast of the other signals is wrong, too. So
-    # residuals count only if no signal is away.
-    has_away = ((np.abs(level) > 1.0) | (stuck_strength > 1.0)).any(axis=1, keepdims=True)
+    # If one signal is far from its level, the forecast of the other signals is wrong, too. So
+    # residuals count only if every signal is near its level.
+    has_far_or_stuck_signal = ((np.abs(level) > 1.0) | (stuck_strength > 1.0)).any(
+        axis=1, keepdims=True
+    )
     by_residual = _larger_in_size(
         residuals.conditional[rows] / LARGE_CONDITIONAL,
         DRIFT_SCALE * inputs.drift[rows] / FAR_DRIFT,
     )
-    strength = np.where(has_away, level, _larger_in_size(level, by_residual))
+    strength = np.where(has_far_or_stuck_signal, level, _larger_in_size(level, by_residual))
     is_stuck = (stuck_strength > 1.0) & (stuck_strength > np.abs(strength))
     return np.where(is_stuck, stuck_strength, strength), level, is_stuck
 

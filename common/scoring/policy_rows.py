@@ -1,4 +1,4 @@
-"""The policy's part in the decision about rows: hard limits, and the rules that suppress rows."""
+"""What the policy decides about rows: hard limits, and the rules that suppress rows."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ from sensorwatch.common.scoring.policy_evidence import RuleInputs, row_evidence
 from sensorwatch.common.scoring.recall import RecalledRows
 
 NO_LIMIT = np.inf
-"""Rate of false alarms of a row that breaks no hard limit."""
+"""`PolicyRows.limit_rate` of a row that breaks no hard limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +27,12 @@ class PolicyRows:
     limit: NDArray[np.int64]
     """Number of the rule whose hard limit the row breaks; 0 if it breaks none."""
     limit_rate: NDArray[np.float64]
-    """Largest number of false alarms per sensor-day that counts for the row: the budget of the
-    limit's severity; NO_LIMIT if the row breaks none."""
+    """Upper bound of the row's false alarms per sensor-day: the budget of the limit's severity;
+    NO_LIMIT if the row breaks no limit."""
     rule: NDArray[np.int64]
     """Number of the rule or window that suppresses the row; 0 if there is none."""
     min_rows: NDArray[np.int64]
-    """Number of rows from which on the row's episode is an alarm."""
+    """Number of rows that the row's episode needs to become an alarm."""
     waiting_rule: NDArray[np.int64]
     """Number of the rule that requires `min_rows`; 0 if there is none."""
     annotation: NDArray[np.int64]
@@ -40,7 +40,7 @@ class PolicyRows:
 
 
 def no_policy(rows: int) -> PolicyRows:
-    """Return the columns of rows without a policy, or of rows that it does not concern."""
+    """Return the columns of rows on which no policy acts."""
     return PolicyRows(
         np.zeros(rows, dtype=np.int64),
         np.full(rows, NO_LIMIT),
@@ -55,7 +55,7 @@ def broken_limits(
     raw_score: NDArray[np.float64],
     schema: Schema,
 ) -> BrokenLimits | None:
-    """Return the rows beyond a hard limit; None without a policy or limits.
+    """Return the hard limit that each row breaks; None without a policy or limits.
 
     `readings`: readings of `schema`, with rates in place of counters. A missing value, and a row
     without a finite score, breaks no limit.
@@ -82,10 +82,10 @@ def policy_rows(
     alarm_rates: AlarmRates,
     inputs: RuleInputs,
 ) -> PolicyRows:
-    """Return what the policy says about rows. `is_anomaly`: shape (n,), with broken limits.
+    """Return what the policy says about rows. `is_anomaly`: shape (n,), True for broken limits.
 
     A rule about deviations does not suppress a row that breaks a hard limit, and only `min_rows` of
-    the limit's own rule delays it. A calendar window suppresses it.
+    the limit's own rule delays its alarm. A calendar window suppresses it.
     """
     columns = no_policy(len(is_anomaly))
     rows = np.flatnonzero(is_anomaly)
@@ -102,26 +102,26 @@ def policy_rows(
     columns.rule[rows], columns.annotation[rows] = verdicts.rule, verdicts.annotation
     columns.min_rows[rows], columns.waiting_rule[rows] = verdicts.min_rows, verdicts.waiting_rule
     if broken is not None:
-        hits = np.flatnonzero(broken.rule)
-        is_window = (columns.rule[hits] & WINDOW_BIT) != 0
-        columns.rule[hits] = np.where(is_window, columns.rule[hits], 0)
-        columns.limit[hits] = broken.rule[hits]
-        columns.waiting_rule[hits] = broken.rule[hits] | WAITING_BIT
-        columns.min_rows[hits] = broken.min_rows[hits]
-        columns.limit_rate[hits] = alarm_rates.budgets[broken.severity[hits]]
+        broken_rows = np.flatnonzero(broken.rule)
+        is_window = (columns.rule[broken_rows] & WINDOW_BIT) != 0
+        columns.rule[broken_rows] = np.where(is_window, columns.rule[broken_rows], 0)
+        columns.limit[broken_rows] = broken.rule[broken_rows]
+        columns.waiting_rule[broken_rows] = broken.rule[broken_rows] | WAITING_BIT
+        columns.min_rows[broken_rows] = broken.min_rows[broken_rows]
+        columns.limit_rate[broken_rows] = alarm_rates.budgets[broken.severity[broken_rows]]
     return columns
 
 
 def with_broken_limits(
     changes: RowChanges, broken: BrokenLimits | None, schema: Schema
 ) -> RowChanges:
-    """Return the changes, in which a row beyond a limit shows a change of the limit's signal."""
+    """Return `changes`; each row beyond a limit gets a change of the limit's signal."""
     if broken is None:
         return changes
-    hits = np.flatnonzero(broken.rule)
+    broken_rows = np.flatnonzero(broken.rule)
     positions = np.asarray(model_positions(schema.signals), dtype=np.int64)
-    bit = (2 * positions[broken.signal[hits]] + broken.is_high[hits]) % CHANGE_BITS
-    changes.leading[hits] = np.int64(1) << bit
-    changes.away[hits] |= changes.leading[hits]
-    changes.is_back[hits] = False
+    bit = (2 * positions[broken.signal[broken_rows]] + broken.is_high[broken_rows]) % CHANGE_BITS
+    changes.leading[broken_rows] = np.int64(1) << bit
+    changes.away[broken_rows] |= changes.leading[broken_rows]
+    changes.is_back[broken_rows] = False
     return changes

@@ -60,7 +60,7 @@ class RowAlarms:
 def track_alarms(detector: Detector, rows: DecidedRows, memory: Memory) -> RowAlarms:
     """Return the alarms of rows; open, extend and close episodes in `memory`, in row order.
 
-    The policy makes rows anomalous that break a hard limit, and suppresses rows by its rules.
+    The policy makes the rows that break a hard limit anomalous, and suppresses rows by its rules.
     """
     decisions, policy, schema = rows.decisions, detector.policy, detector.schema
     broken = broken_limits(policy, rows.readings, rows.recalled, decisions.raw_score, schema)

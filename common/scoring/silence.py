@@ -1,16 +1,16 @@
 """Silent sensors: sensors that send no rows while other sensors of their partition do.
 
-The event time of a partition is the largest event time of its rows so far. A row that is dated
-after its receipt counts with its time of receipt. A sensor has a deadline: the partition's event
-time at its newest row, plus its limit (see `SilenceRule.limits`). The sensors are checked at rows
-where the partition's event time crosses a multiple of `check_seconds`. A sensor is silent from the
-first check after its deadline until its next row. Late rows, duplicates and rows without a signal
-are ignored. So the result depends only on the records in offset order.
+The event time of a partition is the largest event time of its rows so far. If the event time of a
+row is later than its receipt, the time of receipt is used instead. A sensor has a deadline: the
+partition's event time at its newest row, plus its limit (see `SilenceRule.limits`). The sensors are
+checked at rows where the partition's event time crosses a multiple of `check_seconds`. A sensor is
+silent from the first check after its deadline until its next row. Late rows, duplicates and rows
+without a signal are ignored. So the result depends only on the records in offset order.
 
-A pause of the whole partition must not make all sensors silent. So if a row moves the event time
-by more than half of a sensor's limit, and the sensor is then after its deadline, the sensor gets a
-new deadline: its limit begins again at this row. A second pause before its next row gives no
-further deadline.
+A pause of the whole partition must not make all sensors silent. A row shows such a pause if it
+moves the event time by more than half of a sensor's limit. If the sensor's deadline has then
+passed, the sensor gets a new deadline: the event time of this row plus its limit. A sensor gets
+only one new deadline between two of its rows.
 """
 
 import numpy as np
@@ -69,10 +69,10 @@ def track_silences(
     row, is_checked = next_silence(*parameters, ended_silence, 0, False)
     while row < len(readings):
         if is_checked:
-            silences.append(rows.back(row, ended_silence))
+            silences.append(rows.end_of_silence(row, ended_silence))
             row, is_checked = next_silence(*parameters, ended_silence, row + 1, False)
         else:
-            silences += rows.check(row)
+            silences += rows.begin_silences(row)
             row, is_checked = next_silence(*parameters, ended_silence, row, True)
     return silences
 
@@ -92,7 +92,7 @@ class _Rows:
         self._positions = positions
         self._memory = memory
 
-    def back(self, row: int, ended_silence: NDArray[np.int64]) -> SensorSilence:
+    def end_of_silence(self, row: int, ended_silence: NDArray[np.int64]) -> SensorSilence:
         """Return the end of the silence of the row's sensor.
 
         `ended_silence`: shape (ENDED_VALUES,), see `next_silence`.
@@ -110,10 +110,10 @@ class _Rows:
             is_back=True,
         )
 
-    def check(self, row: int) -> list[SensorSilence]:
+    def begin_silences(self, row: int) -> list[SensorSilence]:
         """Return the sensors that are silent at a row, and mark them in the memory.
 
-        A sensor without rows during a pause of the whole partition gets a new deadline instead.
+        After a pause of the whole partition, a sensor gets a new deadline instead.
         """
         memory, state = self._memory, self._memory.silence
         time = int(state[SilenceColumn.EVENT_TIME])
@@ -124,12 +124,12 @@ class _Rows:
         lines = memory.ints[slots]
         limits = lines[:, IntColumn.SILENCE_LIMIT]
         step = time - int(state[SilenceColumn.PREVIOUS_EVENT_TIME])
-        is_excused = (2 * step > limits) & (lines[:, IntColumn.SILENCE_PAUSES] == 0)
-        excused_slots, silent_slots = slots[is_excused], slots[~is_excused]
-        if len(excused_slots):
-            deadlines = time + limits[is_excused]
-            memory.ints[excused_slots, IntColumn.SILENCE_DEADLINE] = deadlines
-            memory.ints[excused_slots, IntColumn.SILENCE_PAUSES] = 1
+        is_paused = (2 * step > limits) & (lines[:, IntColumn.SILENCE_PAUSES] == 0)
+        paused_slots, silent_slots = slots[is_paused], slots[~is_paused]
+        if len(paused_slots):
+            deadlines = time + limits[is_paused]
+            memory.ints[paused_slots, IntColumn.SILENCE_DEADLINE] = deadlines
+            memory.ints[paused_slots, IntColumn.SILENCE_PAUSES] = 1
             next_deadline = min(int(state[SilenceColumn.NEXT_DEADLINE]), int(deadlines.min()))
             state[SilenceColumn.NEXT_DEADLINE] = next_deadline
         position = int(self._positions[row])
@@ -140,7 +140,7 @@ class _Rows:
         return [
             self._silence(
                 row,
-                sensor_id=self._name(slot, row),
+                sensor_id=self._sensor_at(slot, row),
                 last=last,
                 silent_time=max(time - last, 0),
                 cadence=cadence,
@@ -184,7 +184,7 @@ class _Rows:
             is_back=is_back,
         )
 
-    def _name(self, slot: int, row: int) -> str:
+    def _sensor_at(self, slot: int, row: int) -> str:
         """Return the sensor that had a slot at a row; a later row may have evicted it."""
         for evicting_row, name in sorted(self._recalled.evicted.items()):
             if evicting_row > row and self._recalled.slots[evicting_row] == slot:

@@ -21,10 +21,10 @@ def next_silence(  # type: ignore[no-untyped-def]
 ):  # fmt: skip
     """Update the deadlines from the row `first` on; stop at a row that begins or ends a silence.
 
-    Return this row, and whether its check is done. If the check is not done, it finds sensors after
-    their deadline. Otherwise the row ends a silence, and `ended_silence` gets its ENDED_VALUES.
-    After the last row, return the number of rows. `is_checked`: whether the check of the first row
-    is done.
+    Return this row, and whether its check is done. If the check is not done, some sensors are after
+    their deadline. Otherwise the row ends a silence, and its values are in `ended_silence`. After
+    the last row, return the number of rows. `is_checked`: whether the check of the first row is
+    done.
     """
     for row in range(first, len(slots)):
         line = ints[slots[row]]
@@ -103,7 +103,7 @@ def passes_check(state, time, check_interval):  # type: ignore[no-untyped-def]
 
 @inlined_kernel
 def finds_late_sensor(state, ints, sensors, own_slot):  # type: ignore[no-untyped-def]
-    """Return whether a sensor is after its deadline; the sensor of the row itself is not."""
+    """Return whether a sensor is after its deadline; the sensor of the row itself is left out."""
     is_any_late, next_deadline = False, NO_DEADLINE
     for slot in range(sensors):
         deadline = ints[slot, IntColumn.SILENCE_DEADLINE]

@@ -39,11 +39,11 @@ class SilenceRule:
     ) -> NDArray[np.int64]:
         """Return the limit (n,) of each sensor in microseconds; 0 if the sensor has no limit.
 
-        The limit is `after_seconds`, if it is set. Otherwise it is `after_cadences` or the gap
-        factor, the larger one, times the cadence, and at least MIN_LIMIT_SECONDS. The gap factor is
-        larger if the sensor's intervals were irregular in training. A sensor whose cadence is not
-        learned yet has no limit. `cadence`: shape (n,), microseconds, 0 if not learned.
-        `gap_factor`: shape (n,), see `Levels.gap_factor`.
+        The limit is `after_seconds`, if it is set. Otherwise it is the cadence times a factor, and
+        at least MIN_LIMIT_SECONDS. The factor is `after_cadences` or the gap factor, the larger of
+        the two. The gap factor is large if the sensor's intervals were irregular in training. A
+        sensor whose cadence is not learned yet has no limit. `cadence`: shape (n,), microseconds, 0
+        if not learned. `gap_factor`: shape (n,), see `Levels.gap_factor`.
         """
         if self.after_seconds > 0.0:
             return np.full(len(cadence), int(self.after_seconds * 1e6), dtype=np.int64)
@@ -53,7 +53,7 @@ class SilenceRule:
 
 
 NO_SILENCE_CHECK = SilenceRule()
-"""The rule of requests and files, and of accounts of older versions: no sensor is checked."""
+"""No sensor is checked: the rule of requests, of files, and of accounts of older versions."""
 
 
 class SilenceColumn(IntEnum):
@@ -64,7 +64,7 @@ class SilenceColumn(IntEnum):
     PREVIOUS_EVENT_TIME = 1
     """Event time of the partition before its newest step; NO_ROW_YET before the first step."""
     NEXT_DEADLINE = 2
-    """A lower bound of the deadlines of all sensors. An earlier check finds no silent sensor."""
+    """A lower bound of the deadlines of all sensors. A check before this time finds no silence."""
     SILENT_SENSORS = 3
     """Number of sensors that are silent."""
 

@@ -15,9 +15,8 @@ def suppressed_alarms(
 ) -> Counter[int]:
     """Return how many alarms each rule or window suppressed, by its number.
 
-    An episode counts at its end, if it was suppressed up to its end and is rare enough for the
-    budget of `warning`. A row that is late or a duplicate is an episode of its own, and counts at
-    once.
+    An episode counts at its end, if it is still suppressed then and is rare enough for the budget
+    of `warning`. A late or duplicate row is a separate episode, and counts at once.
     """
     warning_budget = float(alarm_rates.budgets[0])
     counts = Counter(

@@ -43,7 +43,7 @@ def closed_policy_fields(detector: Detector, episodes: Sequence[ClosedEpisode]) 
 def limit_sentences(
     messages: list[str], detector: Detector, outcome: Outcome, rows: NDArray[np.int64]
 ) -> list[str]:
-    """Return the messages; the one of a row that breaks a hard limit names signal and limit."""
+    """Return the messages; if a row breaks a hard limit, its message names signal and limit."""
     limit = outcome.detections.limit[rows]
     if detector.policy is None or not limit.any():
         return messages
@@ -66,5 +66,5 @@ def limit_sentences(
 
 def _names(policy: AlarmPolicy, numbers: NDArray[np.int64]) -> Field:
     """Return the name of each rule or window; empty for the number 0."""
-    distinct, position = np.unique(numbers, return_inverse=True)
-    return json_texts([policy.name_of(number) for number in distinct.tolist()], position)
+    distinct_numbers, position = np.unique(numbers, return_inverse=True)
+    return json_texts([policy.name_of(number) for number in distinct_numbers.tolist()], position)

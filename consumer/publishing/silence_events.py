@@ -24,7 +24,7 @@ from sensorwatch.consumer.publishing.event_columns import (
 def silent_events(
     outcome: Outcome, detector: Detector, silences: Sequence[SensorSilence], partition: Partition
 ) -> EventColumns:
-    """Return the events of sensors that turned silent."""
+    """Return the events of sensors that became silent."""
     silent_seconds = np.asarray([silence.silent_time for silence in silences]) / 1e6
     cadence_seconds = np.asarray([silence.cadence for silence in silences]) / 1e6
     return _events(
@@ -87,7 +87,7 @@ def _events(
 
 
 def _silent_ids(silences: Sequence[SensorSilence], partition: Partition) -> TextColumn:
-    """Return the ids of the events of sensors that turned silent.
+    """Return the ids of the events of sensors that became silent.
 
     The id is the id of the row that revealed the silence, `-silent-`, and the number of the sensor
     among those whose silence the same row revealed.

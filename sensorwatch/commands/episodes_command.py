@@ -72,7 +72,7 @@ def list_episodes(
     if not episodes:
         print_note(
             f'no episode in the topic "{settings.topics.anomalies}" is selected; --severity info '
-            "also lists episodes that are never notified"
+            "also selects episodes below warning"
         )
         return
     print_table(COLUMNS, map(list_cells, episodes[:maximum]), unbroken_column="id")

@@ -69,7 +69,7 @@ def apply(
 
 @app.command()
 def show(config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Show the policy in force, and until when its calendar reaches."""
+    """Show the policy in force, and when its calendar ends."""
     from sensorwatch.common.policy.plain_words import describe_policy
 
     settings = _settings(config)
@@ -108,8 +108,8 @@ def try_policy(
 ) -> None:
     """Score recent input under the current and the new policy, and print the difference.
 
-    The champion scores the input from a cold memory on, so the first rows of each sensor have the
-    status `warming_up`. Nothing is changed.
+    The champion begins with an empty memory, so the first rows of each sensor have the status
+    `warming_up`. Nothing is changed.
     """
     from sensorwatch.common.registry.store import Registry
     from sensorwatch.common.runtime.time_option import parse_age_option

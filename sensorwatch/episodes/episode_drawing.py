@@ -134,9 +134,9 @@ def _draw_series(drawing: Drawing, series: SignalSeries, top: float) -> None:
 
 def _without_gaps(values: Sequence[float]) -> list[float]:
     """Return the values; a missing value is replaced by the value before it, or after it."""
-    known = next(value for value in values if isfinite(value))
+    last_value = next(value for value in values if isfinite(value))
     filled = []
     for value in values:
-        known = value if isfinite(value) else known
-        filled.append(known)
+        last_value = value if isfinite(value) else last_value
+        filled.append(last_value)
     return filled

@@ -68,15 +68,17 @@ def selected_episodes(book: EpisodeBook, selection: EpisodeSelection) -> list[Ep
 
 
 def find_episode(book: EpisodeBook, events: Iterator[AnyEvent], text: str) -> EpisodeState:
-    """Return the episode with an id, with an id that begins so, or with an event of this id.
+    """Return the episode that `text` identifies.
+
+    `text` is its id, the id of one of its events, or the begin of its id.
 
     `events`: the events of the topic, which are read only if no episode has such an id. Raises
-    UsageError if there is no such episode, or if several episodes begin so.
+    UsageError if there is no such episode, or if several ids begin with `text`.
     """
     exact_match = book.get(text)
     if exact_match is not None:
         return exact_match
-    # An event id of a row is also the begin of longer ids, so the event itself comes first.
+    # Longer ids may begin with the id of an event, so the event with this very id comes first.
     for event in events:
         if not isinstance(event, StaleEvent) and event.event_id == text:
             episode = book.get(episode_id(event))

@@ -32,7 +32,7 @@ def list_cells(episode: EpisodeState) -> tuple[str, ...]:
 
 
 def state_text(episode: EpisodeState) -> str:
-    """Return whether the episode is open, and how long it lasts or lasted so far."""
+    """Return whether the episode is open or closed, and its duration so far."""
     duration = duration_text(((episode.end or episode.last) - episode.begin).total_seconds())
     if episode.is_open:
         return f"open{', accepted' if episode.is_accepted else ''}, {duration} so far"
@@ -103,8 +103,8 @@ def _facts(view: EpisodeView) -> Iterator[tuple[str, str]]:
 def plot_lines(series: SignalSeries) -> Iterator[str]:
     """Yield the lines of a plot of one signal: the values, and marks below the episode's rows.
 
-    If there are more rows than PLOT_WIDTH, each character shows the row of a group of rows that is
-    farthest from the median of all rows.
+    If there are more rows than PLOT_WIDTH, each character shows a group of rows: the value of the
+    group that is farthest from the median of all values.
     """
     finite_values = [value for value in series.values if isfinite(value)]
     if not finite_values:
@@ -126,9 +126,9 @@ def plot_lines(series: SignalSeries) -> Iterator[str]:
 
 def _groups(count: int) -> Iterator[tuple[int, int]]:
     """Yield the first and the end index of at most PLOT_WIDTH groups of positions."""
-    groups = min(count, PLOT_WIDTH)
-    for number in range(groups):
-        yield number * count // groups, (number + 1) * count // groups
+    group_count = min(count, PLOT_WIDTH)
+    for number in range(group_count):
+        yield number * count // group_count, (number + 1) * count // group_count
 
 
 def _block(value: float, low: float, high: float) -> str:

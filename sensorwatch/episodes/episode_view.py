@@ -1,4 +1,4 @@
-"""Everything that is shown about one episode: its state, incident, bands and input rows."""
+"""The facts about one episode that are shown: its state, incident, bands and input rows."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -73,8 +73,8 @@ def build_view(
             for column, name in enumerate(signal_names)
         ]
         note = ""
-    order = _names_by_attribution(episode)
-    series.sort(key=lambda one: order.index(one.name) if one.name in order else len(order))
+    names = _names_by_attribution(episode)
+    series.sort(key=lambda line: names.index(line.name) if line.name in names else len(names))
     return EpisodeView(episode, incident_of_episode(book, episode), series, note)
 
 

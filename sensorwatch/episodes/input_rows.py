@@ -56,15 +56,15 @@ def read_rows_around(
     topic, partition = first_source.topic, first_source.partition
     last_offset = first_source.offset if last_source is None else last_source.offset
     try:
-        retained = watermarks(kafka, topic).get(partition)
-        if retained is None:
+        offset_bounds = watermarks(kafka, topic).get(partition)
+        if offset_bounds is None:
             return f'the topic "{topic}" has no partition {partition} any more'
-        begin = max(first_source.offset - RECORDS_BEFORE, retained[0])
-        end = min(last_offset + 1 + RECORDS_AFTER, retained[1], begin + MAX_RECORDS)
+        begin = max(first_source.offset - RECORDS_BEFORE, offset_bounds[0])
+        end = min(last_offset + 1 + RECORDS_AFTER, offset_bounds[1], begin + MAX_RECORDS)
         if begin > last_offset or end <= begin:
             return (
                 f'the topic "{topic}" no longer has the rows of the episode: its oldest record in '
-                f"partition {partition} has the offset {retained[0]}, and the last row of the "
+                f"partition {partition} has the offset {offset_bounds[0]}, and the last row of the "
                 f"episode has the offset {last_offset}"
             )
         messages = list(read_topic(kafka, topic, begin={partition: begin}, end={partition: end}))

@@ -22,7 +22,7 @@ class AlertDelivery(Delivery):
         """Start the thread of the target."""
         super().__init__(target, context)
         self._known_contents: dict[str, str] = {}
-        """The newest content of each alert that arrived, by labels, without its end."""
+        """The content (see `_content_of`) of each alert that arrived, by its labels."""
         self._refused_contents: dict[str, str] = {}
 
     def plan(
@@ -36,7 +36,7 @@ class AlertDelivery(Delivery):
         for contents in (self._known_contents, self._refused_contents):
             for gone_labels in contents.keys() - labels:
                 del contents[gone_labels]
-        chosen_alerts = [alert for alert in alerts if self._is_wanted(alert, is_full=is_full)]
+        chosen_alerts = [alert for alert in alerts if self._must_send(alert, is_full=is_full)]
         if not chosen_alerts:
             return None, set()
         changed_ids: set[str] = set()
@@ -66,7 +66,7 @@ class AlertDelivery(Delivery):
             self._refused_contents[_labels_of(message)] = _content_of(message)
         return changed_ids
 
-    def _is_wanted(self, alert: PlannedAlert, *, is_full: bool) -> bool:
+    def _must_send(self, alert: PlannedAlert, *, is_full: bool) -> bool:
         """Return whether to send an alert. A refused alert is sent again only if it has changed."""
         labels, content = _labels_of(alert), _content_of(alert)
         if self._refused_contents.get(labels) == content:
@@ -79,6 +79,6 @@ def _labels_of(alert: PlannedAlert) -> str:
 
 
 def _content_of(alert: PlannedAlert) -> str:
-    """Return the parts of an alert whose change must not wait for the next interval."""
+    """Return the severity and the final end of an alert; a change of them is sent at once."""
     end = "" if alert.notice.closed_at is None else alert.alert["endsAt"]
     return f"{alert.notice.severity} {end}"

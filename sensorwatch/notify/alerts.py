@@ -15,7 +15,7 @@ INCIDENT_ALERT = "SensorwatchIncident"
 ALIVE_ALERT = "SensorwatchNotifierAlive"
 IDLE_ALERT = "SensorwatchInputIdle"
 CLOSED_SECONDS = 300
-"""A closed incident is sent with its end for this time."""
+"""For this time, the end of a closed incident is sent again."""
 MAX_NAMES = 20
 """An annotation lists at most this number of sensors or episodes."""
 
@@ -30,7 +30,7 @@ class PlannedAlert:
     episode_ids: tuple[str, ...]
     notice: Notice
     is_first: bool = False
-    """Whether the incident was never planned for this target before."""
+    """Whether this is the first alert about the incident for this target."""
     other_episode_ids: tuple[str, ...] = ()
     """Episodes of other incidents with the same labels, whose end is never sent."""
 
@@ -52,13 +52,15 @@ def plan_alerts(
             continue
         planned = _planned_alert(incident, notices, target, policy, now)
         labels = tuple(planned.alert["labels"].items())
-        older = alerts.get(labels)
-        if older is not None:
+        earlier_alert = alerts.get(labels)
+        if earlier_alert is not None:
             # Only one of them can be the alert with these labels: an open one, else the newer one.
-            is_older_open = older.notice.closed_at is None and planned.notice.closed_at is not None
-            kept, left_out = (older, planned) if is_older_open else (planned, older)
-            left_out_ids = left_out.episode_ids + left_out.other_episode_ids
-            planned = replace(kept, other_episode_ids=kept.other_episode_ids + left_out_ids)
+            is_older_open = (
+                earlier_alert.notice.closed_at is None and planned.notice.closed_at is not None
+            )
+            chosen, other = (earlier_alert, planned) if is_older_open else (planned, earlier_alert)
+            other_ids = other.episode_ids + other.other_episode_ids
+            planned = replace(chosen, other_episode_ids=chosen.other_episode_ids + other_ids)
         alerts[labels] = planned
     return list(alerts.values())
 

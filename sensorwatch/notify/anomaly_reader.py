@@ -32,9 +32,9 @@ _NO_RETRY = RetryPolicy(0.0)
 class AnomalyReader:
     """Reads all partitions of the anomaly topic without joining the consumer group.
 
-    The first record of a partition is the first one that is at most `max_age` old, or the first
-    one that is not committed, whichever is older. So the offsets are only a hint: the state is
-    complete even if they are lost.
+    Reading begins at the first record that is at most `max_age` old, or at the first record that is
+    not committed, at the older of the two. So the state is complete even if the committed offsets
+    are lost.
     """
 
     def __init__(self, kafka: Mapping[str, Any], topic: str, *, group: str, begin_ms: int) -> None:

@@ -11,7 +11,7 @@ from sensorwatch.notify.incident_book import IncidentBook, Notice, is_older
 from sensorwatch.notify.routing import Target
 
 MAX_CHANGES = 50
-"""At most this number of changes is sent at once. Further ones are found after these."""
+"""At most this number of changes is sent in one job. The next job sends further changes."""
 
 
 class ChangeKind(StrEnum):
@@ -51,7 +51,7 @@ def plan_changes(
 def next_change(
     book: IncidentBook, incident: Incident, target: Target, max_age_seconds: float, now: datetime
 ) -> Change | None:
-    """Return the first change of an incident that a webhook does not know; None if it knows all.
+    """Return the first change of an incident that a webhook does not know; None if there is none.
 
     `max_age_seconds`: an incident whose newest event is older is not sent for the first time.
     """

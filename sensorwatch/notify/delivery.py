@@ -1,4 +1,4 @@
-"""Keeps a target informed: plans its messages, hands them to its thread, records the results."""
+"""Plans the messages of a target, gives them to its thread, and records the results."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
@@ -81,14 +81,14 @@ class Delivery(ABC):
         return self.record(result)
 
     def prepare(self, extra_alerts: Sequence[PlannedAlert] = ()) -> set[str]:
-        """Prepare a job if the target needs messages now. Return the episodes that changed.
+        """Prepare a job if the target needs messages now. Return the ids of the changed episodes.
 
         `extra_alerts`: alerts that Alertmanager gets in addition to those of incidents.
         """
         monotonic = self.context.clocks.monotonic()
         is_full = monotonic >= self._next_full
-        is_wanted = is_full or self._is_changed
-        if not self._sender.is_free or monotonic < self._next_job or not is_wanted:
+        is_due = is_full or self._is_changed
+        if not self._sender.is_free or monotonic < self._next_job or not is_due:
             return set()
         self._is_changed = False
         if is_full:
@@ -110,7 +110,7 @@ class Delivery(ABC):
     ) -> tuple[SendJob | None, set[str]]:
         """Return the next job, or None, and the ids of the episodes that changed.
 
-        `is_full`: whether messages are repeated that the target already has.
+        `is_full`: whether messages that the target already has are sent again.
         """
 
     @abstractmethod

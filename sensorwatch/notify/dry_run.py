@@ -15,7 +15,7 @@ from sensorwatch.common.runtime.printing import print_line, print_note
 from sensorwatch.common.runtime.setting_keys import Settings
 from sensorwatch.notify.anomaly_reader import AnomalyReader, open_reader
 from sensorwatch.notify.changes import Change, ChangeKind, next_change
-from sensorwatch.notify.incident_book import IncidentBook, is_another_message, is_older
+from sensorwatch.notify.incident_book import IncidentBook, is_older, may_need_message
 from sensorwatch.notify.policy import NotifyPolicy, policy_of
 from sensorwatch.notify.routing import Target, TargetKind, lowest_severity, route_target
 
@@ -76,7 +76,7 @@ def dry_messages(
     for number, (now, event) in enumerate(_events_in_order(records)):
         old_state = book.state_of(event)
         state = book.add(event, now)
-        if state is None or not is_another_message(old_state, state):
+        if state is None or not may_need_message(old_state, state):
             continue
         incident = book.incident_of(state)
         is_end_only = old_state is None and isinstance(event, ClosingEvent | BackEvent)

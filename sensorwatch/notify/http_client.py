@@ -16,7 +16,7 @@ from sensorwatch.common.runtime.build import project_version
 
 _MAX_ANSWER_BYTES = 10_000
 _REFUSED_STATUSES = (400, 409, 413, 422)
-"""Statuses that mean that the content of the request is wrong, or is known already.
+"""Statuses that mean that the content of the request is wrong, or that it arrived before.
 
 Other statuses below 500, such as 401 and 404, mean that the settings are wrong. A request with such
 an answer is repeated, because it is accepted after a person has corrected the settings."""
@@ -75,9 +75,9 @@ def json_poster(timeout_seconds: float) -> Post:
                 response.read(_MAX_ANSWER_BYTES)
                 return Answer(Outcome.ACCEPTED, status=response.status)
         except HTTPError as error:
-            return _refusal(error)
+            return _error_answer(error)
         except (OSError, http.client.HTTPException, ValueError) as error:
-            return _failure(error)
+            return _no_answer(error)
 
     return post
 
@@ -89,7 +89,7 @@ def _without_credentials(url: str) -> tuple[str, str]:
     return urlunsplit(parts._replace(netloc=host)), unquote(user_and_password)
 
 
-def _refusal(error: HTTPError) -> Answer:
+def _error_answer(error: HTTPError) -> Answer:
     try:
         text = error.read(_MAX_ANSWER_BYTES).decode("utf-8", "replace").strip()
     except (OSError, http.client.HTTPException):
@@ -103,7 +103,7 @@ def _refusal(error: HTTPError) -> Answer:
     return Answer(Outcome.UNKNOWN if is_unknown else Outcome.FAILED, detail, error.code)
 
 
-def _failure(error: Exception) -> Answer:
+def _no_answer(error: Exception) -> Answer:
     reason = getattr(error, "reason", error)
     if isinstance(reason, ConnectionRefusedError):
         return Answer(Outcome.FAILED, str(reason))

@@ -27,7 +27,7 @@ class Notice:
     is_done: bool = False
     """Whether no further message is needed."""
     attempt: str = ""
-    """Id of the message that is being sent, or whose fate is unknown."""
+    """Id of the message that is being sent, or that may have arrived; empty if there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class TrackedEpisode:
     received_at: datetime
     """Kafka timestamp of the newest event."""
     notices: dict[str, Notice] = field(default_factory=dict)
-    """By key of the target."""
+    """The notices by the key of the target."""
 
     @property
     def last(self) -> datetime:
@@ -47,20 +47,20 @@ class TrackedEpisode:
 
 
 class IncidentBook:
-    """Keeps the incidents, and computes those again whose episodes changed."""
+    """Keeps the incidents, and computes the incidents of changed episodes again."""
 
     def __init__(self, min_severity: str = "info", *, max_episodes: int = MAX_EPISODES) -> None:
         """Create an empty book.
 
         Episodes below `min_severity` are not part of an incident. In a large group some episode
-        is nearly always open, and would join incidents that have nothing in common.
+        is nearly always open, and would connect incidents that have nothing in common.
         """
         self._min_rank = severity_rank(min_severity)
         self._max_episodes = max_episodes
         self._book = EpisodeBook(max_episodes)
-        self._received: dict[str, datetime] = {}
+        self._received_at: dict[str, datetime] = {}
         self._notices: dict[str, dict[str, Notice]] = {}
-        self._ids: defaultdict[tuple[str, str], dict[str, None]] = defaultdict(dict)
+        self._ids_by_group: defaultdict[tuple[str, str], dict[str, None]] = defaultdict(dict)
         self._incidents: dict[tuple[str, str], list[Incident]] = {}
         self._changed_groups: dict[tuple[str, str], None] = {}
 
@@ -76,7 +76,7 @@ class IncidentBook:
         """
         state = self._book.add(event)
         if state is not None:
-            self._received[state.id] = received_at
+            self._received_at[state.id] = received_at
             self._register(state)
         return state
 
@@ -87,7 +87,7 @@ class IncidentBook:
     def restore(self, episode: TrackedEpisode) -> None:
         """Add an episode of an earlier process."""
         self._book.restore(episode.state)
-        self._received[episode.state.id] = episode.received_at
+        self._received_at[episode.state.id] = episode.received_at
         if episode.notices:
             self._notices[episode.state.id] = dict(episode.notices)
         self._register(episode.state)
@@ -122,7 +122,7 @@ class IncidentBook:
 
     def tracked(self, state: EpisodeState) -> TrackedEpisode:
         """Return an episode with its notices."""
-        received_at = self._received.get(state.id, state.last)
+        received_at = self._received_at.get(state.id, state.last)
         return TrackedEpisode(state, received_at, self._notices.get(state.id, {}))
 
     def notices(self, incident: Incident, target: str) -> list[Notice]:
@@ -147,12 +147,12 @@ class IncidentBook:
         changed_ids = []
         for episode_id in episode_ids:
             notices = self._notices.get(episode_id, {})
-            if episode_id in self._received and notices.get(target) != notice:
+            if episode_id in self._received_at and notices.get(target) != notice:
                 self._notices[episode_id] = {**notices, target: notice}
                 changed_ids.append(episode_id)
         return changed_ids
 
-    def close_silent(self, incident: Incident) -> None:
+    def close_open_episodes(self, incident: Incident) -> None:
         """Close the open episodes of an incident at the time of their newest event."""
         for state in incident.episodes:
             if state.is_open:
@@ -176,15 +176,15 @@ class IncidentBook:
 
     def _register(self, state: EpisodeState) -> None:
         key = group_key(state)
-        self._ids[key][state.id] = None
+        self._ids_by_group[key][state.id] = None
         self._changed_groups[key] = None
-        if len(self._received) > 1.05 * self._max_episodes:
+        if len(self._received_at) > 1.05 * self._max_episodes:
             # Compute every group again, which removes the episodes that the book has dropped.
-            self._changed_groups.update(dict.fromkeys(self._ids))
+            self._changed_groups.update(dict.fromkeys(self._ids_by_group))
 
     def _compute_group(self, key: tuple[str, str]) -> None:
         states = []
-        for episode_id in list(self._ids.get(key, ())):
+        for episode_id in list(self._ids_by_group.get(key, ())):
             state = self._book.get(episode_id)
             if state is None:
                 self._forget_id(key, episode_id)
@@ -197,12 +197,12 @@ class IncidentBook:
             self._incidents[key] = incidents_of(states)
         else:
             self._incidents.pop(key, None)
-        if not self._ids.get(key):
-            self._ids.pop(key, None)
+        if not self._ids_by_group.get(key):
+            self._ids_by_group.pop(key, None)
 
     def _forget_id(self, key: tuple[str, str], episode_id: str) -> None:
-        self._ids[key].pop(episode_id, None)
-        self._received.pop(episode_id, None)
+        self._ids_by_group[key].pop(episode_id, None)
+        self._received_at.pop(episode_id, None)
         self._notices.pop(episode_id, None)
         self._changed_groups[key] = None
 
@@ -212,7 +212,7 @@ def is_older(time: datetime, now: datetime, seconds: float) -> bool:
     return now - time > timedelta(seconds=seconds)
 
 
-def is_another_message(old_state: EpisodeState | None, state: EpisodeState) -> bool:
+def may_need_message(old_state: EpisodeState | None, state: EpisodeState) -> bool:
     """Return whether an episode has changed so that targets may need a message at once."""
     return old_state is None or (
         (state.severity, state.end, state.pattern)

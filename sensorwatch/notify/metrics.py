@@ -27,7 +27,7 @@ class NotifyMetrics:
             "refused_total", "Messages that a target refused; they are not repeated.", "target"
         )
         self.retried = counter(
-            "retried_total", "Messages whose sending failed and is repeated.", "target"
+            "retried_total", "Messages that could not be sent and are sent again.", "target"
         )
         self.doubled = counter(
             "doubled_total",
@@ -48,7 +48,8 @@ class NotifyMetrics:
             "ignored_records_total", "Records of the anomaly topic without a readable event."
         )
         self.dropped_incidents = counter(
-            "dropped_incidents_total", "Incidents that were dropped before all targets knew them."
+            "dropped_incidents_total",
+            "Incidents that were dropped before every target had received them.",
         )
         self.expired_incidents = counter(
             "expired_incidents_total", "Open incidents that got no event for `max_open`."

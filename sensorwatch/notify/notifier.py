@@ -1,4 +1,4 @@
-"""The loop of the notifier: read events, follow incidents, keep the targets informed."""
+"""The loop of the notifier: read events, follow incidents, send messages to the targets."""
 
 import time
 from collections import Counter
@@ -13,7 +13,7 @@ from sensorwatch.common.runtime.setting_choices import SeverityChoice
 from sensorwatch.consumer.health import Heartbeat
 from sensorwatch.notify.alerts import PlannedAlert, alive_alert, idle_alert
 from sensorwatch.notify.delivery import Delivery, DeliveryContext
-from sensorwatch.notify.incident_book import Notice, TrackedEpisode, is_another_message, is_older
+from sensorwatch.notify.incident_book import Notice, TrackedEpisode, is_older, may_need_message
 from sensorwatch.notify.ports import EpisodeStore, EventReader, IdleSource
 
 POLL_SECONDS = 0.1
@@ -21,14 +21,14 @@ POLL_SECONDS = 0.1
 STOP_SECONDS = 2.0
 """After SIGTERM, the notifier waits this time for the answers of the targets."""
 STOP_PAUSE_SECONDS = 0.02
-SAVED_LAST_SECONDS = 600
-"""An episode is saved again if its newest event is this much newer than the saved one."""
+RESAVE_AGE_SECONDS = 600
+"""An episode is saved again if its newest event is this much newer than the saved event."""
 
 _log = logger("notify")
 
 
 class Notifier:
-    """Keeps the targets informed until it is stopped."""
+    """Sends the incidents to the targets until it is stopped."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class Notifier:
             self._send()
         if self._clocks.monotonic() >= self._next_upkeep:
             self._next_upkeep = self._clocks.monotonic() + self._policy.interval_seconds
-            self._keep_up()
+            self._do_upkeep()
 
     def _stop(self) -> None:
         """Wait for the answers to the last messages, save what the targets know, and commit."""
@@ -115,10 +115,10 @@ class Notifier:
         saved_state = self._saved_states.get(state.id)
         if saved_state is not None and _is_worth_saving(saved_state, state):
             self._unsaved_ids.add(state.id)
-        return is_another_message(old_state, state)
+        return may_need_message(old_state, state)
 
     def _received_at(self, record: Record) -> datetime:
-        """Return the Kafka timestamp of a record. A client may have sent any number."""
+        """Return the Kafka timestamp of a record, limited to 1970 and the present time."""
         now = self._clocks.now()
         microseconds = received_at(record)
         if microseconds is None or microseconds >= now.timestamp() * 1e6:
@@ -126,7 +126,7 @@ class Notifier:
         return datetime.fromtimestamp(max(0, microseconds) / 1e6, UTC)
 
     def _finish_start(self) -> None:
-        """Begin to send. The first notifier of a group sends no incident that has ended before."""
+        """Begin to send. The first notifier of a group does not send incidents that have ended."""
         if self._is_first_start:
             now = self._clocks.now()
             for incident in list(self._book.incidents()):
@@ -151,7 +151,7 @@ class Notifier:
             delivery.send()
 
     def _extra_alerts(self) -> list[PlannedAlert]:
-        """Return the alerts of idle partitions, and the one of a notifier that is not behind."""
+        """Return the alerts of idle partitions, and the alert that the notifier works."""
         now = self._clocks.now()
         alerts = [
             idle_alert(self._input_watch.topic, number, last_time, self._policy, now)
@@ -162,7 +162,7 @@ class Notifier:
         return alerts
 
     def _save(self) -> None:
-        """Save the episodes that have changed. What the broker does not store is saved later."""
+        """Save the changed episodes. Those that the broker does not store now are saved later."""
         if not self._unsaved_ids:
             return
         records: dict[str, TrackedEpisode | None] = {}
@@ -176,7 +176,7 @@ class Notifier:
         self._unsaved_ids.clear()
         self._saved.save(records)
 
-    def _keep_up(self) -> None:
+    def _do_upkeep(self) -> None:
         """Measure the lag, close and forget old incidents, commit the offsets."""
         self._is_broker_up = self._reader.measure_lag()
         if self._is_broker_up:
@@ -194,7 +194,7 @@ class Notifier:
     def _commit(self) -> None:
         """Commit the offsets if all older changes are saved.
 
-        A call to a broker that is down could take longer than a stop may take.
+        If the broker is down, it is not called: a call could take longer than a stop may take.
         """
         if self._is_broker_up and self._saved.save({}) and self._reader.commit():
             self._metrics.last_save.set(self._clocks.now().timestamp())
@@ -209,7 +209,7 @@ class Notifier:
             episode_ids = [episode.id for episode in incident.episodes]
             if incident.end is None:
                 if is_older(last, now, policy.max_open_seconds):
-                    self._book.close_silent(incident)
+                    self._book.close_open_episodes(incident)
                     self._unsaved_ids.update(set(episode_ids) & self._saved_states.keys())
                     self._metrics.expired_incidents.inc()
                 else:
@@ -230,5 +230,5 @@ def _is_worth_saving(saved_state: EpisodeState, state: EpisodeState) -> bool:
     return (
         state.severity != saved_state.severity
         or state.end != saved_state.end
-        or is_older(saved_state.last, state.last, SAVED_LAST_SECONDS)
+        or is_older(saved_state.last, state.last, RESAVE_AGE_SECONDS)
     )

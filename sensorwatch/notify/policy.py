@@ -24,13 +24,13 @@ class NotifyPolicy:
     def open_seconds(self) -> float:
         """Seconds after a message at which the alert of an open incident ends.
 
-        An alert survives two lost messages.
+        The alert still fires if two messages are lost.
         """
         return max(MIN_OPEN_SECONDS, 3 * self.interval_seconds)
 
     @property
     def drop_seconds(self) -> float:
-        """Age from which on a closed incident is dropped, also if a target does not know it."""
+        """Age at which a closed incident is dropped, even if a target has not received it."""
         return self.max_age_seconds + self.max_open_seconds
 
 

@@ -33,7 +33,7 @@ class Target:
     group: str = "*"
     """Shell pattern of the group."""
     pattern: str = "*"
-    """Shell pattern of the pattern of the worst episode."""
+    """Shell pattern that the `pattern` of the worst episode must match."""
 
     @property
     def key(self) -> str:
@@ -64,7 +64,7 @@ def address_of(url: str) -> str:
 def targets_of(settings: NotifySettings) -> tuple[Target, ...]:
     """Return one target for each route and URL.
 
-    Without routes, all URLs get every incident from the lowest severity on.
+    Without routes, every URL gets all incidents with at least the severity of the settings.
     """
     urls = [
         *((TargetKind.ALERTMANAGER, url) for url in dict.fromkeys(settings.alertmanagers)),

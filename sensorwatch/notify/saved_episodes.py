@@ -53,7 +53,7 @@ def decode_episode(value: bytes) -> TrackedEpisode | None:
 class _UnsavedRecord:
     value: bytes | None
     is_queued: bool = False
-    """Whether the Kafka client has the record and has not reported its fate yet."""
+    """Whether the Kafka client has the record, and has not yet reported whether it is stored."""
 
 
 class SavedEpisodes:

@@ -17,7 +17,7 @@ PlannedMessage = PlannedAlert | Change
 
 @dataclass(slots=True)
 class SendResult:
-    """What happened to the messages that were sent at once."""
+    """What happened to the messages of one job."""
 
     accepted: list[PlannedMessage] = field(default_factory=list)
     refused: list[tuple[PlannedMessage, Answer]] = field(default_factory=list)
@@ -53,7 +53,7 @@ def send_alerts(
             result.accepted += batch
         elif answer.outcome is not Outcome.REFUSED:
             result.failed += [(alert, answer) for alert in batch]
-            result.unsent += [alert for rest in reversed(batches) for alert in rest]
+            result.unsent += [alert for later in reversed(batches) for alert in later]
             break
         elif len(batch) == 1:
             result.refused.append((batch[0], answer))

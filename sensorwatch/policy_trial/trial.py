@@ -43,7 +43,7 @@ class EpisodeCounter:
 
     @property
     def suppressed(self) -> dict[str, int]:
-        """Number of suppressed alarms by rule or window; a rule without any has 0.
+        """Number of suppressed alarms by rule or window; 0 if it suppressed none.
 
         An episode counts if it is rare enough for the budget of `warning`.
         """

@@ -26,7 +26,7 @@ from sensorwatch.policy_trial.trial import EpisodeCounter
 
 
 def try_file(path: Path, counters: Sequence[EpisodeCounter]) -> None:
-    """Score the rows of a file with the detector of each counter, from a cold memory on."""
+    """Score the rows of a file with the detector of each counter; begin with an empty memory."""
     schema = counters[0].detector.schema
     memories = [counter.detector.empty_memory() for counter in counters]
     for readings, rejections in read_batches(path, schema, as_of=time.time_ns() // 1_000):
@@ -37,7 +37,7 @@ def try_file(path: Path, counters: Sequence[EpisodeCounter]) -> None:
 
 
 def try_topic(settings: Settings, since: int, counters: Sequence[EpisodeCounter]) -> None:
-    """Score the records of the input topic since a time, from a cold memory on.
+    """Score the records of the input topic since a time; begin with empty memories.
 
     `since`: microseconds UTC, compared with the records' timestamps. Raises UsageError if there are
     no rows, and BrokerUnavailable if the topic cannot be read.

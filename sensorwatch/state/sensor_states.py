@@ -34,7 +34,7 @@ class SensorState:
     last: str
     """Event time of the newest row, RFC 3339 in UTC; empty if there is none."""
     silent_seconds: float
-    """Event time of the partition since the newest row; 0 if the sensor is not silent."""
+    """Time without a row, in event time of the partition; 0 if the sensor is not silent."""
     cadence_seconds: float
     """Typical interval between two rows; 0 if it is not learned yet."""
     alarm: str
@@ -44,7 +44,7 @@ class SensorState:
     alarm_rows: int
     """Number of anomalous rows of the open alarm."""
     skew_seconds: float
-    """How far the sensor's clock is ahead of those of the partition; 0 up to MAX_SKEW_SECONDS."""
+    """How far its clock is ahead of the clocks of its partition; 0 up to MAX_SKEW_SECONDS."""
     level: dict[str, float]
     """Usual level of each signal. For a counter it is a rate."""
 

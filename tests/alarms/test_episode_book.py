@@ -99,7 +99,7 @@ def test_the_steps_of_a_long_episode_are_limited() -> None:
     assert state.steps[-1].message == f"x1 is high in row {2 * MAX_STEPS - 1}"
 
 
-def test_a_stale_model_is_no_episode() -> None:
+def test_a_stale_model_is_not_an_episode() -> None:
     event = StaleEvent("sensors-0-9-stale", "", "2025-01-01T00:00:00Z", "the model is stale")
     assert EpisodeBook().add(event) is None
 

@@ -73,7 +73,7 @@ def test_other_groups_and_sensors_without_a_group_are_separate_incidents() -> No
     assert incidents[2].message == "pump-3: x1 is high in row 1"
 
 
-def test_an_incident_takes_no_episode_that_begins_more_than_a_day_after_it() -> None:
+def test_an_episode_that_begins_more_than_a_day_later_does_not_join() -> None:
     events = [
         an_alarm("sensors-0-1", 0, sensor="pump-1", group="line"),
         an_alarm("sensors-0-2", 1440, sensor="pump-2", group="line"),

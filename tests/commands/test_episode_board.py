@@ -69,7 +69,7 @@ def silence(event_type: EventType, **changes: str) -> AnyEvent:
     return event
 
 
-def test_a_silent_sensor_has_one_entry_that_its_return_closes(board: EpisodeBoard) -> None:
+def test_a_silent_sensor_has_one_entry_that_its_next_row_closes(board: EpisodeBoard) -> None:
     back_fields = {"event_id": "sensors-0-90-back", "silent_id": "sensors-0-40-silent-0"}
     back = silence(EventType.BACK, **back_fields)
 

@@ -53,7 +53,7 @@ def test_check_prints_plain_words_and_changes_nothing(folder: Path) -> None:
 
     assert result.code == 0, result.err
     assert "rule huge: every signal of every sensor" in result.out
-    assert "an alarm only from a deviation of 1000 on" in result.out
+    assert "an alarm only if the deviation is at least 1000" in result.out
     assert "Nothing was changed" in result.err
     assert "has no policy" in rules(folder, "show").err
 

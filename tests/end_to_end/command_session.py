@@ -121,7 +121,7 @@ format = "json"
         return self._events(EventType.CLOSED)
 
     def episode_notices(self) -> list[dict[str, Any]]:
-        """Return all committed events that are neither of anomalous rows nor close an episode."""
+        """Return the committed events that report neither an anomalous row nor a closed episode."""
         types = [
             event_type
             for event_type in EventType

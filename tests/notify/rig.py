@@ -185,7 +185,7 @@ class Rig:
         self.restart()
 
     def restart(self) -> None:
-        """Start a new notifier, without stopping the old one in order."""
+        """Start a new notifier, as if the old one had been killed."""
         self.registry = CollectorRegistry()
         clocks = Clocks(now=lambda: self.now, monotonic=self._monotonic)
         targets = targets_of(self.settings)

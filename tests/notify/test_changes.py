@@ -22,7 +22,7 @@ def its_end(episode_id: str, minute: int) -> AnyEvent:
     return an_end(episode_id, minute, sensor=episode_id, severity="critical", group="line")
 
 
-def test_an_episode_that_joins_an_open_incident_is_no_change() -> None:
+def test_an_episode_that_joins_an_open_incident_causes_no_change() -> None:
     rig = Rig(webhooks=[HOOK])
     rig.publish(an_opening("a", 50))
     rig.run()
@@ -95,7 +95,7 @@ def test_a_route_keeps_an_incident_whose_pattern_changes() -> None:
     assert rig.post.changes() == ["a-opened", "a-closed"]
 
 
-def test_an_episode_below_the_lowest_severity_joins_nothing() -> None:
+def test_an_episode_below_the_lowest_severity_joins_no_incident() -> None:
     rig = Rig(webhooks=[HOOK], severity="major")
     rig.publish(an_opening("a", 40), its_end("a", 45))
     # This episode would overlap with both incidents.

@@ -49,7 +49,7 @@ def test_events_of_a_replay_cause_no_message() -> None:
     assert too_old == {"sensors-0-1"}
 
 
-def test_the_end_of_an_episode_whose_begin_is_not_in_the_topic_is_no_message() -> None:
+def test_the_end_of_an_episode_without_a_begin_in_the_topic_causes_no_message() -> None:
     assert texts([a_record(an_end(severity="critical"))]) == []
 
 

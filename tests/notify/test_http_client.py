@@ -64,7 +64,7 @@ def test_a_closed_port_is_a_failure() -> None:
     assert answer.outcome is Outcome.FAILED
 
 
-def test_user_and_password_of_a_url_are_a_header() -> None:
+def test_user_and_password_of_a_url_are_sent_as_a_header() -> None:
     with HttpTarget() as target:
         url = target.url.replace("http://", "http://me:a%40b@")
         answer = json_poster(5)(url, {}, "application/json")

@@ -162,7 +162,7 @@ def test_a_change_is_sent_again_after_a_timeout_and_counted_as_double() -> None:
     assert rig.metric("sent_total", target=HOOK_NAME) == 1
 
 
-def test_a_change_that_certainly_did_not_arrive_is_no_double() -> None:
+def test_a_change_that_certainly_did_not_arrive_is_not_counted_as_double() -> None:
     rig = Rig(webhooks=[HOOK])
     rig.post.answer = lambda _url, _value: FAILED
     rig.publish(critical())
@@ -248,7 +248,7 @@ def test_a_restart_repeats_no_change_and_no_ended_alert() -> None:
     assert rig.post.alerts() == []
 
 
-def test_the_incident_of_a_notifier_that_was_stopped_for_days_ends() -> None:
+def test_an_incident_ends_although_the_notifier_was_stopped_for_days() -> None:
     rig = Rig(webhooks=[HOOK])
     rig.publish(critical())
     rig.run()
@@ -273,7 +273,7 @@ def test_the_first_notifier_sends_open_incidents_only() -> None:
     assert rig.post.changes() == ["sensors-0-7-opened"]
 
 
-def test_old_events_page_for_nothing() -> None:
+def test_old_events_cause_no_alert() -> None:
     rig = Rig(webhooks=[HOOK], alertmanagers=[PEER], minute=60 * 24 * 7)
     rig.publish(critical(), received=rig.now)
 

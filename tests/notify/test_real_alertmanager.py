@@ -97,7 +97,7 @@ def pages(target: HttpTarget) -> list[tuple[str, Any]]:
 
 
 @pytest.mark.slow
-def test_an_incident_pages_once_and_ends_although_the_notifier_is_killed(
+def test_an_incident_is_sent_once_and_ends_although_the_notifier_is_killed(
     tmp_path: Path, broker: EmbeddedBroker
 ) -> None:
     start = now_text()

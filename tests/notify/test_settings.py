@@ -60,7 +60,7 @@ def test_a_duration_has_a_unit(text: str, seconds: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "7", "d", "0d", "-1d", "1.5h", "7 d", "7D", "٣d"])
-def test_a_text_without_number_or_unit_is_no_duration(text: str) -> None:
+def test_a_text_without_number_or_unit_is_not_a_duration(text: str) -> None:
     with pytest.raises(ValueError, match="such as"):
         parse_duration(text)
 

@@ -60,7 +60,7 @@ def require_chromium() -> str:
 
 @contextmanager
 def a_browser(profile: Path) -> Iterator[BrowserContext]:
-    """Start Chromium with an own profile folder, and stop it at the end."""
+    """Start Chromium with its own profile folder, and stop it at the end."""
     path = require_chromium()
     with sync_playwright() as playwright:
         context = playwright.chromium.launch_persistent_context(

@@ -74,7 +74,7 @@ def test_a_client_that_missed_deltas_gets_all_changes_at_once() -> None:
     assert part_id("a") not in late.parts
 
 
-def test_an_id_of_an_earlier_process_gets_everything() -> None:
+def test_a_client_with_an_id_of_an_earlier_process_gets_all_parts() -> None:
     feed = a_feed(a_state([an_alarm("a", 0)]))
     newest = feed.delta_since("")
 
@@ -82,7 +82,7 @@ def test_an_id_of_an_earlier_process_gets_everything() -> None:
         assert feed.delta_since(known_id).parts == newest.parts
 
 
-def test_a_closed_incident_leaves_the_open_ones() -> None:
+def test_a_closed_incident_is_no_longer_an_open_one() -> None:
     state = a_state([an_alarm("a", 0)])
     feed = a_feed(state)
     feed.delta_since("")

@@ -1,4 +1,4 @@
-"""The page is shown to the right people, with a strict policy, and works without a broker."""
+"""The page is shown only to clients with access, is safe in a browser, and needs no broker."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -60,7 +60,9 @@ def test_without_a_broker_the_page_says_so_and_the_rest_works(page: Client) -> N
 
 
 @pytest.mark.parametrize("path", [*PAGES, "/login"])
-def test_pages_have_a_strict_policy_and_no_inline_code(page_with_key: Client, path: str) -> None:
+def test_pages_have_a_content_security_policy_and_no_inline_code(
+    page_with_key: Client, path: str
+) -> None:
     headers = [] if path == "/login" else [(b"X-API-Key", KEY)]
     response = page_with_key.get(path, headers=headers)
 
@@ -118,7 +120,7 @@ def test_a_wrong_key_starts_no_session(page_with_key: Client) -> None:
     response = log_in(page_with_key, b"wrong")
 
     assert response.status_code == 403
-    assert "not right" in response.text
+    assert "key is wrong" in response.text
     assert "set-cookie" not in response.headers
 
 

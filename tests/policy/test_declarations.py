@@ -92,7 +92,7 @@ def test_a_recurring_window_is_expanded_with_the_offsets_of_its_zone() -> None:
 
     assert (us("2025-01-04T21:00Z"), us("2025-01-05T01:00Z")) in intervals
     assert (us("2025-07-05T20:00Z"), us("2025-07-06T00:00Z")) in intervals
-    # In the night to 30 March the clocks are set forward, and in that to 26 October back.
+    # The clocks are set forward on 30 March, and back on 26 October.
     lengths = {(end - begin) / HOUR: begin for begin, end in intervals}
     assert set(lengths) == {3.0, 4.0, 5.0}
     assert lengths[3.0] == us("2025-03-29T21:00Z")
@@ -138,11 +138,11 @@ def test_plain_words_name_every_condition_and_the_end_of_the_calendar() -> None:
     for fragment in (
         "signal flow of the sensors pump-*",
         "unusually high",
-        "a deviation of 5 on",
+        "the deviation is at least 5",
         "10 % of the expected value",
         "below 1 is an anomaly of severity major",
         "above 90 is an anomaly of severity major",
-        "row 3 of an episode",
+        "an episode becomes an alarm when it has 3 rows",
         "next: 2025-01-04 21:00Z to 2025-01-05 01:00Z",
         "calendar: ends at 2026-02-06 00:00Z",
     ):

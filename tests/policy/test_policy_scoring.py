@@ -21,7 +21,7 @@ from tests.reading_builders import START_TIME
 
 ROWS, SENSORS = 320, 4
 FAULT_ROWS = range(60, 66)
-"""The rows of each sensor with a fault: of sensor-00 upwards, of sensor-01 downwards."""
+"""The faulty rows of each sensor: the fault of sensor-00 is upwards, of sensor-01 downwards."""
 CRITICAL, INFO = SEVERITIES.index(Severity.CRITICAL), SEVERITIES.index(Severity.INFO)
 
 
@@ -61,7 +61,7 @@ def suppressed(outcome: Outcome, rows: np.ndarray) -> list[Suppression]:
     return [SUPPRESSIONS[number] for number in outcome.detections.suppression[rows]]
 
 
-def test_a_policy_without_rules_changes_no_bit() -> None:
+def test_a_policy_without_rules_changes_no_result() -> None:
     plain, under_policy = score(None), score(a_policy(""))
 
     assert np.array_equal(plain.score_bits, under_policy.score_bits)
@@ -82,7 +82,7 @@ def test_a_direction_suppresses_only_the_alarms_in_the_other_direction() -> None
 
 
 @pytest.mark.parametrize(("size", "is_suppressed"), [(5.0, False), (40.0, True)])
-def test_a_small_deviation_is_no_alarm(size: float, is_suppressed: bool) -> None:
+def test_a_small_deviation_is_not_an_alarm(size: float, is_suppressed: bool) -> None:
     outcome = score(a_policy(f'[[rule]]\nname = "large"\nmin_deviation = {size}'))
 
     assert (Suppression.RULE in suppressed(outcome, fault_rows(0))) is is_suppressed
@@ -94,14 +94,14 @@ def test_a_rule_about_one_signal_does_not_suppress_a_fault_of_another_signal() -
     assert Suppression.RULE not in suppressed(outcome, fault_rows(0))
 
 
-def test_a_rule_applies_to_the_sensors_of_its_glob() -> None:
+def test_a_rule_applies_to_the_sensors_that_its_pattern_matches() -> None:
     outcome = score(a_policy('[[rule]]\nname = "r"\nsensor = "*-0[1-3]"\nmin_deviation = 40'))
 
     assert Suppression.RULE not in suppressed(outcome, fault_rows(0))
     assert set(suppressed(outcome, fault_rows(1))) == {Suppression.RULE}
 
 
-def test_an_episode_is_an_alarm_from_min_rows_on() -> None:
+def test_an_episode_becomes_an_alarm_when_it_has_min_rows() -> None:
     outcome = score(a_policy('[[rule]]\nname = "long"\nmin_rows = 3'))
 
     rows = fault_rows(0)
@@ -127,7 +127,7 @@ def test_a_row_beyond_a_limit_is_an_anomaly_without_a_rare_score() -> None:
     assert np.array_equal(plain.detections.raw_score, outcome.detections.raw_score)
 
 
-def test_a_limit_is_not_suppressed_by_a_rule_about_deviations() -> None:
+def test_a_rule_about_deviations_does_not_suppress_a_broken_limit() -> None:
     text = '[[rule]]\nname = "max"\nsignal = "x1"\nhigh_limit = 10\n'
     outcome = score(a_policy(text + '[[rule]]\nname = "large"\nmin_deviation = 100'))
 

@@ -1,4 +1,4 @@
-"""The proof covers incidents: the digest has those of the rows, a snapshot has the open ones."""
+"""The proof covers the incidents in the digest of rows and in snapshots."""
 
 from dataclasses import replace
 from functools import cache
@@ -29,7 +29,7 @@ def versions() -> dict[str, Detector]:
 
 
 def records(first: int, count: int) -> list[StoredRecord]:
-    """Return rows of four sensors in turn, each in an alarm for three of four rows."""
+    """Return rows of four sensors in turn; three of four rows of each sensor are in an alarm."""
     return [
         StoredRecord(
             a_payload(

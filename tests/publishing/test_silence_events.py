@@ -1,4 +1,4 @@
-"""The events of sensors that turn silent and come back."""
+"""The events of sensors that become silent, and of sensors that send rows again."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

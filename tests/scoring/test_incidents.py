@@ -66,8 +66,8 @@ def test_groups_do_not_share_incidents_and_a_sensor_without_a_group_has_its_own(
     assert incidents_after(rows) == [0, 1, 2, 0, 1, 5, 2]
 
 
-def test_an_incident_takes_no_episode_that_begins_more_than_a_day_after_it() -> None:
-    """Otherwise a sensor that stopped in an alarm would keep an incident open for ever."""
+def test_an_episode_that_begins_more_than_a_day_later_does_not_join() -> None:
+    """Otherwise all later episodes would join the incident of a sensor that stopped in an alarm."""
     rows = [
         GroupedRow("pump-1", 0),
         GroupedRow("pump-2", DAY_MINUTES),
