@@ -15,6 +15,8 @@ from tests.deploy.compose import ROOT
 
 PROMETHEUS_FOLDER = ROOT / "deploy" / "prometheus"
 ALERTS_FILE = PROMETHEUS_FOLDER / "alerts.yml"
+PROMTOOL_TESTS = sorted(Path(__file__).parent.glob("*_test.yml"))
+"""Files with test cases of the alerts, for `promtool test rules`."""
 
 
 def reason_prometheus_is_missing() -> str | None:
