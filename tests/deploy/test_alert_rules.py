@@ -2,29 +2,16 @@
 
 import tomllib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from ruamel.yaml import YAML
 
 from tests.deploy.compose import ROOT
-from tests.deploy.prometheus import ALERTS_FILE, PROMTOOL_TESTS
+from tests.deploy.prometheus import ALERTS_FILE, PROMTOOL_TESTS, alert_rules, read_yaml
 from tests.docs.markdown_pages import lines_of, prose_of
 
 RUNBOOKS = ROOT / "docs" / "runbooks"
 HEADINGS = ["## What it means", "## What to do now", "## How to see more"]
-
-
-def read_yaml(path: Path) -> Any:
-    """Return the content of a YAML file."""
-    return YAML(typ="safe").load(path)
-
-
-def alert_rules() -> dict[str, dict[str, Any]]:
-    """Return all alert rules by name."""
-    groups = read_yaml(ALERTS_FILE)["groups"]
-    return {rule["alert"]: rule for group in groups for rule in group["rules"]}
 
 
 def expected_results() -> Iterator[dict[str, Any]]:
