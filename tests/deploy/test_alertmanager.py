@@ -1,15 +1,17 @@
 """Tests of the example for Alertmanager: where it sends which alert, and what it inhibits."""
 
+import json
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from sensorwatch.notify.alerts import ALIVE_ALERT, IDLE_ALERT, INCIDENT_ALERT
 from tests.brokers.real_kafka import kafka_required
 from tests.deploy.compose import ROOT
-from tests.deploy.prometheus import alert_rules
+from tests.deploy.prometheus import alert_rules, read_yaml
 
 EXAMPLE = ROOT / "deploy" / "alertmanager" / "alertmanager.yml"
 
@@ -57,6 +59,35 @@ def test_incidents_and_idle_partitions_page_a_person() -> None:
     assert receiver(INCIDENT_ALERT, "group=line-3", "route=line-3") == "chat"
     assert receiver(IDLE_ALERT, "topic=sensors", "partition=0") == "pager"
     assert receiver(ALIVE_ALERT) == "dead-man"
+
+
+@pytest.mark.parametrize(
+    ("labels", "annotations", "expected"),
+    [
+        ({"severity": "critical"}, {"summary": "down", "runbook_url": "URL"}, "critical: down URL"),
+        ({}, {"summary": "stuck", "severity": "major"}, "major: stuck README.md"),
+    ],
+    ids=["an alert of Prometheus", "an incident of the notifier"],
+)
+def test_a_page_has_severity_summary_and_runbook(
+    labels: dict[str, str], annotations: dict[str, str], expected: str, tmp_path: Path
+) -> None:
+    receivers = {entry["name"]: entry for entry in read_yaml(EXAMPLE)["receivers"]}
+    pager = receivers["pager"]["pagerduty_configs"][0]
+    (tmp_path / "none.tmpl").write_text('{{ define "none" }}{{ end }}')
+    (tmp_path / "data.json").write_text(
+        json.dumps({"commonLabels": labels, "commonAnnotations": annotations})
+    )
+
+    text = amtool(
+        "template",
+        "render",
+        f"--template.glob={tmp_path / 'none.tmpl'}",
+        f"--template.data={tmp_path / 'data.json'}",
+        f"--template.text={pager['description']} {pager['details']['runbook']}",
+    )
+
+    assert re.sub(r"https://\S+/", "", text.strip()) == expected
 
 
 def test_every_alert_that_the_example_names_exists() -> None:
