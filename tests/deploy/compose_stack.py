@@ -12,6 +12,9 @@ from tests.brokers.ports import free_ports
 from tests.deploy.compose import Service, is_one_shot, our_services
 from tests.deploy.image import Image
 
+NO_ALERTMANAGER = "127.0.0.1:9"
+"""An address at which no Alertmanager answers; the notifier must live without one."""
+
 
 @dataclass
 class ComposeStack:
@@ -24,7 +27,7 @@ class ComposeStack:
     exit_codes: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.consumer_port, self.api_port = free_ports(2)
+        self.consumer_port, self.api_port, self.notify_port = free_ports(3)
         self.topic = f"compose-{uuid.uuid4().hex[:8]}"
 
     def start_services(self) -> None:
@@ -48,6 +51,8 @@ class ComposeStack:
             "0.0.0.0": "127.0.0.1",
             "127.0.0.1:9101": f"127.0.0.1:{self.consumer_port}",
             "127.0.0.1:8000": f"127.0.0.1:{self.api_port}",
+            "127.0.0.1:9201": f"127.0.0.1:{self.notify_port}",
+            "alertmanager:9093": NO_ALERTMANAGER,
         }
         for container_text, local_text in replacements.items():
             text = text.replace(container_text, local_text)
@@ -67,6 +72,7 @@ class ComposeStack:
             "SENSORWATCH__CONSUMER__GROUP": self.topic,
             "SENSORWATCH__CONSUMER__HTTP_PORT": str(self.consumer_port),
             "SENSORWATCH__API__PORT": str(self.api_port),
+            "SENSORWATCH__NOTIFY__HTTP_PORT": str(self.notify_port),
         }
 
     def is_healthy(self, name: str) -> bool:

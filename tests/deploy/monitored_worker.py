@@ -1,21 +1,38 @@
-"""A running consumer and a running API, whose metrics a Prometheus can scrape."""
+"""A running consumer, API and notifier, whose metrics a Prometheus can scrape."""
 
 import json
 import os
 import sys
 import uuid
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.request import Request, urlopen
 
 from confluent_kafka import Producer
 
+from sensorwatch.common.registry.policy_registry import PolicyRegistry
 from sensorwatch.common.registry.store import Registry
 from tests.brokers.child_processes import ChildProcess, last_lines, wait_until
 from tests.brokers.kafka import Kafka
 from tests.brokers.ports import free_ports
+from tests.notify.http_target import HttpTarget
+from tests.policy.policy_builders import a_policy
 from tests.reading_builders import ANOMALOUS_VALUES, DEFAULT_SCHEMA, NORMAL_VALUES, a_candidate
 
 ROW_TIME = "2025-01-01T00:00:00Z"
+POLICY = """
+[[rule]]
+name = "limits"
+signal = "x1"
+low_limit = -1e6
+
+[[window]]
+name = "cleaning"
+action = "annotate"
+weekdays = ["sat"]
+zone = "Europe/Oslo"
+"""
+"""A policy that changes no alarm of this stream, and has a calendar that recurs."""
 
 
 def a_row(values: tuple[float, float, float]) -> dict[str, object]:
@@ -28,7 +45,10 @@ def a_row(values: tuple[float, float, float]) -> dict[str, object]:
 
 
 class MonitoredServices:
-    """A consumer and an API that use the same registry, with methods that send rows to both."""
+    """A consumer, an API and a notifier, with methods that send rows to consumer and API.
+
+    The consumer and the API use the same registry. The notifier sends to a target that accepts all.
+    """
 
     def __init__(self, kafka: Kafka, folder: Path) -> None:
         self.kafka = kafka
@@ -38,8 +58,14 @@ class MonitoredServices:
         kafka.create_topic(f"{self.topic}.state", 2)
         registry = Registry(folder / "registry")
         self.version = registry.register("default", a_candidate(), who="test", why="prometheus")
-        consumer_port, api_port = free_ports(2)
-        self.consumer, self.api = f"127.0.0.1:{consumer_port}", f"127.0.0.1:{api_port}"
+        policy = a_policy(POLICY, now=datetime.now(UTC))
+        PolicyRegistry(folder / "registry", "default").apply(policy, who="test", why="prometheus")
+        consumer_port, api_port, notify_port = free_ports(3)
+        self.consumer, self.api, self.notifier = (
+            f"127.0.0.1:{port}" for port in (consumer_port, api_port, notify_port)
+        )
+        self._target = HttpTarget()
+        self._target.__enter__()
         environment = {
             "PYTHONPATH": str(DEFAULT_SCHEMA.parents[1]),
             "SENSORWATCH__KAFKA__BOOTSTRAP_SERVERS": kafka.address,
@@ -51,6 +77,9 @@ class MonitoredServices:
             "SENSORWATCH__CONSUMER__HTTP_PORT": str(consumer_port),
             "SENSORWATCH__REGISTRY__PATH": str(folder / "registry"),
             "SENSORWATCH__API__PORT": str(api_port),
+            "SENSORWATCH__NOTIFY__HTTP_PORT": str(notify_port),
+            "SENSORWATCH__NOTIFY__ALERTMANAGERS": self._target.url,
+            "SENSORWATCH__NOTIFY__INTERVAL_SECONDS": "1",
         }
         self._programs = [
             ChildProcess(
@@ -59,12 +88,17 @@ class MonitoredServices:
                 environment={**os.environ, **environment},
                 folder=folder,
             )
-            for command in ("consume", "serve")
+            for command in ("consume", "serve", "notify")
         ]
 
+    @property
+    def addresses(self) -> tuple[str, str, str]:
+        """Host and port of consumer, API and notifier."""
+        return self.consumer, self.api, self.notifier
+
     def wait_ready(self) -> None:
-        """Wait until the consumer and the API are ready."""
-        for program, address in zip(self._programs, (self.consumer, self.api), strict=True):
+        """Wait until all services are ready."""
+        for program, address in zip(self._programs, self.addresses, strict=True):
             wait_until(
                 lambda address=address: self._is_ready(address),  # type: ignore[misc] # bound now
                 deadline=60,
@@ -99,9 +133,10 @@ class MonitoredServices:
             return response.headers["Content-Type"], response.read().decode()
 
     def close(self) -> None:
-        """Stop the consumer and the API."""
+        """Stop all services."""
         for program in self._programs:
             program.close()
+        self._target.__exit__()
 
     def _is_ready(self, address: str) -> bool:
         try:

@@ -4,10 +4,13 @@ import json
 import shutil
 import subprocess
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlencode
 from urllib.request import urlopen
+
+from ruamel.yaml import YAML
 
 from tests.brokers.child_processes import ChildProcess, last_lines, wait_until
 from tests.brokers.ports import free_port
@@ -15,6 +18,8 @@ from tests.deploy.compose import ROOT
 
 PROMETHEUS_FOLDER = ROOT / "deploy" / "prometheus"
 ALERTS_FILE = PROMETHEUS_FOLDER / "alerts.yml"
+PROMTOOL_TESTS = sorted(Path(__file__).parent.glob("*_test.yml"))
+"""Files with test cases of the alerts, for `promtool test rules`."""
 
 
 def reason_prometheus_is_missing() -> str | None:
@@ -24,6 +29,18 @@ def reason_prometheus_is_missing() -> str | None:
         return None
     names = " and no ".join(missing_programs)
     return f"no {names} on the PATH (Debian's package `prometheus` has them)"
+
+
+def read_yaml(path: Path) -> Any:
+    """Return the content of a YAML file."""
+    return YAML(typ="safe").load(path)
+
+
+@cache
+def alert_rules() -> dict[str, dict[str, Any]]:
+    """Return all alert rules by name."""
+    groups = read_yaml(ALERTS_FILE)["groups"]
+    return {rule["alert"]: rule for group in groups for rule in group["rules"]}
 
 
 def promtool(*arguments: str | Path, text: str = "") -> subprocess.CompletedProcess[str]:

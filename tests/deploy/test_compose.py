@@ -47,6 +47,7 @@ def test_published_ports_are_the_default_ports_of_the_services() -> None:
     compose_services = services()
     assert compose_services["consumer"].container_ports == (DEFAULT_SETTINGS.consumer.http_port,)
     assert compose_services["api"].container_ports == (DEFAULT_SETTINGS.api.port,)
+    assert compose_services["notify"].container_ports == (DEFAULT_SETTINGS.notify.http_port,)
 
 
 def test_docker_waits_longer_for_a_stop_than_the_consumer_needs() -> None:
@@ -55,7 +56,7 @@ def test_docker_waits_longer_for_a_stop_than_the_consumer_needs() -> None:
 
 def test_external_images_are_pinned() -> None:
     external_images = [service.image for service in services().values() if not service.is_ours]
-    assert len(external_images) == 3
+    assert len(external_images) == 4
     assert [
         image for image in external_images if ":" not in image or image.endswith(":latest")
     ] == []
@@ -72,7 +73,7 @@ def stack(kafka: Kafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Co
     new_stack = ComposeStack(kafka, image)
     try:
         new_stack.start_services()
-        for name in ("consumer", "api"):
+        for name in ("consumer", "api", "notify"):
             wait_until(
                 lambda name=name: new_stack.is_healthy(name),  # type: ignore[misc] # bound now
                 deadline=60,
@@ -129,7 +130,7 @@ class TestServices:
         assert len(answer["rows"]) == 1
 
     def test_logs_are_json_lines(self, stack: ComposeStack) -> None:
-        for name in ("consumer", "api", "trainer"):
+        for name in ("consumer", "api", "trainer", "notify"):
             first_line = stack.programs[name].log.read_text().splitlines()[0]
             assert "event" in json.loads(first_line), name
 
@@ -143,11 +144,12 @@ class TestServices:
         running_programs = {
             name: program for name, program in stack.programs.items() if program.running
         }
-        assert set(running_programs) == {"producer", "consumer", "api"}
+        assert set(running_programs) == {"producer", "consumer", "api", "notify"}
         exit_codes = {
             name: program.terminate(deadline=stack.services[name].grace_seconds)
             for name, program in running_programs.items()
         }
-        assert exit_codes == {"producer": 0, "consumer": 0, "api": 0}, stack.logs()
+        assert exit_codes == {"producer": 0, "consumer": 0, "api": 0, "notify": 0}, stack.logs()
         assert not stack.is_healthy("consumer")
         assert not stack.is_healthy("api")
+        assert not stack.is_healthy("notify")

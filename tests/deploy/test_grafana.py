@@ -1,14 +1,17 @@
-"""Tests that Grafana's provisioning files, its dashboard and the compose file fit together."""
+"""Tests that Grafana's provisioning files, its dashboards and the compose file fit together."""
 
 import json
+from pathlib import Path
 from typing import Any
 
+import pytest
 from ruamel.yaml import YAML
 
 from tests.deploy.compose import ROOT, read_compose, services
 
 GRAFANA_FOLDER = ROOT / "deploy" / "grafana"
 PROVISIONING_FOLDER = GRAFANA_FOLDER / "provisioning"
+DASHBOARDS = sorted((GRAFANA_FOLDER / "dashboards").glob("*.json"))
 
 
 def read_yaml(name: str) -> Any:
@@ -16,11 +19,35 @@ def read_yaml(name: str) -> Any:
     return YAML(typ="safe").load(PROVISIONING_FOLDER / name)
 
 
-def test_the_dashboard_uses_the_provisioned_data_source() -> None:
+@pytest.mark.parametrize("file", DASHBOARDS, ids=lambda file: file.stem)
+def test_a_dashboard_uses_the_provisioned_data_source(file: Path) -> None:
     data_source = read_yaml("datasources/prometheus.yml")["datasources"][0]
-    dashboard = json.loads((GRAFANA_FOLDER / "dashboards" / "sensorwatch.json").read_text())
+    dashboard = json.loads(file.read_text())
     assert len(dashboard["panels"]) >= 10
     assert {panel["datasource"]["uid"] for panel in dashboard["panels"]} == {data_source["uid"]}
+
+
+def test_there_is_a_dashboard_of_operations_and_one_of_what_is_detected() -> None:
+    dashboards = [json.loads(file.read_text()) for file in DASHBOARDS]
+    assert {dashboard["title"] for dashboard in dashboards} == {
+        "sensorwatch: operations",
+        "sensorwatch: what is detected",
+    }
+    assert len({dashboard["uid"] for dashboard in dashboards}) == len(dashboards)
+
+
+@pytest.mark.parametrize("file", DASHBOARDS, ids=lambda file: file.stem)
+def test_the_panels_of_a_dashboard_do_not_overlap(file: Path) -> None:
+    panels = json.loads(file.read_text())["panels"]
+    cells = [
+        (x, y)
+        for position in (panel["gridPos"] for panel in panels)
+        for x in range(position["x"], position["x"] + position["w"])
+        for y in range(position["y"], position["y"] + position["h"])
+    ]
+    assert len(set(cells)) == len(cells)
+    assert max(x for x, _ in cells) < 24
+    assert len({panel["id"] for panel in panels}) == len(panels)
 
 
 def test_the_data_source_is_the_prometheus_of_the_compose_file() -> None:
