@@ -8,6 +8,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from sensorwatch.common.errors import BrokerUnavailable
 from sensorwatch.common.kafka.client_config import reader_config
+from sensorwatch.common.kafka.topic_reader import SHORT_RETRY, offset_at
 from sensorwatch.common.kafka.topics import require_topics
 
 CALL_TIMEOUT_SECONDS = 10.0
@@ -82,14 +83,9 @@ def _start_offset(
     elif begin is StartAt.NOW:
         offset = end_offset
     else:
-        offset = _offset_at(consumer, TopicPartition(topic, partition_number, begin), end_offset)
+        found_offset = offset_at(consumer, topic, partition_number, begin, retry=SHORT_RETRY)
+        offset = end_offset if found_offset is None else found_offset
     return TopicPartition(topic, partition_number, offset)
-
-
-def _offset_at(consumer: Consumer, timestamp: TopicPartition, end_offset: int) -> int:
-    """Return the offset of the first record at or after a timestamp, or `end_offset`."""
-    (start,) = consumer.offsets_for_times([timestamp], CALL_TIMEOUT_SECONDS)
-    return end_offset if start.offset < 0 else start.offset
 
 
 def _is_record(message: Message) -> bool:

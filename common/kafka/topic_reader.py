@@ -173,6 +173,23 @@ def ask_leader(
     return retry.ask(ask_or_refresh)
 
 
+def offset_at(
+    consumer: Consumer, topic: str, number: int, milliseconds: int, *, retry: RetryPolicy
+) -> int | None:
+    """Return the offset of a partition's first record at or after a timestamp.
+
+    `milliseconds`: since 1970 UTC. Return None if there is no such record. Raises KafkaException.
+    """
+    timestamp = TopicPartition(topic, number, milliseconds)
+    (answer,) = ask_leader(
+        consumer,
+        topic,
+        lambda: consumer.offsets_for_times([timestamp], CALL_TIMEOUT_SECONDS),
+        retry=retry,
+    )
+    return None if answer.offset < 0 else int(answer.offset)
+
+
 def topic_partitions(
     consumer: Consumer, topic: str, *, retry: RetryPolicy = SHORT_RETRY
 ) -> list[int]:

@@ -13,7 +13,7 @@ from sensorwatch.common.kafka.retrying import RetryPolicy
 from sensorwatch.common.kafka.topic_reader import (
     CALL_TIMEOUT_SECONDS,
     SHORT_RETRY,
-    ask_leader,
+    offset_at,
     partition_bounds,
     topic_partitions,
 )
@@ -155,14 +155,8 @@ class AnomalyReader:
     def _offset_at_begin(self, number: int, first_offset: int, end_offset: int) -> int:
         if end_offset - first_offset <= SMALL_PARTITION:
             return first_offset
-        timestamp = TopicPartition(self._topic, number, self._begin_ms)
-        (found_partition,) = ask_leader(
-            self._consumer,
-            self._topic,
-            lambda: self._consumer.offsets_for_times([timestamp], CALL_TIMEOUT_SECONDS),
-            retry=SHORT_RETRY,
-        )
-        return end_offset if found_partition.offset < 0 else int(found_partition.offset)
+        offset = offset_at(self._consumer, self._topic, number, self._begin_ms, retry=SHORT_RETRY)
+        return end_offset if offset is None else offset
 
     def _is_record(self, message: Message) -> bool:
         error = message.error()

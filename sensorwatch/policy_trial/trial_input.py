@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException
 
 from sensorwatch.common.errors import BrokerUnavailable, UsageError
 from sensorwatch.common.files.rows_of_file import read_batches
@@ -14,8 +14,8 @@ from sensorwatch.common.kafka.records import Record, coordinates, received_at
 from sensorwatch.common.kafka.silent_logger import silent_logger
 from sensorwatch.common.kafka.source_values import sources_of_records
 from sensorwatch.common.kafka.topic_reader import (
-    CALL_TIMEOUT_SECONDS,
     SHORT_RETRY,
+    offset_at,
     read_topic_batches,
     watermarks,
 )
@@ -85,10 +85,10 @@ def _offsets_at(settings: Settings, topic: str, milliseconds: int) -> dict[int, 
         logger=silent_logger(),
     )
     try:
-        questions = [TopicPartition(topic, number, milliseconds) for number in numbers]
-        answers = SHORT_RETRY.ask(
-            lambda: consumer.offsets_for_times(questions, CALL_TIMEOUT_SECONDS)
-        )
+        offsets = {
+            number: offset_at(consumer, topic, number, milliseconds, retry=SHORT_RETRY)
+            for number in numbers
+        }
     except KafkaException as error:
         raise BrokerUnavailable(
             f'the offsets of "{topic}" cannot be read: {error.args[0].str()}; check that the '
@@ -96,4 +96,4 @@ def _offsets_at(settings: Settings, topic: str, milliseconds: int) -> dict[int, 
         ) from error
     finally:
         consumer.close()
-    return {answer.partition: answer.offset for answer in answers if answer.offset >= 0}
+    return {number: offset for number, offset in offsets.items() if offset is not None}
