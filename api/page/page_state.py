@@ -10,7 +10,7 @@ from sensorwatch.api.page.lanes import Lane, Lanes
 from sensorwatch.api.page.sensor_events import SensorEvents
 from sensorwatch.common.alarms.episode_book import EpisodeBook
 from sensorwatch.common.alarms.episode_states import EpisodeState
-from sensorwatch.common.alarms.events import AnyEvent, ClosingEvent, Event
+from sensorwatch.common.alarms.events import AnyEvent, ClosingEvent, Event, event_instant
 
 CLOCK_TOLERANCE_SECONDS = 300
 """An event that is dated later than this after its arrival does not move the window of the page."""
@@ -146,7 +146,7 @@ class PageState:
 
     def _add(self, received_event: ReceivedEvent) -> None:
         event, written_at = received_event.event, received_event.written_at
-        seconds = datetime.fromisoformat(event.event_time).timestamp()
+        seconds = event_instant(event.event_time).timestamp()
         self._book.add(event)
         self._events.add(event)
         self._newest_written_at = max(written_at, self._newest_written_at or written_at)
@@ -156,7 +156,7 @@ class PageState:
         if isinstance(event, Event):
             self._lanes.add(event.sensor_id, seconds, event.worst_score, event.severity)
         elif isinstance(event, ClosingEvent) and event.last:
-            last = min(datetime.fromisoformat(event.last).timestamp(), seconds)
-            start = datetime.fromisoformat(event.start or event.last).timestamp()
+            last = min(event_instant(event.last).timestamp(), seconds)
+            start = event_instant(event.start or event.last).timestamp()
             begin = max(start, self.window[0])
             self._lanes.add_span(event.sensor_id, begin, last, event.peak, event.severity)

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from sensorwatch.api.page.page_state import PageState
 from sensorwatch.api.page.page_templates import moment_of
 from sensorwatch.api.page.signal_plots import TimelinePoint, timeline_plot
-from sensorwatch.common.alarms.episode_states import EpisodeState
+from sensorwatch.common.alarms.episode_states import EpisodeState, episode_id
 from sensorwatch.common.alarms.events import (
     AcceptedEvent,
     AnyEvent,
@@ -20,6 +20,7 @@ from sensorwatch.common.alarms.events import (
     Signal,
     SilentEvent,
     StaleEvent,
+    event_instant,
 )
 
 _NEWS_TEXTS = {"severity": "severity is higher", "change": "another signal is odd"}
@@ -108,9 +109,9 @@ def _plots(events: Sequence[AnyEvent], episode: EpisodeState) -> list[SignalPlot
     first_signals: dict[str, Signal] = {}
     outside_counts: Counter[str] = Counter()
     for event in events:
-        if not isinstance(event, Event) or (event.episode.id or event.event_id) != episode.id:
+        if not isinstance(event, Event) or episode_id(event) != episode.id:
             continue
-        seconds = datetime.fromisoformat(event.event_time).timestamp()
+        seconds = event_instant(event.event_time).timestamp()
         for signal in event.signals:
             point = TimelinePoint(seconds, signal.actual, event.severity)
             points.setdefault(signal.name, []).append(point)
@@ -138,7 +139,7 @@ def _plot(points: Sequence[TimelinePoint], first_signal: Signal) -> SignalPlot:
 
 
 def _event_line(event: AnyEvent) -> EventLine:
-    time = datetime.fromisoformat(event.event_time)
+    time = event_instant(event.event_time)
     if isinstance(event, Event):
         kind = _NEWS_TEXTS.get(event.news, event.news or "anomalous row")
         return EventLine(time, kind, event.severity, event.message)

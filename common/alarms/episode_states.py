@@ -21,6 +21,8 @@ MAX_STEPS = 100
 """Each episode remembers at most this number of steps: its first step and the newest ones."""
 SILENT_PATTERN = "silent"
 """The pattern of an episode in which a sensor sends no rows."""
+EpisodeEvent = Event | ClosingEvent | AcceptedEvent | SilentEvent | BackEvent
+"""The events of an episode or of a silence."""
 _STATUSES_WITHOUT_END = ("late", "duplicate")
 """Statuses of rows that are separate episodes, whose end is not published."""
 
@@ -119,9 +121,9 @@ def _was_added_before(event: Event | ClosingEvent | AcceptedEvent, state: Episod
     return rows <= state.rows
 
 
-def _first_state(event: Event | ClosingEvent | AcceptedEvent) -> EpisodeState:
-    """Return the state of an episode before its first event that was read."""
-    start = event.episode.start if isinstance(event, Event) else event.start
+def _first_state(event: EpisodeEvent) -> EpisodeState:
+    """Return the state of an episode or a silence before its first event that was read."""
+    start = _start_of(event)
     time = event_instant(event.event_time)
     return EpisodeState(
         id=episode_id(event),
@@ -135,6 +137,14 @@ def _first_state(event: Event | ClosingEvent | AcceptedEvent) -> EpisodeState:
         rows=0,
         first_source=event.source,
     )
+
+
+def _start_of(event: EpisodeEvent) -> str:
+    if isinstance(event, Event):
+        return event.episode.start
+    if isinstance(event, SilentEvent):
+        return event.last
+    return event.silent_since if isinstance(event, BackEvent) else event.start
 
 
 def _alarm_state(state: EpisodeState, event: Event) -> EpisodeState:
@@ -198,42 +208,22 @@ def _with_step(state: EpisodeState, step: EpisodeStep) -> tuple[EpisodeStep, ...
 
 def _silent_state(event: SilentEvent) -> EpisodeState:
     """Return the state of the silence of a sensor, which has no rows and no score."""
-    time = event_instant(event.event_time)
-    return EpisodeState(
-        id=event.event_id,
-        sensor_id=event.sensor_id,
-        group=event.group,
-        model_version=event.model_version,
-        begin=event_instant(event.last) if event.last else time,
-        last=time,
+    state = _first_state(event)
+    return replace(
+        state,
         severity=event.severity,
-        peak=0.0,
-        rows=0,
         pattern=SILENT_PATTERN,
         message=event.message,
-        steps=(EpisodeStep(time, "opened", event.severity, event.message),),
-        first_source=event.source,
+        steps=(EpisodeStep(state.last, "opened", event.severity, event.message),),
         last_source=event.source,
     )
 
 
 def _back_state(state: EpisodeState | None, event: BackEvent) -> EpisodeState:
     """Return the state of a silence that ended with the row of the event."""
-    time = event_instant(event.event_time)
     if state is None:
-        state = EpisodeState(
-            id=event.episode_id,
-            sensor_id=event.sensor_id,
-            group=event.group,
-            model_version=event.model_version,
-            begin=event_instant(event.silent_since) if event.silent_since else time,
-            last=time,
-            severity=event.severity,
-            peak=0.0,
-            rows=0,
-            pattern=SILENT_PATTERN,
-            first_source=event.source,
-        )
+        state = replace(_first_state(event), severity=event.severity, pattern=SILENT_PATTERN)
+    time = event_instant(event.event_time)
     return replace(
         state,
         last=time,

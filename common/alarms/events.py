@@ -38,12 +38,25 @@ class Episode(msgspec.Struct, frozen=True):
     peak: float | None = None
 
 
-class Event(msgspec.Struct, frozen=True):
-    """The event of an anomalous row, with only the fields that readers use."""
+class _Origin(msgspec.Struct, frozen=True, kw_only=True):
+    """Where an event comes from."""
+
+    group: str = ""
+    """Group of the sensor; empty if it has none, or if the event concerns a whole partition."""
+    source: Source | None = None
+
+
+class _SensorEvent(_Origin, frozen=True):
+    """The first fields of every event."""
 
     event_id: str
     sensor_id: str
     event_time: str
+
+
+class Event(_SensorEvent, frozen=True):
+    """The event of an anomalous row, with only the fields that readers use."""
+
     model_version: str
     anomaly_score: float
     severity: str
@@ -56,8 +69,6 @@ class Event(msgspec.Struct, frozen=True):
     """What is new in a raised episode; empty for other events."""
     pattern: str = ""
     suppressed: str = "none"
-    group: str = ""
-    source: Source | None = None
 
     @property
     def worst_score(self) -> float:
@@ -65,12 +76,9 @@ class Event(msgspec.Struct, frozen=True):
         return self.anomaly_score if self.episode.peak is None else self.episode.peak
 
 
-class ClosingEvent(msgspec.Struct, frozen=True):
+class ClosingEvent(_SensorEvent, frozen=True):
     """The event that closes an episode, with only the fields that readers use."""
 
-    event_id: str
-    sensor_id: str
-    event_time: str
     duration_seconds: float
     rows: int
     peak: float
@@ -80,8 +88,6 @@ class ClosingEvent(msgspec.Struct, frozen=True):
     last: str = ""
     model_version: str = ""
     suppressed: str = "none"
-    group: str = ""
-    source: Source | None = None
 
 
 class SignalLevel(msgspec.Struct, frozen=True):
@@ -92,66 +98,46 @@ class SignalLevel(msgspec.Struct, frozen=True):
     level_after: float
 
 
-class AcceptedEvent(msgspec.Struct, frozen=True):
+class AcceptedEvent(_SensorEvent, frozen=True):
     """The event of an accepted level or accepted scores, with only the fields that readers use."""
 
-    event_id: str
-    sensor_id: str
-    event_time: str
     rows: int
     severity: str
     signals: list[SignalLevel]
     episode_id: str = ""
     start: str = ""
     model_version: str = ""
-    group: str = ""
-    source: Source | None = None
 
 
-class StaleEvent(msgspec.Struct, frozen=True):
+class StaleEvent(_SensorEvent, frozen=True):
     """The event of a model that no longer fits, with only the fields that readers use."""
 
-    event_id: str
-    sensor_id: str
-    event_time: str
     message: str
     severity: str = "stale"
     """This text is not a severity of an episode, so no option hides the event."""
     episode_id: str = ""
-    group: str = ""
-    """Always empty: the event concerns all sensors of its partition."""
 
 
-class SilentEvent(msgspec.Struct, frozen=True):
+class SilentEvent(_SensorEvent, frozen=True):
     """The event of a sensor that became silent, with only the fields that readers use."""
 
-    event_id: str
-    sensor_id: str
-    event_time: str
     severity: str
     message: str
     last: str = ""
     """Time of the sensor's last row."""
     model_version: str = ""
     episode_id: str = ""
-    group: str = ""
-    source: Source | None = None
 
 
-class BackEvent(msgspec.Struct, frozen=True, rename={"episode_id": "silent_id"}):
+class BackEvent(_SensorEvent, frozen=True, rename={"episode_id": "silent_id"}):
     """The event of a silent sensor that sent a row, with only the fields that readers use."""
 
-    event_id: str
-    sensor_id: str
-    event_time: str
     severity: str
     message: str
     episode_id: str
     """The id of the event of the silence."""
     silent_since: str = ""
     model_version: str = ""
-    group: str = ""
-    source: Source | None = None
 
 
 MessageEvent = StaleEvent | SilentEvent | BackEvent

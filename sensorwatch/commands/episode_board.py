@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from sensorwatch.commands.event_selection import EventSelection
+from sensorwatch.common.alarms.episode_states import episode_id
 from sensorwatch.common.alarms.events import (
     AcceptedEvent,
     AnyEvent,
@@ -60,7 +61,7 @@ class EpisodeBoard:
         """Add an event. Return the entry of its episode if it is new or changed."""
         if not self._selection.has_selected_sensor_and_time(event):
             return None
-        episode = _episode_id(event)
+        episode = episode_id(event)
         if not self._selection.is_severe_enough(event):
             self._hide(episode, event)
             return None
@@ -113,12 +114,6 @@ def _changed(entry: EpisodeEntry | None, event: AnyEvent) -> EpisodeEntry | None
         return None
     previous_severity = entry.severity if is_higher else entry.previous_severity
     return EpisodeEntry(event.severity, event, event, previous_severity)
-
-
-def _episode_id(event: AnyEvent) -> str:
-    if not isinstance(event, Event):
-        return event.episode_id or event.event_id
-    return event.episode.id or event.event_id
 
 
 def _drop_oldest(entries: dict[str, T]) -> None:

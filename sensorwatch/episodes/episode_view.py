@@ -8,7 +8,7 @@ import numpy as np
 
 from sensorwatch.common.alarms.episode_book import EpisodeBook
 from sensorwatch.common.alarms.episode_states import EpisodeState
-from sensorwatch.common.alarms.events import AnyEvent, Event, Signal
+from sensorwatch.common.alarms.events import AnyEvent, Event, Signal, event_instant
 from sensorwatch.common.alarms.incidents import Incident, incidents_of
 from sensorwatch.episodes.input_rows import SensorRows
 
@@ -97,7 +97,7 @@ def _signal_in(alarm: Event, name: str) -> Signal | None:
 def _series_of_events(name: str, alarms: Sequence[Event]) -> SignalSeries:
     """Return the series of a signal from the events alone."""
     points = [
-        (datetime.fromisoformat(alarm.event_time), signal)
+        (event_instant(alarm.event_time), signal)
         for alarm in alarms
         if (signal := _signal_in(alarm, name)) is not None
     ]
@@ -118,7 +118,7 @@ def _series_of_rows(
     for alarm in alarms:
         signal = _signal_in(alarm, name)
         if signal is not None:
-            bands[datetime.fromisoformat(alarm.event_time)] = (
+            bands[event_instant(alarm.event_time)] = (
                 signal.expected_low,
                 signal.expected_high,
             )

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sensorwatch.common.alarms.severity import severity_rank
 from sensorwatch.common.kafka.records import Partition
 from sensorwatch.common.model.alarm_rates import AlarmRates
 from sensorwatch.common.rows.instants import format_instant
@@ -95,11 +96,11 @@ def worst_first(states: list[SensorState], silent_severity: Severity) -> list[Se
 
     `silent_severity`: the severity of a silent sensor.
     """
-    ranks = {severity.value: rank for rank, severity in enumerate(SEVERITIES)}
-    silent_rank = ranks[silent_severity.value]
+    silent_rank = severity_rank(silent_severity)
 
     def key(state: SensorState) -> tuple[int, bool, str]:
-        rank = max(ranks.get(state.alarm, 0), silent_rank if state.status == SILENT else 0)
+        rank = severity_rank(state.alarm or Severity.NONE)
+        rank = max(rank, silent_rank if state.status == SILENT else 0)
         return -rank, state.status != SILENT, state.sensor_id
 
     return sorted(states, key=key)
