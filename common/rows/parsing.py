@@ -21,13 +21,12 @@ from sensorwatch.common.rows.fast.json_rows import (
 )
 from sensorwatch.common.rows.fast.sensor_ids import number_sensors
 from sensorwatch.common.rows.fast.time_form import time_form
-from sensorwatch.common.rows.limits import NO_TIME
 from sensorwatch.common.rows.paths import keys_of
 from sensorwatch.common.rows.readings import Readings, merge_readings
 from sensorwatch.common.rows.record_declarations import UnknownFields
 from sensorwatch.common.rows.rejection import Rejection
 from sensorwatch.common.rows.schema import Schema
-from sensorwatch.common.rows.strict_parsing import Times, parse_strictly
+from sensorwatch.common.rows.strict_parsing import Times, parse_strictly, times_as_array
 
 MIN_PAYLOADS_FOR_KERNEL = 4
 """For fewer payloads, the strict parser is faster than the kernel."""
@@ -50,7 +49,7 @@ def parse(
     kernel_schema = _kernel_schema(schema) if len(payloads) >= MIN_PAYLOADS_FOR_KERNEL else None
     if kernel_schema is None:
         return parse_strictly(payloads, schema, received=received)
-    times = _times_as_array(received, len(payloads))
+    times = times_as_array(received, len(payloads))
     is_read, readings = _read_by_kernel(payloads, kernel_schema, schema, times, row_executor)
     unread_positions = np.flatnonzero(~is_read)
     if len(unread_positions) == 0:
@@ -109,15 +108,6 @@ def _read_by_kernel(
         np.ascontiguousarray(values[:, :signals]),
         np.ascontiguousarray(values[:, signals:]),
     )
-
-
-def _times_as_array(received: Times | None, n: int) -> NDArray[np.int64]:
-    if received is None:
-        return np.full(n, NO_TIME, dtype=np.int64)
-    if isinstance(received, np.ndarray):
-        return received
-    times = [NO_TIME if time is None else time for time in received]
-    return np.asarray(times, dtype=np.int64)
 
 
 @lru_cache(maxsize=64)

@@ -202,6 +202,15 @@ def times_at(times: Times | None, positions: NDArray[np.int64]) -> Times | None:
     return [times[position] for position in positions.tolist()]
 
 
+def times_as_array(times: Times | None, n: int) -> NDArray[np.int64]:
+    """Return n times as an array (n,) with NO_TIME for a missing time."""
+    if times is None:
+        return np.full(n, NO_TIME, dtype=np.int64)
+    if isinstance(times, np.ndarray):
+        return times
+    return np.asarray([NO_TIME if time is None else time for time in times], dtype=np.int64)
+
+
 def times_as_list(received: Times | None) -> Sequence[int | None] | None:
     """Return times as a sequence with None for a missing time."""
     if not isinstance(received, np.ndarray):

@@ -2,7 +2,7 @@
 
 import re
 
-_SECONDS_BY_UNIT = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+SECONDS_BY_UNIT = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _DURATION = re.compile(r"(\d{1,9})([smhd])", re.ASCII)
 
 
@@ -14,4 +14,4 @@ def parse_duration(text: str) -> int:
     match = _DURATION.fullmatch(text)
     if match is None or int(match[1]) == 0:
         raise ValueError("not a duration such as 90s, 30m, 24h or 7d")
-    return int(match[1]) * _SECONDS_BY_UNIT[match[2]]
+    return int(match[1]) * SECONDS_BY_UNIT[match[2]]

@@ -6,10 +6,10 @@ import time
 from sensorwatch.common.errors import UsageError
 from sensorwatch.common.rows.field_declarations import TimeField
 from sensorwatch.common.rows.instants import BadTime, time_reader
+from sensorwatch.common.runtime.durations import SECONDS_BY_UNIT
 
 NOW = "now"
 _AGE = re.compile(r"([0-9]{1,6})([smhd])", re.ASCII)
-_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
 def parse_time_option(option: str, text: str) -> int:
@@ -35,4 +35,4 @@ def parse_age_option(option: str, text: str) -> int:
     age = _AGE.fullmatch(text)
     if age is None:
         return parse_time_option(option, text)
-    return time.time_ns() // 1_000 - int(age[1]) * _SECONDS[age[2]] * 1_000_000
+    return time.time_ns() // 1_000 - int(age[1]) * SECONDS_BY_UNIT[age[2]] * 1_000_000

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from sensorwatch.common.model.levels import Levels
 from sensorwatch.common.rows.limits import NO_TIME
 from sensorwatch.common.rows.readings import Readings
-from sensorwatch.common.rows.strict_parsing import Times
+from sensorwatch.common.rows.strict_parsing import Times, times_as_array
 from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.common.scoring.memory_layout import IntColumn
 from sensorwatch.common.scoring.recall import RecalledRows
@@ -91,6 +91,7 @@ class _Rows:
         self._recalled = recalled
         self._positions = positions
         self._memory = memory
+        self._evictions = sorted(recalled.evicted.items())
 
     def end_of_silence(self, row: int, ended_silence: NDArray[np.int64]) -> SensorSilence:
         """Return the end of the silence of the row's sensor.
@@ -186,7 +187,7 @@ class _Rows:
 
     def _sensor_at(self, slot: int, row: int) -> str:
         """Return the sensor that had a slot at a row; a later row may have evicted it."""
-        for evicting_row, name in sorted(self._recalled.evicted.items()):
+        for evicting_row, name in self._evictions:
             if evicting_row > row and self._recalled.slots[evicting_row] == slot:
                 return name
         return self._memory.names[slot]
@@ -196,11 +197,7 @@ def _delays(readings: Readings, received: Times | None) -> NDArray[np.int64]:
     """Return the time (n,) from the event time of each row to its receipt, or NO_DELAY."""
     if received is None:
         return np.full(len(readings), NO_DELAY)
-    if not isinstance(received, np.ndarray):
-        received = np.asarray(
-            [NO_TIME if time is None else time for time in received], dtype=np.int64
-        )
-    received_of_row = received[readings.index]
+    received_of_row = times_as_array(received, len(received))[readings.index]
     delays = np.where(received_of_row == NO_TIME, 0, received_of_row) - readings.event_time
     return np.where(received_of_row == NO_TIME, NO_DELAY, delays)
 

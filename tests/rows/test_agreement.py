@@ -16,7 +16,7 @@ from sensorwatch.common.row_executor import run_serially
 from sensorwatch.common.rows.limits import MAX_PAYLOAD_BYTES
 from sensorwatch.common.rows.parsing import MIN_PAYLOADS_FOR_KERNEL, parse
 from sensorwatch.common.rows.schema import Schema, schema_from_plain
-from sensorwatch.common.rows.strict_parsing import parse_strictly
+from sensorwatch.common.rows.strict_parsing import parse_strictly, times_as_array
 from tests.reading_builders import a_schema
 
 X1, X2 = {"name": "x1", "min": -50.0, "max": 50.0}, {"name": "x2"}
@@ -284,7 +284,7 @@ def _share_read_by_kernel(rows: Sequence[bytes], schema: Schema) -> float:
     plan = parsing._kernel_schema(schema)
     assert plan is not None
     is_read_by_kernel, _ = parsing._read_by_kernel(
-        rows, plan, schema, parsing._times_as_array(None, len(rows)), run_serially
+        rows, plan, schema, times_as_array(None, len(rows)), run_serially
     )
     return float(is_read_by_kernel.mean())
 
