@@ -9,11 +9,18 @@ from sensorwatch.common.errors import SettingsError
 _COMMON_DEFAULTS: dict[str, Any] = {
     "client.id": "sensorwatch",
     "reconnect.backoff.max.ms": 1000,
+    "socket.keepalive.enable": True,
+}
+_ADMIN_DEFAULTS: dict[str, Any] = {
+    # With "none", an admin client with an unanswered request uses most of a core until its brokers
+    # are back (measured with 2.16).
+    "metadata.recovery.strategy": "rebootstrap",
+}
+_NO_BOOTSTRAP_AGAIN: dict[str, Any] = {
     # With librdkafka's default, "rebootstrap", a client whose brokers were all down hangs in its
     # next transaction and ignores every timeout (measured with 2.16). Such a client also tries to
     # connect twenty times per second, and logs each attempt.
     "metadata.recovery.strategy": "none",
-    "socket.keepalive.enable": True,
 }
 _CONSUMER_DEFAULTS: dict[str, Any] = {
     "session.timeout.ms": 10_000,
@@ -66,7 +73,9 @@ def client_config(kafka: Mapping[str, Any], **fixed: Any) -> dict[str, Any]:
     `fixed`: keys that the user cannot change, with `_` in place of `.` in their names.
     """
     return _merge_settings(
-        _COMMON_DEFAULTS, kafka, {name.replace("_", "."): value for name, value in fixed.items()}
+        _COMMON_DEFAULTS | _ADMIN_DEFAULTS,
+        kafka,
+        {name.replace("_", "."): value for name, value in fixed.items()},
     )
 
 
@@ -75,7 +84,7 @@ def consumer_config(kafka: Mapping[str, Any], *, group: str) -> dict[str, Any]:
 
     Raises SettingsError if `kafka` changes a key that exactly-once depends on.
     """
-    defaults = _COMMON_DEFAULTS | _CONSUMER_DEFAULTS
+    defaults = _COMMON_DEFAULTS | _NO_BOOTSTRAP_AGAIN | _CONSUMER_DEFAULTS
     if str(kafka.get("group.protocol", "classic")).lower() == "consumer":
         # With KIP-848, the broker sets the session timeout.
         del defaults["session.timeout.ms"]
@@ -92,7 +101,7 @@ def reader_config(kafka: Mapping[str, Any], *, group: str) -> dict[str, Any]:
     # A reader joins no group, so the keys of the group protocols are omitted: librdkafka refuses
     # the keys of one group protocol if the other protocol is set.
     return _merge_settings(
-        _COMMON_DEFAULTS | _CONSUMER_DEFAULTS,
+        _COMMON_DEFAULTS | _NO_BOOTSTRAP_AGAIN | _CONSUMER_DEFAULTS,
         _without_keys(kafka, set(fixed_settings) | _GROUP_PROTOCOL_KEYS),
         fixed_settings,
     )
@@ -108,7 +117,7 @@ def producer_config(
     Raises SettingsError if `kafka` changes a key that exactly-once depends on.
     """
     fixed_settings = dict(_PRODUCER_FIXED)
-    defaults = _COMMON_DEFAULTS | _PRODUCER_DEFAULTS
+    defaults = _COMMON_DEFAULTS | _NO_BOOTSTRAP_AGAIN | _PRODUCER_DEFAULTS
     if transactional_id is not None:
         defaults |= _TRANSACTIONAL_DEFAULTS
         fixed_settings |= {"transactional.id": transactional_id}

@@ -1,9 +1,14 @@
 """If answers are lost or the broker is killed, workers neither lose nor double a record."""
 
+import time
 from pathlib import Path
 
 import pytest
+from confluent_kafka import TopicCollection
+from confluent_kafka.admin import AdminClient
 
+from sensorwatch.common.kafka.client_config import client_config
+from sensorwatch.common.kafka.silent_logger import silent_logger
 from tests.brokers.child_processes import wait_until
 from tests.brokers.kafka import Kafka
 from tests.brokers.protocol import Api
@@ -58,3 +63,26 @@ def test_workers_survive_a_broker_that_is_killed_and_restarted(
             own_kafka.restart()
             chaos_cluster.expect_progress(2_000)
         assert supervisor.running
+
+
+def test_an_admin_client_with_an_open_request_is_idle_while_no_broker_answers(
+    own_kafka: Kafka,
+) -> None:
+    """With `metadata.recovery.strategy = none` such a client used more than half of a core."""
+    topic = own_kafka.create_topic("described", 1)
+    admin = AdminClient(
+        client_config({"bootstrap.servers": own_kafka.address}), logger=silent_logger()
+    )
+    admin.list_topics(timeout=10)
+    own_kafka.kill()
+    try:
+        time.sleep(2.0)  # until the client has noticed that the connection is lost
+        answer = admin.describe_topics(TopicCollection([topic]), request_timeout=60)[topic]
+        cpu_before = time.process_time()
+        time.sleep(3.0)
+        cpu_seconds = time.process_time() - cpu_before
+        assert not answer.done()
+    finally:
+        own_kafka.restart()
+    assert cpu_seconds < 0.5
+    assert answer.result(timeout=30).topic_id is not None, "the client connects again"
