@@ -74,7 +74,7 @@ class EventStream(Response):
         quiet_intervals = 0
         while True:
             delta = await self._next_delta(self._known_id)
-            if delta.parts or delta.order != order:
+            if delta.id != self._known_id or delta.order != order:
                 await _send_text(send, event_text(delta))
                 self._known_id, order, quiet_intervals = delta.id, delta.order, 0
             else:
@@ -86,7 +86,9 @@ class EventStream(Response):
 
 def event_text(delta: Delta) -> str:
     """Return a delta as a server-sent event."""
-    data = msgspec.json.encode({"parts": delta.parts, "order": delta.order}).decode()
+    data = msgspec.json.encode(
+        {"parts": delta.parts, "order": delta.order, "lanes": delta.lanes}
+    ).decode()
     return f"id: {delta.id}\ndata: {data}\n\n"
 
 

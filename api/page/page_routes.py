@@ -14,10 +14,11 @@ from starlette.staticfiles import StaticFiles
 from sensorwatch.api.api_key import is_key
 from sensorwatch.api.page.access import SECURITY_HEADERS, may_see_page, start_session
 from sensorwatch.api.page.event_stream import EventStream
+from sensorwatch.api.page.lane_feed import lanes_document
 from sensorwatch.api.page.live_page import MAX_STREAMS
 from sensorwatch.api.page.page_templates import STATIC_FOLDER, render
 from sensorwatch.api.page.sensor_view import sensor_view
-from sensorwatch.api.page.span_view import lanes_document, span_of
+from sensorwatch.api.page.span_view import span_of
 from sensorwatch.api.problem_details import Problem
 from sensorwatch.api.request_body import read_limited_body
 from sensorwatch.api.service import service_of
@@ -60,7 +61,12 @@ async def home(request: Request) -> Response:
     delta = await page.next_delta("")
     span = span_of(request.query_params, page.state.window)
     odd = await to_thread.run_sync(page.state.lanes, span.begin, span.end, span.limit)
-    return _html(render("home.html", delta=delta, span=span, odd=odd, window=page.state.window))
+    state = page.state
+    return _html(
+        render(
+            "home.html", delta=delta, span=span, odd=odd, window=state.window, scores=state.scores
+        )
+    )
 
 
 async def sensor(request: Request) -> Response:
@@ -78,14 +84,15 @@ async def odd_sensors(request: Request) -> Response:
     state = service_of(request).page.state
     span = span_of(request.query_params, state.window)
     odd = await to_thread.run_sync(state.lanes, span.begin, span.end, span.limit)
-    return _html(render("odd.html", odd=odd, span=span))
+    return _html(render("odd.html", odd=odd, span=span, scores=state.scores))
 
 
 async def lanes(request: Request) -> Response:
     """Return the lanes of a span for the script that draws them."""
     state = service_of(request).page.state
     span = span_of(request.query_params, state.window)
-    document = await to_thread.run_sync(lanes_document, state, span)
+    worst_lanes = await to_thread.run_sync(state.lanes, span.begin, span.end, span.limit)
+    document = lanes_document(worst_lanes, (span.begin, span.end), state.step_seconds)
     return JSONResponse(document, headers=SECURITY_HEADERS)
 
 

@@ -123,7 +123,7 @@ def test_hostile_names_are_escaped_everywhere() -> None:
     pages = [
         *delta.parts.values(),
         render("sensor.html", view=sensor_view(state, HOSTILE_NAME), hours=12.0),
-        render("odd.html", odd=lanes, span=_WholeSpan),
+        render("odd.html", odd=lanes, span=_WholeSpan, scores=state.scores),
     ]
 
     assert any("&lt;img" in page for page in pages)

@@ -54,7 +54,7 @@ function apply(delta) {
     if (element !== null) replaceContent(element, html);
   }
   showAge();
-  showNewLanes();
+  showNewLanes(delta.lanes);
 }
 
 showAge();

@@ -1,4 +1,4 @@
-// Draws the swim lanes: one line for each sensor, with a mark for each time with an alarm.
+// Draws the swim lanes: one line for each sensor, with a mark for the highest score of each time.
 
 import { localiseTimes, timeText } from "./times.js";
 
@@ -21,6 +21,7 @@ let selection = null; // [begin, end] in seconds, or null
 let dragStart = null;
 let lastLoad = -Infinity;
 let timer = null;
+let needsLanes = false;
 
 function layout() {
   const width = canvas.clientWidth;
@@ -99,6 +100,7 @@ function query(span) {
 
 async function load() {
   lastLoad = performance.now();
+  needsLanes = false;
   const response = await fetch(`/lanes${query(zoom)}`);
   if (!response.ok) return;
   content = await response.json();
@@ -114,17 +116,43 @@ async function loadTable() {
   localiseTimes(odd);
 }
 
-/** Load the lanes again, at most once in REFRESH_MS, unless a person looks at a fixed time. */
-export function showNewLanes() {
-  if (zoom !== null || selection !== null || timer !== null) return;
+function isFixed() {
+  return zoom !== null || selection !== null;
+}
+
+/** Load lanes and table again, at most once in REFRESH_MS, unless a person looks at a fixed time. */
+function loadLater(withLanes) {
+  needsLanes ||= withLanes;
+  if (isFixed() || timer !== null) return;
   const wait = Math.max(lastLoad + REFRESH_MS - performance.now(), 0);
   timer = setTimeout(async () => {
     timer = null;
-    if (zoom === null && selection === null) {
-      await load();
-      if (!odd.contains(document.activeElement)) await loadTable();
-    }
+    if (isFixed()) return;
+    if (needsLanes) await load();
+    lastLoad = performance.now();
+    if (!odd.contains(document.activeElement)) await loadTable();
   }, wait);
+}
+
+/** Add changed cells to the lanes. Without cells (`changes` is null), all lanes are loaded again. */
+export function showNewLanes(changes) {
+  if (changes === null) {
+    loadLater(true);
+    return;
+  }
+  const known = new Map(content.lanes.map((lane) => [lane.sensor, lane]));
+  const isComplete = changes.step === content.step
+    && changes.lanes.every((lane) => known.has(lane.sensor));
+  loadLater(!isComplete || isFixed());
+  if (isFixed() || !isComplete) return;
+  content = { ...changes, lanes: changes.lanes.map((lane) => {
+    const cells = new Map(known.get(lane.sensor).cells.map((cell) => [cell[0], cell]));
+    for (const cell of lane.cells) cells.set(cell[0], cell);
+    const shown = [...cells.values()].filter((cell) => cell[0] > changes.begin - changes.step);
+    return { sensor: lane.sensor, cells: shown };
+  }) };
+  section.dataset.lanes = String(content.lanes.length);
+  draw();
 }
 
 function select(first, last) {
