@@ -6,8 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sensorwatch.common.alarms.severity import severity_rank
-from sensorwatch.common.scoring.detections import SEVERITIES
+from sensorwatch.common.alarms.severity import severity_rank, severity_text
 
 MAX_CELLS = 200_000
 """The lanes remember at most this number of cells, about 150 bytes each."""
@@ -23,6 +22,11 @@ class LaneCell(NamedTuple):
     """Position of the severity in the order of the severities; 0 without an alarm."""
     alarms: int
     """Number of events, or of anomalous rows if the cell comes from the scores topic."""
+
+    @property
+    def severity(self) -> str:
+        """Return the severity as text."""
+        return severity_text(self.rank)
 
 
 @dataclass(slots=True)
@@ -47,8 +51,7 @@ class Lane:
     @property
     def severity(self) -> str:
         """Return the highest severity of the lane."""
-        rank = max(cell.rank for cell in self.cells)
-        return SEVERITIES[rank].value if rank < len(SEVERITIES) else "unknown"
+        return severity_text(max(cell.rank for cell in self.cells))
 
     @property
     def alarms(self) -> int:

@@ -18,6 +18,7 @@ from sensorwatch.api.page.lane_feed import lanes_document
 from sensorwatch.api.page.live_page import MAX_STREAMS
 from sensorwatch.api.page.page_templates import STATIC_FOLDER, render
 from sensorwatch.api.page.sensor_view import sensor_view
+from sensorwatch.api.page.signal_charts import signal_charts
 from sensorwatch.api.page.span_view import span_of
 from sensorwatch.api.problem_details import Problem
 from sensorwatch.api.request_body import read_limited_body
@@ -75,8 +76,10 @@ async def sensor(request: Request) -> Response:
     sensor_id = request.query_params.get("id", "")
     episode_id = request.query_params.get("episode", "")
     view = await to_thread.run_sync(sensor_view, page.state, sensor_id, episode_id)
-    status = HTTPStatus.OK if view.is_known else HTTPStatus.NOT_FOUND
-    return _html(render("sensor.html", view=view, hours=page.settings.page.hours), status)
+    charts = await to_thread.run_sync(signal_charts, page.state, sensor_id)
+    status = HTTPStatus.OK if view.is_known or charts.charts else HTTPStatus.NOT_FOUND
+    hours = page.settings.page.hours
+    return _html(render("sensor.html", view=view, charts=charts, hours=hours), status)
 
 
 async def odd_sensors(request: Request) -> Response:

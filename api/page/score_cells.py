@@ -90,8 +90,9 @@ def _weighted_mean(
     share = np.divide(second_weight, total, out=np.zeros(total.shape), where=total > 0)
     start = np.where(first_weight > 0, first, second)
     # The mean moves from the first to the second mean. So equal means are not changed by rounding.
-    difference = np.where(second_weight > 0, second, start) - start
-    mean: NDArray[np.float32] = (start + share * difference).astype(np.float32)
+    with np.errstate(invalid="ignore", over="ignore"):
+        difference = np.where(second_weight > 0, second, start) - start
+        mean: NDArray[np.float32] = (start + share * difference).astype(np.float32)
     return mean
 
 

@@ -86,6 +86,11 @@ class ScoreHistory:
         return self._lanes.step_seconds
 
     @property
+    def signal_step_seconds(self) -> int:
+        """Return the length of a time step of the signals."""
+        return self._signals.step_seconds if self._signals else self._first_step_seconds
+
+    @property
     def byte_count(self) -> int:
         """Return the size of all cells."""
         return self._lanes.byte_count + (self._signals.byte_count if self._signals else 0)

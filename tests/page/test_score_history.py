@@ -38,7 +38,9 @@ def many_sensors(count: int, seconds: int) -> ReceivedScores:
     offsets: Columns = dict.fromkeys(("first_offset", "last_offset"), 0 * times)
     numbers = np.ones((count, 3), np.float32)
     names = ("minimum", "maximum", "mean", "expected", "expected_low", "expected_high")
-    signal_columns: Columns = dict.fromkeys(names, numbers) | {"values": np.ones((count, 3), np.int32)}
+    signal_columns: Columns = dict.fromkeys(names, numbers) | {
+        "values": np.ones((count, 3), np.int32)
+    }
     ids = tuple(f"sensor-{number}" for number in range(count))
     columns: Columns = {**sensor_columns, **offsets, **signal_columns}
     return ReceivedScores(ScoreAggregates(("x1", "x2", "x3"), ids, **columns), seconds)
