@@ -1,7 +1,7 @@
 """Creates the objects of a worker's loop, connected to the broker and the registry."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
@@ -17,6 +17,7 @@ from sensorwatch.common.kafka.client_config import (
 from sensorwatch.common.kafka.ledger_topic import group_history
 from sensorwatch.common.kafka.records import Partition, Record
 from sensorwatch.common.kafka.retrying import RetryPolicy
+from sensorwatch.common.kafka.scores_check import check_scores_topic, missing_scores_topic
 from sensorwatch.common.kafka.silent_logger import silent_logger
 from sensorwatch.common.kafka.snapshot_text import CHUNK_BYTES, Snapshot
 from sensorwatch.common.kafka.state_check import check_state_topics
@@ -80,7 +81,10 @@ def connect(
     result_topics = [topics.anomalies, topics.dead_letters]
     output_topics = [*result_topics, settings.ledger_topic, settings.state_topic]
     partition_counts = require_topics(
-        settings.kafka, [topics.readings, *output_topics], timeout=TOPIC_TIMEOUT_SECONDS
+        settings.kafka,
+        [topics.readings, *output_topics],
+        optional=[settings.scores_topic],
+        timeout=TOPIC_TIMEOUT_SECONDS,
     )
     check_state_topics(
         settings.kafka,
@@ -90,6 +94,7 @@ def connect(
         warn=_log.warning,
         timeout=TOPIC_TIMEOUT_SECONDS,
     )
+    scores_topic = _scores_topic(settings, partition_counts)
     ledger_context = _ledger_context(
         settings, partition_counts[topics.readings], accept_rejections_until
     )
@@ -120,7 +125,22 @@ def connect(
         snapshot_deleter=OldSnapshotDeleter(admin, settings.state_topic, warn=_log.warning),
         row_executor=row_executor,
     )
-    return wiring, Policy(settings, ledger_context, _max_message_bytes(settings))
+    return wiring, Policy(settings, ledger_context, _max_message_bytes(settings), scores_topic)
+
+
+def _scores_topic(settings: Settings, existing_topics: Container[str]) -> str | None:
+    """Return the topic of the score records; None if they are off or if there is no such topic.
+
+    An older version of sensorwatch did not create the topic, and scoring does not depend on it.
+    """
+    topic = settings.scores_topic
+    if not settings.consumer.scores:
+        return None
+    if topic not in existing_topics:
+        _log.warning(missing_scores_topic(topic))
+        return None
+    check_scores_topic(settings.kafka, topic, warn=_log.warning, timeout=TOPIC_TIMEOUT_SECONDS)
+    return topic
 
 
 def _ledger_context(

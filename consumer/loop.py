@@ -21,6 +21,7 @@ from sensorwatch.consumer.failure_streak import FailureStreak
 from sensorwatch.consumer.micro_batch import MicroBatch, PartitionBatch
 from sensorwatch.consumer.publishing.events import anomaly_events
 from sensorwatch.consumer.publishing.outbox import CommitPlanner
+from sensorwatch.consumer.publishing.scores import score_records
 from sensorwatch.consumer.recovery import rewind, wait_for_champion
 from sensorwatch.consumer.settlement import (
     Settlement,
@@ -160,7 +161,7 @@ def _result_messages(
     outcomes: Sequence[tuple[PartitionBatch, Outcome]],
     detector: Detector,
 ) -> Iterator[OutgoingMessage]:
-    """Yield the events and dead letters of a micro-batch."""
+    """Yield the events, dead letters and score records of a micro-batch."""
     settings = policy.settings
     now_text = format_instant(int(clock.wall() * 1_000_000))
     for partition_batch, outcome in outcomes:
@@ -181,6 +182,15 @@ def _result_messages(
             failed_at=now_text,
             max_message_bytes=policy.max_message_bytes,
         )
+        if policy.scores_topic is not None:
+            yield from score_records(
+                outcome,
+                detector,
+                partition_batch.partition,
+                topic=policy.scores_topic,
+                group=settings.consumer.group,
+                max_message_bytes=policy.max_message_bytes,
+            )
 
 
 def _publish(

@@ -49,6 +49,8 @@ class Policy:
     ledger_context: LedgerContext
     max_message_bytes: int
     """The largest size of a record that the producer accepts."""
+    scores_topic: str | None = None
+    """The topic of the score records; None if they are not published."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,13 +77,14 @@ def _compile_scoring() -> None:
 
 
 def _score_like_consumer(payloads: list[bytes], detector: "Detector") -> None:
-    """Score and explain rows, write and read a snapshot, and advance an account."""
+    """Score, explain and aggregate rows, use a snapshot, and advance an account."""
     from sensorwatch.common.ledger.account import advance_account, open_account
     from sensorwatch.common.rows.strict_parsing import parse_strictly
     from sensorwatch.common.runtime.fingerprint import fingerprint
     from sensorwatch.common.scoring.explanation import explain_rows
     from sensorwatch.common.scoring.memory_bytes import memory_from_bytes, memory_to_bytes
     from sensorwatch.common.scoring.processing import score_readings
+    from sensorwatch.common.scoring.score_aggregation import aggregate_scores
     from sensorwatch.common.scoring.silence_rule import SilenceRule
 
     memory = detector.empty_memory(silence_rule=SilenceRule(check_seconds=60.0))
@@ -91,6 +92,7 @@ def _score_like_consumer(payloads: list[bytes], detector: "Detector") -> None:
     readings, rejections = parse_strictly(payloads, detector.schema)
     outcome = score_readings(readings, rejections, detector, memory)
     explain_rows(detector, outcome, np.arange(len(outcome.readings)))
+    aggregate_scores(detector, outcome)
     memory_from_bytes(memory_to_bytes(memory), detector)
     advance_account(
         open_account(0, model_version=detector.version, fingerprint=fingerprint()),

@@ -44,7 +44,10 @@ class WorkerJob:
     @property
     def topics(self) -> dict[str, str]:
         """The worker's output topics, by their purpose."""
-        return {name: f"{self.group}.{name}" for name in ("anomalies", "dlq", "ledger", "state")}
+        return {
+            name: f"{self.group}.{name}"
+            for name in ("anomalies", "dlq", "ledger", "state", "scores")
+        }
 
     def make_topics(self) -> None:
         """Create the output topics of the job, as `sensorwatch topics create` does."""
@@ -54,6 +57,7 @@ class WorkerJob:
             dead_letters=self.topics["dlq"],
             ledger=self.topics["ledger"],
             state=self.topics["state"],
+            scores=self.topics["scores"],
             partitions=self.partitions,
         )
         create_topics(self.kafka, plans)
@@ -66,6 +70,7 @@ class WorkerJob:
             "topics__dead_letters": self.topics["dlq"],
             "topics__ledger": self.topics["ledger"],
             "topics__state": self.topics["state"],
+            "topics__scores": self.topics["scores"],
             "registry__path": self.registry,
             "registry__model": self.model,
             "consumer__group": self.group,

@@ -32,6 +32,9 @@ from sensorwatch.common.scoring.score_aggregates import (
 )
 
 SCORES_VERSION = 1
+MAX_RECORD_BYTES = 900_000
+"""Largest size of a record. It is below 1,000,000 bytes, the default message limit of client and
+broker."""
 _LENGTH = struct.Struct("<I")
 _ALIGNMENT = 8
 
@@ -115,20 +118,25 @@ def decode_scores(value: bytes | None) -> ScoreRecord:
 
 
 def score_messages(
-    record: ScoreRecord, topic: str, *, max_message_bytes: int
+    record: ScoreRecord, topic: str, *, max_bytes: int = MAX_RECORD_BYTES
 ) -> Iterator[OutgoingMessage]:
-    """Yield the messages of a record; the key is the input partition.
+    """Yield the messages of a record; the key is the input partition. No sensors: no message.
 
-    A record that is larger than `max_message_bytes` is divided into records of fewer sensors.
+    A record of more than `max_bytes` is divided into records of fewer sensors. A sensor whose
+    record alone is larger is left out, because the broker would refuse the transaction.
     """
-    value = encode_scores(record)
     sensors = len(record.aggregates)
-    if len(value) <= max_message_bytes or sensors <= 1:
+    if sensors == 0:
+        return
+    value = encode_scores(record)
+    if len(value) <= max_bytes:
         yield OutgoingMessage(topic, str(record.partition).encode(), value, [])
         return
-    for positions in np.array_split(np.arange(sensors), 2):
+    if sensors == 1:
+        return
+    for positions in np.array_split(np.arange(sensors), -(-len(value) // max_bytes)):
         part = replace(record, aggregates=record.aggregates.take(positions))
-        yield from score_messages(part, topic, max_message_bytes=max_message_bytes)
+        yield from score_messages(part, topic, max_bytes=max_bytes)
 
 
 def _decode_header(value: bytes) -> tuple[_Header, int]:

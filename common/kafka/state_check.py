@@ -69,7 +69,7 @@ def check_state_topics(
             "If the state topic was created by hand, give it as many partitions as the input"
         )
     min_retention_seconds = 2 * snapshot_every_seconds
-    config = _config_or_warn(
+    config = config_or_warn(
         read_config,
         kafka,
         readings_topic,
@@ -78,7 +78,7 @@ def check_state_topics(
         f"its retention.ms is more than {_seconds_text(min_retention_seconds)}",
     )
     _check_readings(readings_topic, config, snapshot_every_seconds, warn)
-    config = _config_or_warn(
+    config = config_or_warn(
         read_config,
         kafka,
         state_topic,
@@ -89,7 +89,7 @@ def check_state_topics(
     _check_state(state_topic, config, min_retention_seconds, warn)
 
 
-def _config_or_warn(
+def config_or_warn(
     read_config: TopicConfigReader,
     kafka: Mapping[str, Any],
     topic: str,
@@ -97,7 +97,10 @@ def _config_or_warn(
     warn: Callable[[str], None],
     recommendation: str,
 ) -> Mapping[str, str]:
-    """Return the settings of a topic, or warn and return an empty dict if they cannot be read."""
+    """Return the settings of a topic, or warn and return an empty dict if they cannot be read.
+
+    `recommendation`: the text of a setting that the person should check instead.
+    """
     try:
         return RetryPolicy(timeout).ask(lambda: read_config(kafka, topic, timeout))
     except KafkaException as error:

@@ -1,4 +1,4 @@
-"""Creates the five topics, and checks that topics exist."""
+"""Creates the topics, and checks that topics exist."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,9 +15,10 @@ from sensorwatch.common.kafka.retrying import RetryPolicy
 from sensorwatch.common.kafka.silent_logger import silent_logger
 
 _DAY_MS = 86_400_000
+_WEEK_MS = 7 * _DAY_MS
 _MESSAGE_BYTES = "1048588"
-"""Largest message of the state topic: Kafka's default, which exceeds the largest snapshot chunk.
-This value is set explicitly, because a cluster may have a lower default."""
+"""Largest message of the topics of state and scores: Kafka's default, which exceeds their largest
+records. This value is set explicitly, because a cluster may have a lower default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,22 +40,35 @@ class TopicStatus(StrEnum):
 
 
 def topic_plans(
-    *, readings: str, anomalies: str, dead_letters: str, ledger: str, state: str, partitions: int
+    *,
+    readings: str,
+    anomalies: str,
+    dead_letters: str,
+    ledger: str,
+    state: str,
+    scores: str | None,
+    partitions: int,
 ) -> tuple[TopicPlan, ...]:
-    """Return the plans of the five topics.
+    """Return the plans of the topics; `scores`: None if no score records are published.
 
-    Readings are kept for a week, events and dead letters for a month. The ledger is kept without
-    limit, because it is small and proofs need all of its records. The state topic is kept without
-    limit too, because a sensor may be silent for any length of time; the worker deletes old
-    snapshots itself.
+    Readings and score records are kept for a week, events and dead letters for a month. The ledger
+    is kept without limit, because it is small and proofs need all of its records. The state topic
+    is kept without limit too, because a sensor may be silent for any length of time; the worker
+    deletes old snapshots itself.
     """
     unlimited_retention = {
         "cleanup.policy": "delete",
         "retention.ms": "-1",
         "retention.bytes": "-1",
     }
+    scores_config = {
+        "cleanup.policy": "delete",
+        "retention.ms": str(_WEEK_MS),
+        "max.message.bytes": _MESSAGE_BYTES,
+    }
+    scores_plans = [] if scores is None else [TopicPlan(scores, partitions, scores_config)]
     return (
-        TopicPlan(readings, partitions, {"retention.ms": str(7 * _DAY_MS)}),
+        TopicPlan(readings, partitions, {"retention.ms": str(_WEEK_MS)}),
         TopicPlan(anomalies, partitions, {"retention.ms": str(30 * _DAY_MS)}),
         TopicPlan(dead_letters, partitions, {"retention.ms": str(30 * _DAY_MS)}),
         # The ledger has one partition, because readers need all of its records in order.
@@ -62,6 +76,7 @@ def topic_plans(
         TopicPlan(
             state, partitions, unlimited_retention | {"max.message.bytes": _MESSAGE_BYTES}, readings
         ),
+        *scores_plans,
     )
 
 
@@ -97,11 +112,15 @@ def create_topics(
 
 
 def require_topics(
-    kafka: Mapping[str, Any], names: Iterable[str], *, timeout: float = 10.0
+    kafka: Mapping[str, Any],
+    names: Iterable[str],
+    *,
+    optional: Iterable[str] = (),
+    timeout: float = 10.0,
 ) -> dict[str, int]:
-    """Return the number of partitions of each named topic.
+    """Return the number of partitions of each named topic, and of each `optional` one that exists.
 
-    Raises BrokerUnavailable if a topic is missing or if no broker answers.
+    Raises BrokerUnavailable if a topic of `names` is missing or if no broker answers.
     """
     connection = _AdminConnection(kafka, timeout)
     partition_counts = connection.partitions()
@@ -113,6 +132,7 @@ def require_topics(
             f"the broker at {connection.address} has no topic {missing_names}: create it with "
             "`sensorwatch topics create`, or correct [topics]"
         )
+    wanted_names += [name for name in optional if name in partition_counts]
     return {name: partition_counts[name] for name in wanted_names}
 
 

@@ -91,6 +91,9 @@ class TopicSettings(_SettingsTable):
     name."""
     state: Annotated[str, AfterValidator(_check_optional_topic_name)] = ""
     """If empty, the topic is `<group>.state`; `Settings.state_topic` returns the resolved name."""
+    scores: Annotated[str, AfterValidator(_check_optional_topic_name)] = ""
+    """If empty, the topic is `<group>.scores`; `Settings.scores_topic` returns the resolved
+    name."""
 
 
 class SchemaSettings(_SettingsTable):
@@ -138,6 +141,8 @@ class ConsumerSettings(_SettingsTable):
     delivery: Annotated[Delivery, Field(strict=False)] = Delivery.EXACTLY_ONCE
     start: Annotated[StartPosition, Field(strict=False)] = StartPosition.EARLIEST
     emit: Annotated[EmittedEvents, Field(strict=False)] = EmittedEvents.ROWS
+    scores: bool = True
+    """Whether score records are published; see `sensorwatch.common.kafka.score_records`."""
     max_rows: Annotated[int, Field(ge=1, le=1_000_000)] = 50_000
     max_wait_ms: Annotated[int, Field(ge=0), AfterValidator(_check_wait)] = 50
     workers: Annotated[int, Field(ge=1, le=256)] = 1
@@ -292,6 +297,11 @@ class Settings(_SettingsTable):
     def state_topic(self) -> str:
         """The name of the state topic."""
         return self.topics.state or f"{self.consumer.group}.state"
+
+    @property
+    def scores_topic(self) -> str:
+        """The name of the scores topic."""
+        return self.topics.scores or f"{self.consumer.group}.scores"
 
     @property
     def notify_group(self) -> str:

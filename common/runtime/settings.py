@@ -140,11 +140,13 @@ def _check_topics(settings: Settings) -> None:
         "dead_letters": topics.dead_letters,
         "ledger": settings.ledger_topic,
         "state": settings.state_topic,
+        "scores": settings.scores_topic,
     }
     if len(set(names.values())) < len(names):
         settings_text = ", ".join(f'{key} = "{name}"' for key, name in names.items())
-        raise SettingsError(f"[topics] must name five different topics, found {settings_text}")
-    for key, name in (("ledger", settings.ledger_topic), ("state", settings.state_topic)):
+        raise SettingsError(f"[topics] must name six different topics, found {settings_text}")
+    for key in ("ledger", "state", "scores"):
+        name = names[key]
         if not is_topic_name(name):
             raise SettingsError(
                 f'"{name}", derived from [consumer] group, is not a valid topic name: '

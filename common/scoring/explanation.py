@@ -110,7 +110,7 @@ def rank_signals(
     """
     schema = detector.schema
     shares = attribute_rows(detector, outcome, rows, row_executor=row_executor)
-    expected, low, high = _expected_and_band(detector, outcome, rows)
+    expected, low, high = expected_and_band(detector, outcome, rows)
     held = outcome.detections.evidence.imputed[rows, : shares.shape[1]]
     explanation = Explanation(outcome.readings.values[rows], expected, low, high, shares, held)
     if has_angles(schema):
@@ -174,12 +174,12 @@ def _directions(explanation: Explanation) -> NDArray[np.int64]:
     return 1 - is_low.astype(np.int64) + is_high
 
 
-def _expected_and_band(
+def expected_and_band(
     detector: Detector, outcome: Outcome, rows: NDArray[np.int64]
 ) -> list[NDArray[np.float64]]:
     """Return expected values and the bands' lower and upper ends, each (len(rows), signals).
 
-    `signals` are those of the model.
+    `rows`: positions of the rows in the outcome's readings. `signals` are those of the model.
     """
     if detector.forecast is None:
         ranges, shape = detector.ranges, (len(rows), len(detector.model_schema.signals))

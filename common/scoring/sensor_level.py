@@ -171,16 +171,23 @@ def _update_running_level(  # type: ignore[no-untyped-def]
     float_state[scales_start + column] = squares
 
 
+@inlined_kernel
+def expand_outlier(compressed: float) -> float:
+    """Return the standardised value that `compress_outliers` turned into `compressed`."""
+    magnitude = min(abs(compressed), MAX_COMPRESSED_VALUE)
+    if magnitude <= LINEAR_SCALES:
+        return compressed
+    expanded: float = np.exp(magnitude - LINEAR_SCALES) + (LINEAR_SCALES - 1.0)
+    return expanded if compressed > 0 else -expanded
+
+
 # This function is a kernel, because a vectorised exponential may round the last rows differently
 # from the first rows.
 @kernel
 def undo_compression(compressed):  # type: ignore[no-untyped-def]
     """Return the standardised values that `compress_outliers` turned into `compressed`."""
-    standardised = compressed.copy()
-    for row in range(standardised.shape[0]):
-        for signal in range(standardised.shape[1]):
-            magnitude = min(abs(compressed[row, signal]), MAX_COMPRESSED_VALUE)
-            if magnitude > LINEAR_SCALES:
-                expanded = np.exp(magnitude - LINEAR_SCALES) + (LINEAR_SCALES - 1.0)
-                standardised[row, signal] = expanded if compressed[row, signal] > 0 else -expanded
+    standardised = np.empty_like(compressed)
+    for row in range(compressed.shape[0]):
+        for signal in range(compressed.shape[1]):
+            standardised[row, signal] = expand_outlier(compressed[row, signal])
     return standardised

@@ -9,6 +9,7 @@ from sensorwatch.common.rows.text_columns import time_texts
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.explanation import explain_rows
 from sensorwatch.common.scoring.processing import score_readings
+from sensorwatch.common.scoring.score_aggregation import aggregate_scores
 from sensorwatch.common.scoring.silence_rule import SilenceRule
 
 
@@ -30,6 +31,7 @@ def load_kernels(detector: Detector) -> None:
     memory = detector.empty_memory(silence_rule=SilenceRule(check_seconds=60.0))
     outcome = score_readings(readings, [], detector, memory)
     explain_rows(detector, outcome, np.arange(len(outcome.readings)))
+    aggregate_scores(detector, outcome)
     write_texts(readings)
 
 

@@ -81,6 +81,8 @@ def _effective_value_note(key: str, loaded_settings: LoadedSettings) -> str:
         return f": {settings.ledger_topic}, derived from consumer.group"
     if key == "topics.state" and not settings.topics.state:
         return f": {settings.state_topic}, derived from consumer.group"
+    if key == "topics.scores" and not settings.topics.scores:
+        return f": {settings.scores_topic}, derived from consumer.group"
     return ""
 
 

@@ -34,7 +34,7 @@ def create(
         typer.Option(
             min=1,
             max=10_000,
-            help="Partitions of readings, anomalies, dead letters and state.",
+            help="Partitions of every topic except the ledger.",
         ),
     ] = 4,
     replication: Annotated[
@@ -42,10 +42,10 @@ def create(
     ] = 1,
     config: ConfigOption = None,
 ) -> None:
-    """Create the missing topics of readings, anomalies, dead letters, ledger and state.
+    """Create the missing topics of readings, anomalies, dead letters, ledger, state and scores.
 
-    The state topic gets as many partitions as the readings' topic, even if the readings' topic
-    already exists.
+    There is no topic of scores if the setting [consumer] scores is false. The state topic gets as
+    many partitions as the readings' topic, even if the readings' topic already exists.
     """
     from sensorwatch.common.kafka.topics import create_topics, topic_plans
     from sensorwatch.common.runtime.settings import load_settings, schema_file
@@ -55,6 +55,7 @@ def create(
         **settings.topics.model_dump(),
         "ledger": settings.ledger_topic,
         "state": settings.state_topic,
+        "scores": settings.scores_topic if settings.consumer.scores else None,
     }
     plans = topic_plans(**topic_names, partitions=partitions)
     statuses = create_topics(settings.kafka, plans, replication=replication)
@@ -94,6 +95,7 @@ def check(
 
     The exit code is 1 if the schema would reject all checked records.
     """
+    from sensorwatch.common.kafka.scores_check import check_scores_topic
     from sensorwatch.common.kafka.state_check import check_state_topics
     from sensorwatch.common.kafka.topics import require_topics
     from sensorwatch.common.runtime.settings import load_settings, schema_file
@@ -107,8 +109,10 @@ def check(
         readings_topic=settings.topics.readings,
         state_topic=settings.state_topic,
         snapshot_every_seconds=settings.consumer.snapshot_every_seconds,
-        warn=lambda text: print_note(f"warning: {text}"),
+        warn=_print_warning,
     )
+    if settings.consumer.scores:
+        check_scores_topic(settings.kafka, settings.scores_topic, warn=_print_warning)
     if rows and schema_file(settings).exists():
         _check_latest_records(settings, rows=rows)
 
@@ -153,6 +157,10 @@ def _check_latest_records(settings: Settings, *, rows: int) -> None:
         )
 
 
+def _print_warning(text: str) -> None:
+    print_note(f"warning: {text}")
+
+
 def _record_position(record: Message) -> str:
     return f"{record.partition()}:{record.offset()}"
 
@@ -160,4 +168,6 @@ def _record_position(record: Message) -> str:
 def _all_topic_names(settings: Settings) -> list[str]:
     topics = settings.topics
     group_topics = [settings.ledger_topic, settings.state_topic]
+    if settings.consumer.scores:
+        group_topics.append(settings.scores_topic)
     return [topics.readings, topics.anomalies, topics.dead_letters, *group_topics]

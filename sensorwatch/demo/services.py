@@ -224,7 +224,7 @@ def _new_folder(stack: ExitStack, *, keeps_folder: bool) -> Path:
 def _create_topics(broker: EmbeddedBroker, settings: Settings) -> None:
     topics = settings.topics
     names = (topics.readings, topics.anomalies, topics.dead_letters)
-    for name in (*names, settings.ledger_topic, settings.state_topic):
+    for name in (*names, settings.ledger_topic, settings.state_topic, settings.scores_topic):
         broker.create_topic(name)
 
 

@@ -35,8 +35,9 @@ a dead letter."""
 def addresses(services: Services) -> Iterator[tuple[str, str, list[str]]]:
     """Yield the name and address of each service, and commands that use the service."""
     settings, api, consumer = services.settings, services.api_address, services.consumer_address
-    topics = [*settings.topics.model_dump(exclude={"ledger", "state"}).values()]
-    topic_names = " ".join([*topics, settings.ledger_topic, settings.state_topic])
+    topics = [*settings.topics.model_dump(exclude={"ledger", "state", "scores"}).values()]
+    group_topics = [settings.ledger_topic, settings.state_topic, settings.scores_topic]
+    topic_names = " ".join([*topics, *group_topics])
     yield "Live page", f"{api}/ shows the alarms in a browser", []
     yield (
         "Kafka",

@@ -23,11 +23,13 @@ from tests.checker.checker import assert_faultless
 from tests.checker.collecting import (
     Run,
     collect_history,
+    committed_accounts,
     committed_offsets,
     input_ends,
     wait_drained,
 )
 from tests.checker.run_history import ReaderOutput
+from tests.checker.score_counts import check_score_counts, committed_score_records
 from tests.checker.topic_reader import ConcurrentReader
 from tests.forecasts import ROW_INTERVAL, a_forecast_candidate
 from tests.reading_builders import DEFAULT_SCHEMA, START_TIME
@@ -150,7 +152,8 @@ class ChaosCluster:
             )
             for kind in ("in", "events", "dlq", "ledger")
         }
-        self.kafka.create_topic(f"group-{name_suffix}.state", self.partitions)
+        for kind in ("state", "scores"):
+            self.kafka.create_topic(f"group-{name_suffix}.{kind}", self.partitions)
         self.registry = Registry(self.folder / "registry")
         self.detectors: dict[str, Detector] = {}
         self.add_model(seed=7)
@@ -280,6 +283,13 @@ class ChaosCluster:
         assert output_during_run.episode_ends, "the run had no episode that ended"
         assert output_during_run.dead_letters, "the run had no dead letter"
         assert_faultless(history)
+        score_records = committed_score_records(self.run.address, f"{self.run.group}.scores")
+        accounts = {
+            partition: account
+            for partition, (_, account) in committed_accounts(self.run).items()
+            if account is not None
+        }
+        check_score_counts(score_records, accounts)
 
     def close(self) -> None:
         """Kill every process."""

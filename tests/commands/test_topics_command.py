@@ -11,6 +11,7 @@ from confluent_kafka.admin import AdminClient
 from sensorwatch.commands.recent_records import recent_records
 from sensorwatch.commands.topics_command import created_lines
 from sensorwatch.common.errors import BrokerUnavailable, UsageError
+from sensorwatch.common.kafka.score_records import MAX_RECORD_BYTES
 from sensorwatch.common.kafka.snapshot_text import CHUNK_BYTES
 from sensorwatch.common.kafka.topics import (
     TopicPlan,
@@ -34,13 +35,13 @@ def test_the_ledger_topic_has_one_partition_and_unlimited_retention() -> None:
     plans = some_topic_plans(partitions=4)
 
     assert [(plan.name, plan.partitions) for plan in plans] == [
-        ("r", 4), ("a", 4), ("d", 4), ("l", 1), ("s", 4),
+        ("r", 4), ("a", 4), ("d", 4), ("l", 1), ("s", 4), ("c", 4),
     ]  # fmt: skip
-    assert plans[-2].config["retention.ms"] == "-1"
+    assert plans[3].config["retention.ms"] == "-1"
 
 
 def test_the_state_topic_never_expires_and_accepts_its_largest_chunk() -> None:
-    config = some_topic_plans(partitions=4)[-1].config
+    config = some_topic_plans(partitions=4)[4].config
 
     assert (config["cleanup.policy"], config["retention.ms"], config["retention.bytes"]) == (
         "delete", "-1", "-1",
@@ -48,9 +49,26 @@ def test_the_state_topic_never_expires_and_accepts_its_largest_chunk() -> None:
     assert int(config["max.message.bytes"]) > CHUNK_BYTES * 1.1
 
 
-def some_topic_plans(*, partitions: int) -> tuple[TopicPlan, ...]:
+def test_the_scores_topic_keeps_its_records_for_a_week_and_accepts_the_largest_record() -> None:
+    config = some_topic_plans(partitions=4)[5].config
+
+    assert (config["cleanup.policy"], config["retention.ms"]) == ("delete", str(7 * 86_400_000))
+    assert int(config["max.message.bytes"]) > MAX_RECORD_BYTES * 1.1
+
+
+def test_without_score_records_there_is_no_scores_topic() -> None:
+    assert [plan.name for plan in some_topic_plans(partitions=4, scores=None)] == [*"radls"]
+
+
+def some_topic_plans(*, partitions: int, scores: str | None = "c") -> tuple[TopicPlan, ...]:
     return topic_plans(
-        readings="r", anomalies="a", dead_letters="d", ledger="l", state="s", partitions=partitions
+        readings="r",
+        anomalies="a",
+        dead_letters="d",
+        ledger="l",
+        state="s",
+        scores=scores,
+        partitions=partitions,
     )
 
 
@@ -110,7 +128,7 @@ def test_topics_are_created_once_and_then_listed(kafka: Kafka, tmp_path: Path) -
         result = sensorwatch("topics", *args, folder=tmp_path, environ=environ)
         return result.code, (result.out + result.err).splitlines()
 
-    suffixes = ("anomalies", "dlq", "ledger", "state")
+    suffixes = ("anomalies", "dlq", "ledger", "state", "scores")
     names = [topic_prefix, *(f"{topic_prefix}.{suffix}" for suffix in suffixes)]
     code, lines = run_topics_command("check")
     assert code == 3
@@ -134,6 +152,7 @@ def test_topics_are_created_once_and_then_listed(kafka: Kafka, tmp_path: Path) -
             *(f"{name}: 3 partitions" for name in names[:3]),
             f"{topic_prefix}.ledger: 1 partition",
             f"{topic_prefix}.state: 3 partitions",
+            f"{topic_prefix}.scores: 3 partitions",
         ],
     )
 
@@ -192,7 +211,8 @@ def test_the_latest_records_are_checked_against_the_schema(
 ) -> None:
     address, config = embedded_broker.address, tmp_path / "config.toml"
     config.write_text(f'[kafka]\n"bootstrap.servers" = "{address}"', encoding="utf-8")
-    for name in ("sensors", "anomalies", "sensors.dlq", "sensorwatch.ledger", "sensorwatch.state"):
+    group_topics = [f"sensorwatch.{name}" for name in ("ledger", "state", "scores")]
+    for name in ("sensors", "anomalies", "sensors.dlq", *group_topics):
         embedded_broker.create_topic(name)
     result_without_records = run_in_process("topics", "check", "--config", config)
     assert "0 rows: 0 readings, 0 rejected" in result_without_records.out

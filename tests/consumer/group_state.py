@@ -15,9 +15,11 @@ from sensorwatch.common.errors import (
 )
 from sensorwatch.common.kafka.ledger_text import LedgerRecord, from_metadata, ledger_record
 from sensorwatch.common.kafka.records import OutgoingMessage
+from sensorwatch.common.kafka.score_records import decode_scores
 from sensorwatch.common.kafka.snapshot_text import Snapshot
 from sensorwatch.common.ledger.account import Account
 from sensorwatch.common.scoring.detector import Detector
+from sensorwatch.common.scoring.score_aggregates import ScoreAggregates, merge_aggregates
 from sensorwatch.consumer.publishing.outbox import CommitPlanner
 from sensorwatch.consumer.restoration import COMPARED_ACCOUNT_FIELDS
 from tests.consumer.fakes import FakeConsumer
@@ -26,6 +28,7 @@ from tests.kafka.record_builders import StoredRecord
 from tests.reading_builders import a_detector
 
 PARTITION_COUNT = 2
+SCORES_TOPIC = "g.scores"
 
 
 class KilledError(Exception):
@@ -81,6 +84,17 @@ class GroupState:
             if source == partition_number:
                 results.append((message.topic, message.key, message.value))
         return sorted(results, key=lambda result: result[0])
+
+    def score_aggregates(self, partition_number: int) -> ScoreAggregates:
+        """Return the merged aggregates of a partition's score records."""
+        records = [
+            decode_scores(message.value)
+            for message in self.published_messages
+            if message.topic == SCORES_TOPIC
+        ]
+        return merge_aggregates(
+            [record.aggregates for record in records if record.partition.number == partition_number]
+        )
 
     def run_worker(self, rng: Random | None = None, **options: object) -> LoopRig:
         """Run a worker until all records are consumed.

@@ -204,6 +204,7 @@ class LoopRig:
         emit: EmittedEvents = EmittedEvents.ROWS,
         detector: Callable[[str], Detector] = a_detector,
         policies: Sequence[AlarmPolicy | None] = (None,),
+        scores_topic: str | None = None,
     ) -> None:
         self.now = 0.0
         self._clock_step_seconds = clock_step_seconds
@@ -217,6 +218,7 @@ class LoopRig:
             state_topic=self.state_topic,
         )
         self.emit = emit
+        self.scores_topic = scores_topic
         self.row_executor: RowExecutor = run_serially
         self.champion = FakeChampion(swap_at_refresh, detector=detector(champion))
         self.policies = FakePolicies(policies)
@@ -313,6 +315,7 @@ class LoopRig:
             Settings(consumer=ConsumerSettings(breaker=breaker, emit=self.emit)),
             self.ledger_context,
             max_message_bytes=1_000_000,
+            scores_topic=self.scores_topic,
         )
 
     @property

@@ -18,13 +18,17 @@ from sensorwatch.common.kafka.broker_errors import is_transient
 from sensorwatch.common.kafka.ledger_text import LedgerRecord, from_metadata
 from sensorwatch.common.kafka.ledger_topic import read_ledger
 from sensorwatch.common.kafka.records import header_value, received_at
+from sensorwatch.common.kafka.score_records import decode_scores
 from sensorwatch.common.kafka.silent_logger import silent_logger
 from sensorwatch.common.kafka.topic_reader import read_topic
 from sensorwatch.common.ledger.account import Account, advance_account, open_account
 from sensorwatch.common.registry.store import Registry
 from sensorwatch.common.scoring.processing import process
+from sensorwatch.common.scoring.score_aggregates import ScoreAggregates, merge_aggregates
+from sensorwatch.common.scoring.score_aggregation import aggregate_scores
 from tests.brokers.child_processes import ChildProcess, last_lines, wait_until
 from tests.reading_builders import a_candidate
+from tests.scoring.plain_aggregates import assert_same_aggregates
 
 REPOSITORY_ROOT = Path(__file__).parents[2]
 START_SECONDS = 40.0
@@ -44,6 +48,7 @@ class Sandbox:
         self.dead_letters = f"{self.readings}.dlq"
         self.ledger = f"{self.group}.ledger"
         self.state_topic = f"{self.group}.state"
+        self.scores_topic = f"{self.group}.scores"
         self.registry = Registry(folder / "registry")
         self._started = 0
         self._producer = Producer({**self.kafka, "linger.ms": 1}, logger=silent_logger())
@@ -51,7 +56,8 @@ class Sandbox:
     @property
     def topics(self) -> dict[str, int]:
         """The number of partitions of each topic, by topic name."""
-        output_topics = dict.fromkeys((self.anomalies, self.dead_letters, self.ledger), 1)
+        names = (self.anomalies, self.dead_letters, self.ledger, self.scores_topic)
+        output_topics = dict.fromkeys(names, 1)
         return {self.readings: PARTITION_COUNT, self.state_topic: PARTITION_COUNT, **output_topics}
 
     def with_model(self) -> "Sandbox":
@@ -159,8 +165,10 @@ class Sandbox:
     def check_accounts(self) -> None:
         """Check accounts and output against a second scoring of the input.
 
-        Compares the counts and digests of the accounts and the ids of events and dead letters.
+        Compares the counts and digests of the accounts, the ids of events and dead letters, and the
+        aggregates in the score records.
         """
+        score_records = [decode_scores(message.value()) for message in self.read(self.scores_topic)]
         messages = self.read(self.readings)
         accounts = self.accounts()
         event_ids, dead_letter_ids = [], []
@@ -171,9 +179,11 @@ class Sandbox:
                 for m in messages
                 if m.partition() == number and _offset_of(m) < account.next_offset
             ]
-            expected_account, anomalous_offsets, rejected_offsets = _score_again(
+            expected_account, anomalous_offsets, rejected_offsets, aggregates = _score_again(
                 consumed_messages, self.registry
             )
+            parts = [r.aggregates for r in score_records if r.partition.number == number]
+            assert_same_aggregates(merge_aggregates(parts), aggregates)
             assert account.adds_up
             assert _account_counts(account) == _account_counts(expected_account), number
             event_ids += [f"{self.readings}-{number}-{offset}" for offset in anomalous_offsets]
@@ -241,12 +251,13 @@ class Worker:
 
 def _score_again(
     messages: Sequence[Message], registry: Registry
-) -> tuple[Account, list[int], list[int]]:
+) -> tuple[Account, list[int], list[int], ScoreAggregates]:
     detector = registry.load(MODEL_NAME).detector
     outcome = process(
         [message.value() for message in messages],
         detector,
         detector.empty_memory(),
+        positions=np.asarray([_offset_of(message) for message in messages], dtype=np.int64),
         received=[received_at(message) for message in messages],
     )
     offsets = [_offset_of(message) for message in messages]
@@ -260,7 +271,12 @@ def _score_again(
     )
     anomalous_offsets = outcome.readings.index[outcome.detections.is_anomaly]
     rejected_offsets = [rejection.index for rejection in outcome.rejections]
-    return account, [offsets[i] for i in anomalous_offsets], [offsets[i] for i in rejected_offsets]
+    return (
+        account,
+        [offsets[i] for i in anomalous_offsets],
+        [offsets[i] for i in rejected_offsets],
+        aggregate_scores(detector, outcome),
+    )
 
 
 def _account_counts(account: Account) -> tuple[int, ...]:

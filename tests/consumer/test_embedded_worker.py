@@ -81,6 +81,20 @@ def test_with_a_missing_topic_a_worker_exits_with_code_3_and_names_the_topic(
         assert '"nowhere"' in worker.log()
 
 
+@pytest.mark.slow
+def test_without_a_scores_topic_a_worker_warns_and_publishes_its_other_results(
+    sandbox: Sandbox,
+) -> None:
+    sandbox.with_model().send_payloads(PAYLOADS)
+    with sandbox.start(**AT_LEAST_ONCE_SETTINGS, topics__scores="nowhere") as worker:
+        sandbox.wait_consumed(len(PAYLOADS), worker)
+        assert worker.process.terminate(deadline=5) == 0
+
+    assert 'no topic \\"nowhere\\", so no score records are published' in worker.log()
+    assert len(sandbox.read(sandbox.anomalies)) == 10
+    assert sandbox.read(sandbox.scores_topic) == []
+
+
 def test_with_a_wrong_setting_a_worker_exits_with_code_2(sandbox: Sandbox) -> None:
     with sandbox.start(consumer__max_rows=0) as worker:
         assert worker.process.wait(deadline=30) == 2

@@ -11,9 +11,15 @@ from hypothesis import strategies as st
 from sensorwatch.common.errors import Unrecoverable
 from sensorwatch.common.runtime.setting_choices import EmittedEvents
 from sensorwatch.common.scoring.silence_rule import SilenceRule
-from tests.consumer.group_state import PARTITION_COUNT, GroupState, KilledError
+from tests.consumer.group_state import (
+    PARTITION_COUNT,
+    SCORES_TOPIC,
+    GroupState,
+    KilledError,
+)
 from tests.kafka.record_builders import StoredRecord, a_payload
 from tests.reading_builders import ANOMALOUS_VALUES
+from tests.scoring.plain_aggregates import assert_same_aggregates
 
 INPUT_ROW_COUNT = 120
 SILENCE_RULE = SilenceRule(check_seconds=120, after_seconds=400)
@@ -47,10 +53,14 @@ def an_input(rows: int = INPUT_ROW_COUNT) -> list[StoredRecord]:
 
 
 def run_without_failures(
-    max_sensors: int = 1_000, emit: EmittedEvents = EmittedEvents.ROWS
+    max_sensors: int = 1_000,
+    emit: EmittedEvents = EmittedEvents.ROWS,
+    scores_topic: str | None = SCORES_TOPIC,
 ) -> GroupState:
     group_state = GroupState(an_input())
-    group_state.run_worker(max_sensors=max_sensors, silence_rule=SILENCE_RULE, emit=emit)
+    group_state.run_worker(
+        max_sensors=max_sensors, silence_rule=SILENCE_RULE, emit=emit, scores_topic=scores_topic
+    )
     return group_state
 
 
@@ -68,6 +78,7 @@ def run_with_failures(seed: int, max_sensors: int = 1_000) -> GroupState:
                 snapshot_every_rows=rng.randint(1, 60),
                 max_sensors=max_sensors,
                 silence_rule=SILENCE_RULE,
+                scores_topic=SCORES_TOPIC,
             )
         except (KilledError, Unrecoverable):
             continue
@@ -99,6 +110,9 @@ def test_batch_boundaries_aborts_rebalances_and_crashes_change_no_result(
             expected_account.normal,
             expected_account.anomalies,
         )
+        aggregates = group_state.score_aggregates(partition_number)
+        assert_same_aggregates(aggregates, expected_group.score_aggregates(partition_number))
+        assert aggregates.rows.sum() == account.rows
 
 
 def test_the_input_has_late_and_duplicate_rows_and_long_episodes_and_silences() -> None:
@@ -152,6 +166,17 @@ def test_the_emit_setting_changes_no_account() -> None:
         ]
         assert episodes_group.results(partition_number) == without_later_rows
         assert len(without_later_rows) < len(rows_group.results(partition_number))
+
+
+def test_score_records_change_no_account_and_no_event() -> None:
+    with_scores, without_scores = expected_state(1_000), run_without_failures(scores_topic=None)
+
+    assert with_scores.accounts() == without_scores.accounts()
+    assert with_scores.ledger() == without_scores.ledger()
+    for partition_number in range(PARTITION_COUNT):
+        assert with_scores.results(partition_number) == without_scores.results(partition_number)
+        assert len(with_scores.score_aggregates(partition_number)) == 3
+        assert len(without_scores.score_aggregates(partition_number)) == 0
 
 
 def is_later_row(topic: str, _key: bytes | None, value: bytes | None) -> bool:

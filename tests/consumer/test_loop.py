@@ -13,6 +13,7 @@ from sensorwatch.common.errors import (
     Unrecoverable,
 )
 from sensorwatch.common.kafka.records import OutgoingMessage
+from sensorwatch.common.kafka.score_records import decode_scores
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.status import Status
 from tests.consumer import fakes
@@ -49,6 +50,30 @@ def test_a_micro_batch_is_published_once_with_all_its_results() -> None:
     )
     assert rig.metric("records_consumed_total", topic=TOPIC) == 3
     assert rig.metric("transactions_total", outcome="committed") == 1
+
+
+def test_a_score_record_is_published_with_the_results_of_its_micro_batch() -> None:
+    rig = LoopRig(*batch_steps(*THREE_PAYLOADS), scores_topic="g.scores").with_opened_account()
+
+    rig.run()
+
+    ((messages, _),) = rig.outbox.published_batches
+    topics = [message.topic for message in messages]
+    assert topics == ["anomalies", "sensors.dlq", "g.scores", "g.ledger"]
+    record = decode_scores(messages[2].value)
+    assert (messages[2].key, record.partition) == (str(PARTITION_0).encode(), PARTITION_0)
+    assert (record.group, record.model_version) == ("sensorwatch", OLD_VERSION)
+    assert record.aggregates.rows.tolist() == [2]
+    assert record.aggregates.anomalous_rows.tolist() == [1]
+
+
+def test_no_score_record_is_published_for_a_micro_batch_without_rows() -> None:
+    rig = LoopRig(*batch_steps(b"{", b"["), scores_topic="g.scores").with_opened_account()
+
+    rig.run()
+
+    ((messages, _),) = rig.outbox.published_batches
+    assert {message.topic for message in messages} == {"sensors.dlq", "g.ledger"}
 
 
 def without_ledger_records(messages: list[OutgoingMessage]) -> list[OutgoingMessage]:

@@ -70,19 +70,21 @@ def test_a_stranger_can_read_a_record_as_the_documents_describe_it() -> None:
     assert expected_high[::2].tolist() == [1.5, 1.5]
 
 
-@pytest.mark.parametrize("max_bytes", [1, 1_000, 3_000, 1_000_000])
+@pytest.mark.parametrize("max_bytes", [500, 1_000, 3_000, 1_000_000])
 def test_a_large_record_is_divided_into_records_of_at_most_the_limit(max_bytes: int) -> None:
     record = a_record(sensors=40)
 
-    messages = list(score_messages(record, "g.scores", max_message_bytes=max_bytes))
+    messages = list(score_messages(record, "g.scores", max_bytes=max_bytes))
 
     parts = [decode_scores(message.value) for message in messages]
     assert {(message.topic, message.key) for message in messages} == {("g.scores", b"readings-3")}
-    assert all(
-        len(message.value or b"") <= max_bytes or len(part.aggregates) == 1
-        for message, part in zip(messages, parts, strict=True)
-    )
+    assert all(len(message.value or b"") <= max_bytes for message in messages)
     assert_same_aggregates(merge_aggregates([part.aggregates for part in parts]), record.aggregates)
+
+
+def test_a_record_without_sensors_or_with_a_sensor_above_the_limit_is_not_sent() -> None:
+    assert list(score_messages(a_record(sensors=0), "g.scores", max_bytes=10_000)) == []
+    assert list(score_messages(a_record(sensors=2), "g.scores", max_bytes=50)) == []
 
 
 @pytest.mark.parametrize("length", [0, 3, 4, 50, 300, -1])
