@@ -119,7 +119,7 @@ async def events_stream(request: Request) -> Response:
 
 async def login_form(request: Request) -> Response:
     """Return the form that asks for the API key."""
-    if may_see_page(request, service_of(request).key):
+    if _may_see_page(request):
         return RedirectResponse("/", HTTPStatus.SEE_OTHER)
     return _html(render("login.html", is_wrong=False))
 
@@ -139,12 +139,18 @@ async def login(request: Request) -> Response:
     return response
 
 
+def _may_see_page(request: Request) -> bool:
+    service = service_of(request)
+    published_on_loopback = service.page.settings.page.published_on_loopback
+    return may_see_page(request, service.key, published_on_loopback=published_on_loopback)
+
+
 def _html_endpoint(endpoint: Endpoint) -> Endpoint:
     """Return an endpoint that asks for the key, or says why the page is not shown."""
 
     async def checked_endpoint(request: Request) -> Response:
         key = service_of(request).key
-        if may_see_page(request, key):
+        if _may_see_page(request):
             return await endpoint(request)
         if key is not None:
             return RedirectResponse(LOGIN_PATH, HTTPStatus.SEE_OTHER)
@@ -152,7 +158,9 @@ def _html_endpoint(endpoint: Endpoint) -> Endpoint:
             HTTPStatus.FORBIDDEN,
             "The page is shown on this computer only",
             "No API key is set, so the page answers only requests to localhost. Open it on the "
-            "computer of the service, or set [api] api_key_file to use it from elsewhere.",
+            "computer of the service, or set [api] api_key_file to use it from elsewhere. In a "
+            "container whose port is published on 127.0.0.1 only, set [page] published_on_loopback "
+            "to true.",
         )
 
     return checked_endpoint
@@ -163,7 +171,7 @@ def _data_endpoint(endpoint: Endpoint) -> Endpoint:
 
     async def checked_endpoint(request: Request) -> Response:
         key = service_of(request).key
-        if may_see_page(request, key):
+        if _may_see_page(request):
             return await endpoint(request)
         if key is not None:
             raise Problem(HTTPStatus.UNAUTHORIZED, "a key is needed: open / and enter it")

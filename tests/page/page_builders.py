@@ -39,14 +39,21 @@ def a_state(events: Iterable[AnyEvent] = (), *, hours: float = 12) -> PageState:
 
 
 @contextmanager
-def a_page(folder: Path, *, kafka: str = "", hours: float = 12, **api: Any) -> Iterator[Client]:
+def a_page(
+    folder: Path,
+    *,
+    kafka: str = "",
+    hours: float = 12,
+    published_on_loopback: bool = False,
+    **api: Any,
+) -> Iterator[Client]:
     """Start a service with a page. Without the address of a Kafka, no broker is reachable."""
     address = kafka or f"127.0.0.1:{free_port()}"
     settings = {
         "kafka": {"bootstrap.servers": address},
         "registry": {"path": folder / "registry"},
         "api": api,
-        "page": {"hours": hours},
+        "page": {"hours": hours, "published_on_loopback": published_on_loopback},
     }
     with client_of(Settings.model_validate(settings)) as client:
         yield client

@@ -124,12 +124,7 @@ def test_hostile_names_are_escaped_everywhere() -> None:
     view, charts = sensor_view(state, HOSTILE_NAME), signal_charts(state, HOSTILE_NAME)
     pages = [
         *delta.parts.values(),
-        render(
-            "sensor.html",
-            view=sensor_view(state, HOSTILE_NAME),
-            charts=signal_charts(state, HOSTILE_NAME),
-            hours=12.0,
-        ),
+        render("sensor.html", view=view, charts=charts, hours=12.0),
         render("odd.html", odd=lanes, span=_WholeSpan, scores=state.scores),
     ]
 

@@ -107,6 +107,33 @@ def test_without_a_key_another_computer_does_not_see_the_page(page: Client) -> N
     assert response.status_code == 403
 
 
+@pytest.mark.parametrize(
+    ("client_address", "host", "status"),
+    [
+        ("172.18.0.1", "localhost:8000", 200),
+        ("127.0.0.1", "127.0.0.1:8000", 200),
+        ("172.18.0.1", "sensorwatch.example", 403),
+        ("8.8.8.8", "localhost:8000", 403),
+        ("unknown", "localhost:8000", 403),
+    ],
+)
+def test_a_port_that_is_published_on_loopback_needs_no_key(
+    published_page: Client, client_address: str, host: str, status: int
+) -> None:
+    # uvicorn takes the address of the client from a proxy on this computer.
+    headers = {"X-Forwarded-For": client_address, "Host": host}
+
+    assert published_page.get("/lanes", headers=headers).status_code == status
+
+
+@pytest.fixture(scope="module")
+def published_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """Return a client of a service whose container publishes its port on 127.0.0.1."""
+    folder = tmp_path_factory.mktemp("published")
+    with a_page(folder, published_on_loopback=True) as client:
+        yield client
+
+
 def test_with_a_key_the_page_asks_for_it(page_with_key: Client) -> None:
     for path in PAGES:
         response = page_with_key.get(path)
