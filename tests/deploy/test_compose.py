@@ -54,7 +54,7 @@ def test_the_page_needs_no_key_and_only_this_computer_reaches_its_port() -> None
     api = services()["api"]
 
     assert api.environment["SENSORWATCH__PAGE__PUBLISHED_ON_LOOPBACK"] == "true"
-    assert api.environment["SENSORWATCH__API__HOST"] == "0.0.0.0"  # noqa: S104 - in a container
+    assert api.environment["SENSORWATCH__API__HOST"] == "0.0.0.0"
     assert read_compose()["services"]["api"]["ports"] == ["127.0.0.1:8000:8000"]
 
 
