@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 
 from anyio import CapacityLimiter, to_thread
 
-from sensorwatch.api.champion_follower import ChampionFollower
 from sensorwatch.api.page.operations import MAX_REFUSED_RECORDS
 from sensorwatch.api.page.operations_thread import OperationsThread
+from sensorwatch.api.page.page_backend import ModelInUse
 from sensorwatch.api.page.page_feed import Delta, PageFeed, Parts
 from sensorwatch.api.page.page_state import PageState
 from sensorwatch.api.page.page_templates import render
@@ -23,9 +23,8 @@ STOP_SECONDS = 0.5
 class LivePage:
     """What all requests for the page share; it exists as long as the application runs."""
 
-    def __init__(self, settings: Settings, follower: ChampionFollower) -> None:
-        self.settings, self._follower = settings, follower
-        self.is_enabled = settings.page.hours > 0
+    def __init__(self, settings: Settings, model_in_use: ModelInUse) -> None:
+        self.settings, self._model_in_use = settings, model_in_use
         self._has_scores = settings.consumer.scores
         self.state = PageState(settings.page.hours)
         self.feed = PageFeed(self.state, self._other_parts)
@@ -38,6 +37,11 @@ class LivePage:
         self._topic_thread = TopicThread(settings.kafka, settings.topics.anomalies, self.state)
         self._scores_thread = TopicThread(settings.kafka, settings.scores_topic, self.state.scores)
         self._operations_thread = OperationsThread(settings)
+
+    @property
+    def is_enabled(self) -> bool:
+        """Return whether there is a page."""
+        return self.settings.page.hours > 0
 
     def start(self) -> None:
         """Start to read the anomaly topic; do nothing if the page is switched off."""
@@ -64,7 +68,6 @@ class LivePage:
         return await to_thread.run_sync(self.feed.delta_since, known_id, limiter=self._threads)
 
     def _other_parts(self) -> Parts:
-        served_version = self._follower.served_version
         written_at = self.state.newest_written_at
         operations = self._operations_thread.newest
         return {
@@ -84,7 +87,7 @@ class LivePage:
                 operations=operations,
                 connection=self.state.connection,
                 newest=None if written_at is None else datetime.fromtimestamp(written_at, UTC),
-                model=served_version.version.manifest.id if served_version else None,
+                model=self._model_in_use(),
                 hours=self.settings.page.hours,
             ),
         }

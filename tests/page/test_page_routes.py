@@ -47,7 +47,7 @@ def log_in(client: Client, key: bytes) -> httpx.Response:
 
 
 def test_without_a_broker_the_page_says_so_and_the_rest_works(page: Client) -> None:
-    wait_until(lambda: bool(page.service.page.state.connection.problem))
+    wait_until(lambda: bool(page.page.state.connection.problem))
 
     text = page.get("/").text
 
@@ -173,7 +173,7 @@ def test_the_right_key_starts_a_session(page_with_key: Client) -> None:
 
 
 def test_the_page_of_a_hostile_name_is_escaped(page: Client) -> None:
-    page.service.page.state.add(received(an_alarm(HOSTILE_NAME, sensor=HOSTILE_NAME)))
+    page.page.state.add(received(an_alarm(HOSTILE_NAME, sensor=HOSTILE_NAME)))
 
     response = page.get("/sensor", params={"id": HOSTILE_NAME, "episode": HOSTILE_NAME})
     lanes = page.get("/lanes").json()
@@ -192,21 +192,21 @@ def test_an_unknown_sensor_has_no_page(page: Client) -> None:
 
 
 def test_the_number_of_browsers_is_limited(page: Client) -> None:
-    page.service.page.streams += MAX_STREAMS
+    page.page.streams += MAX_STREAMS
 
     response = page.get("/events-stream")
 
-    page.service.page.streams -= MAX_STREAMS
+    page.page.streams -= MAX_STREAMS
     assert response.status_code == 503
     assert response.headers["retry-after"]
 
 
 def test_a_stream_continues_after_the_known_revision(page: Client) -> None:
-    streams_before = page.service.page.streams
+    streams_before = page.page.streams
     with page.stream("GET", "/events-stream") as stream:
         first_event = _next_event(stream.iter_lines())
     known_id = first_event["id"]
-    page.service.page.state.add(received(an_alarm("later", sensor="later")))
+    page.page.state.add(received(an_alarm("later", sensor="later")))
 
     with page.stream("GET", "/events-stream", headers={"Last-Event-ID": known_id}) as stream:
         second_event = _next_event(stream.iter_lines())
@@ -214,7 +214,7 @@ def test_a_stream_continues_after_the_known_revision(page: Client) -> None:
     assert '"models"' in first_event["data"]
     assert '"models"' not in second_event["data"]
     assert "later" in second_event["data"]
-    wait_until(lambda: page.service.page.streams == streams_before)
+    wait_until(lambda: page.page.streams == streams_before)
 
 
 def _next_event(lines: Iterator[str]) -> dict[str, str]:

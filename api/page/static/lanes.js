@@ -7,6 +7,7 @@ const NAME_SHARE = 0.26;
 const MAX_NAME_WIDTH = 190;
 const AXIS_HEIGHT = 26;
 const REFRESH_MS = 5000;
+const MIN_MARK_WIDTH = 3;
 const SEVERITIES = ["none", "info", "warning", "major", "critical"];
 
 const section = document.getElementById("sensors");
@@ -64,7 +65,7 @@ function draw() {
       const share = Math.log1p(Math.max(score, 0)) / Math.log1p(highest);
       const barHeight = 4 + share * (LINE_HEIGHT - 8);
       context.fillStyle = colours[Math.min(rank, colours.length - 1)];
-      const barWidth = Math.max((content.step / seconds) * plotWidth, 2);
+      const barWidth = Math.max((content.step / seconds) * plotWidth, MIN_MARK_WIDTH);
       context.fillRect(Math.max(pixel(begin), left), bottom - barHeight, barWidth, barHeight);
     }
   });
