@@ -9,6 +9,8 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 
 from sensorwatch.api.inference_protocol_routes import add_inference_routes
 from sensorwatch.api.openapi_document import add_documentation_routes
+from sensorwatch.api.page.page_backend import MakePage
+from sensorwatch.api.page.page_process import PageProcess
 from sensorwatch.api.page.page_routes import add_page_routes
 from sensorwatch.api.problem_details import add_problem_handlers
 from sensorwatch.api.request_metrics import RequestMetricsMiddleware
@@ -24,8 +26,12 @@ def _load_settings() -> Settings:
     return load_settings().settings
 
 
-def create_app(settings: Callable[[], Settings] = _load_settings) -> FastAPI:
+def create_app(
+    settings: Callable[[], Settings] = _load_settings, *, make_page: MakePage = PageProcess
+) -> FastAPI:
     """Return the application, which calls `settings` when it starts.
+
+    `make_page` returns the live page; by default, a process of its own renders the page.
 
     The application fails to start, with SettingsError, if the settings cannot be used.
     """
@@ -34,7 +40,7 @@ def create_app(settings: Callable[[], Settings] = _load_settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[dict[str, Any]]:
-        service = Service(settings(), metrics)
+        service = Service(settings(), metrics, make_page)
         async with service.run_until_shutdown():
             yield {"service": service}
 

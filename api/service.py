@@ -14,7 +14,7 @@ from starlette.requests import Request
 
 from sensorwatch.api.api_key import read_key
 from sensorwatch.api.champion_follower import ChampionFollower, ServedVersion
-from sensorwatch.api.page.live_page import LivePage
+from sensorwatch.api.page.page_backend import MakePage
 from sensorwatch.api.problem_details import Problem
 from sensorwatch.api.request_formats import ScoringRequest
 from sensorwatch.api.row_metrics import RowMetrics
@@ -38,7 +38,7 @@ _log = logger("api")
 class Service:
     """The state that all requests share; it exists as long as the application runs."""
 
-    def __init__(self, settings: Settings, metrics: HttpMetrics) -> None:
+    def __init__(self, settings: Settings, metrics: HttpMetrics, make_page: MakePage) -> None:
         """Create the service; raises SettingsError if the key file cannot be used."""
         self.settings: ApiSettings = settings.api
         self.model_name = settings.registry.model
@@ -50,7 +50,7 @@ class Service:
         # With more threads than cores, the event loop would wait longer for a core.
         self.threads = CapacityLimiter(os.cpu_count() or 1)
         self.follower_stopped = False
-        self.page = LivePage(settings, self.follower)
+        self.page = make_page(settings, self._model_in_use)
 
     @asynccontextmanager
     async def run_until_shutdown(self) -> AsyncIterator[None]:
@@ -109,6 +109,10 @@ class Service:
                 f"{MAX_QUEUED_REQUESTS} requests are waiting: try again later",
                 headers={"Retry-After": "1"},
             )
+
+    def _model_in_use(self) -> str | None:
+        served_version = self.follower.served_version
+        return served_version.version.manifest.id if served_version else None
 
     def _on_follower_done(self, follower_task: "asyncio.Task[None]") -> None:
         self.follower_stopped = not follower_task.cancelled()

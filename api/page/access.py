@@ -38,12 +38,32 @@ def is_local_request(request: Request) -> bool:
     return _is_loopback(client_host) and _is_loopback(request.url.hostname or "")
 
 
+def is_request_to_published_port(request: Request) -> bool:
+    """Return whether a request came through a port that a container publishes on loopback.
+
+    The client then has an address of the container's private network. The host is checked for the
+    same reason as in `is_local_request`.
+    """
+    client_host = request.client.host if request.client else ""
+    return _is_private(client_host) and _is_loopback(request.url.hostname or "")
+
+
 def may_see_page(
-    request: Request, key: bytes | None, *, clock: Callable[[], float] = time.time
+    request: Request,
+    key: bytes | None,
+    *,
+    published_on_loopback: bool = False,
+    clock: Callable[[], float] = time.time,
 ) -> bool:
-    """Return whether a request may see the page."""
+    """Return whether a request may see the page.
+
+    `published_on_loopback`: whether this process runs in a container whose port is published on a
+    loopback address only, so that requests from the private network come from this computer.
+    """
     if key is None:
-        return is_local_request(request)
+        return is_local_request(request) or (
+            published_on_loopback and is_request_to_published_port(request)
+        )
     return has_valid_key(request, key) or _has_valid_session(request, key, clock())
 
 
@@ -78,6 +98,13 @@ def _has_valid_session(request: Request, key: bytes, now: float) -> bool:
 
 def _signature(end: str, key: bytes) -> str:
     return hmac.new(key, f"sensorwatch page {end}".encode(), hashlib.sha256).hexdigest()
+
+
+def _is_private(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_private
+    except ValueError:
+        return False
 
 
 def _is_loopback(host: str) -> bool:

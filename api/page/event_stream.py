@@ -1,8 +1,9 @@
 """Server-sent events: the changes of the page, once a second."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
+from typing import Any
 
 import msgspec
 from starlette.responses import Response
@@ -47,25 +48,12 @@ class EventStream(Response):
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         """Send events until the client disconnects, takes too long, or the service stops."""
-        sending = asyncio.create_task(self._send_events(send))
-        waits = [
-            sending,
-            asyncio.create_task(_wait_for_disconnect(receive)),
-            asyncio.create_task(self._stopping.wait()),
-        ]
         try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED, timeout=STREAM_SECONDS)
+            await send_until_disconnect(
+                self._send_events(send), receive, send, stopping=self._stopping
+            )
         finally:
             self._on_end()
-            for task in waits:
-                task.cancel()
-            await asyncio.wait(waits)
-        if not sending.cancelled() and isinstance(sending.exception(), TimeoutError):
-            _log.warning("a browser was too slow to receive the page, and was disconnected")
-            return
-        with suppress(TimeoutError):
-            async with asyncio.timeout(1):
-                await send({"type": "http.response.body", "body": b""})
 
     async def _send_events(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
@@ -74,7 +62,7 @@ class EventStream(Response):
         quiet_intervals = 0
         while True:
             delta = await self._next_delta(self._known_id)
-            if delta.parts or delta.order != order:
+            if delta.id != self._known_id or delta.order != order:
                 await _send_text(send, event_text(delta))
                 self._known_id, order, quiet_intervals = delta.id, delta.order, 0
             else:
@@ -86,7 +74,9 @@ class EventStream(Response):
 
 def event_text(delta: Delta) -> str:
     """Return a delta as a server-sent event."""
-    data = msgspec.json.encode({"parts": delta.parts, "order": delta.order}).decode()
+    data = msgspec.json.encode(
+        {"parts": delta.parts, "order": delta.order, "lanes": delta.lanes}
+    ).decode()
     return f"id: {delta.id}\ndata: {data}\n\n"
 
 
@@ -94,6 +84,35 @@ async def _send_text(send: Send, text: str) -> None:
     message = {"type": "http.response.body", "body": text.encode(), "more_body": True}
     async with asyncio.timeout(SEND_TIMEOUT_SECONDS):
         await send(message)
+
+
+async def send_until_disconnect(
+    sending: Coroutine[Any, Any, None], receive: Receive, send: Send, *, stopping: asyncio.Event
+) -> None:
+    """Run `sending`, then end the response.
+
+    `sending` is cancelled if the client disconnects, if the service stops, and after
+    STREAM_SECONDS. If it raises TimeoutError, the client is too slow; its response gets no end, so
+    that the server closes the connection.
+    """
+    task = asyncio.create_task(sending)
+    waits = [
+        task,
+        asyncio.create_task(_wait_for_disconnect(receive)),
+        asyncio.create_task(stopping.wait()),
+    ]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED, timeout=STREAM_SECONDS)
+    finally:
+        for wait in waits:
+            wait.cancel()
+        await asyncio.wait(waits)
+    if not task.cancelled() and isinstance(task.exception(), TimeoutError):
+        _log.warning("a browser was too slow to receive the page, and was disconnected")
+        return
+    with suppress(TimeoutError):
+        async with asyncio.timeout(1):
+            await send({"type": "http.response.body", "body": b""})
 
 
 async def _wait_for_disconnect(receive: Receive) -> None:

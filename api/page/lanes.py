@@ -1,27 +1,38 @@
-"""The highest score of each sensor in each time step, for the swim lanes of the page."""
+"""The highest score of each sensor in each time step, from the events of the anomaly topic."""
 
 import heapq
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
 
-from sensorwatch.common.alarms.severity import severity_rank
+from sensorwatch.common.alarms.severity import severity_rank, severity_text
 
 MAX_CELLS = 200_000
 """The lanes remember at most this number of cells, about 150 bytes each."""
 
 
-@dataclass(slots=True)
-class LaneCell:
-    """The worst score of one sensor in one time step.
+class LaneCell(NamedTuple):
+    """The worst score of one sensor in one time step."""
 
-    Aggregates of normal rows can be added to a cell in the same way as events.
-    """
-
+    begin: int
+    """Begin of the time step, in seconds since 1970 UTC."""
     score: float
-    severity: str
     rank: int
-    """Position of the severity in the order of the severities."""
+    """Position of the severity in the order of the severities; 0 without an alarm."""
+    alarms: int
+    """Number of events, or of anomalous rows if the cell comes from the scores topic."""
+
+    @property
+    def severity(self) -> str:
+        """Return the severity as text."""
+        return severity_text(self.rank)
+
+
+@dataclass(slots=True)
+class _WorstScore:
+    score: float
+    rank: int
     events: int
 
 
@@ -30,23 +41,27 @@ class Lane:
     """The cells of one sensor, in the order of time."""
 
     sensor_id: str
-    cells: tuple[tuple[int, LaneCell], ...]
-    """Begin of the time step, in seconds since 1970 UTC, and its cell."""
+    cells: tuple[LaneCell, ...]
 
     @property
-    def score(self) -> float:
-        """Return the highest score of the lane."""
-        return max(cell.score for _, cell in self.cells)
+    def worst(self) -> LaneCell:
+        """Return the first cell with the highest score; the lane must have a cell."""
+        return max(self.cells, key=lambda cell: cell.score)
 
     @property
     def severity(self) -> str:
         """Return the highest severity of the lane."""
-        return max((cell for _, cell in self.cells), key=lambda cell: cell.rank).severity
+        return severity_text(max(cell.rank for cell in self.cells))
 
     @property
-    def events(self) -> int:
-        """Return the number of events in the lane."""
-        return sum(cell.events for _, cell in self.cells)
+    def alarms(self) -> int:
+        """Return the sum of the alarms of all cells."""
+        return sum(cell.alarms for cell in self.cells)
+
+    @property
+    def alarm_begins(self) -> list[int]:
+        """Return the begins of the time steps with an alarm, in seconds since 1970 UTC."""
+        return [cell.begin for cell in self.cells if cell.rank > 0]
 
 
 class Lanes:
@@ -58,7 +73,7 @@ class Lanes:
     def __init__(self, step_seconds: int, *, max_cells: int = MAX_CELLS) -> None:
         self.step_seconds = step_seconds
         self._max_cells = max_cells
-        self._cells: dict[int, dict[str, LaneCell]] = {}
+        self._cells: dict[int, dict[str, _WorstScore]] = {}
         self._cell_count = 0
         self._newest_dropped: float = -math.inf
         """Begin of the newest time step that was dropped. Scores up to this step are not added."""
@@ -88,11 +103,10 @@ class Lanes:
         cell = cells.get(sensor_id)
         if cell is not None:
             cell.score = max(cell.score, score)
-            if severity_rank(severity) > cell.rank:
-                cell.rank, cell.severity = severity_rank(severity), severity
+            cell.rank = max(cell.rank, severity_rank(severity))
             cell.events += events
             return
-        cells[sensor_id] = LaneCell(score, severity, severity_rank(severity), events)
+        cells[sensor_id] = _WorstScore(score, severity_rank(severity), events)
         self._cell_count += 1
         if self._cell_count > self._max_cells:
             self._drop(min(self._cells))
@@ -115,17 +129,9 @@ class Lanes:
         worst_sensors = heapq.nsmallest(
             limit, best, key=lambda sensor_id: (-best[sensor_id][0], -best[sensor_id][1], sensor_id)
         )
-        return [
-            Lane(
-                sensor_id,
-                tuple(
-                    (step, replace(cells[sensor_id])) for step, cells in steps if sensor_id in cells
-                ),
-            )
-            for sensor_id in worst_sensors
-        ]
+        return [Lane(sensor_id, tuple(_cells_of(sensor_id, steps))) for sensor_id in worst_sensors]
 
-    def _steps(self, begin: float, end: float) -> Iterator[tuple[int, dict[str, LaneCell]]]:
+    def _steps(self, begin: float, end: float) -> Iterator[tuple[int, dict[str, _WorstScore]]]:
         for step in sorted(self._cells):
             if begin - self.step_seconds < step <= end:
                 yield step, self._cells[step]
@@ -133,3 +139,12 @@ class Lanes:
     def _drop(self, step: int) -> None:
         self._cell_count -= len(self._cells.pop(step))
         self._newest_dropped = max(step, self._newest_dropped)
+
+
+def _cells_of(
+    sensor_id: str, steps: Iterable[tuple[int, dict[str, _WorstScore]]]
+) -> Iterator[LaneCell]:
+    for step, cells in steps:
+        cell = cells.get(sensor_id)
+        if cell is not None:
+            yield LaneCell(step, cell.score, cell.rank, cell.events)

@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 
 from anyio import CapacityLimiter, to_thread
 
-from sensorwatch.api.champion_follower import ChampionFollower
 from sensorwatch.api.page.operations import MAX_REFUSED_RECORDS
 from sensorwatch.api.page.operations_thread import OperationsThread
+from sensorwatch.api.page.page_backend import ModelInUse
 from sensorwatch.api.page.page_feed import Delta, PageFeed, Parts
 from sensorwatch.api.page.page_state import PageState
 from sensorwatch.api.page.page_templates import render
@@ -23,9 +23,9 @@ STOP_SECONDS = 0.5
 class LivePage:
     """What all requests for the page share; it exists as long as the application runs."""
 
-    def __init__(self, settings: Settings, follower: ChampionFollower) -> None:
-        self.settings, self._follower = settings, follower
-        self.is_enabled = settings.page.hours > 0
+    def __init__(self, settings: Settings, model_in_use: ModelInUse) -> None:
+        self.settings, self._model_in_use = settings, model_in_use
+        self._has_scores = settings.consumer.scores
         self.state = PageState(settings.page.hours)
         self.feed = PageFeed(self.state, self._other_parts)
         self.stopping = asyncio.Event()
@@ -35,20 +35,32 @@ class LivePage:
         # One thread is enough, because all browsers get the same parts.
         self._threads = CapacityLimiter(1)
         self._topic_thread = TopicThread(settings.kafka, settings.topics.anomalies, self.state)
+        self._scores_thread = TopicThread(settings.kafka, settings.scores_topic, self.state.scores)
         self._operations_thread = OperationsThread(settings)
+
+    @property
+    def is_enabled(self) -> bool:
+        """Return whether there is a page."""
+        return self.settings.page.hours > 0
 
     def start(self) -> None:
         """Start to read the anomaly topic; do nothing if the page is switched off."""
         if self.is_enabled:
-            self._topic_thread.start()
-            self._operations_thread.start()
+            for thread in self._needed_threads():
+                thread.start()
 
     async def stop(self) -> None:
         """End all streams and stop reading."""
         self.stopping.set()
         if self.is_enabled:
-            await to_thread.run_sync(self._topic_thread.stop, STOP_SECONDS)
-            await to_thread.run_sync(self._operations_thread.stop, STOP_SECONDS)
+            for thread in self._needed_threads():
+                await to_thread.run_sync(thread.stop, STOP_SECONDS)
+
+    def _needed_threads(self) -> list[TopicThread | OperationsThread]:
+        threads: list[TopicThread | OperationsThread] = [self._topic_thread]
+        if self._has_scores:
+            threads.append(self._scores_thread)
+        return [*threads, self._operations_thread]
 
     async def next_delta(self, known_id: str) -> Delta:
         """Return the parts that changed after the revision `known_id`."""
@@ -56,10 +68,16 @@ class LivePage:
         return await to_thread.run_sync(self.feed.delta_since, known_id, limiter=self._threads)
 
     def _other_parts(self) -> Parts:
-        served_version = self._follower.served_version
         written_at = self.state.newest_written_at
         operations = self._operations_thread.newest
         return {
+            "lanes-hint": render(
+                "lanes_hint.html",
+                scores=self.state.scores,
+                is_switched_on=self._has_scores,
+                step_seconds=self.state.step_seconds,
+                hours=self.settings.page.hours,
+            ),
             "models": render("models.html", operations=operations),
             "refused": render(
                 "refused.html", operations=operations, max_records=MAX_REFUSED_RECORDS
@@ -69,7 +87,7 @@ class LivePage:
                 operations=operations,
                 connection=self.state.connection,
                 newest=None if written_at is None else datetime.fromtimestamp(written_at, UTC),
-                model=served_version.version.manifest.id if served_version else None,
+                model=self._model_in_use(),
                 hours=self.settings.page.hours,
             ),
         }

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from sensorwatch.api.page.incident_board import IncidentBoard, incident_board
+from sensorwatch.api.page.lane_feed import LaneFeed, LanesDocument
 from sensorwatch.api.page.page_state import PageState
 from sensorwatch.api.page.page_templates import render
 from sensorwatch.common.alarms.incidents import Incident
@@ -24,6 +25,8 @@ class Delta:
     order: tuple[str, ...]
     """Ids of all open incidents that the page shows, in order."""
     board: IncidentBoard = field(repr=False)
+    lanes: LanesDocument | None = None
+    """The changed cells of the lanes; None if there are no scores."""
 
 
 class PageFeed:
@@ -38,6 +41,7 @@ class PageFeed:
         self._state, self._other_parts = state, other_parts
         self._start_id = secrets.token_hex(4)
         """Distinguishes the revisions of this process from those of an earlier process."""
+        self._lane_feed = LaneFeed(state)
         self._lock = threading.Lock()
         self._revision = 0
         self._rendered_revision = -1
@@ -48,11 +52,9 @@ class PageFeed:
         """Return the parts that changed after the revision `known_id`; all for an unknown id."""
         with self._lock:
             self._refresh()
-            start_id, _, number = known_id.partition("-")
-            is_known = start_id == self._start_id and number.isdecimal() and len(number) < 16
-            known_revision = int(number) if is_known else -1
+            known_revision, known_scores = self._known_revisions(known_id)
             return Delta(
-                id=f"{self._start_id}-{self._revision}",
+                id=f"{self._start_id}-{self._revision}-{self._lane_feed.revision}",
                 parts={
                     name: html
                     for name, (revision, html) in self._parts.items()
@@ -60,9 +62,19 @@ class PageFeed:
                 },
                 order=tuple(part_id(incident.id) for incident in self._board.shown),
                 board=self._board,
+                lanes=self._lane_feed.changes_since(known_scores),
             )
 
+    def _known_revisions(self, known_id: str) -> tuple[int, int]:
+        """Return the revisions of the parts and of the scores; -1 for an unknown id."""
+        start_id, *numbers = known_id.split("-")
+        is_known = start_id == self._start_id and len(numbers) == 2
+        if not is_known or not all(text.isdecimal() and len(text) < 16 for text in numbers):
+            return -1, -1
+        return int(numbers[0]), int(numbers[1])
+
     def _refresh(self) -> None:
+        self._lane_feed.refresh()
         state_revision = self._state.revision
         parts = self._other_parts()
         if state_revision != self._rendered_revision:

@@ -1,23 +1,20 @@
-"""The routes of the live page."""
+"""The routes of the live page: they check access, and pass requests to the page."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from urllib.parse import parse_qs
 
-from anyio import to_thread
 from fastapi import FastAPI
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
+from starlette.types import Receive, Scope, Send
 
 from sensorwatch.api.api_key import is_key
 from sensorwatch.api.page.access import SECURITY_HEADERS, may_see_page, start_session
-from sensorwatch.api.page.event_stream import EventStream
-from sensorwatch.api.page.live_page import MAX_STREAMS
+from sensorwatch.api.page.page_backend import PageBackend
 from sensorwatch.api.page.page_templates import STATIC_FOLDER, render
-from sensorwatch.api.page.sensor_view import sensor_view
-from sensorwatch.api.page.span_view import lanes_document, span_of
 from sensorwatch.api.problem_details import Problem
 from sensorwatch.api.request_body import read_limited_body
 from sensorwatch.api.service import service_of
@@ -37,11 +34,11 @@ def add_page_routes(app: FastAPI) -> None:
     The page answers with HTML, and its addresses may change in any version.
     """
     for path, endpoint in {
-        "/": _html_endpoint(home),
-        "/sensor": _html_endpoint(sensor),
-        "/odd": _html_endpoint(odd_sensors),
-        "/lanes": _data_endpoint(lanes),
-        "/events-stream": _data_endpoint(events_stream),
+        "/": _html_endpoint(page_part),
+        "/sensor": _html_endpoint(page_part),
+        "/odd": _html_endpoint(page_part),
+        "/lanes": _data_endpoint(page_part),
+        "/events-stream": _data_endpoint(page_part),
         LOGIN_PATH: login_form,
     }.items():
         app.add_api_route(path, endpoint, include_in_schema=False, response_class=Response)
@@ -51,65 +48,28 @@ def add_page_routes(app: FastAPI) -> None:
     app.mount(STATIC_PATH, StaticFiles(directory=STATIC_FOLDER))
 
 
-async def home(request: Request) -> Response:
-    """Return the page with open incidents and odd sensors."""
-    service = service_of(request)
-    page = service.page
+async def page_part(request: Request) -> Response:
+    """Return a response of the process that renders the page."""
+    page = service_of(request).page
     if not page.is_enabled:
         return _notice(HTTPStatus.OK, "The page is switched off", "Set [page] hours to show it.")
-    delta = await page.next_delta("")
-    span = span_of(request.query_params, page.state.window)
-    odd = await to_thread.run_sync(page.state.lanes, span.begin, span.end, span.limit)
-    return _html(render("home.html", delta=delta, span=span, odd=odd, window=page.state.window))
+    return _Answer(page)
 
 
-async def sensor(request: Request) -> Response:
-    """Return the page of the sensor `?id=`, with the signals of the episode `&episode=`."""
-    page = service_of(request).page
-    sensor_id = request.query_params.get("id", "")
-    episode_id = request.query_params.get("episode", "")
-    view = await to_thread.run_sync(sensor_view, page.state, sensor_id, episode_id)
-    status = HTTPStatus.OK if view.is_known else HTTPStatus.NOT_FOUND
-    return _html(render("sensor.html", view=view, hours=page.settings.page.hours), status)
+class _Answer(Response):
+    """A response that the page sends by itself."""
 
+    def __init__(self, page: PageBackend) -> None:
+        super().__init__()
+        self._page = page
 
-async def odd_sensors(request: Request) -> Response:
-    """Return the ranked list of sensors with events in a span, as a part of the page."""
-    state = service_of(request).page.state
-    span = span_of(request.query_params, state.window)
-    odd = await to_thread.run_sync(state.lanes, span.begin, span.end, span.limit)
-    return _html(render("odd.html", odd=odd, span=span))
-
-
-async def lanes(request: Request) -> Response:
-    """Return the lanes of a span for the script that draws them."""
-    state = service_of(request).page.state
-    span = span_of(request.query_params, state.window)
-    document = await to_thread.run_sync(lanes_document, state, span)
-    return JSONResponse(document, headers=SECURITY_HEADERS)
-
-
-async def events_stream(request: Request) -> Response:
-    """Return the changes of the page as server-sent events."""
-    page = service_of(request).page
-    if page.streams >= MAX_STREAMS:
-        raise Problem(
-            HTTPStatus.SERVICE_UNAVAILABLE,
-            f"{MAX_STREAMS} browsers already follow the page: close one of them, or reload later",
-            headers={"Retry-After": "10"},
-        )
-    known_id = request.headers.get("last-event-id") or request.query_params.get("after", "")
-    page.streams += 1
-
-    def on_end() -> None:
-        page.streams -= 1
-
-    return EventStream(known_id, page.next_delta, stopping=page.stopping, on_end=on_end)
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._page.answer(scope, receive, send)
 
 
 async def login_form(request: Request) -> Response:
     """Return the form that asks for the API key."""
-    if may_see_page(request, service_of(request).key):
+    if _may_see_page(request):
         return RedirectResponse("/", HTTPStatus.SEE_OTHER)
     return _html(render("login.html", is_wrong=False))
 
@@ -129,12 +89,18 @@ async def login(request: Request) -> Response:
     return response
 
 
+def _may_see_page(request: Request) -> bool:
+    service = service_of(request)
+    published_on_loopback = service.page.settings.page.published_on_loopback
+    return may_see_page(request, service.key, published_on_loopback=published_on_loopback)
+
+
 def _html_endpoint(endpoint: Endpoint) -> Endpoint:
     """Return an endpoint that asks for the key, or says why the page is not shown."""
 
     async def checked_endpoint(request: Request) -> Response:
         key = service_of(request).key
-        if may_see_page(request, key):
+        if _may_see_page(request):
             return await endpoint(request)
         if key is not None:
             return RedirectResponse(LOGIN_PATH, HTTPStatus.SEE_OTHER)
@@ -142,7 +108,9 @@ def _html_endpoint(endpoint: Endpoint) -> Endpoint:
             HTTPStatus.FORBIDDEN,
             "The page is shown on this computer only",
             "No API key is set, so the page answers only requests to localhost. Open it on the "
-            "computer of the service, or set [api] api_key_file to use it from elsewhere.",
+            "computer of the service, or set [api] api_key_file to use it from elsewhere. In a "
+            "container whose port is published on 127.0.0.1 only, set [page] published_on_loopback "
+            "to true.",
         )
 
     return checked_endpoint
@@ -153,7 +121,7 @@ def _data_endpoint(endpoint: Endpoint) -> Endpoint:
 
     async def checked_endpoint(request: Request) -> Response:
         key = service_of(request).key
-        if may_see_page(request, key):
+        if _may_see_page(request):
             return await endpoint(request)
         if key is not None:
             raise Problem(HTTPStatus.UNAUTHORIZED, "a key is needed: open / and enter it")
@@ -170,4 +138,4 @@ def _html(text: str, status: HTTPStatus = HTTPStatus.OK) -> Response:
 
 
 def _notice(status: HTTPStatus, title: str, text: str) -> Response:
-    return _html(render("notice.html", title=title, text=text), status)
+    return _html(render("notice.html", title=title, text=text, reload_seconds=None), status)

@@ -6,11 +6,20 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from sensorwatch.api.page.connection import Connection
 from sensorwatch.api.page.lanes import Lane, Lanes
+from sensorwatch.api.page.score_source import ScoreSource
 from sensorwatch.api.page.sensor_events import SensorEvents
 from sensorwatch.common.alarms.episode_book import EpisodeBook
 from sensorwatch.common.alarms.episode_states import EpisodeState
-from sensorwatch.common.alarms.events import AnyEvent, ClosingEvent, Event, event_instant
+from sensorwatch.common.alarms.events import (
+    AnyEvent,
+    ClosingEvent,
+    Event,
+    event_instant,
+    read_event,
+)
+from sensorwatch.common.kafka.records import Record
 
 CLOCK_TOLERANCE_SECONDS = 300
 """An event that is dated later than this after its arrival does not move the window of the page."""
@@ -27,18 +36,6 @@ class ReceivedEvent:
     """Seconds since 1970 UTC."""
 
 
-@dataclass(frozen=True, slots=True)
-class Connection:
-    """What is known about the connection to Kafka."""
-
-    is_reached: bool = False
-    """Whether the anomaly topic is being read."""
-    is_complete: bool = False
-    """Whether all older events of the window were read."""
-    problem: str = ""
-    """The reason why the topic is not read."""
-
-
 class PageState:
     """Episodes, lanes and events of the last `hours` hours. All methods may run in any thread."""
 
@@ -48,6 +45,13 @@ class PageState:
         self._lock = threading.Lock()
         self._connection = Connection()
         self._revision = 0
+        self._first_step_seconds = max(self.window_seconds // STEPS_PER_WINDOW, 1)
+        self.scores = ScoreSource(
+            self.window_seconds,
+            self._first_step_seconds,
+            clock_tolerance_seconds=CLOCK_TOLERANCE_SECONDS,
+        )
+        """The scores of all rows, if there is a scores topic."""
         self._forget_events()
 
     @property
@@ -69,10 +73,11 @@ class PageState:
     def window(self) -> tuple[float, float]:
         """Return begin and end of the window: event times in seconds since 1970 UTC.
 
-        The window ends at the newest event time, so that replayed data is shown too.
+        The window ends at the newest event time of an event or of a scored row, so that replayed
+        data is shown too.
         """
-        end = self._newest_event_time
-        end = self._clock() if end is None else end
+        known_times = (self._newest_event_time, self.scores.history.newest_time)
+        end = max((time for time in known_times if time is not None), default=self._clock())
         return end - self.window_seconds, end
 
     def connect(self) -> None:
@@ -94,6 +99,10 @@ class PageState:
             if not self._connection.is_complete:
                 self._connection = Connection(is_reached=True, is_complete=True)
                 self._revision += 1
+
+    def add_records(self, records: Iterable[Record]) -> None:
+        """Add records of the anomaly topic; records that are not events are left out."""
+        self.add(received_events(records))
 
     def add(self, received_events: Iterable[ReceivedEvent]) -> None:
         """Add events in the order of their partitions."""
@@ -128,18 +137,25 @@ class PageState:
             return self._events.of_sensor(sensor_id)
 
     def lanes(self, begin: float, end: float, limit: int) -> list[Lane]:
-        """Return the worst lanes between two event times, in seconds since 1970 UTC."""
+        """Return the worst lanes between two event times, in seconds since 1970 UTC.
+
+        Without scores, the lanes have only the events.
+        """
+        if self.scores.has_rows:
+            return self.scores.history.ranked(begin, end, limit)
         with self._lock:
             return self._lanes.ranked(begin, end, limit)
 
     @property
     def step_seconds(self) -> int:
         """Return the length of a time step of the lanes."""
+        if self.scores.has_rows:
+            return self.scores.history.step_seconds
         return self._lanes.step_seconds
 
     def _forget_events(self) -> None:
         self._book = EpisodeBook()
-        self._lanes = Lanes(max(self.window_seconds // STEPS_PER_WINDOW, 1))
+        self._lanes = Lanes(self._first_step_seconds)
         self._events = SensorEvents()
         self._newest_written_at: float | None = None
         self._newest_event_time: float | None = None
@@ -160,3 +176,15 @@ class PageState:
             start = event_instant(event.start or event.last).timestamp()
             begin = max(start, self.window[0])
             self._lanes.add_span(event.sensor_id, begin, last, event.peak, event.severity)
+
+
+def received_events(records: Iterable[Record]) -> list[ReceivedEvent]:
+    """Return the events in records of the anomaly topic.
+
+    Other records, and events with a time that cannot be read, are left out.
+    """
+    return [
+        ReceivedEvent(event, record.timestamp()[1] / 1000)
+        for record in records
+        if (event := read_event(record)) is not None
+    ]

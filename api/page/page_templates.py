@@ -7,7 +7,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from sensorwatch.api.page.signal_plots import range_plot
+from sensorwatch.api.page.signal_plots import range_plot, severity_class
 from sensorwatch.common import escaping
 from sensorwatch.common.alarms.events import Signal
 from sensorwatch.common.alarms.page_links import sensor_address
@@ -16,7 +16,6 @@ TEMPLATE_FOLDER = Path(__file__).parent / "templates"
 STATIC_FOLDER = Path(__file__).parent / "static"
 MAX_SIGNALS = 3
 """An incident shows at most this number of signals."""
-_SEVERITIES = ("critical", "major", "warning", "info")
 
 
 def render(template: str, **values: Any) -> str:
@@ -58,11 +57,6 @@ def number_text(number: float) -> str:
 def rate_text(rate: float) -> str:
     """Return a rate as text: with one decimal below 10, without decimals from 10 on."""
     return f"{rate:.1f}" if 0 < rate < 10 else f"{rate:,.0f}"
-
-
-def severity_class(severity: str) -> str:
-    """Return the CSS class of a severity; a severity that is not known has a class of its own."""
-    return f"severity-{severity if severity in _SEVERITIES else 'unknown'}"
 
 
 def visible_text(text: str) -> Markup:

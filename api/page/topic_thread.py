@@ -1,16 +1,13 @@
-"""A thread that reads the anomaly topic into the state of the page."""
+"""A thread that reads a topic into the state of the page."""
 
 import threading
 import time
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from confluent_kafka import KafkaException
 
-from sensorwatch.api.page.page_state import PageState, ReceivedEvent
-from sensorwatch.common.alarms.events import (
-    read_event,
-)
+from sensorwatch.api.page.connection import Connection
 from sensorwatch.common.errors import SensorwatchError
 from sensorwatch.common.kafka.records import Record
 from sensorwatch.common.kafka.silent_logger import silent_logger
@@ -21,17 +18,40 @@ CONNECT_SECONDS = 5.0
 """Longest wait for the first answer of the broker."""
 RETRY_SECONDS = 5.0
 """Wait between two attempts to read the topic."""
-PAUSE_PER_EVENT_SECONDS = 50e-6
-"""Pause after each event, so that requests get half of the CPU time while old events are read."""
+QUEUED_KILOBYTES = 16_384
+"""The Kafka client keeps at most this size of records of a partition in memory."""
 
 _log = logger("page")
 
 
-class TopicThread:
-    """Follows the anomaly topic from the begin of the window, and tries again after a failure."""
+class TopicState(Protocol):
+    """The state that the records of a topic change."""
 
-    def __init__(self, kafka: Mapping[str, Any], topic: str, state: PageState) -> None:
-        self._kafka, self._topic, self._state = kafka, topic, state
+    window_seconds: int
+
+    @property
+    def connection(self) -> Connection:
+        """Return what is known about the connection to the topic."""
+
+    def connect(self) -> None:
+        """Forget all records, because they are read again from the begin of the window."""
+
+    def disconnect(self, problem: str) -> None:
+        """Keep the records, and record why no new records arrive."""
+
+    def complete(self) -> None:
+        """Record that all older records were read."""
+
+    def add_records(self, records: Iterable[Record]) -> None:
+        """Add records in the order of their partitions."""
+
+
+class TopicThread:
+    """Follows a topic from the begin of the window, and tries again after a failure."""
+
+    def __init__(self, kafka: Mapping[str, Any], topic: str, state: TopicState) -> None:
+        self._kafka = {**kafka, "queued.max.messages.kbytes": QUEUED_KILOBYTES}
+        self._topic, self._state = topic, state
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="page-topic", daemon=True)
 
@@ -50,7 +70,9 @@ class TopicThread:
                 self._follow()
             except (SensorwatchError, KafkaException) as error:
                 if self._state.connection.problem != str(error):
-                    _log.warning("the page gets no events", topic=self._topic, reason=str(error))
+                    _log.warning(
+                        "the page cannot read a topic", topic=self._topic, reason=str(error)
+                    )
                 self._state.disconnect(str(error))
             self._stopping.wait(RETRY_SECONDS)
 
@@ -72,17 +94,7 @@ class TopicThread:
             if not batch:
                 self._state.complete()
                 continue
-            self._state.add(received_events(batch))
-            self._stopping.wait(len(batch) * PAUSE_PER_EVENT_SECONDS)
-
-
-def received_events(records: Iterable[Record]) -> list[ReceivedEvent]:
-    """Return the events in records of the anomaly topic.
-
-    Other records, and events with a time that cannot be read, are left out.
-    """
-    return [
-        ReceivedEvent(event, record.timestamp()[1] / 1000)
-        for record in records
-        if (event := read_event(record)) is not None
-    ]
+            begin_time = time.perf_counter()
+            self._state.add_records(batch)
+            # Requests get half of the CPU time while old records are read.
+            self._stopping.wait(time.perf_counter() - begin_time)

@@ -249,6 +249,9 @@ class PageSettings(_SettingsTable):
 
     hours: Annotated[float, Field(ge=0, le=168)] = 12.0
     """The page shows this number of hours up to the newest event. With 0 there is no page."""
+    published_on_loopback: bool = False
+    """Whether the service runs in a container whose port is published on 127.0.0.1 only. Without a
+    key, the page then also answers requests from private addresses."""
 
 
 class LogSettings(_SettingsTable):

@@ -12,11 +12,13 @@ import httpx
 import uvicorn
 
 from sensorwatch.api.app import create_app
+from sensorwatch.api.page.page_backend import MakePage
 from sensorwatch.api.serve_command import address_of, open_listener
 from sensorwatch.api.service import Service
 from sensorwatch.api.write_coalescing import CoalescingProtocol
 from sensorwatch.common.registry.store import Registry
 from sensorwatch.common.runtime.setting_keys import Settings
+from tests.page.local_page import LocalPage
 from tests.reading_builders import a_candidate
 
 ROW = {"timestamp": "2025-01-01T00:00:00", "x1": 0.1, "x2": 0.2, "x3": 0.3}
@@ -44,6 +46,13 @@ class Client(httpx.Client):
     service: Service
     """The service object of the application, with its model and its metrics."""
 
+    @property
+    def page(self) -> LocalPage:
+        """Return the live page of the application."""
+        page = self.service.page
+        assert isinstance(page, LocalPage)
+        return page
+
 
 @contextmanager
 def a_client(registry: Path, **api: Any) -> Iterator[Client]:
@@ -57,9 +66,9 @@ def a_client(registry: Path, **api: Any) -> Iterator[Client]:
 
 
 @contextmanager
-def client_of(settings: Settings) -> Iterator[Client]:
+def client_of(settings: Settings, make_page: MakePage = LocalPage) -> Iterator[Client]:
     """Start an application with these settings and yield an HTTP client of it."""
-    app = create_app(lambda: settings)
+    app = create_app(lambda: settings, make_page=make_page)
     config = uvicorn.Config(app, log_config=None, access_log=False, http=CoalescingProtocol)
     server = uvicorn.Server(config)
     listener = open_listener("127.0.0.1", 0)

@@ -12,7 +12,7 @@ from sensorwatch.common.registry.store import Registry
 from sensorwatch.common.runtime.setting_keys import Settings
 from tests.brokers.child_processes import wait_until
 from tests.brokers.kafka import Kafka
-from tests.deploy.compose import COMPOSE_FILE, services
+from tests.deploy.compose import COMPOSE_FILE, read_compose, services
 from tests.deploy.compose_stack import ComposeStack
 from tests.deploy.image import build_image
 from tests.deploy.kernel_copies import copy_compiled_kernels
@@ -48,6 +48,14 @@ def test_published_ports_are_the_default_ports_of_the_services() -> None:
     assert compose_services["consumer"].container_ports == (DEFAULT_SETTINGS.consumer.http_port,)
     assert compose_services["api"].container_ports == (DEFAULT_SETTINGS.api.port,)
     assert compose_services["notify"].container_ports == (DEFAULT_SETTINGS.notify.http_port,)
+
+
+def test_the_page_needs_no_key_and_only_this_computer_reaches_its_port() -> None:
+    api = services()["api"]
+
+    assert api.environment["SENSORWATCH__PAGE__PUBLISHED_ON_LOOPBACK"] == "true"
+    assert api.environment["SENSORWATCH__API__HOST"] == "0.0.0.0"
+    assert read_compose()["services"]["api"]["ports"] == ["127.0.0.1:8000:8000"]
 
 
 def test_docker_waits_longer_for_a_stop_than_the_consumer_needs() -> None:

@@ -6,12 +6,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from sensorwatch.api.page.page_backend import MakePage
+from sensorwatch.api.page.page_process import PageProcess
 from sensorwatch.api.page.page_state import PageState, ReceivedEvent
 from sensorwatch.common.alarms.events import AnyEvent
 from sensorwatch.common.runtime.setting_keys import Settings
 from tests.alarms.event_builders import a_time
-from tests.api.app_builders import Client, client_of
+from tests.api.app_builders import Client, client_of, wait_until
 from tests.brokers.ports import free_port
+from tests.page.local_page import LocalPage
 
 HOSTILE_NAME = "<img src=x onerror=alert(1)>\"'&\u202e"
 
@@ -39,14 +42,31 @@ def a_state(events: Iterable[AnyEvent] = (), *, hours: float = 12) -> PageState:
 
 
 @contextmanager
-def a_page(folder: Path, *, kafka: str = "", hours: float = 12, **api: Any) -> Iterator[Client]:
+def a_page(
+    folder: Path,
+    *,
+    kafka: str = "",
+    hours: float = 12,
+    published_on_loopback: bool = False,
+    make_page: MakePage = LocalPage,
+    **api: Any,
+) -> Iterator[Client]:
     """Start a service with a page. Without the address of a Kafka, no broker is reachable."""
     address = kafka or f"127.0.0.1:{free_port()}"
     settings = {
         "kafka": {"bootstrap.servers": address},
         "registry": {"path": folder / "registry"},
         "api": api,
-        "page": {"hours": hours},
+        "page": {"hours": hours, "published_on_loopback": published_on_loopback},
     }
-    with client_of(Settings.model_validate(settings)) as client:
+    with client_of(Settings.model_validate(settings), make_page) as client:
         yield client
+
+
+def process_of(client: Client) -> int:
+    """Return the id of the process that renders the page, as soon as it runs."""
+    page = client.service.page
+    assert isinstance(page, PageProcess)
+    wait_until(lambda: page.process_id is not None)
+    assert page.process_id is not None
+    return page.process_id

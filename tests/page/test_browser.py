@@ -1,5 +1,7 @@
 """The page works in a real browser: from the topic to an incident that a person reads."""
 
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,13 +10,15 @@ import pytest
 from confluent_kafka import Producer
 from playwright.sync_api import BrowserContext
 
+from sensorwatch.api.page.page_process import PageProcess
 from sensorwatch.common.alarms.events import ClosingEvent, Event, Signal
 from sensorwatch.common.kafka.event_types import EventType
 from tests.alarms.event_builders import an_alarm, an_end
 from tests.api.app_builders import Client, wait_until
 from tests.brokers.mock_cluster import MockCluster
 from tests.page.browser import WAIT_MS, Tab, a_browser, open_tab
-from tests.page.page_builders import HOSTILE_NAME, a_page, received
+from tests.page.page_builders import HOSTILE_NAME, a_page, process_of, received
+from tests.page.score_builders import a_record, a_row
 
 pytestmark = [pytest.mark.slow, pytest.mark.embedded]
 
@@ -70,7 +74,7 @@ def page(tmp_path: Path, mock_cluster: MockCluster) -> Iterator[Client]:
     for topic in ("anomalies", "sensors", "sensors.dlq"):
         mock_cluster.create_topic(topic)
     with a_page(tmp_path, kafka=mock_cluster.address) as client:
-        wait_until(lambda: client.service.page.state.connection.is_complete)
+        wait_until(lambda: client.page.state.connection.is_complete)
         yield client
 
 
@@ -88,11 +92,25 @@ def test_a_person_reads_the_incidents_of_fifty_sensors(
     assert len(headings) == 25
     assert "pump-48: x1 is high in row 3" in headings[0]
     assert any("<img src=x onerror=alert(1)>" in heading for heading in headings)
+    _check_scores(tab, page)
     _check_reload(tab, page)
     _check_keyboard(tab)
     _check_widths_and_schemes(tab)
     assert tab.messages == []
     tab.page.close()
+
+
+def _check_scores(tab: Tab, page: Client) -> None:
+    """Check that scores replace the alarms in the lanes, and that changes arrive without reload."""
+    history = page.page.state.scores.history
+    begin = page.page.state.window[1]
+    history.add([a_record(*(a_row(f"pump-{n:02}", begin, score=n / 9) for n in range(50)))])
+    tab.page.get_by_text("A mark shows the highest score").wait_for(timeout=WAIT_MS)
+    tab.page.wait_for_selector("#sensors[data-lanes='20']", timeout=WAIT_MS)
+    assert "No new scores arrive" in tab.page.locator("#lanes-hint").inner_text()
+    with tab.page.expect_response("**/lanes", timeout=WAIT_MS):
+        history.add([a_record(a_row("pump-00", begin + 60, score=99.0, severity=4))])
+    tab.page.get_by_role("row", name="pump-00 critical 99").wait_for(timeout=WAIT_MS)
 
 
 def _check_reload(tab: Tab, page: Client) -> None:
@@ -101,7 +119,7 @@ def _check_reload(tab: Tab, page: Client) -> None:
     assert tab.page.locator("#incidents h3").count() == 25
     tab.wait_for_lanes()
     new_alarm = an_alarm("new", 60, sensor="pump-new", severity="critical")
-    page.service.page.state.add(received(new_alarm))
+    page.page.state.add(received(new_alarm))
     tab.page.get_by_text("pump-new: x1 is high").wait_for(timeout=WAIT_MS)
     assert tab.page.locator("#incidents h3").count() == 26
 
@@ -143,6 +161,25 @@ def _check_widths_and_schemes(tab: Tab) -> None:
             tab.page.set_viewport_size(size)  # type: ignore[arg-type]  # a typed dict
             assert tab.is_as_wide_as_the_window(), (page_address, size)
     assert tab.page.locator(".timeline-plot").count() == 1
+    assert tab.page.locator(".history-plot").count() == 1
+    tab.page.get_by_text("flow as a table").click()
+    assert tab.page.locator("details tbody tr").count() >= 1
+
+
+def test_a_page_continues_after_its_process_was_killed(
+    tmp_path: Path, browser: BrowserContext
+) -> None:
+    with a_page(tmp_path, make_page=PageProcess) as client:
+        tab = open_tab(browser, str(client.base_url))
+        tab.wait_for_lanes()
+
+        os.kill(process_of(client), signal.SIGKILL)
+
+        tab.page.get_by_text("This page gets no changes").wait_for(timeout=WAIT_MS)
+        tab.page.wait_for_selector("html[data-stream=open]", state="attached", timeout=30_000)
+        assert tab.page.locator("#stream-problem").is_hidden()
+        assert tab.violations() == []
+        tab.page.close()
 
 
 @pytest.mark.long
@@ -151,7 +188,7 @@ def test_the_page_shows_one_sensor_and_thousands(
     page: Client, browser: BrowserContext, sensors: int
 ) -> None:
     events = [event for number in range(sensors) for event in sensor_events(number)]
-    page.service.page.state.add(received(*events))
+    page.page.state.add(received(*events))
 
     tab = open_tab(browser, str(page.base_url))
     tab.wait_for_lanes()

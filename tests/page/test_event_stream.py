@@ -71,7 +71,10 @@ def test_an_event_is_one_line_of_data() -> None:
 
     assert ends == 1
     assert texts[0].startswith("retry: ")
-    assert texts[1] == 'id: id-1\ndata: {"parts":{"status":"line 1\\nline 2"},"order":[]}\n\n'
+    assert (
+        texts[1]
+        == 'id: id-1\ndata: {"parts":{"status":"line 1\\nline 2"},"order":[],"lanes":null}\n\n'
+    )
 
 
 def test_a_stream_ends_when_the_service_stops() -> None:

@@ -1,6 +1,6 @@
 """The lanes keep the worst score of each sensor and time step, in bounded memory."""
 
-from sensorwatch.api.page.lanes import Lanes
+from sensorwatch.api.page.lanes import LaneCell, Lanes
 from sensorwatch.api.page.span_view import MAX_SENSORS, span_of
 
 
@@ -21,11 +21,8 @@ def test_a_cell_keeps_the_worst_score_and_severity_of_its_time_step() -> None:
 
     (lane,) = lanes.ranked(0, 100, 10)
 
-    assert [(step, cell.score, cell.severity) for step, cell in lane.cells] == [
-        (0, 4.0, "major"),
-        (60, 1.0, "info"),
-    ]
-    assert (lane.score, lane.severity, lane.events) == (4.0, "major", 3)
+    assert lane.cells == (LaneCell(0, 4.0, 3, 2), LaneCell(60, 1.0, 1, 1))
+    assert (lane.worst.score, lane.severity, lane.alarms) == (4.0, "major", 3)
 
 
 def test_an_episode_fills_the_time_steps_without_an_event() -> None:
@@ -35,8 +32,8 @@ def test_an_episode_fills_the_time_steps_without_an_event() -> None:
 
     (lane,) = lanes.ranked(0, 200, 10)
 
-    assert [step for step, _ in lane.cells] == [0, 60, 120]
-    assert (lane.score, lane.events) == (3.0, 1)
+    assert [cell.begin for cell in lane.cells] == [0, 60, 120]
+    assert (lane.worst.score, lane.alarms) == (3.0, 1)
 
 
 def test_a_span_selects_the_time_steps_that_it_touches() -> None:
@@ -68,7 +65,7 @@ def test_a_dropped_time_step_does_not_come_back() -> None:
 
     (lane,) = lanes.ranked(0, 600, 10)
     assert lane.sensor_id == "s2"
-    assert [step for step, _ in lane.cells] == [120]
+    assert [cell.begin for cell in lane.cells] == [120]
     assert len(lanes) == 1
 
 

@@ -7,6 +7,7 @@ from sensorwatch.api.page.page_feed import PageFeed, part_id
 from sensorwatch.api.page.page_state import PageState
 from sensorwatch.api.page.page_templates import duration_text, render
 from sensorwatch.api.page.sensor_view import sensor_view
+from sensorwatch.api.page.signal_charts import signal_charts
 from sensorwatch.common.alarms.events import Signal
 from tests.alarms.event_builders import an_alarm, an_end
 from tests.page.page_builders import HOSTILE_NAME, a_state, received
@@ -120,10 +121,11 @@ def test_hostile_names_are_escaped_everywhere() -> None:
     )
     delta = a_feed(state).delta_since("")
     lanes = state.lanes(*state.window, 10)
+    view, charts = sensor_view(state, HOSTILE_NAME), signal_charts(state, HOSTILE_NAME)
     pages = [
         *delta.parts.values(),
-        render("sensor.html", view=sensor_view(state, HOSTILE_NAME), hours=12.0),
-        render("odd.html", odd=lanes, span=_WholeSpan),
+        render("sensor.html", view=view, charts=charts, hours=12.0),
+        render("odd.html", odd=lanes, span=_WholeSpan, scores=state.scores),
     ]
 
     assert any("&lt;img" in page for page in pages)

@@ -47,7 +47,7 @@ def log_in(client: Client, key: bytes) -> httpx.Response:
 
 
 def test_without_a_broker_the_page_says_so_and_the_rest_works(page: Client) -> None:
-    wait_until(lambda: bool(page.service.page.state.connection.problem))
+    wait_until(lambda: bool(page.page.state.connection.problem))
 
     text = page.get("/").text
 
@@ -107,6 +107,33 @@ def test_without_a_key_another_computer_does_not_see_the_page(page: Client) -> N
     assert response.status_code == 403
 
 
+@pytest.mark.parametrize(
+    ("client_address", "host", "status"),
+    [
+        ("172.18.0.1", "localhost:8000", 200),
+        ("127.0.0.1", "127.0.0.1:8000", 200),
+        ("172.18.0.1", "sensorwatch.example", 403),
+        ("8.8.8.8", "localhost:8000", 403),
+        ("unknown", "localhost:8000", 403),
+    ],
+)
+def test_a_port_that_is_published_on_loopback_needs_no_key(
+    published_page: Client, client_address: str, host: str, status: int
+) -> None:
+    # uvicorn takes the address of the client from a proxy on this computer.
+    headers = {"X-Forwarded-For": client_address, "Host": host}
+
+    assert published_page.get("/lanes", headers=headers).status_code == status
+
+
+@pytest.fixture(scope="module")
+def published_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """Return a client of a service whose container publishes its port on 127.0.0.1."""
+    folder = tmp_path_factory.mktemp("published")
+    with a_page(folder, published_on_loopback=True) as client:
+        yield client
+
+
 def test_with_a_key_the_page_asks_for_it(page_with_key: Client) -> None:
     for path in PAGES:
         response = page_with_key.get(path)
@@ -146,7 +173,7 @@ def test_the_right_key_starts_a_session(page_with_key: Client) -> None:
 
 
 def test_the_page_of_a_hostile_name_is_escaped(page: Client) -> None:
-    page.service.page.state.add(received(an_alarm(HOSTILE_NAME, sensor=HOSTILE_NAME)))
+    page.page.state.add(received(an_alarm(HOSTILE_NAME, sensor=HOSTILE_NAME)))
 
     response = page.get("/sensor", params={"id": HOSTILE_NAME, "episode": HOSTILE_NAME})
     lanes = page.get("/lanes").json()
@@ -165,21 +192,21 @@ def test_an_unknown_sensor_has_no_page(page: Client) -> None:
 
 
 def test_the_number_of_browsers_is_limited(page: Client) -> None:
-    page.service.page.streams += MAX_STREAMS
+    page.page.streams += MAX_STREAMS
 
     response = page.get("/events-stream")
 
-    page.service.page.streams -= MAX_STREAMS
+    page.page.streams -= MAX_STREAMS
     assert response.status_code == 503
     assert response.headers["retry-after"]
 
 
 def test_a_stream_continues_after_the_known_revision(page: Client) -> None:
-    streams_before = page.service.page.streams
+    streams_before = page.page.streams
     with page.stream("GET", "/events-stream") as stream:
         first_event = _next_event(stream.iter_lines())
     known_id = first_event["id"]
-    page.service.page.state.add(received(an_alarm("later", sensor="later")))
+    page.page.state.add(received(an_alarm("later", sensor="later")))
 
     with page.stream("GET", "/events-stream", headers={"Last-Event-ID": known_id}) as stream:
         second_event = _next_event(stream.iter_lines())
@@ -187,7 +214,7 @@ def test_a_stream_continues_after_the_known_revision(page: Client) -> None:
     assert '"models"' in first_event["data"]
     assert '"models"' not in second_event["data"]
     assert "later" in second_event["data"]
-    wait_until(lambda: page.service.page.streams == streams_before)
+    wait_until(lambda: page.page.streams == streams_before)
 
 
 def _next_event(lines: Iterator[str]) -> dict[str, str]:

@@ -5,13 +5,20 @@ import json
 import pytest
 from confluent_kafka import Producer
 
-from sensorwatch.api.page.page_state import PageState
-from sensorwatch.api.page.topic_thread import TopicThread, received_events
+from sensorwatch.api.page import topic_thread
+from sensorwatch.api.page.page_state import PageState, received_events
+from sensorwatch.api.page.score_source import ScoreSource
+from sensorwatch.api.page.topic_thread import TopicThread
+from sensorwatch.common.errors import DataError
 from sensorwatch.common.kafka.event_types import EventType
+from sensorwatch.common.kafka.records import Partition
+from sensorwatch.common.kafka.score_records import ScoreRecord, encode_scores
 from tests.alarms.event_builders import a_time
 from tests.api.app_builders import wait_until
 from tests.brokers.mock_cluster import MockCluster
 from tests.kafka.record_builders import StoredRecord
+from tests.page.page_builders import seconds_of
+from tests.page.score_builders import a_record, a_row
 
 VALUE = {
     "event_id": "sensors-0-1",
@@ -59,3 +66,37 @@ def test_events_of_the_topic_reach_the_state(mock_cluster: MockCluster) -> None:
     thread.stop(10)
     assert [episode.severity for episode in state.episodes()] == ["major"]
     assert state.newest_written_at is not None
+
+
+@pytest.mark.embedded
+def test_scores_of_the_topic_reach_the_history(
+    mock_cluster: MockCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(topic_thread, "RETRY_SECONDS", 0.05)
+    source = ScoreSource(600, 60, clock_tolerance_seconds=300)
+    thread = TopicThread({"bootstrap.servers": mock_cluster.address}, "group.scores", source)
+    thread.start()
+    wait_until(lambda: "group.scores" in source.connection.problem)
+    topic = mock_cluster.create_topic("group.scores")
+    wait_until(lambda: source.connection.is_complete)
+    producer = Producer({"bootstrap.servers": mock_cluster.address})
+    aggregates = a_record(a_row("pump-1", seconds_of(0), score=4.0)).aggregates
+    scores = ScoreRecord("group", Partition("sensors", 0), "default-0001-aaaaaaaa", aggregates)
+    for value in (b"damaged", encode_scores(scores)):
+        producer.produce(topic, value)
+    assert producer.flush(10) == 0
+
+    wait_until(lambda: source.has_rows)
+
+    thread.stop(10)
+    lane = source.history.lane_of("pump-1")
+    assert lane is not None
+    assert lane.worst.score == 4.0
+
+
+def test_a_score_record_of_a_newer_version_is_a_problem() -> None:
+    header = b'{"scores_version":99}'
+    record = StoredRecord(len(header).to_bytes(4, "little") + header, stored_headers=[])
+
+    with pytest.raises(DataError, match="newer"):
+        ScoreSource(600, 60, clock_tolerance_seconds=300).add_records([record])

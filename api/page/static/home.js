@@ -3,6 +3,7 @@
 import { localiseTimes } from "./times.js";
 import { showNewLanes } from "./lanes.js";
 
+const RECONNECT_MS = 3000;
 const status = document.getElementById("status");
 const incidents = document.getElementById("incidents");
 const problem = document.getElementById("stream-problem");
@@ -54,25 +55,39 @@ function apply(delta) {
     if (element !== null) replaceContent(element, html);
   }
   showAge();
-  showNewLanes();
+  showNewLanes(delta.lanes);
 }
 
 showAge();
 setInterval(showAge, 1000);
 
-const stream = new EventSource(`/events-stream?after=${encodeURIComponent(status.dataset.revision)}`);
-stream.addEventListener("message", (event) => {
-  apply(JSON.parse(event.data));
-  status.dataset.revision = event.lastEventId;
-});
-stream.addEventListener("open", () => {
-  problem.hidden = true;
-  document.documentElement.dataset.stream = "open";
-});
-stream.addEventListener("error", () => {
-  problem.textContent = stream.readyState === EventSource.CLOSED
-    ? "This page gets no changes: the service refused the connection. Reload the page."
-    : "This page gets no changes: the service does not answer. The page tries again.";
+function showProblem(text) {
+  problem.textContent = text;
   problem.hidden = false;
   document.documentElement.dataset.stream = "broken";
-});
+}
+
+/** Get the changes after the newest known one. The browser itself connects again after a break. */
+function connect() {
+  const after = encodeURIComponent(status.dataset.revision);
+  const stream = new EventSource(`/events-stream?after=${after}`);
+  stream.addEventListener("message", (event) => {
+    apply(JSON.parse(event.data));
+    status.dataset.revision = event.lastEventId;
+  });
+  stream.addEventListener("open", () => {
+    problem.hidden = true;
+    document.documentElement.dataset.stream = "open";
+  });
+  stream.addEventListener("error", () => {
+    if (stream.readyState !== EventSource.CLOSED) {
+      showProblem("This page gets no changes: the service does not answer. The page tries again.");
+      return;
+    }
+    // After an answer with an error status, the browser does not connect again by itself.
+    showProblem("This page gets no changes: the service refused the connection. The page tries again. If this message stays, reload the page.");
+    setTimeout(connect, RECONNECT_MS);
+  });
+}
+
+connect();

@@ -1,4 +1,4 @@
-// Draws the swim lanes: one line for each sensor, with a mark for each time with an alarm.
+// Draws the swim lanes: one line for each sensor, with a mark for the highest score of each time.
 
 import { localiseTimes, timeText } from "./times.js";
 
@@ -7,6 +7,7 @@ const NAME_SHARE = 0.26;
 const MAX_NAME_WIDTH = 190;
 const AXIS_HEIGHT = 26;
 const REFRESH_MS = 5000;
+const MIN_MARK_WIDTH = 3;
 const SEVERITIES = ["none", "info", "warning", "major", "critical"];
 
 const section = document.getElementById("sensors");
@@ -21,6 +22,7 @@ let selection = null; // [begin, end] in seconds, or null
 let dragStart = null;
 let lastLoad = -Infinity;
 let timer = null;
+let needsLanes = false;
 
 function layout() {
   const width = canvas.clientWidth;
@@ -63,7 +65,7 @@ function draw() {
       const share = Math.log1p(Math.max(score, 0)) / Math.log1p(highest);
       const barHeight = 4 + share * (LINE_HEIGHT - 8);
       context.fillStyle = colours[Math.min(rank, colours.length - 1)];
-      const barWidth = Math.max((content.step / seconds) * plotWidth, 2);
+      const barWidth = Math.max((content.step / seconds) * plotWidth, MIN_MARK_WIDTH);
       context.fillRect(Math.max(pixel(begin), left), bottom - barHeight, barWidth, barHeight);
     }
   });
@@ -99,6 +101,7 @@ function query(span) {
 
 async function load() {
   lastLoad = performance.now();
+  needsLanes = false;
   const response = await fetch(`/lanes${query(zoom)}`);
   if (!response.ok) return;
   content = await response.json();
@@ -114,17 +117,43 @@ async function loadTable() {
   localiseTimes(odd);
 }
 
-/** Load the lanes again, at most once in REFRESH_MS, unless a person looks at a fixed time. */
-export function showNewLanes() {
-  if (zoom !== null || selection !== null || timer !== null) return;
+function isFixed() {
+  return zoom !== null || selection !== null;
+}
+
+/** Load lanes and table again, at most once in REFRESH_MS, unless a person looks at a fixed time. */
+function loadLater(withLanes) {
+  needsLanes ||= withLanes;
+  if (isFixed() || timer !== null) return;
   const wait = Math.max(lastLoad + REFRESH_MS - performance.now(), 0);
   timer = setTimeout(async () => {
     timer = null;
-    if (zoom === null && selection === null) {
-      await load();
-      if (!odd.contains(document.activeElement)) await loadTable();
-    }
+    if (isFixed()) return;
+    if (needsLanes) await load();
+    lastLoad = performance.now();
+    if (!odd.contains(document.activeElement)) await loadTable();
   }, wait);
+}
+
+/** Add changed cells to the lanes. Without cells (`changes` is null), all lanes are loaded again. */
+export function showNewLanes(changes) {
+  if (changes === null) {
+    loadLater(true);
+    return;
+  }
+  const known = new Map(content.lanes.map((lane) => [lane.sensor, lane]));
+  const isComplete = changes.step === content.step
+    && changes.lanes.every((lane) => known.has(lane.sensor));
+  loadLater(!isComplete || isFixed());
+  if (isFixed() || !isComplete) return;
+  content = { ...changes, lanes: changes.lanes.map((lane) => {
+    const cells = new Map(known.get(lane.sensor).cells.map((cell) => [cell[0], cell]));
+    for (const cell of lane.cells) cells.set(cell[0], cell);
+    const shown = [...cells.values()].filter((cell) => cell[0] > changes.begin - changes.step);
+    return { sensor: lane.sensor, cells: shown };
+  }) };
+  section.dataset.lanes = String(content.lanes.length);
+  draw();
 }
 
 function select(first, last) {
