@@ -192,13 +192,15 @@ class PolicyDeclaration(_Declaration):
             )
         return self
 
-    def build(self, now: datetime) -> AlarmPolicy:
+    def build(self, now: datetime, *, first_day: date | None = None) -> AlarmPolicy:
         """Return the policy; recurring windows are expanded around the day of `now` (UTC).
 
-        Raises UsageError if `[calendar] until` is too near or too far.
+        `first_day`: an earlier first day for which they are expanded, to score older rows. Raises
+        UsageError if `[calendar] until` is too near or too far.
         """
         today = now.astimezone(UTC).date()
-        first_day = today - timedelta(days=PAST_DAYS)
+        default_day = today - timedelta(days=PAST_DAYS)
+        first_day = min(first_day or default_day, default_day)
         last_day = self.calendar.until or today + timedelta(days=CALENDAR_DAYS)
         if not 0 <= (last_day - today).days <= MAX_CALENDAR_DAYS:
             raise UsageError(

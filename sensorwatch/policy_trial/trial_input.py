@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +20,17 @@ from sensorwatch.common.kafka.topic_reader import (
     read_topic_batches,
     watermarks,
 )
+from sensorwatch.common.rows.batches import first_day
+from sensorwatch.common.rows.schema import Schema
 from sensorwatch.common.runtime.setting_keys import Settings
 from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.common.scoring.processing import process, score_readings
 from sensorwatch.policy_trial.trial import EpisodeCounter
+
+
+def first_day_of_file(path: Path, schema: Schema) -> date | None:
+    """Return the day (UTC) of the first row of a file; None without a row."""
+    return first_day(read_batches(path, schema, as_of=time.time_ns() // 1_000))[0]
 
 
 def try_file(path: Path, counters: Sequence[EpisodeCounter]) -> None:
