@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from sensorwatch.common.runtime.durations import parse_duration
+from sensorwatch.common.rows.durations import parse_duration
 from sensorwatch.common.runtime.setting_choices import SeverityChoice
 from sensorwatch.common.runtime.settings_table import SettingsTable
 

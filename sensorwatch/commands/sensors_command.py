@@ -80,7 +80,7 @@ def _read_states(settings: Settings) -> list[SensorState]:
 
 
 def _cells(state: SensorState) -> list[str]:
-    from sensorwatch.common.scoring.silence_sentences import duration_text
+    from sensorwatch.common.rows.durations import duration_text
 
     silence = f" for {duration_text(state.silent_seconds)}" if state.silent_seconds else ""
     skew = ""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sensorwatch.common.runtime.durations import parse_duration
+from sensorwatch.common.rows.durations import parse_duration
 from sensorwatch.common.runtime.notify_settings import NotifySettings
 
 MIN_OPEN_SECONDS = 180

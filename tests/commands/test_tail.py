@@ -207,7 +207,7 @@ def test_the_reason_can_be_a_signal_within_its_expected_range() -> None:
     [
         ({}, "closed after 12 rows in 11 min"),
         ({"rows": 1}, "closed after 1 row"),
-        ({"duration_seconds": 119.94}, "in 119.9 s"),
+        ({"duration_seconds": 119.94}, "in 120 s"),
         ({"duration_seconds": 7200.0}, "in 2 h"),
         ({"duration_seconds": 180_000.0}, "in 2.1 days"),
     ],
