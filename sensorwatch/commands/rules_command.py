@@ -114,6 +114,7 @@ def try_policy(
     """
     from sensorwatch.common.registry.policy_choice import read_policy_file
     from sensorwatch.common.registry.store import Registry
+    from sensorwatch.common.runtime.sensor_settings import silence_rule
     from sensorwatch.common.runtime.time_option import parse_age_option
     from sensorwatch.policy_trial.trial import EpisodeCounter
     from sensorwatch.policy_trial.trial_input import first_day_of_file, try_file, try_topic
@@ -124,7 +125,10 @@ def try_policy(
     day = None if data is None else first_day_of_file(data, champion.schema)
     new_policy = read_policy_file(file, first_day=day)
     _require_known_signals(new_policy, settings)
-    before, after = (EpisodeCounter(champion.under(p)) for p in (current_policy, new_policy))
+    before, after = (
+        EpisodeCounter(champion.under(policy), silence_rule(settings.sensors))
+        for policy in (current_policy, new_policy)
+    )
     if data is None:
         try_topic(settings, parse_age_option("--since", since), (before, after))
     else:
@@ -135,7 +139,11 @@ def try_policy(
 def _print_trial(before: EpisodeCounter, after: EpisodeCounter, *, as_json: bool) -> None:
     if as_json:
         results = {
-            name: {"episodes": counter.by_severity, "suppressed": counter.suppressed}
+            name: {
+                "episodes": counter.by_severity,
+                "suppressed": counter.suppressed,
+                "silences": counter.silences,
+            }
             for name, counter in (("before", before), ("after", after))
         }
         print_json({"rows": before.rows, **results}, indent=2)
@@ -148,6 +156,7 @@ def _print_trial(before: EpisodeCounter, after: EpisodeCounter, *, as_json: bool
         ["episodes", "before", "after"],
         [[name, str(n), str(new_counts[name])] for name, n in before.by_severity.items()],
     )
+    print_line(f"silences of sensors: {before.silences} before, {after.silences} after")
     old, new = before.suppressed, after.suppressed
     names = sorted({*old, *new})
     if names:

@@ -36,7 +36,7 @@ def first_day_of_file(path: Path, schema: Schema) -> date | None:
 def try_file(path: Path, counters: Sequence[EpisodeCounter]) -> None:
     """Score the rows of a file with the detector of each counter; begin with an empty memory."""
     schema = counters[0].detector.schema
-    memories = [counter.detector.empty_memory() for counter in counters]
+    memories = [counter.empty_memory() for counter in counters]
     for readings, rejections in read_batches(path, schema, as_of=time.time_ns() // 1_000):
         for counter, memory in zip(counters, memories, strict=True):
             counter.add(0, score_readings(readings, rejections, counter.detector, memory))
@@ -59,7 +59,7 @@ def try_topic(settings: Settings, since: int, counters: Sequence[EpisodeCounter]
             by_partition.setdefault(coordinates(record).partition, []).append(record)
         for partition, records in by_partition.items():
             if partition not in memories:
-                memories[partition] = [counter.detector.empty_memory() for counter in counters]
+                memories[partition] = [counter.empty_memory() for counter in counters]
             for counter, memory in zip(counters, memories[partition], strict=True):
                 _score(partition, records, counter, memory)
     if counters[0].rows == 0:

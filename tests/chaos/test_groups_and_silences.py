@@ -50,6 +50,16 @@ sensor = "sensor-1*"
 action = "suppress"
 begin = 2000-01-01T00:00:00Z
 end = 2100-01-01T00:00:00Z
+
+[[silence]]
+name = "slow sensors"
+sensor = "sensor-2*"
+silent_after = "25s"
+
+[[silence]]
+name = "spare sensors"
+sensor = "sensor-3*"
+silence = false
 """
 )
 
