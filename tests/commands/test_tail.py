@@ -301,9 +301,9 @@ def test_without_a_terminal_lines_are_plain_and_complete_and_invalid_events_are_
 def test_an_episode_has_a_line_for_each_rise_and_hidden_episodes_are_counted(
     broker: EmbeddedBroker, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    episode = {"id": "sensors-0-1", "rows": 2}
-    first = an_event(1, severity="warning", episode=episode)
-    risen = an_event(1, event_id="sensors-0-3", severity="critical", episode=episode)
+    first = an_event(1, severity="warning", episode={"id": "sensors-0-1", "rows": 2})
+    risen_episode = {"id": "sensors-0-1", "rows": 3}
+    risen = an_event(1, event_id="sensors-0-3", severity="critical", episode=risen_episode)
     send_events(broker, an_event(7, severity="info"), first, first, risen)
     send_events(broker, a_closing_event(), event_type=EventType.CLOSED)
 
