@@ -14,12 +14,12 @@ from sensorwatch.common.scoring.flat_lines import flat_rows
 from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.common.scoring.memory_layout import (
     NO_ROW_YET,
-    NOT_SILENT,
     FloatColumn,
     IntColumn,
 )
 from sensorwatch.common.scoring.open_episodes import open_severities
 from sensorwatch.common.scoring.silence_rule import SilenceColumn
+from sensorwatch.common.scoring.silent_sensors import silent_slots
 
 OK, SILENT = "ok", "silent"
 
@@ -71,11 +71,12 @@ def sensor_states(partition: Partition, memory: Memory, detector: Detector) -> l
     skews = clock_skews(memory)
     skews[np.abs(skews) <= MAX_SKEW_SECONDS] = 0.0
     event_time = int(memory.silence[SilenceColumn.EVENT_TIME])
+    silent = set(silent_slots(memory, detector.policy).tolist())
     states = []
     for slot, (name, cadence, level) in enumerate(zip(memory.names, cadences, levels, strict=True)):
-        last, start, rows, silence_last, silent_position, silence_limit = columns[slot]
+        last, start, rows, silence_last, silence_limit = columns[slot]
         alarm = severity_of_slot.get(slot, "")
-        is_silent = silent_position != NOT_SILENT
+        is_silent = slot in silent
         states.append(
             SensorState(
                 sensor_id=name,
@@ -121,6 +122,5 @@ _COLUMNS = [
     IntColumn.EPISODE_START_TIME,
     IntColumn.EPISODE_ROWS,
     IntColumn.SILENCE_LAST,
-    IntColumn.SILENT_POSITION,
     IntColumn.SILENCE_LIMIT,
 ]

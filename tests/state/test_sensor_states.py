@@ -12,6 +12,7 @@ from sensorwatch.common.scoring.processing import process
 from sensorwatch.common.scoring.silence_rule import SilenceRule
 from sensorwatch.state.sensor_states import SensorState, sensor_states, worst_first
 from tests.forecasts import a_forecast_candidate
+from tests.policy.policy_builders import a_policy
 from tests.publishing.test_episode_events import a_row_payload
 from tests.reading_builders import ANOMALOUS_VALUES, NORMAL_VALUES, START_TIME, a_detector
 
@@ -99,3 +100,11 @@ def test_a_signal_that_repeats_its_value_for_long_has_a_flat_line() -> None:
     assert before.flat_rows == {}
     assert after.flat_rows == {"x2": 9}
     assert "x2 flat for 9 rows" in _cells(after)[1]
+
+
+def test_a_sensor_that_the_policy_calls_never_silent_is_not_listed_as_silent() -> None:
+    policy = a_policy('[[silence]]\nname = "spare"\nsensor = "b"\nsilence = false')
+
+    states = sensor_states(PARTITION, a_memory(), DETECTOR.under(policy))
+
+    assert {state.sensor_id: state.status for state in states}["b"] == "ok"
