@@ -2,17 +2,21 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from anyio import to_thread
 
 from sensorwatch.common.errors import ModelRefused
+from sensorwatch.common.policy.alarm_policy import AlarmPolicy
 from sensorwatch.common.registry.champion import Champion
 from sensorwatch.common.registry.manifest import ModelVersion
+from sensorwatch.common.registry.policy_follower import PolicyFollower
+from sensorwatch.common.registry.policy_registry import PolicyRegistry
 from sensorwatch.common.registry.store import Registry
 from sensorwatch.common.runtime.logs import logger
 from sensorwatch.common.runtime.metrics import ModelMetrics
+from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.warmup import load_kernels
 
 POLL_INTERVAL_SECONDS = 1.0
@@ -26,6 +30,8 @@ class ServedVersion:
 
     version: ModelVersion
     loaded_at: datetime
+    detector: Detector
+    """The detector of the version, under the policy in force."""
 
 
 def _utc_now() -> datetime:
@@ -33,21 +39,25 @@ def _utc_now() -> datetime:
 
 
 class ChampionFollower:
-    """Loads each new champion of a model, and keeps the last valid one to serve requests.
+    """Loads each new champion and policy of a model; keeps the last valid ones to serve requests.
 
-    The follower can start before the model has a champion.
+    The follower can start before the model has a champion. It adopts a new policy as a worker does,
+    at most once a minute. Without a readable policy at the start, no version is served.
     """
 
     def __init__(
         self,
         registry: Registry,
+        policies: PolicyRegistry,
         name: str,
         metrics: ModelMetrics,
         *,
         now: Callable[[], datetime] = _utc_now,
     ) -> None:
         self._registry, self._name, self._metrics, self._now = registry, name, metrics, now
+        self._policies = policies
         self._champion: Champion | None = None
+        self._policy: PolicyFollower | None = None
         self.served_version: ServedVersion | None = None
         """The served version, or None until a version is loaded.
 
@@ -56,8 +66,9 @@ class ChampionFollower:
         """The reason why the current champion is not served, or None if it is served."""
 
     def check_once(self) -> None:
-        """Check once for a new champion, and load it; this may take seconds."""
+        """Check once for a new policy and a new champion, and load them; this may take seconds."""
         try:
+            self._check_policy()
             if self._champion is None:
                 self._champion = Champion(
                     self._registry,
@@ -77,10 +88,27 @@ class ChampionFollower:
             await asyncio.sleep(POLL_INTERVAL_SECONDS)
             await to_thread.run_sync(self.check_once)
 
+    def _check_policy(self) -> None:
+        """Adopt the policy in force. Raises ModelRefused if the first one cannot be loaded."""
+        if self._policy is None:
+            self._policy = PolicyFollower(
+                self._policies,
+                on_adopted=_log_adopted_policy,
+                on_refused=_log_refused_policy,
+            )
+        elif self._policy.refresh() and self.served_version is not None:
+            detector = self._under_policy(self.served_version.version)
+            self.served_version = replace(self.served_version, detector=detector)
+
+    def _under_policy(self, version: ModelVersion) -> Detector:
+        policy = None if self._policy is None else self._policy.current()
+        return version.detector.under(policy)
+
     def _on_loaded(self, version: ModelVersion) -> None:
         load_kernels(version.detector)
         loaded_at = self._now()
-        self.served_version, self.refusal_reason = ServedVersion(version, loaded_at), None
+        self.served_version = ServedVersion(version, loaded_at, self._under_policy(version))
+        self.refusal_reason = None
         manifest = version.manifest
         self._metrics.loaded(
             model=manifest.name,
@@ -117,3 +145,12 @@ class ChampionFollower:
             self.refusal_reason = None
             self._metrics.reload_last_success.set(1)
             _log.info("the champion is the served version again")
+
+
+def _log_adopted_policy(policy: AlarmPolicy | None) -> None:
+    if policy is not None:
+        _log.info("policy adopted", policy=policy.id)
+
+
+def _log_refused_policy(error: ModelRefused) -> None:
+    _log.error("policy refused, the last good policy stays in force", why=str(error))

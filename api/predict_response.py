@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 from itertools import repeat
 from operator import itemgetter
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -19,12 +20,15 @@ from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.explanation import SignalReading, rank_signals, signal_readings
 from sensorwatch.common.scoring.pattern_sentences import sentences
 from sensorwatch.common.scoring.patterns import PATTERN_TEXTS
+from sensorwatch.common.scoring.policy_texts import limit_sentences, row_choices
 from sensorwatch.common.scoring.processing import Outcome
 from sensorwatch.common.scoring.status import STATUS_TEXTS
 from sensorwatch.common.scoring.suppression import SUPPRESSION_TEXTS
 
 ROWS_PER_ENCODING_STEP = 2_000
 """Number of rows that are encoded in one step of about 1 ms."""
+POLICY_FIELDS = 4
+"""Number of fields of `_ScoredRow` that only a policy sets."""
 
 
 class OnError(StrEnum):
@@ -58,6 +62,10 @@ class _ScoredRow(msgspec.Struct, frozen=True, gc=False):
     suppressed: str
     pattern: str
     message: str | UnsetType
+    cause: str | UnsetType
+    limit_rule: str | UnsetType
+    suppressed_by: str | UnsetType
+    window: str | UnsetType
     episode_start: int | None
     episode_start_row: int | UnsetType
     signals: list[SignalReading] | UnsetType
@@ -97,10 +105,12 @@ def encode_response(
         raise bad_rows_problem(prediction)
     scored_count = sum(len(outcome.readings) for outcome in prediction.outcomes)
     anomaly_count = sum(int(outcome.detections.is_anomaly.sum()) for outcome in prediction.outcomes)
+    policy = {"policy": detector.policy_id} if detector.policy_id else {}
     ignored_count = {"ignored": len(prediction.ignored)} if prediction.ignored else {}
     response_head = msgspec.json.encode(
         {
             "model_version": prediction.version,
+            **policy,
             "threshold": detector.calibration.threshold,
             "scored": scored_count,
             "anomalies": anomaly_count,
@@ -161,7 +171,12 @@ def _scored_rows(
     messages = (
         []
         if ranked_signals is None
-        else sentences(detector, outcome, explained_rows, ranked_signals)
+        else limit_sentences(
+            sentences(detector, outcome, explained_rows, ranked_signals),
+            detector,
+            outcome,
+            explained_rows,
+        )
     )
     return map(
         _ScoredRow,
@@ -181,6 +196,7 @@ def _scored_rows(
         _sparse_column(
             len(readings), UNSET, explained_rows, [message or UNSET for message in messages]
         ),
+        *_policy_columns(detector, outcome, anomalous_rows),
         _sparse_column(
             len(readings),
             None,
@@ -197,6 +213,20 @@ def _scored_rows(
             [] if ranked_signals is None else signal_readings(detector, ranked_signals),
         ),
     )
+
+
+def _policy_columns(
+    detector: Detector, outcome: Outcome, anomalous_rows: NDArray[np.int64]
+) -> Iterator[Iterable[str | UnsetType]]:
+    """Yield a column for each field of `row_choices`; UNSET without a policy."""
+    rows = len(outcome.readings)
+    if detector.policy is None:
+        yield from (repeat(UNSET, rows) for _ in range(POLICY_FIELDS))
+        return
+    choices = row_choices(detector.policy, outcome.detections, anomalous_rows)
+    for texts, positions in choices.values():
+        values = [texts[position] for position in positions.tolist()]
+        yield _sparse_column(rows, UNSET, anomalous_rows, values)
 
 
 def _rows_in_items(prediction: Prediction, numbers: NDArray[np.int64]) -> Iterable[int | UnsetType]:
@@ -223,8 +253,8 @@ def _joined_items(
 
 
 def _sparse_column(
-    rows: int, default_value: object, row_indices: NDArray[np.int64], values: Sequence[object]
-) -> list[object]:
+    rows: int, default_value: Any, row_indices: NDArray[np.int64], values: Sequence[object]
+) -> list[Any]:
     """Return a column that has `values` at `row_indices` and `default_value` elsewhere."""
     column = [default_value] * rows
     for row_index, value in zip(row_indices.tolist(), values, strict=True):

@@ -15,6 +15,7 @@ from sensorwatch.common.rows.rejection import Reason
 from sensorwatch.common.scoring.detections import Severity
 from sensorwatch.common.scoring.explanation import Direction
 from sensorwatch.common.scoring.patterns import Pattern
+from sensorwatch.common.scoring.policy_texts import Cause
 from sensorwatch.common.scoring.status import Status
 from sensorwatch.common.scoring.suppression import Suppression
 
@@ -128,6 +129,25 @@ class ScoredRow(_StrictModel):
         str | None,
         Field(description="The pattern as a sentence. Absent for a normal row."),
     ] = None
+    cause: Annotated[
+        Cause | None,
+        Field(
+            description="What makes the row anomalous: its score (`model`), or a hard limit of the "
+            "policy (`limit`). Only for an anomalous row under a policy."
+        ),
+    ] = None
+    limit_rule: Annotated[
+        str | None,
+        Field(description="Name of the rule whose hard limit the row breaks; empty if none."),
+    ] = None
+    suppressed_by: Annotated[
+        str | None,
+        Field(description="Name of the rule or window that suppresses the row; empty if none."),
+    ] = None
+    window: Annotated[
+        str | None,
+        Field(description="Name of the calendar window that annotates the row; empty if none."),
+    ] = None
     episode_start: Annotated[
         int | None,
         Field(
@@ -179,6 +199,9 @@ class PredictAnswer(_StrictModel):
     """The response of /predict. One model version has scored all rows."""
 
     model_version: str
+    policy: Annotated[
+        str | None, Field(description="Id of the policy in force; absent without a policy.")
+    ] = None
     threshold: Annotated[float, Field(description="The raw score whose anomaly score is 1.0.")]
     scored: int
     anomalies: int

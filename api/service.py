@@ -19,6 +19,7 @@ from sensorwatch.api.problem_details import Problem
 from sensorwatch.api.request_formats import ScoringRequest
 from sensorwatch.api.row_metrics import RowMetrics
 from sensorwatch.common.kernel_hooks import before_first_compilation, take_action
+from sensorwatch.common.registry.policy_registry import PolicyRegistry
 from sensorwatch.common.registry.store import Registry
 from sensorwatch.common.runtime.kernel_progress import compile_ahead
 from sensorwatch.common.runtime.logs import logger
@@ -44,8 +45,9 @@ class Service:
         self.model_name = settings.registry.model
         self.key = read_key(settings.api.api_key_file)
         self.row_metrics = RowMetrics(metrics)
+        path, name = settings.registry.path, settings.registry.model
         self.follower = ChampionFollower(
-            Registry(settings.registry.path), settings.registry.model, metrics.model
+            Registry(path), PolicyRegistry(path, name), name, metrics.model
         )
         # With more threads than cores, the event loop would wait longer for a core.
         self.threads = CapacityLimiter(os.cpu_count() or 1)
@@ -87,7 +89,7 @@ class Service:
 
         A large request is scored in a thread. Raises every Problem that `scoring_request` raises.
         """
-        detector = self.served_version().version.detector
+        detector = self.served_version().detector
         received = time.time_ns() // 1000
 
         def score_and_encode() -> bytes:

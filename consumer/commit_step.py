@@ -48,7 +48,6 @@ def advance(
     """Advance accounts and memories after a commit, and delete old snapshots."""
     ownership = wiring.ownership
     memories = {partition: ownership.memories[partition] for partition in accounts}
-    alarm_rates = wiring.champion.current().alarm_rates
-    wiring.observation.show_commit(memories, snapshots, alarm_rates)
+    wiring.observation.show_commit(memories, snapshots, wiring.detector)
     for partition, offset in ownership.advance(accounts).items():
         wiring.snapshot_deleter.delete_before(partition.number, offset)

@@ -6,6 +6,7 @@ import numpy as np
 
 from sensorwatch.common.kafka.records import Partition
 from sensorwatch.common.model.alarm_rates import AlarmRates
+from sensorwatch.common.policy.alarm_policy import AlarmPolicy
 from sensorwatch.common.runtime.metrics import MemoryMetrics
 from sensorwatch.common.scoring.clock_skew import MAX_SKEW_SECONDS, clock_skews
 from sensorwatch.common.scoring.detections import SEVERITIES
@@ -13,15 +14,18 @@ from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.common.scoring.memory_layout import NO_ROW_YET
 from sensorwatch.common.scoring.open_episodes import count_open_episodes
 from sensorwatch.common.scoring.silence_rule import SilenceColumn
+from sensorwatch.common.scoring.silent_sensors import silent_slots
 from sensorwatch.common.scoring.staleness import StalenessColumn
 
 
-def show_memory(metrics: MemoryMetrics, partition: Partition, memory: Memory) -> None:
-    """Set the metrics of a partition from its memory."""
+def show_memory(
+    metrics: MemoryMetrics, partition: Partition, memory: Memory, policy: AlarmPolicy | None
+) -> None:
+    """Set the metrics of a partition from its memory; `policy`: the policy in force."""
     labels = partition.topic, partition.number
     metrics.sensors.labels(*labels).set(memory.sensors)
     metrics.model_stale.labels(*labels).set(memory.staleness[StalenessColumn.IS_STALE])
-    metrics.silent_sensors.labels(*labels).set(memory.silence[SilenceColumn.SILENT_SENSORS])
+    metrics.silent_sensors.labels(*labels).set(len(silent_slots(memory, policy)))
     is_skewed = np.abs(clock_skews(memory)) > MAX_SKEW_SECONDS
     metrics.skewed_sensors.labels(*labels).set(int(np.count_nonzero(is_skewed)))
     event_time = memory.silence[SilenceColumn.EVENT_TIME]

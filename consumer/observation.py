@@ -11,7 +11,7 @@ import numpy as np
 from sensorwatch.common.kafka.records import Partition
 from sensorwatch.common.kafka.snapshot_text import Snapshot
 from sensorwatch.common.ledger.account import Account
-from sensorwatch.common.model.alarm_rates import AlarmRates
+from sensorwatch.common.policy.alarm_policy import AlarmPolicy
 from sensorwatch.common.rows.absorption import ABSORBED_REASONS
 from sensorwatch.common.rows.limits import NO_TIME
 from sensorwatch.common.rows.schema import Schema
@@ -93,18 +93,18 @@ class Observation:
         self,
         memories: Mapping[Partition, Memory],
         snapshots: Sequence[Snapshot],
-        alarm_rates: AlarmRates,
+        detector: Detector,
     ) -> None:
         """Show a committed transaction, with the changed memories and the new snapshots.
 
-        `alarm_rates`: the rates of the model that uses the memories.
+        `detector`: the detector that uses the memories, under its policy.
         """
         self._failure_reason, self._rewound = None, False
         self._metrics.transactions.labels(TransactionOutcome.COMMITTED).inc()
         self._metrics.last_commit.set(self._wall_clock())
         for partition, memory in memories.items():
-            self._show_memory(partition, memory)
-            show_open_episodes(self._metrics.memory, partition, memory, alarm_rates)
+            self._show_memory(partition, memory, detector.policy)
+            show_open_episodes(self._metrics.memory, partition, memory, detector.alarm_rates)
         for snapshot in snapshots:
             self._metrics.memory.snapshots.inc()
             self._metrics.memory.snapshot_bytes.observe(len(snapshot.content))
@@ -133,7 +133,7 @@ class Observation:
     def show_restore(self, partition: Partition, memory: Memory, seconds: float) -> None:
         """Show a restored or cold memory, and the duration of its restore."""
         self._evicted_counts[partition] = memory.evicted
-        self._show_memory(partition, memory)
+        self._show_memory(partition, memory, None)
         self._metrics.memory.restore.observe(seconds)
         _log.info(
             "memory restored",
@@ -264,10 +264,12 @@ class Observation:
             for sentence in self._held_signals.count([*column_of_signal], np.concatenate(is_held)):
                 _log.warning(sentence)
 
-    def _show_memory(self, partition: Partition, memory: Memory) -> None:
+    def _show_memory(
+        self, partition: Partition, memory: Memory, policy: AlarmPolicy | None
+    ) -> None:
         metrics = self._metrics.memory
         previous_count = self._evicted_counts.get(partition, memory.evicted)
-        show_memory(metrics, partition, memory)
+        show_memory(metrics, partition, memory, policy)
         metrics.sensors_evicted.inc(memory.evicted - previous_count)
         self._evicted_counts[partition] = memory.evicted
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sensorwatch.common.model.alarm_rates import AlarmRates
+from sensorwatch.common.rows.durations import duration_text
 from sensorwatch.common.scoring.detections import Severity
 from sensorwatch.trainer.alarm_fitting import CleanEpisodes, expected_alarms, rows_per_day
 
@@ -12,7 +13,6 @@ MIN_EXPECTED_EPISODES = 0.1
 extrapolated far: the budget is then far below all measured rates."""
 ALARM_SEVERITIES = (Severity.WARNING, Severity.MAJOR, Severity.CRITICAL)
 """The severities with a budget, in the order of `AlarmRates.budgets`."""
-_DURATIONS = (("day", 86_400.0), ("hour", 3_600.0), ("minute", 60.0), ("second", 1.0))
 
 
 def alarm_figures(rates: AlarmRates, clean: CleanEpisodes, sensors: int) -> dict[str, Any]:
@@ -63,14 +63,6 @@ def extrapolation_warnings(figures: dict[str, Any]) -> Iterator[str]:
                 f"{severity} alarms is only approximate "
                 f"(wanted {MIN_EXPECTED_EPISODES / budget:.3g} sensor-days)"
             )
-
-
-def duration_text(seconds: float) -> str:
-    """Return a duration as text, in the largest unit that is not longer: "10 minutes", "1 day"."""
-    for unit, unit_seconds in _DURATIONS:
-        if seconds >= unit_seconds:
-            return _plural(seconds / unit_seconds, unit)
-    return _plural(seconds, "second")
 
 
 def _frequency_text(per_day: float) -> str:

@@ -42,6 +42,14 @@ def backtest(
         ),
     ] = None,
     as_of: AsOfOption = NOW,
+    policy: Annotated[
+        str,
+        typer.Option(
+            "--policy",
+            metavar="current|FILE|none",
+            help="Policy that decides what is an alarm: the one in force, a policy file, or none.",
+        ),
+    ] = "current",
     out: Annotated[Path, typer.Option("--out", help="CSV file for the scores.")] = Path(
         "scores.csv"
     ),
@@ -74,5 +82,6 @@ def backtest(
         train_rows=train_rows,
         model=model,
         as_of=parse_time_option("--as-of", as_of),
+        policy=policy,
         out=out,
     )

@@ -5,8 +5,10 @@ from pathlib import Path
 
 from sensorwatch.common.errors import UsageError
 from sensorwatch.common.files.rows_of_file import read_batches
+from sensorwatch.common.registry.policy_choice import chosen_policy
+from sensorwatch.common.registry.policy_registry import PolicyRegistry
 from sensorwatch.common.registry.store import Registry
-from sensorwatch.common.rows.batches import Batch, split_batches
+from sensorwatch.common.rows.batches import Batch, first_day, split_batches
 from sensorwatch.common.rows.rejection import Rejection
 from sensorwatch.common.rows.row_summary import RowSummaryBuilder
 from sensorwatch.common.rows.schema import Schema, load_schema
@@ -33,9 +35,12 @@ def run_backtest(
     train_rows: int | None,
     model: str | None,
     as_of: int,
+    policy: str,
     out: Path,
 ) -> None:
     """Score the rows of `data`, write the scores to `out` and print a summary.
+
+    `policy`: see `chosen_policy`.
 
     If `model` is None, a model is fitted on the first `train_rows` rows, and the remaining rows are
     scored. If `model` is a version, it scores all rows.
@@ -57,9 +62,12 @@ def run_backtest(
         )
         batches = read_batches(data, row_schema, as_of=as_of)
         memory, rejections = detector.empty_memory(), []
+    first_batch_day, batches = first_day(batches)
+    policies = PolicyRegistry(settings.registry.path, settings.registry.model)
+    detector = detector.under(chosen_policy(policy, policies, first_day=first_batch_day))
     keep_freed_memory()
     summary_builder = RowSummaryBuilder()
-    with ScoreTable(out) as score_table:
+    with ScoreTable(out, detector) as score_table:
         score_table.write_rejected(rejections)
         for outcome in score_batches(batches, detector, memory, first_row=train_rows or 0):
             score_table.write(outcome)
@@ -115,6 +123,12 @@ def _print_summary(score_table: ScoreTable) -> None:
     )
     if score_table.scored:
         print_line(f"status     {_status_text(score_table)}")
+    if score_table.policy is not None:
+        counts = score_table.suppressed
+        by_rule = f" ({rejected_text(counts)})" if counts else ""
+        print_line(
+            f"policy     {score_table.policy.id}, {counts.total()} alarms suppressed{by_rule}"
+        )
 
 
 def _status_text(score_table: ScoreTable) -> str:

@@ -3,7 +3,7 @@
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -14,14 +14,18 @@ import numpy as np
 from sensorwatch.common.errors import DataError
 from sensorwatch.common.rows.rejection import Rejection
 from sensorwatch.common.rows.text_columns import (
+    TextColumn,
     choice_texts,
     join_texts,
     number_texts,
     time_texts,
 )
 from sensorwatch.common.scoring.detections import SEVERITY_TEXTS
+from sensorwatch.common.scoring.detector import Detector
+from sensorwatch.common.scoring.policy_texts import row_choices
 from sensorwatch.common.scoring.processing import Outcome
 from sensorwatch.common.scoring.status import STATUS_TEXTS
+from sensorwatch.common.scoring.suppressed_alarms import suppressed_alarms
 
 SCORE_COLUMNS = (
     "row",
@@ -39,6 +43,8 @@ SCORE_COLUMNS = (
 `row` is the 0-based number of the input row, `event_time` is RFC 3339, `is_anomaly` is 0 or 1.
 Parsing the file gives exactly the same scores. `episode` is the number of the first row of the
 row's episode; the cell is empty for a normal row."""
+POLICY_COLUMNS = ("cause", "limit_rule", "suppressed_by", "window")
+"""Further columns under a policy; the cells are empty for a normal row. See `row_choices`."""
 REJECTED_COLUMNS = ("row", "reason", "field", "detail")
 
 
@@ -49,7 +55,11 @@ class ScoreTable:
     incomplete.
     """
 
-    def __init__(self, out: Path) -> None:
+    def __init__(self, out: Path, detector: Detector) -> None:
+        """Create the table; `detector`: the one that scores the rows."""
+        self.policy, self._alarm_rates = detector.policy, detector.alarm_rates
+        self.suppressed: Counter[str] = Counter()
+        """The number of ended alarms that each rule or window suppressed."""
         self.out = out
         self.rejected_out = rejected_path(out)
         self.scored = 0
@@ -64,7 +74,8 @@ class ScoreTable:
         try:
             self.out.parent.mkdir(parents=True, exist_ok=True)
             self._scores = self._files.enter_context(_partial_path(self.out).open("wb"))
-            self._scores.write(_header(SCORE_COLUMNS).encode())
+            columns = SCORE_COLUMNS if self.policy is None else (*SCORE_COLUMNS, *POLICY_COLUMNS)
+            self._scores.write(_header(columns).encode())
             # The detail of a rejection may contain surrogates of bytes that are not UTF-8. They are
             # escaped.
             path, encoding_errors = _partial_path(self.rejected_out), "backslashreplace"
@@ -107,6 +118,7 @@ class ScoreTable:
             choice_texts(_STATUS_CELLS, detections.status),
             episode.blank_other_rows(detections.episode >= 0),
             choice_texts(_SEVERITY_CELLS, detections.severity),
+            *self._policy_cells(outcome),
         ]
         commas = [b","] * (len(cells) - 1)
         lines = join_texts(cells, [b"", *commas, b"\n"]).data
@@ -116,6 +128,19 @@ class ScoreTable:
         status_counts = np.bincount(detections.status, minlength=len(STATUS_TEXTS)).tolist()
         self.statuses += Counter(dict(zip(STATUS_TEXTS, status_counts, strict=True)))
         self.write_rejected(outcome.rejections)
+
+    def _policy_cells(self, outcome: Outcome) -> Iterator[TextColumn]:
+        """Yield the columns POLICY_COLUMNS; none without a policy. Count suppressed alarms."""
+        policy, detections = self.policy, outcome.detections
+        if policy is None:
+            return
+        counts = suppressed_alarms(detections, outcome.closed, self._alarm_rates)
+        self.suppressed.update({policy.name_of(rule): count for rule, count in counts.items()})
+        choices = row_choices(policy, detections, np.arange(len(detections)))
+        for name in POLICY_COLUMNS:
+            texts, positions = choices[name]
+            column = choice_texts([text.encode() for text in texts], positions)
+            yield column.blank_other_rows(detections.is_anomaly)
 
     def write_rejected(self, rejections: Iterable[Rejection]) -> None:
         """Write one line for each rejection."""

@@ -11,6 +11,7 @@ from sensorwatch.api.page.signal_plots import range_plot, severity_class
 from sensorwatch.common import escaping
 from sensorwatch.common.alarms.events import Signal
 from sensorwatch.common.alarms.page_links import sensor_address
+from sensorwatch.common.rows.durations import duration_text
 
 TEMPLATE_FOLDER = Path(__file__).parent / "templates"
 STATIC_FOLDER = Path(__file__).parent / "static"
@@ -33,20 +34,6 @@ def time_tag(moment: datetime) -> Markup:
 def moment_of(seconds: float) -> datetime:
     """Return a time in seconds since 1970 UTC as a datetime."""
     return datetime.fromtimestamp(seconds, UTC)
-
-
-def duration_text(seconds: float) -> str:
-    """Return a duration with one unit, or with two units from one hour on."""
-    seconds = max(round(seconds), 0)
-    if seconds == 0:
-        return "a moment"
-    if seconds < 120:
-        return f"{seconds} s"
-    if seconds < 7_200:
-        return f"{seconds // 60} min"
-    if seconds < 2 * 86_400:
-        return f"{seconds // 3_600} h {seconds % 3_600 // 60} min"
-    return f"{seconds // 86_400} days {seconds % 86_400 // 3_600} h"
 
 
 def number_text(number: float) -> str:

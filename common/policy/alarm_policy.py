@@ -8,10 +8,11 @@ from functools import cached_property
 import msgspec
 
 from sensorwatch.common.errors import ModelRefused
-from sensorwatch.common.policy.rules import Rule, Window
+from sensorwatch.common.policy.rules import Rule, SilenceLimit, Window
 from sensorwatch.common.policy.sensor_rules import SensorRules
 
-POLICY_FORMAT = 1
+POLICY_FORMAT = 2
+"""Newest format of a policy. Only policies with limits of silence have format 2."""
 _ID = re.compile(r"policy-[0-9a-f]{16}")
 
 
@@ -28,6 +29,8 @@ class PolicyContent(msgspec.Struct, frozen=True):
 
     After this time the recurring windows no longer have an effect.
     """
+    silences: tuple[SilenceLimit, ...] | msgspec.UnsetType = msgspec.UNSET
+    """Absent if the policy has none, so that the ids of older policies stay the same."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,12 @@ class AlarmPolicy:
         """The calendar windows, in the order of the file."""
         return self.content.windows
 
+    @property
+    def silences(self) -> tuple[SilenceLimit, ...]:
+        """The limits of silence, in the order of the file; the first one that matches applies."""
+        silences = self.content.silences
+        return () if isinstance(silences, msgspec.UnsetType) else silences
+
     @cached_property
     def names_by_key(self) -> dict[int, str]:
         """The name of each rule and window, by each of its numbers."""
@@ -60,9 +69,12 @@ class AlarmPolicy:
 
     @cached_property
     def sensor_rules(self) -> SensorRules:
-        """The object that finds the rules and windows of a sensor, and keeps its results."""
+        """The object that finds the rules, windows and limits of a sensor, and keeps its results.
+
+        Its globs are those of the rules, then of the windows, then of the limits of silence.
+        """
         globs = [rule.sensor for rule in self.rules] + [w.sensor for w in self.windows]
-        return SensorRules(globs)
+        return SensorRules(globs + [silence.sensor for silence in self.silences])
 
     def name_of(self, key: int) -> str:
         """Return the name of a rule or window; empty for 0.

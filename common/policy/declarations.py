@@ -4,8 +4,9 @@ import tomllib
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
+from msgspec import UNSET
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sensorwatch.common.errors import UsageError
@@ -21,10 +22,12 @@ from sensorwatch.common.policy.rules import (
     Direction,
     LimitSeverity,
     Rule,
+    SilenceLimit,
     Window,
     WindowAction,
 )
 from sensorwatch.common.pydantic_errors import describe_validation_error
+from sensorwatch.common.rows.durations import parse_duration
 from sensorwatch.common.rows.zones import load_zone
 
 CALENDAR_DAYS = 400
@@ -33,6 +36,7 @@ MAX_CALENDAR_DAYS = 3_700
 PAST_DAYS = 31
 """Number of days before the build for which recurring windows are expanded, so that `rules try`
 can score recent input."""
+MAX_SILENCE_SECONDS = 3_650 * 86_400
 MAX_POLICY_BYTES = 1_000_000
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}$")]
@@ -163,6 +167,30 @@ class WindowDeclaration(_Declaration):
         return moment if moment.tzinfo else moment.replace(tzinfo=load_zone(self.zone or "UTC"))
 
 
+class SilenceDeclaration(_Declaration):
+    """A `[[silence]]` of the file: when some sensors count as silent."""
+
+    name: Name
+    sensor: Glob
+    silent_after: str | None = None
+    """A duration such as `90m`."""
+    silence: Literal[False] | None = None
+    """False: the sensors are never silent."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.silent_after is None) == (self.silence is None):
+            raise ValueError('give either silent_after, such as "6h", or silence = false')
+        if not 0 <= self.after_seconds <= MAX_SILENCE_SECONDS:
+            raise ValueError(f"silent_after is longer than {MAX_SILENCE_SECONDS // 86_400} days")
+        return self
+
+    @property
+    def after_seconds(self) -> int:
+        """The duration in seconds; 0 if the sensors are never silent."""
+        return 0 if self.silent_after is None else parse_duration(self.silent_after)
+
+
 class CalendarDeclaration(_Declaration):
     """The table `[calendar]` of the file."""
 
@@ -176,10 +204,12 @@ class PolicyDeclaration(_Declaration):
     calendar: CalendarDeclaration = CalendarDeclaration()
     rule: list[RuleDeclaration] = []
     window: list[WindowDeclaration] = []
+    silence: list[SilenceDeclaration] = []
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         names = [rule.name for rule in self.rule] + [window.name for window in self.window]
+        names += [silence.name for silence in self.silence]
         if len(names) > MAX_RULES:
             raise ValueError(
                 f"{len(names)} rules and windows, but a policy has at most {MAX_RULES}: use "
@@ -192,13 +222,15 @@ class PolicyDeclaration(_Declaration):
             )
         return self
 
-    def build(self, now: datetime) -> AlarmPolicy:
+    def build(self, now: datetime, *, first_day: date | None = None) -> AlarmPolicy:
         """Return the policy; recurring windows are expanded around the day of `now` (UTC).
 
-        Raises UsageError if `[calendar] until` is too near or too far.
+        `first_day`: an earlier first day for which they are expanded, to score older rows. Raises
+        UsageError if `[calendar] until` is too near or too far.
         """
         today = now.astimezone(UTC).date()
-        first_day = today - timedelta(days=PAST_DAYS)
+        default_day = today - timedelta(days=PAST_DAYS)
+        first_day = min(first_day or default_day, default_day)
         last_day = self.calendar.until or today + timedelta(days=CALENDAR_DAYS)
         if not 0 <= (last_day - today).days <= MAX_CALENDAR_DAYS:
             raise UsageError(
@@ -207,12 +239,14 @@ class PolicyDeclaration(_Declaration):
             )
         windows = tuple(window.build(first_day, last_day) for window in self.window)
         is_recurring = any(window.weekdays for window in self.window)
+        silences = tuple(SilenceLimit(s.name, s.sensor, s.after_seconds) for s in self.silence)
         content = PolicyContent(
-            POLICY_FORMAT,
+            POLICY_FORMAT if silences else 1,
             tuple(rule.build() for rule in self.rule),
             windows,
             _start_of(first_day) if is_recurring else None,
             _start_of(last_day + timedelta(days=1)) if is_recurring else None,
+            silences or UNSET,
         )
         return AlarmPolicy(content)
 
@@ -243,6 +277,7 @@ def _known_keys() -> list[str]:
             f"window.0.{field.alias or name}"
             for name, field in WindowDeclaration.model_fields.items()
         ),
+        *(f"silence.0.{name}" for name in SilenceDeclaration.model_fields),
     ]
 
 

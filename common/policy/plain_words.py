@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 from sensorwatch.common.policy.alarm_policy import AlarmPolicy
-from sensorwatch.common.policy.rules import Direction, Rule, Window, WindowAction
+from sensorwatch.common.policy.rules import Direction, Rule, SilenceLimit, Window, WindowAction
+from sensorwatch.common.rows.durations import duration_text
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SIDES = {Direction.HIGH: "unusually high", Direction.LOW: "unusually low"}
@@ -12,13 +13,14 @@ _SIDES = {Direction.HIGH: "unusually high", Direction.LOW: "unusually low"}
 
 def describe_policy(policy: AlarmPolicy, now: int) -> list[str]:
     """Return the lines that describe a policy. `now`: microseconds UTC."""
-    if not (policy.rules or policy.windows):
+    if not (policy.rules or policy.windows or policy.silences):
         return ["no rules: every alarm of the model is published"]
     lines: list[str] = []
     for rule in policy.rules:
         lines += [f"rule {rule.name}: {_scope_text(rule)}", *(f"  {s}" for s in _rule_lines(rule))]
     for window in policy.windows:
         lines += _window_lines(window, now)
+    lines += [_silence_line(silence) for silence in policy.silences]
     end = policy.content.calendar_end
     if end is not None:
         state = "has ended" if end <= now else "ends"
@@ -53,6 +55,13 @@ def _rule_lines(rule: Rule) -> Iterator[str]:
             yield f"a value {side} {limit:g} is an anomaly of severity {rule.severity.value}"
     if rule.min_rows > 1:
         yield f"an episode becomes an alarm when it has {rule.min_rows} rows"
+
+
+def _silence_line(silence: SilenceLimit) -> str:
+    effect = "never silent"
+    if silence.after_seconds:
+        effect = f"silent after {duration_text(silence.after_seconds)} without a row"
+    return f"silence {silence.name}: {_sensors_text(silence.sensor)} are {effect}"
 
 
 def _window_lines(window: Window, now: int) -> Iterator[str]:

@@ -7,7 +7,7 @@ from math import inf
 import msgspec
 
 MAX_RULES = 50
-"""Largest number of rules and windows of a policy; each is a label value of a metric."""
+"""Largest number of rules, windows and limits of silence of a policy."""
 WINDOW_BIT, WAITING_BIT = 1, 2
 """Bits of a rule's number. WINDOW_BIT: it is the number of a window. WAITING_BIT: the rule
 suppresses only because of `min_rows`."""
@@ -107,6 +107,16 @@ class Window(msgspec.Struct, frozen=True):
     def key(self) -> int:
         """The number of this window in the memory and in the ledger's digest."""
         return rule_key(self.name) | WINDOW_BIT
+
+
+class SilenceLimit(msgspec.Struct, frozen=True):
+    """When some sensors count as silent."""
+
+    name: str
+    sensor: str
+    """Shell pattern of sensor ids."""
+    after_seconds: int
+    """A sensor without rows for longer than this is silent; with 0, it is never silent."""
 
 
 def rule_key(name: str) -> int:

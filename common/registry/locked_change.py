@@ -15,7 +15,13 @@ from sensorwatch.common.registry.aliases import (
     write_aliases,
 )
 from sensorwatch.common.registry.audit import Action
-from sensorwatch.common.registry.audit_history import differences, folder_state, logged_state
+from sensorwatch.common.registry.audit_history import (
+    CURRENT_POLICY,
+    RegistryState,
+    differences,
+    folder_state,
+    logged_state,
+)
 from sensorwatch.common.registry.model_folder import ModelFolder
 from sensorwatch.common.registry.model_names import ordinal_of
 
@@ -72,7 +78,8 @@ def locked_change(folder: ModelFolder, who: str, now: Callable[[], datetime]) ->
         folder.log.repair(when=now(), who=who)
         mismatches = log_mismatches(folder)
         if mismatches:
-            state = folder_state(folder.version_ids(), aliases_or_none(folder) or Aliases())
+            policy, _ = _current_policy(folder)
+            state = _state_of(folder, aliases_or_none(folder) or Aliases(), policy)
             why = f"the folder differed from this log: {'; '.join(mismatches)}"
             change.log_action(Action.CORRECT, None, why, state.to_plain())
         yield change
@@ -80,14 +87,39 @@ def locked_change(folder: ModelFolder, who: str, now: Callable[[], datetime]) ->
 
 def log_mismatches(folder: ModelFolder) -> list[str]:
     """Return one text for each difference between a model's folder and its audit log."""
-    aliases = aliases_or_none(folder)
-    alias_problems = ["the aliases cannot be read"] if aliases is None else []
+    problems: list[str] = []
     logged_folder_state = logged_state(folder.log.entries())
-    actual_folder_state = folder_state(
-        folder.version_ids(),
-        aliases or Aliases(logged_folder_state.champion, logged_folder_state.previous),
-    )
-    return alias_problems + differences(logged_folder_state, actual_folder_state)
+    aliases, (policy, is_readable) = aliases_or_none(folder), _current_policy(folder)
+    if aliases is None:
+        problems.append("the aliases cannot be read")
+        aliases = Aliases(logged_folder_state.champion, logged_folder_state.previous)
+    if not is_readable:
+        problems.append(f"{CURRENT_POLICY} cannot be read")
+        policy = logged_folder_state.policy
+    return problems + differences(logged_folder_state, _state_of(folder, aliases, policy))
+
+
+def damaged_policies(folder: ModelFolder) -> list[str]:
+    """Return one text for each policy whose content does not belong to its id."""
+    problems: list[str] = []
+    for policy_id in folder.policies.ids():
+        try:
+            folder.policies.load(policy_id)
+        except ModelRefused as error:
+            problems.append(str(error))
+    return problems
+
+
+def _state_of(folder: ModelFolder, aliases: Aliases, policy: str | None) -> RegistryState:
+    return folder_state(folder.version_ids(), aliases, folder.policies.ids(), policy)
+
+
+def _current_policy(folder: ModelFolder) -> tuple[str | None, bool]:
+    """Return the target of `policy@current`, and whether the alias can be read."""
+    try:
+        return folder.policies.current_id(), True
+    except ModelRefused:
+        return None, False
 
 
 def aliases_or_none(folder: ModelFolder) -> Aliases | None:

@@ -19,7 +19,12 @@ from sensorwatch.common.registry.evaluation_reports import (
     report_detail,
     report_problems,
 )
-from sensorwatch.common.registry.locked_change import aliases_or_none, locked_change, log_mismatches
+from sensorwatch.common.registry.locked_change import (
+    aliases_or_none,
+    damaged_policies,
+    locked_change,
+    log_mismatches,
+)
 from sensorwatch.common.registry.manifest import ModelManifest, ModelVersion
 from sensorwatch.common.registry.model_folder import ModelFolder
 from sensorwatch.common.registry.model_names import (
@@ -129,16 +134,19 @@ class Registry:
         return self._model_folder(name).log.entries()
 
     def verify_audit(self, name: str) -> list[str]:
-        """Return one text per break in the audit log, and one per difference from the folder."""
+        """Return one text per break in the audit log, and one per difference from the folder.
+
+        A policy is different if it is missing, was never applied, or has another content.
+        """
         folder = self._model_folder(name)
         if not folder.folder.is_dir():
             return []
-        problems = folder.log.problems() + log_mismatches(folder)
+        problems = _audit_problems(folder)
         # Another process may have written an entry and not yet made the change, so problems are
         # checked again with the lock taken. A reader without write access cannot take the lock.
         if problems and os.access(folder.folder, os.W_OK):
             with folder.locked():
-                problems = folder.log.problems() + log_mismatches(folder)
+                problems = _audit_problems(folder)
         return problems
 
     # The methods from here on change a model's folder and take its lock. Each audit entry is
@@ -278,3 +286,7 @@ class Registry:
                 "`sensorwatch models promote VERSION`"
             )
         return f"model {name} has no version {ref}; the newest are {newest_ids}"
+
+
+def _audit_problems(folder: ModelFolder) -> list[str]:
+    return folder.log.problems() + log_mismatches(folder) + damaged_policies(folder)

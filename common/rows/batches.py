@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from datetime import UTC, date, datetime
 from itertools import chain, islice
 
 import numpy as np
@@ -84,3 +85,15 @@ def _slice_batch(batch: Batch, start: int, stop: int) -> Batch:
 
 def _no_readings(schema: Schema) -> Readings:
     return collect_rows([], schema)[0]
+
+
+def first_day(batches: Iterable[Batch]) -> tuple[date | None, Iterator[Batch]]:
+    """Return the day (UTC) of the first row, or None without a row, and all batches."""
+    iterator = iter(batches)
+    read_batches: list[Batch] = []
+    for batch in iterator:
+        read_batches.append(batch)
+        if len(batch[0]):
+            seconds = int(batch[0].event_time.min()) // 1_000_000
+            return datetime.fromtimestamp(seconds, UTC).date(), chain(read_batches, iterator)
+    return None, iter(read_batches)

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from sensorwatch.common.runtime.durations import parse_duration
+from sensorwatch.common.rows.durations import parse_duration
 from sensorwatch.common.runtime.setting_choices import SeverityChoice
 from sensorwatch.common.runtime.settings_table import SettingsTable
 
@@ -34,6 +34,7 @@ def _split_list(value: Any) -> Any:
 
 Duration = Annotated[str, AfterValidator(_check_duration)]
 Url = Annotated[str, AfterValidator(_check_url)]
+OptionalUrl = Annotated[str, AfterValidator(lambda url: _check_url(url) if url else url)]
 Urls = Annotated[list[Url], BeforeValidator(_split_list)]
 Pattern = Annotated[str, Field(min_length=1)]
 
@@ -65,8 +66,10 @@ class NotifySettings(SettingsTable):
     routes: list[RouteSettings] = Field(default_factory=list)
     group: str = ""
     """The notifier's consumer group; if empty, `<[consumer] group>.notify`."""
-    page_url: Annotated[str, AfterValidator(lambda url: _check_url(url) if url else url)] = ""
+    page_url: OptionalUrl = ""
     """Base URL of the page of `sensorwatch serve`, for links; if empty, alerts have no link."""
+    runbooks_url: OptionalUrl = ""
+    """URL of the folder docs/runbooks; if empty, alerts have no `runbook_url`."""
     max_age: Duration = "24h"
     """An incident whose newest event is older than this is not sent for the first time."""
     max_open: Duration = "7d"

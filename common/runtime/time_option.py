@@ -4,9 +4,9 @@ import re
 import time
 
 from sensorwatch.common.errors import UsageError
+from sensorwatch.common.rows.durations import SECONDS_BY_UNIT
 from sensorwatch.common.rows.field_declarations import TimeField
 from sensorwatch.common.rows.instants import BadTime, time_reader
-from sensorwatch.common.runtime.durations import SECONDS_BY_UNIT
 
 NOW = "now"
 _AGE = re.compile(r"([0-9]{1,6})([smhd])", re.ASCII)

@@ -197,7 +197,9 @@ class Detector:
         row_episodes = alarms.episodes
         pattern = self._patterns(recalled, row_residuals, decisions, row_episodes, memory)
         stale_rows = self._stale_rows(recalled, decisions, row_episodes, memory)
-        silences = track_silences(readings, recalled, positions, received, self.levels, memory)
+        silences = track_silences(
+            readings, recalled, positions, received, self.levels, self.policy, memory
+        )
         memory.position = next_position
         detections = Detections(
             raw_score=decisions.raw_score,

@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorwatch.common.model.levels import Levels
+from sensorwatch.common.policy.alarm_policy import AlarmPolicy
+from sensorwatch.common.policy.silence_limits import NO_RULE, silence_limits
 from sensorwatch.common.rows.limits import NO_TIME
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.strict_parsing import Times, times_as_array
@@ -28,6 +30,7 @@ from sensorwatch.common.scoring.silence_rule import (
     NO_DEADLINE,
     SensorSilence,
     SilenceColumn,
+    SilenceRule,
 )
 from sensorwatch.common.scoring.status import STATUSES, Status
 
@@ -40,12 +43,13 @@ def track_silences(
     positions: NDArray[np.int64],
     received: Times | None,
     levels: Levels,
+    policy: AlarmPolicy | None,
     memory: Memory,
 ) -> list[SensorSilence]:
     """Return the silences that began or ended, in the order of the rows; update `memory`.
 
     `positions`: shape (n,), positions of the readings in their stream. `received`: time of receipt
-    of each record, see `process`.
+    of each record, see `process`. The limits that `policy` sets replace those of the rule.
     """
     rule = memory.silence_rule
     if not rule.is_on or not len(readings):
@@ -61,7 +65,7 @@ def track_silences(
         readings.event_time,
         _delays(readings, received),
         recalled.cadence.astype(np.int64),
-        rule.limits(recalled.cadence, _gap_factors(readings, levels)),
+        _limits(readings, recalled, levels, policy, rule),
         int(rule.check_seconds * 1e6),
     )
     silences: list[SensorSilence] = []
@@ -200,6 +204,21 @@ def _delays(readings: Readings, received: Times | None) -> NDArray[np.int64]:
     received_of_row = times_as_array(received, len(received))[readings.index]
     delays = np.where(received_of_row == NO_TIME, 0, received_of_row) - readings.event_time
     return np.where(received_of_row == NO_TIME, NO_DELAY, delays)
+
+
+def _limits(
+    readings: Readings,
+    recalled: RecalledRows,
+    levels: Levels,
+    policy: AlarmPolicy | None,
+    rule: SilenceRule,
+) -> NDArray[np.int64]:
+    """Return the limit (n,) of each row's sensor in microseconds; 0 if the sensor has no limit."""
+    limits = rule.limits(recalled.cadence, _gap_factors(readings, levels))
+    if policy is None or not policy.silences:
+        return limits
+    policy_limits = silence_limits(policy, readings.sensor_ids)[readings.sensor]
+    return np.where(policy_limits == NO_RULE, limits, policy_limits)
 
 
 def _gap_factors(readings: Readings, levels: Levels) -> NDArray[np.float64]:

@@ -21,17 +21,14 @@ from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.explanation import DIRECTIONS, rank_signals
 from sensorwatch.common.scoring.pattern_sentences import sentences
 from sensorwatch.common.scoring.patterns import PATTERN_TEXTS
+from sensorwatch.common.scoring.policy_texts import limit_sentences
 from sensorwatch.common.scoring.processing import Outcome
 from sensorwatch.common.scoring.reference_levels import reference_levels
 from sensorwatch.common.scoring.row_positions import row_positions, split_row_positions
 from sensorwatch.common.scoring.staleness import stale_sentence
 from sensorwatch.common.scoring.status import STATUS_TEXTS
 from sensorwatch.common.scoring.suppression import SUPPRESSION_TEXTS, SUPPRESSIONS
-from sensorwatch.consumer.publishing.policy_fields import (
-    closed_policy_fields,
-    limit_sentences,
-    policy_fields,
-)
+from sensorwatch.consumer.publishing.policy_fields import closed_policy_fields, policy_fields
 
 EVENT_SCHEMA_VERSION = 2
 RAISED_NEWS = ["severity", "change"]

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from sensorwatch.commands.event_selection import EventSelection
+from sensorwatch.common.alarms.episode_book import EpisodeBook
 from sensorwatch.common.alarms.episode_states import episode_id
 from sensorwatch.common.alarms.events import (
     AcceptedEvent,
@@ -12,13 +13,12 @@ from sensorwatch.common.alarms.events import (
     ClosingEvent,
     Event,
     MessageEvent,
+    StaleEvent,
 )
 from sensorwatch.common.alarms.severity import severity_rank
 
 T = TypeVar("T")
 
-ANOTHER_FAULT = "change"
-"""Value of `Event.news` if an episode shows another fault; its severity may stay the same."""
 MAX_EPISODES = 10_000
 """The board remembers at most this number of episodes, the newest ones."""
 
@@ -48,10 +48,11 @@ class EpisodeEntry:
 
 
 class EpisodeBoard:
-    """Follows the episodes of the selected events."""
+    """Shows the episodes of the selected events; an `EpisodeBook` says which events change them."""
 
     def __init__(self, selection: EventSelection) -> None:
         self._selection = selection
+        self._book = EpisodeBook(MAX_EPISODES)
         self._entries: dict[str, EpisodeEntry] = {}
         self._hidden: dict[str, None] = {}
         self.hidden_count = 0
@@ -69,11 +70,12 @@ class EpisodeBoard:
             del self._hidden[episode]
             self.hidden_count -= 1
         entry = self._entries.get(episode)
-        changed_entry = _changed(entry, event)
-        if changed_entry is not None:
-            self._entries.pop(episode, None)  # the newest change is the last entry
-            self._entries[episode] = changed_entry
-            _drop_oldest(self._entries)
+        if not self._changes(event, entry):
+            return None
+        changed_entry = _entry_after(entry, event)
+        self._entries.pop(episode, None)  # the newest change is the last entry
+        self._entries[episode] = changed_entry
+        _drop_oldest(self._entries)
         return changed_entry
 
     def entries(self, lines: int) -> list[EpisodeEntry]:
@@ -84,6 +86,17 @@ class EpisodeBoard:
         )
         return by_importance[:lines]
 
+    def _changes(self, event: AnyEvent, entry: EpisodeEntry | None) -> bool:
+        """Return whether an event changes a shown value: it is a new step of its episode."""
+        if isinstance(event, StaleEvent):
+            return entry is None
+        old_state = self._book.state_of(event)
+        state = self._book.add(event)
+        if state is None or (old_state is not None and state.steps is old_state.steps):
+            return False
+        # A level is accepted step by step, and only the first acceptance is shown.
+        return not (isinstance(event, AcceptedEvent) and entry is not None and entry.is_accepted)
+
     def _hide(self, episode: str, event: AnyEvent) -> None:
         if episode not in self._hidden:
             self._hidden[episode] = None
@@ -93,25 +106,15 @@ class EpisodeBoard:
         _drop_oldest(self._hidden)
 
 
-def _changed(entry: EpisodeEntry | None, event: AnyEvent) -> EpisodeEntry | None:
-    """Return the entry after an event, or None if no shown value changes."""
-    if isinstance(event, ClosingEvent):
-        if entry is not None and entry.is_closed:
-            return None
-        return EpisodeEntry(event.severity, event, None if entry is None else entry.alarm)
-    if isinstance(event, AcceptedEvent):
-        if entry is not None and (entry.is_closed or entry.is_accepted):
-            return None
-        return EpisodeEntry(event.severity, event, None if entry is None else entry.alarm)
+def _entry_after(entry: EpisodeEntry | None, event: AnyEvent) -> EpisodeEntry:
+    """Return the entry after an event that changes it."""
     if isinstance(event, MessageEvent):
-        if entry is not None and (entry.is_closed or not isinstance(event, BackEvent)):
-            return None
         return EpisodeEntry(event.severity, event, None)
+    if not isinstance(event, Event):
+        return EpisodeEntry(event.severity, event, None if entry is None else entry.alarm)
     if entry is None:
         return EpisodeEntry(event.severity, event, event)
     is_higher = severity_rank(event.severity) > severity_rank(entry.severity)
-    if entry.is_closed or not (is_higher or event.news == ANOTHER_FAULT):
-        return None
     previous_severity = entry.severity if is_higher else entry.previous_severity
     return EpisodeEntry(event.severity, event, event, previous_severity)
 

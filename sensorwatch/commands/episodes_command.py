@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sensorwatch.common.alarms.episode_book import EpisodeBook
     from sensorwatch.common.alarms.episode_states import EpisodeState
     from sensorwatch.common.runtime.setting_keys import Settings
+    from sensorwatch.episodes.episode_search import EpisodeReader
     from sensorwatch.episodes.episode_view import EpisodeView
 
 app = typer_app(help="List episodes, and show one of them.", no_args_is_help=True)
@@ -102,18 +103,19 @@ def show_episode(
     """Show an episode: its sentence, timeline, incident, and the input rows around it."""
     from sensorwatch.common.runtime.console import SafeConsole
     from sensorwatch.episodes.episode_drawing import write_drawing
-    from sensorwatch.episodes.episode_search import find_episode, read_events
+    from sensorwatch.episodes.episode_search import EpisodeReader, read_events
     from sensorwatch.episodes.episode_text import print_view
 
     settings = _settings(config, topic)
-    book = _read_book(settings)
-    anomaly_topic = settings.topics.anomalies
-    episode = find_episode(book, read_events(settings.kafka, anomaly_topic), episode_id)
+    reader = EpisodeReader(episode_id)
+    for event in read_events(settings.kafka, settings.topics.anomalies):
+        reader.add(event)
+    episode = reader.find()
     if as_json:
         print_json(_plain(episode))
     if as_json and plot is None:
         return
-    view = _view(settings, book, episode)
+    view = _view(settings, reader, episode)
     if not as_json:
         print_view(view, SafeConsole())
     if plot is not None:
@@ -136,7 +138,7 @@ def _read_book(settings: Settings) -> EpisodeBook:
     return read_book(settings.kafka, settings.topics.anomalies)
 
 
-def _view(settings: Settings, book: EpisodeBook, episode: EpisodeState) -> EpisodeView:
+def _view(settings: Settings, reader: EpisodeReader, episode: EpisodeState) -> EpisodeView:
     from sensorwatch.common.errors import SensorwatchError
     from sensorwatch.common.registry.store import Registry
     from sensorwatch.common.rows.schema import schema_from_plain
@@ -144,7 +146,10 @@ def _view(settings: Settings, book: EpisodeBook, episode: EpisodeState) -> Episo
     from sensorwatch.episodes.episode_view import build_view
     from sensorwatch.episodes.input_rows import SensorRows, read_rows_around
 
-    events = events_of_episode(read_events(settings.kafka, settings.topics.anomalies), episode.id)
+    events = reader.events(episode)
+    if events is None:
+        topic_events = read_events(settings.kafka, settings.topics.anomalies)
+        events = events_of_episode(topic_events, episode.id)
     rows: SensorRows | str
     signal_names: list[str] = []
     try:
@@ -157,7 +162,7 @@ def _view(settings: Settings, book: EpisodeBook, episode: EpisodeState) -> Episo
     else:
         signal_names = [signal.name for signal in schema.signals]
         rows = read_rows_around(settings.kafka, episode, schema)
-    return build_view(book, episode, events, rows, signal_names)
+    return build_view(reader.book, episode, events, rows, signal_names)
 
 
 def _plain(episode: EpisodeState) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from sensorwatch.common.alarms.events import (
     Signal,
     SignalLevel,
 )
+from sensorwatch.common.rows.durations import duration_text
 
 SEVERITY_STYLES = {
     "info": "dim",
@@ -158,15 +159,3 @@ def _levels_text(signal: SignalLevel) -> str:
 
 def _row_count(rows: int) -> str:
     return "1 row" if rows == 1 else f"{rows} rows"
-
-
-def duration_text(seconds: float) -> str:
-    """Return a duration as text, in the largest unit that it contains at least twice."""
-    for unit, unit_seconds in (("days", 86_400), ("h", 3_600), ("min", 60)):
-        if seconds >= 2 * unit_seconds:
-            return f"{_one_decimal(seconds / unit_seconds)} {unit}"
-    return f"{_one_decimal(seconds)} s"
-
-
-def _one_decimal(number: float) -> str:
-    return f"{number:.1f}".removesuffix(".0")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -34,9 +33,10 @@ def rules() -> None:
 def check(file: FileArgument, config: ConfigOption = None) -> None:
     """Validate a policy file, and print what it means in plain words. Nothing is changed."""
     from sensorwatch.common.policy.plain_words import describe_policy
+    from sensorwatch.common.registry.policy_choice import read_policy_file
 
     settings = _settings(config)
-    policy = _read_policy(file)
+    policy = read_policy_file(file)
     _require_known_signals(policy, settings)
     for line in describe_policy(policy, _now()):
         print_line(line)
@@ -55,11 +55,12 @@ def apply(
 ) -> None:
     """Store the policy of a file and put it in force. Running workers adopt it within a minute."""
     from sensorwatch.common.registry.model_names import current_user
+    from sensorwatch.common.registry.policy_choice import read_policy_file
 
     settings = _settings(config)
     if not why.strip():
         raise UsageError("--why is empty: give the reason for the change")
-    policy = _read_policy(file)
+    policy = read_policy_file(file)
     _require_known_signals(policy, settings)
     name, policies = settings.registry.model, _policies(settings)
     previous_id = policies.apply(policy, who=who or current_user(), why=why.strip())
@@ -111,16 +112,23 @@ def try_policy(
     The champion begins with an empty memory, so the first rows of each sensor have the status
     `warming_up`. Nothing is changed.
     """
+    from sensorwatch.common.registry.policy_choice import read_policy_file
     from sensorwatch.common.registry.store import Registry
+    from sensorwatch.common.runtime.sensor_settings import silence_rule
     from sensorwatch.common.runtime.time_option import parse_age_option
     from sensorwatch.policy_trial.trial import EpisodeCounter
-    from sensorwatch.policy_trial.trial_input import try_file, try_topic
+    from sensorwatch.policy_trial.trial_input import first_day_of_file, try_file, try_topic
 
     settings = _settings(config)
-    new_policy, current_policy = _read_policy(file), _policies(settings).current()
+    current_policy = _policies(settings).current()
     champion = Registry(settings.registry.path).load(settings.registry.model).detector
+    day = None if data is None else first_day_of_file(data, champion.schema)
+    new_policy = read_policy_file(file, first_day=day)
     _require_known_signals(new_policy, settings)
-    before, after = (EpisodeCounter(champion.under(p)) for p in (current_policy, new_policy))
+    before, after = (
+        EpisodeCounter(champion.under(policy), silence_rule(settings.sensors))
+        for policy in (current_policy, new_policy)
+    )
     if data is None:
         try_topic(settings, parse_age_option("--since", since), (before, after))
     else:
@@ -131,7 +139,11 @@ def try_policy(
 def _print_trial(before: EpisodeCounter, after: EpisodeCounter, *, as_json: bool) -> None:
     if as_json:
         results = {
-            name: {"episodes": counter.by_severity, "suppressed": counter.suppressed}
+            name: {
+                "episodes": counter.by_severity,
+                "suppressed": counter.suppressed,
+                "silences": counter.silences,
+            }
             for name, counter in (("before", before), ("after", after))
         }
         print_json({"rows": before.rows, **results}, indent=2)
@@ -144,6 +156,7 @@ def _print_trial(before: EpisodeCounter, after: EpisodeCounter, *, as_json: bool
         ["episodes", "before", "after"],
         [[name, str(n), str(new_counts[name])] for name, n in before.by_severity.items()],
     )
+    print_line(f"silences of sensors: {before.silences} before, {after.silences} after")
     old, new = before.suppressed, after.suppressed
     names = sorted({*old, *new})
     if names:
@@ -151,16 +164,6 @@ def _print_trial(before: EpisodeCounter, after: EpisodeCounter, *, as_json: bool
             ["suppressed by", "before", "after"],
             [[name, str(old.get(name, 0)), str(new.get(name, 0))] for name in names],
         )
-
-
-def _read_policy(file: Path) -> AlarmPolicy:
-    from sensorwatch.common.policy.declarations import parse_policy
-
-    try:
-        text = file.read_bytes()
-    except OSError as error:
-        raise UsageError(f"{file} cannot be read: {error.strerror}; correct the path") from error
-    return parse_policy(text, str(file)).build(datetime.now(UTC))
 
 
 def _require_known_signals(policy: AlarmPolicy, settings: Settings) -> None:

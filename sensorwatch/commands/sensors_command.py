@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sensorwatch.common.runtime.setting_keys import Settings
     from sensorwatch.state.sensor_states import SensorState
 
-COLUMNS = ("sensor", "status", "last row", "every", "alarm", "level", "partition")
+COLUMNS = ("sensor", "status", "last row", "every", "silent after", "alarm", "level", "partition")
 
 
 def sensors(
@@ -70,32 +70,34 @@ def _read_states(settings: Settings) -> list[SensorState]:
             memory = restored_memory(
                 settings, partition, account, inputs, group_state.state_partitions
             )
-            alarm_rates = inputs.detector(account.model_version, account.policy).alarm_rates
+            detector = inputs.detector(account.model_version, account.policy)
         except (StateRefused, ModelRefused) as error:
             reason = str(error).partition(". Nothing was scored")[0]
             print_note(f"{partition}: its sensors are not listed: {reason}")
             continue
-        states += sensor_states(partition, memory, alarm_rates)
+        states += sensor_states(partition, memory, detector)
     return states
 
 
 def _cells(state: SensorState) -> list[str]:
-    from sensorwatch.common.scoring.silence_sentences import duration_text
+    from sensorwatch.common.rows.durations import duration_text
 
     silence = f" for {duration_text(state.silent_seconds)}" if state.silent_seconds else ""
     skew = ""
     if state.skew_seconds:
         direction = "ahead" if state.skew_seconds > 0 else "behind"
         skew = f", clock {duration_text(abs(state.skew_seconds))} {direction}"
+    flat = "".join(f", {name} flat for {rows} rows" for name, rows in state.flat_rows.items())
     alarm = ""
     if state.alarm:
         rows = "1 row" if state.alarm_rows == 1 else f"{state.alarm_rows} rows"
         alarm = f"{state.alarm} since {_minute(state.alarm_start)}, {rows}"
     return [
         state.sensor_id,
-        f"{state.status}{silence}{skew}",
+        f"{state.status}{silence}{skew}{flat}",
         _minute(state.last) or "-",
         duration_text(state.cadence_seconds) if state.cadence_seconds else "-",
+        duration_text(state.silent_after_seconds) if state.silent_after_seconds else "never",
         alarm or "-",
         ", ".join(f"{name} {value:.4g}" for name, value in state.level.items()),
         str(state.partition),
@@ -111,8 +113,9 @@ def _summary(states: Sequence[SensorState]) -> str:
 
     silent_count = sum(state.status == SILENT for state in states)
     alarm_count = sum(bool(state.alarm) for state in states)
+    flat_count = sum(bool(state.flat_rows) for state in states)
     skewed_count = sum(state.skew_seconds != 0 for state in states)
     return (
         f"sensors: {len(states)}, {silent_count} silent, {alarm_count} with an open alarm, "
-        f"{skewed_count} with a wrong clock"
+        f"{skewed_count} with a wrong clock, {flat_count} with a flat line"
     )

@@ -92,7 +92,7 @@ class PlainScreen:
     def show_addresses(self, services: Services) -> None:
         """Print the address of each service, with commands that use it."""
         for name, address, commands in addresses(services):
-            print_line(f"{name:<12}{address}")
+            print_line(f"{name:<14}{address}")
             for command in commands:
                 print_line(f"    {command}")
 
@@ -139,7 +139,7 @@ class LiveScreen:
         """Print the address of each service, with commands to copy into another terminal."""
         self._console.print()
         for name, address, commands in addresses(services):
-            self._console.print(styled((f"{name:<12}", "bold green"), address), soft_wrap=True)
+            self._console.print(styled((f"{name:<14}", "bold green"), address), soft_wrap=True)
             for command in commands:
                 self.print(f"  {command}", "cyan")
         self._console.print()

@@ -1,22 +1,23 @@
 """The services of the demo: a broker in this process, and API and consumer as child processes."""
 
 import json
-import os
-import signal
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Self, TypeVar
 
-from sensorwatch.common.errors import CheckFailed, UsageError
+from sensorwatch.common.errors import UsageError
 from sensorwatch.common.runtime.kernel_compilation import JOBS, KernelCompilation
 from sensorwatch.common.runtime.settings import Settings, load_settings
+from sensorwatch.demo.alerting import (
+    Alerting,
+    alertmanager_process,
+    installed_program,
+    notify_settings,
+)
 from sensorwatch.demo.consumer_metrics import http_get
 from sensorwatch.demo.embedded_broker import EmbeddedBroker
 from sensorwatch.demo.first_model import (
@@ -26,12 +27,8 @@ from sensorwatch.demo.first_model import (
     wait_for_kernels,
 )
 from sensorwatch.demo.scenario import Scenario
+from sensorwatch.demo.service_process import ServiceProcess
 
-START_SECONDS = 120.0
-_STOP_SECONDS = 8.0
-_POLL_SECONDS = 0.05
-_LOG_LINES = 15
-_PROJECT_FOLDER = Path(__file__).parents[2]
 _SCHEMA_FILE = Path(__file__).parents[1] / "schemas" / "default.toml"
 _CONFIG_TEMPLATE = """\
 # The configuration of a running `sensorwatch demo`; it is deleted when the demo ends.
@@ -49,100 +46,6 @@ http_port = 0
 port = 0
 """
 
-T = TypeVar("T")
-
-
-class ServiceProcess:
-    """A child process `python -m MODULE ...`, whose output is written to a log file."""
-
-    def __init__(self, name: str, command: Sequence[str], *, log: Path) -> None:
-        """Start the process. At the end of a `with` block, the process is stopped."""
-        self.name = name
-        self._log = log
-        # Settings in environment variables are for the user's own broker, so the demo must ignore
-        # them.
-        environment = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith("SENSORWATCH__")
-        }
-        with log.open("wb") as log_output:
-            self._process = subprocess.Popen(  # noqa: S603 - the command is a module of this project
-                [sys.executable, "-m", *command],
-                stdin=subprocess.DEVNULL,
-                stdout=log_output,
-                stderr=subprocess.STDOUT,
-                env={**environment, "SENSORWATCH__LOG__FORMAT": "json"},
-                cwd=_PROJECT_FOLDER,
-                # A child in its own session does not receive Ctrl-C; the demo stops its children in
-                # the right order.
-                start_new_session=True,
-            )
-
-    def logged_value(self, field: str) -> str | None:
-        """Return a field's value in the newest log line that has the field, or None."""
-        for line in reversed(self._log_lines()):
-            with suppress(ValueError):
-                entry = json.loads(line)
-                if isinstance(entry, dict) and field in entry:
-                    return str(entry[field])
-        return None
-
-    def wait_for(self, probe: Callable[[], T | None], *, stopping: Callable[[], bool]) -> T:
-        """Call `probe` until it returns a value, and return the value.
-
-        Raises CheckFailed with the end of the log if the process ends, or after START_SECONDS.
-        Raises KeyboardInterrupt if `stopping` returns True.
-        """
-        deadline = time.monotonic() + START_SECONDS
-        while (result := probe()) is None:
-            self.check()
-            if stopping():
-                raise KeyboardInterrupt
-            if time.monotonic() > deadline:
-                raise CheckFailed(
-                    f"the {self.name} was not ready in {START_SECONDS:g} s{self._log_end()}"
-                )
-            time.sleep(_POLL_SECONDS)
-        return result
-
-    def check(self) -> None:
-        """Raise CheckFailed with the end of the log if the process has ended."""
-        exit_code = self._process.poll()
-        if exit_code is not None:
-            raise CheckFailed(f"the {self.name} ended with exit code {exit_code}{self._log_end()}")
-
-    def stop(self) -> None:
-        """Terminate the process, and kill it if it does not end in time.
-
-        A second call does nothing.
-        """
-        with suppress(ProcessLookupError):
-            self._process.send_signal(signal.SIGTERM)
-        try:
-            self._process.wait(_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-
-    def _log_lines(self) -> list[str]:
-        return self._log.read_text(encoding="utf-8", errors="replace").splitlines()
-
-    def _log_end(self) -> str:
-        lines = self._log_lines()[-_LOG_LINES:]
-        return "; its log ends with:\n" + "\n".join(lines) if lines else "; its log is empty"
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
-
 
 @dataclass(frozen=True, slots=True)
 class Services:
@@ -156,6 +59,16 @@ class Services:
     consumer_address: str
     api: ServiceProcess
     api_address: str
+    alerting: Alerting | None = None
+    """Alertmanager and notifier; None if no Alertmanager is installed."""
+
+    def check(self) -> None:
+        """Raise CheckFailed with the end of the log if a service has ended."""
+        processes = [self.consumer, self.api]
+        if self.alerting is not None:
+            processes += [self.alerting.alertmanager, self.alerting.notifier]
+        for process in processes:
+            process.check()
 
 
 @contextmanager
@@ -185,13 +98,20 @@ def start_services(
         folder = _new_folder(stack, keeps_folder=keeps_folder)
         step("starting a Kafka broker in this process")
         broker = stack.enter_context(EmbeddedBroker())
-        config = _write_config(folder, broker.address)
+        alertmanager = _start_alertmanager(stack, folder, stopping)
+        config = _write_config(folder, broker.address, alertmanager)
         settings = load_settings(config, environ={}).settings
         _create_topics(broker, settings)
 
-        def start_service(name: str, *command: str) -> ServiceProcess:
-            arguments = [*command, "--config", str(config)]
-            process = ServiceProcess(name, arguments, log=folder / f"{name}.log")
+        def start_service(
+            name: str, module: str, *command: str, **environment: str
+        ) -> ServiceProcess:
+            process = ServiceProcess(
+                name,
+                [sys.executable, "-m", module, *command, "--config", str(config)],
+                log=folder / f"{name}.log",
+                environment=environment,
+            )
             return stack.enter_context(process)
 
         data = folder / "healthy.csv"
@@ -204,6 +124,13 @@ def start_services(
         compilation.close()
         step("starting the consumer")
         consumer = start_service("consumer", "sensorwatch.consumer")
+        api_address = _wait_until_ready(api, "address", stopping)
+        alerting = None
+        if alertmanager is not None:
+            link = {"SENSORWATCH__NOTIFY__PAGE_URL": api_address}
+            notifier = start_service("notifier", "sensorwatch", "notify", **link)
+            alerting = Alerting(*alertmanager, notifier)
+            _wait_until_ready(notifier, "health", stopping)
         yield Services(
             settings=settings,
             config=config,
@@ -211,8 +138,21 @@ def start_services(
             consumer=consumer,
             consumer_address=_wait_until_ready(consumer, "health", stopping),
             api=api,
-            api_address=_wait_until_ready(api, "address", stopping),
+            api_address=api_address,
+            alerting=alerting,
         )
+
+
+def _start_alertmanager(
+    stack: ExitStack, folder: Path, stopping: Callable[[], bool]
+) -> tuple[ServiceProcess, str] | None:
+    """Start an Alertmanager if one is installed. Return its process and address, or None."""
+    program = installed_program()
+    if program is None:
+        return None
+    process = stack.enter_context(alertmanager_process(program, folder))
+    host_and_port = process.wait_for(lambda: process.logged_value("address"), stopping=stopping)
+    return process, f"http://{host_and_port}"
 
 
 def _new_folder(stack: ExitStack, *, keeps_folder: bool) -> Path:
@@ -224,7 +164,13 @@ def _new_folder(stack: ExitStack, *, keeps_folder: bool) -> Path:
 def _create_topics(broker: EmbeddedBroker, settings: Settings) -> None:
     topics = settings.topics
     names = (topics.readings, topics.anomalies, topics.dead_letters)
-    for name in (*names, settings.ledger_topic, settings.state_topic, settings.scores_topic):
+    own_topics = (
+        settings.ledger_topic,
+        settings.state_topic,
+        settings.scores_topic,
+        settings.open_episodes_topic,
+    )
+    for name in (*names, *own_topics):
         broker.create_topic(name)
 
 
@@ -237,7 +183,9 @@ def _wait_until_ready(
     return address
 
 
-def _write_config(folder: Path, broker: str) -> Path:
+def _write_config(
+    folder: Path, broker: str, alertmanager: tuple[ServiceProcess, str] | None
+) -> Path:
     if not _SCHEMA_FILE.exists():
         raise UsageError(f"there is no file {_SCHEMA_FILE}: install sensorwatch again")
     config = folder / "sensorwatch.toml"
@@ -247,5 +195,8 @@ def _write_config(folder: Path, broker: str) -> Path:
         "schema": json.dumps(str(_SCHEMA_FILE), ensure_ascii=False),
         "registry": json.dumps(str(folder / "registry"), ensure_ascii=False),
     }
-    config.write_text(_CONFIG_TEMPLATE.format(**quoted_values), encoding="utf-8")
+    text = _CONFIG_TEMPLATE.format(**quoted_values)
+    if alertmanager is not None:
+        text += notify_settings(alertmanager[1], datetime.now(UTC))
+    config.write_text(text, encoding="utf-8")
     return config

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from sensorwatch.common.scoring.detections import Severity
+from sensorwatch.demo.alerting import PACKAGE, Alerting, SentAlert
 from sensorwatch.demo.record_account import Counts, discrepancies, equation
 from sensorwatch.demo.score import KindScore, Ratio, Score
 from sensorwatch.demo.services import Services
@@ -55,12 +56,29 @@ def addresses(services: Services) -> Iterator[tuple[str, str, list[str]]]:
             f"curl -s {api}/health",
         ],
     )
+    yield "Alertmanager", _alertmanager_text(services.alerting), []
     targets = " and ".join(address.removeprefix("http://") for address in (consumer, api))
     yield (
         "Prometheus",
         f"targets {targets}",
         [f"curl -s {consumer}/metrics | grep ^sensorwatch_"],
     )
+
+
+def _alertmanager_text(alerting: Alerting | None) -> str:
+    if alerting is None:
+        return f"not installed; with the program {PACKAGE} the demo also sends alerts"
+    return f"{alerting.address}/ shows an alert for each critical incident"
+
+
+def first_alert_text(alert: SentAlert, address: str) -> str:
+    """Return the line about the first alert that Alertmanager has received."""
+    return f"alert sent to {address}/: {alert.severity}: {alert.summary}"
+
+
+def alert_count_text(count: int, address: str) -> str:
+    """Return the line about the number of alerts at the end of the rows."""
+    return f"alerts in Alertmanager at {address}/, which stops now: {count}"
 
 
 def summary(

@@ -67,23 +67,56 @@ def selected_episodes(book: EpisodeBook, selection: EpisodeSelection) -> list[Ep
     )
 
 
-def find_episode(book: EpisodeBook, events: Iterator[AnyEvent], text: str) -> EpisodeState:
-    """Return the episode that `text` identifies.
+class EpisodeReader:
+    """Reads the events of a topic once, and keeps those of the episode that `text` identifies.
 
-    `text` is its id, the id of one of its events, or the begin of its id.
-
-    `events`: the events of the topic, which are read only if no episode has such an id. Raises
-    UsageError if there is no such episode, or if several ids begin with `text`.
+    `text` is the id of an episode, the id of one of its events, or the begin of its id. Only the
+    events of the possible episodes are kept in memory.
     """
-    exact_match = book.get(text)
-    if exact_match is not None:
-        return exact_match
-    # Longer ids may begin with the id of an event, so the event with this very id comes first.
-    for event in events:
-        if not isinstance(event, StaleEvent) and event.event_id == text:
-            episode = book.get(episode_id(event))
-            if episode is not None:
-                return episode
+
+    def __init__(self, text: str) -> None:
+        self.book = EpisodeBook(MAX_EPISODES)
+        self._text = text
+        self._events: dict[str, list[AnyEvent]] = {}
+        """The events of each possible episode, by its id."""
+        self._id_of_event = ""
+        """Id of the episode of the event with the id `text`."""
+
+    def add(self, event: AnyEvent) -> None:
+        """Add an event, in the order of its partition."""
+        self.book.add(event)
+        if isinstance(event, StaleEvent):
+            return
+        known_id = episode_id(event)
+        if event.event_id == self._text:
+            self._id_of_event = self._id_of_event or known_id
+        # With two episodes whose ids begin with the text, the text is ambiguous.
+        is_possible = known_id.startswith(self._text) and len(self._events) <= 1
+        if known_id == self._text or known_id in self._events or is_possible:
+            self._events.setdefault(known_id, []).append(event)
+
+    def find(self) -> EpisodeState:
+        """Return the episode that the text identifies.
+
+        Raises UsageError if there is no such episode, or if several ids begin with the text.
+        """
+        # Longer ids may begin with the id of an event, so the event with this very id comes first.
+        episode = self.book.get(self._text) or self.book.get(self._id_of_event)
+        if episode is not None:
+            return episode
+        return _find_by_begin(self.book, self._text)
+
+    def events(self, episode: EpisodeState) -> Sequence[AnyEvent] | None:
+        """Return the events of an episode; None if not all of them were kept.
+
+        The events before the one that identified the episode are not kept.
+        """
+        if episode.id.startswith(self._text):
+            return self._events.get(episode.id)
+        return None
+
+
+def _find_by_begin(book: EpisodeBook, text: str) -> EpisodeState:
     matches = [episode for episode in book.episodes() if episode.id.startswith(text)]
     if len(matches) == 1:
         return matches[0]

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from datetime import datetime
 from math import isfinite
 
-from sensorwatch.commands.event_line import SEVERITY_STYLES, duration_text
+from sensorwatch.commands.event_line import SEVERITY_STYLES
 from sensorwatch.common.alarms.episode_states import EpisodeState
+from sensorwatch.common.rows.durations import duration_text
 from sensorwatch.common.runtime.console import SafeConsole, styled
 from sensorwatch.episodes.episode_view import EpisodeView, SignalSeries
 

@@ -14,6 +14,8 @@ from sensorwatch.notify.routing import Target
 INCIDENT_ALERT = "SensorwatchIncident"
 ALIVE_ALERT = "SensorwatchNotifierAlive"
 IDLE_ALERT = "SensorwatchInputIdle"
+INCIDENT_PAGE, IDLE_PAGE = "README.md", "SensorwatchPartitionIdle.md"
+"""The runbooks of an incident and of an idle partition."""
 CLOSED_SECONDS = 300
 """For this time, the end of a closed incident is sent again."""
 MAX_NAMES = 20
@@ -101,7 +103,7 @@ def _planned_alert(
         )
     alert = {
         "labels": labels_of(incident, target),
-        "annotations": dict(_annotations(incident, incident_id, policy.page_url)),
+        "annotations": dict(_annotations(incident, incident_id, policy)),
         "startsAt": begin.isoformat(),
         "endsAt": end.isoformat(),
         "generatorURL": link_to(incident, policy.page_url),
@@ -123,7 +125,10 @@ def idle_alert(
     labels = {"alertname": IDLE_ALERT, "topic": topic, "partition": str(partition)}
     minutes = (now - last_time).total_seconds() / 60
     summary = f"partition {partition} of {topic}: no new record for {minutes:.0f} minutes"
-    return _state_alert(labels, summary, last_time, policy, now)
+    planned = _state_alert(labels, summary, last_time, policy, now)
+    if policy.runbooks_url:
+        planned.alert["annotations"]["runbook_url"] = runbook_address(policy, IDLE_PAGE)
+    return planned
 
 
 def _state_alert(
@@ -158,6 +163,11 @@ def model_name(version: str) -> str:
     return parts[0] if len(parts) == 3 else version
 
 
+def runbook_address(policy: NotifyPolicy, page: str) -> str:
+    """Return the URL of a page in docs/runbooks."""
+    return f"{policy.runbooks_url.rstrip('/')}/{page}"
+
+
 def link_to(incident: Incident, page_url: str) -> str:
     """Return the URL of an incident on the page; empty if there is no page."""
     if not page_url:
@@ -166,7 +176,9 @@ def link_to(incident: Incident, page_url: str) -> str:
     return f"{page_url.rstrip('/')}{sensor_address(worst_episode.sensor_id, worst_episode.id)}"
 
 
-def _annotations(incident: Incident, incident_id: str, page_url: str) -> Iterator[tuple[str, str]]:
+def _annotations(
+    incident: Incident, incident_id: str, policy: NotifyPolicy
+) -> Iterator[tuple[str, str]]:
     worst_episode = incident.worst_episode
     yield "severity", incident.severity
     yield "summary", incident.message
@@ -176,8 +188,10 @@ def _annotations(incident: Incident, incident_id: str, page_url: str) -> Iterato
     yield "incident", incident_id
     yield "model_version", worst_episode.model_version
     yield "score", f"{max(episode.peak for episode in incident.episodes):.2f}"
-    if page_url:
-        yield "link", link_to(incident, page_url)
+    if policy.page_url:
+        yield "link", link_to(incident, policy.page_url)
+    if policy.runbooks_url:
+        yield "runbook_url", runbook_address(policy, INCIDENT_PAGE)
 
 
 def _short_list(names: "tuple[str, ...] | list[str]") -> str:

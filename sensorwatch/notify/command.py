@@ -50,7 +50,7 @@ def notify(
 
 
 def _since_seconds(text: str) -> int:
-    from sensorwatch.common.runtime.durations import parse_duration
+    from sensorwatch.common.rows.durations import parse_duration
 
     try:
         return parse_duration(text)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sensorwatch.common.runtime.durations import parse_duration
+from sensorwatch.common.rows.durations import parse_duration
 from sensorwatch.common.runtime.notify_settings import NotifySettings
 
 MIN_OPEN_SECONDS = 180
@@ -19,6 +19,7 @@ class NotifyPolicy:
     source: str
     """The notifier's consumer group."""
     page_url: str = ""
+    runbooks_url: str = ""
 
     @property
     def open_seconds(self) -> float:
@@ -43,4 +44,5 @@ def policy_of(settings: NotifySettings, group: str) -> NotifyPolicy:
         idle_seconds=parse_duration(settings.idle_after),
         source=group,
         page_url=settings.page_url,
+        runbooks_url=settings.runbooks_url,
     )

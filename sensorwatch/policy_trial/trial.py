@@ -1,4 +1,4 @@
-"""Counts the episodes of a stream under one policy."""
+"""Counts the episodes and silences of a stream under one policy."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -7,17 +7,22 @@ import numpy as np
 
 from sensorwatch.common.scoring.detections import SEVERITIES, Severity
 from sensorwatch.common.scoring.detector import Detector
+from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.common.scoring.processing import Outcome
+from sensorwatch.common.scoring.silence_rule import SilenceRule
 
 SHOWN_SEVERITIES = (Severity.CRITICAL, Severity.MAJOR, Severity.WARNING, Severity.INFO)
 
 
 @dataclass(slots=True)
 class EpisodeCounter:
-    """Counts episodes by their highest severity, and alarms by the rule that suppressed them."""
+    """Counts episodes by their highest severity, suppressed alarms by rule, and silences."""
 
     detector: Detector
+    silence_rule: SilenceRule
     rows: int = 0
+    silences: int = 0
+    """Number of silences of sensors that began."""
     _episodes: dict[tuple[int, int], tuple[int, int, float]] = field(default_factory=dict)
     """Severity, number of the suppressing rule, and rate of each episode, by stream and start."""
 
@@ -25,6 +30,7 @@ class EpisodeCounter:
         """Add scored rows of a stream (partition); call this for all rows in order."""
         detections = outcome.detections
         self.rows += len(detections)
+        self.silences += sum(not silence.is_back for silence in outcome.silences)
         rows = np.flatnonzero(detections.is_anomaly)
         columns = (
             detections.episode[rows].tolist(),
@@ -34,6 +40,10 @@ class EpisodeCounter:
         )
         for start, severity, rule, rate in zip(*columns, strict=True):
             self._episodes[stream, start] = severity, rule, rate
+
+    def empty_memory(self) -> Memory:
+        """Return the empty memory of a stream."""
+        return self.detector.empty_memory(silence_rule=self.silence_rule)
 
     @property
     def by_severity(self) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -19,16 +20,23 @@ from sensorwatch.common.kafka.topic_reader import (
     read_topic_batches,
     watermarks,
 )
+from sensorwatch.common.rows.batches import first_day
+from sensorwatch.common.rows.schema import Schema
 from sensorwatch.common.runtime.setting_keys import Settings
 from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.common.scoring.processing import process, score_readings
 from sensorwatch.policy_trial.trial import EpisodeCounter
 
 
+def first_day_of_file(path: Path, schema: Schema) -> date | None:
+    """Return the day (UTC) of the first row of a file; None without a row."""
+    return first_day(read_batches(path, schema, as_of=time.time_ns() // 1_000))[0]
+
+
 def try_file(path: Path, counters: Sequence[EpisodeCounter]) -> None:
     """Score the rows of a file with the detector of each counter; begin with an empty memory."""
     schema = counters[0].detector.schema
-    memories = [counter.detector.empty_memory() for counter in counters]
+    memories = [counter.empty_memory() for counter in counters]
     for readings, rejections in read_batches(path, schema, as_of=time.time_ns() // 1_000):
         for counter, memory in zip(counters, memories, strict=True):
             counter.add(0, score_readings(readings, rejections, counter.detector, memory))
@@ -51,7 +59,7 @@ def try_topic(settings: Settings, since: int, counters: Sequence[EpisodeCounter]
             by_partition.setdefault(coordinates(record).partition, []).append(record)
         for partition, records in by_partition.items():
             if partition not in memories:
-                memories[partition] = [counter.detector.empty_memory() for counter in counters]
+                memories[partition] = [counter.empty_memory() for counter in counters]
             for counter, memory in zip(counters, memories[partition], strict=True):
                 _score(partition, records, counter, memory)
     if counters[0].rows == 0:

@@ -1,4 +1,4 @@
-"""The state of each sensor in a memory: last row, cadence, level, open alarm, silence."""
+"""The state of each sensor in a memory: last row, cadence, level, alarm, silence, flat lines."""
 
 from dataclasses import dataclass
 
@@ -6,19 +6,20 @@ import numpy as np
 
 from sensorwatch.common.alarms.severity import severity_rank
 from sensorwatch.common.kafka.records import Partition
-from sensorwatch.common.model.alarm_rates import AlarmRates
 from sensorwatch.common.rows.instants import format_instant
 from sensorwatch.common.scoring.clock_skew import MAX_SKEW_SECONDS, clock_skews
 from sensorwatch.common.scoring.detections import SEVERITIES, Severity
+from sensorwatch.common.scoring.detector import Detector
+from sensorwatch.common.scoring.flat_lines import flat_rows
 from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.common.scoring.memory_layout import (
     NO_ROW_YET,
-    NOT_SILENT,
     FloatColumn,
     IntColumn,
 )
 from sensorwatch.common.scoring.open_episodes import open_severities
 from sensorwatch.common.scoring.silence_rule import SilenceColumn
+from sensorwatch.common.scoring.silent_sensors import silent_slots
 
 OK, SILENT = "ok", "silent"
 
@@ -36,6 +37,8 @@ class SensorState:
     """Event time of the newest row, RFC 3339 in UTC; empty if there is none."""
     silent_seconds: float
     """Time without a row, in event time of the partition; 0 if the sensor is not silent."""
+    silent_after_seconds: float
+    """Time without a row after which it is silent; 0 if it has no limit."""
     cadence_seconds: float
     """Typical interval between two rows; 0 if it is not learned yet."""
     alarm: str
@@ -46,16 +49,16 @@ class SensorState:
     """Number of anomalous rows of the open alarm."""
     skew_seconds: float
     """How far its clock is ahead of the clocks of its partition; 0 up to MAX_SKEW_SECONDS."""
+    flat_rows: dict[str, int]
+    """For each signal with a flat line, the number of rows that repeat its value."""
     level: dict[str, float]
     """Usual level of each signal. For a counter it is a rate."""
 
 
-def sensor_states(
-    partition: Partition, memory: Memory, alarm_rates: AlarmRates
-) -> list[SensorState]:
-    """Return the state of each sensor of a partition; `alarm_rates`: those of its model."""
+def sensor_states(partition: Partition, memory: Memory, detector: Detector) -> list[SensorState]:
+    """Return the state of each sensor of a partition; `detector`: the one that scored its rows."""
     sensors, signals = memory.sensors, memory.layout.signals
-    slots, severities = open_severities(memory, alarm_rates)
+    slots, severities = open_severities(memory, detector.alarm_rates)
     severity_of_slot = {
         slot: SEVERITIES[severity].value
         for slot, severity in zip(slots.tolist(), severities.tolist(), strict=True)
@@ -64,14 +67,16 @@ def sensor_states(
     cadences = (memory.floats[:sensors, FloatColumn.CADENCE] / 1e6).tolist()
     locations = slice(FloatColumn.LOCATIONS, FloatColumn.LOCATIONS + len(signals))
     levels = memory.floats[:sensors, locations].tolist()
+    repeats = flat_rows(memory, detector.forecast).tolist()
     skews = clock_skews(memory)
     skews[np.abs(skews) <= MAX_SKEW_SECONDS] = 0.0
     event_time = int(memory.silence[SilenceColumn.EVENT_TIME])
+    silent = set(silent_slots(memory, detector.policy).tolist())
     states = []
     for slot, (name, cadence, level) in enumerate(zip(memory.names, cadences, levels, strict=True)):
-        last, start, rows, silence_last, silent_position = columns[slot]
+        last, start, rows, silence_last, silence_limit = columns[slot]
         alarm = severity_of_slot.get(slot, "")
-        is_silent = silent_position != NOT_SILENT
+        is_silent = slot in silent
         states.append(
             SensorState(
                 sensor_id=name,
@@ -80,11 +85,17 @@ def sensor_states(
                 status=SILENT if is_silent else alarm or OK,
                 last="" if last == NO_ROW_YET else format_instant(last),
                 silent_seconds=max(event_time - silence_last, 0) / 1e6 if is_silent else 0.0,
+                silent_after_seconds=silence_limit / 1e6,
                 cadence_seconds=cadence,
                 alarm=alarm,
                 alarm_start=format_instant(start) if alarm else "",
                 alarm_rows=rows,
                 skew_seconds=float(skews[slot]),
+                flat_rows={
+                    signal: rows
+                    for signal, rows in zip(signals, repeats[slot], strict=True)
+                    if rows
+                },
                 level=dict(zip(signals, level, strict=True)),
             )
         )
@@ -111,5 +122,5 @@ _COLUMNS = [
     IntColumn.EPISODE_START_TIME,
     IntColumn.EPISODE_ROWS,
     IntColumn.SILENCE_LAST,
-    IntColumn.SILENT_POSITION,
+    IntColumn.SILENCE_LIMIT,
 ]

@@ -7,14 +7,17 @@ import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 from confluent_kafka import Producer
 
+from sensorwatch.common.policy.alarm_policy import AlarmPolicy
+from sensorwatch.common.registry.policy_registry import PolicyRegistry
 from sensorwatch.common.registry.store import Registry
+from sensorwatch.common.rows.field_declarations import KeyField
 from sensorwatch.common.rows.instants import format_instant
 from sensorwatch.common.scoring.detector import Detector
 from tests.brokers.child_processes import ChildProcess, wait_until
@@ -143,6 +146,8 @@ class ChaosCluster:
     """Additional settings of the workers, as environment variables."""
     client_settings: dict[str, str | int] = field(default_factory=dict)
     """Additional settings of the workers' Kafka client."""
+    groups: dict[str, str] = field(default_factory=dict)
+    """`[key.groups]` of the schema of every model version."""
 
     def __post_init__(self) -> None:
         name_suffix = uuid.uuid4().hex[:8]
@@ -156,6 +161,7 @@ class ChaosCluster:
             self.kafka.create_topic(f"group-{name_suffix}.{kind}", self.partitions)
         self.registry = Registry(self.folder / "registry")
         self.detectors: dict[str, Detector] = {}
+        self.policies: dict[str, AlarmPolicy] = {}
         self.add_model(seed=7)
         self.run = Run(
             self.kafka.address,
@@ -165,17 +171,26 @@ class ChaosCluster:
             dead_letters=topics["dlq"],
             ledger=topics["ledger"],
             detectors=self.detectors,
+            policies=self.policies,
         )
         self.state_topic = f"{self.run.group}.state"
         self._processes: list[ChildProcess] = []
 
     def add_model(self, *, seed: int) -> str:
         """Register a model version and return its id; the first version becomes the champion."""
-        version = self.registry.register(
-            MODEL_NAME, a_forecast_candidate(seed=seed), who="test", why="chaos"
-        )
+        candidate = a_forecast_candidate(seed=seed)
+        if self.groups:
+            schema = candidate.schema.with_changes(key=KeyField(groups=tuple(self.groups.items())))
+            candidate = replace(candidate, schema=schema)
+        version = self.registry.register(MODEL_NAME, candidate, who="test", why="chaos")
         self.detectors[version] = self.registry.load(MODEL_NAME, version).detector
         return version
+
+    def apply_policy(self, policy: AlarmPolicy) -> None:
+        """Put a policy in force."""
+        self.policies[policy.id] = policy
+        policies = PolicyRegistry(self.folder / "registry", MODEL_NAME)
+        policies.apply(policy, who="test", why="chaos")
 
     def promote(self, version: str) -> None:
         """Make a version the champion."""

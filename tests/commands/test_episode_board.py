@@ -24,8 +24,8 @@ from tests.commands.test_tail import a_closing_event, an_accepted_event, an_even
 from tests.demo.test_screens import CONTROL_SEQUENCE, FakeTerminal
 
 
-def alarm(episode: str, severity: str, **changes: Any) -> Event:
-    value = an_event(episode={"id": episode, "rows": 1}, severity=severity, **changes)
+def alarm(episode: str, severity: str, *, rows: int = 1, **changes: Any) -> Event:
+    value = an_event(episode={"id": episode, "rows": rows}, severity=severity, **changes)
     event = read_event(event_record(value))
     assert isinstance(event, Event)
     return event
@@ -87,7 +87,7 @@ def test_a_silent_sensor_has_one_entry_that_its_next_row_closes(board: EpisodeBo
 def test_another_fault_in_an_episode_changes_its_entry(board: EpisodeBoard) -> None:
     board.add(alarm("a", "warning"))
 
-    entry = board.add(alarm("a", "warning", news="change"))
+    entry = board.add(alarm("a", "warning", rows=2, news="change"))
 
     assert entry is not None
     assert (entry.severity, entry.previous_severity) == ("warning", "")
@@ -112,8 +112,9 @@ def test_only_a_rise_of_severity_or_the_end_changes_an_entry(board: EpisodeBoard
         board.add(event)
         for event in (
             alarm("a", "warning"),
-            alarm("a", "warning"),
-            alarm("a", "major"),
+            alarm("a", "warning", rows=2),
+            alarm("a", "major", rows=3),
+            alarm("a", "major", rows=3, news="severity"),
             closing("a", "major"),
             closing("a", "major"),
         )
@@ -123,6 +124,7 @@ def test_only_a_rise_of_severity_or_the_end_changes_an_entry(board: EpisodeBoard
         "warning",
         None,
         "major",
+        None,
         "major",
         None,
     ]

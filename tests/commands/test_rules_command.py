@@ -94,7 +94,11 @@ def test_try_counts_the_episodes_before_and_after(folder: Path) -> None:
     for row, (x1, x2, x3) in enumerate(values.tolist()):
         time = format_instant(START_TIME + MINUTE_MICROSECONDS * row)
         lines.append(f"{time},pump-7,{x1},{x2},{x3}")
+        if row < 12:
+            lines.append(f"{time},spare,0,0,0")
     (folder / "rows.csv").write_text("\n".join(lines) + "\n")
+    silence = '[[silence]]\nname = "spare"\nsensor = "spare"\nsilence = false\n'
+    (folder / "policy.toml").write_text(RULES + silence)
 
     result = rules(folder, "try", "policy.toml", "--data", "rows.csv", "--json")
     as_text = rules(folder, "try", "policy.toml", "--data", "rows.csv")
@@ -103,6 +107,9 @@ def test_try_counts_the_episodes_before_and_after(folder: Path) -> None:
     outcome = json.loads(result.out)
     alarms_before = sum(n for name, n in outcome["before"]["episodes"].items() if name != "info")
     alarms_after = sum(n for name, n in outcome["after"]["episodes"].items() if name != "info")
-    assert (outcome["rows"], alarms_before, alarms_after) == (60, 2, 0)
+    assert (outcome["rows"], alarms_before, alarms_after) == (72, 2, 0)
     assert outcome["after"]["suppressed"] == {"huge": 2, "nightly": 0}
     assert "suppressed by\tbefore\tafter" in as_text.out
+    assert outcome["before"]["silences"] == 1
+    assert outcome["after"]["silences"] == 0
+    assert "silences of sensors: 1 before, 0 after" in as_text.out

@@ -207,7 +207,7 @@ def test_the_reason_can_be_a_signal_within_its_expected_range() -> None:
     [
         ({}, "closed after 12 rows in 11 min"),
         ({"rows": 1}, "closed after 1 row"),
-        ({"duration_seconds": 119.94}, "in 119.9 s"),
+        ({"duration_seconds": 119.94}, "in 120 s"),
         ({"duration_seconds": 7200.0}, "in 2 h"),
         ({"duration_seconds": 180_000.0}, "in 2.1 days"),
     ],
@@ -301,9 +301,9 @@ def test_without_a_terminal_lines_are_plain_and_complete_and_invalid_events_are_
 def test_an_episode_has_a_line_for_each_rise_and_hidden_episodes_are_counted(
     broker: EmbeddedBroker, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    episode = {"id": "sensors-0-1", "rows": 2}
-    first = an_event(1, severity="warning", episode=episode)
-    risen = an_event(1, event_id="sensors-0-3", severity="critical", episode=episode)
+    first = an_event(1, severity="warning", episode={"id": "sensors-0-1", "rows": 2})
+    risen_episode = {"id": "sensors-0-1", "rows": 3}
+    risen = an_event(1, event_id="sensors-0-3", severity="critical", episode=risen_episode)
     send_events(broker, an_event(7, severity="info"), first, first, risen)
     send_events(broker, a_closing_event(), event_type=EventType.CLOSED)
 

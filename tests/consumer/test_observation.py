@@ -13,6 +13,7 @@ from sensorwatch.common.scoring.processing import process
 from sensorwatch.common.scoring.silence_rule import SilenceRule
 from sensorwatch.common.scoring.staleness import StalenessColumn
 from sensorwatch.consumer.observation import Observation
+from tests.policy.policy_builders import a_policy
 from tests.publishing.test_episode_events import a_row_payload
 from tests.reading_builders import ANOMALOUS_VALUES, NORMAL_VALUES, START_TIME, a_detector
 
@@ -86,7 +87,7 @@ def test_a_stale_model_is_a_metric_of_its_partition() -> None:
     labels = {"topic": TOPIC, "partition": "0"}
 
     def shown() -> float | None:
-        rig.observation.show_commit({PARTITION_0: memory}, [], detector.alarm_rates)
+        rig.observation.show_commit({PARTITION_0: memory}, [], detector)
         return rig.registry.get_sample_value("sensorwatch_model_stale", labels)
 
     assert shown() == 0.0
@@ -110,7 +111,7 @@ def test_silent_sensors_and_open_episodes_are_metrics_of_their_partition() -> No
 
     for end in (10, 14, 21):
         process(payloads[:end][memory.position :], detector, memory)
-        rig.observation.show_commit({PARTITION_0: memory}, [], detector.alarm_rates)
+        rig.observation.show_commit({PARTITION_0: memory}, [], detector)
         open_episodes = sum(
             rig.registry.get_sample_value("sensorwatch_open_episodes", labels | {"severity": name})
             or 0.0
@@ -120,6 +121,9 @@ def test_silent_sensors_and_open_episodes_are_metrics_of_their_partition() -> No
         shown.append((silent_sensors, open_episodes))
 
     assert shown == [(0.0, 0.0), (1.0, 1.0), (1.0, 0.0)]
+    policy = a_policy('[[silence]]\nname = "spare"\nsensor = "b"\nsilence = false')
+    rig.observation.show_commit({PARTITION_0: memory}, [], detector.under(policy))
+    assert rig.registry.get_sample_value("sensorwatch_silent_sensors", labels) == 0
     event_time = rig.registry.get_sample_value("sensorwatch_partition_event_time_seconds", labels)
     assert event_time == START_TIME / 1e6 + 19 * 60
     rig.observation.show_rebalance("revoked", [PARTITION_0])

@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from sensorwatch.demo.alerting import PACKAGE, installed_program
 from tests.brokers.child_processes import ChildProcess, wait_until
 
 pytestmark = [pytest.mark.embedded, pytest.mark.slow]
@@ -75,6 +76,18 @@ def assert_account_adds_up(folder: Path) -> None:
     assert "The account adds up" in text
 
 
+def assert_alerts_were_sent(text: str) -> None:
+    """Check the lines about the Alertmanager; without one the demo must say so."""
+    if installed_program() is None:
+        assert f"not installed; with the program {PACKAGE}" in text
+        return
+    count = re.search(r"^alerts in Alertmanager at .*: (\d+)$", text, re.MULTILINE)
+    critical = re.search(r"^alarms: (\d+) critical", text, re.MULTILINE)
+    assert count, text
+    assert critical, text
+    assert 1 <= int(count[1]) <= int(critical[1])
+
+
 def test_the_demo_ends_with_an_account_that_adds_up_and_leaves_no_file(folder: Path) -> None:
     with start_demo(folder, "6") as process:
         assert process.wait(deadline=READY_SECONDS + END_SECONDS) == 0, output(folder)
@@ -89,6 +102,7 @@ def test_the_demo_ends_with_an_account_that_adds_up_and_leaves_no_file(folder: P
         "\nNext\n",
     ):
         assert expected_text in text
+    assert_alerts_were_sent(text)
     assert sorted(path.name for path in folder.iterdir()) == [
         "output.txt",
         "sensorwatch.toml",

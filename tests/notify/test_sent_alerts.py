@@ -7,6 +7,7 @@ import pytest
 
 from sensorwatch.notify.http_client import Answer, Outcome
 from tests.alarms.event_builders import an_alarm, an_end
+from tests.deploy.compose import ROOT
 from tests.notify.messages import (
     FAILED,
     critical,
@@ -189,3 +190,34 @@ def test_two_incidents_of_a_group_are_one_alert_of_the_newer_one() -> None:
 
     begins = {alert["startsAt"] for alert in rig.post.alerts()}
     assert begins == {(BEGIN + timedelta(minutes=55)).isoformat()}
+
+
+@pytest.mark.parametrize("base", ["https://git/docs/runbooks", "https://git/docs/runbooks/"])
+def test_alerts_lead_to_pages_that_exist(base: str) -> None:
+    rig = Rig(alertmanagers=[PEER], runbooks_url=base)
+    rig.idle.idle = {2: BEGIN}
+    rig.publish(critical())
+
+    rig.run()
+    rig.run(120)
+
+    pages = {
+        alert["labels"]["alertname"]: alert["annotations"]["runbook_url"]
+        for name in ("SensorwatchIncident", "SensorwatchInputIdle")
+        for alert in rig.post.alerts(name=name)
+    }
+    assert len(pages) == 2
+    for address in pages.values():
+        folder, _, page = address.rpartition("/")
+        assert folder == "https://git/docs/runbooks"
+        assert (ROOT / "docs" / "runbooks" / page).is_file()
+
+
+def test_without_a_base_address_alerts_have_no_runbook() -> None:
+    rig = Rig(alertmanagers=[PEER])
+    rig.publish(critical())
+
+    rig.run()
+
+    (alert,) = rig.post.alerts()
+    assert "runbook_url" not in alert["annotations"]

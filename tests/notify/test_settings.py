@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from sensorwatch.common.errors import SettingsError
-from sensorwatch.common.runtime.durations import parse_duration
+from sensorwatch.common.rows.durations import parse_duration
 from sensorwatch.common.runtime.notify_settings import NotifySettings
 from sensorwatch.common.runtime.setting_choices import SeverityChoice
 from sensorwatch.common.runtime.settings import Settings, load_settings, redacted_values

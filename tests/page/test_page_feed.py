@@ -1,11 +1,9 @@
 """The page shows incidents in order, sends only changes, and escapes every text."""
 
-from itertools import pairwise
-
 from sensorwatch.api.page.incident_board import MAX_OPEN, incident_board
 from sensorwatch.api.page.page_feed import PageFeed, part_id
 from sensorwatch.api.page.page_state import PageState
-from sensorwatch.api.page.page_templates import duration_text, render
+from sensorwatch.api.page.page_templates import render
 from sensorwatch.api.page.sensor_view import sensor_view
 from sensorwatch.api.page.signal_charts import signal_charts
 from sensorwatch.common.alarms.events import Signal
@@ -138,21 +136,3 @@ def test_hostile_names_are_escaped_everywhere() -> None:
 
 class _WholeSpan:
     begin, end = 0.0, 1.0
-
-
-def test_durations_have_readable_units() -> None:
-    seconds = [0, 1, 119, 120, 7_199, 7_200, 172_799, 172_800]
-
-    texts = [duration_text(number) for number in seconds]
-
-    assert texts == [
-        "a moment",
-        "1 s",
-        "119 s",
-        "2 min",
-        "119 min",
-        "2 h 0 min",
-        "47 h 59 min",
-        "2 days 0 h",
-    ]
-    assert all(first != second for first, second in pairwise(texts))

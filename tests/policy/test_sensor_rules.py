@@ -31,7 +31,7 @@ def test_remembered_sensors_give_the_same_result_as_new_ones() -> None:
 
 def test_many_sensors_do_not_grow_the_lookup_without_limit() -> None:
     rules, limit = SensorRules(GLOBS), MAX_SENSORS
-    rules._group_by_sensor |= dict.fromkeys(map(str, range(limit + 1)), 0)
+    rules._row_by_sensor |= dict.fromkeys(map(str, range(limit + 1)), b"")
 
     assert np.array_equal(rules.matches(("pump-1",)), [[True, True, True, False]])
-    assert len(rules._group_by_sensor) == 1
+    assert len(rules._row_by_sensor) == 1

@@ -4,12 +4,15 @@ import time
 
 import numpy as np
 
+from sensorwatch.commands.sensors_command import _cells
 from sensorwatch.common.kafka.records import Partition
 from sensorwatch.common.scoring.detections import Severity
 from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.common.scoring.processing import process
 from sensorwatch.common.scoring.silence_rule import SilenceRule
 from sensorwatch.state.sensor_states import SensorState, sensor_states, worst_first
+from tests.forecasts import a_forecast_candidate
+from tests.policy.policy_builders import a_policy
 from tests.publishing.test_episode_events import a_row_payload
 from tests.reading_builders import ANOMALOUS_VALUES, NORMAL_VALUES, START_TIME, a_detector
 
@@ -32,7 +35,7 @@ def a_memory() -> Memory:
 
 
 def states_of(memory: Memory) -> list[SensorState]:
-    return worst_first(sensor_states(PARTITION, memory, DETECTOR.alarm_rates), Severity.CRITICAL)
+    return worst_first(sensor_states(PARTITION, memory, DETECTOR), Severity.CRITICAL)
 
 
 def test_silent_sensors_come_first_and_sensors_without_an_alarm_last() -> None:
@@ -42,6 +45,7 @@ def test_silent_sensors_come_first_and_sensors_without_an_alarm_last() -> None:
     assert (silent.status, silent.alarm) == ("silent", "")
     assert silent.last == "2025-01-01T00:02:00Z"
     assert silent.silent_seconds == 17 * 60
+    assert silent.silent_after_seconds == 600.0
     assert silent.cadence_seconds == 120.0
     assert alarmed.status == alarmed.alarm
     assert alarmed.alarm in {severity.value for severity in Severity}
@@ -77,3 +81,30 @@ def test_5000_sensors_take_less_than_a_second() -> None:
     assert time.perf_counter() - begin < 1.0
     assert len(states) == 5_000
     assert np.all([state.status == "ok" for state in states])
+
+
+def test_a_signal_that_repeats_its_value_for_long_has_a_flat_line() -> None:
+    detector = a_forecast_candidate().detector("v")
+    memory = detector.empty_memory()
+    values = np.random.default_rng(5).normal(size=(40, 3))
+    values[30:, 1] = values[30, 1]
+    payloads = [
+        a_row_payload("sensor-01", minute, row) for minute, row in enumerate(values.tolist())
+    ]
+
+    process(payloads[:31], detector, memory)
+    (before,) = sensor_states(PARTITION, memory, detector)
+    process(payloads[31:], detector, memory)
+    (after,) = sensor_states(PARTITION, memory, detector)
+
+    assert before.flat_rows == {}
+    assert after.flat_rows == {"x2": 9}
+    assert "x2 flat for 9 rows" in _cells(after)[1]
+
+
+def test_a_sensor_that_the_policy_calls_never_silent_is_not_listed_as_silent() -> None:
+    policy = a_policy('[[silence]]\nname = "spare"\nsensor = "b"\nsilence = false')
+
+    states = sensor_states(PARTITION, a_memory(), DETECTOR.under(policy))
+
+    assert {state.sensor_id: state.status for state in states}["b"] == "ok"

@@ -15,7 +15,6 @@ from sensorwatch.trainer.alarm_plan import AlarmPlan, PlannedCase
 from sensorwatch.trainer.alarm_plan_plot import plan_drawing
 from sensorwatch.trainer.alarm_text import (
     alarm_figures,
-    duration_text,
     expectation_text,
     extrapolation_warnings,
 )
@@ -37,7 +36,7 @@ def figures_of(*, rows: int, sensors: int = 50) -> dict[str, object]:
 
 def test_the_text_says_how_many_false_alarms_to_expect() -> None:
     assert expectation_text(figures_of(rows=50_400)) == (
-        "50 sensors, a row in 10 minutes: about one critical false alarm in 2 days (0.5 a day), "
+        "50 sensors, a row in 10 min: about one critical false alarm in 2 days (0.5 a day), "
         "1.5 a day that are major or critical, 5 a day of at least warning"
     )
 
@@ -53,20 +52,6 @@ def test_a_budget_far_below_the_measured_rates_gives_a_warning() -> None:
     (warning,) = extrapolation_warnings(figures_of(rows=144 * 5))
     assert "critical: it is extrapolated from 3 clean episodes in 5 sensor-days" in warning
     assert "(wanted 10 sensor-days)" in warning
-
-
-@pytest.mark.parametrize(
-    ("seconds", "expected"),
-    [
-        (0.001, "0.001 seconds"),
-        (1.0, "1 second"),
-        (90.0, "1.5 minutes"),
-        (3600.0, "1 hour"),
-        (86_400.0, "1 day"),
-    ],
-)
-def test_a_duration_is_in_the_largest_unit(seconds: float, expected: str) -> None:
-    assert duration_text(seconds) == expected
 
 
 def alarms_with(*, critical: int, sensor_days: float) -> CleanAlarms:

@@ -33,7 +33,7 @@ def backtest(rows_file: Path, output_path: Path, *, train_rows: int, max_rows: i
     detector, memory, rejections = fit_on_first_records(
         records, a_schema(), TRAINER_SETTINGS, rows=train_rows, uri=str(rows_file)
     )
-    with ScoreTable(output_path) as scores:
+    with ScoreTable(output_path, detector) as scores:
         scores.write_rejected(rejections)
         for outcome in score_records(
             records, detector, memory, first_row=train_rows, max_rows=max_rows
@@ -166,7 +166,7 @@ def test_scores_read_from_the_file_equal_the_computed_scores(tmp_path: Path) -> 
     outcomes = list(
         score_records(records, a_detector(), a_detector().empty_memory(), first_row=0, max_rows=50)
     )
-    with ScoreTable(tmp_path / "scores.csv") as scores:
+    with ScoreTable(tmp_path / "scores.csv", a_detector()) as scores:
         scores.write(outcomes[0])
 
     raw_scores = [float(line["raw_score"]) for line in csv_rows(tmp_path / "scores.csv")]
@@ -182,7 +182,7 @@ def test_any_sensor_id_reads_back_unchanged(tmp_path: Path) -> None:
         readings.take(slice(0)), [], a_detector(), a_detector().empty_memory()
     )
 
-    with ScoreTable(tmp_path / "scores.csv") as scores:
+    with ScoreTable(tmp_path / "scores.csv", a_detector()) as scores:
         scores.write(empty_outcome)
         scores.write(outcome)
 
@@ -192,7 +192,7 @@ def test_any_sensor_id_reads_back_unchanged(tmp_path: Path) -> None:
 
 def test_a_backtest_that_fails_writes_no_files(tmp_path: Path) -> None:
     def fail_while_writing() -> None:
-        with ScoreTable(tmp_path / "scores.csv"):
+        with ScoreTable(tmp_path / "scores.csv", a_detector()):
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
