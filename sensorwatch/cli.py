@@ -61,6 +61,11 @@ COMMANDS: dict[str, CommandEntry] = {
         "List the sensors, the worst first.",
         ROW_PANEL,
     ),
+    "dlq": CommandEntry(
+        "sensorwatch.commands.dlq_command:app",
+        "List rejected records, show one, and replay them.",
+        ROW_PANEL,
+    ),
     "ledger": CommandEntry(
         "sensorwatch.commands.ledger_command:app",
         "Show the accounts of all records, and verify them.",
