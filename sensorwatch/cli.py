@@ -119,6 +119,11 @@ COMMANDS: dict[str, CommandEntry] = {
         "Compile the kernels, so that the first start is fast.",
         SETUP_PANEL,
     ),
+    "doctor": CommandEntry(
+        "sensorwatch.commands.doctor_command:doctor",
+        "Check everything in one go, and say what to do.",
+        SETUP_PANEL,
+    ),
     "config": CommandEntry(
         "sensorwatch.commands.config_command:app",
         "Check the configuration and show its sources.",

@@ -42,6 +42,7 @@ REASONS_NOT_TO_RUN = {
         "docs/dead-letters.md",
         "sensorwatch dlq replay --where reason=missing_field --dry-run",
     ): BROKER,
+    ("docs/doctor.md", "sensorwatch doctor"): BROKER,
     ("docs/notify.md", "sensorwatch notify --dry-run --since 7d"): BROKER,
     ("docs/notify.md", "sensorwatch notify"): BROKER,
     ("docs/deployment.md", "sensorwatch config check"): BROKER,
