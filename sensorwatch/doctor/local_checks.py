@@ -27,7 +27,7 @@ def check_configuration(loaded: LoadedSettings) -> Iterator[Finding]:
     check_clients(settings)
     check_key_file(settings.api.api_key_file)
     changed = sum(origin != "default" for origin in loaded.origins.values())
-    yield ok("configuration", f"valid; {changed} values differ from the defaults or are set")
+    yield ok("configuration", f"valid; {changed} values are set, all others have their defaults")
     for note in delivery_notes(settings):
         yield warning("configuration", note)
 
