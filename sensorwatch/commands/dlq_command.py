@@ -175,11 +175,10 @@ def replay(
     """Send dead letters to the input topic again, each of them once.
 
     Correct the schema or the consumer first. A killed replay continues if it is started again. The
-    exit code is 1 if the program of --fix did not correct a dead letter.
+    exit code is 1 if a dead letter was not corrected by --fix, or is too large.
 
     Example: sensorwatch dlq replay --where reason=missing_field --dry-run
     """
-    from sensorwatch.common.kafka.client_config import max_message_bytes
     from sensorwatch.dlq.fix_program import FixProgram
     from sensorwatch.dlq.letter_state import ReplayRules
     from sensorwatch.dlq.letter_text import report_lines, report_values
@@ -188,8 +187,7 @@ def replay(
     settings = _settings(config)
     rules = ReplayRules(max_attempts, include_partial=include_partial, has_fix=fix is not None)
     request = ReplayRequest(_selection(where, header, sensor, since), rules, maximum)
-    max_bytes = max_message_bytes(settings.kafka)
-    program = None if fix is None else FixProgram(fix, seconds=fix_seconds, max_bytes=max_bytes)
+    program = None if fix is None else FixProgram(fix, seconds=fix_seconds)
     report = _run_replay(settings, request, program, is_dry_run=dry_run)
     readings = settings.topics.readings
     if as_json:
@@ -197,10 +195,8 @@ def replay(
     else:
         for line in report_lines(report, readings, is_dry_run=dry_run):
             print_line(line)
-    if report.not_fixed:
-        raise CheckFailed(
-            f"{report.not_fixed} dead letters were not corrected, and stay as they are"
-        )
+    if report.refused:
+        raise CheckFailed(f"{report.refused} dead letters cannot be sent, and stay as they are")
 
 
 def _run_replay(

@@ -14,8 +14,6 @@ from sensorwatch.dlq.letters import DeadLetter, bytes_text
 _KEPT_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ")
 """Variables that the program gets from this process; the others may contain secrets."""
 _MAX_ERROR_CHARACTERS = 300
-_OVERHEAD_BYTES = 8_192
-"""Upper limit of what a message has besides key, value and the content of its headers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +26,13 @@ class FixFailure:
 class FixProgram:
     """A program that reads the value on standard input and writes the corrected value."""
 
-    def __init__(self, path: Path, *, seconds: float, max_bytes: int) -> None:
+    def __init__(self, path: Path, *, seconds: float) -> None:
         """Use the program at `path`, which may run for `seconds` for each dead letter.
 
-        `max_bytes`: size limit of the message with the corrected value. Raises UsageError
-        if the file cannot be run.
+        Raises UsageError if the file cannot be run.
         """
         self._path = path.resolve()
         self._seconds = seconds
-        self._max_bytes = max_bytes
         if not (self._path.is_file() and os.access(self._path, os.X_OK)):
             raise UsageError(
                 f"--fix {path}: wanted a file that can be run. Check the path, and make the file "
@@ -51,7 +47,7 @@ class FixProgram:
     def corrected(self, letter: DeadLetter) -> bytes | FixFailure:
         """Return the corrected value of a dead letter, or why there is none.
 
-        There is none if the program fails, takes too long, or writes nothing or too many bytes.
+        There is none if the program fails, takes too long, or writes nothing.
         """
         try:
             process = subprocess.Popen(  # noqa: S603 - the user's own program, without arguments
@@ -76,16 +72,7 @@ class FixProgram:
         if process.returncode != 0:
             text = bytes_text(errors).strip()[-_MAX_ERROR_CHARACTERS:]
             return FixFailure(f"exit code {process.returncode}: {escape(text)}")
-        return self._checked(output, letter)
-
-    def _checked(self, output: bytes, letter: DeadLetter) -> bytes | FixFailure:
-        if not output:
-            return FixFailure("it wrote no output")
-        other_bytes = letter.size - len(letter.value or b"") + _OVERHEAD_BYTES
-        max_bytes = self._max_bytes - other_bytes
-        if len(output) > max_bytes:
-            return FixFailure(f"it wrote {len(output)} bytes, wanted at most {max_bytes}")
-        return output
+        return output or FixFailure("it wrote no output")
 
 
 def _environment(letter: DeadLetter) -> dict[str, str]:

@@ -120,9 +120,9 @@ def report_lines(report: ReplayReport, topic: str, *, is_dry_run: bool) -> Itera
     for state, text in _STATE_TEXTS.items():
         if report.states[state]:
             yield f"  {report.states[state]} {text}"
-    if report.not_fixed:
-        yield f"  {report.not_fixed} were not corrected by the program of --fix, for example:"
-        yield from (f"    {failure}" for failure in report.fix_failures)
+    if report.refused:
+        yield f"  {report.refused} cannot be sent, for example:"
+        yield from (f"    {refusal}" for refusal in report.refusals)
 
 
 def report_values(report: ReplayReport, topic: str, *, is_dry_run: bool) -> dict[str, Any]:
@@ -137,8 +137,8 @@ def report_values(report: ReplayReport, topic: str, *, is_dry_run: bool) -> dict
             for state in LetterState
             if state is not LetterState.WAITING
         },
-        "not_fixed": report.not_fixed,
-        "fix_failures": report.fix_failures,
+        "refused": report.refused,
+        "refusals": report.refusals,
     }
 
 

@@ -41,15 +41,15 @@ class ReplayReport:
     """Number of selected dead letters that were not replayed, by state."""
     replayed: int = 0
     """Number of dead letters that this replay sent."""
-    not_fixed: int = 0
-    """Number of dead letters that the program of --fix did not correct."""
-    fix_failures: list[str] = field(default_factory=list)
-    """The first failures of that program."""
+    refused: int = 0
+    """Number of dead letters that were not corrected by the program of --fix, or are too large."""
+    refusals: list[str] = field(default_factory=list)
+    """The first reasons for this."""
 
     @property
     def selected(self) -> int:
         """The number of selected dead letters that were handled."""
-        return self.states.total() + self.replayed + self.not_fixed
+        return self.states.total() + self.replayed + self.refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +135,9 @@ class _ReplayPass:
             self._batch_begin = self._ports.clock()
         record = self._ports.prepare(letter)
         if isinstance(record, str):
-            self.report.not_fixed += 1
-            if len(self.report.fix_failures) < MAX_EXAMPLES:
-                self.report.fix_failures.append(f"{letter.position}: {record}")
+            self.report.refused += 1
+            if len(self.report.refusals) < MAX_EXAMPLES:
+                self.report.refusals.append(f"{letter.position}: {record}")
         else:
             entry = entry_message(self._ports.log_topic, letter, now=self._ports.now())
             self.batch_letters.append(letter)

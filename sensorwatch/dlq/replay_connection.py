@@ -1,20 +1,23 @@
 """Connects a replay with the broker."""
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from confluent_kafka import Consumer, Producer
+from confluent_kafka import Consumer, KafkaException, Producer
 
 from sensorwatch.common.errors import Fenced, MicroBatchAborted, OutcomeUnknown
 from sensorwatch.common.kafka.client_config import (
     consumer_config,
+    max_message_bytes,
     producer_config,
     transaction_seconds,
 )
 from sensorwatch.common.kafka.records import OutgoingMessage
 from sensorwatch.common.kafka.silent_logger import silent_logger
+from sensorwatch.common.kafka.state_check import read_topic_config
 from sensorwatch.common.kafka.topic_reader import watermarks
 from sensorwatch.common.kafka.topics import (
     ensure_compacted_topic,
@@ -34,11 +37,12 @@ from sensorwatch.dlq.fix_program import FixFailure, FixProgram
 from sensorwatch.dlq.letters import DeadLetter, read_letters
 from sensorwatch.dlq.replay import ReplayPorts
 from sensorwatch.dlq.replay_log import ReplayLog, read_replay_log, replay_log_topic
-from sensorwatch.dlq.replayed_record import InputTopic, replayed_record
+from sensorwatch.dlq.replayed_record import InputTopic, message_bytes, replayed_record
 
 START_SECONDS = 60.0
 """Longest wait for the end of the open transaction of a killed replay."""
 MAX_TRANSACTION_SECONDS = 15.0
+CONFIG_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,27 +84,53 @@ def dead_letter_topic(settings: Settings) -> DeadLetterTopic:
 
 def input_topic(settings: Settings) -> InputTopic:
     """Return the input topic of the settings. Raises BrokerUnavailable if it does not exist."""
-    name = settings.topics.readings
-    partitions = require_topics(settings.kafka, [name])[name]
-    path = schema_file(settings)
-    keeps_timestamps = path.exists() and TIMESTAMP in load_schema(path).source_names
-    return InputTopic(name, partitions, keeps_timestamps)
+    name, path = settings.topics.readings, schema_file(settings)
+    return InputTopic(
+        name,
+        require_topics(settings.kafka, [name])[name],
+        keeps_timestamps=path.exists() and TIMESTAMP in load_schema(path).source_names,
+        max_message_bytes=min(
+            max_message_bytes(settings.kafka), _topic_limit(settings.kafka, name)
+        ),
+    )
+
+
+def _topic_limit(kafka: Mapping[str, Any], topic: str) -> int:
+    """Return the topic's own limit; a very large number if it cannot be read."""
+    try:
+        config = read_topic_config(kafka, topic, CONFIG_SECONDS)
+    except KafkaException:
+        config = {}
+    return int(config.get("max.message.bytes", sys.maxsize))
 
 
 def record_maker(
     topic: InputTopic, program: FixProgram | None
 ) -> Callable[[DeadLetter], OutgoingMessage | str]:
-    """Return the function that prepares the record for a dead letter, with or without a program."""
+    """Return the function that prepares the record for a dead letter, with or without a program.
+
+    The function returns a text if there is no record, or if the topic does not accept it.
+    """
 
     def prepare(letter: DeadLetter) -> OutgoingMessage | str:
         if program is None:
-            return replayed_record(letter, topic)
+            return _accepted(replayed_record(letter, topic), topic)
         value = program.corrected(letter)
         if isinstance(value, FixFailure):
-            return value.text
-        return replayed_record(letter, topic, fixed=(program.name, value))
+            return f"{program.name}: {value.text}"
+        return _accepted(replayed_record(letter, topic, fixed=(program.name, value)), topic)
 
     return prepare
+
+
+def _accepted(record: OutgoingMessage, topic: InputTopic) -> OutgoingMessage | str:
+    # A message that is too large would abort the transaction, each time.
+    size = message_bytes(record)
+    if size <= topic.max_message_bytes:
+        return record
+    return (
+        f"it has {size} bytes with its headers, and {topic.name} accepts {topic.max_message_bytes}"
+    )
 
 
 def dry_run_ports(

@@ -9,6 +9,8 @@ from sensorwatch.dlq.letters import DeadLetter
 FIXED_HEADER = "__dlq.fixed"
 """Header with the name of the program that corrected the value."""
 
+_BYTES_OF_A_HEADER, _OVERHEAD_BYTES = 10, 512
+
 
 @dataclass(frozen=True, slots=True)
 class InputTopic:
@@ -18,6 +20,8 @@ class InputTopic:
     partitions: int
     keeps_timestamps: bool
     """Whether a row's fields depend on the timestamp of its record, so that it must be kept."""
+    max_message_bytes: int
+    """The size of the largest message that the topic accepts."""
 
 
 def replayed_record(
@@ -46,6 +50,13 @@ def replayed_record(
         _origin_partition(letter, topic),
         letter.origin_timestamp_ms if topic.keeps_timestamps else None,
     )
+
+
+def message_bytes(message: OutgoingMessage) -> int:
+    """Return an upper limit of the size with which a broker counts a message."""
+    headers = sum(len(name.encode()) + len(value or b"") for name, value in message.headers)
+    content = len(message.key or b"") + len(message.value or b"") + headers
+    return content + _BYTES_OF_A_HEADER * len(message.headers) + _OVERHEAD_BYTES
 
 
 def _origin_partition(letter: DeadLetter, topic: InputTopic) -> int | None:

@@ -132,7 +132,7 @@ def test_replay_sends_what_the_program_writes(setup: DeadLetterSetup, tmp_path: 
 
     assert result.code == 1
     assert "2 of 3 selected dead letters replayed into sensors" in result.out
-    assert "1 were not corrected by the program of --fix, for example:" in result.out
+    assert "1 cannot be sent, for example:\n    " in result.out
     assert [value for _, _, value in setup.replayed()] == [a_payload(x2="more"), a_payload(x2=2)]
     assert setup.dlq("replay").out.startswith("1 of 3 selected"), "the third one is still there"
 

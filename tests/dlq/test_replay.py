@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import msgspec
@@ -20,6 +20,7 @@ from sensorwatch.dlq import replay as replay_module
 from sensorwatch.dlq.letter_state import LetterState, ReplayRules, letter_state
 from sensorwatch.dlq.letters import DeadLetter, dead_letter_of
 from sensorwatch.dlq.replay import ReplayPorts, ReplayReport, ReplayRequest, replay_letters
+from sensorwatch.dlq.replay_connection import record_maker
 from sensorwatch.dlq.replay_log import ReplayEntry, ReplayLog, entry_message
 from sensorwatch.dlq.replayed_record import InputTopic, replayed_record
 from sensorwatch.dlq.selection import LetterSelection, letter_selection
@@ -27,7 +28,7 @@ from tests.dlq.letter_builders import a_letter, letter_messages, stored
 from tests.kafka.record_builders import StoredRecord, UnreadableHeaders, a_payload
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-SENSORS = InputTopic("sensors", 4, keeps_timestamps=False)
+SENSORS = InputTopic("sensors", 4, keeps_timestamps=False, max_message_bytes=1_000_000)
 LOG_TOPIC = "sensors.dlq.replays"
 
 
@@ -190,8 +191,8 @@ def test_a_letter_that_the_program_did_not_correct_stays_and_is_reported() -> No
 
     report = topics.replay(prepare=prepare)
 
-    assert (report.replayed, report.not_fixed) == (2, 1)
-    assert report.fix_failures == ["0:1: exit code 1"]
+    assert (report.replayed, report.refused) == (2, 1)
+    assert report.refusals == ["0:1: exit code 1"]
     assert topics.replay().replayed == 1
 
 
@@ -242,10 +243,22 @@ def test_a_replayed_record_has_the_key_the_headers_and_the_partition_of_its_orig
     assert message.headers == letter.headers
     assert (message.partition, message.timestamp_ms) == (3, None)
     assert (fixed.value, fixed.headers) == (b"{}", [*message.headers, ("__dlq.fixed", b"fix.sh")])
-    assert replayed_record(letter, InputTopic("sensors", 3, keeps_timestamps=True)) == (
+    assert replayed_record(letter, replace(SENSORS, partitions=3, keeps_timestamps=True)) == (
         OutgoingMessage("sensors", b"\xff", b"{", message.headers, None, 1_735_689_600_000)
     )
-    assert replayed_record(letter, InputTopic("other", 4, keeps_timestamps=False)).partition is None
+    assert replayed_record(letter, replace(SENSORS, name="other")).partition is None
+
+
+def test_a_record_that_the_topic_does_not_accept_is_not_sent() -> None:
+    """Such a record would abort each transaction, so that no other letter could be replayed."""
+    letter = a_letter(StoredRecord(b"[" * 5_000))
+    small_topic = replace(SENSORS, max_message_bytes=5_500)
+
+    refusal = record_maker(small_topic, None)(letter)
+
+    assert isinstance(refusal, str)
+    assert refusal.endswith("bytes with its headers, and sensors accepts 5500")
+    assert isinstance(record_maker(SENSORS, None)(letter), OutgoingMessage)
 
 
 def test_a_record_of_another_program_gets_a_count_so_that_its_attempts_are_counted() -> None:
