@@ -13,7 +13,7 @@ from sensorwatch.common.kafka.topics import existing_topics
 from sensorwatch.demo.embedded_broker import EmbeddedBroker
 from tests.commands.command_runner import CommandResult, run_in_process
 from tests.dlq.letter_builders import letter_messages, send, write_config
-from tests.kafka.record_builders import StoredRecord, a_payload
+from tests.kafka.record_builders import SENT_AT_MS, StoredRecord, a_payload
 
 pytestmark = pytest.mark.embedded
 HOSTILE_VALUE = b'\x1b[2J{"x1": \xff\x00'
@@ -157,3 +157,22 @@ def test_a_letter_at_the_limit_of_attempts_is_in_quarantine(setup: DeadLetterSet
 def a_message_with_attempts(attempts: int) -> OutgoingMessage:
     headers = [(ID_HEADER, b"sensors-0-9"), (REPLAY_COUNT_HEADER, b"%d" % attempts)]
     return OutgoingMessage("sensors.dlq", b"pump-7", b"{", [*headers])
+
+
+@pytest.mark.parametrize("field", ["@timestamp", "timestamp"])
+def test_the_original_timestamp_is_kept_if_the_schema_reads_it(
+    setup: DeadLetterSetup, tmp_path: Path, field: str
+) -> None:
+    schema = tmp_path / "mine.toml"
+    schema.write_text(
+        f'[time]\nfield = "{field}"\nformat = "epoch_ms"\n[[signals]]\nname = "x1"\n',
+        encoding="utf-8",
+    )
+    with setup.config.open("a", encoding="utf-8") as file:
+        file.write(f'[schema]\npath = "{schema}"\n')
+
+    assert setup.dlq("replay", "--max", "1").code == 0
+
+    (message,) = read_topic({"bootstrap.servers": setup.address}, "sensors")
+    is_original = message.timestamp()[1] == SENT_AT_MS
+    assert is_original == (field == "@timestamp")
