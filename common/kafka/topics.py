@@ -18,7 +18,7 @@ _DAY_MS = 86_400_000
 _MESSAGE_BYTES = "1048588"
 """Largest message of the state topic: Kafka's default, which exceeds the largest snapshot chunk.
 This value is set explicitly, because a cluster may have a lower default."""
-_BROKER_DEFAULT = -1
+BROKER_DEFAULT_REPLICATION = -1
 """Replication factor that makes Kafka use the default of the cluster."""
 _METADATA_SECONDS = 5.0
 
@@ -108,7 +108,7 @@ def ensure_compacted_topic(kafka: Mapping[str, Any], name: str, producer: Produc
     """
     try:
         plan = TopicPlan(name, 1, {"cleanup.policy": "compact"})
-        create_topics(kafka, [plan], replication=_BROKER_DEFAULT)
+        create_topics(kafka, [plan], replication=BROKER_DEFAULT_REPLICATION)
     except UsageError:
         error = producer.list_topics(name, timeout=_METADATA_SECONDS).topics[name].error
         if error is not None and not error.retriable():
@@ -135,7 +135,7 @@ def require_topics(
     return {name: partition_counts[name] for name in wanted_names}
 
 
-def existing_topics(kafka: Mapping[str, Any], *, timeout: float = 10.0) -> dict[str, int]:
+def topic_partition_counts(kafka: Mapping[str, Any], *, timeout: float = 10.0) -> dict[str, int]:
     """Return the number of partitions of every topic that the client may see.
 
     Raises BrokerUnavailable if no broker answers.

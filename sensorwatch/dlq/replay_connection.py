@@ -21,8 +21,8 @@ from sensorwatch.common.kafka.state_check import read_topic_config
 from sensorwatch.common.kafka.topic_reader import watermarks
 from sensorwatch.common.kafka.topics import (
     ensure_compacted_topic,
-    existing_topics,
     require_topics,
+    topic_partition_counts,
 )
 from sensorwatch.common.rows.schema import load_schema
 from sensorwatch.common.rows.sources import TIMESTAMP
@@ -78,7 +78,7 @@ def dead_letter_topic(settings: Settings) -> DeadLetterTopic:
         name,
         {number: first for number, (first, _) in bounds.items()},
         {number: end for number, (_, end) in bounds.items()},
-        has_log=replay_log_topic(name) in existing_topics(settings.kafka),
+        has_log=replay_log_topic(name) in topic_partition_counts(settings.kafka),
     )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from confluent_kafka import KafkaException
 
 from sensorwatch.common.errors import BrokerUnavailable, SensorwatchError
-from sensorwatch.common.kafka.topics import existing_topics
+from sensorwatch.common.kafka.topics import topic_partition_counts
 from sensorwatch.common.runtime.settings import Settings, load_settings
 from sensorwatch.doctor.broker_checks import (
     check_clock,
@@ -61,7 +61,7 @@ def _broker_findings(settings: Settings, *, rows: int) -> Iterator[Finding]:
         "clock": lambda: check_clock(settings),
     }
     try:
-        topics = existing_topics(settings.kafka, timeout=CONNECT_SECONDS)
+        topics = topic_partition_counts(settings.kafka, timeout=CONNECT_SECONDS)
     except BrokerUnavailable as error:
         yield failed("broker", str(error))
         yield skipped(", ".join(["topics", *checks]), "they need a broker")

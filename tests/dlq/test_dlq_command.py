@@ -9,7 +9,7 @@ import pytest
 from sensorwatch.common.kafka.dead_letters import ID_HEADER, REPLAY_COUNT_HEADER
 from sensorwatch.common.kafka.records import OutgoingMessage
 from sensorwatch.common.kafka.topic_reader import read_topic
-from sensorwatch.common.kafka.topics import existing_topics
+from sensorwatch.common.kafka.topics import topic_partition_counts
 from sensorwatch.demo.embedded_broker import EmbeddedBroker
 from tests.commands.command_runner import CommandResult, run_in_process
 from tests.dlq.letter_builders import letter_messages, send, write_config
@@ -102,7 +102,7 @@ def test_replay_sends_each_selected_letter_once(setup: DeadLetterSetup) -> None:
     dry_run = setup.dlq("replay", "--where", "reason=wrong_type", "--dry-run")
     assert dry_run.out == "2 of 2 selected dead letters would be replayed into sensors\n"
     assert not setup.replayed()
-    assert "sensors.dlq.replays" not in existing_topics({"bootstrap.servers": setup.address})
+    assert "sensors.dlq.replays" not in topic_partition_counts({"bootstrap.servers": setup.address})
 
     first = setup.dlq("replay", "--where", "reason=wrong_type")
     second = setup.dlq("replay", "--json")
