@@ -31,7 +31,8 @@ from tests.dlq.letter_builders import letter_messages, send, write_config
 from tests.kafka.record_builders import StoredRecord
 
 pytestmark = pytest.mark.broker
-LETTER_COUNT = 3_000
+LETTER_COUNT = 10_000
+"""A replay of this number of letters has twenty transactions. The test kills it in one of them."""
 PARTITION_COUNT = 2
 
 
