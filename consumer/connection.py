@@ -11,6 +11,7 @@ from sensorwatch.common.kafka.broker_errors import is_transient
 from sensorwatch.common.kafka.client_config import (
     client_config,
     consumer_config,
+    max_message_bytes,
     producer_config,
     transaction_seconds,
 )
@@ -56,7 +57,6 @@ MAX_OLD_TRANSACTION_SECONDS = 60.0
 
 Until that transaction ends, offsets are not stable and a producer with the same id cannot start.
 """
-DEFAULT_MAX_MESSAGE_BYTES = 1_000_000
 
 _log = logger("consumer")
 
@@ -125,7 +125,7 @@ def connect(
         snapshot_deleter=OldSnapshotDeleter(admin, settings.state_topic, warn=_log.warning),
         row_executor=row_executor,
     )
-    return wiring, Policy(settings, ledger_context, _max_message_bytes(settings), scores_topic)
+    return wiring, Policy(settings, ledger_context, max_message_bytes(settings.kafka), scores_topic)
 
 
 def _scores_topic(settings: Settings, existing_topics: Container[str]) -> str | None:
@@ -273,11 +273,7 @@ def create_outbox(settings: Settings, worker_number: int, consumer: Consumer) ->
 
 def _chunk_bytes(settings: Settings) -> int:
     """Return the largest size of a snapshot chunk, which leaves room for a message's headers."""
-    return min(CHUNK_BYTES, _max_message_bytes(settings) * 9 // 10)
-
-
-def _max_message_bytes(settings: Settings) -> int:
-    return int(settings.kafka.get("message.max.bytes", DEFAULT_MAX_MESSAGE_BYTES))
+    return min(CHUNK_BYTES, max_message_bytes(settings.kafka) * 9 // 10)
 
 
 def _is_incremental(kafka: Mapping[str, Any]) -> bool:

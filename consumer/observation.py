@@ -28,6 +28,7 @@ from sensorwatch.consumer.health import Heartbeat
 from sensorwatch.consumer.held_signals import HeldSignals, held_signals
 from sensorwatch.consumer.memory_gauges import forget_memory, show_memory, show_open_episodes
 from sensorwatch.consumer.micro_batch import PartitionBatch
+from sensorwatch.consumer.minute_report import MinuteReport
 
 NOT_READY_FAILURES = 2
 """After this number of failed micro-batches in a row, the worker is not ready."""
@@ -63,6 +64,8 @@ class Observation:
         """The value of `evicted` of each memory when the memory was last shown."""
         self._stage_started = clock()
         self._held_signals = HeldSignals(metrics.memory.held_values, clock)
+        self._lags: dict[Partition, int] = {}
+        self._minute_report = MinuteReport(clock)
 
     def not_live_reason(self) -> str | None:
         """Return the reason why the process should be restarted, or None if the loop runs."""
@@ -79,6 +82,7 @@ class Observation:
     def beat(self) -> None:
         """Record that the loop is running, and start the first stage of a micro-batch."""
         self._heartbeat.beat()
+        self._minute_report.log_if_due(self._lags, self.not_ready_reason())
         scores = self._metrics.scores
         scores.anomaly_ratio.set(scores.recent_anomalies.ratio(now=self._clock()))
         self._stage_started = self._clock()
@@ -122,6 +126,12 @@ class Observation:
         records = sum(outcome.records for _, outcome in outcomes)
         metrics.records_consumed.labels(self._topic).inc(records)
         metrics.batch_rows.observe(records)
+        self._minute_report.add(
+            records=records,
+            rows=sum(len(outcome.detections) for _, outcome in outcomes),
+            anomalies=sum(int(outcome.detections.is_anomaly.sum()) for _, outcome in outcomes),
+            dead_letters=sum(len(outcome.rejections) for _, outcome in outcomes),
+        )
         for partition_batch, outcome in outcomes:
             self._count_outcome(outcome)
             self._count_suppressed(outcome, detector)
@@ -202,9 +212,8 @@ class Observation:
                 committed_offset = max(committed_offset, position)
             self._last_positions[partition] = position
             if stable_offset >= 0:
-                self._metrics.consumer_lag.labels(partition.topic, partition.number).set(
-                    max(0, stable_offset - committed_offset)
-                )
+                lag = self._lags[partition] = max(0, stable_offset - committed_offset)
+                self._metrics.consumer_lag.labels(partition.topic, partition.number).set(lag)
 
     def _is_committed_up_to(self, partition: Partition, position: int) -> bool:
         """Return whether all records below the client's position are known to be committed.
@@ -276,6 +285,7 @@ class Observation:
     def _forget(self, partition: Partition) -> None:
         self._last_positions.pop(partition, None)
         self._evicted_counts.pop(partition, None)
+        self._lags.pop(partition, None)
         forget_memory(self._metrics.memory, partition)
         with suppress(KeyError):  # the gauge had no value for this partition
             self._metrics.consumer_lag.remove(partition.topic, partition.number)

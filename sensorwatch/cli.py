@@ -61,6 +61,11 @@ COMMANDS: dict[str, CommandEntry] = {
         "List the sensors, the worst first.",
         ROW_PANEL,
     ),
+    "dlq": CommandEntry(
+        "sensorwatch.commands.dlq_command:app",
+        "List rejected records, show one, and replay them.",
+        ROW_PANEL,
+    ),
     "ledger": CommandEntry(
         "sensorwatch.commands.ledger_command:app",
         "Show the accounts of all records, and verify them.",
@@ -112,6 +117,11 @@ COMMANDS: dict[str, CommandEntry] = {
     "warmup": CommandEntry(
         "sensorwatch.commands.warmup_command:warmup",
         "Compile the kernels, so that the first start is fast.",
+        SETUP_PANEL,
+    ),
+    "doctor": CommandEntry(
+        "sensorwatch.commands.doctor_command:doctor",
+        "Check everything in one go, and say what to do.",
         SETUP_PANEL,
     ),
     "config": CommandEntry(

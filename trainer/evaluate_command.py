@@ -60,7 +60,9 @@ def evaluate(
     evaluated_version = EvaluatedVersion(
         version, lambda: store.load(model_name, version.manifest.id)
     )
-    report = evaluate_version(evaluated_version, dataset)
+    report = evaluate_version(
+        evaluated_version, dataset, on_step=lambda step: log.info("evaluating", step=step)
+    )
     write_report(out, report)
     store.attach_report(model_name, version.manifest.id, report)
     print_report(report)

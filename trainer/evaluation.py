@@ -35,12 +35,22 @@ class EvaluatedVersion:
     """Loads the version from its files again."""
 
 
-def evaluate_version(evaluated_version: EvaluatedVersion, dataset: Dataset) -> dict[str, Any]:
+def _say_nothing(_step: str) -> None:
+    pass
+
+
+def evaluate_version(
+    evaluated_version: EvaluatedVersion,
+    dataset: Dataset,
+    *,
+    on_step: Callable[[str], object] = _say_nothing,
+) -> dict[str, Any]:
     """Run every check and return the report as plain JSON values.
 
     If the dataset is the version's training data, faults are injected only into rows that the model
-    was not fitted on, and the training is repeated and must give the same arrays. Raises DataError
-    if there are too few valid rows.
+    was not fitted on, and the training is repeated and must give the same arrays. `on_step` is
+    called with the name of each step before it begins. Raises DataError if there are too few valid
+    rows.
     """
     manifest, detector = evaluated_version.version.manifest, evaluated_version.version.detector
     source = dataset.source  # raises DataError if no row is valid
@@ -58,21 +68,25 @@ def evaluate_version(evaluated_version: EvaluatedVersion, dataset: Dataset) -> d
     detector_at_start = (
         _with_levels_of_training_start(readings, detector) if is_training_dataset else detector
     )
-    sections = {
-        "stability": alert_rate_section(readings, detector_at_start, trainer_settings),
-        "correctness": path_consistency_section(
+    steps: dict[str, Callable[[], Section]] = {
+        "stability": lambda: alert_rate_section(readings, detector_at_start, trainer_settings),
+        "correctness": lambda: path_consistency_section(
             readings, detector, lambda: evaluated_version.reload().detector
         ),
-        "training": _training_section(
+        "training": lambda: _training_section(
             evaluated_version.version,
             readings,
             dataset,
             trainer_settings,
             is_training_data=is_training_dataset,
         ),
-        "alarms": alarm_budget_section(*unseen_rows),
-        "failures": fault_detection_section(*unseen_rows, seed=manifest.seed),
+        "alarms": lambda: alarm_budget_section(*unseen_rows),
+        "failures": lambda: fault_detection_section(*unseen_rows, seed=manifest.seed),
     }
+    sections = {}
+    for number, (name, section_of) in enumerate(steps.items(), start=1):
+        on_step(f"{name} ({number} of {len(steps)})")
+        sections[name] = section_of()
     checks = [check for section in sections.values() for check in section.checks]
     return {
         "format": REPORT_FORMAT,

@@ -65,6 +65,7 @@ _TRANSACTIONAL_DEFAULTS: dict[str, Any] = {
 }
 _PRODUCER_FIXED: dict[str, Any] = {"enable.idempotence": True}
 _MAX_SHARE_OF_TIMEOUT = 0.8
+_DEFAULT_MAX_MESSAGE_BYTES = 1_000_000
 
 
 def client_config(kafka: Mapping[str, Any], **fixed: Any) -> dict[str, Any]:
@@ -122,6 +123,11 @@ def producer_config(
         defaults |= _TRANSACTIONAL_DEFAULTS
         fixed_settings |= {"transactional.id": transactional_id}
     return _merge_settings(defaults, kafka, fixed_settings)
+
+
+def max_message_bytes(kafka: Mapping[str, Any]) -> int:
+    """Return the size of the largest message that a producer with these settings accepts."""
+    return int(kafka.get("message.max.bytes", _DEFAULT_MAX_MESSAGE_BYTES))
 
 
 def transaction_seconds(producer: Mapping[str, Any], *, max_seconds: float) -> float:

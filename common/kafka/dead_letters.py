@@ -14,13 +14,20 @@ from sensorwatch.common.kafka.records import (
 from sensorwatch.common.rows.rejection import Reason, Rejection
 
 HEADER_PREFIX = "__dlq.errors."
-_TOPIC, _PARTITION, _OFFSET = (HEADER_PREFIX + name for name in ("topic", "partition", "offset"))
-_TIMESTAMP, _GROUP, _STAGE = (HEADER_PREFIX + name for name in ("timestamp", "group", "stage"))
+TOPIC_HEADER, PARTITION_HEADER, OFFSET_HEADER, TIMESTAMP_HEADER, GROUP_HEADER, STAGE_HEADER = (
+    HEADER_PREFIX + name for name in ("topic", "partition", "offset", "timestamp", "group", "stage")
+)
 CODE_HEADER, MESSAGE_HEADER = (HEADER_PREFIX + name for name in ("code", "message"))
-FIRST_FAILED_AT_HEADER, _REPLAY_COUNT = (
+FIRST_FAILED_AT_HEADER, REPLAY_COUNT_HEADER = (
     HEADER_PREFIX + name for name in ("first_failed_at", "replay.count")
 )
-FIRST_FAILURE_HEADERS = (_TOPIC, _PARTITION, _OFFSET, _TIMESTAMP, FIRST_FAILED_AT_HEADER)
+FIRST_FAILURE_HEADERS = (
+    TOPIC_HEADER,
+    PARTITION_HEADER,
+    OFFSET_HEADER,
+    TIMESTAMP_HEADER,
+    FIRST_FAILED_AT_HEADER,
+)
 """Headers about a record's first failure. A dead letter that is replayed and fails again keeps the
 values of these headers."""
 ID_HEADER = "__dlq.id"
@@ -73,6 +80,12 @@ def dead_letters(
         yield _fit_to_limit(record, original_headers, letter_headers, topic, max_message_bytes)
 
 
+def replay_count(headers: Headers) -> int:
+    """Return how often a dead letter was replayed and rejected again; 0 without a valid count."""
+    count = last_header_value(headers, REPLAY_COUNT_HEADER)
+    return int(count) if count is not None and count.isdigit() and len(count) < 10 else 0
+
+
 @dataclass(frozen=True, slots=True)
 class _BatchHeaders:
     """The header values that all dead letters of a micro-batch share."""
@@ -90,17 +103,17 @@ class _BatchHeaders:
         message = f"{field}: {rejection.detail}" if field else rejection.detail
         current_headers: Headers = [
             (ID_HEADER, str(origin).encode()),
-            (_TOPIC, origin.topic.encode()),
-            (_PARTITION, b"%d" % origin.partition),
-            (_OFFSET, b"%d" % origin.offset),
-            (_TIMESTAMP, b"%d" % record.timestamp()[1]),
-            (_GROUP, self.group),
-            (_STAGE, b"scoring" if reason is Reason.SCORING_FAILED else b"validation"),
+            (TOPIC_HEADER, origin.topic.encode()),
+            (PARTITION_HEADER, b"%d" % origin.partition),
+            (OFFSET_HEADER, b"%d" % origin.offset),
+            (TIMESTAMP_HEADER, b"%d" % record.timestamp()[1]),
+            (GROUP_HEADER, self.group),
+            (STAGE_HEADER, b"scoring" if reason is Reason.SCORING_FAILED else b"validation"),
             (CODE_HEADER, reason.encode()),
             # A field name may contain a lone surrogate, which is not valid UTF-8.
             (MESSAGE_HEADER, message.encode(errors="backslashreplace")),
             (FIRST_FAILED_AT_HEADER, self.failed_at),
-            (_REPLAY_COUNT, b"%d" % _replay_count(record_headers)),
+            (REPLAY_COUNT_HEADER, b"%d" % _replay_count_after_rejection(record_headers)),
         ]
         if rejection.rows:
             listed_rows = ",".join(map(str, rejection.rows[:MAX_LISTED_ROWS]))
@@ -130,12 +143,10 @@ def _first_failure_value(record_headers: Headers, name: str) -> bytes | None:
     return value if value is not None and len(value) <= _MAX_FIRST_FAILURE_BYTES else None
 
 
-def _replay_count(record_headers: Headers) -> int:
-    """Return how often the record was replayed as a dead letter; 0 at its first failure."""
-    count = last_header_value(record_headers, _REPLAY_COUNT)
-    if count is None:
-        return 0
-    return int(count) + 1 if count.isdigit() and len(count) < 10 else 1
+def _replay_count_after_rejection(record_headers: Headers) -> int:
+    """Return how often a rejected record was replayed as a dead letter; 0 at its first failure."""
+    is_first_failure = last_header_value(record_headers, REPLAY_COUNT_HEADER) is None
+    return 0 if is_first_failure else replay_count(record_headers) + 1
 
 
 def _is_dead_letter_header(name: str) -> bool:

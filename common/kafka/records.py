@@ -76,6 +76,8 @@ class OutgoingMessage(msgspec.Struct, frozen=True):
     headers: Headers
     partition: int | None = None
     """The partition to write to. If None, the partitioner chooses a partition by the key."""
+    timestamp_ms: int | None = None
+    """The record's timestamp in milliseconds since 1970 UTC. If None, the time of sending."""
 
 
 def coordinates(record: Record) -> Coordinates:

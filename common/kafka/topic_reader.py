@@ -99,7 +99,10 @@ def read_topic_batches(
                     counts[message.partition() or 0] += 1
                 if max_records is not None and counts[message.partition() or 0] >= max_records:
                     end_offsets.pop(message.partition() or 0, None)
+            yielded_at = clock()
             yield batch
+            # The time in which the caller handles a batch is not a wait for the broker.
+            deadline += clock() - yielded_at
             if clock() > deadline:
                 raise BrokerUnavailable(
                     f'"{topic}": no record came for {stall_seconds:g} s, but offsets up to '

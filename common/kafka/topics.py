@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions, NewTopic
 
@@ -19,6 +19,9 @@ _WEEK_MS = 7 * _DAY_MS
 _MESSAGE_BYTES = "1048588"
 """Largest message of the topics of state and scores: Kafka's default, which exceeds their largest
 records. This value is set explicitly, because a cluster may have a lower default."""
+BROKER_DEFAULT_REPLICATION = -1
+"""Replication factor that makes Kafka use the default of the cluster."""
+_METADATA_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +114,22 @@ def create_topics(
     return statuses
 
 
+def ensure_compacted_topic(kafka: Mapping[str, Any], name: str, producer: Producer) -> None:
+    """Create a compacted topic with one partition and the cluster's default replication.
+
+    An existing topic does not change. `producer`: a client that may create topics by a request for
+    their metadata, which is the only way on the embedded broker. Raises BrokerUnavailable if no
+    broker answers, and UsageError if the broker refuses the topic.
+    """
+    try:
+        plan = TopicPlan(name, 1, {"cleanup.policy": "compact"})
+        create_topics(kafka, [plan], replication=BROKER_DEFAULT_REPLICATION)
+    except UsageError:
+        error = producer.list_topics(name, timeout=_METADATA_SECONDS).topics[name].error
+        if error is not None and not error.retriable():
+            raise
+
+
 def require_topics(
     kafka: Mapping[str, Any],
     names: Iterable[str],
@@ -134,6 +153,14 @@ def require_topics(
         )
     wanted_names += [name for name in optional if name in partition_counts]
     return {name: partition_counts[name] for name in wanted_names}
+
+
+def topic_partition_counts(kafka: Mapping[str, Any], *, timeout: float = 10.0) -> dict[str, int]:
+    """Return the number of partitions of every topic that the client may see.
+
+    Raises BrokerUnavailable if no broker answers.
+    """
+    return _AdminConnection(kafka, timeout).partitions()
 
 
 def extend_topic(

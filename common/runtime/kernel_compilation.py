@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import IO, Self
 
 from sensorwatch.common.kernel_cache import kernel_count
-from sensorwatch.common.kernel_folder import kernel_folder
+from sensorwatch.common.kernel_folder import PRIVATE_FOLDER_VARIABLE, kernel_folder
 from sensorwatch.common.kernel_hooks import take_action
 from sensorwatch.common.kernels import all_cached
 
@@ -103,9 +103,19 @@ class KernelCompilation:
         self.close()
 
 
+def kept_kernel_folder() -> Path | None:
+    """Return the folder of the compiled kernels; None if they are not kept after this process."""
+    folder = _compiled_folder()
+    return None if PRIVATE_FOLDER_VARIABLE in os.environ else folder
+
+
+def _compiled_folder() -> Path | None:
+    return kernel_folder(Path(__file__).parents[1])
+
+
 def _open_lock_file() -> IO[bytes] | None:
     """Return the open lock file beside the compiled kernels; None if they cannot be stored."""
-    folder = kernel_folder(Path(__file__).parents[1])
+    folder = _compiled_folder()
     if folder is None:
         return None
     try:

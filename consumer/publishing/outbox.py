@@ -14,6 +14,8 @@ OnDelivery = Callable[[KafkaError | None, Message], None]
 """A callback that the client runs when the delivery of a message has succeeded or failed."""
 _ANY_PARTITION = -1
 """With this partition number, the client derives the partition from the key."""
+_TIME_OF_SENDING = 0
+"""For this timestamp, the client uses the time of sending."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,7 @@ def produce(
         _ANY_PARTITION if message.partition is None else message.partition,
         on_delivery=on_delivery,
         headers=message.headers,  # type: ignore[arg-type]  # the client only reads the list
+        timestamp=message.timestamp_ms or _TIME_OF_SENDING,
     )
 
 

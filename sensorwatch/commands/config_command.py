@@ -26,20 +26,14 @@ def config() -> None:
 @app.command()
 def check(config: ConfigOption = None) -> None:
     """Validate the configuration; show every value (secrets hidden) and its source."""
-    from sensorwatch.commands.kafka_settings_check import check_client_settings
     from sensorwatch.common.rows.schema import load_schema
     from sensorwatch.common.runtime.settings import load_settings, schema_file
 
     loaded_settings = load_settings(config)
     settings = loaded_settings.settings
     _print_values(loaded_settings)
-    max_pause_seconds = (
-        settings.consumer.commit_deadline_seconds + settings.consumer.max_wait_ms / 1000
-    )
-    check_client_settings(
-        settings.kafka, group=settings.consumer.group, max_pause_seconds=max_pause_seconds
-    )
-    _check_key_file(settings.api.api_key_file)
+    check_clients(settings)
+    check_key_file(settings.api.api_key_file)
     if schema_file(settings).exists():
         load_schema(schema_file(settings))
     for note in _notes(settings):
@@ -86,7 +80,20 @@ def _effective_value_note(key: str, loaded_settings: LoadedSettings) -> str:
     return ""
 
 
-def _check_key_file(name: str) -> None:
+def check_clients(settings: Settings) -> None:
+    """Raise SettingsError if the Kafka clients cannot work with the settings."""
+    from sensorwatch.commands.kafka_settings_check import check_client_settings
+
+    max_pause_seconds = (
+        settings.consumer.commit_deadline_seconds + settings.consumer.max_wait_ms / 1000
+    )
+    check_client_settings(
+        settings.kafka, group=settings.consumer.group, max_pause_seconds=max_pause_seconds
+    )
+
+
+def check_key_file(name: str) -> None:
+    """Raise SettingsError if a file with API keys is named, but cannot be read or is empty."""
     if not name:
         return
     try:
@@ -100,7 +107,7 @@ def _check_key_file(name: str) -> None:
 
 
 def _notes(settings: Settings) -> Iterator[str]:
-    from sensorwatch.common.runtime.settings import Delivery, schema_file
+    from sensorwatch.common.runtime.settings import schema_file
 
     if not schema_file(settings).exists():
         yield (
@@ -112,6 +119,13 @@ def _notes(settings: Settings) -> Iterator[str]:
             f'[registry] path = "{settings.registry.path}" does not exist yet; '
             "`sensorwatch train` creates it"
         )
+    yield from delivery_notes(settings)
+
+
+def delivery_notes(settings: Settings) -> Iterator[str]:
+    """Yield a note if events may be published twice."""
+    from sensorwatch.common.runtime.settings import Delivery
+
     if settings.consumer.delivery is Delivery.AT_LEAST_ONCE:
         yield (
             "consumer.delivery is at_least_once: after a crash an event can be published twice, "

@@ -157,6 +157,8 @@ def audit(
     """
     registry, name = _open_registry(config, model)
     entries = registry.audit(name)
+    if not entries:
+        _all_versions(registry, name)  # raises if there is no such model
     if as_json:
         print_json([entry.model_dump(mode="json") for entry in entries], indent=2)
     else:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sensorwatch.commands.rejection_report import RejectionReport
 from sensorwatch.common.errors import CheckFailed
 from sensorwatch.common.runtime.command_line import ConfigOption, typer_app
 from sensorwatch.common.runtime.printing import print_line, print_note
 
 if TYPE_CHECKING:
-    from confluent_kafka import Message
-
     from sensorwatch.common.kafka.topics import TopicStatus
     from sensorwatch.common.runtime.settings import Settings
 
@@ -101,7 +97,7 @@ def check(
     from sensorwatch.common.runtime.settings import load_settings, schema_file
 
     settings = load_settings(config).settings
-    partition_counts = require_topics(settings.kafka, _all_topic_names(settings))
+    partition_counts = require_topics(settings.kafka, all_topic_names(settings))
     for name, partitions in partition_counts.items():
         print_line(f"{name}: {partitions} partition{'s' if partitions > 1 else ''}")
     check_state_topics(
@@ -118,38 +114,21 @@ def check(
 
 
 def _check_latest_records(settings: Settings, *, rows: int) -> None:
-    from sensorwatch.commands.recent_records import recent_records
-    from sensorwatch.common.kafka.records import received_at
-    from sensorwatch.common.kafka.source_values import sources_of_records
-    from sensorwatch.common.rows.absorption import ABSORBED_REASONS, ABSORBED_TEXTS
-    from sensorwatch.common.rows.records import parse_records
-    from sensorwatch.common.rows.row_summary import summarize
+    from sensorwatch.commands.latest_records import read_latest_records
     from sensorwatch.common.rows.schema import load_schema
     from sensorwatch.common.runtime.row_summary_output import print_row_summary
     from sensorwatch.common.runtime.settings import schema_file
 
     row_schema = load_schema(schema_file(settings))
     topic = settings.topics.readings
-    records = recent_records(settings.kafka, topic, rows=rows)
-    parsed = parse_records(
-        [record.value() for record in records],
-        row_schema,
-        received=[received_at(record) for record in records],
-        sources=sources_of_records(records, row_schema),
-    )
-    report = RejectionReport()
-    report.add(
-        len(records) - len(parsed.absorbed),
-        parsed.rejections,
-        location=lambda index: _record_position(records[index]),
-    )
+    latest = read_latest_records(settings, row_schema, rows=rows)
+    report = latest.report
     print_line(f"latest records of {topic}, checked with {schema_file(settings)}:")
     for line in report.lines():
         print_line(line)
-    absorbed_counts = Counter(ABSORBED_REASONS[n - 1] for n in parsed.absorbed.reason.tolist())
-    for reason, count in absorbed_counts.items():
-        print_line(f"{count} more records are absorbed: {ABSORBED_TEXTS[reason]}")
-    print_row_summary(summarize(parsed.readings), row_schema)
+    for reason, count in latest.absorbed.items():
+        print_line(f"{count} more records are absorbed: {reason}")
+    print_row_summary(latest.summary, row_schema)
     if report.rows and report.rejected == report.rows:
         raise CheckFailed(
             f"all of the latest {report.rows} records of {topic} would be rejected: see "
@@ -161,11 +140,8 @@ def _print_warning(text: str) -> None:
     print_note(f"warning: {text}")
 
 
-def _record_position(record: Message) -> str:
-    return f"{record.partition()}:{record.offset()}"
-
-
-def _all_topic_names(settings: Settings) -> list[str]:
+def all_topic_names(settings: Settings) -> list[str]:
+    """Return the names of all topics."""
     topics = settings.topics
     group_topics = [settings.ledger_topic, settings.state_topic]
     if settings.consumer.scores:

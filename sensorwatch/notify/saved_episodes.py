@@ -9,17 +9,14 @@ import msgspec
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from sensorwatch.common.alarms.episode_states import EpisodeState
-from sensorwatch.common.errors import UsageError
 from sensorwatch.common.kafka.client_config import producer_config
 from sensorwatch.common.kafka.topic_reader import read_topic
-from sensorwatch.common.kafka.topics import TopicPlan, create_topics
+from sensorwatch.common.kafka.topics import ensure_compacted_topic
 from sensorwatch.common.runtime.logs import kafka_logger
 from sensorwatch.notify.incident_book import Notice, TrackedEpisode
 
 FLUSH_SECONDS = 5.0
 """Longest wait until the broker has stored the records."""
-BROKER_DEFAULT = -1
-"""Replication factor that makes Kafka use the default of the cluster."""
 
 
 class _SavedEpisode(msgspec.Struct, frozen=True):
@@ -67,14 +64,7 @@ class SavedEpisodes:
         self._kafka, self._topic = kafka, topic
         self._producer = Producer(producer_config(kafka), logger=kafka_logger())
         self._unsaved: dict[str, _UnsavedRecord] = {}
-        try:
-            plan = TopicPlan(topic, 1, {"cleanup.policy": "compact"})
-            create_topics(kafka, [plan], replication=BROKER_DEFAULT)
-        except UsageError:
-            # The embedded broker cannot create a topic on request. It creates the topic when a
-            # producer asks for it.
-            if not self._can_write():
-                raise
+        ensure_compacted_topic(kafka, topic, self._producer)
 
     def load(self) -> list[TrackedEpisode]:
         """Return the newest record of each episode. Records of other programs are ignored."""
@@ -118,8 +108,3 @@ class SavedEpisodes:
             return False
         record.is_queued = True
         return True
-
-    def _can_write(self) -> bool:
-        metadata = self._producer.list_topics(self._topic, timeout=FLUSH_SECONDS)
-        error = metadata.topics[self._topic].error
-        return error is None or bool(error.retriable())

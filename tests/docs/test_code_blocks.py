@@ -36,6 +36,13 @@ REASONS_NOT_TO_RUN = {
     ("docs/models.md", "sensorwatch models list"): "needs versions with reports, and a broker",
     ("docs/episodes.md", "sensorwatch episodes list"): BROKER,
     ("docs/episodes.md", "sensorwatch episodes show sensors-2-1039"): BROKER,
+    ("docs/dead-letters.md", "sensorwatch dlq list --since 1d"): BROKER,
+    ("docs/dead-letters.md", "sensorwatch dlq show 0:7"): BROKER,
+    (
+        "docs/dead-letters.md",
+        "sensorwatch dlq replay --where reason=missing_field --dry-run",
+    ): BROKER,
+    ("docs/doctor.md", "sensorwatch doctor"): BROKER,
     ("docs/notify.md", "sensorwatch notify --dry-run --since 7d"): BROKER,
     ("docs/notify.md", "sensorwatch notify"): BROKER,
     ("docs/deployment.md", "sensorwatch config check"): BROKER,

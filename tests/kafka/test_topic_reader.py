@@ -51,6 +51,18 @@ def test_without_bounds_all_records_are_read_in_order(kafka_settings: dict[str, 
     assert read_offsets(kafka_settings) == {number: [*range(10)] for number in range(4)}
 
 
+def test_the_time_in_which_the_caller_handles_a_batch_is_not_a_wait(
+    kafka_settings: dict[str, str],
+) -> None:
+    times = [0.0]
+    values = []
+    for message in read_topic(kafka_settings, TOPIC, clock=lambda: times[-1]):
+        values.append(message.value())
+        times.append(times[-1] + 100)
+
+    assert len(values) == 40
+
+
 def test_bounds_select_partitions_and_offsets(kafka_settings: dict[str, str]) -> None:
     offsets_by_partition = read_offsets(kafka_settings, begin={0: 3, 2: 9, 3: 10}, end={0: 5})
 

@@ -75,8 +75,10 @@ class FakeProducer:
         *,
         on_delivery: Callable[[KafkaError | None, Message], None] | None,
         headers: list[tuple[str, bytes]],
+        timestamp: int,
     ) -> None:
         self._record_call("produce")
+        assert timestamp == 0, "0 means the time of sending"
         self.produced_messages.append((topic, key, value, headers))
         self.partitions.append(partition)
         if on_delivery is not None:

@@ -174,6 +174,15 @@ def test_audit_ends_with_1_when_the_log_was_tampered_with(
     assert "line 2 does not match the digest of the line before it" in result.err
 
 
+def test_the_audit_of_an_unknown_model_is_an_error(tmp_path: Path) -> None:
+    """A mistyped path of the registry must not look like an intact log."""
+    result = _run_models(tmp_path, "audit")
+
+    assert result.code == 2
+    assert "has no version" in result.err
+    assert not (tmp_path / "registry").exists()
+
+
 def test_prune_deletes_old_versions_but_none_in_use(registry: Registry, tmp_path: Path) -> None:
     first_version, second_version, third_version = registry.version_ids(NAME)
 

@@ -41,13 +41,30 @@ def version(tmp_path_factory: pytest.TempPathFactory) -> ModelVersion:
     return registry.load("default")
 
 
-def evaluate(version: ModelVersion, readings: Readings | None = None) -> dict[str, Any]:
-    return evaluate_version(EvaluatedVersion(version, lambda: version), a_dataset(readings))
+def evaluate(
+    version: ModelVersion,
+    readings: Readings | None = None,
+    *,
+    on_step: Callable[[str], object] = lambda _step: None,
+) -> dict[str, Any]:
+    evaluated_version = EvaluatedVersion(version, lambda: version)
+    return evaluate_version(evaluated_version, a_dataset(readings), on_step=on_step)
 
 
 @pytest.fixture(scope="module")
-def report(version: ModelVersion) -> dict[str, Any]:
-    return evaluate(version)
+def steps() -> list[str]:
+    """Return a list to which `report` adds the steps of its evaluation."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def report(version: ModelVersion, steps: list[str]) -> dict[str, Any]:
+    return evaluate(version, on_step=steps.append)
+
+
+def test_each_step_is_announced(report: dict[str, Any], steps: list[str]) -> None:
+    assert [step.split()[0] for step in steps] == list(report)[-5:]
+    assert steps[-1] == "failures (5 of 5)"
 
 
 def test_a_sound_model_passes_every_check(report: dict[str, Any]) -> None:

@@ -1,0 +1,1 @@
+"""Checks everything that sensorwatch needs, and says what to do."""
