@@ -9,7 +9,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sensorwatch.common.errors import UsageError
-from sensorwatch.common.policy.alarm_policy import POLICY_FORMAT, AlarmPolicy, PolicyContent
+from sensorwatch.common.policy.alarm_policy import FILE_FORMAT, AlarmPolicy, PolicyContent
 from sensorwatch.common.policy.calendar_intervals import (
     daily_intervals,
     days_between,
@@ -208,7 +208,7 @@ class PolicyDeclaration(_Declaration):
         windows = tuple(window.build(first_day, last_day) for window in self.window)
         is_recurring = any(window.weekdays for window in self.window)
         content = PolicyContent(
-            POLICY_FORMAT,
+            FILE_FORMAT,
             tuple(rule.build() for rule in self.rule),
             windows,
             _start_of(first_day) if is_recurring else None,

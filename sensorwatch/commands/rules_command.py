@@ -53,7 +53,10 @@ def apply(
     ] = None,
     config: ConfigOption = None,
 ) -> None:
-    """Store the policy of a file and put it in force. Running workers adopt it within a minute."""
+    """Store the policy of a file and put it in force. Running workers adopt it within a minute.
+
+    What verdicts added to the policy stays in force.
+    """
     from sensorwatch.common.registry.model_names import current_user
 
     settings = _settings(config)
@@ -62,7 +65,7 @@ def apply(
     policy = _read_policy(file)
     _require_known_signals(policy, settings)
     name, policies = settings.registry.model, _policies(settings)
-    previous_id = policies.apply(policy, who=who or current_user(), why=why.strip())
+    policy, previous_id = policies.apply(policy, who=who or current_user(), why=why.strip())
     change = "as before" if previous_id == policy.id else f"before: {previous_id or 'none'}"
     print_line(f"{policy.id} is policy@current of {name} ({change})")
 
@@ -118,6 +121,8 @@ def try_policy(
 
     settings = _settings(config)
     new_policy, current_policy = _read_policy(file), _policies(settings).current()
+    if current_policy is not None:
+        new_policy = new_policy.with_learned(current_policy.learned)
     champion = Registry(settings.registry.path).load(settings.registry.model).detector
     _require_known_signals(new_policy, settings)
     before, after = (EpisodeCounter(champion.under(p)) for p in (current_policy, new_policy))
