@@ -54,6 +54,7 @@ class WorkerJob:
             dead_letters=self.topics["dlq"],
             ledger=self.topics["ledger"],
             state=self.topics["state"],
+            verdicts=f"{self.group}.verdicts",
             partitions=self.partitions,
         )
         create_topics(self.kafka, plans)

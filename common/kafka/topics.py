@@ -1,4 +1,4 @@
-"""Creates the five topics, and checks that topics exist."""
+"""Creates the six topics, and checks that topics exist."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,6 +18,8 @@ _DAY_MS = 86_400_000
 _MESSAGE_BYTES = "1048588"
 """Largest message of the state topic: Kafka's default, which exceeds the largest snapshot chunk.
 This value is set explicitly, because a cluster may have a lower default."""
+BROKER_DEFAULT_REPLICATION = -1
+"""Replication factor that makes Kafka use the default of the cluster."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +41,21 @@ class TopicStatus(StrEnum):
 
 
 def topic_plans(
-    *, readings: str, anomalies: str, dead_letters: str, ledger: str, state: str, partitions: int
+    *,
+    readings: str,
+    anomalies: str,
+    dead_letters: str,
+    ledger: str,
+    state: str,
+    verdicts: str,
+    partitions: int,
 ) -> tuple[TopicPlan, ...]:
-    """Return the plans of the five topics.
+    """Return the plans of the six topics.
 
     Readings are kept for a week, events and dead letters for a month. The ledger is kept without
     limit, because it is small and proofs need all of its records. The state topic is kept without
     limit too, because a sensor may be silent for any length of time; the worker deletes old
-    snapshots itself.
+    snapshots itself. The verdict topic keeps the newest verdict on each episode.
     """
     unlimited_retention = {
         "cleanup.policy": "delete",
@@ -62,7 +71,20 @@ def topic_plans(
         TopicPlan(
             state, partitions, unlimited_retention | {"max.message.bytes": _MESSAGE_BYTES}, readings
         ),
+        verdict_topic_plan(verdicts),
     )
+
+
+def verdict_topic_plan(name: str) -> TopicPlan:
+    """Return the plan of the verdict topic. It has one partition, so verdicts have one order."""
+    return TopicPlan(name, 1, {"cleanup.policy": "compact"})
+
+
+def existing_topics(
+    kafka: Mapping[str, Any], names: Iterable[str], *, timeout: float = 10.0
+) -> set[str]:
+    """Return which of the topics exist; raises BrokerUnavailable if no broker answers."""
+    return set(names) & _AdminConnection(kafka, timeout).partitions().keys()
 
 
 def create_topics(

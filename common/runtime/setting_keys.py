@@ -25,6 +25,7 @@ from sensorwatch.common.runtime.setting_choices import (
     StartPosition,
 )
 from sensorwatch.common.runtime.settings_table import SettingsTable as _SettingsTable
+from sensorwatch.common.runtime.verdict_settings import VerdictSettings
 
 KAFKA_DEFAULTS: Mapping[str, str] = {"bootstrap.servers": "localhost:9092"}
 MAX_WAIT_MS = 200
@@ -270,6 +271,7 @@ class Settings(_SettingsTable):
     sensors: SensorSettings = SensorSettings()
     api: ApiSettings = ApiSettings()
     notify: NotifySettings = NotifySettings()
+    verdicts: VerdictSettings = VerdictSettings()
     page: PageSettings = PageSettings()
     log: LogSettings = LogSettings()
 
@@ -292,6 +294,11 @@ class Settings(_SettingsTable):
     def state_topic(self) -> str:
         """The name of the state topic."""
         return self.topics.state or f"{self.consumer.group}.state"
+
+    @property
+    def verdicts_topic(self) -> str:
+        """The name of the verdict topic."""
+        return f"{self.consumer.group}.verdicts"
 
     @property
     def notify_group(self) -> str:

@@ -140,10 +140,11 @@ def _check_topics(settings: Settings) -> None:
         "dead_letters": topics.dead_letters,
         "ledger": settings.ledger_topic,
         "state": settings.state_topic,
+        "verdicts": settings.verdicts_topic,
     }
     if len(set(names.values())) < len(names):
         settings_text = ", ".join(f'{key} = "{name}"' for key, name in names.items())
-        raise SettingsError(f"[topics] must name five different topics, found {settings_text}")
+        raise SettingsError(f"[topics] must name different topics, found {settings_text}")
     for key, name in (("ledger", settings.ledger_topic), ("state", settings.state_topic)):
         if not is_topic_name(name):
             raise SettingsError(

@@ -42,7 +42,7 @@ def create(
     ] = 1,
     config: ConfigOption = None,
 ) -> None:
-    """Create the missing topics of readings, anomalies, dead letters, ledger and state.
+    """Create the missing topics: readings, anomalies, dead letters, ledger, state and verdicts.
 
     The state topic gets as many partitions as the readings' topic, even if the readings' topic
     already exists.
@@ -55,6 +55,7 @@ def create(
         **settings.topics.model_dump(),
         "ledger": settings.ledger_topic,
         "state": settings.state_topic,
+        "verdicts": settings.verdicts_topic,
     }
     plans = topic_plans(**topic_names, partitions=partitions)
     statuses = create_topics(settings.kafka, plans, replication=replication)

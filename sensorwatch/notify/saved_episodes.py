@@ -9,17 +9,20 @@ import msgspec
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from sensorwatch.common.alarms.episode_states import EpisodeState
+from sensorwatch.common.alarms.excursion import NO_EXCURSION
 from sensorwatch.common.errors import UsageError
 from sensorwatch.common.kafka.client_config import producer_config
 from sensorwatch.common.kafka.topic_reader import read_topic
-from sensorwatch.common.kafka.topics import TopicPlan, create_topics
+from sensorwatch.common.kafka.topics import (
+    BROKER_DEFAULT_REPLICATION,
+    TopicPlan,
+    create_topics,
+)
 from sensorwatch.common.runtime.logs import kafka_logger
 from sensorwatch.notify.incident_book import Notice, TrackedEpisode
 
 FLUSH_SECONDS = 5.0
 """Longest wait until the broker has stored the records."""
-BROKER_DEFAULT = -1
-"""Replication factor that makes Kafka use the default of the cluster."""
 
 
 class _SavedEpisode(msgspec.Struct, frozen=True):
@@ -32,8 +35,8 @@ _DECODER = msgspec.json.Decoder(_SavedEpisode)
 
 
 def encode_episode(episode: TrackedEpisode) -> bytes:
-    """Return the value of an episode's record, without steps and signals."""
-    state = replace(episode.state, steps=(), signals=())
+    """Return the value of an episode's record, without steps, signals and excursion."""
+    state = replace(episode.state, steps=(), signals=(), excursion=NO_EXCURSION)
     return msgspec.json.encode(_SavedEpisode(state, episode.received_at, episode.notices))
 
 
@@ -69,7 +72,7 @@ class SavedEpisodes:
         self._unsaved: dict[str, _UnsavedRecord] = {}
         try:
             plan = TopicPlan(topic, 1, {"cleanup.policy": "compact"})
-            create_topics(kafka, [plan], replication=BROKER_DEFAULT)
+            create_topics(kafka, [plan], replication=BROKER_DEFAULT_REPLICATION)
         except UsageError:
             # The embedded broker cannot create a topic on request. It creates the topic when a
             # producer asks for it.

@@ -34,13 +34,13 @@ def test_the_ledger_topic_has_one_partition_and_unlimited_retention() -> None:
     plans = some_topic_plans(partitions=4)
 
     assert [(plan.name, plan.partitions) for plan in plans] == [
-        ("r", 4), ("a", 4), ("d", 4), ("l", 1), ("s", 4),
+        ("r", 4), ("a", 4), ("d", 4), ("l", 1), ("s", 4), ("v", 1),
     ]  # fmt: skip
-    assert plans[-2].config["retention.ms"] == "-1"
+    assert plans[-3].config["retention.ms"] == "-1"
 
 
 def test_the_state_topic_never_expires_and_accepts_its_largest_chunk() -> None:
-    config = some_topic_plans(partitions=4)[-1].config
+    config = some_topic_plans(partitions=4)[-2].config
 
     assert (config["cleanup.policy"], config["retention.ms"], config["retention.bytes"]) == (
         "delete", "-1", "-1",
@@ -50,7 +50,13 @@ def test_the_state_topic_never_expires_and_accepts_its_largest_chunk() -> None:
 
 def some_topic_plans(*, partitions: int) -> tuple[TopicPlan, ...]:
     return topic_plans(
-        readings="r", anomalies="a", dead_letters="d", ledger="l", state="s", partitions=partitions
+        readings="r",
+        anomalies="a",
+        dead_letters="d",
+        ledger="l",
+        state="s",
+        verdicts="v",
+        partitions=partitions,
     )
 
 
@@ -110,7 +116,7 @@ def test_topics_are_created_once_and_then_listed(kafka: Kafka, tmp_path: Path) -
         result = sensorwatch("topics", *args, folder=tmp_path, environ=environ)
         return result.code, (result.out + result.err).splitlines()
 
-    suffixes = ("anomalies", "dlq", "ledger", "state")
+    suffixes = ("anomalies", "dlq", "ledger", "state", "verdicts")
     names = [topic_prefix, *(f"{topic_prefix}.{suffix}" for suffix in suffixes)]
     code, lines = run_topics_command("check")
     assert code == 3

@@ -34,6 +34,10 @@ REASONS_NOT_TO_RUN = {
     ("docs/state.md", "sensorwatch state reset"): BROKER,
     ("docs/models.md", "sensorwatch evaluate --data history.csv"): "the README's commands evaluate",
     ("docs/models.md", "sensorwatch models list"): "needs versions with reports, and a broker",
+    (
+        "docs/verdicts.md",
+        'sensorwatch verdict sensors-2-1039 true --note "bearing replaced"',
+    ): BROKER,
     ("docs/episodes.md", "sensorwatch episodes list"): BROKER,
     ("docs/episodes.md", "sensorwatch episodes show sensors-2-1039"): BROKER,
     ("docs/notify.md", "sensorwatch notify --dry-run --since 7d"): BROKER,
