@@ -92,8 +92,8 @@ COMMANDS: dict[str, CommandEntry] = {
         MODEL_PANEL,
     ),
     "alarms": CommandEntry(
-        "sensorwatch.trainer.alarms_command:app",
-        "Plan how many false alarms to allow.",
+        "sensorwatch.commands.alarms_command:app",
+        "Plan budgets of false alarms, and report which alarms were right.",
         MODEL_PANEL,
     ),
     "models": CommandEntry(

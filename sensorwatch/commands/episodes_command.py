@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sensorwatch.common.alarms.episode_book import EpisodeBook
     from sensorwatch.common.alarms.episode_states import EpisodeState
     from sensorwatch.common.runtime.setting_keys import Settings
+    from sensorwatch.common.verdicts.verdict import VerdictRecord
     from sensorwatch.episodes.episode_view import EpisodeView
 
 app = typer_app(help="List episodes, and show one of them.", no_args_is_help=True)
@@ -101,6 +102,7 @@ def show_episode(
 ) -> None:
     """Show an episode: its sentence, timeline, incident, and the input rows around it."""
     from sensorwatch.common.runtime.console import SafeConsole
+    from sensorwatch.common.verdicts.verdict_topic import read_verdicts
     from sensorwatch.episodes.episode_drawing import write_drawing
     from sensorwatch.episodes.episode_search import find_episode, read_events
     from sensorwatch.episodes.episode_text import print_view
@@ -109,11 +111,13 @@ def show_episode(
     book = _read_book(settings)
     anomaly_topic = settings.topics.anomalies
     episode = find_episode(book, read_events(settings.kafka, anomaly_topic), episode_id)
+    verdict = read_verdicts(settings.kafka, settings.verdicts_topic).get(episode.id)
     if as_json:
-        print_json(_plain(episode))
+        plain_verdict = None if verdict is None else verdict.to_plain()
+        print_json({**_plain(episode), "verdict": plain_verdict})
     if as_json and plot is None:
         return
-    view = _view(settings, book, episode)
+    view = _view(settings, book, episode, verdict)
     if not as_json:
         print_view(view, SafeConsole())
     if plot is not None:
@@ -136,7 +140,9 @@ def _read_book(settings: Settings) -> EpisodeBook:
     return read_book(settings.kafka, settings.topics.anomalies)
 
 
-def _view(settings: Settings, book: EpisodeBook, episode: EpisodeState) -> EpisodeView:
+def _view(
+    settings: Settings, book: EpisodeBook, episode: EpisodeState, verdict: VerdictRecord | None
+) -> EpisodeView:
     from sensorwatch.common.errors import SensorwatchError
     from sensorwatch.common.registry.store import Registry
     from sensorwatch.common.rows.schema import schema_from_plain
@@ -157,7 +163,7 @@ def _view(settings: Settings, book: EpisodeBook, episode: EpisodeState) -> Episo
     else:
         signal_names = [signal.name for signal in schema.signals]
         rows = read_rows_around(settings.kafka, episode, schema)
-    return build_view(book, episode, events, rows, signal_names)
+    return build_view(book, episode, events, rows, signal_names, verdict)
 
 
 def _plain(episode: EpisodeState) -> dict[str, Any]:

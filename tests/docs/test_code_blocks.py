@@ -38,6 +38,7 @@ REASONS_NOT_TO_RUN = {
         "docs/verdicts.md",
         'sensorwatch verdict sensors-2-1039 true --note "bearing replaced"',
     ): BROKER,
+    ("docs/verdicts.md", "sensorwatch alarms report --since 30d"): BROKER,
     ("docs/episodes.md", "sensorwatch episodes list"): BROKER,
     ("docs/episodes.md", "sensorwatch episodes show sensors-2-1039"): BROKER,
     ("docs/notify.md", "sensorwatch notify --dry-run --since 7d"): BROKER,

@@ -162,3 +162,26 @@ def test_the_learned_part_is_restored_from_the_audit_log(folder: Path) -> None:
     applied = current_policy(folder)
     assert applied is not None
     assert applied.learned == policy.learned
+
+
+def test_the_verdict_is_shown_with_the_episode_and_counts_in_the_report(folder: Path) -> None:
+    before = json.loads(run_in_process("alarms", "report", "--json", folder=folder).out)
+    verdict(folder, EPISODE_ID, "expected", "--note", "washing", "--who", "anna")
+
+    shown = run_in_process("episodes", "show", EPISODE_ID, folder=folder).out
+    as_json = json.loads(
+        run_in_process("episodes", "show", EPISODE_ID, "--json", folder=folder).out
+    )
+    report = json.loads(run_in_process("alarms", "report", "--json", folder=folder).out)
+    text = run_in_process("alarms", "report", folder=folder).out
+
+    assert "expected (by anna at " in shown
+    assert ": washing" in shown
+    assert as_json["verdict"]["verdict"] == "expected"
+    assert (before["total"]["alarms"], before["total"]["without_verdict"]) == (1, 1)
+    assert before["total"]["precision"] is None
+    assert report["total"] == {
+        "alarms": 1, "true": 0, "false": 0, "expected": 1, "without_verdict": 0, "precision": 0.0,
+    }  # fmt: skip
+    assert report["by"]["sensor"] == {"pump-7": report["total"]}
+    assert "1 alarms, 1 with a verdict, 0 without; precision 0 %" in text
