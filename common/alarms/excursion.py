@@ -16,7 +16,7 @@ class ExcursionSignal:
     attribution: float
     """Highest attribution in a row."""
     start: float
-    """Size of the deviation in the first row of the episode; 0 if its event was not read."""
+    """Deviation in the first row of the episode, with its sign; 0 if its event was not read."""
     peak: float
     """Largest size of the deviation."""
     directions: tuple[str, ...] = ()
@@ -53,20 +53,24 @@ def next_excursion(excursion: Excursion, event: Event) -> Excursion:
 
 
 def _next_signal(before: ExcursionSignal | None, signal: Signal, is_first: bool) -> ExcursionSignal:
-    size = abs(signal.actual - _expected(signal))
+    deviation = signal.actual - _expected(signal)
     attribution = signal.attribution or 0.0
     directions = before.directions if before else ()
     if signal.direction != WITHIN and signal.direction not in directions:
         directions = (*directions, signal.direction)
     if before is None:
         return ExcursionSignal(
-            signal.name, attribution, size if is_first else 0.0, size, directions
+            signal.name,
+            attribution,
+            deviation if is_first else 0.0,
+            abs(deviation),
+            directions,
         )
     return ExcursionSignal(
         signal.name,
         max(before.attribution, attribution),
         before.start,
-        max(before.peak, size),
+        max(before.peak, abs(deviation)),
         directions,
     )
 

@@ -10,6 +10,9 @@ LEARNED_PREFIX = "verdict:"
 """The name of a learned suppression or planned window begins with this text, which the name of a
 rule in a policy file cannot contain."""
 
+SIGNS = {Direction.HIGH: 1.0, Direction.LOW: -1.0}
+"""The sign of a deviation in each direction."""
+
 
 class LearnedSignal(msgspec.Struct, frozen=True):
     """The excursions of one signal that a learned suppression covers."""
@@ -17,7 +20,8 @@ class LearnedSignal(msgspec.Struct, frozen=True):
     name: str
     direction: Direction
     min_start: float
-    """The first row of an alike excursion deviates by at least this, in the signal's unit."""
+    """The first row of an alike excursion deviates by at least this in the direction, in the
+    signal's unit; 0 if the first row need not deviate."""
     max_deviation: float
     """No row of an alike excursion deviates by more than this, in the signal's unit."""
 
@@ -34,7 +38,7 @@ class LearnedSuppression(msgspec.Struct, frozen=True):
     group: str
     """The group of sensors; empty if the suppression covers one sensor."""
     signals: tuple[LearnedSignal, ...]
-    """The signals that may be unusual. The first one must be unusual in the first row."""
+    """The signals that may be unusual; the leading signal of the judged episode is first."""
     patterns: tuple[str, ...]
     """The patterns that the episode may have."""
     max_rows: int | None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorwatch.common.policy.learned import LearnedSignal, LearnedSuppression
+from sensorwatch.common.policy.learned import SIGNS, LearnedSignal, LearnedSuppression
 from sensorwatch.common.policy.rules import Direction
 from sensorwatch.common.policy.verdicts import UNUSUAL, RowEvidence, unusual_signals
 
@@ -75,35 +75,57 @@ def _is_alike(
     """Return whether each candidate row can be a row of an alike excursion.
 
     The suppression must cover every unusual signal. In the first row, the signal with the most
-    evidence counts as unusual, and the leading signal of the suppression must be unusual. In a
-    later row, a signal may have returned to its usual level.
+    evidence counts as unusual, and the signals with `min_start` must deviate. In a later row, they
+    may have returned to their usual levels. Then smoothed residuals of any signal are still large
+    for some rows, so only signals away from their level count.
     """
     evidence = rows.evidence
     strength = evidence.strength[candidates]
     is_first = rows.number[candidates] == 1
-    counted = np.where(is_first[:, np.newaxis], is_unusual[candidates], np.abs(strength) > UNUSUAL)
+    is_away = np.abs(_later_strength(evidence, candidates)) > UNUSUAL
+    counted = np.where(is_first[:, np.newaxis], is_unusual[candidates], is_away)
     size = np.abs(evidence.deviation[:, candidates]).max(axis=0)
-    is_exempt = evidence.is_exempt[candidates]
     is_covered = np.zeros(strength.shape, dtype=np.bool_)
-    positions = {name: position for position, name in enumerate(signal_names)}
-    for signal in suppression.signals:
-        position = positions.get(signal.name)
-        if position is not None:
-            is_covered[:, position] = is_exempt[:, position] | (
-                (size[:, position] <= signal.max_deviation)
-                & _has_direction(signal, evidence, candidates, position, is_first)
-            )
-    leading = suppression.signals[0]
-    begins_alike = np.zeros(len(candidates), dtype=np.bool_)
-    if leading.name in positions:
-        position = positions[leading.name]
-        is_large = is_exempt[:, position] | (size[:, position] >= leading.min_start)
-        begins_alike = counted[:, position] & is_large
-    has_evidence = strength.any(axis=1)
-    is_alike: NDArray[np.bool_] = (
-        (is_covered | ~counted).all(axis=1) & has_evidence & (~is_first | begins_alike)
+    begins_alike: NDArray[np.bool_] = np.ones(len(candidates), dtype=np.bool_)
+    for rank, signal in enumerate(suppression.signals):
+        if signal.name not in signal_names:
+            begins_alike[:] &= rank > 0
+            continue
+        position = signal_names.index(signal.name)
+        is_exempt = evidence.is_exempt[candidates, position]
+        is_covered[:, position] = is_exempt | (
+            (size[:, position] <= signal.max_deviation)
+            & _has_direction(signal, evidence, candidates, position, is_first)
+        )
+        if signal.min_start > 0.0:
+            deviation = evidence.deviation[:, candidates, position]
+            is_large: NDArray[np.bool_] = _signed_size(signal, deviation) >= signal.min_start
+            begins_alike &= is_exempt | is_large
+        elif rank == 0:
+            begins_alike &= counted[:, position]
+    conditions = (
+        (is_covered | ~counted).all(axis=1),
+        strength.any(axis=1),  # without evidence, nothing is known about the row
+        ~is_first | begins_alike,
     )
+    is_alike: NDArray[np.bool_] = np.logical_and.reduce(conditions)
     return is_alike
+
+
+def _later_strength(evidence: RowEvidence, candidates: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return how far each signal is from its level; the strength if it has no level."""
+    level, strength = evidence.level[candidates], evidence.strength[candidates]
+    return np.where((level == 0.0) | evidence.is_exempt[candidates], strength, level)
+
+
+def _signed_size(signal: LearnedSignal, deviation: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the larger of two deviations (2, k) in the direction of the signal."""
+    if signal.direction is Direction.BOTH:
+        signed = np.abs(deviation)
+    else:
+        signed = SIGNS[signal.direction] * deviation
+    larger: NDArray[np.float64] = signed.max(axis=0)
+    return larger
 
 
 def _has_direction(
@@ -119,7 +141,7 @@ def _has_direction(
     """
     if signal.direction is Direction.BOTH:
         return np.ones(len(candidates), dtype=np.bool_)
-    sign = 1.0 if signal.direction is Direction.HIGH else -1.0
+    sign = SIGNS[signal.direction]
     has_direction: NDArray[np.bool_] = np.where(
         is_first,
         sign * evidence.strength[candidates, position] > 0.0,

@@ -43,20 +43,17 @@ def _learned_lines(entry: LearnedSuppression, now: int) -> Iterator[str]:
         f"learned from {entry.episode_id} ({entry.verdict}): alike excursions of {scope} are "
         f"suppressed; {state} at {_time_text(entry.expires)}"
     )
-    leading, *others = entry.signals
-    yield (
-        f"  {_signal_text(leading)}, and by at least {leading.min_start:.4g} in the first row; "
-        f"patterns {', '.join(entry.patterns)}"
-    )
-    for signal in others:
-        yield f"  at the same time, {_signal_text(signal)}"
+    yield f"  patterns {', '.join(entry.patterns)}"
+    for signal in entry.signals:
+        yield f"  {_signal_text(signal)}"
     if entry.max_rows is not None:
         yield f"  from row {entry.max_rows + 1} of an episode on, it is an alarm"
 
 
 def _signal_text(signal: LearnedSignal) -> str:
     side = "" if signal.direction is Direction.BOTH else f" {signal.direction.value}"
-    return f"{signal.name}{side} by at most {signal.max_deviation:.4g}"
+    start = f", by at least {signal.min_start:.4g} in the first row" if signal.min_start else ""
+    return f"{signal.name}{side} by at most {signal.max_deviation:.4g}{start}"
 
 
 def _scope_text(rule: Rule) -> str:

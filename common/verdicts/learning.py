@@ -5,7 +5,12 @@ from math import ceil
 
 from sensorwatch.common.alarms.episode_states import SILENT_PATTERN, EpisodeState
 from sensorwatch.common.alarms.excursion import ExcursionSignal
-from sensorwatch.common.policy.learned import LEARNED_PREFIX, LearnedSignal, LearnedSuppression
+from sensorwatch.common.policy.learned import (
+    LEARNED_PREFIX,
+    SIGNS,
+    LearnedSignal,
+    LearnedSuppression,
+)
 from sensorwatch.common.policy.rules import Direction, Window, WindowAction
 from sensorwatch.common.registry.learned_history import Learned
 from sensorwatch.common.scoring.patterns import Pattern
@@ -90,9 +95,10 @@ def escaped_glob(sensor_id: str) -> str:
 
 def _learned_signal(signal: ExcursionSignal, tolerance: float) -> LearnedSignal:
     direction = Direction(signal.directions[0]) if len(signal.directions) == 1 else Direction.BOTH
+    start = signal.start * SIGNS[direction] if direction in SIGNS else abs(signal.start)
     return LearnedSignal(
         signal.name,
         direction,
-        min_start=signal.start * (1.0 - tolerance),
+        min_start=max(0.0, start) * (1.0 - tolerance),
         max_deviation=signal.peak * (1.0 + tolerance),
     )

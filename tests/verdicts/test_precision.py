@@ -64,6 +64,6 @@ def test_the_leading_signal_has_the_highest_attribution() -> None:
     assert state is not None
     leading = state.excursion.leading
     assert leading is not None
-    assert (leading.name, leading.start, leading.peak) == ("x2", 4.5, 4.5)
+    assert (leading.name, leading.start, leading.peak) == ("x2", -4.5, 4.5)
     assert leading.directions == ("low",)
     assert state.excursion.patterns == ("spike",)
