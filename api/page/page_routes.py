@@ -18,12 +18,14 @@ from sensorwatch.api.page.live_page import MAX_STREAMS
 from sensorwatch.api.page.page_templates import STATIC_FOLDER, render
 from sensorwatch.api.page.sensor_view import sensor_view
 from sensorwatch.api.page.span_view import lanes_document, span_of
+from sensorwatch.api.page.verdict_routes import post_verdict, verdict_form
 from sensorwatch.api.problem_details import Problem
 from sensorwatch.api.request_body import read_limited_body
 from sensorwatch.api.service import service_of
 
 STATIC_PATH = "/page"
 LOGIN_PATH = "/login"
+VERDICT_PATH = "/verdict"
 MAX_FORM_BYTES = 4_096
 WRONG_KEY_SECONDS = 0.5
 """The answer to a wrong key takes this time, so that guessing is slow."""
@@ -40,6 +42,7 @@ def add_page_routes(app: FastAPI) -> None:
         "/": _html_endpoint(home),
         "/sensor": _html_endpoint(sensor),
         "/odd": _html_endpoint(odd_sensors),
+        VERDICT_PATH: _html_endpoint(verdict_form),
         "/lanes": _data_endpoint(lanes),
         "/events-stream": _data_endpoint(events_stream),
         LOGIN_PATH: login_form,
@@ -47,6 +50,13 @@ def add_page_routes(app: FastAPI) -> None:
         app.add_api_route(path, endpoint, include_in_schema=False, response_class=Response)
     app.add_api_route(
         LOGIN_PATH, login, methods=["POST"], include_in_schema=False, response_class=Response
+    )
+    app.add_api_route(
+        VERDICT_PATH,
+        _html_endpoint(post_verdict),
+        methods=["POST"],
+        include_in_schema=False,
+        response_class=Response,
     )
     app.mount(STATIC_PATH, StaticFiles(directory=STATIC_FOLDER))
 
