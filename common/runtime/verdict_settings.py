@@ -24,3 +24,5 @@ class VerdictSettings(SettingsTable):
     """Whether a suppression covers the sensor of the episode or its group."""
     tolerance: Annotated[float, Field(ge=0, lt=1)] = 0.5
     """Share by which an alike excursion may be smaller, larger or longer than the judged one."""
+    from_silences: bool = True
+    """Whether `notify` reads the silences of Alertmanager whose comment begins with a verdict."""

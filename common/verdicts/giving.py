@@ -94,8 +94,14 @@ def undo_verdict(
 
 
 def _store(settings: Settings, record: VerdictRecord, learned: Learned, now: int) -> GivenVerdict:
+    registry_path = settings.registry.path
+    if not registry_path.is_dir():
+        raise UsageError(
+            f"there is no registry {registry_path}, so no worker would follow the verdict: correct "
+            "[registry] path"
+        )
     with closing(VerdictWriter(settings.kafka, settings.verdicts_topic)) as writer:
-        policies = PolicyRegistry(settings.registry.path, settings.registry.model)
+        policies = PolicyRegistry(registry_path, settings.registry.model)
 
         def publish(policy_id: str) -> None:
             nonlocal record

@@ -26,6 +26,12 @@ def read_verdicts(kafka: Mapping[str, Any], topic: str) -> dict[str, VerdictReco
 
     Without the topic there are no verdicts. Raises BrokerUnavailable if no broker answers.
     """
+    records = read_newest_records(kafka, topic)
+    return {key: record for key, record in records.items() if record.counts}
+
+
+def read_newest_records(kafka: Mapping[str, Any], topic: str) -> dict[str, VerdictRecord]:
+    """Return the newest record of each episode; raises as `read_verdicts`."""
     if not existing_topics(kafka, [topic]):
         return {}
     records: dict[str, VerdictRecord] = {}
@@ -33,7 +39,7 @@ def read_verdicts(kafka: Mapping[str, Any], topic: str) -> dict[str, VerdictReco
         record = read_verdict(message.value() or b"")
         if record is not None:
             records[record.episode_id] = record
-    return {key: record for key, record in records.items() if record.counts}
+    return records
 
 
 class VerdictWriter:

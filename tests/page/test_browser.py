@@ -169,6 +169,7 @@ def test_the_page_shows_one_sensor_and_thousands(
 def test_a_person_gives_a_verdict_with_the_keyboard(
     page: Client, mock_cluster: MockCluster, browser: BrowserContext
 ) -> None:
+    page.service.page.settings.registry.path.mkdir()
     tab = open_tab(browser, str(page.base_url))
     write_events(mock_cluster.address, sensor_events(4))
     link = tab.page.get_by_role("link", name="False alarm")

@@ -30,6 +30,7 @@ def page(
 ) -> Iterator[Client]:
     """Return a client of a page with one closed alarm of a sensor with a hostile name."""
     folder = tmp_path_factory.mktemp("page")
+    (folder / "registry").mkdir()
     with a_page(folder, kafka=mock_cluster_of_module.address) as client:
         wait_until(lambda: client.service.page.state.connection.is_complete)
         signals = [Signal("x1", 9.0, -1.0, 1.0, "high", 1.0)]
