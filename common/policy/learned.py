@@ -10,6 +10,8 @@ LEARNED_PREFIX = "verdict:"
 """The name of a learned suppression or planned window begins with this text, which the name of a
 rule in a policy file cannot contain."""
 
+MAX_NAME = 64
+"""Largest number of characters of a name in events."""
 SIGNS = {Direction.HIGH: 1.0, Direction.LOW: -1.0}
 """The sign of a deviation in each direction."""
 
@@ -49,7 +51,7 @@ class LearnedSuppression(msgspec.Struct, frozen=True):
     @property
     def name(self) -> str:
         """The name in events."""
-        return f"{LEARNED_PREFIX}{self.episode_id}"
+        return learned_name(self.episode_id)
 
     @property
     def key(self) -> int:
@@ -69,7 +71,7 @@ class LearnedPart(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def without(self, episode_id: str) -> "LearnedPart":
         """Return this part without the entries of an episode."""
-        name = f"{LEARNED_PREFIX}{episode_id}"
+        name = learned_name(episode_id)
         return LearnedPart(
             tuple(entry for entry in self.suppressions if entry.name != name),
             tuple(window for window in self.windows if window.name != name),
@@ -81,3 +83,12 @@ class LearnedPart(msgspec.Struct, frozen=True, omit_defaults=True):
             tuple(entry for entry in self.suppressions if entry.expires >= earliest),
             tuple(window for window in self.windows if window.intervals[-1][1] >= earliest),
         )
+
+
+def learned_name(episode_id: str) -> str:
+    """Return the name of everything that a policy learns from a verdict on an episode.
+
+    It is `verdict:` and the id of the episode. Of a very long id, it has only the end, which
+    contains the partition and the offset.
+    """
+    return LEARNED_PREFIX + episode_id[-(MAX_NAME - len(LEARNED_PREFIX)) :]

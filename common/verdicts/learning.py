@@ -6,10 +6,10 @@ from math import ceil
 from sensorwatch.common.alarms.episode_states import SILENT_PATTERN, EpisodeState
 from sensorwatch.common.alarms.excursion import ExcursionSignal
 from sensorwatch.common.policy.learned import (
-    LEARNED_PREFIX,
     SIGNS,
     LearnedSignal,
     LearnedSuppression,
+    learned_name,
 )
 from sensorwatch.common.policy.rules import Direction, Window, WindowAction
 from sensorwatch.common.registry.learned_history import Learned
@@ -47,7 +47,7 @@ def learn(
     """
     if window is not None:
         planned = Window(
-            f"{LEARNED_PREFIX}{episode.id}",
+            learned_name(episode.id),
             escaped_glob(episode.sensor_id),
             WindowAction.SUPPRESS,
             (window,),

@@ -1,14 +1,16 @@
 """The list of all verdicts, with what the policy learned from them."""
 
 import time
+from collections.abc import Mapping
 
 from sensorwatch.commands.console_table import print_table
 from sensorwatch.common.policy.alarm_policy import NOTHING_LEARNED
-from sensorwatch.common.policy.learned import LEARNED_PREFIX, LearnedPart
+from sensorwatch.common.policy.learned import LearnedPart, learned_name
 from sensorwatch.common.registry.policy_registry import PolicyRegistry
 from sensorwatch.common.rows.instants import format_instant
 from sensorwatch.common.runtime.printing import print_json, print_note
 from sensorwatch.common.runtime.setting_keys import Settings
+from sensorwatch.common.verdicts.verdict import VerdictRecord
 from sensorwatch.common.verdicts.verdict_topic import read_verdicts
 
 COLUMNS = ("when", "verdict", "who", "sensor", "severity", "pattern", "learned", "note", "episode")
@@ -25,7 +27,7 @@ def list_verdicts(settings: Settings, *, as_json: bool) -> None:
     states = _learned_states(learned, time.time_ns() // 1_000)
     if as_json:
         for record in records:
-            print_json({**record.to_plain(), "learned": states.get(record.episode_id, "")})
+            print_json({**record.to_plain(), "learned": _state(states, record)})
         return
     if not records:
         print_note(f'no verdicts in the topic "{settings.verdicts_topic}"')
@@ -40,7 +42,7 @@ def list_verdicts(settings: Settings, *, as_json: bool) -> None:
                 record.sensor_id,
                 record.severity,
                 record.pattern,
-                states.get(record.episode_id, ""),
+                _state(states, record),
                 record.note,
                 record.episode_id,
             )
@@ -57,12 +59,14 @@ def learned_part(settings: Settings) -> LearnedPart:
 
 
 def _learned_states(learned: LearnedPart, now: int) -> dict[str, str]:
-    """Return what the policy has learned from each episode, as a short text."""
+    """Return the state of each learned entry as a short text, by its name."""
     states = {
-        entry.episode_id: f"{'until' if entry.expires > now else 'ended'} "
+        entry.name: f"{'until' if entry.expires > now else 'ended'} "
         f"{format_instant(entry.expires)[:10]}"
         for entry in learned.suppressions
     }
-    return states | {
-        window.name.removeprefix(LEARNED_PREFIX): "planned window" for window in learned.windows
-    }
+    return states | {window.name: "planned window" for window in learned.windows}
+
+
+def _state(states: Mapping[str, str], record: VerdictRecord) -> str:
+    return states.get(learned_name(record.episode_id), "")

@@ -65,6 +65,14 @@ def test_an_alike_excursion_is_suppressed_and_names_the_verdict() -> None:
     assert alarms_of(policy, 1) == alarms_of(None, 1)
 
 
+def test_a_name_in_events_is_short_and_contains_partition_and_offset() -> None:
+    name = a_suppression(episode_id=f"{'t' * 249}-2-1039").name
+
+    assert len(name) == 64
+    assert name.startswith("verdict:t")
+    assert name.endswith("-2-1039")
+
+
 HIGH = LearnedSignal("x1", Direction.HIGH, 7.0, 30.0)
 
 
