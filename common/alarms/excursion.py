@@ -31,6 +31,10 @@ class Excursion:
     """The signals, in the order of the first event."""
     patterns: tuple[str, ...] = ()
     """The patterns of the events, in the order of their first occurrence."""
+    rows: int = 0
+    """Number of rows whose events were read."""
+    last_row: int = 0
+    """Number of the newest of these rows in its episode."""
 
     @property
     def leading(self) -> ExcursionSignal | None:
@@ -49,7 +53,13 @@ def next_excursion(excursion: Excursion, event: Event) -> Excursion:
     patterns = excursion.patterns
     if event.pattern and event.pattern not in patterns:
         patterns = (*patterns, event.pattern)
-    return Excursion(tuple(known.values()), patterns)
+    is_new_row = event.episode.rows > excursion.last_row
+    return Excursion(
+        tuple(known.values()),
+        patterns,
+        excursion.rows + is_new_row,
+        max(excursion.last_row, event.episode.rows),
+    )
 
 
 def _next_signal(before: ExcursionSignal | None, signal: Signal, is_first: bool) -> ExcursionSignal:

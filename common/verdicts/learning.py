@@ -19,8 +19,10 @@ from sensorwatch.common.verdicts.verdict import Verdict
 EXTRA_ROWS = 2
 """An alike excursion may have this number of rows more than the tolerance allows, so that short
 excursions have a tolerance, too."""
-FIRST_PATTERNS = (Pattern.SPIKE.value, Pattern.UNUSUAL.value)
+FIRST_PATTERNS = (Pattern.SPIKE, Pattern.UNUSUAL)
 """The patterns that an episode of any kind may have in its first rows."""
+NEVER_ASSUMED = (Pattern.NONE, Pattern.STUCK)
+"""The patterns that are never assumed for rows without an event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ def learned_suppression(
         "" if covers_group else episode.sensor_id,
         episode.group if covers_group else "",
         tuple(_learned_signal(signal, rule.tolerance) for signal in (leading, *others)),
-        tuple(dict.fromkeys((*episode.excursion.patterns, *FIRST_PATTERNS))),
+        _patterns(episode),
         None if episode.is_open else max_rows,
         rule.expires,
     )
@@ -91,6 +93,18 @@ def learned_suppression(
 def escaped_glob(sensor_id: str) -> str:
     """Return the shell pattern that matches only this sensor id."""
     return "".join(f"[{char}]" if char in "*?[" else char for char in sensor_id)
+
+
+def _patterns(episode: EpisodeState) -> tuple[str, ...]:
+    """Return the patterns of alike episodes.
+
+    The patterns of later rows of an open episode, and of rows without an event (with `emit =
+    "episodes"`), are not known. Then every pattern of a signal that moves is allowed.
+    """
+    patterns: list[str] = [*episode.excursion.patterns, *FIRST_PATTERNS]
+    if episode.is_open or episode.excursion.rows < episode.rows:
+        patterns += [pattern for pattern in Pattern if pattern not in NEVER_ASSUMED]
+    return tuple(dict.fromkeys(str(pattern) for pattern in patterns))
 
 
 def _learned_signal(signal: ExcursionSignal, tolerance: float) -> LearnedSignal:

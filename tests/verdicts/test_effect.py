@@ -7,6 +7,7 @@ from benchmarks.quality.verdicts.effect import NEVER, VERDICTS, compare
 from benchmarks.quality.verdicts.flushed_fleet import HARMLESS, FlushedFleet, flushed_fleet
 from benchmarks.quality.verdicts.judged_replay import JudgedReplay, replay
 from sensorwatch.common.policy.alarm_policy import EMPTY_POLICY
+from sensorwatch.common.runtime.setting_choices import EmittedEvents
 from sensorwatch.common.runtime.setting_keys import TrainerSettings
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.processing import score_readings
@@ -31,13 +32,16 @@ def without_verdicts(fleet: FlushedFleet, detector: Detector) -> JudgedReplay:
     return replay(fleet, detector, max_verdicts=0, rule=RULE)
 
 
+@pytest.mark.parametrize("emit", EmittedEvents)
 def test_ten_verdicts_remove_nine_of_ten_later_alarms_and_lose_no_fault(
-    fleet: FlushedFleet, detector: Detector, without_verdicts: JudgedReplay
+    fleet: FlushedFleet,
+    detector: Detector,
+    without_verdicts: JudgedReplay,
+    emit: EmittedEvents,
 ) -> None:
-    effect = compare(
-        fleet, without_verdicts, replay(fleet, detector, max_verdicts=VERDICTS, rule=RULE)
-    )
+    judged = replay(fleet, detector, max_verdicts=VERDICTS, rule=RULE, emit=emit)
 
+    effect = compare(fleet, without_verdicts, judged)
     assert effect.verdicts == 10
     assert effect.harmless_before >= 20
     assert effect.removed_share >= 0.9, effect.text

@@ -21,6 +21,7 @@ from sensorwatch.common.policy.calendar_intervals import to_microseconds
 from sensorwatch.common.rows.instants import format_instant
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.sensor_groups import group_reader
+from sensorwatch.common.runtime.setting_choices import EmittedEvents
 from sensorwatch.common.scoring.detections import SEVERITY_TEXTS, ClosedEpisode
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.explanation import SignalReading, explain_rows
@@ -72,11 +73,12 @@ def replay(
     *,
     max_verdicts: int,
     rule: LearningRule,
+    emit: EmittedEvents = EmittedEvents.ROWS,
 ) -> JudgedReplay:
     """Score the stream; when there are enough harmless alarms, judge all of them as false.
 
     The first `max_verdicts` harmless alarms are judged at the end of the day of the last one. With
-    0, the stream is scored without a policy.
+    0, the stream is scored without a policy. `emit`: which rows have an event.
     """
     memory, book = detector.empty_memory(), EpisodeBook()
     sensor_ids = fleet.stream.sensor_ids
@@ -88,7 +90,7 @@ def replay(
         positions = first + np.arange(len(day), dtype=np.int64)
         outcome = score_readings(day, [], detector, memory, positions=positions)
         bits.append(outcome.score_bits.tobytes())
-        _add_events(book, outcome, detector)
+        _add_events(book, outcome, detector, emit)
         if verdicts < max_verdicts:
             to_judge = [a for a in _alarms(book) if _is_harmless(a, harmless, sensor_ids)]
             if len(to_judge) >= max_verdicts:
@@ -121,9 +123,16 @@ def _alarms(book: EpisodeBook) -> list[EpisodeState]:
     return sorted(alarms, key=lambda alarm: (alarm.begin, alarm.sensor_id))
 
 
-def _add_events(book: EpisodeBook, outcome: Outcome, detector: Detector) -> None:
+def _add_events(
+    book: EpisodeBook, outcome: Outcome, detector: Detector, emit: EmittedEvents
+) -> None:
     """Add the events of the rows and of the ends of episodes, in order."""
-    rows = np.flatnonzero(outcome.detections.is_anomaly)
+    detections = outcome.detections
+    has_event = detections.is_anomaly
+    if emit is EmittedEvents.EPISODES:
+        is_raised = detections.severity > detections.previous_severity
+        has_event = has_event & (is_raised | detections.is_news)
+    rows = np.flatnonzero(has_event)
     signals = explain_rows(detector, outcome, rows)
     events: list[tuple[int, int, Event | ClosingEvent]] = [
         (int(row), 1, _row_event(outcome, detector, int(row), readings))
