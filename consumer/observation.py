@@ -259,8 +259,8 @@ class Observation:
         if detector.policy is not None:
             counts = suppressed_alarms(outcome.detections, outcome.closed, detector.alarm_rates)
             for rule, count in counts.items():
-                name = detector.policy.name_of(rule)
-                self._metrics.policy.suppressed.labels(name).inc(count)
+                label = detector.policy.label_of(rule)
+                self._metrics.policy.suppressed.labels(label).inc(count)
 
     def _count_held(self, outcomes: Sequence[Outcome], schema: Schema) -> None:
         """Count held values, and log a warning about each signal that is missing in all rows."""

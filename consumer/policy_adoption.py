@@ -26,12 +26,13 @@ def follow_policy(settings: Settings, metrics: PolicyMetrics) -> PolicyFollower:
     def on_adopted(policy: AlarmPolicy | None) -> None:
         if policy is not None:
             end = policy.content.calendar_end
-            metrics.adopted(policy.id, policy.names_by_key.values(), (end or 0) / 1_000_000)
+            metrics.adopted(policy.id, policy.labels, (end or 0) / 1_000_000)
             _log.info(
                 "policy adopted",
                 policy=policy.id,
                 rules=len(policy.rules),
                 windows=len(policy.windows),
+                learned=len(policy.learned.suppressions),
             )
             _warn_of_calendar_end(policy)
 

@@ -56,6 +56,11 @@ COMMANDS: dict[str, CommandEntry] = {
         "List alarm episodes, and show one with its rows.",
         ROW_PANEL,
     ),
+    "verdict": CommandEntry(
+        "sensorwatch.commands.verdict_command:verdict",
+        "Say whether an alarm was right, and list the verdicts.",
+        ROW_PANEL,
+    ),
     "sensors": CommandEntry(
         "sensorwatch.commands.sensors_command:sensors",
         "List the sensors, the worst first.",
@@ -92,8 +97,8 @@ COMMANDS: dict[str, CommandEntry] = {
         MODEL_PANEL,
     ),
     "alarms": CommandEntry(
-        "sensorwatch.trainer.alarms_command:app",
-        "Plan how many false alarms to allow.",
+        "sensorwatch.commands.alarms_command:app",
+        "Plan budgets of false alarms, and report which alarms were right.",
         MODEL_PANEL,
     ),
     "models": CommandEntry(

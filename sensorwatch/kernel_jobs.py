@@ -86,10 +86,12 @@ def _score_like_consumer(payloads: list[bytes], detector: "Detector") -> None:
     from sensorwatch.common.scoring.processing import score_readings
     from sensorwatch.common.scoring.score_aggregation import aggregate_scores
     from sensorwatch.common.scoring.silence_rule import SilenceRule
+    from sensorwatch.common.scoring.warmup import POLICY_WITH_ALL_KERNELS
 
     memory = detector.empty_memory(silence_rule=SilenceRule(check_seconds=60.0))
     memory.begin()
     readings, rejections = parse_strictly(payloads, detector.schema)
+    detector = detector.under(POLICY_WITH_ALL_KERNELS)
     outcome = score_readings(readings, rejections, detector, memory)
     explain_rows(detector, outcome, np.arange(len(outcome.readings)))
     aggregate_scores(detector, outcome)

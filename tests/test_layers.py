@@ -27,7 +27,7 @@ PACKAGES_BELOW_MODEL = _packages_of_common("rows", "row_executor") | BASE_MODULE
 PACKAGES_BELOW_SCORING = PACKAGES_BELOW_MODEL | _packages_of_common("model", "policy")
 PACKAGES_BELOW_LEDGER = PACKAGES_BELOW_SCORING | _packages_of_common("scoring")
 COMMON_PACKAGES = PACKAGES_BELOW_LEDGER | _packages_of_common(
-    "alarms", "files", "kafka", "ledger", "registry", "runtime", "simulation"
+    "alarms", "files", "kafka", "ledger", "registry", "runtime", "simulation", "verdicts"
 )
 ALLOWED_IMPORTS = {
     f"{ROOT_PACKAGE}.common.errors": set[str](),
@@ -48,6 +48,8 @@ ALLOWED_IMPORTS = {
     f"{ROOT_PACKAGE}.common.registry": PACKAGES_BELOW_LEDGER,
     f"{ROOT_PACKAGE}.common.kafka": PACKAGES_BELOW_LEDGER | _packages_of_common("ledger"),
     f"{ROOT_PACKAGE}.common.alarms": PACKAGES_BELOW_LEDGER | _packages_of_common("kafka"),
+    f"{ROOT_PACKAGE}.common.verdicts": PACKAGES_BELOW_LEDGER
+    | _packages_of_common("alarms", "kafka", "registry", "runtime"),
     f"{ROOT_PACKAGE}.common.runtime": PACKAGES_BELOW_LEDGER
     | _packages_of_common("kernel_cache", "kernel_folder"),
     **{

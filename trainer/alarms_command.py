@@ -18,12 +18,12 @@ from sensorwatch.trainer.trainer_options import (
     settings_for,
 )
 
-app = typer_app(help="Plan the budgets of false alarms.", no_args_is_help=True)
+app = typer_app(no_args_is_help=True)
 
 
 @app.callback()
 def _alarms() -> None:
-    """Plan the budgets of false alarms."""
+    """Plan the budgets of false alarms, and report which alarms were right."""
 
 
 @app.command("plan")

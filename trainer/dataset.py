@@ -4,7 +4,7 @@ import glob
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -40,11 +40,14 @@ class Dataset:
     as_of: int | None = None
     """Latest accepted time in microseconds UTC; file rows with later times were rejected. None for
     a topic."""
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """Number of valid rows that are not in `readings`, by the id of the episode with the verdict
+    `true`."""
 
     @property
     def rows(self) -> int:
-        """Return the number of rows, rejected rows included."""
-        return len(self.readings) + len(self.rejections)
+        """Return the number of rows, rejected rows and rows that were left out included."""
+        return len(self.readings) + len(self.rejections) + sum(self.left_out.values())
 
     @property
     def rejected(self) -> dict[str, int]:
@@ -72,6 +75,7 @@ class Dataset:
             as_of=self.as_of,
             rows=len(self.readings),
             rejected=self.rejected,
+            left_out_true_faults=dict(self.left_out),
         )
 
 

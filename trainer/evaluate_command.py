@@ -17,6 +17,7 @@ from sensorwatch.trainer.trainer_options import (
     NameOption,
     RegistryOption,
     RowsOption,
+    VerdictsOption,
     settings_for,
 )
 
@@ -36,25 +37,27 @@ def evaluate(
     ),
     rows: RowsOption = None,
     as_of: AsOfOption = NOW,
+    verdicts: VerdictsOption = None,
     name: NameOption = None,
     registry: RegistryOption = None,
     config: ConfigOption = None,
 ) -> None:
     """Check the alert rates, the correctness and the fault detection of a version."""
     from sensorwatch.common.registry.store import Registry
-    from sensorwatch.trainer.dataset import read_data
     from sensorwatch.trainer.evaluation import EvaluatedVersion, evaluate_version
+    from sensorwatch.trainer.judged_rows import read_judged_data
     from sensorwatch.trainer.report_output import print_report, write_report
 
     settings = settings_for(config, model=name, registry=registry)
     store, model_name = Registry(settings.registry.path), settings.registry.model
     version = store.load(model_name, model)
-    dataset = read_data(
+    dataset = read_judged_data(
+        settings,
         data,
         version.detector.schema,
         rows=rows,
         as_of=parse_time_option("--as-of", as_of),
-        kafka=settings.kafka,
+        verdicts=verdicts,
     )
     log.info("evaluation started", version=version.manifest.id, data=data, rows=dataset.rows)
     evaluated_version = EvaluatedVersion(

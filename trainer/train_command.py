@@ -15,6 +15,7 @@ from sensorwatch.trainer.trainer_options import (
     RowsOption,
     SchemaOption,
     SeedOption,
+    VerdictsOption,
     settings_for,
 )
 
@@ -39,6 +40,7 @@ def train(
     seed: SeedOption = None,
     target_alert_rate: RateOption = None,
     features: FeaturesOption = None,
+    verdicts: VerdictsOption = None,
     schema: SchemaOption = None,
     registry: RegistryOption = None,
     config: ConfigOption = None,
@@ -57,5 +59,10 @@ def train(
     from sensorwatch.trainer.train_run import train_version
 
     train_version(
-        settings, data, rows=rows, as_of=parse_time_option("--as-of", as_of), promote=promote
+        settings,
+        data,
+        rows=rows,
+        as_of=parse_time_option("--as-of", as_of),
+        promote=promote,
+        verdicts=verdicts,
     )

@@ -18,27 +18,36 @@ from sensorwatch.common.runtime.settings import schema_file
 from sensorwatch.trainer import training
 from sensorwatch.trainer.alarm_text import expectation_text, extrapolation_warnings
 from sensorwatch.trainer.blindness import blind_signals, blindness_warning
-from sensorwatch.trainer.dataset import Dataset, read_data
+from sensorwatch.trainer.dataset import Dataset
 from sensorwatch.trainer.evaluation import EvaluatedVersion, evaluate_version
 from sensorwatch.trainer.evaluation_check import failed_checks, undetectable_faults
+from sensorwatch.trainer.judged_rows import left_out_text, read_judged_data
 from sensorwatch.trainer.rejected_text import rejected_text
 
 log = logger("trainer")
 
 
 def train_version(
-    settings: Settings, data: str, *, rows: int | None, as_of: int, promote: bool
+    settings: Settings,
+    data: str,
+    *,
+    rows: int | None,
+    as_of: int,
+    promote: bool,
+    verdicts: bool | None = None,
 ) -> None:
     """Train a model on `data`, register it as a version and print a summary.
 
     `rows`: maximum number of rows to use; None uses all rows. `as_of`: see `read_data`. `promote`:
-    also evaluate the version, and promote it if every check passes. Raises CheckFailed if a check
-    of the evaluation fails.
+    also evaluate the version, and promote it if every check passes. `verdicts`: see
+    `read_judged_data`. Raises CheckFailed if a check of the evaluation fails.
     """
     store = Registry(settings.registry.path)
     model_name = require_model_name(settings.registry.model)
     row_schema = load_schema(schema_file(settings))
-    dataset = read_data(data, row_schema, rows=rows, as_of=as_of, kafka=settings.kafka)
+    dataset = read_judged_data(
+        settings, data, row_schema, rows=rows, as_of=as_of, verdicts=verdicts
+    )
     log.info("rows read", data=data, rows=dataset.rows, rejected=len(dataset.rejections))
     candidate = training.train(dataset.readings, row_schema, dataset.source, settings.training)
     candidate = replace(candidate, blind_signals=blind_signals(candidate, dataset.readings))
@@ -124,6 +133,8 @@ def _print_summary(dataset: Dataset, candidate: Candidate, version: str) -> None
     calibration = candidate.calibration
     print_line(f"rows       {dataset.rows} read, {len(dataset.readings)} accepted")
     print_line(f"rejected   {len(dataset.rejections)}{f' ({rejected})' if rejected else ''}")
+    if dataset.left_out:
+        print_line(f"left out   {left_out_text(dataset.left_out)}")
     print_row_summary(summarize(dataset.readings), candidate.schema, RowOrderUse.SORTS_BY_TIME)
     for name, text in set_point_texts(dataset.readings, candidate.schema):
         print_line(

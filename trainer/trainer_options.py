@@ -38,6 +38,14 @@ AsOfOption = Annotated[
         help="Reject rows of files dated later than this RFC 3339 time, or than now.",
     ),
 ]
+VerdictsOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--verdicts/--no-verdicts",
+        help="Leave out the rows of episodes with the verdict true. Default: only for kafka:TOPIC.",
+        show_default=False,
+    ),
+]
 NameOption = Annotated[
     str | None,
     typer.Option(

@@ -1,6 +1,7 @@
 """The live page of one service: its state, its threads and its clients."""
 
 import asyncio
+import secrets
 from datetime import UTC, datetime
 
 from anyio import CapacityLimiter, to_thread
@@ -32,6 +33,8 @@ class LivePage:
         """Set when the service stops, so that the streams end."""
         self.streams = 0
         """Number of browsers that get changes."""
+        self.form_secret = secrets.token_bytes(32)
+        """Key of the tokens in the forms of the page; after a restart, open forms are refused."""
         # One thread is enough, because all browsers get the same parts.
         self._threads = CapacityLimiter(1)
         self._topic_thread = TopicThread(settings.kafka, settings.topics.anomalies, self.state)

@@ -16,6 +16,7 @@ from sensorwatch.api.page.page_templates import render
 from sensorwatch.api.page.sensor_view import sensor_view
 from sensorwatch.api.page.signal_charts import signal_charts
 from sensorwatch.api.page.span_view import span_of
+from sensorwatch.api.page.verdict_routes import VERDICT_PATH, post_verdict, verdict_form
 from sensorwatch.api.problem_details import Problem, add_problem_handlers
 
 
@@ -27,10 +28,12 @@ def create_page_app(page: LivePage, lifespan: Lifespan[FastAPI] | None = None) -
         "/": home,
         "/sensor": sensor,
         "/odd": odd_sensors,
+        VERDICT_PATH: verdict_form,
         "/lanes": lanes,
         "/events-stream": events_stream,
     }.items():
         app.add_api_route(path, endpoint, response_class=Response)
+    app.add_api_route(VERDICT_PATH, post_verdict, methods=["POST"], response_class=Response)
     add_problem_handlers(app)
     return app
 

@@ -15,7 +15,9 @@ ANSWER_SECONDS = 15.0
 """Longest wait for the first part of a response."""
 _MAX_HEAD_BYTES = 16_384
 _READ_BYTES = 65_536
-_PASSED_HEADERS = frozenset({b"last-event-id", b"accept"})
+_PASSED_HEADERS = frozenset(
+    {b"last-event-id", b"accept", b"host", b"origin", b"sec-fetch-site", b"content-type"}
+)
 """The headers of a request that the page needs."""
 
 
@@ -42,14 +44,15 @@ class _Head:
 async def forward(
     socket_path: Path, scope: Scope, receive: Receive, send: Send, *, stopping: asyncio.Event
 ) -> None:
-    """Answer a request without a body by the response of the page.
+    """Answer a request by the response of the page. `receive` returns the body of a form.
 
     A stream ends when the client disconnects, when the page ends it, or with `stopping`. Raises
     PageGone if there is no complete response; then nothing was sent.
     """
+    form = (await receive())["body"] if scope["method"] == "POST" else b""
     async with _connection(socket_path) as (reader, writer):
         try:
-            writer.write(_request(scope))
+            writer.write(_request_head(scope, len(form)) + form)
             async with asyncio.timeout(ANSWER_SECONDS):
                 await writer.drain()
                 head = _parse_head(await reader.readuntil(b"\r\n\r\n"))
@@ -79,13 +82,15 @@ async def _connection(
         writer.close()
 
 
-def _request(scope: Scope) -> bytes:
-    """Return the bytes of a request. With HTTP/1.0, the body of the response is not chunked."""
+def _request_head(scope: Scope, form_bytes: int) -> bytes:
+    """Return the head of a request. With HTTP/1.0, the body of the response is not chunked."""
     target = scope.get("raw_path") or scope["path"].encode()
     if scope["query_string"]:
         target += b"?" + scope["query_string"]
-    lines = [f"{scope['method']} ".encode() + target + b" HTTP/1.0", b"Host: page"]
+    lines = [f"{scope['method']} ".encode() + target + b" HTTP/1.0"]
     lines += [name + b": " + value for name, value in scope["headers"] if name in _PASSED_HEADERS]
+    if scope["method"] == "POST":
+        lines.append(f"Content-Length: {form_bytes}".encode())
     return b"\r\n".join([*lines, b"", b""])
 
 

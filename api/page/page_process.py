@@ -35,7 +35,7 @@ POLL_SECONDS = 0.2
 STOP_SECONDS = 2.0
 """At the stop of the service, the process has this time to end by itself."""
 LISTEN_BACKLOG = 128
-_HTML_PATHS = ("/", "/sensor", "/odd")
+_HTML_PATHS = ("/", "/sensor", "/odd", "/verdict")
 
 _log = logger("page")
 

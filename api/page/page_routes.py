@@ -9,12 +9,14 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from sensorwatch.api.api_key import is_key
 from sensorwatch.api.page.access import SECURITY_HEADERS, may_see_page, start_session
 from sensorwatch.api.page.page_backend import PageBackend
 from sensorwatch.api.page.page_templates import STATIC_FOLDER, render
+from sensorwatch.api.page.verdict_routes import MAX_FORM_BYTES as MAX_VERDICT_BYTES
+from sensorwatch.api.page.verdict_routes import VERDICT_PATH
 from sensorwatch.api.problem_details import Problem
 from sensorwatch.api.request_body import read_limited_body
 from sensorwatch.api.service import service_of
@@ -37,6 +39,7 @@ def add_page_routes(app: FastAPI) -> None:
         "/": _html_endpoint(page_part),
         "/sensor": _html_endpoint(page_part),
         "/odd": _html_endpoint(page_part),
+        VERDICT_PATH: _html_endpoint(page_part),
         "/lanes": _data_endpoint(page_part),
         "/events-stream": _data_endpoint(page_part),
         LOGIN_PATH: login_form,
@@ -44,6 +47,13 @@ def add_page_routes(app: FastAPI) -> None:
         app.add_api_route(path, endpoint, include_in_schema=False, response_class=Response)
     app.add_api_route(
         LOGIN_PATH, login, methods=["POST"], include_in_schema=False, response_class=Response
+    )
+    app.add_api_route(
+        VERDICT_PATH,
+        _html_endpoint(page_form),
+        methods=["POST"],
+        include_in_schema=False,
+        response_class=Response,
     )
     app.mount(STATIC_PATH, StaticFiles(directory=STATIC_FOLDER))
 
@@ -56,15 +66,33 @@ async def page_part(request: Request) -> Response:
     return _Answer(page)
 
 
-class _Answer(Response):
-    """A response that the page sends by itself."""
+async def page_form(request: Request) -> Response:
+    """Return the response of that process to a form."""
+    body = await read_limited_body(request, max_bytes=MAX_VERDICT_BYTES)
+    page = service_of(request).page
+    return _Answer(page, body) if page.is_enabled else await page_part(request)
 
-    def __init__(self, page: PageBackend) -> None:
+
+class _Answer(Response):
+    """A response that the page sends by itself. `form`: the body of the request, already read."""
+
+    def __init__(self, page: PageBackend, form: bytes | None = None) -> None:
         super().__init__()
-        self._page = page
+        self._page, self._form = page, form
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._page.answer(scope, receive, send)
+        await self._page.answer(scope, self._with_form(receive), send)
+
+    def _with_form(self, receive: Receive) -> Receive:
+        """Return a function that receives the form first."""
+        if self._form is None:
+            return receive
+        messages: list[Message] = [{"type": "http.request", "body": self._form}]
+
+        async def receive_form() -> Message:
+            return messages.pop() if messages else await receive()
+
+        return receive_form
 
 
 async def login_form(request: Request) -> Response:

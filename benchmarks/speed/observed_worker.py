@@ -58,6 +58,7 @@ class WorkerJob:
             ledger=self.topics["ledger"],
             state=self.topics["state"],
             scores=self.topics["scores"],
+            verdicts=f"{self.group}.verdicts",
             partitions=self.partitions,
         )
         create_topics(self.kafka, plans)

@@ -15,6 +15,7 @@ from sensorwatch.common.alarms.events import (
     StaleEvent,
     event_instant,
 )
+from sensorwatch.common.alarms.excursion import NO_EXCURSION, Excursion, next_excursion
 from sensorwatch.common.alarms.severity import severity_rank
 
 MAX_STEPS = 100
@@ -72,6 +73,8 @@ class EpisodeState:
     """Input record of the oldest event that was read."""
     last_source: Source | None = None
     """Input record of the newest event that was read."""
+    excursion: Excursion = NO_EXCURSION
+    """The deviations of the signals in the events that were read."""
 
     @property
     def is_open(self) -> bool:
@@ -170,6 +173,7 @@ def _alarm_state(state: EpisodeState, event: Event) -> EpisodeState:
         signals=tuple(event.signals) if is_higher else state.signals,
         steps=_with_step(state, step) if kind else state.steps,
         last_source=event.source,
+        excursion=next_excursion(state.excursion, event),
     )
 
 

@@ -19,6 +19,7 @@ class Signal(msgspec.Struct, frozen=True):
     direction: str
     attribution: float | None = None
     held: bool = False
+    expected: float | None = None
 
 
 class Source(msgspec.Struct, frozen=True):

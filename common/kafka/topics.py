@@ -19,7 +19,7 @@ _WEEK_MS = 7 * _DAY_MS
 _MESSAGE_BYTES = "1048588"
 """Largest message of the topics of state and scores: Kafka's default, which exceeds their largest
 records. This value is set explicitly, because a cluster may have a lower default."""
-BROKER_DEFAULT_REPLICATION = -1
+_DEFAULT_REPLICATION = -1
 """Replication factor that makes Kafka use the default of the cluster."""
 _METADATA_SECONDS = 5.0
 
@@ -50,6 +50,7 @@ def topic_plans(
     ledger: str,
     state: str,
     scores: str | None,
+    verdicts: str,
     partitions: int,
 ) -> tuple[TopicPlan, ...]:
     """Return the plans of the topics; `scores`: None if no score records are published.
@@ -57,7 +58,7 @@ def topic_plans(
     Readings and score records are kept for a week, events and dead letters for a month. The ledger
     is kept without limit, because it is small and proofs need all of its records. The state topic
     is kept without limit too, because a sensor may be silent for any length of time; the worker
-    deletes old snapshots itself.
+    deletes old snapshots itself. The verdict topic keeps the newest verdict on each episode.
     """
     unlimited_retention = {
         "cleanup.policy": "delete",
@@ -80,7 +81,20 @@ def topic_plans(
             state, partitions, unlimited_retention | {"max.message.bytes": _MESSAGE_BYTES}, readings
         ),
         *scores_plans,
+        compacted_topic_plan(verdicts),
     )
+
+
+def compacted_topic_plan(name: str) -> TopicPlan:
+    """Return the plan of a compacted topic with one partition, so its records have one order."""
+    return TopicPlan(name, 1, {"cleanup.policy": "compact"})
+
+
+def existing_topics(
+    kafka: Mapping[str, Any], names: Iterable[str], *, timeout: float = 10.0
+) -> set[str]:
+    """Return which of the topics exist; raises BrokerUnavailable if no broker answers."""
+    return set(names) & _AdminConnection(kafka, timeout).partitions().keys()
 
 
 def create_topics(
@@ -114,18 +128,17 @@ def create_topics(
     return statuses
 
 
-def ensure_compacted_topic(kafka: Mapping[str, Any], name: str, producer: Producer) -> None:
-    """Create a compacted topic with one partition and the cluster's default replication.
+def ensure_topic(kafka: Mapping[str, Any], plan: TopicPlan, producer: Producer) -> None:
+    """Create a topic with the cluster's default replication.
 
     An existing topic does not change. `producer`: a client that may create topics by a request for
     their metadata, which is the only way on the embedded broker. Raises BrokerUnavailable if no
     broker answers, and UsageError if the broker refuses the topic.
     """
     try:
-        plan = TopicPlan(name, 1, {"cleanup.policy": "compact"})
-        create_topics(kafka, [plan], replication=BROKER_DEFAULT_REPLICATION)
+        create_topics(kafka, [plan], replication=_DEFAULT_REPLICATION)
     except UsageError:
-        error = producer.list_topics(name, timeout=_METADATA_SECONDS).topics[name].error
+        error = producer.list_topics(plan.name, timeout=_METADATA_SECONDS).topics[plan.name].error
         if error is not None and not error.retriable():
             raise
 

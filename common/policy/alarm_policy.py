@@ -8,11 +8,15 @@ from functools import cached_property
 import msgspec
 
 from sensorwatch.common.errors import ModelRefused
+from sensorwatch.common.policy.learned import LEARNED_PREFIX, LearnedPart
 from sensorwatch.common.policy.rules import Rule, SilenceLimit, Window
 from sensorwatch.common.policy.sensor_rules import SensorRules
 
 POLICY_FORMAT = 2
-"""Newest format of a policy. Only policies with limits of silence have format 2."""
+"""Newest format. A policy without limits of silence and without a learned part has format 1, so its
+id is the same as before format 2."""
+FILE_FORMAT = 1
+"""The format of a policy without limits of silence and without a learned part."""
 _ID = re.compile(r"policy-[0-9a-f]{16}")
 
 
@@ -31,6 +35,8 @@ class PolicyContent(msgspec.Struct, frozen=True):
     """
     silences: tuple[SilenceLimit, ...] | msgspec.UnsetType = msgspec.UNSET
     """Absent if the policy has none, so that the ids of older policies stay the same."""
+    learned: LearnedPart | msgspec.UnsetType = msgspec.UNSET
+    """What verdicts added to the rules and windows of the file; not set if there is nothing."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +56,15 @@ class AlarmPolicy:
         return self.content.rules
 
     @property
+    def learned(self) -> LearnedPart:
+        """What verdicts added to the rules and windows of the file."""
+        learned = self.content.learned
+        return NOTHING_LEARNED if learned is msgspec.UNSET else learned
+
+    @cached_property
     def windows(self) -> tuple[Window, ...]:
-        """The calendar windows, in the order of the file."""
-        return self.content.windows
+        """The calendar windows, in the order of the file, then the planned ones of verdicts."""
+        return self.content.windows + self.learned.windows
 
     @property
     def silences(self) -> tuple[SilenceLimit, ...]:
@@ -62,10 +74,16 @@ class AlarmPolicy:
 
     @cached_property
     def names_by_key(self) -> dict[int, str]:
-        """The name of each rule and window, by each of its numbers."""
+        """The name of each rule, window and learned suppression, by each of its numbers."""
         names = {rule.key: rule.name for rule in self.rules}
         names |= {rule.waiting_key: rule.name for rule in self.rules}
+        names |= {entry.key: entry.name for entry in self.learned.suppressions}
         return names | {window.key: window.name for window in self.windows}
+
+    @property
+    def labels(self) -> list[str]:
+        """The values of the label `rule` in metrics; see `label_of`."""
+        return list(dict.fromkeys(map(_label, self.names_by_key.values())))
 
     @cached_property
     def sensor_rules(self) -> SensorRules:
@@ -84,13 +102,35 @@ class AlarmPolicy:
         """
         return self.names_by_key.get(key, REMOVED) if key else ""
 
+    def label_of(self, key: int) -> str:
+        """Return the value of the label `rule` in metrics.
+
+        It is VERDICTS for everything that verdicts added, because there may be many of them.
+        """
+        return _label(self.name_of(key))
+
+    def with_learned(self, learned: LearnedPart) -> "AlarmPolicy":
+        """Return the policy with the same rules and windows of the file, and this learned part."""
+        has_learned = len(learned) > 0
+        content = msgspec.structs.replace(
+            self.content,
+            format=POLICY_FORMAT if has_learned else FILE_FORMAT,
+            learned=learned if has_learned else msgspec.UNSET,
+        )
+        return AlarmPolicy(content)
+
     def to_bytes(self) -> bytes:
         """Return the content as canonical JSON: equal policies give equal bytes."""
         return msgspec.json.encode(self.content)
 
 
+NOTHING_LEARNED = LearnedPart()
+EMPTY_POLICY = AlarmPolicy(PolicyContent(FILE_FORMAT, (), ()))
+"""The policy without rules, which changes nothing."""
 REMOVED = "(removed)"
 """Name of a rule or window that is no longer in the policy."""
+VERDICTS = "(verdicts)"
+"""Metric label of all learned suppressions and planned windows."""
 
 
 def is_policy_id(text: str) -> bool:
@@ -122,6 +162,10 @@ def policy_from_bytes(content: bytes, policy_id: str) -> AlarmPolicy:
             "again with `sensorwatch rules apply FILE`"
         )
     return policy
+
+
+def _label(name: str) -> str:
+    return VERDICTS if name.startswith(LEARNED_PREFIX) else name
 
 
 class _FormatOnly(msgspec.Struct, frozen=True):

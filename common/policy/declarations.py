@@ -10,7 +10,7 @@ from msgspec import UNSET
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sensorwatch.common.errors import UsageError
-from sensorwatch.common.policy.alarm_policy import POLICY_FORMAT, AlarmPolicy, PolicyContent
+from sensorwatch.common.policy.alarm_policy import FILE_FORMAT, AlarmPolicy, PolicyContent
 from sensorwatch.common.policy.calendar_intervals import (
     daily_intervals,
     days_between,
@@ -241,7 +241,7 @@ class PolicyDeclaration(_Declaration):
         is_recurring = any(window.weekdays for window in self.window)
         silences = tuple(SilenceLimit(s.name, s.sensor, s.after_seconds) for s in self.silence)
         content = PolicyContent(
-            POLICY_FORMAT if silences else 1,
+            POLICY_FORMAT if silences else FILE_FORMAT,
             tuple(rule.build() for rule in self.rule),
             windows,
             _start_of(first_day) if is_recurring else None,

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 from sensorwatch.common.policy.alarm_policy import AlarmPolicy
+from sensorwatch.common.policy.learned import LearnedPart, LearnedSignal, LearnedSuppression
 from sensorwatch.common.policy.rules import Direction, Rule, SilenceLimit, Window, WindowAction
 from sensorwatch.common.rows.durations import duration_text
 
@@ -13,7 +14,7 @@ _SIDES = {Direction.HIGH: "unusually high", Direction.LOW: "unusually low"}
 
 def describe_policy(policy: AlarmPolicy, now: int) -> list[str]:
     """Return the lines that describe a policy. `now`: microseconds UTC."""
-    if not (policy.rules or policy.windows or policy.silences):
+    if not (policy.rules or policy.windows or policy.silences or policy.learned.suppressions):
         return ["no rules: every alarm of the model is published"]
     lines: list[str] = []
     for rule in policy.rules:
@@ -21,6 +22,7 @@ def describe_policy(policy: AlarmPolicy, now: int) -> list[str]:
     for window in policy.windows:
         lines += _window_lines(window, now)
     lines += [_silence_line(silence) for silence in policy.silences]
+    lines += describe_learned(policy.learned, now)
     end = policy.content.calendar_end
     if end is not None:
         state = "has ended" if end <= now else "ends"
@@ -29,6 +31,31 @@ def describe_policy(policy: AlarmPolicy, now: int) -> list[str]:
             "effect. Apply the file again before this time"
         )
     return lines
+
+
+def describe_learned(learned: LearnedPart, now: int) -> list[str]:
+    """Return the lines that describe learned suppressions; windows are left out."""
+    return [line for entry in learned.suppressions for line in _learned_lines(entry, now)]
+
+
+def _learned_lines(entry: LearnedSuppression, now: int) -> Iterator[str]:
+    scope = f"the group {entry.group}" if entry.group else f"the sensor {entry.sensor}"
+    state = "has ended" if entry.expires <= now else "ends"
+    yield (
+        f"learned from {entry.episode_id} ({entry.verdict}): alike excursions of {scope} are "
+        f"suppressed; {state} at {_time_text(entry.expires)}"
+    )
+    yield f"  patterns {', '.join(entry.patterns)}"
+    for signal in entry.signals:
+        yield f"  {_signal_text(signal)}"
+    if entry.max_rows is not None:
+        yield f"  from row {entry.max_rows + 1} of an episode on, it is an alarm"
+
+
+def _signal_text(signal: LearnedSignal) -> str:
+    side = "" if signal.direction is Direction.BOTH else f" {signal.direction.value}"
+    start = f", by at least {signal.min_start:.4g} in the first row" if signal.min_start else ""
+    return f"{signal.name}{side} by at most {signal.max_deviation:.4g}{start}"
 
 
 def _scope_text(rule: Rule) -> str:

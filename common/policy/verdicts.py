@@ -129,7 +129,7 @@ def judge_rows(
     """
     rules = len(policy.rules)
     row = np.arange(len(event_time))
-    is_unusual, leading = _unusual_signals(evidence.strength)
+    is_unusual, leading = unusual_signals(evidence.strength)
     excusing_rule = _excusing_rules(policy.rules, matches, evidence, signal_names)
     is_excused = ((excusing_rule != 0) | ~is_unusual).all(axis=1)
     min_rows, waiting_rule = _required_rows(policy.rules, matches, len(signal_names), signal_names)
@@ -152,7 +152,7 @@ def _signals_of(rule: Rule, signal_names: tuple[str, ...]) -> list[int]:
     return [i for i, name in enumerate(signal_names) if rule.signal in ("*", name)]
 
 
-def _unusual_signals(
+def unusual_signals(
     strength: NDArray[np.float64],
 ) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
     """Return the unusual signals (k, signals), and the leading signal (k,) of each row.

@@ -32,6 +32,8 @@ class Action(StrEnum):
     POLICY = "policy"
     """A policy was stored, and `policy@current` moved to it."""
     DELETE_POLICY = "delete_policy"
+    VERDICT = "verdict"
+    """A person judged an episode; the detail has the verdict and what the policy learned."""
     REPAIR = "repair"
     """A torn line was removed."""
     CORRECT = "correct"

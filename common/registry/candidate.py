@@ -42,6 +42,9 @@ class DataSource(BaseModel):
     Rows of files with later times were rejected."""
     rejected: dict[str, int] = {}
     """Number of rejected rows by reason code."""
+    left_out_true_faults: dict[str, int] = {}
+    """Number of rows that were left out because a person judged their episode as a true fault, by
+    the id of the episode."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,15 @@
-"""The policies of one model in the registry: load, apply and prune them."""
+"""The policies of one model in the registry: load, apply, learn and prune them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from sensorwatch.common.errors import ModelRefused
-from sensorwatch.common.policy.alarm_policy import AlarmPolicy
+from sensorwatch.common.errors import ModelRefused, UsageError
+from sensorwatch.common.policy.alarm_policy import EMPTY_POLICY, NOTHING_LEARNED, AlarmPolicy
+from sensorwatch.common.policy.learned import MAX_LEARNED, LearnedPart
 from sensorwatch.common.registry.audit import Action
+from sensorwatch.common.registry.learned_history import Learned, learned_from_audit
 from sensorwatch.common.registry.locked_change import locked_change
 from sensorwatch.common.registry.model_folder import ModelFolder
 from sensorwatch.common.registry.model_names import require_model_name
@@ -48,19 +51,59 @@ class PolicyRegistry:
         """
         return self.load(self.current_id() or "")
 
-    def apply(self, policy: AlarmPolicy, *, who: str, why: str) -> str | None:
-        """Store a policy and move `policy@current` to it; return the id of the previous policy."""
+    def apply(self, policy: AlarmPolicy, *, who: str, why: str) -> tuple[AlarmPolicy, str | None]:
+        """Store a policy with the learned part of the current one, and put it in force.
+
+        Return the stored policy and the id of the previous one.
+        """
         with locked_change(self._folder, who, self._now) as change:
             policies = change.folder.policies
             try:
                 previous_id = policies.current_id()
-            except ModelRefused:  # the alias file is damaged; it is written again below
+                learned = policies.load(previous_id).learned if previous_id else NOTHING_LEARNED
+            except ModelRefused:  # a file is damaged; the audit log has the learned part, too
                 previous_id = None
+                learned = learned_from_audit(change.folder.log.entries())
+            policy = policy.with_learned(learned)
             detail = {"policy": policy.id, "before": previous_id}
             change.log_action(Action.POLICY, None, why, detail)
             policies.write(policy)
             policies.set_current(policy.id, self._now())
-        return previous_id
+        return policy, previous_id
+
+    def learn(
+        self,
+        learned: Learned,
+        *,
+        who: str,
+        why: str,
+        earliest: int,
+        detail: Mapping[str, Any],
+        then: Callable[[str], None],
+    ) -> AlarmPolicy:
+        """Put the policy in force that a verdict builds from the current one; return it.
+
+        The rules and windows of the file do not change. Entries that ended before `earliest`
+        (microseconds UTC) are removed. `detail`: the verdict, for the audit log. `then` is called
+        with the id of the policy in force, under the lock, so that verdicts are published in the
+        order of the audit log.
+
+        Raises ModelRefused if the current policy cannot be loaded, and UsageError if it would have
+        more than MAX_LEARNED learned entries.
+        """
+        with locked_change(self._folder, who, self._now) as change:
+            policies = change.folder.policies
+            previous_id = policies.current_id()
+            before = policies.load(previous_id) if previous_id else EMPTY_POLICY
+            policy = before.with_learned(learned.added_to(before.learned.in_force(earliest)))
+            _require_few_entries(policy.learned)
+            audit_detail = {**detail, **learned.to_plain(), "policy": policy.id}
+            change.log_action(Action.VERDICT, None, why, {**audit_detail, "before": previous_id})
+            if policy != before:
+                policies.write(policy)
+                policies.set_current(policy.id, self._now())
+            then("" if policy == EMPTY_POLICY and previous_id is None else policy.id)
+        return policy
 
     def prune(self, *, who: str, why: str, in_use: frozenset[str]) -> list[str]:
         """Delete all policies except the current one and those in `in_use`; return their ids."""
@@ -72,3 +115,12 @@ class PolicyRegistry:
                 change.log_action(Action.DELETE_POLICY, None, why, {"policy": policy_id})
                 policies.remove(policy_id)
         return deleted_ids
+
+
+def _require_few_entries(learned: LearnedPart) -> None:
+    if len(learned) > MAX_LEARNED:
+        raise UsageError(
+            f"the policy would have {len(learned)} learned suppressions and planned windows, but "
+            f"at most {MAX_LEARNED} are allowed: undo some of them with `sensorwatch verdict "
+            "EPISODE undo`, or write a rule for them"
+        )

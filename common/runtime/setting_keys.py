@@ -25,6 +25,7 @@ from sensorwatch.common.runtime.setting_choices import (
     StartPosition,
 )
 from sensorwatch.common.runtime.settings_table import SettingsTable as _SettingsTable
+from sensorwatch.common.runtime.verdict_settings import VerdictSettings
 
 KAFKA_DEFAULTS: Mapping[str, str] = {"bootstrap.servers": "localhost:9092"}
 MAX_WAIT_MS = 200
@@ -278,6 +279,7 @@ class Settings(_SettingsTable):
     sensors: SensorSettings = SensorSettings()
     api: ApiSettings = ApiSettings()
     notify: NotifySettings = NotifySettings()
+    verdicts: VerdictSettings = VerdictSettings()
     page: PageSettings = PageSettings()
     log: LogSettings = LogSettings()
 
@@ -305,6 +307,11 @@ class Settings(_SettingsTable):
     def scores_topic(self) -> str:
         """The name of the scores topic."""
         return self.topics.scores or f"{self.consumer.group}.scores"
+
+    @property
+    def verdicts_topic(self) -> str:
+        """The name of the verdict topic."""
+        return f"{self.consumer.group}.verdicts"
 
     @property
     def notify_group(self) -> str:

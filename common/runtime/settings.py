@@ -141,11 +141,12 @@ def _check_topics(settings: Settings) -> None:
         "ledger": settings.ledger_topic,
         "state": settings.state_topic,
         "scores": settings.scores_topic,
+        "verdicts": settings.verdicts_topic,
     }
     if len(set(names.values())) < len(names):
         settings_text = ", ".join(f'{key} = "{name}"' for key, name in names.items())
-        raise SettingsError(f"[topics] must name six different topics, found {settings_text}")
-    for key in ("ledger", "state", "scores"):
+        raise SettingsError(f"[topics] must name different topics, found {settings_text}")
+    for key in ("ledger", "state", "scores", "verdicts"):
         name = names[key]
         if not is_topic_name(name):
             raise SettingsError(

@@ -38,7 +38,6 @@ from sensorwatch.common.scoring.features import compute_features, forecast_featu
 from sensorwatch.common.scoring.level_guard import guard_scores
 from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.common.scoring.memory_layout import Layout
-from sensorwatch.common.scoring.patterns import UNUSUAL, track_patterns
 from sensorwatch.common.scoring.recall import RecalledRows, recall
 from sensorwatch.common.scoring.residuals import Residuals, compute_residuals
 from sensorwatch.common.scoring.row_alarms import DecidedRows, track_alarms
@@ -195,7 +194,6 @@ class Detector:
             memory,
         )
         row_episodes = alarms.episodes
-        pattern = self._patterns(recalled, row_residuals, decisions, row_episodes, memory)
         stale_rows = self._stale_rows(recalled, decisions, row_episodes, memory)
         silences = track_silences(
             readings, recalled, positions, received, self.levels, self.policy, memory
@@ -217,7 +215,7 @@ class Detector:
             is_accepted=decisions.is_anomaly & (recalled.accepts_level | decisions.accepts_scores),
             stale_episodes=stale_rows.episodes,
             stale_expected=stale_rows.expected_episodes,
-            pattern=pattern,
+            pattern=alarms.pattern,
             status=recalled.status,
             episode=row_episodes.start,
             episode_rows=row_episodes.rows,
@@ -282,27 +280,6 @@ class Detector:
             guard_score=guard_score,
         )
         return decisions, row_residuals
-
-    def _patterns(
-        self,
-        recalled: RecalledRows,
-        row_residuals: Residuals | None,
-        decisions: RowDecisions,
-        row_episodes: Episodes,
-        memory: Memory,
-    ) -> NDArray[np.int8]:
-        """Return the pattern (n,) of each row's episode so far; see `Detections.pattern`."""
-        if self.forecast is None or row_residuals is None:
-            return np.where(row_episodes.rows > 0, UNUSUAL, 0).astype(np.int8)
-        return track_patterns(
-            recalled,
-            row_residuals,
-            decisions.drift,
-            row_episodes.rows,
-            self.forecast,
-            self.guard,
-            memory,
-        )
 
     def _stale_rows(
         self,

@@ -13,10 +13,13 @@ from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.sensor_groups import group_reader
 from sensorwatch.common.scoring.changes import RowChanges, no_changes, row_changes
 from sensorwatch.common.scoring.decide import RowDecisions
+from sensorwatch.common.scoring.episode_numbers import episode_row_numbers
 from sensorwatch.common.scoring.episodes import Episodes, ScoredRows, track_episodes
 from sensorwatch.common.scoring.memory import Memory
+from sensorwatch.common.scoring.patterns import UNUSUAL, track_patterns
 from sensorwatch.common.scoring.policy_evidence import RuleInputs
 from sensorwatch.common.scoring.policy_rows import (
+    EpisodeProgress,
     PolicyRows,
     broken_limits,
     policy_rows,
@@ -55,6 +58,8 @@ class RowAlarms:
     """Shape (n,). See `Detections.is_anomaly`."""
     by_policy: PolicyRows
     episodes: Episodes
+    pattern: NDArray[np.int8]
+    """Shape (n,). See `Detections.pattern`."""
 
 
 def track_alarms(detector: Detector, rows: DecidedRows, memory: Memory) -> RowAlarms:
@@ -77,7 +82,13 @@ def track_alarms(detector: Detector, rows: DecidedRows, memory: Memory) -> RowAl
         detector.guard,
         detector.ranges,
     )
-    by_policy = policy_rows(policy, rows.readings, broken, is_anomaly, detector.alarm_rates, inputs)
+    progress = None
+    if policy is not None and policy.learned.suppressions:
+        numbers = episode_row_numbers(rows.recalled, is_anomaly, memory)
+        progress = EpisodeProgress(numbers, _patterns(detector, rows, numbers, memory))
+    by_policy = policy_rows(
+        policy, rows.readings, broken, is_anomaly, detector.alarm_rates, inputs, progress
+    )
     changes = _changes(detector, rows, is_anomaly)
     episodes = track_episodes(
         rows.readings,
@@ -96,7 +107,31 @@ def track_alarms(detector: Detector, rows: DecidedRows, memory: Memory) -> RowAl
         memory,
         group_reader(schema),
     )
-    return RowAlarms(is_anomaly, by_policy, episodes)
+    pattern = (
+        _patterns(detector, rows, episodes.rows, memory) if progress is None else progress.pattern
+    )
+    return RowAlarms(is_anomaly, by_policy, episodes, pattern)
+
+
+def _patterns(
+    detector: Detector, rows: DecidedRows, episode_rows: NDArray[np.int64], memory: Memory
+) -> NDArray[np.int8]:
+    """Return the pattern (n,) of each row's episode so far; see `Detections.pattern`.
+
+    The columns of the memory that this pass uses are not used by `track_episodes`, so it may run
+    before or after.
+    """
+    if detector.forecast is None or rows.residuals is None:
+        return np.where(episode_rows > 0, UNUSUAL, 0).astype(np.int8)
+    return track_patterns(
+        rows.recalled,
+        rows.residuals,
+        rows.decisions.drift,
+        episode_rows,
+        detector.forecast,
+        detector.guard,
+        memory,
+    )
 
 
 def _changes(detector: Detector, rows: DecidedRows, is_anomaly: NDArray[np.bool_]) -> RowChanges:

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from sensorwatch.common.policy.alarm_policy import EMPTY_POLICY
+from sensorwatch.common.policy.learned import LearnedPart, LearnedSuppression
 from sensorwatch.common.rows.json_objects import JsonText, json_objects
 from sensorwatch.common.rows.parsing import MIN_PAYLOADS_FOR_KERNEL, parse
 from sensorwatch.common.rows.readings import DEFAULT_SENSOR, Readings, build_readings
@@ -11,6 +13,11 @@ from sensorwatch.common.scoring.explanation import explain_rows
 from sensorwatch.common.scoring.processing import score_readings
 from sensorwatch.common.scoring.score_aggregation import aggregate_scores
 from sensorwatch.common.scoring.silence_rule import SilenceRule
+
+POLICY_WITH_ALL_KERNELS = EMPTY_POLICY.with_learned(
+    LearnedPart((LearnedSuppression("", "", "", "", (), (), None, 0),))
+)
+"""A policy without effect. Some kernels run only if a policy has a learned suppression."""
 
 
 def load_kernels(detector: Detector) -> None:
@@ -29,7 +36,7 @@ def load_kernels(detector: Detector) -> None:
         contexts=contexts,
     )
     memory = detector.empty_memory(silence_rule=SilenceRule(check_seconds=60.0))
-    outcome = score_readings(readings, [], detector, memory)
+    outcome = score_readings(readings, [], detector.under(POLICY_WITH_ALL_KERNELS), memory)
     explain_rows(detector, outcome, np.arange(len(outcome.readings)))
     aggregate_scores(detector, outcome)
     write_texts(readings)

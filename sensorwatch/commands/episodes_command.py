@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sensorwatch.common.alarms.episode_book import EpisodeBook
     from sensorwatch.common.alarms.episode_states import EpisodeState
     from sensorwatch.common.runtime.setting_keys import Settings
+    from sensorwatch.common.verdicts.verdict import VerdictRecord
     from sensorwatch.episodes.episode_search import EpisodeReader
     from sensorwatch.episodes.episode_view import EpisodeView
 
@@ -102,6 +103,7 @@ def show_episode(
 ) -> None:
     """Show an episode: its sentence, timeline, incident, and the input rows around it."""
     from sensorwatch.common.runtime.console import SafeConsole
+    from sensorwatch.common.verdicts.verdict_topic import read_verdicts
     from sensorwatch.episodes.episode_drawing import write_drawing
     from sensorwatch.episodes.episode_search import EpisodeReader, read_events
     from sensorwatch.episodes.episode_text import print_view
@@ -111,11 +113,13 @@ def show_episode(
     for event in read_events(settings.kafka, settings.topics.anomalies):
         reader.add(event)
     episode = reader.find()
+    verdict = read_verdicts(settings.kafka, settings.verdicts_topic).get(episode.id)
     if as_json:
-        print_json(_plain(episode))
+        plain_verdict = None if verdict is None else verdict.to_plain()
+        print_json({**_plain(episode), "verdict": plain_verdict})
     if as_json and plot is None:
         return
-    view = _view(settings, reader, episode)
+    view = _view(settings, reader, episode, verdict)
     if not as_json:
         print_view(view, SafeConsole())
     if plot is not None:
@@ -138,7 +142,12 @@ def _read_book(settings: Settings) -> EpisodeBook:
     return read_book(settings.kafka, settings.topics.anomalies)
 
 
-def _view(settings: Settings, reader: EpisodeReader, episode: EpisodeState) -> EpisodeView:
+def _view(
+    settings: Settings,
+    reader: EpisodeReader,
+    episode: EpisodeState,
+    verdict: VerdictRecord | None,
+) -> EpisodeView:
     from sensorwatch.common.errors import SensorwatchError
     from sensorwatch.common.registry.store import Registry
     from sensorwatch.common.rows.schema import schema_from_plain
@@ -162,7 +171,7 @@ def _view(settings: Settings, reader: EpisodeReader, episode: EpisodeState) -> E
     else:
         signal_names = [signal.name for signal in schema.signals]
         rows = read_rows_around(settings.kafka, episode, schema)
-    return build_view(reader.book, episode, events, rows, signal_names)
+    return build_view(reader.book, episode, events, rows, signal_names, verdict)
 
 
 def _plain(episode: EpisodeState) -> dict[str, Any]:

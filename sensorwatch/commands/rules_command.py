@@ -53,7 +53,10 @@ def apply(
     ] = None,
     config: ConfigOption = None,
 ) -> None:
-    """Store the policy of a file and put it in force. Running workers adopt it within a minute."""
+    """Store the policy of a file and put it in force. Running workers adopt it within a minute.
+
+    What verdicts added to the policy stays in force.
+    """
     from sensorwatch.common.registry.model_names import current_user
     from sensorwatch.common.registry.policy_choice import read_policy_file
 
@@ -63,7 +66,7 @@ def apply(
     policy = read_policy_file(file)
     _require_known_signals(policy, settings)
     name, policies = settings.registry.model, _policies(settings)
-    previous_id = policies.apply(policy, who=who or current_user(), why=why.strip())
+    policy, previous_id = policies.apply(policy, who=who or current_user(), why=why.strip())
     change = "as before" if previous_id == policy.id else f"before: {previous_id or 'none'}"
     print_line(f"{policy.id} is policy@current of {name} ({change})")
 
@@ -124,6 +127,8 @@ def try_policy(
     champion = Registry(settings.registry.path).load(settings.registry.model).detector
     day = None if data is None else first_day_of_file(data, champion.schema)
     new_policy = read_policy_file(file, first_day=day)
+    if current_policy is not None:
+        new_policy = new_policy.with_learned(current_policy.learned)
     _require_known_signals(new_policy, settings)
     before, after = (
         EpisodeCounter(champion.under(policy), silence_rule(settings.sensors))

@@ -38,7 +38,7 @@ def create(
     ] = 1,
     config: ConfigOption = None,
 ) -> None:
-    """Create the missing topics of readings, anomalies, dead letters, ledger, state and scores.
+    """Create the missing topics: readings, anomalies, dead letters, ledger, state, scores, verdicts.
 
     There is no topic of scores if the setting [consumer] scores is false. The state topic gets as
     many partitions as the readings' topic, even if the readings' topic already exists.
@@ -52,6 +52,7 @@ def create(
         "ledger": settings.ledger_topic,
         "state": settings.state_topic,
         "scores": settings.scores_topic if settings.consumer.scores else None,
+        "verdicts": settings.verdicts_topic,
     }
     plans = topic_plans(**topic_names, partitions=partitions)
     statuses = create_topics(settings.kafka, plans, replication=replication)

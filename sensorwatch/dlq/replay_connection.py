@@ -20,7 +20,8 @@ from sensorwatch.common.kafka.silent_logger import silent_logger
 from sensorwatch.common.kafka.state_check import read_topic_config
 from sensorwatch.common.kafka.topic_reader import watermarks
 from sensorwatch.common.kafka.topics import (
-    ensure_compacted_topic,
+    compacted_topic_plan,
+    ensure_topic,
     require_topics,
     topic_partition_counts,
 )
@@ -193,7 +194,7 @@ def replay_ports(
 def _create_log(settings: Settings, log_topic: str) -> None:
     producer = Producer(producer_config(settings.kafka), logger=silent_logger())
     try:
-        ensure_compacted_topic(settings.kafka, log_topic, producer)
+        ensure_topic(settings.kafka, compacted_topic_plan(log_topic), producer)
     finally:
         producer.close()
 

@@ -8,6 +8,7 @@ from sensorwatch.commands.event_line import SEVERITY_STYLES
 from sensorwatch.common.alarms.episode_states import EpisodeState
 from sensorwatch.common.rows.durations import duration_text
 from sensorwatch.common.runtime.console import SafeConsole, styled
+from sensorwatch.common.verdicts.verdict import VerdictRecord
 from sensorwatch.episodes.episode_view import EpisodeView, SignalSeries
 
 COLUMNS = ("begin", "sensor", "severity", "state", "rows", "score", "pattern", "reason", "id")
@@ -94,11 +95,19 @@ def _facts(view: EpisodeView) -> Iterator[tuple[str, str]]:
     if episode.suppressed != "none":
         yield "suppressed", episode.suppressed
     yield "model", episode.model_version
+    if view.verdict is not None:
+        yield "verdict", verdict_text(view.verdict)
     if len(incident.episodes) > 1:
         yield "incident", incident.message
         for member in incident.episodes:
             if member.id != episode.id:
                 yield "", f"{member.id}  {member.sensor_id}  {member.severity}  {member.message}"
+
+
+def verdict_text(record: VerdictRecord) -> str:
+    """Return the verdict with its user, time and note."""
+    note = f": {record.note}" if record.note else ""
+    return f"{record.verdict} (by {record.who} at {record.when}){note}"
 
 
 def plot_lines(series: SignalSeries) -> Iterator[str]:

@@ -10,6 +10,7 @@ from sensorwatch.common.alarms.episode_book import EpisodeBook
 from sensorwatch.common.alarms.episode_states import EpisodeState
 from sensorwatch.common.alarms.events import AnyEvent, Event, Signal, event_instant
 from sensorwatch.common.alarms.incidents import Incident, incidents_of
+from sensorwatch.common.verdicts.verdict import VerdictRecord
 from sensorwatch.episodes.input_rows import SensorRows
 
 ROWS_AROUND = 60
@@ -39,6 +40,8 @@ class EpisodeView:
     """One series per signal, the most unusual signal first."""
     rows_note: str
     """Why the input rows could not be read; empty if they were read."""
+    verdict: VerdictRecord | None = None
+    """What a person said about the episode; None if there is no verdict."""
 
 
 def incident_of_episode(book: EpisodeBook, episode: EpisodeState) -> Incident:
@@ -61,6 +64,7 @@ def build_view(
     events: Iterable[AnyEvent],
     rows: SensorRows | str,
     signal_names: Sequence[str],
+    verdict: VerdictRecord | None = None,
 ) -> EpisodeView:
     """Return the view of an episode. `events`: its events. `rows`: see `read_rows_around`."""
     alarms = [event for event in events if isinstance(event, Event)]
@@ -75,7 +79,7 @@ def build_view(
         note = ""
     names = _names_by_attribution(episode)
     series.sort(key=lambda line: names.index(line.name) if line.name in names else len(names))
-    return EpisodeView(episode, incident_of_episode(book, episode), series, note)
+    return EpisodeView(episode, incident_of_episode(book, episode), series, note, verdict)
 
 
 def _names_in_events(alarms: Sequence[Event]) -> list[str]:

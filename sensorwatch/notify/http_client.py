@@ -1,4 +1,4 @@
-"""Sends JSON by HTTP POST, and classifies the answer."""
+"""Sends JSON by HTTP POST and classifies the answer; reads JSON by GET."""
 
 import http.client
 import json
@@ -46,6 +46,10 @@ class Answer:
     """The HTTP status; 0 if no answer arrived."""
 
 
+MAX_READ_BYTES = 20_000_000
+"""Largest answer to a GET request."""
+Get = Callable[[str], bytes]
+"""Returns the body of a URL; raises OSError or ValueError if it cannot be read."""
 Post = Callable[[str, Any, str], Answer]
 """Sends a JSON value: `post(url, value, content_type)`."""
 
@@ -62,13 +66,8 @@ def json_poster(timeout_seconds: float) -> Post:
     opener = build_opener(_NoRedirects)
 
     def post(url: str, value: Any, content_type: str) -> Answer:
-        headers = {
-            "Content-Type": content_type,
-            "User-Agent": f"sensorwatch/{project_version()}",
-        }
-        plain_url, credentials = _without_credentials(url)
-        if credentials:
-            headers["Authorization"] = f"Basic {b64encode(credentials.encode()).decode()}"
+        plain_url, headers = _url_and_headers(url)
+        headers["Content-Type"] = content_type
         request = Request(plain_url, json.dumps(value).encode(), headers)  # noqa: S310 - settings check the scheme
         try:
             with opener.open(request, timeout=timeout_seconds) as response:
@@ -80,6 +79,34 @@ def json_poster(timeout_seconds: float) -> Post:
             return _no_answer(error)
 
     return post
+
+
+def reader(timeout_seconds: float) -> Get:
+    """Return a function that reads a URL by GET and follows no redirects."""
+    opener = build_opener(_NoRedirects)
+
+    def get(url: str) -> bytes:
+        plain_url, headers = _url_and_headers(url)
+        request = Request(plain_url, headers=headers)  # noqa: S310 - settings check the scheme
+        try:
+            with opener.open(request, timeout=timeout_seconds) as response:
+                body: bytes = response.read(MAX_READ_BYTES + 1)
+        except http.client.HTTPException as error:
+            raise OSError(f"{type(error).__name__}: {error}") from error
+        if len(body) > MAX_READ_BYTES:
+            raise ValueError(f"the answer has more than {MAX_READ_BYTES} bytes")
+        return body
+
+    return get
+
+
+def _url_and_headers(url: str) -> tuple[str, dict[str, str]]:
+    """Return a URL without credentials, and the headers of a request to it."""
+    headers = {"User-Agent": f"sensorwatch/{project_version()}"}
+    plain_url, credentials = _without_credentials(url)
+    if credentials:
+        headers["Authorization"] = f"Basic {b64encode(credentials.encode()).decode()}"
+    return plain_url, headers
 
 
 def _without_credentials(url: str) -> tuple[str, str]:

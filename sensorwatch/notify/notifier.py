@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from sensorwatch.common.alarms.episode_states import EpisodeState
 from sensorwatch.common.alarms.events import read_event
+from sensorwatch.common.alarms.incidents import Incident
 from sensorwatch.common.kafka.records import Record, received_at
 from sensorwatch.common.runtime.logs import logger
 from sensorwatch.common.runtime.setting_choices import SeverityChoice
@@ -27,6 +28,10 @@ RESAVE_AGE_SECONDS = 600
 _log = logger("notify")
 
 
+def _ignore(_incidents: Sequence[Incident]) -> None:
+    pass
+
+
 class Notifier:
     """Sends the incidents to the targets until it is stopped."""
 
@@ -39,12 +44,14 @@ class Notifier:
         deliveries: Sequence[Delivery],
         context: DeliveryContext,
         heartbeat: Heartbeat,
+        on_upkeep: Callable[[Sequence[Incident]], None] = _ignore,
     ) -> None:
-        """Load the saved episodes."""
+        """Load the saved episodes. `on_upkeep` gets all incidents after each interval."""
         self._reader, self._saved, self._deliveries = reader, saved, deliveries
         self._book, self._policy = context.book, context.policy
         self._metrics, self._clocks = context.metrics, context.clocks
         self._heartbeat, self._input_watch = heartbeat, input_watch
+        self._on_upkeep = on_upkeep
         self._idle_partitions: dict[int, datetime] = {}
         self._next_upkeep = self._caught_up_at = self._measured_at = self._clocks.monotonic()
         self._newest_event: datetime | None = None
@@ -188,6 +195,7 @@ class Notifier:
         if not self.is_ready:
             return
         self._remove_old_incidents()
+        self._on_upkeep(list(self._book.incidents()))
         self._save()
         self._commit()
 

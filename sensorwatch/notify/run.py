@@ -16,7 +16,7 @@ from sensorwatch.notify.alert_delivery import AlertDelivery
 from sensorwatch.notify.anomaly_reader import open_reader
 from sensorwatch.notify.change_delivery import ChangeDelivery
 from sensorwatch.notify.delivery import Clocks, Delivery, DeliveryContext
-from sensorwatch.notify.http_client import json_poster
+from sensorwatch.notify.http_client import json_poster, reader
 from sensorwatch.notify.incident_book import IncidentBook
 from sensorwatch.notify.input_watch import InputWatch
 from sensorwatch.notify.metrics import NotifyMetrics
@@ -24,6 +24,7 @@ from sensorwatch.notify.notifier import Notifier
 from sensorwatch.notify.policy import policy_of
 from sensorwatch.notify.routing import Target, TargetKind, lowest_severity, targets_of
 from sensorwatch.notify.saved_episodes import SavedEpisodes
+from sensorwatch.notify.silence_watch import SilenceWatch, silence_judge
 
 STUCK_SECONDS = 120.0
 """The loop counts as stuck after this time. A call to an unreachable broker takes some seconds."""
@@ -75,8 +76,8 @@ def run_notifier(settings: Settings, stopping: StopRequest) -> None:
         with ExitStack() as clients:
             saved = SavedEpisodes(settings.kafka, settings.open_episodes_topic)
             clients.callback(saved.close)
-            reader = open_reader(settings, context.policy, clocks.now())
-            clients.callback(reader.close)
+            event_reader = open_reader(settings, context.policy, clocks.now())
+            clients.callback(event_reader.close)
             input_watch = InputWatch(
                 settings.kafka,
                 settings.topics.readings,
@@ -84,13 +85,21 @@ def run_notifier(settings: Settings, stopping: StopRequest) -> None:
                 now=clocks.now,
             )
             clients.callback(input_watch.close)
+            watched_targets = targets if settings.verdicts.from_silences else ()
+            silence_watch = SilenceWatch(
+                watched_targets,
+                reader(settings.notify.timeout_seconds),
+                silence_judge(settings, lambda: time.time_ns() // 1_000),
+            )
+            clients.callback(silence_watch.close)
             notifier = Notifier(
-                reader=reader,
+                reader=event_reader,
                 saved=saved,
                 input_watch=input_watch,
                 deliveries=[delivery_of(target, context) for target in targets],
                 context=context,
                 heartbeat=heartbeat,
+                on_upkeep=silence_watch.note,
             )
             notifiers.append(notifier)
             stopping.finish_batch_first(settings.consumer.shutdown_seconds)

@@ -9,9 +9,10 @@ import msgspec
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from sensorwatch.common.alarms.episode_states import EpisodeState
+from sensorwatch.common.alarms.excursion import NO_EXCURSION
 from sensorwatch.common.kafka.client_config import producer_config
 from sensorwatch.common.kafka.topic_reader import read_topic
-from sensorwatch.common.kafka.topics import ensure_compacted_topic
+from sensorwatch.common.kafka.topics import compacted_topic_plan, ensure_topic
 from sensorwatch.common.runtime.logs import kafka_logger
 from sensorwatch.notify.incident_book import Notice, TrackedEpisode
 
@@ -29,8 +30,8 @@ _DECODER = msgspec.json.Decoder(_SavedEpisode)
 
 
 def encode_episode(episode: TrackedEpisode) -> bytes:
-    """Return the value of an episode's record, without steps and signals."""
-    state = replace(episode.state, steps=(), signals=())
+    """Return the value of an episode's record, without steps, signals and excursion."""
+    state = replace(episode.state, steps=(), signals=(), excursion=NO_EXCURSION)
     return msgspec.json.encode(_SavedEpisode(state, episode.received_at, episode.notices))
 
 
@@ -64,7 +65,7 @@ class SavedEpisodes:
         self._kafka, self._topic = kafka, topic
         self._producer = Producer(producer_config(kafka), logger=kafka_logger())
         self._unsaved: dict[str, _UnsavedRecord] = {}
-        ensure_compacted_topic(kafka, topic, self._producer)
+        ensure_topic(kafka, compacted_topic_plan(topic), self._producer)
 
     def load(self) -> list[TrackedEpisode]:
         """Return the newest record of each episode. Records of other programs are ignored."""

@@ -35,7 +35,7 @@ def test_the_ledger_topic_has_one_partition_and_unlimited_retention() -> None:
     plans = some_topic_plans(partitions=4)
 
     assert [(plan.name, plan.partitions) for plan in plans] == [
-        ("r", 4), ("a", 4), ("d", 4), ("l", 1), ("s", 4), ("c", 4),
+        ("r", 4), ("a", 4), ("d", 4), ("l", 1), ("s", 4), ("c", 4), ("v", 1),
     ]  # fmt: skip
     assert plans[3].config["retention.ms"] == "-1"
 
@@ -68,6 +68,7 @@ def some_topic_plans(*, partitions: int, scores: str | None = "c") -> tuple[Topi
         ledger="l",
         state="s",
         scores=scores,
+        verdicts="v",
         partitions=partitions,
     )
 
@@ -128,7 +129,7 @@ def test_topics_are_created_once_and_then_listed(kafka: Kafka, tmp_path: Path) -
         result = sensorwatch("topics", *args, folder=tmp_path, environ=environ)
         return result.code, (result.out + result.err).splitlines()
 
-    suffixes = ("anomalies", "dlq", "ledger", "state", "scores")
+    suffixes = ("anomalies", "dlq", "ledger", "state", "scores", "verdicts")
     names = [topic_prefix, *(f"{topic_prefix}.{suffix}" for suffix in suffixes)]
     code, lines = run_topics_command("check")
     assert code == 3

@@ -34,6 +34,11 @@ REASONS_NOT_TO_RUN = {
     ("docs/state.md", "sensorwatch state reset"): BROKER,
     ("docs/models.md", "sensorwatch evaluate --data history.csv"): "the README's commands evaluate",
     ("docs/models.md", "sensorwatch models list"): "needs versions with reports, and a broker",
+    (
+        "docs/verdicts.md",
+        'sensorwatch verdict sensors-2-1039 true --note "bearing replaced"',
+    ): BROKER,
+    ("docs/verdicts.md", "sensorwatch alarms report --since 30d"): BROKER,
     ("docs/episodes.md", "sensorwatch episodes list"): BROKER,
     ("docs/episodes.md", "sensorwatch episodes show sensors-2-1039"): BROKER,
     ("docs/dead-letters.md", "sensorwatch dlq list --since 1d"): BROKER,

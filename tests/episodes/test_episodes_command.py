@@ -4,66 +4,18 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
-from confluent_kafka import Producer
 
-from sensorwatch.common.kafka.silent_logger import silent_logger
-from sensorwatch.common.registry.store import Registry
-from sensorwatch.common.scoring.processing import process
-from sensorwatch.consumer.publishing.events import anomaly_events
-from sensorwatch.demo.embedded_broker import EmbeddedBroker
 from tests.commands.command_runner import run_in_process
-from tests.kafka.record_builders import StoredRecord
-from tests.reading_builders import ANOMALOUS_VALUES, NORMAL_VALUES, a_candidate
+from tests.episodes.episode_folder import EPISODE_ID, FIRST_ANOMALY, episode_folder
 
 pytestmark = pytest.mark.embedded
-
-ROWS, FIRST_ANOMALY, LAST_ANOMALY = 80, 40, 44
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Return a folder with a registry; the broker has the input rows and the events of a model."""
-    registry = Registry(tmp_path / "registry")
-    registry.register("default", a_candidate(), who="test", why="test")
-    detector = registry.load("default").detector
-    with EmbeddedBroker() as broker:
-        broker.create_topic("sensors")
-        broker.create_topic("anomalies")
-        monkeypatch.setenv("SENSORWATCH__KAFKA__BOOTSTRAP_SERVERS", broker.address)
-        monkeypatch.setenv("SENSORWATCH__REGISTRY__PATH", str(tmp_path / "registry"))
-        producer = Producer({"bootstrap.servers": broker.address}, logger=silent_logger())
-        records = [StoredRecord(a_row(row), row) for row in range(ROWS)]
-        for record in records:
-            producer.produce("sensors", record.value(), b"pump-7", 0)
-        outcome = process(
-            [record.value() for record in records],
-            detector,
-            detector.empty_memory(),
-            positions=np.arange(ROWS, dtype=np.int64),
-        )
-        for message in anomaly_events(
-            outcome, detector, records, topic="anomalies", detected_at="2025-01-01T03:00:00Z"
-        ):
-            headers: list[tuple[str, str | bytes | None]] = [*message.headers]
-            producer.produce("anomalies", message.value, message.key, 0, headers=headers)
-        assert producer.flush(10) == 0
-        yield tmp_path
-
-
-def a_row(row: int) -> bytes:
-    is_anomalous = FIRST_ANOMALY <= row <= LAST_ANOMALY
-    values = ANOMALOUS_VALUES if is_anomalous else NORMAL_VALUES
-    fields = {
-        "timestamp": f"2025-01-01T{row // 60:02}:{row % 60:02}:00Z",
-        "sensor_id": "pump-7",
-        **dict(zip(("x1", "x2", "x3"), values, strict=True)),
-    }
-    return json.dumps(fields).encode()
-
-
-EPISODE_ID = f"sensors-0-{FIRST_ANOMALY}"
+    with episode_folder(tmp_path, monkeypatch) as folder:
+        yield folder
 
 
 def test_the_list_has_the_episode_with_its_state(folder: Path) -> None:

@@ -13,6 +13,7 @@ from playwright.sync_api import BrowserContext
 from sensorwatch.api.page.page_process import PageProcess
 from sensorwatch.common.alarms.events import ClosingEvent, Event, Signal
 from sensorwatch.common.kafka.event_types import EventType
+from sensorwatch.common.verdicts.verdict_topic import read_verdicts
 from tests.alarms.event_builders import an_alarm, an_end
 from tests.api.app_builders import Client, wait_until
 from tests.brokers.mock_cluster import MockCluster
@@ -149,10 +150,13 @@ def _check_keyboard(tab: Tab) -> None:
 
 
 def _check_widths_and_schemes(tab: Tab) -> None:
-    """Check home page and sensor page in light and dark, at the width of a desk and of a phone."""
-    address = tab.page.url
-    link = tab.page.locator("#incidents a").nth(1).get_attribute("href")
-    for page_address in (address, f"{address.rstrip('/')}{link}"):
+    """Check the pages in light and dark, at the width of a desk and of a phone."""
+    address = tab.page.url.rstrip("/")
+    verdict, link = (
+        tab.page.locator(f"#incidents a[href^='{path}']").nth(1).get_attribute("href")
+        for path in ("/verdict", "/sensor")
+    )
+    for page_address in (f"{address}/", f"{address}{verdict}", f"{address}{link}"):
         tab.page.goto(page_address, timeout=WAIT_MS)
         for scheme in ("light", "dark"):
             tab.page.emulate_media(color_scheme=scheme)
@@ -194,6 +198,34 @@ def test_the_page_shows_one_sensor_and_thousands(
     tab.wait_for_lanes()
 
     assert tab.page.locator("#odd tbody tr").count() == min(sensors, 20)
+    assert tab.violations() == []
+    assert tab.messages == []
+    tab.page.close()
+
+
+def test_a_person_gives_a_verdict_with_the_keyboard(
+    page: Client, mock_cluster: MockCluster, browser: BrowserContext
+) -> None:
+    page.service.page.settings.registry.path.mkdir()
+    tab = open_tab(browser, str(page.base_url))
+    write_events(mock_cluster.address, sensor_events(4))
+    link = tab.page.get_by_role("link", name="False alarm")
+    link.wait_for(timeout=WAIT_MS)
+
+    link.focus()
+    tab.page.keyboard.press("Enter")
+    tab.page.get_by_label("Note").wait_for(timeout=WAIT_MS)
+    assert tab.page.get_by_role("radio", name="False: nothing was wrong.").is_checked()
+    tab.page.get_by_label("Note").focus()
+    tab.page.keyboard.type("a test run")
+    tab.page.keyboard.press("Tab")
+    tab.page.keyboard.type("anna")
+    tab.page.keyboard.press("Enter")
+
+    tab.page.get_by_role("heading", name="The verdict is stored").wait_for(timeout=WAIT_MS)
+    settings = page.service.page.settings
+    (record,) = read_verdicts(settings.kafka, settings.verdicts_topic).values()
+    assert (record.verdict, record.who, record.note) == ("false", "anna", "a test run")
     assert tab.violations() == []
     assert tab.messages == []
     tab.page.close()

@@ -17,6 +17,8 @@ from sensorwatch.common.kafka.records import Partition, Record
 from sensorwatch.common.kafka.snapshot_text import Snapshot
 from sensorwatch.common.ledger.account import SnapshotRef, open_account
 from sensorwatch.common.policy.alarm_policy import AlarmPolicy
+from sensorwatch.common.policy.learned import LearnedPart, LearnedSignal, LearnedSuppression
+from sensorwatch.common.policy.rules import Direction
 from sensorwatch.common.registry.policy_registry import PolicyRegistry
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.demo.embedded_broker import EmbeddedBroker
@@ -48,10 +50,10 @@ def the_policy() -> AlarmPolicy:
     return a_policy(POLICY_TEXT)
 
 
-def run_rig() -> LoopRig:
+def run_rig(policy: AlarmPolicy | None = None) -> LoopRig:
     """Run a worker that adopts a policy after the first of two micro-batches."""
     steps = [*batch_steps(*VALUES[:6]), *batch_steps(*VALUES[6:], first_offset=6)]
-    rig = LoopRig(*steps, policies=(None, None, the_policy()), clock_step_seconds=2.0)
+    rig = LoopRig(*steps, policies=(None, None, policy or the_policy()), clock_step_seconds=2.0)
     rig.with_opened_account().run()
     return rig
 
@@ -67,13 +69,21 @@ def ledger_of(rig: LoopRig) -> list[LedgerRecord]:
 
 def verdicts(rig: LoopRig, *, known: AlarmPolicy) -> list[Verdict]:
     """Return the verdicts on the rig's ledger; only the policy `known` is in the registry."""
+    return verdicts_under(rig, known, wanted_id=known.id)
+
+
+def verdicts_under(rig: LoopRig, known: AlarmPolicy, *, wanted_id: str = "") -> list[Verdict]:
+    """Return the verdicts on the rig's ledger if `known` scores the intervals with a policy.
+
+    `wanted_id`: the only policy id in the registry; if empty, `known` replaces every policy.
+    """
 
     def records(interval: LedgerInterval) -> Iterator[Record]:
         first, end = interval.begin.next_offset, interval.end.next_offset
         return iter(stored_records(*VALUES[first:end], first_offset=first))
 
     def detector(version: str, policy: str) -> Detector:
-        if policy not in ("", known.id):
+        if policy and policy != (wanted_id or policy):
             raise ModelRefused(f"no policy {policy}")
         return a_detector(version).under(known if policy else None)
 
@@ -122,6 +132,25 @@ def test_each_interval_is_verified_under_the_policy_in_force() -> None:
 
     assert verdicts(rig, known=the_policy()) == [Verdict.PROVEN, Verdict.PROVEN]
     assert verdicts(rig, known=a_policy("")) == [Verdict.PROVEN, Verdict.NO_MODEL]
+
+
+def test_an_interval_under_learned_suppressions_is_verified() -> None:
+    sensor_id = str(events_of(run_rig())[0]["sensor_id"])
+    signals = tuple(LearnedSignal(n, Direction.HIGH, 1.0, 20.0) for n in ("x1", "x2", "x3"))
+    suppression = LearnedSuppression(
+        "sensors-0-1", "false", sensor_id, "", signals, ("unusual",), 9, 2**60
+    )
+    policy = a_policy(POLICY_TEXT).with_learned(LearnedPart((suppression,)))
+    learned_only = a_policy("").with_learned(LearnedPart((suppression,)))
+
+    for tested_policy, name in ((policy, "huge"), (learned_only, "verdict:sensors-0-1")):
+        rig = run_rig(tested_policy)
+        names = {event["suppressed_by"] for event in events_of(rig) if "suppressed_by" in event}
+        assert names - {""} == {name}
+        assert verdicts(rig, known=tested_policy) == [Verdict.PROVEN, Verdict.PROVEN]
+    assert rig.metric("suppressed_total", rule="(verdicts)") == 1
+    # The digest covers the suppression: another policy does not give the same digest.
+    assert Verdict.PROVEN not in verdicts_under(rig, a_policy(POLICY_TEXT))[1:]
 
 
 def test_the_checker_scores_each_part_again_under_its_policy() -> None:

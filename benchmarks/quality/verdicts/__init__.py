@@ -1,0 +1,1 @@
+"""How many harmless alarms a few verdicts remove, and which other faults they lose."""
