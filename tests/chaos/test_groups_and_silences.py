@@ -72,14 +72,14 @@ def test_kill_9_loses_no_incident_no_silence_and_no_verdict_of_a_policy(
         kafka, tmp_path, partitions=2, settings=SILENCE_SETTINGS, groups=GROUPS
     ) as chaos_cluster:
         chaos_cluster.apply_policy(FIRST_POLICY)
-        with chaos_cluster.running_load():
+        with chaos_cluster.running_load(rows_per_second=500):
             worker = chaos_cluster.start_worker(0)
-            chaos_cluster.expect_progress(1_000)
+            chaos_cluster.expect_progress(300)
             chaos_cluster.apply_policy(SECOND_POLICY)
             for _ in range(KILL_COUNT):
                 worker.kill()
                 worker = chaos_cluster.start_worker(0)
-                chaos_cluster.expect_progress(500)
+                chaos_cluster.expect_progress(300)
         chaos_cluster.verify_ledger()
 
         assert_run_had_every_kind(events_of(chaos_cluster))
