@@ -10,7 +10,12 @@ from msgspec import UNSET
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sensorwatch.common.errors import UsageError
-from sensorwatch.common.policy.alarm_policy import FILE_FORMAT, AlarmPolicy, PolicyContent
+from sensorwatch.common.policy.alarm_policy import (
+    FILE_FORMAT,
+    POLICY_FORMAT,
+    AlarmPolicy,
+    PolicyContent,
+)
 from sensorwatch.common.policy.calendar_intervals import (
     daily_intervals,
     days_between,

@@ -11,6 +11,7 @@ from sensorwatch.common.kafka.silent_logger import silent_logger
 from sensorwatch.common.kafka.topic_reader import read_topic
 from sensorwatch.common.kafka.topics import (
     compacted_topic_plan,
+    ensure_topic,
     existing_topics,
 )
 from sensorwatch.common.verdicts.verdict import VerdictRecord, read_verdict

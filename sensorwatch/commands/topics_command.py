@@ -38,7 +38,7 @@ def create(
     ] = 1,
     config: ConfigOption = None,
 ) -> None:
-    """Create the missing topics: readings, anomalies, dead letters, ledger, state, scores, verdicts.
+    """Create the missing topics of readings, results, ledger, state, scores and verdicts.
 
     There is no topic of scores if the setting [consumer] scores is false. The state topic gets as
     many partitions as the readings' topic, even if the readings' topic already exists.
