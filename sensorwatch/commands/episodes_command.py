@@ -105,13 +105,11 @@ def show_episode(
     from sensorwatch.common.runtime.console import SafeConsole
     from sensorwatch.common.verdicts.verdict_topic import read_verdicts
     from sensorwatch.episodes.episode_drawing import write_drawing
-    from sensorwatch.episodes.episode_search import EpisodeReader, read_events
+    from sensorwatch.episodes.episode_search import read_episode_events
     from sensorwatch.episodes.episode_text import print_view
 
     settings = _settings(config, topic)
-    reader = EpisodeReader(episode_id)
-    for event in read_events(settings.kafka, settings.topics.anomalies):
-        reader.add(event)
+    reader = read_episode_events(settings.kafka, settings.topics.anomalies, episode_id)
     episode = reader.find()
     verdict = read_verdicts(settings.kafka, settings.verdicts_topic).get(episode.id)
     if as_json:

@@ -160,11 +160,9 @@ def _find_record(settings: Settings, text: str) -> VerdictRecord:
 
 
 def _find_episode(settings: Settings, text: str) -> EpisodeState:
-    from sensorwatch.episodes.episode_search import find_episode, read_book, read_events
+    from sensorwatch.episodes.episode_search import read_episode_events
 
-    topic = settings.topics.anomalies
-    book = read_book(settings.kafka, topic)
-    return find_episode(book, read_events(settings.kafka, topic), text)
+    return read_episode_events(settings.kafka, settings.topics.anomalies, text).find()
 
 
 def _parse_window(text: str) -> tuple[int, int]:

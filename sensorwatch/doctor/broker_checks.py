@@ -9,6 +9,7 @@ from sensorwatch.commands.latest_records import read_latest_records
 from sensorwatch.commands.recent_records import recent_records
 from sensorwatch.commands.topics_command import all_topic_names
 from sensorwatch.common.kafka.committed_accounts import committed_accounts
+from sensorwatch.common.kafka.scores_check import check_scores_topic
 from sensorwatch.common.kafka.state_check import check_state_topics
 from sensorwatch.common.kafka.topic_reader import watermarks
 from sensorwatch.common.rows.schema import load_schema
@@ -44,6 +45,8 @@ def check_topics(settings: Settings, partition_counts: Mapping[str, int]) -> Ite
         snapshot_every_seconds=settings.consumer.snapshot_every_seconds,
         warn=warnings.append,
     )
+    if settings.consumer.scores:
+        check_scores_topic(settings.kafka, settings.scores_topic, warn=warnings.append)
     for text in warnings:
         yield warning("topics", text)
 

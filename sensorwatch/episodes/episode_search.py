@@ -144,3 +144,11 @@ def events_of_episode(events: Iterator[AnyEvent], wanted_id: str) -> Sequence[An
 
 def _microseconds(time: datetime) -> int:
     return (time - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+
+
+def read_episode_events(kafka: Mapping[str, Any], topic: str, text: str) -> EpisodeReader:
+    """Return a reader that has read the topic, for the episode that `text` identifies."""
+    reader = EpisodeReader(text)
+    for event in read_events(kafka, topic):
+        reader.add(event)
+    return reader
