@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t
+from scipy.stats import chi2, t
 
 from sensorwatch.common.kernels import kernel
 from sensorwatch.common.model.civil_clock import UTC_CLOCK, CivilClock
@@ -24,6 +24,11 @@ GUARD_BLOCKS = 10
 """Number of blocks into which the training time is divided."""
 DEGREES_OF_FREEDOM_RANGE = (3.0, 30.0)
 """Smallest and largest number of degrees of freedom of a spread."""
+FREEDOM_CONFIDENCE = 0.8
+"""Confidence of the lower bound of a spread's degrees of freedom.
+
+With one sensor, they are estimated from ten blocks, and the estimate is often twice too high. Then
+a usual level would count as rare."""
 MIN_SPREAD = 0.3
 """Smallest spread of a smoothed deviation, in scales. For independent rows, the spread is 0.18."""
 FAR_BLOCK_DISTANCE = 5
@@ -153,16 +158,20 @@ def _measure_movement(
 
 
 def _freedom(mean_squares: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the degrees of freedom (signals,) of the mean of `mean_squares`.
+    """Return a lower bound of the degrees of freedom (signals,) of the mean of `mean_squares`.
 
     `mean_squares`: shape (sensors, GUARD_BLOCKS, signals), mean squared deviations. The variance of
     a mean square with k degrees of freedom is 2 / k times its squared mean (Satterthwaite 1946).
+    This variance is itself estimated from the blocks. The upper bound of its chi-squared confidence
+    interval is used, so few blocks give few degrees of freedom.
     """
     cells = mean_squares.reshape(-1, mean_squares.shape[2])
     cells = cells[np.isfinite(cells).all(axis=1)]
     if len(cells) < 2:
         return np.full(mean_squares.shape[2], DEGREES_OF_FREEDOM_RANGE[0])
+    others = len(cells) - 1
     variance = cells.var(axis=0, ddof=1) / len(cells)
+    variance *= others / chi2.ppf(1.0 - FREEDOM_CONFIDENCE, others)
     mean = cells.mean(axis=0)
     freedom = 2.0 * mean**2 / np.maximum(variance, 1e-12 * mean**2 + np.finfo(np.float64).tiny)
     result: NDArray[np.float64] = np.clip(freedom, *DEGREES_OF_FREEDOM_RANGE)
