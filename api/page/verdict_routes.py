@@ -144,7 +144,8 @@ def _unknown_episode() -> Response:
         "topic still has."
     )
     return _html(
-        render("notice.html", title="This alarm is not known", text=text), HTTPStatus.NOT_FOUND
+        render("notice.html", title="This alarm is not known", text=text, reload_seconds=None),
+        HTTPStatus.NOT_FOUND,
     )
 
 

@@ -81,8 +81,8 @@ def _apply(state: RegistryState, entry: AuditEntry) -> RegistryState:
             return replace(state, versions=state.versions - {entry.version})
         case Action.PROMOTE | Action.ROLLBACK:
             return replace(state, champion=detail.get(CHAMPION), previous=detail.get(PREVIOUS))
-        case Action.POLICY:
-            policy = str(detail.get("policy"))
+        case Action.POLICY | Action.VERDICT if detail.get("policy"):
+            policy = str(detail["policy"])
             return replace(state, policies=state.policies | {policy}, policy=policy)
         case Action.DELETE_POLICY:
             return replace(state, policies=state.policies - {str(detail.get("policy"))})

@@ -97,12 +97,13 @@ class PolicyRegistry:
             before = policies.load(previous_id) if previous_id else EMPTY_POLICY
             policy = before.with_learned(learned.added_to(before.learned.in_force(earliest)))
             _require_few_entries(policy.learned)
-            audit_detail = {**detail, **learned.to_plain(), "policy": policy.id}
+            policy_id = previous_id if policy == before else policy.id
+            audit_detail = {**detail, **learned.to_plain(), "policy": policy_id}
             change.log_action(Action.VERDICT, None, why, {**audit_detail, "before": previous_id})
             if policy != before:
                 policies.write(policy)
                 policies.set_current(policy.id, self._now())
-            then("" if policy == EMPTY_POLICY and previous_id is None else policy.id)
+            then(policy_id or "")
         return policy
 
     def prune(self, *, who: str, why: str, in_use: frozenset[str]) -> list[str]:

@@ -67,12 +67,13 @@ def assert_safe(output: bytes) -> str:
 def topic_producer(monkeypatch: pytest.MonkeyPatch) -> Iterator[Producer]:
     """Return a producer for an embedded broker with all topics; the settings name this broker."""
     with EmbeddedBroker() as broker:
-        for name in ("sensors", "anomalies", "sensors.dlq", "ledger", "state"):
+        for name in ("sensors", "anomalies", "sensors.dlq", "ledger", "state", "scores"):
             broker.create_topic(name)
         for key, value in {
             "KAFKA__BOOTSTRAP_SERVERS": broker.address,
             "TOPICS__LEDGER": "ledger",
             "TOPICS__STATE": "state",
+            "TOPICS__SCORES": "scores",
             "CONSUMER__DELIVERY": "at_least_once",
         }.items():
             monkeypatch.setenv(f"SENSORWATCH__{key}", value)

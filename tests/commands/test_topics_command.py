@@ -57,7 +57,7 @@ def test_the_scores_topic_keeps_its_records_for_a_week_and_accepts_the_largest_r
 
 
 def test_without_score_records_there_is_no_scores_topic() -> None:
-    assert [plan.name for plan in some_topic_plans(partitions=4, scores=None)] == [*"radls"]
+    assert [plan.name for plan in some_topic_plans(partitions=4, scores=None)] == [*"radlsv"]
 
 
 def some_topic_plans(*, partitions: int, scores: str | None = "c") -> tuple[TopicPlan, ...]:

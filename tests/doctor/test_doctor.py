@@ -24,7 +24,14 @@ from tests.commands.command_runner import run_in_process
 from tests.consumer.sandbox import MODEL_NAME, Sandbox
 from tests.kafka.record_builders import a_payload
 
-TOPICS = ("sensors", "anomalies", "sensors.dlq", "sensorwatch.ledger", "sensorwatch.state")
+TOPICS = (
+    "sensors",
+    "anomalies",
+    "sensors.dlq",
+    "sensorwatch.ledger",
+    "sensorwatch.state",
+    "sensorwatch.scores",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -93,9 +100,10 @@ def test_missing_topics_and_bad_rows_are_named(
     for name in TOPICS[:4]:
         embedded_broker.create_topic(name)
     _, findings = examine(config)
-    assert findings["topics"] == [("failed", "missing: sensorwatch.state")]
+    assert findings["topics"] == [("failed", "missing: sensorwatch.state, sensorwatch.scores")]
 
-    embedded_broker.create_topic(TOPICS[4])
+    for name in TOPICS[4:]:
+        embedded_broker.create_topic(name)
     send(embedded_broker.address, [a_payload(), b"{", a_payload()])
     _, findings = examine(config)
 
