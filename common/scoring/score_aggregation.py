@@ -1,11 +1,12 @@
 """The aggregation of a micro-batch's scored rows by sensor."""
 
-from typing import Any, NamedTuple
+from enum import IntEnum
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorwatch.common.kernels import kernel
+from sensorwatch.common.kernels import inlined_kernel, kernel
 from sensorwatch.common.model.angles import model_positions
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.explanation import BAND_SPREADS, expected_and_band
@@ -28,12 +29,14 @@ def aggregate_scores(detector: Detector, outcome: Outcome) -> ScoreAggregates:
     columns = np.asarray(model_positions(signals), dtype=np.int64)
     is_angle = np.asarray([signal.wrap is not None for signal in signals])
     _aggregate_rows(_rows(outcome), _forecast_band(detector), columns, is_angle, totals)
-    bands = _mean_bands(detector, outcome, columns, totals)
-    if is_angle.any():
-        for means in (totals.total, *bands):
-            means[:, is_angle] = np.nan
-    aggregates = _aggregates(detector, outcome, totals, bands)
-    has_rows = totals.rows > 0
+    # The mean of no values is NaN, and a value beyond the range of float32 becomes infinite.
+    with np.errstate(invalid="ignore", over="ignore"):
+        bands = _mean_bands(detector, outcome, columns, totals)
+        if is_angle.any():
+            bands[:, is_angle] = np.nan
+            totals.floats[:, is_angle, _FloatTotal.SUM] = np.nan
+        aggregates = _aggregates(detector, outcome, totals, bands)
+    has_rows = aggregates.rows > 0
     return aggregates if has_rows.all() else aggregates.take(np.flatnonzero(has_rows))
 
 
@@ -67,47 +70,54 @@ class _ForecastBand(NamedTuple):
     highest: NDArray[np.float64]
 
 
-class _Totals(NamedTuple):
-    """The kernel's output for each sensor, and for each sensor and signal."""
+class _IntTotal(IntEnum):
+    """The columns of `_Totals.ints`; one column per signal with its missing values follows."""
 
-    rows: NDArray[np.int32]
-    anomalous_rows: NDArray[np.int32]
-    severity: NDArray[np.int32]
-    first_time: NDArray[np.int64]
-    last_time: NDArray[np.int64]
-    first_offset: NDArray[np.int64]
-    last_offset: NDArray[np.int64]
+    ROWS = 0
+    ANOMALOUS_ROWS = 1
+    SEVERITY = 2
+    FIRST_TIME = 3
+    LAST_TIME = 4
+    WORST_TIME = 5
+    FIRST_OFFSET = 6
+    LAST_OFFSET = 7
+    MISSING = 8
+
+
+class _FloatTotal(IntEnum):
+    """The entries of a signal in `_Totals.floats`."""
+
+    MINIMUM = 0
+    MAXIMUM = 1
+    SUM = 2
+    BAND = 3
+    """Sums of the expected values, of the lower and of the upper ends of the bands, in this and in
+    the next two entries, of rows outside alarms."""
+
+
+class _Totals(NamedTuple):
+    """The kernel's output.
+
+    The numbers of a sensor are consecutive, because a row changes nearly all of them.
+    """
+
+    ints: NDArray[np.int64]
+    """Shape (sensors, _IntTotal.MISSING + signals)."""
     worst_score: NDArray[np.float32]
-    worst_time: NDArray[np.int64]
-    missing: NDArray[np.int32]
-    """Shape (sensors, signals). Number of missing values."""
-    minimum: NDArray[np.float64]
-    maximum: NDArray[np.float64]
-    total: NDArray[np.float64]
-    """Shape (sensors, signals). Sum of the values."""
-    band: NDArray[np.float64]
-    """Shape (sensors, signals, 3). Sums of the expected values, and of the lower and upper ends of
-    the bands, of rows outside alarms."""
+    """Shape (sensors,)."""
+    floats: NDArray[np.float64]
+    """Shape (sensors, signals, 6); see _FloatTotal."""
 
 
 def _empty_totals(sensors: int, signals: int) -> _Totals:
-    shape = (sensors, signals)
-    return _Totals(
-        rows=np.zeros(sensors, np.int32),
-        anomalous_rows=np.zeros(sensors, np.int32),
-        severity=np.zeros(sensors, np.int32),
-        first_time=np.zeros(sensors, np.int64),
-        last_time=np.zeros(sensors, np.int64),
-        first_offset=np.zeros(sensors, np.int64),
-        last_offset=np.zeros(sensors, np.int64),
-        worst_score=np.zeros(sensors, np.float32),
-        worst_time=np.zeros(sensors, np.int64),
-        missing=np.zeros(shape, np.int32),
-        minimum=np.full(shape, np.inf),
-        maximum=np.full(shape, -np.inf),
-        total=np.zeros(shape),
-        band=np.zeros((*shape, 3)),
+    totals = _Totals(
+        np.zeros((sensors, _IntTotal.MISSING + signals), np.int64),
+        np.zeros(sensors, np.float32),
+        np.zeros((sensors, signals, _FloatTotal.BAND + 3)),
     )
+    totals.floats[:, :, _FloatTotal.MINIMUM] = np.inf
+    totals.floats[:, :, _FloatTotal.MAXIMUM] = -np.inf
+    return totals
 
 
 def _rows(outcome: Outcome) -> _Rows:
@@ -145,63 +155,49 @@ def _forecast_band(detector: Detector) -> _ForecastBand:
 
 def _mean_bands(
     detector: Detector, outcome: Outcome, columns: NDArray[np.int64], totals: _Totals
-) -> list[NDArray[np.float64]]:
-    """Return means (sensors, signals) of expected values, lower and upper ends of the bands."""
-    shape = totals.total.shape
+) -> NDArray[np.float64]:
+    """Return the means (sensors, signals, 3) of expected values, lower and upper band ends."""
+    band = totals.floats[:, :, _FloatTotal.BAND :]
     if detector.forecast is None:
         ranges = detector.ranges
-        return [
-            np.broadcast_to(ends[columns], shape).copy()
-            for ends in (ranges.expected, ranges.low, ranges.high)
-        ]
-    band = totals.band
+        ends = np.stack([ranges.expected, ranges.low, ranges.high], axis=1)
+        return np.broadcast_to(ends[columns], band.shape).copy()
     rows = np.flatnonzero(outcome.detections.is_anomaly)
     if len(rows):
         ends = np.stack(expected_and_band(detector, outcome, rows), axis=2)
         np.add.at(band, outcome.readings.sensor[rows], ends[:, columns])
-    means = band / np.maximum(totals.rows, 1)[:, np.newaxis, np.newaxis]
-    return [means[:, :, end] for end in range(3)]
+    means: NDArray[np.float64] = band / totals.ints[:, _IntTotal.ROWS, np.newaxis, np.newaxis]
+    return means
 
 
 def _aggregates(
-    detector: Detector,
-    outcome: Outcome,
-    totals: _Totals,
-    bands: list[NDArray[np.float64]],
+    detector: Detector, outcome: Outcome, totals: _Totals, bands: NDArray[np.float64]
 ) -> ScoreAggregates:
-    values = totals.rows[:, np.newaxis] - totals.missing
-    has_values = values > 0
-    minimum, maximum, mean = (
-        np.where(has_values, column, np.nan)
-        for column in (totals.minimum, totals.maximum, totals.total / np.maximum(values, 1))
-    )
-    expected, expected_low, expected_high = map(_rounded, bands)
+    ints, floats = totals.ints, totals.floats
+    rows = ints[:, _IntTotal.ROWS]
+    values = rows[:, np.newaxis] - ints[:, _IntTotal.MISSING :]
+    means = floats[:, :, _FloatTotal.SUM] / values
+    extremes = np.where(values[:, :, np.newaxis] > 0, floats[:, :, : _FloatTotal.SUM], np.nan)
     return ScoreAggregates(
         signal_names=tuple(detector.schema.signal_names),
         sensor_ids=outcome.readings.sensor_ids,
-        rows=totals.rows,
-        anomalous_rows=totals.anomalous_rows,
-        severity=totals.severity,
-        first_time=totals.first_time,
-        last_time=totals.last_time,
-        first_offset=totals.first_offset,
-        last_offset=totals.last_offset,
+        rows=rows.astype(np.int32),
+        anomalous_rows=ints[:, _IntTotal.ANOMALOUS_ROWS].astype(np.int32),
+        severity=ints[:, _IntTotal.SEVERITY].astype(np.int32),
+        first_time=ints[:, _IntTotal.FIRST_TIME],
+        last_time=ints[:, _IntTotal.LAST_TIME],
+        first_offset=ints[:, _IntTotal.FIRST_OFFSET],
+        last_offset=ints[:, _IntTotal.LAST_OFFSET],
         worst_score=totals.worst_score,
-        worst_time=totals.worst_time,
-        values=values,
-        minimum=_rounded(minimum),
-        maximum=_rounded(maximum),
-        mean=_rounded(mean),
-        expected=expected,
-        expected_low=expected_low,
-        expected_high=expected_high,
+        worst_time=ints[:, _IntTotal.WORST_TIME],
+        values=values.astype(np.int32),
+        minimum=extremes[:, :, _FloatTotal.MINIMUM].astype(np.float32),
+        maximum=extremes[:, :, _FloatTotal.MAXIMUM].astype(np.float32),
+        mean=means.astype(np.float32),
+        expected=bands[:, :, 0].astype(np.float32),
+        expected_low=bands[:, :, 1].astype(np.float32),
+        expected_high=bands[:, :, 2].astype(np.float32),
     )
-
-
-def _rounded(values: NDArray[Any]) -> NDArray[np.float32]:
-    """Return values as float32; a value outside the range of float32 becomes infinite."""
-    with np.errstate(over="ignore"):
-        return values.astype(np.float32)
 
 
 @kernel
@@ -211,53 +207,70 @@ def _aggregate_rows(rows, forecast_band, columns, is_angle, totals):  # type: ig
         episode_peak, status, location, scale, expected,
     ) = rows  # fmt: skip
     half_scored, half_other, lowest, highest = forecast_band
-    (
-        row_counts, anomalous_rows, top_severity, first_time, last_time, first_offset, last_offset,
-        worst_score, worst_time, missing, minimum, maximum, total, band,
-    ) = totals  # fmt: skip
+    ints, worst_score, floats = totals
     has_forecast = expected.shape[1] > 0
     for row in range(len(sensors)):
-        sensor, time, in_alarm = sensors[row], event_time[row], is_anomaly[row]
-        score = anomaly_score[row]
+        sensor, in_alarm, score = sensors[row], is_anomaly[row], anomaly_score[row]
         if in_alarm:
             score = max(score, episode_peak[row])
+            ints[sensor, _IntTotal.ANOMALOUS_ROWS] += 1
+            ints[sensor, _IntTotal.SEVERITY] = max(ints[sensor, _IntTotal.SEVERITY], severity[row])
         # The scores are compared as they are stored, so that the worst row does not depend on how
         # the rows are divided into micro-batches.
-        score = np.float32(score)
-        if row_counts[sensor] == 0:
-            first_offset[sensor] = offset[row]
-            first_time[sensor] = time
-            last_time[sensor] = time
-            worst_score[sensor] = score
-            worst_time[sensor] = time
-        row_counts[sensor] += 1
-        if in_alarm:
-            anomalous_rows[sensor] += 1
-            top_severity[sensor] = max(top_severity[sensor], severity[row])
-        last_offset[sensor] = offset[row]
-        first_time[sensor] = min(first_time[sensor], time)
-        last_time[sensor] = max(last_time[sensor], time)
-        if score > worst_score[sensor] or (
-            score == worst_score[sensor] and time < worst_time[sensor]
-        ):
-            worst_score[sensor] = score
-            worst_time[sensor] = time
-        has_band = has_forecast and not in_alarm
-        is_scored = status[row] == _SCORED
-        for signal in range(len(columns)):
-            column = columns[signal]
-            if imputed[row, column]:
-                missing[sensor, signal] += 1
-            else:
-                value = values[row, signal]
-                minimum[sensor, signal] = min(minimum[sensor, signal], value)
-                maximum[sensor, signal] = max(maximum[sensor, signal], value)
-                total[sensor, signal] += value
-            if has_band and not is_angle[signal]:
-                middle = expected[row, column]
-                half = half_scored[column] if is_scored else half_other[column]
-                for end in range(3):
-                    value = location[row, column] + scale[row, column] * expand_outlier(
-                        middle + (end == 2) * half - (end == 1) * half
-                    )
-                    band[sensor, signal, end] += min(max(value, lowest[column]), highest[column])
+        worst_score[sensor] = _add_row(
+            ints[sensor], worst_score[sensor], event_time[row], offset[row], np.float32(score)
+        )
+        _add_values(ints[sensor], floats[sensor], columns, values[row], imputed[row])
+        if has_forecast and not in_alarm:
+            half_band = half_scored if status[row] == _SCORED else half_other
+            _add_bands(
+                floats[sensor], columns, is_angle, half_band, lowest, highest, location[row],
+                scale[row], expected[row],
+            )  # fmt: skip
+
+
+@inlined_kernel
+def _add_row(ints, worst_score, time, offset, score):  # type: ignore[no-untyped-def]
+    """Add time, offset and score of a row to a sensor's totals; return its highest score."""
+    is_first = ints[_IntTotal.ROWS] == 0
+    ints[_IntTotal.ROWS] += 1
+    ints[_IntTotal.LAST_OFFSET] = offset
+    if is_first:
+        ints[_IntTotal.FIRST_OFFSET] = offset
+    if is_first or time < ints[_IntTotal.FIRST_TIME]:
+        ints[_IntTotal.FIRST_TIME] = time
+    if is_first or time > ints[_IntTotal.LAST_TIME]:
+        ints[_IntTotal.LAST_TIME] = time
+    is_as_bad = score == worst_score and time < ints[_IntTotal.WORST_TIME]
+    if is_first or score > worst_score or is_as_bad:
+        ints[_IntTotal.WORST_TIME] = time
+        return score
+    return worst_score
+
+
+@inlined_kernel
+def _add_values(ints, floats, columns, values, imputed):  # type: ignore[no-untyped-def]
+    """Add the measured values of a row to a sensor's totals."""
+    for signal in range(len(columns)):
+        if imputed[columns[signal]]:
+            ints[_IntTotal.MISSING + signal] += 1
+            continue
+        value, totals = values[signal], floats[signal]
+        totals[_FloatTotal.MINIMUM] = min(totals[_FloatTotal.MINIMUM], value)
+        totals[_FloatTotal.MAXIMUM] = max(totals[_FloatTotal.MAXIMUM], value)
+        totals[_FloatTotal.SUM] += value
+
+
+@inlined_kernel
+def _add_bands(  # type: ignore[no-untyped-def]
+    floats, columns, is_angle, half_band, lowest, highest, location, scale, expected
+):  # fmt: skip
+    """Add the expected values of a row, and the ends of its bands, to a sensor's totals."""
+    for signal in range(len(columns)):
+        if is_angle[signal]:
+            continue
+        column, totals = columns[signal], floats[signal]
+        for end in range(3):
+            shift = (end == 2) * half_band[column] - (end == 1) * half_band[column]
+            value = location[column] + scale[column] * expand_outlier(expected[column] + shift)
+            totals[_FloatTotal.BAND + end] += min(max(value, lowest[column]), highest[column])

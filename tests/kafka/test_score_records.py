@@ -3,6 +3,7 @@
 import json
 import struct
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,8 @@ from sensorwatch.common.kafka.score_records import (
     encode_scores,
     score_messages,
 )
-from sensorwatch.common.scoring.score_aggregates import merge_aggregates
+from sensorwatch.common.scoring.score_aggregates import ScoreAggregates, merge_aggregates
+from tests.docs.markdown_pages import all_blocks
 from tests.scoring.plain_aggregates import ScoredRow, assert_same_aggregates, plain_aggregates
 
 
@@ -53,21 +55,18 @@ def test_a_decoded_record_is_the_encoded_record(sensors: int) -> None:
     assert_same_aggregates(decoded.aggregates, record.aggregates)
 
 
-def test_a_stranger_can_read_a_record_as_the_documents_describe_it() -> None:
-    value = encode_scores(a_record(sensors=2))
+def test_the_function_in_the_documents_reads_a_record() -> None:
+    record = a_record(sensors=5)
+    (block,) = (block for block in all_blocks("python") if "def read_score_record" in block.text)
+    functions: dict[str, Any] = {}
+    exec(block.text, functions)
 
-    (length,) = struct.unpack_from("<I", value)
-    header = json.loads(value[4 : 4 + length])
-    n = len(header["sensors"])
-    first_time = np.frombuffer(value, "<i8", n, 4 + length)
-    rows = np.frombuffer(value, "<i4", n, 4 + length + 5 * 8 * n)
-    expected_high = np.frombuffer(value, "<f4")[-2 * n :]
+    header, columns = functions["read_score_record"](encode_scores(record))
 
     assert (header["scores_version"], header["topic"], header["partition"]) == (1, "readings", 3)
-    assert (4 + length) % 8 == 0
-    assert first_time.tolist() == [1_700_000_000_000_000, 1_700_000_000_000_001]
-    assert rows.tolist() == [2, 2]
-    assert expected_high[::2].tolist() == [1.5, 1.5]
+    assert header["model_version"] == record.model_version
+    aggregates = ScoreAggregates(tuple(header["signals"]), tuple(header["sensors"]), **columns)
+    assert_same_aggregates(aggregates, record.aggregates)
 
 
 @pytest.mark.parametrize("max_bytes", [500, 1_000, 3_000, 1_000_000])
