@@ -23,7 +23,9 @@ WIDTH, HEIGHT = 720.0, 150.0
 _TOP, _BOTTOM = 8.0, HEIGHT - 14.0
 _MARK_TOP, _MARK_HEIGHT, _MIN_MARK_WIDTH = HEIGHT - 7.0, 5.0, 2.0
 _GAP_FACTOR = 3
-"""A line is interrupted where no rows arrived for this number of usual distances."""
+"""A line is interrupted where no rows arrived for this number of long but usual distances."""
+_USUAL_SHARE = 0.8
+"""This share of the distances is usual. Distances differ if micro-batches differ in length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,7 @@ def _runs(begins: NDArray[np.int64], is_known: NDArray[np.bool_]) -> list[NDArra
     if len(positions) < 2:
         return [positions] if len(positions) else []
     distances = np.diff(begins[positions])
-    is_gap = distances > _GAP_FACTOR * np.median(distances)
+    is_gap = distances > _GAP_FACTOR * np.quantile(distances, _USUAL_SHARE, method="lower")
     return np.split(positions, np.flatnonzero(is_gap) + 1)
 
 

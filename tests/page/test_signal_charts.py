@@ -102,6 +102,16 @@ def test_a_gap_interrupts_the_lines() -> None:
     assert chart.svg.count('class="trace"') == 2
 
 
+def test_micro_batches_of_different_lengths_do_not_interrupt_the_lines() -> None:
+    state = a_state()
+    for minute in (0, 1, 2, 3, 23, 43, 63):
+        state.scores.history.add([a_record(a_row("pump-1", seconds_of(minute)))])
+
+    (chart,) = signal_charts(state, "pump-1").charts
+
+    assert chart.svg.count('class="trace"') == 1
+
+
 @pytest.mark.parametrize("value", [0.0, -1e38, 3e38, math.inf])
 def test_plots_have_finite_coordinates_and_escaped_names(value: float) -> None:
     state = a_state()
