@@ -32,7 +32,9 @@ MIN_REST_VARIANCE = 0.04
 """Lower limit of the variance that remains of a signal after its season is subtracted, in squared
 scales."""
 
-_LEVEL_PATTERNS = [PATTERNS.index(Pattern.LEVEL_SHIFT), PATTERNS.index(Pattern.DRIFT)]
+_IS_LEVEL_PATTERN = np.asarray(
+    [pattern in {Pattern.LEVEL_SHIFT, Pattern.DRIFT} for pattern in PATTERNS]
+)
 _SCORED = STATUSES.index(Status.SCORED)
 
 
@@ -222,7 +224,7 @@ def shows_reference(
     This is the case if a level has moved, or if the row's score comes from the level guard. The
     reason: the forecast follows a long fault, but the reference level does not.
     """
-    has_moved = np.isin(outcome.detections.pattern[rows], _LEVEL_PATTERNS)
+    has_moved = _IS_LEVEL_PATTERN[outcome.detections.pattern[rows]]
     return has_moved | is_decided_by_guard(detector, outcome, rows)
 
 
