@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long test-fast check lint types fix bench bench-full bench-quality docs-plots lock clean
+.PHONY: help setup demo test test-long test-fast check check-full lint types fix bench bench-full bench-quality docs-plots lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -32,6 +32,8 @@ test-fast: .venv/.dev  ## run the quick tests that need no Kafka
 	@$(BIN)/python -m pytest --numprocesses auto -m "not broker and not chaos and not slow"
 
 check: lint types test  ## run lint, types and test, as CI does
+
+check-full: check test-long  ## run check, and then the tests that take minutes each
 
 lint: .venv/.dev  ## run ruff, and check the compose file and the workflow against their schemas
 	@$(BIN)/ruff check .
