@@ -114,7 +114,7 @@ class AlarmPolicy:
         has_learned = len(learned) > 0
         content = msgspec.structs.replace(
             self.content,
-            format=POLICY_FORMAT if has_learned else FILE_FORMAT,
+            format=format_of(has_silences=bool(self.silences), has_learned=has_learned),
             learned=learned if has_learned else msgspec.UNSET,
         )
         return AlarmPolicy(content)
@@ -122,6 +122,11 @@ class AlarmPolicy:
     def to_bytes(self) -> bytes:
         """Return the content as canonical JSON: equal policies give equal bytes."""
         return msgspec.json.encode(self.content)
+
+
+def format_of(*, has_silences: bool, has_learned: bool) -> int:
+    """Return the format of a policy."""
+    return POLICY_FORMAT if has_silences or has_learned else FILE_FORMAT
 
 
 NOTHING_LEARNED = LearnedPart()

@@ -10,12 +10,7 @@ from msgspec import UNSET
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sensorwatch.common.errors import UsageError
-from sensorwatch.common.policy.alarm_policy import (
-    FILE_FORMAT,
-    POLICY_FORMAT,
-    AlarmPolicy,
-    PolicyContent,
-)
+from sensorwatch.common.policy.alarm_policy import AlarmPolicy, PolicyContent, format_of
 from sensorwatch.common.policy.calendar_intervals import (
     daily_intervals,
     days_between,
@@ -246,7 +241,7 @@ class PolicyDeclaration(_Declaration):
         is_recurring = any(window.weekdays for window in self.window)
         silences = tuple(SilenceLimit(s.name, s.sensor, s.after_seconds) for s in self.silence)
         content = PolicyContent(
-            POLICY_FORMAT if silences else FILE_FORMAT,
+            format_of(has_silences=bool(silences), has_learned=False),
             tuple(rule.build() for rule in self.rule),
             windows,
             _start_of(first_day) if is_recurring else None,

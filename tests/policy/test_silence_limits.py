@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sensorwatch.common.errors import UsageError
-from sensorwatch.common.policy.alarm_policy import AlarmPolicy, policy_from_bytes
+from sensorwatch.common.policy.alarm_policy import NOTHING_LEARNED, AlarmPolicy, policy_from_bytes
 from sensorwatch.common.policy.plain_words import describe_policy
 from sensorwatch.common.policy.silence_limits import silence_limits
 from sensorwatch.common.scoring.memory import Memory
@@ -100,6 +100,7 @@ def test_limits_are_stored_and_do_not_change_the_ids_of_other_policies() -> None
     assert POLICY.content.format == 2
     assert a_policy("").content.format == 1
     assert a_policy("").id == "policy-6ef425dce6a2d6cf"
+    assert POLICY.with_learned(NOTHING_LEARNED) == POLICY
 
 
 def test_plain_words_describe_limits() -> None:
