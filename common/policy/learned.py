@@ -22,10 +22,10 @@ class LearnedSignal(msgspec.Struct, frozen=True):
     name: str
     direction: Direction
     min_start: float
-    """The first row of an alike excursion deviates by at least this in the direction, in the
+    """The first row of an similar excursion deviates by at least this in the direction, in the
     signal's unit; 0 if the first row need not deviate."""
     max_deviation: float
-    """No row of an alike excursion deviates by more than this, in the signal's unit."""
+    """No row of an similar excursion deviates by more than this, in the signal's unit."""
 
 
 class LearnedSuppression(msgspec.Struct, frozen=True):

@@ -72,7 +72,7 @@ def _is_alike(
     is_unusual: NDArray[np.bool_],
     signal_names: Sequence[str],
 ) -> NDArray[np.bool_]:
-    """Return whether each candidate row can be a row of an alike excursion.
+    """Return whether each candidate row can be a row of an similar excursion.
 
     The suppression must cover every unusual signal. In the first row, the signal with the most
     evidence counts as unusual, and the signals with `min_start` must deviate. In a later row, they

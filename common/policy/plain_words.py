@@ -42,7 +42,7 @@ def _learned_lines(entry: LearnedSuppression, now: int) -> Iterator[str]:
     scope = f"the group {entry.group}" if entry.group else f"the sensor {entry.sensor}"
     state = "has ended" if entry.expires <= now else "ends"
     yield (
-        f"learned from {entry.episode_id} ({entry.verdict}): alike excursions of {scope} are "
+        f"learned from {entry.episode_id} ({entry.verdict}): similar excursions of {scope} are "
         f"suppressed; {state} at {_time_text(entry.expires)}"
     )
     yield f"  patterns {', '.join(entry.patterns)}"

@@ -23,6 +23,6 @@ class VerdictSettings(SettingsTable):
     scope: Annotated[Scope, Field(strict=False)] = Scope.SENSOR
     """Whether a suppression covers the sensor of the episode or its group."""
     tolerance: Annotated[float, Field(ge=0, lt=1)] = 0.5
-    """Share by which an alike excursion may be smaller, larger or longer than the judged one."""
+    """Share by which an similar excursion may be smaller, larger or longer than the judged one."""
     from_silences: bool = True
     """Whether `notify` reads the silences of Alertmanager whose comment begins with a verdict."""

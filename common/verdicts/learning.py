@@ -17,7 +17,7 @@ from sensorwatch.common.scoring.patterns import Pattern
 from sensorwatch.common.verdicts.verdict import Verdict
 
 EXTRA_ROWS = 2
-"""An alike excursion may have this number of rows more than the tolerance allows, so that short
+"""An similar excursion may have this number of rows more than the tolerance allows, so that short
 excursions have a tolerance, too."""
 FIRST_PATTERNS = (Pattern.SPIKE, Pattern.UNUSUAL)
 """The patterns that an episode of any kind may have in its first rows."""
@@ -32,7 +32,7 @@ class LearningRule:
     covers_group: bool
     """Whether the suppression covers the group of the sensor; without a group, only the sensor."""
     tolerance: float
-    """Share by which an alike excursion may be smaller, larger or longer."""
+    """Share by which an similar excursion may be smaller, larger or longer."""
     expires: int
     """Event time at which the suppression ends, microseconds UTC."""
 

@@ -90,8 +90,8 @@ def verdict(
 ) -> None:
     """Say whether an alarm was right.
 
-    After "false" and "expected", the next policy suppresses alike excursions for some time. Running
-    workers adopt it within a minute. `sensorwatch verdict list` lists all verdicts.
+    After "false" and "expected", the next policy suppresses similar excursions for some time.
+    Running workers adopt it within a minute. `sensorwatch verdict list` lists all verdicts.
     """
     settings = _settings(config)
     if word is None:

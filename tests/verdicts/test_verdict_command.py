@@ -1,4 +1,4 @@
-"""`sensorwatch verdict` stores a verdict, and the next policy suppresses alike excursions."""
+"""`sensorwatch verdict` stores a verdict, and the next policy suppresses similar excursions."""
 
 import json
 from collections.abc import Iterator
@@ -53,7 +53,7 @@ def test_a_false_verdict_suppresses_alike_excursions_until_it_is_undone(folder: 
 
     result = verdict(folder, EPISODE_ID, "false", "--note", "a test run", "--who", "anna")
 
-    assert "alike excursions of the sensor pump-7 are suppressed" in result.out
+    assert "similar excursions of the sensor pump-7 are suppressed" in result.out
     assert suppressions(folder) == {Suppression.RULE}
     listed = json.loads(verdict(folder, "list", "--json").out)
     assert (listed["verdict"], listed["who"], listed["note"]) == ("false", "anna", "a test run")
